@@ -1,0 +1,4 @@
+export * from './database.js';
+export * from './database.module.js';
+export { Prisma } from './generated/client.js';
+export type * from './generated/client.js';

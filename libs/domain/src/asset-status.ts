@@ -1,0 +1,83 @@
+export const ASSET_STATUSES = [
+  'PENDING',
+  'PROCESSING',
+  'READY',
+  'REJECTED',
+  'FAILED',
+  'EXPIRED',
+  'CANCELLED',
+  'DELETED',
+] as const;
+export type AssetStatus = (typeof ASSET_STATUSES)[number];
+
+/** What a transition does to the owner's quota. `settle`: reserved becomes used; `release`: reserved is given back. */
+export type QuotaEffect = 'reserve' | 'settle' | 'release' | 'none';
+/** What becomes of the object in the incoming bucket once the transition is committed. */
+export type IncomingEffect = 'keep' | 'delete';
+
+export type TransitionName =
+  'request' | 'claim' | 'retry' | 'accept' | 'reject' | 'fail' | 'expire' | 'cancel';
+
+export interface Transition {
+  readonly from: readonly AssetStatus[];
+  readonly to: AssetStatus;
+  readonly event: `asset.${string}`;
+  readonly quota: QuotaEffect;
+  readonly incoming: IncomingEffect;
+}
+
+/**
+ * Every change of an asset's status. A transition is one `UPDATE` that names the status it leaves and the version it
+ * saw; zero rows means that somebody else was faster. Its event and its quota effect belong to the same transaction,
+ * the incoming object is dealt with after the commit.
+ */
+export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
+  request: { from: [], to: 'PENDING', event: 'asset.requested', quota: 'reserve', incoming: 'keep' },
+  claim: { from: ['PENDING'], to: 'PROCESSING', event: 'asset.received', quota: 'none', incoming: 'keep' },
+  retry: { from: ['PROCESSING'], to: 'PROCESSING', event: 'asset.retried', quota: 'none', incoming: 'keep' },
+  accept: { from: ['PROCESSING'], to: 'READY', event: 'asset.ready', quota: 'settle', incoming: 'delete' },
+  reject: {
+    from: ['PROCESSING'],
+    to: 'REJECTED',
+    event: 'asset.rejected',
+    quota: 'release',
+    incoming: 'delete',
+  },
+  fail: { from: ['PROCESSING'], to: 'FAILED', event: 'asset.failed', quota: 'none', incoming: 'keep' },
+  expire: { from: ['PENDING'], to: 'EXPIRED', event: 'asset.expired', quota: 'release', incoming: 'delete' },
+  cancel: {
+    from: ['PENDING'],
+    to: 'CANCELLED',
+    event: 'asset.cancelled',
+    quota: 'release',
+    incoming: 'delete',
+  },
+};
+
+/** Statuses from which work still has to go on by itself. */
+export const UNSETTLED: readonly AssetStatus[] = ['PENDING', 'PROCESSING'];
+
+/** Statuses in which an object in the incoming bucket serves nobody any more. */
+export const INCOMING_IS_WASTE: readonly AssetStatus[] = [
+  'READY',
+  'REJECTED',
+  'EXPIRED',
+  'CANCELLED',
+  'DELETED',
+];
+
+/** Why bytes were refused; stable, shown to clients as `statusReason.code`. */
+export type RejectionCode =
+  | 'CHECKSUM_MISMATCH'
+  | 'SIZE_MISMATCH'
+  | 'TYPE_MISMATCH'
+  | 'TYPE_NOT_ALLOWED'
+  | 'MALWARE'
+  | 'UNSCANNABLE'
+  | 'UNREADABLE'
+  | 'TOO_MANY_PIXELS';
+
+export interface StatusReason {
+  readonly code: RejectionCode | 'PROCESSING_FAILED';
+  readonly message: string;
+}

@@ -1,0 +1,39 @@
+import { invalid } from './errors.js';
+
+export interface MetadataEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+const KEY = /^[A-Za-z0-9_.:-]{1,64}$/;
+const MAX_ENTRIES = 64;
+const MAX_VALUE_BYTES = 4096;
+
+/**
+ * Metadata of an asset: at most 64 entries, keys of 1 to 64 letters, digits, `_ . : -`, values of up to 4096 bytes.
+ * @throws StowageError invalid METADATA_INVALID
+ */
+export function parseMetadata(
+  entries: readonly MetadataEntry[],
+  path: readonly (string | number)[],
+): readonly MetadataEntry[] {
+  const refuse = (why: string, at: readonly (string | number)[]) => invalid('METADATA_INVALID', why, at);
+  if (entries.length > MAX_ENTRIES)
+    throw refuse(`At most ${MAX_ENTRIES} metadata entries are allowed.`, path);
+  const seen = new Set<string>();
+  entries.forEach(({ key, value }, index) => {
+    if (!KEY.test(key)) {
+      throw refuse('A metadata key is 1 to 64 letters, digits, _ . : or -.', [...path, index, 'key']);
+    }
+    if (seen.has(key)) throw refuse(`The metadata key ${key} is given twice.`, [...path, index, 'key']);
+    seen.add(key);
+    if (Buffer.byteLength(value) > MAX_VALUE_BYTES || value.includes('\0')) {
+      throw refuse(`A metadata value is at most ${MAX_VALUE_BYTES} bytes, without NUL.`, [
+        ...path,
+        index,
+        'value',
+      ]);
+    }
+  });
+  return entries;
+}

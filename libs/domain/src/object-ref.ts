@@ -1,0 +1,25 @@
+/** A place in object storage. */
+export interface ObjectRef {
+  readonly bucket: string;
+  readonly key: string;
+}
+
+/** One immutable state of an object: a GCS generation, an S3 or Azure version, as text. */
+export interface ObjectVersion extends ObjectRef {
+  readonly version: string;
+}
+
+const ASSET_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/** Whether the text has the form of an asset id (a lower-case UUID). */
+export const isAssetId = (text: string) => ASSET_ID.test(text);
+
+/** Keys of the incoming bucket are asset ids; no text of a client is ever part of a key. */
+export const incomingKey = (assetId: string) => assetId;
+
+/** The asset that a key of the incoming bucket belongs to, or null for a key that Stowage never handed out. */
+export const assetIdOfIncomingKey = (key: string) => (isAssetId(key) ? key : null);
+
+/** Keys of the content bucket are named by their bytes. `scope` is empty when identical files are shared by all. */
+export const contentKey = (sha256: string, scope = '') =>
+  scope === '' ? `content/${sha256}` : `content/${scope}/${sha256}`;

@@ -1,0 +1,3 @@
+export * from './object-events.js';
+export * from './object-store.js';
+export * from './url-signer.js';
