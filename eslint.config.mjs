@@ -17,7 +17,7 @@ export default tseslint.config(
     rules: {
       'house/ranks': 'error',
       'house/no-cycles': 'error',
-      '@typescript-eslint/no-extraneous-class': 'off',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
     },
   },
   { files: ['**/*.mjs'], ...tseslint.configs.disableTypeChecked },

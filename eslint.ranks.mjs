@@ -7,9 +7,11 @@ import path from 'node:path';
  */
 export const RANKS = {
   domain: 0,
+  runtime: 0,
   database: 1,
   storage: 1,
   'gcp-emulator': 1,
+  'graphql-edge': 1,
   identity: 2,
   jobs: 2,
   events: 3,

@@ -1,3 +1,5 @@
+export * from './content-disposition.js';
 export * from './object-events.js';
 export * from './object-store.js';
 export * from './url-signer.js';
+export * from './storage.module.js';

@@ -168,7 +168,7 @@ ALTER TABLE "asset_acl" ADD CONSTRAINT "asset_acl_everyone_reads_check" CHECK ("
 
 CREATE INDEX "media_assets_unfinished_idx" ON "media_assets" ("next_check_at")
   WHERE "status" IN ('PENDING', 'PROCESSING');
-CREATE INDEX "media_assets_incoming_waste_idx" ON "media_assets" ("updated_at")
+CREATE INDEX "media_assets_incoming_waste_idx" ON "media_assets" ("next_check_at")
   WHERE "incoming_present" AND "status" NOT IN ('PENDING', 'PROCESSING', 'FAILED');
 CREATE INDEX "domain_events_undelivered_idx" ON "domain_events" ("id") WHERE "delivered_at" IS NULL;
 

@@ -1,0 +1,54 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { LoggerModule } from 'nestjs-pino';
+import { AssetsModule } from '#libs/assets';
+import { DatabaseModule } from '#libs/database';
+import { DeliveryModule } from '#libs/delivery';
+import { IdentityModule } from '#libs/identity';
+import { JobsModule } from '#libs/jobs';
+import { QuotaModule } from '#libs/quota';
+import { loggerParams } from '#libs/runtime';
+import { StorageModule } from '#libs/storage';
+import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
+import { UploadModule } from '#libs/upload';
+import { type ApiEnvironment, readSigningKey } from './config.js';
+import { ApiGraphQLModule } from './graphql.module.js';
+
+/** The GraphQL server: which adapters and modules it is made of. */
+@Module({})
+export class AppModule {
+  static forRoot(config: ApiEnvironment): DynamicModule {
+    const endpoint = config.GCS_API_ENDPOINT;
+    return {
+      module: AppModule,
+      imports: [
+        LoggerModule.forRoot(loggerParams('api', config.LOG_LEVEL)),
+        DatabaseModule.forRoot({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL }),
+        JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL, poolSize: 2 }),
+        StorageModule.forRoot({
+          store: new GcsObjectStore({ projectId: config.GOOGLE_CLOUD_PROJECT, endpoint }),
+          signer: new GcsUrlSigner({ endpoint, key: readSigningKey(config) }),
+        }),
+        IdentityModule.forRoot({
+          issuer: config.JWT_ISSUER,
+          audience: config.JWT_AUDIENCE,
+          key:
+            config.JWT_JWKS_URL === undefined
+              ? { secret: config.JWT_SECRET ?? '' }
+              : { jwksUrl: config.JWT_JWKS_URL },
+        }),
+        QuotaModule.forRoot({ limitBytes: config.QUOTA_BYTES, limitAssets: config.QUOTA_ASSETS }),
+        AssetsModule.forRoot({
+          incomingBucket: config.INCOMING_BUCKET,
+          contentBucket: config.CONTENT_BUCKET,
+          dedupeScope: config.DEDUPE_SCOPE,
+        }),
+        UploadModule.forRoot({
+          maxUploadBytes: config.MAX_UPLOAD_BYTES,
+          urlSeconds: config.UPLOAD_URL_SECONDS,
+        }),
+        DeliveryModule.forRoot({ maxSeconds: config.DOWNLOAD_URL_MAX_SECONDS }),
+        ApiGraphQLModule,
+      ],
+    };
+  }
+}

@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { IsOptional, IsString, Matches, MinLength, ValidateIf } from 'class-validator';
+import { Bytes, Environment, readEnvironment, Whole } from '#libs/runtime';
+import type { GcsUrlSignerOptions } from '#libs/storage/gcs';
+
+export class ApiEnvironment extends Environment {
+  @Whole(1, 65_535)
+  PORT = 3000;
+
+  @IsString()
+  HOST = '0.0.0.0';
+
+  @ValidateIf((env: ApiEnvironment) => env.JWT_JWKS_URL === undefined)
+  @IsString({ message: 'JWT_SECRET or JWT_JWKS_URL must be set' })
+  @MinLength(32, { message: 'JWT_SECRET must have at least 32 characters' })
+  JWT_SECRET?: string;
+
+  @IsOptional()
+  @Matches(/^https?:\/\//, { message: 'JWT_JWKS_URL must be an http:// or https:// URL' })
+  JWT_JWKS_URL?: string;
+
+  @IsString()
+  @MinLength(1)
+  JWT_ISSUER: string;
+
+  @IsString()
+  @MinLength(1)
+  JWT_AUDIENCE: string;
+
+  @IsOptional()
+  @IsString()
+  GCS_HMAC_ACCESS_ID?: string;
+
+  @IsOptional()
+  @IsString()
+  GCS_HMAC_SECRET?: string;
+
+  /** Path of a service account's key file; its RSA key signs URLs where there is no HMAC key. */
+  @IsOptional()
+  @IsString()
+  GOOGLE_APPLICATION_CREDENTIALS?: string;
+
+  @Bytes()
+  MAX_UPLOAD_BYTES = 5 * 2 ** 30;
+
+  @Whole(1, 604_800)
+  UPLOAD_URL_SECONDS = 900;
+
+  @Whole(1, 604_800)
+  DOWNLOAD_URL_MAX_SECONDS = 3600;
+}
+
+/** Read once, at start. @throws Error in one sentence */
+export function readConfig(env: NodeJS.ProcessEnv): ApiEnvironment {
+  const config = readEnvironment(ApiEnvironment, env);
+  if (config.JWT_SECRET !== undefined && config.JWT_JWKS_URL !== undefined) {
+    throw new Error('Configuration: set JWT_SECRET or JWT_JWKS_URL, not both.');
+  }
+  return config;
+}
+
+/** The key that signs URLs: HMAC where one is set, else the service account's. @throws Error in one sentence */
+export function readSigningKey(config: ApiEnvironment): GcsUrlSignerOptions['key'] {
+  const {
+    GCS_HMAC_ACCESS_ID: accessId,
+    GCS_HMAC_SECRET: secret,
+    GOOGLE_APPLICATION_CREDENTIALS: file,
+  } = config;
+  if (accessId !== undefined && secret !== undefined) return { accessId, secret };
+  if (file === undefined) {
+    throw new Error(
+      'Configuration: set GCS_HMAC_ACCESS_ID and GCS_HMAC_SECRET, or GOOGLE_APPLICATION_CREDENTIALS.',
+    );
+  }
+  const { client_email: clientEmail, private_key: privateKeyPem } = readKeyFile(file);
+  if (clientEmail === undefined || privateKeyPem === undefined) {
+    throw new Error('Configuration: GOOGLE_APPLICATION_CREDENTIALS names no key file of a service account.');
+  }
+  return { clientEmail, privateKeyPem };
+}
+
+function readKeyFile(file: string): { client_email?: string; private_key?: string } {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as { client_email?: string; private_key?: string };
+  } catch {
+    throw new Error(
+      'Configuration: the file that GOOGLE_APPLICATION_CREDENTIALS names cannot be read as JSON.',
+    );
+  }
+}

@@ -1,0 +1,82 @@
+import type { ApolloServerPlugin } from '@apollo/server';
+import { unwrapResolverError } from '@apollo/server/errors';
+import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
+import { Injectable, Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { type GqlOptionsFactory, GraphQLModule } from '@nestjs/graphql';
+import { PinoLogger } from 'nestjs-pino';
+import { AssetsGraphQLModule } from '#libs/assets/graphql';
+import { DeliveryGraphQLModule } from '#libs/delivery/graphql';
+import { ERROR_KINDS, kindOf } from '#libs/domain';
+import { formatGraphQLError, type GraphQLContext, stowageErrorIn } from '#libs/graphql-edge';
+import { ActorGuard } from '#libs/identity/graphql';
+import { QuotaGraphQLModule } from '#libs/quota/graphql';
+import { UploadGraphQLModule } from '#libs/upload/graphql';
+
+/** Every resolver of the schema; also what the schema is generated from. */
+export const SCHEMA_MODULES = [
+  QuotaGraphQLModule,
+  AssetsGraphQLModule,
+  UploadGraphQLModule,
+  DeliveryGraphQLModule,
+];
+
+@Injectable()
+export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
+  constructor(private readonly logger: PinoLogger) {
+    logger.setContext('GraphQL');
+  }
+
+  createGqlOptions(): ApolloDriverConfig {
+    return {
+      autoSchemaFile: true,
+      sortSchema: true,
+      // Apollo's own pages load from other hosts; ours comes from files.
+      graphiql: false,
+      playground: false,
+      introspection: true,
+      csrfPrevention: true,
+      context: (req: GraphQLContext['req']): GraphQLContext => ({ req }),
+      formatError: (formatted, error) => formatGraphQLError(formatted, unwrapResolverError(error), undefined),
+      plugins: [this.errorReports()],
+    };
+  }
+
+  /** Bugs and broken dependencies go to the log, under the id that the caller is told. */
+  private errorReports(): ApolloServerPlugin<GraphQLContext> {
+    const { logger } = this;
+    return {
+      requestDidStart: () =>
+        Promise.resolve({
+          didEncounterErrors: ({ errors, contextValue }) => {
+            for (const error of errors) {
+              const err = unwrapResolverError(error);
+              const kind = kindOf(stowageErrorIn(err) ?? err);
+              const isProtocol = error.originalError === undefined || error.originalError === null;
+              if (isProtocol || (kind !== 'internal' && kind !== 'unavailable')) continue;
+              logger.error({ err, reqId: contextValue.req?.id, path: error.path }, 'operation failed');
+            }
+            return Promise.resolve();
+          },
+          willSendResponse: ({ response, contextValue }) => {
+            if (response.body.kind !== 'single') return Promise.resolve();
+            for (const error of response.body.singleResult.errors ?? []) {
+              if (error.extensions?.code === ERROR_KINDS.internal.graphql) {
+                Object.assign(error.extensions, { requestId: contextValue.req?.id });
+              }
+            }
+            return Promise.resolve();
+          },
+        }),
+    };
+  }
+}
+
+@Module({
+  imports: [
+    GraphQLModule.forRootAsync<ApolloDriverConfig>({ driver: ApolloDriver, useClass: GraphQLOptions }),
+    ...SCHEMA_MODULES,
+  ],
+  providers: [{ provide: APP_GUARD, useClass: ActorGuard }],
+})
+export class ApiGraphQLModule {}

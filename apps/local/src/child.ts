@@ -1,0 +1,119 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { StartFailure } from './data-folder.js';
+import { ChildLog, logFile, type Terminal } from './logs.js';
+import type { Processes } from './processes.js';
+
+export interface ChildOptions {
+  readonly name: string;
+  /** The JavaScript file that it runs. */
+  readonly entry: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly dataFolder: string;
+  readonly processes: Processes;
+  readonly terminal: Terminal;
+}
+
+/** A start includes loading all code, on a machine that is busy with its siblings. */
+const READY_MS = 60_000;
+const MIN_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 30_000;
+/** One that ran this long has recovered. */
+const STEADY_MS = 60_000;
+
+/**
+ * A Node.js child that says `{ type: 'ready' }` over its channel when it serves. Once it did, it is started again
+ * whenever it ends by itself, after a growing pause.
+ */
+export class Child {
+  private readonly log: ChildLog;
+  private backoffMs = MIN_BACKOFF_MS;
+  private timer: NodeJS.Timeout | undefined;
+  private stopping = false;
+
+  constructor(private readonly options: ChildOptions) {
+    const { name, dataFolder, terminal } = options;
+    this.log = new ChildLog(name, logFile(dataFolder, name), terminal);
+  }
+
+  /** @throws StartFailure with the child's last complaint when it ends, or is not ready within a minute */
+  async start(): Promise<void> {
+    const child = this.spawn();
+    await this.ready(child);
+    this.keep(child);
+  }
+
+  /**
+   * Runs one that has an end.
+   * @throws StartFailure with its last complaint when it fails
+   */
+  async run(): Promise<void> {
+    const child = this.spawn();
+    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+    if (code !== 0) throw this.failure(`failed (${signal ?? `code ${code}`})`);
+  }
+
+  /** From here on it is not started again when it ends. */
+  release(): void {
+    this.stopping = true;
+    clearTimeout(this.timer);
+  }
+
+  private spawn(): ChildProcess {
+    const { name, entry, env, processes } = this.options;
+    const child = processes.spawn(name, process.execPath, ['--enable-source-maps', entry], {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    if (child.stdout) this.log.follow(child.stdout);
+    if (child.stderr) this.log.follow(child.stderr);
+    return child;
+  }
+
+  private ready(child: ChildProcess): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const fail = (what: string) => reject(this.failure(what));
+      const timer = setTimeout(() => {
+        child.kill('SIGKILL');
+        fail(`was not ready within ${READY_MS / 1000} seconds`);
+      }, READY_MS);
+      child.on('message', (message: { type?: string } | null) => {
+        if (message?.type !== 'ready') return;
+        clearTimeout(timer);
+        resolve();
+      });
+      // Not 'exit': what it wrote last may still be in the pipe.
+      child.once('close', (code, signal) => {
+        clearTimeout(timer);
+        fail(`ended before it was ready (${signal ?? `code ${code}`})`);
+      });
+    });
+  }
+
+  private failure(what: string): StartFailure {
+    const why = this.log.lastComplaint === undefined ? '' : `: ${this.log.lastComplaint}`;
+    return new StartFailure(`${this.options.name} ${what}${why} (log: ${this.log.file})`);
+  }
+
+  private keep(child: ChildProcess): void {
+    const { name, terminal } = this.options;
+    const since = Date.now();
+    const ended = (code: number | null, signal: NodeJS.Signals | null) => {
+      if (this.stopping) return;
+      this.backoffMs = Date.now() - since > STEADY_MS ? MIN_BACKOFF_MS : this.backoffMs;
+      terminal.line(
+        `${name} ended (${signal ?? `code ${code}`}); starting it again in ${this.backoffMs / 1000} s (log: ${this.log.file})`,
+      );
+      this.again();
+    };
+    if (child.exitCode !== null || child.signalCode !== null) ended(child.exitCode, child.signalCode);
+    else child.once('exit', ended);
+  }
+
+  private again(): void {
+    this.timer = setTimeout(() => {
+      if (!this.stopping) this.start().catch(() => this.stopping || this.again());
+    }, this.backoffMs);
+    this.backoffMs = Math.min(this.backoffMs * 2, MAX_BACKOFF_MS);
+  }
+}

@@ -1,0 +1,84 @@
+import { parseArgs } from 'node:util';
+import { type Secrets, StartFailure } from './data-folder.js';
+import { databaseUrl } from './postgres/server.js';
+import { TOKEN_PARTY } from './token.js';
+
+/** What whoever starts the embedded stack may choose. */
+export interface Config {
+  readonly dataFolder: string;
+  readonly verbose: boolean;
+  readonly ports: Ports;
+  /** A Pub/Sub emulator of the user's own; then none of ours is started. */
+  readonly pubSubHost: string | undefined;
+}
+
+export interface Ports {
+  readonly api: number;
+  readonly gcs: number;
+  readonly pubSub: number;
+  readonly postgres: number;
+}
+
+/** What each port is for, as people are told. */
+export const PORT_PURPOSE: Record<keyof Ports, string> = {
+  api: 'the API',
+  gcs: 'the Cloud Storage emulator',
+  pubSub: 'the Pub/Sub emulator',
+  postgres: 'PostgreSQL',
+};
+
+/** @throws StartFailure on an argument or a variable that means nothing */
+export function readConfig(env: NodeJS.ProcessEnv, argv: readonly string[]): Config {
+  const port = Number(env.PORT || 3000);
+  if (!Number.isInteger(port) || port < 1 || port > 65_532) {
+    throw new StartFailure(`PORT must be a number from 1 to 65532, not ${env.PORT}`);
+  }
+  return {
+    dataFolder: env.DATA_DIR || '.local',
+    verbose: verboseIn(argv) || ['debug', 'trace'].includes(env.LOG_LEVEL ?? ''),
+    ports: { api: port, gcs: port + 1, pubSub: port + 2, postgres: port + 3 },
+    pubSubHost: env.PUBSUB_EMULATOR_HOST || undefined,
+  };
+}
+
+function verboseIn(argv: readonly string[]): boolean {
+  try {
+    return parseArgs({ args: [...argv], options: { verbose: { type: 'boolean' } } }).values.verbose ?? false;
+  } catch (error) {
+    throw new StartFailure(`${error instanceof Error ? error.message : String(error)}; there is only --verbose`);
+  }
+}
+
+const PROJECT = 'stowage-local';
+
+/**
+ * What the children read: everything the user set, and over it what makes them one stack. What would lead PostgreSQL's
+ * or Google's clients elsewhere does not reach them.
+ */
+export function childEnvironment(config: Config, secrets: Secrets, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { ports, dataFolder, pubSubHost } = config;
+  const inherited = Object.entries(env).filter(([name]) => !/^PG[A-Z]+$|^STORAGE_EMULATOR_HOST$/.test(name));
+  const noProxy = [env.NO_PROXY ?? env.no_proxy, '127.0.0.1', 'localhost'].filter(Boolean).join(',');
+  return {
+    ...Object.fromEntries(inherited),
+    NO_PROXY: noProxy,
+    no_proxy: noProxy,
+    HOST: '127.0.0.1',
+    PORT: String(ports.api),
+    DATA_DIR: dataFolder,
+    DATABASE_URL: databaseUrl(ports.postgres, secrets.postgresPassword),
+    GOOGLE_CLOUD_PROJECT: PROJECT,
+    GCS_API_ENDPOINT: `http://127.0.0.1:${ports.gcs}`,
+    INCOMING_BUCKET: 'stowage-incoming',
+    CONTENT_BUCKET: 'stowage-content',
+    QUARANTINE_BUCKET: 'stowage-quarantine',
+    GCS_HMAC_ACCESS_ID: secrets.hmacAccessId,
+    GCS_HMAC_SECRET: secrets.hmacSecret,
+    PUBSUB_EMULATOR_HOST: pubSubHost ?? `127.0.0.1:${ports.pubSub}`,
+    PUBSUB_PORT: pubSubHost === undefined ? String(ports.pubSub) : '',
+    PUBSUB_SUBSCRIPTION: 'stowage-incoming',
+    JWT_SECRET: secrets.jwtSecret,
+    JWT_ISSUER: TOKEN_PARTY,
+    JWT_AUDIENCE: TOKEN_PARTY,
+  };
+}

@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, link, mkdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+/** What keeps the embedded stack from running, said in one sentence for the person who started it. */
+export class StartFailure extends Error {
+  override readonly name = 'StartFailure';
+}
+
+/** The secrets of one data folder, made once. They guard nothing but loopback. */
+export interface Secrets {
+  readonly jwtSecret: string;
+  readonly hmacAccessId: string;
+  readonly hmacSecret: string;
+  readonly postgresPassword: string;
+}
+
+/** PostgreSQL needs this much for a new cluster and its write-ahead log. */
+const MIN_FREE_BYTES = 200 * 2 ** 20;
+
+const SENTENCES: Record<string, string> = {
+  EEXIST: 'is not a folder',
+  ENOTDIR: 'is not a folder',
+  EACCES: 'is not writable for you',
+  EPERM: 'is not writable for you',
+  EROFS: 'is on a read-only file system',
+  ENOSPC: 'is on a disk that is full',
+};
+
+const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code ?? '';
+
+/**
+ * Makes the folder that holds everything the embedded stack keeps, or finds that it is there and usable.
+ * @returns its absolute path
+ * @throws StartFailure when it is no folder, not writable, or its disk is full
+ */
+export async function openDataFolder(folder: string): Promise<string> {
+  const absolute = path.resolve(folder);
+  try {
+    await mkdir(absolute, { recursive: true });
+    if (!(await stat(absolute)).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
+    await access(absolute, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const sentence = SENTENCES[codeOf(error)];
+    if (sentence === undefined) throw error;
+    throw new StartFailure(`The data folder ${absolute} ${sentence}; choose another with DATA_DIR=…`);
+  }
+  const { bavail, bsize } = await statfs(absolute);
+  if (bavail * bsize < MIN_FREE_BYTES) {
+    throw new StartFailure(
+      `The disk of the data folder ${absolute} is full: ${Math.floor((bavail * bsize) / 2 ** 20)} MiB are free, ` +
+        `at least ${MIN_FREE_BYTES / 2 ** 20} MiB are needed`,
+    );
+  }
+  return absolute;
+}
+
+/**
+ * The secrets of a data folder, from `secrets.json` in it; random ones are made the first time.
+ * @throws StartFailure when the file is damaged or not readable
+ */
+export async function readSecrets(folder: string): Promise<Secrets> {
+  const file = path.join(folder, 'secrets.json');
+  let text = await textOf(file);
+  if (text === null) {
+    await createOnce(file, JSON.stringify(newSecrets(), null, 2) + '\n');
+    text = await textOf(file);
+  }
+  const secrets = parse(text ?? '');
+  if (secrets === null) {
+    throw new StartFailure(`${file} is damaged; restore it, or remove ${folder} to start anew without its data`);
+  }
+  return secrets;
+}
+
+async function textOf(file: string): Promise<string | null> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw new StartFailure(`${file} cannot be read (${codeOf(error)})`);
+  }
+}
+
+function parse(text: string): Secrets | null {
+  try {
+    const found = JSON.parse(text) as Record<keyof Secrets, unknown> | null;
+    const whole = Object.keys(newSecrets()).every((key) => {
+      const value = found?.[key as keyof Secrets];
+      return typeof value === 'string' && value.length >= 16;
+    });
+    return whole ? (found as Secrets) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** An access id of the form that Cloud Storage gives: https://cloud.google.com/storage/docs/authentication/hmackeys */
+function newSecrets(): Secrets {
+  return {
+    jwtSecret: randomBytes(32).toString('base64url'),
+    hmacAccessId: `GOOG1E${randomBytes(36).toString('hex').toUpperCase().slice(0, 55)}`,
+    hmacSecret: randomBytes(30).toString('base64'),
+    postgresPassword: randomBytes(24).toString('base64url'),
+  };
+}
+
+/** Writes a whole file or none, and leaves one that is there: of two at the same time, one is kept and read by both. */
+async function createOnce(file: string, content: string): Promise<void> {
+  const draft = `${file}.${process.pid}`;
+  await writeFile(draft, content, { mode: 0o600, flush: true });
+  try {
+    await link(draft, file);
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+  } finally {
+    await rm(draft, { force: true });
+  }
+}

@@ -1,0 +1,200 @@
+import { type ChildProcess, type SpawnOptions, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { chown, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { StartFailure } from '../data-folder.js';
+import type { PostgresHome } from './home.js';
+import { until } from '../processes.js';
+
+export interface PostgresOptions {
+  readonly home: PostgresHome;
+  readonly port: number;
+  readonly password: string;
+  readonly logFile: string;
+  /** False gives up durability for speed; for tests alone. Default true. */
+  readonly durable?: boolean;
+  /** Starts a program under a name, in a process group of its own. */
+  readonly spawn: (name: string, command: string, args: readonly string[], options: SpawnOptions) => ChildProcess;
+}
+
+const USER = 'stowage';
+/** Crash recovery reads the write-ahead log, which is at most 1 GiB. */
+const READY_MS = 60_000;
+/** After a crash the old server's children may hold its shared memory for a moment. */
+const HELD = /lock file ".*" already exists|shared memory block .* still in use/;
+const HELD_RETRIES = 20;
+const HELD_RETRY_MS = 250;
+
+/** Where a database of the server on this port is; on loopback, with the password in it. */
+export const databaseUrl = (port: number, password: string, database = USER) =>
+  `postgresql://${USER}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`;
+
+/**
+ * Starts PostgreSQL on 127.0.0.1, after making its cluster if there is none, and answers when it takes connections.
+ * The server outlives a caller that is killed: a later call stops it and recovers.
+ * @throws StartFailure with PostgreSQL's own reason when it does not start
+ */
+export async function startPostgres(options: PostgresOptions): Promise<ChildProcess> {
+  const cluster = path.join(options.home.folder, 'data');
+  if (!existsSync(cluster)) await createCluster(options, cluster);
+  await checkCluster(options, cluster);
+  await stopLeftover(cluster);
+  for (let attempt = 1; ; attempt++) {
+    const from = existsSync(options.logFile) ? (await stat(options.logFile)).size : 0;
+    const server = spawnServer(options, cluster);
+    let ended = false;
+    server.once('exit', () => (ended = true));
+    const pidFile = path.join(cluster, 'postmaster.pid');
+    await until(() => ended || isReady(pidFile, server.pid), READY_MS);
+    if (!ended && isReady(pidFile, server.pid)) return server;
+    server.kill('SIGQUIT');
+    const reason = await lastFailure(options.logFile, from);
+    if (attempt > HELD_RETRIES || !HELD.test(reason)) {
+      throw new StartFailure(`PostgreSQL does not start on ${cluster}: ${reason} (log: ${options.logFile})`);
+    }
+    await delay(HELD_RETRY_MS);
+  }
+}
+
+/**
+ * Makes the database `stowage` if it is not there.
+ * @throws StartFailure when the server does not let us in
+ */
+export async function createDatabase(port: number, password: string): Promise<void> {
+  const client = new pg.Client({
+    connectionString: databaseUrl(port, password, 'postgres'),
+    connectionTimeoutMillis: 10_000,
+    query_timeout: 30_000,
+  });
+  try {
+    await client.connect();
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [USER]);
+    if (rowCount === 0) await client.query(`create database ${USER}`);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartFailure(`PostgreSQL runs but cannot be used: ${reason}`);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** Made aside and then moved into its place, so that an interrupted start leaves no half of a cluster. */
+async function createCluster(options: PostgresOptions, cluster: string): Promise<void> {
+  const { home, password } = options;
+  const draft = `${cluster}.new`;
+  const passwordFile = path.join(home.folder, 'password');
+  await rm(draft, { recursive: true, force: true });
+  await writeFile(passwordFile, password + '\n', { mode: 0o600 });
+  if (home.account.uid !== undefined) await chown(passwordFile, home.account.uid, home.account.gid);
+  const args = [
+    ...['--pgdata', draft, '--username', USER, '--pwfile', passwordFile, '--auth', 'scram-sha-256'],
+    ...['--encoding', 'UTF8', '--locale', 'C', '--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8'],
+    ...(options.durable === false ? ['--no-sync'] : []),
+  ];
+  const initdb = options.spawn('initdb', path.join(home.programs, 'bin/initdb'), args, {
+    ...processOptions(home),
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let stderr = '';
+  initdb.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const [code] = (await once(initdb, 'close')) as [number | null];
+  await rm(passwordFile, { force: true });
+  if (code !== 0) {
+    await rm(draft, { recursive: true, force: true });
+    const reason = stderr.split('\n').find((line) => /error|fatal/i.test(line)) ?? stderr.trim().split('\n').at(-1);
+    throw new StartFailure(`PostgreSQL cannot make its cluster in ${home.folder}: ${reason}`);
+  }
+  await rename(draft, cluster);
+}
+
+async function checkCluster({ home }: PostgresOptions, cluster: string): Promise<void> {
+  const [found, wanted] = await Promise.all([
+    readFile(path.join(cluster, 'PG_VERSION'), 'utf8').catch(() => null),
+    readFile(path.join(home.programs, 'share/postgresql/postgres.bki'), 'utf8').then(
+      (text) => /^# PostgreSQL (\d+)/.exec(text)?.[1],
+    ),
+  ]);
+  if (found === null) {
+    throw new StartFailure(`${cluster} is damaged: it is not a PostgreSQL cluster; restore it or remove the data folder`);
+  }
+  if (wanted !== undefined && found.trim() !== wanted) {
+    throw new StartFailure(`${cluster} was made by PostgreSQL ${found.trim()}, and this is PostgreSQL ${wanted}`);
+  }
+}
+
+function spawnServer(options: PostgresOptions, cluster: string): ChildProcess {
+  const { home, port, durable = true } = options;
+  const settings: Record<string, string | number> = {
+    listen_addresses: '127.0.0.1',
+    port,
+    unix_socket_directories: '',
+    max_connections: 100,
+    timezone: 'UTC',
+    log_timezone: 'UTC',
+    ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
+  };
+  const args = ['-D', cluster, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
+  const log = openSync(options.logFile, 'a', 0o600);
+  try {
+    return options.spawn('postgres', path.join(home.programs, 'bin/postgres'), args, {
+      ...processOptions(home),
+      stdio: ['ignore', log, log],
+    });
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** Nothing of the caller's environment (PG…, LC_…) reaches the server. */
+const processOptions = ({ account, folder }: PostgresHome): SpawnOptions => ({
+  ...account,
+  cwd: '/',
+  env: { PATH: process.env.PATH, HOME: folder, LC_ALL: 'C', LC_MESSAGES: 'C' },
+});
+
+/** https://www.postgresql.org/docs/current/storage-file-layout.html: process id first, status in line 8. */
+function isReady(pidFile: string, pid: number | undefined): boolean {
+  try {
+    const lines = readFileSync(pidFile, 'utf8').split('\n');
+    return Number(lines[0]) === pid && lines[7]?.trim() === 'ready';
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A server that nobody has on record any more is stopped. A file that names another process is removed: PostgreSQL would
+ * take any process of the same user for a server of this cluster.
+ */
+async function stopLeftover(cluster: string): Promise<void> {
+  const pidFile = path.join(cluster, 'postmaster.pid');
+  const pid = Number.parseInt(await readFile(pidFile, 'utf8').catch(() => ''), 10);
+  if (Number.isInteger(pid) && pid > 1 && (await commandLine(pid)).includes(cluster)) {
+    process.kill(pid, 'SIGINT');
+    await until(() => !existsSync(pidFile), 10_000);
+  } else {
+    await rm(pidFile, { force: true });
+  }
+}
+
+async function commandLine(pid: number): Promise<string> {
+  if (process.platform === 'linux') return readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return spawnSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' }).stdout;
+}
+
+/** What the server wrote last about why it ended. */
+async function lastFailure(logFile: string, from: number): Promise<string> {
+  const log = await open(logFile);
+  try {
+    const text = (await log.read({ position: from, buffer: Buffer.alloc(64 * 1024) })).buffer
+      .toString('utf8')
+      .replaceAll('\0', '');
+    const failures = [...text.matchAll(/\b(?:FATAL|PANIC):\s+(.*)/g)].map(([, message]) => message);
+    return failures.at(-1) ?? text.trim().split('\n').at(-1) ?? 'no reason given';
+  } finally {
+    await log.close();
+  }
+}

@@ -1,0 +1,130 @@
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { Child } from './child.js';
+import { childEnvironment, type Config, PORT_PURPOSE, type Ports } from './config.js';
+import { openDataFolder, readSecrets, type Secrets, StartFailure } from './data-folder.js';
+import { logFile, type Terminal } from './logs.js';
+import { postgresHome } from './postgres/home.js';
+import { createDatabase, type PostgresOptions, startPostgres } from './postgres/server.js';
+import { Processes } from './processes.js';
+
+/** The JavaScript files that the children run. */
+export interface Entries {
+  readonly migrate: string;
+  readonly emulators: string;
+  readonly api: string;
+  readonly worker: string;
+}
+
+/** What was started, once it serves. */
+export interface Running {
+  readonly dataFolder: string;
+  readonly secrets: Secrets;
+}
+
+/**
+ * Starts and stops everything that the embedded stack consists of, as children of this process: PostgreSQL and the
+ * emulators side by side, then api and worker. What ends by itself is started again.
+ */
+export class Supervisor {
+  private processes: Processes | undefined;
+  private children: Child[] = [];
+  private stopping = false;
+
+  constructor(
+    private readonly config: Config,
+    private readonly entries: Entries,
+    private readonly terminal: Terminal,
+    /** Called when PostgreSQL ended and cannot be started again. */
+    private readonly onFatal: (error: unknown) => void,
+  ) {}
+
+  /** @throws StartFailure in one sentence; whatever was started by then runs until `stop` */
+  async start(): Promise<Running> {
+    const { terminal } = this;
+    const dataFolder = await openDataFolder(this.config.dataFolder);
+    const secrets = await readSecrets(dataFolder);
+    const processes = (this.processes = new Processes(dataFolder));
+    const left = await processes.takeOver();
+    if (left.length > 0) terminal.line(`Stopped what an earlier run had left running: ${left.join(', ')}`);
+    await assertFree(this.config.ports, this.config.pubSubHost !== undefined);
+
+    const env = childEnvironment({ ...this.config, dataFolder }, secrets, process.env);
+    const child = (name: keyof Entries) =>
+      new Child({ name, entry: this.entries[name], env, dataFolder, processes, terminal });
+    const [migrate, emulators, api, worker] = (['migrate', 'emulators', 'api', 'worker'] as const).map(child) as [
+      Child,
+      Child,
+      Child,
+      Child,
+    ];
+    this.children = [api, worker, emulators];
+    await all([emulators.start(), this.startDatabase(dataFolder, secrets, processes).then(() => migrate.run())]);
+    await all([api.start(), worker.start()]);
+    return { dataFolder, secrets };
+  }
+
+  /** Stops api, worker, emulators and PostgreSQL, in this order, each with the time to finish what it is doing. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    for (const child of this.children) child.release();
+    await this.processes?.stopAll();
+    this.processes?.release();
+    this.processes = undefined;
+  }
+
+  /** Ends everything at once. */
+  force(): void {
+    this.processes?.force();
+  }
+
+  private async startDatabase(dataFolder: string, secrets: Secrets, processes: Processes): Promise<void> {
+    const home = await postgresHome(dataFolder);
+    for (const note of home.notes) this.terminal.line(note);
+    const port = this.config.ports.postgres;
+    await this.keepPostgres({
+      home,
+      port,
+      password: secrets.postgresPassword,
+      logFile: logFile(dataFolder, 'postgres'),
+      spawn: processes.spawn.bind(processes),
+    });
+    await createDatabase(port, secrets.postgresPassword);
+  }
+
+  private async keepPostgres(options: PostgresOptions): Promise<void> {
+    const server = await startPostgres(options);
+    const ended = (code: number | null, signal: NodeJS.Signals | null) => {
+      if (this.stopping) return;
+      this.terminal.line(`PostgreSQL ended (${signal ?? `code ${code}`}); starting it again (log: ${options.logFile})`);
+      this.keepPostgres(options).catch((error: unknown) => this.stopping || this.onFatal(error));
+    };
+    if (server.exitCode !== null || server.signalCode !== null) ended(server.exitCode, server.signalCode);
+    else server.once('exit', ended);
+  }
+}
+
+/** Waits for all of them even if one fails, so that nothing is still being started when the failure is dealt with. */
+async function all(starts: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(starts);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+async function assertFree(ports: Ports, foreignPubSub: boolean): Promise<void> {
+  for (const [name, port] of Object.entries(ports) as [keyof Ports, number][]) {
+    if (name === 'pubSub' && foreignPubSub) continue;
+    const server = createServer();
+    try {
+      server.listen(port, '127.0.0.1');
+      await once(server, 'listening');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      const what = code === 'EADDRINUSE' ? 'is in use' : `cannot be used (${code})`;
+      throw new StartFailure(
+        `Port ${port}, which ${PORT_PURPOSE[name]} needs, ${what}; choose others with PORT=… (it and the three after it)`,
+      );
+    } finally {
+      server.close();
+    }
+  }
+}

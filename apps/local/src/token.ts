@@ -1,0 +1,30 @@
+import { SignJWT } from 'jose';
+
+/** Issuer and audience of the embedded stack's tokens. */
+export const TOKEN_PARTY = 'stowage-local';
+
+export interface TokenOptions {
+  /** The user's id, 1 to 255 characters. */
+  readonly subject: string;
+  readonly groups?: readonly string[];
+  /** Gives the operator's scope `stowage.admin`. */
+  readonly admin?: boolean;
+  /** A time span such as `30d` or `15 minutes`; default 30 days. */
+  readonly expiresIn?: string;
+}
+
+/** A token (JWT, HS256) that the embedded stack with this secret accepts. */
+export function signToken(jwtSecret: string, options: TokenOptions): Promise<string> {
+  const claims = {
+    ...(options.groups?.length ? { groups: options.groups } : {}),
+    ...(options.admin ? { scope: 'stowage.admin' } : {}),
+  };
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+    .setIssuer(TOKEN_PARTY)
+    .setAudience(TOKEN_PARTY)
+    .setSubject(options.subject)
+    .setIssuedAt()
+    .setExpirationTime(options.expiresIn ?? '30d')
+    .sign(new TextEncoder().encode(jwtSecret));
+}

@@ -1,0 +1,49 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { LoggerModule, PinoLogger } from 'nestjs-pino';
+import { AssetsModule } from '#libs/assets';
+import { DatabaseModule } from '#libs/database';
+import { JobsModule } from '#libs/jobs';
+import { LifecycleModule } from '#libs/lifecycle';
+import { ProcessingJobsModule } from '#libs/processing/jobs';
+import { QuotaModule } from '#libs/quota';
+import { loggerParams } from '#libs/runtime';
+import { StorageModule } from '#libs/storage';
+import { GcsObjectStore, PubSubObjectEvents } from '#libs/storage/gcs';
+import { UploadJobsModule } from '#libs/upload/jobs';
+import type { WorkerEnvironment } from './config.js';
+
+/** Subscriber, queue processors and schedules: which adapters and modules they are made of. */
+@Module({})
+export class AppModule {
+  static forRoot(config: WorkerEnvironment): DynamicModule {
+    const endpoint = config.GCS_API_ENDPOINT;
+    const params = loggerParams('worker', config.LOG_LEVEL);
+    return {
+      module: AppModule,
+      imports: [
+        LoggerModule.forRoot(params),
+        DatabaseModule.forRoot({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL }),
+        JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL }),
+        StorageModule.forRoot({
+          store: new GcsObjectStore({ projectId: config.GOOGLE_CLOUD_PROJECT, endpoint }),
+          events: new PubSubObjectEvents({
+            projectId: config.GOOGLE_CLOUD_PROJECT,
+            subscription: config.PUBSUB_SUBSCRIPTION,
+            emulator: config.PUBSUB_EMULATOR_HOST,
+            incomingBucket: config.INCOMING_BUCKET,
+            logger: new PinoLogger(params),
+          }),
+        }),
+        QuotaModule.forRoot({ limitBytes: config.QUOTA_BYTES, limitAssets: config.QUOTA_ASSETS }),
+        AssetsModule.forRoot({
+          incomingBucket: config.INCOMING_BUCKET,
+          contentBucket: config.CONTENT_BUCKET,
+          dedupeScope: config.DEDUPE_SCOPE,
+        }),
+        UploadJobsModule,
+        ProcessingJobsModule.forRoot({ concurrency: config.WORKER_CONCURRENCY }),
+        LifecycleModule,
+      ],
+    };
+  }
+}

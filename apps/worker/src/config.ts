@@ -1,0 +1,20 @@
+import { IsOptional, IsString, MinLength } from 'class-validator';
+import { Environment, readEnvironment, Whole } from '#libs/runtime';
+
+export class WorkerEnvironment extends Environment {
+  @IsString()
+  @MinLength(1)
+  PUBSUB_SUBSCRIPTION: string;
+
+  @IsOptional()
+  @IsString()
+  PUBSUB_EMULATOR_HOST?: string;
+
+  /** Assets that are processed at a time. */
+  @Whole(1, 64)
+  WORKER_CONCURRENCY = 4;
+}
+
+/** Read once, at start. @throws Error in one sentence */
+export const readConfig = (env: NodeJS.ProcessEnv): WorkerEnvironment =>
+  readEnvironment(WorkerEnvironment, env);

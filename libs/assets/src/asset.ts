@@ -1,0 +1,106 @@
+import { type AclEntry, grantedSql } from '#libs/acl';
+import type { AssetStatus, MetadataEntry, Permission, StatusReason } from '#libs/domain';
+
+/** A file as its owner sees it. */
+export interface Asset {
+  readonly id: string;
+  readonly ownerId: bigint;
+  readonly bucket: string;
+  readonly objectKey: string;
+  readonly filename: string;
+  readonly mimeType: string;
+  readonly sizeBytes: number;
+  readonly checksumSha256: string;
+  readonly status: AssetStatus;
+  readonly statusReason: StatusReason | null;
+  readonly claimedGeneration: string | null;
+  readonly attempt: number;
+  readonly requestId: string;
+  readonly urlExpiresAt: Date;
+  readonly uploadDeadlineAt: Date;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly readyAt: Date | null;
+  readonly accessedAt: Date | null;
+  readonly deletedAt: Date | null;
+  readonly version: number;
+  readonly metadata: readonly MetadataEntry[];
+  /** The first 200 entries of the access list. */
+  readonly acl: readonly AclEntry[];
+  /** What the access list grants to the caller for whom this was read. */
+  readonly granted: readonly Permission[];
+}
+
+/** A row of {@link ASSET_COLUMNS}, as the driver gives it. */
+export interface AssetRow {
+  asset_id: string;
+  owner_id: string;
+  bucket: string;
+  object_key: string;
+  filename: string;
+  mime_type: string;
+  size_bytes: string;
+  checksum_sha256: string;
+  status: AssetStatus;
+  status_reason: StatusReason['code'] | null;
+  status_detail: string | null;
+  claimed_generation: string | null;
+  attempt: number;
+  request_id: string;
+  url_expires_at: Date;
+  upload_deadline_at: Date;
+  created_at: Date;
+  updated_at: Date;
+  ready_at: Date | null;
+  accessed_at: Date | null;
+  deleted_at: Date | null;
+  version: number;
+  metadata?: MetadataEntry[];
+  acl?: { principal: string; permission: Permission; expiresAt: string | null }[];
+  granted?: Permission[];
+}
+
+/** The columns of `media_assets a` that make an {@link Asset}. */
+export const ASSET_COLUMNS = `a.asset_id, a.owner_id, a.bucket, a.object_key, a.filename, a.mime_type, a.size_bytes,
+  a.checksum_sha256, a.status, a.status_reason, a.status_detail, a.claimed_generation, a.attempt, a.request_id,
+  a.url_expires_at, a.upload_deadline_at, a.created_at, a.updated_at, a.ready_at, a.accessed_at, a.deleted_at, a.version`;
+
+/** {@link ASSET_COLUMNS} and what hangs on them, for the caller whose principals are the placeholder. */
+export const assetSql = (principals: string) => `${ASSET_COLUMNS},
+  (select coalesce(json_agg(json_build_object('key', m.key, 'value', m.value) order by m.key), '[]')
+     from asset_metadata m where m.asset_id = a.asset_id) as metadata,
+  (select coalesce(json_agg(e), '[]') from (
+     select l.principal, l.permission, l.expires_at as "expiresAt" from asset_acl l
+     where l.asset_id = a.asset_id order by l.principal, l.permission limit 200) e) as acl,
+  ${grantedSql(principals)} as granted`;
+
+export const assetOf = (row: AssetRow): Asset => ({
+  id: row.asset_id,
+  ownerId: BigInt(row.owner_id),
+  bucket: row.bucket,
+  objectKey: row.object_key,
+  filename: row.filename,
+  mimeType: row.mime_type,
+  sizeBytes: Number(row.size_bytes),
+  checksumSha256: row.checksum_sha256,
+  status: row.status,
+  statusReason:
+    row.status_reason === null ? null : { code: row.status_reason, message: row.status_detail ?? '' },
+  claimedGeneration: row.claimed_generation,
+  attempt: row.attempt,
+  requestId: row.request_id,
+  urlExpiresAt: row.url_expires_at,
+  uploadDeadlineAt: row.upload_deadline_at,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+  readyAt: row.ready_at,
+  accessedAt: row.accessed_at,
+  deletedAt: row.deleted_at,
+  version: row.version,
+  metadata: row.metadata ?? [],
+  acl: (row.acl ?? []).map((entry) => ({
+    ...entry,
+    expiresAt: entry.expiresAt === null ? null : new Date(entry.expiresAt),
+  })),
+  granted: row.granted ?? [],
+});

@@ -1,0 +1,22 @@
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { EventsModule } from '#libs/events';
+import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
+import { Assets } from './assets.service.js';
+import { IncomingObjects } from './incoming-objects.service.js';
+import { StoredObjects } from './stored-objects.service.js';
+import { AssetTransitions } from './transitions.service.js';
+
+/** Needs `DatabaseModule`, `QuotaModule` and a provider of the port `ObjectStore`, which the app brings. */
+@Global()
+@Module({})
+export class AssetsModule {
+  static forRoot(options: AssetsOptions): DynamicModule {
+    const services = [Assets, AssetTransitions, IncomingObjects, StoredObjects];
+    return {
+      module: AssetsModule,
+      imports: [EventsModule],
+      providers: [{ provide: ASSETS_OPTIONS, useValue: options }, ...services],
+      exports: [ASSETS_OPTIONS, ...services],
+    };
+  }
+}

@@ -1,0 +1,74 @@
+import { ArgsType, Field, ID, InputType, Int } from '@nestjs/graphql';
+import type { AssetKind, AssetStatus } from '#libs/domain';
+import { DateTime, Sha256 } from '#libs/graphql-edge';
+import { AssetKindEnum, AssetOrderEnum, AssetScopeEnum, AssetStatusEnum } from './enums.js';
+
+@InputType('MetadataFilter', { description: 'Assets that have this key, with this value when one is given.' })
+export class MetadataFilterInput {
+  @Field(() => String, { description: 'The key.' })
+  key: string;
+
+  @Field(() => String, { nullable: true, description: 'The value; any when left out.' })
+  value?: string | null;
+}
+
+@InputType('AssetFilter', { description: 'Conditions that all have to hold.' })
+export class AssetFilterInput {
+  @Field(() => ID, { nullable: true, description: 'Whose assets; for operators when it is not your own id.' })
+  ownerId?: string | null;
+
+  @Field(() => [AssetStatusEnum], {
+    nullable: true,
+    description: 'Default: all but DELETED, EXPIRED and CANCELLED.',
+  })
+  status?: AssetStatus[] | null;
+
+  @Field(() => [AssetKindEnum], { nullable: true, description: 'Any of these families.' })
+  kind?: AssetKind[] | null;
+
+  @Field(() => String, { nullable: true, description: 'Exactly this media type.' })
+  mimeType?: string | null;
+
+  @Field(() => Sha256, { nullable: true, description: 'Exactly these bytes.' })
+  checksumSha256?: string | null;
+
+  @Field(() => [MetadataFilterInput], { nullable: true, description: 'All of these metadata entries.' })
+  metadata?: MetadataFilterInput[] | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'Created after this instant.' })
+  createdAfter?: Date | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'Created before this instant.' })
+  createdBefore?: Date | null;
+
+  @Field(() => String, { nullable: true, description: 'Case-insensitive, anywhere in the file name.' })
+  filenameContains?: string | null;
+}
+
+@ArgsType()
+export class AssetsArgs {
+  @Field(() => AssetScopeEnum, { nullable: true, defaultValue: 'OWN', description: 'Whose assets.' })
+  scope: keyof typeof AssetScopeEnum;
+
+  @Field(() => Int, { nullable: true, description: 'Page length, read forwards; 1 to 100.' })
+  first?: number | null;
+
+  @Field(() => String, { nullable: true, description: 'With first: the cursor that the page comes after.' })
+  after?: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'Page length, read backwards; 1 to 100.' })
+  last?: number | null;
+
+  @Field(() => String, { nullable: true, description: 'With last: the cursor that the page comes before.' })
+  before?: string | null;
+
+  @Field(() => AssetFilterInput, { nullable: true, description: 'Which of them.' })
+  filter?: AssetFilterInput | null;
+
+  @Field(() => AssetOrderEnum, {
+    nullable: true,
+    defaultValue: 'CREATED_DESC',
+    description: 'In which order.',
+  })
+  orderBy: keyof typeof AssetOrderEnum;
+}

@@ -1,0 +1,80 @@
+import { Args, ID, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
+import { permissionsOf } from '#libs/acl';
+import type { Actor, Permission } from '#libs/domain';
+import { connectionOf, parsePage } from '#libs/graphql-edge';
+import { CurrentActor } from '#libs/identity/graphql';
+import { Assets } from '../assets.service.js';
+import { cursorOf, parseListing } from './asset-listing.js';
+import {
+  AclEntryModel,
+  AssetConnectionModel,
+  AssetModel,
+  AssetPropertiesModel,
+  VariantModel,
+} from './asset.model.js';
+import { AssetsArgs } from './assets.args.js';
+import { PermissionEnum, StorageClassEnum } from './enums.js';
+
+@Resolver(() => AssetModel)
+export class AssetsResolver {
+  constructor(private readonly assets: Assets) {}
+
+  @Query(() => AssetModel, {
+    nullable: true,
+    description: 'Null when it does not exist or the caller may not read it.',
+  })
+  async asset(
+    @CurrentActor() actor: Actor,
+    @Args('id', { type: () => ID, description: 'Which one.' }) id: string,
+  ): Promise<AssetModel | null> {
+    const asset = await this.assets.find(actor, id);
+    return asset === null ? null : new AssetModel(asset);
+  }
+
+  @Query(() => AssetConnectionModel, {
+    name: 'assets',
+    description:
+      'Assets that the caller may read. At most 100 a page, 20 when neither first nor last is given; both is ' +
+      'BAD_USER_INPUT. filter.ownerId beside scope OWN is for operators. A combination of filters and order that no ' +
+      'index serves is BAD_USER_INPUT.',
+  })
+  async list(@CurrentActor() actor: Actor, @Args() args: AssetsArgs): Promise<AssetConnectionModel> {
+    const page = parsePage(args);
+    const found = await this.assets.list(actor, parseListing(actor, args, page));
+    const models = found.map((asset) => new AssetModel(asset));
+    return connectionOf(models, page, cursorOf);
+  }
+
+  @ResolveField(() => [AclEntryModel], {
+    description: 'Visible to the owner and to operators; empty for others. At most 200 entries.',
+  })
+  acl(@Parent() { asset }: AssetModel, @CurrentActor() actor: Actor): AclEntryModel[] {
+    return actor.isAdmin || actor.ownerId === asset.ownerId ? [...asset.acl] : [];
+  }
+
+  @ResolveField(() => [PermissionEnum], { description: 'What the caller may do with this asset.' })
+  viewerPermissions(@Parent() { asset }: AssetModel, @CurrentActor() actor: Actor): readonly Permission[] {
+    return permissionsOf(actor, asset);
+  }
+
+  @ResolveField(() => StorageClassEnum, {
+    nullable: true,
+    description: 'Null before READY, and for callers who are not operators.',
+  })
+  storageClass(): keyof typeof StorageClassEnum | null {
+    return null;
+  }
+
+  @ResolveField(() => AssetPropertiesModel, {
+    nullable: true,
+    description: 'What was found in the bytes; null until it was looked for.',
+  })
+  properties(): AssetPropertiesModel | null {
+    return null;
+  }
+
+  @ResolveField(() => [VariantModel], { description: 'Smaller renditions of a READY asset.' })
+  variants(): VariantModel[] {
+    return [];
+  }
+}

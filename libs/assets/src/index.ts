@@ -1,0 +1,7 @@
+export * from './asset.js';
+export * from './assets.module.js';
+export * from './assets.options.js';
+export * from './assets.service.js';
+export * from './incoming-objects.service.js';
+export * from './stored-objects.service.js';
+export * from './transitions.service.js';

@@ -1,0 +1,96 @@
+import { Injectable } from '@nestjs/common';
+import { Database, type Statement, type Tx } from '#libs/database';
+import type { ObjectRef } from '#libs/domain';
+
+/** The one location there is; more are added beside it. */
+const PRIMARY = 'primary';
+/** How long a pin protects bytes that are being copied from the collector. */
+const PIN_MS = 60 * 60_000;
+
+export interface Content {
+  /** Who shares identical bytes: empty for everybody. */
+  readonly scope: string;
+  readonly sha256: string;
+  readonly crc32c: string;
+  readonly sizeBytes: number;
+}
+
+/** A stored object that may be pointed at once its bytes are there. */
+export interface StagedObject {
+  readonly id: bigint;
+  /** The version at which the bytes are known to be; null when no copy was recorded. */
+  readonly version: string | null;
+}
+
+interface StagedRow {
+  id: string;
+  version: string | null;
+}
+
+const STAGE: Statement<StagedRow> = {
+  name: 'objects_stage',
+  text: `with staged as (
+      insert into stored_objects as o (scope, sha256, crc32c, size_bytes, state, pinned_until, created_at)
+      values ($1, $2, $3, $4, 'STAGING', $5, $6)
+      on conflict (scope, sha256) do update set pinned_until = greatest(o.pinned_until, excluded.pinned_until)
+        where o.state in ('STAGING', 'LIVE')
+      returning id),
+    located as (
+      insert into object_copies (stored_object_id, location, bucket, key)
+      select id, '${PRIMARY}', $7, $8 from staged on conflict do nothing)
+    select s.id, c.version from staged s
+      left join object_copies c on c.stored_object_id = s.id and c.location = '${PRIMARY}'`,
+};
+
+const RECORD_COPY: Statement<StagedRow> = {
+  name: 'objects_record_copy',
+  text: `update object_copies set version = $2, storage_class = $3
+    where stored_object_id = $1 and location = '${PRIMARY}' and (version is null or version = any($4::text[]))
+    returning stored_object_id as id, version`,
+};
+
+/** Bytes that any number of assets share, and the count of those that do. */
+@Injectable()
+export class StoredObjects {
+  constructor(private readonly database: Database) {}
+
+  /**
+   * Makes sure that a row stands before any byte is copied, and pins it. Null while an object of this name is being
+   * deleted or must not be used: come back later.
+   */
+  async stage(content: Content, at: ObjectRef, now: Date): Promise<StagedObject | null> {
+    const [row] = await this.database.query(STAGE, [
+      content.scope,
+      content.sha256,
+      content.crc32c,
+      content.sizeBytes,
+      new Date(now.getTime() + PIN_MS),
+      now,
+      at.bucket,
+      at.key,
+    ]);
+    return row === undefined ? null : { id: BigInt(row.id), version: row.version };
+  }
+
+  /**
+   * Notes the version of a copy just made. `superseded` are the versions that it certainly replaced; false when
+   * another's copy was recorded meanwhile, which is then the one that counts.
+   */
+  async recordCopy(
+    id: bigint,
+    copy: { version: string; storageClass: string | null },
+    superseded: readonly string[],
+  ): Promise<boolean> {
+    const rows = await this.database.query(RECORD_COPY, [id, copy.version, copy.storageClass, superseded]);
+    return rows.length === 1;
+  }
+
+  /** Counts an asset in, in the transaction that points it here. False when the object is not one to point at. */
+  async addReference(tx: Tx, id: bigint): Promise<boolean> {
+    const { count } = await tx.storedObject.updateMany({
+      where: { id, state: { in: ['STAGING', 'LIVE'] } },
+      data: { refCount: { increment: 1 }, state: 'LIVE' },
+    });
+    return count === 1;
+  }
+}

@@ -1,0 +1,154 @@
+import { Injectable } from '@nestjs/common';
+import { Database, type Prisma, type Statement, type Tx } from '#libs/database';
+import { type StatusReason, TRANSITIONS, type TransitionName } from '#libs/domain';
+import { DomainEvents } from '#libs/events';
+import { Quotas } from '#libs/quota';
+import type { Asset } from './asset.js';
+import { StoredObjects } from './stored-objects.service.js';
+
+/** The asset as the caller of a transition saw it. */
+export type Seen = Pick<Asset, 'id' | 'ownerId' | 'sizeBytes' | 'version'>;
+
+/** What must still be true, besides status and version. */
+type Guarded = Seen & { readonly where?: Prisma.MediaAssetWhereInput };
+
+export interface Claimed {
+  readonly attempt: number;
+  readonly requestId: string;
+}
+
+const CLAIM: Statement<{ attempt: number; request_id: string }> = {
+  name: 'assets_claim',
+  text: `with claimed as (
+      update media_assets set status = 'PROCESSING', claimed_generation = $2, incoming_present = true, attempt = 1,
+        next_check_at = $4, updated_at = $3, version = version + 1
+      where asset_id = $1 and status = 'PENDING'
+      returning asset_id, owner_id, attempt, request_id),
+    logged as (
+      insert into domain_events (type, asset_id, owner_id)
+      select '${TRANSITIONS.claim.event}', asset_id, owner_id from claimed)
+    select attempt, request_id from claimed`,
+};
+
+/** How long work on an asset may be silent before a sweeper looks, and how long a terminal one may keep its bytes. */
+const PROCESSING_SILENCE_MS = 5 * 60_000;
+const WASTE_AFTER_MS = 60_000;
+
+const after = (now: Date, ms: number) => new Date(now.getTime() + ms);
+
+/**
+ * Every change of an asset's status. Each method is one transaction that holds the row's change, the quota's and the
+ * event; false means that the asset was not (any more) as the caller had seen it, and nothing was done.
+ */
+@Injectable()
+export class AssetTransitions {
+  constructor(
+    private readonly database: Database,
+    private readonly quotas: Quotas,
+    private readonly events: DomainEvents,
+    private readonly objects: StoredObjects,
+  ) {}
+
+  /** The bytes are here: this generation, and no other, is what will be processed. Null when it is not PENDING. */
+  async claim(assetId: string, generation: string, now: Date): Promise<Claimed | null> {
+    const next = after(now, PROCESSING_SILENCE_MS);
+    const [row] = await this.database.query(CLAIM, [assetId, generation, now, next]);
+    return row === undefined ? null : { attempt: row.attempt, requestId: row.request_id };
+  }
+
+  /** Processing failed in a way that may pass: one more attempt. */
+  retry(seen: Seen, now: Date): Promise<boolean> {
+    const data = { attempt: { increment: 1 }, nextCheckAt: after(now, PROCESSING_SILENCE_MS) };
+    return this.database.transaction((tx) => this.move(tx, 'retry', seen, data, now));
+  }
+
+  /**
+   * Hash, size and type are right and the bytes are stored: READY, and one more reference. False also when the stored
+   * object is no longer one to point at; the caller stores the bytes again.
+   */
+  accept(
+    seen: Seen,
+    stored: { objectId: bigint; bucket: string; key: string; mimeType: string },
+    now: Date,
+  ): Promise<boolean> {
+    const data = {
+      storedObjectId: stored.objectId,
+      bucket: stored.bucket,
+      objectKey: stored.key,
+      mimeType: stored.mimeType,
+      readyAt: now,
+      nextCheckAt: after(now, WASTE_AFTER_MS),
+    };
+    return this.settle('accept', seen, data, now, (tx) => this.objects.addReference(tx, stored.objectId));
+  }
+
+  /** The bytes are not what was promised. */
+  reject(seen: Seen, reason: StatusReason, now: Date): Promise<boolean> {
+    return this.settle(
+      'reject',
+      seen,
+      { ...reasonData(reason), nextCheckAt: after(now, WASTE_AFTER_MS) },
+      now,
+    );
+  }
+
+  /** All attempts are used up; the bytes stay. */
+  fail(seen: Seen, reason: StatusReason, now: Date): Promise<boolean> {
+    return this.settle('fail', seen, reasonData(reason), now);
+  }
+
+  /** The upload deadline passed and nothing came. */
+  expire(seen: Seen, now: Date): Promise<boolean> {
+    const data = { incomingPresent: true, nextCheckAt: after(now, WASTE_AFTER_MS) };
+    return this.settle('expire', { ...seen, where: { uploadDeadlineAt: { lte: now } } }, data, now);
+  }
+
+  /** The client gave up. Its URL lives on for a while, so what still arrives is looked for at the deadline. */
+  cancel(seen: Seen & Pick<Asset, 'uploadDeadlineAt'>, now: Date): Promise<boolean> {
+    return this.settle('cancel', seen, { incomingPresent: true, nextCheckAt: seen.uploadDeadlineAt }, now);
+  }
+
+  private async settle(
+    name: TransitionName,
+    seen: Guarded,
+    data: Prisma.MediaAssetUncheckedUpdateManyInput,
+    now: Date,
+    also: (tx: Tx) => Promise<boolean> = () => Promise.resolve(true),
+  ): Promise<boolean> {
+    class Undo extends Error {}
+    try {
+      return await this.database.transaction(async (tx) => {
+        if (!(await this.move(tx, name, seen, data, now))) return false;
+        // Locks are taken in one order everywhere: asset, stored object, quota.
+        if (!(await also(tx))) throw new Undo();
+        await this.quotas.apply(tx, TRANSITIONS[name].quota, seen.ownerId, BigInt(seen.sizeBytes));
+        return true;
+      });
+    } catch (error) {
+      if (error instanceof Undo) return false;
+      throw error;
+    }
+  }
+
+  private async move(
+    tx: Tx,
+    name: TransitionName,
+    seen: Guarded,
+    data: Prisma.MediaAssetUncheckedUpdateManyInput,
+    now: Date,
+  ): Promise<boolean> {
+    const { from, to, event } = TRANSITIONS[name];
+    const { count } = await tx.mediaAsset.updateMany({
+      where: { ...seen.where, assetId: seen.id, version: seen.version, status: { in: [...from] } },
+      data: { ...data, status: to, updatedAt: now, version: { increment: 1 } },
+    });
+    if (count === 0) return false;
+    await this.events.append(tx, { type: event, assetId: seen.id, ownerId: seen.ownerId });
+    return true;
+  }
+}
+
+const reasonData = ({ code, message }: StatusReason) => ({
+  statusReason: code,
+  statusDetail: message.slice(0, 512),
+});

@@ -1,0 +1,15 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { DELIVERY_OPTIONS, type DeliveryOptions, DownloadUrls } from './download-urls.service.js';
+
+/** Needs `AssetsModule` and a provider of the port `UrlSigner`. */
+@Module({})
+export class DeliveryModule {
+  static forRoot(options: DeliveryOptions): DynamicModule {
+    return {
+      module: DeliveryModule,
+      global: true,
+      providers: [{ provide: DELIVERY_OPTIONS, useValue: options }, DownloadUrls],
+      exports: [DownloadUrls],
+    };
+  }
+}

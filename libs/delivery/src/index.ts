@@ -1,0 +1,2 @@
+export * from './delivery.module.js';
+export * from './download-urls.service.js';

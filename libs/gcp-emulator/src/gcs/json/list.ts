@@ -1,0 +1,71 @@
+import { ApiError } from '../http/errors.js';
+import { integerOf } from '../http/preconditions.js';
+import { parseJsonObject } from '../http/exchange.js';
+import type { StoredObject } from '../store/objects.js';
+import type { Store } from '../store/store.js';
+
+const PAGE = 1000;
+
+/** Greater than every name that begins with what it is appended to, but for names that hold it themselves. */
+const LAST = '\u{10FFFF}';
+
+/** Where a listing goes on: at or behind a name, with the last common prefix, which is not to be listed twice. */
+interface Position {
+  from: string;
+  exclusive: boolean;
+  prefix?: string;
+}
+
+export interface Page {
+  items: StoredObject[];
+  prefixes: string[];
+  nextPageToken?: string;
+}
+
+const encodeToken = (position: Position) => Buffer.from(JSON.stringify(position)).toString('base64url');
+
+function decodeToken(token: string): Position {
+  const { from, exclusive, prefix } = parseJsonObject(Buffer.from(token, 'base64url').toString('utf8'));
+  if (typeof from !== 'string' || typeof exclusive !== 'boolean') {
+    throw new ApiError('invalid', { message: 'Invalid value for pageToken.' });
+  }
+  return { from, exclusive, prefix: typeof prefix === 'string' ? prefix : undefined };
+}
+
+const later = (a: string, b: string) => (Buffer.compare(Buffer.from(a), Buffer.from(b)) >= 0 ? a : b);
+
+/** One page of a bucket's objects, in the order of the UTF-8 bytes of their names. */
+export function listObjects(store: Store, bucket: string, query: URLSearchParams): Page {
+  for (const name of ['matchGlob', 'softDeleted'] as const) {
+    if (query.has(name)) throw new ApiError('notImplemented', { message: `${name} is not implemented.` });
+  }
+  const prefix = query.get('prefix') ?? '';
+  const delimiter = query.get('delimiter') ?? '';
+  const end = query.get('endOffset');
+  const limit = Math.min(PAGE, integerOf((name) => query.get(name), 'maxResults') || PAGE);
+  const token = query.get('pageToken');
+  const first: Position = { from: later(prefix, query.get('startOffset') ?? ''), exclusive: false };
+  let position = token ? decodeToken(token) : first;
+
+  const page: Page = { items: [], prefixes: [] };
+  for (;;) {
+    const object = store.objects.next(bucket, position.from, position.exclusive, end || null);
+    if (object === undefined || !object.name.startsWith(prefix)) return page;
+    const cut = delimiter === '' ? -1 : object.name.indexOf(delimiter, prefix.length);
+    const common = cut < 0 ? undefined : object.name.slice(0, cut + delimiter.length);
+    const isNew = common === undefined || common !== position.prefix;
+    if (isNew && page.items.length + page.prefixes.length === limit) {
+      page.nextPageToken = encodeToken(position);
+      return page;
+    }
+    if (common === undefined) {
+      page.items.push(object);
+      position = { from: object.name, exclusive: true };
+    } else if (isNew) {
+      page.prefixes.push(common);
+      position = { from: common + LAST, exclusive: false, prefix: common };
+    } else {
+      position = { from: object.name, exclusive: true, prefix: common };
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import fs from 'node:fs';
+import { pipeline, type Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { ApiError } from './http/errors.js';
+import type { Reply } from './http/exchange.js';
+import type { StoredObject } from './store/objects.js';
+import type { Store } from './store/store.js';
+
+/** What a download's request says about how it wants the bytes. */
+export interface MediaRequest {
+  head: boolean;
+  range?: string;
+  acceptEncoding?: string;
+  /** Headers that override the object's own. */
+  headers?: Record<string, string>;
+}
+
+interface Range {
+  start: number;
+  /** Inclusive. */
+  end: number;
+}
+
+/**
+ * One byte range of RFC 9110. What is not a single well-formed range is ignored, as GCS does; a range that begins behind the end
+ * is refused.
+ */
+export function parseRange(header: string | undefined, size: number): Range | undefined {
+  const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
+  if (first === '' && last === '') return undefined;
+  const range =
+    first === ''
+      ? { start: Math.max(0, size - Number(last)), end: size - 1 }
+      : { start: Number(first), end: last === '' ? size - 1 : Math.min(Number(last), size - 1) };
+  if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined;
+  if (range.start >= size) {
+    throw new ApiError('rangeNotSatisfiable', { headers: { 'Content-Range': `bytes */${size}` } });
+  }
+  return range;
+}
+
+export function acceptsGzip(acceptEncoding = ''): boolean {
+  return acceptEncoding.split(',').some((part) => {
+    const [coding, ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
+    return coding === 'gzip' && !parameters.some((parameter) => /^q\s*=\s*0(\.0*)?$/.test(parameter));
+  });
+}
+
+/** Header values are bytes; what is beyond Latin-1 goes out as UTF-8. */
+export const headerText = (value: string): string => Buffer.from(value, 'utf8').toString('latin1');
+
+/** The headers that tell what an object is, without those about the body of one response. */
+export function describe(object: StoredObject): Record<string, string> {
+  const { metadata } = object;
+  const headers: Record<string, string | undefined> = {
+    'Content-Type': metadata.contentType ?? 'application/octet-stream',
+    'Cache-Control': metadata.cacheControl ?? 'private, max-age=0',
+    'Content-Disposition': metadata.contentDisposition,
+    'Content-Language': metadata.contentLanguage,
+    'Last-Modified': new Date(object.updatedAt).toUTCString(),
+    'x-goog-generation': String(object.generation),
+    'x-goog-metageneration': String(object.metageneration),
+    'x-goog-storage-class': metadata.storageClass,
+    'x-goog-hash': `crc32c=${object.crc32c},md5=${object.md5}`,
+    'x-goog-stored-content-encoding': metadata.contentEncoding ?? 'identity',
+    'x-goog-stored-content-length': String(object.size),
+  };
+  const present = Object.entries(headers).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
+  );
+  return Object.fromEntries(present.map(([name, value]) => [name, headerText(value)]));
+}
+
+/**
+ * The object's bytes as one response. An object stored with `Content-Encoding: gzip` goes out as stored to a client that accepts
+ * gzip, and decompressed to any other (decompressive transcoding), then whatever range was asked for and of a length not known
+ * before. https://docs.cloud.google.com/storage/docs/transcoding
+ */
+export function openMedia(store: Store, object: StoredObject, request: MediaRequest): Reply {
+  const { contentEncoding, cacheControl } = object.metadata;
+  const gzipped = contentEncoding?.toLowerCase() === 'gzip';
+  const headers: Record<string, string> = { ...describe(object), ...request.headers };
+  if (gzipped) headers.Vary = 'Accept-Encoding';
+
+  const keepsForm = cacheControl?.includes('no-transform') === true || acceptsGzip(request.acceptEncoding);
+  if (gzipped && !keepsForm) {
+    headers.Warning = '214 UploadServer gunzipped';
+    if (request.head) return { status: 200, headers };
+    const gunzip = createGunzip();
+    pipeline(read(store, object), gunzip, () => undefined);
+    return { status: 200, headers, body: gunzip };
+  }
+
+  if (contentEncoding) headers['Content-Encoding'] = contentEncoding;
+  headers['Accept-Ranges'] = 'bytes';
+  const range = parseRange(request.range, object.size);
+  if (range) headers['Content-Range'] = `bytes ${range.start}-${range.end}/${object.size}`;
+  const { start, end } = range ?? { start: 0, end: object.size - 1 };
+  headers['Content-Length'] = String(end - start + 1);
+  const status = range ? 206 : 200;
+  if (request.head || object.size === 0) return { status, headers };
+  return { status, headers, body: read(store, object, { start, end }) };
+}
+
+/** Opened at once, in the tick that read the row: from here on the bytes stay readable whatever becomes of the object. */
+function read(store: Store, object: StoredObject, range?: Range): Readable {
+  return fs.createReadStream('', {
+    fd: store.blobs.openSync(object.blob),
+    ...range,
+    highWaterMark: 256 * 1024,
+  });
+}

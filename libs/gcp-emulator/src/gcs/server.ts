@@ -1,0 +1,165 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { finished, pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ApiError, asApiError, ClientGone, jsonError, xmlError } from './http/errors.js';
+import { Exchange, type Reply } from './http/exchange.js';
+import { Publisher, type Publish } from './publisher.js';
+import { requestHandler } from './requests.js';
+import { openStore } from './store/store.js';
+import { V4Verifier, type HmacKey, type RsaKey } from './xml/v4-verifier.js';
+
+export interface GcsEmulatorOptions {
+  /** Default 127.0.0.1. */
+  host?: string;
+  /** 0 takes any free port. */
+  port: number;
+  /** Made if it is not there. One emulator at a time. */
+  dataDir: string;
+  /** Keys whose signatures on URLs are accepted. */
+  hmacKeys?: HmacKey[];
+  rsaKeys?: RsaKey[];
+  /** Delivers an event to a topic (`projects/P/topics/T`); called again later when it rejects. */
+  publish?: Publish;
+  now?: () => Date;
+  /** What went wrong behind the scenes; never holds a signed URL or a key. */
+  onError?: (error: unknown) => void;
+}
+
+export interface GcsEmulator {
+  port: number;
+  /** For the client's `apiEndpoint`. */
+  url: string;
+  /** Takes no new requests, gives running ones 5 s to finish, then closes everything. */
+  close(): Promise<void>;
+}
+
+const DRAIN_MS = 5_000;
+const IDLE_SOCKET_MS = 60_000;
+const HEADERS_MS = 30_000;
+/** How long a refused client may go on sending before its connection is cut. */
+const LINGER_MS = 30_000;
+
+/**
+ * Starts a Google Cloud Storage server for development and tests: the JSON API, and the XML API by V4-signed URLs. It answers the
+ * unmodified official client (`apiEndpoint: url`). The JSON API asks for no credentials, so bind it to loopback. Rejects with one
+ * clear sentence when the data folder's index is damaged or in use.
+ */
+export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<GcsEmulator> {
+  const { host = '127.0.0.1', now = () => new Date(), onError = () => undefined } = options;
+  let url = '';
+  const store = await openStore({ dataDir: options.dataDir, baseUrl: () => url, now, onError });
+  const running = new Set<Promise<void>>();
+  let publisher: Publisher | undefined;
+  let server: Server;
+  try {
+    const handle = requestHandler(store, new V4Verifier(options.hmacKeys ?? [], options.rsaKeys ?? []));
+    server = listenTo((exchange) => {
+      const done = answer(exchange, handle, onError).finally(() => running.delete(done));
+      running.add(done);
+    });
+    server.listen(options.port, host);
+    await once(server, 'listening');
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+  const { port } = server.address() as AddressInfo;
+  url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  if (options.publish) publisher = new Publisher(store.outbox, options.publish, onError);
+
+  let closing: Promise<void> | undefined;
+  const shutDown = async () => {
+    await drain(server, running);
+    await publisher?.stop();
+    store.close();
+  };
+  return { port, url, close: () => (closing ??= shutDown()) };
+}
+
+function listenTo(receive: (exchange: Exchange) => void): Server {
+  // An upload may take long; what is cut is a connection on which nothing moves.
+  const server = createServer({
+    requestTimeout: 0,
+    headersTimeout: HEADERS_MS,
+    keepAliveTimeout: HEADERS_MS,
+  });
+  server.setTimeout(IDLE_SOCKET_MS);
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    receive(new Exchange(request, response));
+  });
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    receive(new Exchange(request, response, true));
+  });
+  return server;
+}
+
+async function drain(server: Server, running: ReadonlySet<Promise<void>>): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  const patience = new AbortController();
+  const late = delay(DRAIN_MS, undefined, { signal: patience.signal }).catch(() => undefined);
+  await Promise.race([Promise.all(running), late]);
+  patience.abort();
+  server.closeAllConnections();
+  await closed;
+  while (running.size > 0) await Promise.all(running);
+}
+
+async function answer(
+  exchange: Exchange,
+  handle: (exchange: Exchange) => Promise<Reply>,
+  onError: (error: unknown) => void,
+): Promise<void> {
+  try {
+    await send(exchange, await handle(exchange).catch((error: unknown) => refusal(exchange, error, onError)));
+  } catch (error) {
+    exchange.response.destroy();
+    if (!(error instanceof ClientGone) && !isDisconnect(error)) onError(error);
+  }
+}
+
+const isDisconnect = (error: unknown) =>
+  ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+function refusal(exchange: Exchange, error: unknown, onError: (error: unknown) => void): Reply {
+  if (error instanceof ClientGone) throw error;
+  const known = asApiError(error);
+  if (known === undefined || known.status === 503) onError(error);
+  const refused = known ?? new ApiError('internal');
+  const { status, detail } = refused;
+  if (status === 304) return { status, headers: detail.headers };
+  const [type, body] = exchange.isXml
+    ? ['application/xml; charset=UTF-8', xmlError(refused)]
+    : ['application/json; charset=UTF-8', jsonError(refused)];
+  return { status, headers: { ...detail.headers, 'Content-Type': type }, body };
+}
+
+async function send(exchange: Exchange, { status, headers = {}, body }: Reply): Promise<void> {
+  const { request, response } = exchange;
+  response.statusCode = status;
+  for (const [name, value] of Object.entries(headers)) {
+    if (name === 'Vary') response.appendHeader(name, value);
+    else response.setHeader(name, value);
+  }
+  // A client that was never told to continue may send its body or not: nobody could tell it from the next request.
+  if (exchange.bodyWithheld) response.setHeader('Connection', 'close');
+  if (!request.complete) discardRest(request);
+  if (body === undefined || typeof body === 'string') {
+    if (body !== undefined) response.setHeader('Content-Length', Buffer.byteLength(body));
+    response.end(exchange.method === 'HEAD' ? undefined : body);
+    await finished(response);
+  } else {
+    await pipeline(body, response);
+  }
+}
+
+/** Closing on a client in the middle of its body would cost it the refusal (a reset); so read on, within reason. */
+function discardRest(request: IncomingMessage): void {
+  request.on('error', () => undefined);
+  request.resume();
+  const cut = setTimeout(() => request.socket.destroy(), LINGER_MS);
+  cut.unref();
+  request.once('close', () => clearTimeout(cut));
+}

@@ -1,0 +1,150 @@
+import { createHash, randomUUID } from 'node:crypto';
+import fs from 'node:fs';
+import { copyFile, mkdir, open, opendir, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { crc32c } from '@node-rs/crc32';
+import { ApiError } from '../http/errors.js';
+
+/** Bytes that are on disk for good but that no row knows yet. Hashes in base64, as GCS writes them; `sha256` in hex. */
+export interface StagedBlob {
+  id: string;
+  size: number;
+  md5: string;
+  crc32c: string;
+  sha256?: string;
+}
+
+export interface WriteLimits {
+  /** Bytes, inclusive. Writing stops as soon as there are more. */
+  max?: number;
+  /** Also hash with SHA-256, for a body whose hash is signed. */
+  sha256?: boolean;
+}
+
+const SHARDS = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
+
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The bytes of objects: immutable files, one per generation. A file becomes an object when a row of the index names it. */
+export class Blobs {
+  private constructor(
+    private readonly objects: string,
+    private readonly temporary: string,
+  ) {}
+
+  /** Opens the folder and removes what a killed process left: unfinished files, and files `isKnown` denies. */
+  static async open(dataDir: string, isKnown: (id: string) => boolean): Promise<Blobs> {
+    const blobs = new Blobs(path.join(dataDir, 'objects'), path.join(dataDir, 'tmp'));
+    await rm(blobs.temporary, { recursive: true, force: true });
+    await mkdir(blobs.temporary, { recursive: true });
+    for (const shard of SHARDS) await mkdir(path.join(blobs.objects, shard), { recursive: true });
+    await syncDirectory(blobs.objects);
+    for (const shard of SHARDS) {
+      for await (const entry of await opendir(path.join(blobs.objects, shard))) {
+        if (!isKnown(entry.name)) await blobs.remove(entry.name);
+      }
+    }
+    return blobs;
+  }
+
+  private pathOf(id: string): string {
+    return path.join(this.objects, id.slice(0, 2), id);
+  }
+
+  /** Streams bytes to disk, hashing on the way. Nothing is left behind when the source or the disk fails. */
+  async write(
+    source: AsyncIterable<Buffer>,
+    { max = Infinity, sha256 }: WriteLimits = {},
+  ): Promise<StagedBlob> {
+    const id = randomUUID();
+    const file = path.join(this.temporary, id);
+    const md5 = createHash('md5');
+    const sha = sha256 ? createHash('sha256') : undefined;
+    let crc = 0;
+    let size = 0;
+    const handle = await open(file, 'wx');
+    try {
+      for await (const chunk of source) {
+        size += chunk.length;
+        if (size > max) throw new ApiError('tooLarge');
+        md5.update(chunk);
+        sha?.update(chunk);
+        crc = crc32c(chunk, crc);
+        await handle.appendFile(chunk);
+      }
+      await handle.sync();
+    } catch (error) {
+      await handle.close();
+      await rm(file, { force: true });
+      throw error;
+    }
+    await handle.close();
+    await this.adopt(file, id);
+    const checksum = Buffer.alloc(4);
+    checksum.writeUInt32BE(crc);
+    return {
+      id,
+      size,
+      md5: md5.digest('base64'),
+      crc32c: checksum.toString('base64'),
+      sha256: sha?.digest('hex'),
+    };
+  }
+
+  /** The same bytes under a second name: a hard link, since files never change; a copy where the disk has no links. */
+  async copy(source: string): Promise<string> {
+    const id = randomUUID();
+    try {
+      // At once, in the tick that read the row: later the source may be gone.
+      fs.linkSync(this.pathOf(source), this.pathOf(id));
+      await syncDirectory(path.dirname(this.pathOf(id)));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EMLINK') throw error;
+      await this.copyBytes(source, id);
+    }
+    return id;
+  }
+
+  private async copyBytes(source: string, id: string): Promise<void> {
+    const file = path.join(this.temporary, id);
+    try {
+      await copyFile(this.pathOf(source), file, fs.constants.COPYFILE_FICLONE);
+      const handle = await open(file, 'r+');
+      await handle.sync().finally(() => handle.close());
+    } catch (error) {
+      await rm(file, { force: true });
+      throw error;
+    }
+    await this.adopt(file, id);
+  }
+
+  /** Moves a finished file to its place; it outlives a power cut once this returns. */
+  private async adopt(file: string, id: string): Promise<void> {
+    const target = this.pathOf(id);
+    try {
+      await rename(file, target);
+      await syncDirectory(path.dirname(target));
+    } catch (error) {
+      await rm(file, { force: true });
+      await rm(target, { force: true });
+      throw error;
+    }
+  }
+
+  /** Opens a file for reading; it can be read to its end even when the object is replaced meanwhile. */
+  openSync(id: string): number {
+    return fs.openSync(this.pathOf(id), 'r');
+  }
+
+  async remove(id: string): Promise<void> {
+    await rm(this.pathOf(id), { force: true });
+  }
+}

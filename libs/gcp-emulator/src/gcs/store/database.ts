@@ -1,0 +1,92 @@
+import { DatabaseSync } from 'node:sqlite';
+
+/** Each entry takes the index one version further; only ever append. */
+const MIGRATIONS = [
+  `
+  CREATE TABLE buckets (
+    name TEXT PRIMARY KEY,
+    settings TEXT NOT NULL,
+    metageneration INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+  ) WITHOUT ROWID;
+
+  CREATE TABLE objects (
+    bucket TEXT NOT NULL REFERENCES buckets (name),
+    name TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    metageneration INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    md5 TEXT NOT NULL,
+    crc32c TEXT NOT NULL,
+    blob TEXT NOT NULL UNIQUE,
+    metadata TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    PRIMARY KEY (bucket, name)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE notifications (
+    bucket TEXT NOT NULL REFERENCES buckets (name) ON DELETE CASCADE,
+    id INTEGER NOT NULL,
+    settings TEXT NOT NULL,
+    PRIMARY KEY (bucket, id)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    data BLOB NOT NULL,
+    enqueued_at INTEGER NOT NULL
+  );
+
+  CREATE TABLE generation_clock (id INTEGER PRIMARY KEY CHECK (id = 1), latest INTEGER NOT NULL);
+  INSERT INTO generation_clock VALUES (1, 0);
+  `,
+];
+
+/**
+ * Opens the index, making or migrating it as needed. It belongs to one process at a time. Rejects, in one sentence, when the
+ * file is damaged, in use, or written by a later version.
+ */
+export function openDatabase(file: string): DatabaseSync {
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(file);
+    db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+    const check = db.prepare('PRAGMA quick_check(1)').get();
+    if (check?.quick_check !== 'ok') throw new Error(String(check?.quick_check));
+    migrate(db);
+    return db;
+  } catch (cause) {
+    db?.close();
+    const SQLITE_BUSY = 5;
+    const busy = (cause as { errcode?: number }).errcode === SQLITE_BUSY;
+    const trouble = busy ? 'is in use by another process' : 'is damaged or cannot be opened';
+    throw new Error(`The index of the object store, ${file}, ${trouble}.`, { cause });
+  }
+}
+
+function migrate(db: DatabaseSync): void {
+  const version = Number(db.prepare('PRAGMA user_version').get()?.user_version);
+  if (version > MIGRATIONS.length) throw new Error('it was written by a later version');
+  transaction(db, () => {
+    for (const step of MIGRATIONS.slice(version)) db.exec(step);
+    db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+  });
+}
+
+/** All of `work`, on disk when this returns, or none of it. `work` is synchronous, so transactions never interleave. */
+export function transaction<T>(db: DatabaseSync, work: () => T): T {
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    db.exec('COMMIT');
+    return result;
+  } catch (error) {
+    // A full disk rolls back by itself, and a second ROLLBACK would hide why.
+    if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+}

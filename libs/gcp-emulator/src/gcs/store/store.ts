@@ -1,0 +1,43 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { Blobs } from './blobs.js';
+import { Buckets } from './buckets.js';
+import { openDatabase } from './database.js';
+import { Objects } from './objects.js';
+import { Outbox } from './outbox.js';
+
+/** All that a data folder holds: `index.sqlite`, the files in `objects/`, unfinished uploads in `tmp/`. */
+export interface Store {
+  buckets: Buckets;
+  objects: Objects;
+  blobs: Blobs;
+  outbox: Outbox;
+  baseUrl: () => string;
+  now: () => Date;
+  close(): void;
+}
+
+export interface StoreOptions {
+  dataDir: string;
+  /** Where the server can be reached: links in resources begin with it. */
+  baseUrl: () => string;
+  now: () => Date;
+  onError: (error: unknown) => void;
+}
+
+/** Opens a data folder for this process alone, and clears away what a killed process left in it. */
+export async function openStore({ dataDir, baseUrl, now, onError }: StoreOptions): Promise<Store> {
+  await mkdir(dataDir, { recursive: true });
+  const db = openDatabase(path.join(dataDir, 'index.sqlite'));
+  try {
+    const known = db.prepare('SELECT 1 FROM objects WHERE blob = ?');
+    const blobs = await Blobs.open(dataDir, (id) => known.get(id) !== undefined);
+    const buckets = new Buckets(db, now);
+    const outbox = new Outbox(db, now, baseUrl);
+    const objects = new Objects(db, blobs, buckets, outbox, now, onError);
+    return { buckets, objects, blobs, outbox, baseUrl, now, close: () => db.close() };
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}

@@ -1,0 +1,75 @@
+import { ApiError } from './http/errors.js';
+import type { StagedBlob, WriteLimits } from './store/blobs.js';
+import type { Check, ObjectKey, ObjectMetadata, StoredObject } from './store/objects.js';
+import type { Store } from './store/store.js';
+
+/** Hashes the sender says its bytes have. */
+export interface Digests {
+  /** base64 */
+  md5?: string;
+  /** base64, big-endian */
+  crc32c?: string;
+  /** hex */
+  sha256?: string;
+}
+
+/** One upload, whichever API it came by. */
+export interface Upload {
+  key: ObjectKey;
+  metadata: ObjectMetadata;
+  digests: Digests;
+  /** Bytes, inclusive. */
+  size?: { min: number; max: number };
+  check: Check;
+}
+
+/** Reads `x-goog-hash`, which may name both hashes in either order. */
+export function parseHashHeader(value: string | undefined): Digests {
+  const digests: Digests = {};
+  for (const part of (value ?? '').split(',')) {
+    const [, name, hash] = /^\s*(md5|crc32c)=(\S+)\s*$/.exec(part) ?? [];
+    if (hash !== undefined && name === 'md5') digests.md5 = hash;
+    if (hash !== undefined && name === 'crc32c') digests.crc32c = hash;
+  }
+  return digests;
+}
+
+function checkDigests(blob: StagedBlob, { md5, crc32c, sha256 }: Digests): void {
+  if (md5 !== undefined && md5 !== blob.md5) {
+    throw new ApiError('badDigest', {
+      details: `The MD5 calculated for the uploaded content was '${blob.md5}'.`,
+    });
+  }
+  if (crc32c !== undefined && crc32c !== blob.crc32c) {
+    throw new ApiError('crcMismatch', {
+      details: `The CRC32C calculated for the uploaded content was '${blob.crc32c}'.`,
+    });
+  }
+  if (sha256 !== undefined && sha256 !== blob.sha256) {
+    throw new ApiError('badDigest', { message: 'The SHA-256 you signed did not match what we received.' });
+  }
+}
+
+/** Refuses what can be refused before any byte was read. */
+export function checkBeforeUpload(store: Store, key: ObjectKey, check: Check): void {
+  store.buckets.get(key.bucket);
+  check(store.objects.find(key));
+}
+
+/** Streams the bytes to disk and makes them the object, or leaves nothing behind. */
+export async function receive(
+  store: Store,
+  upload: Upload,
+  source: AsyncIterable<Buffer>,
+): Promise<StoredObject> {
+  const limits: WriteLimits = { max: upload.size?.max, sha256: upload.digests.sha256 !== undefined };
+  const blob = await store.blobs.write(source, limits);
+  try {
+    if (blob.size < (upload.size?.min ?? 0)) throw new ApiError('tooSmall');
+    checkDigests(blob, upload.digests);
+  } catch (error) {
+    await store.blobs.remove(blob.id);
+    throw error;
+  }
+  return store.objects.put(upload.key, blob, upload.metadata, upload.check);
+}

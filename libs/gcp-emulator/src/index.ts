@@ -1,0 +1,2 @@
+export * from './gcs/index.js';
+export * from './pubsub/index.js';

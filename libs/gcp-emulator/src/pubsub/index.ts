@@ -1,0 +1,2 @@
+export { startPubSubEmulator } from './server.js';
+export type { PubSubEmulator, PubSubEmulatorOptions } from './server.js';

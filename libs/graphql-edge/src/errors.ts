@@ -1,0 +1,59 @@
+import type { GraphQLFormattedError } from 'graphql';
+import { GraphQLError } from 'graphql';
+import { ERROR_KINDS, StowageError } from '#libs/domain';
+
+/** Codes of Apollo's own refusals, which are safe to show as they are. */
+const PROTOCOL_CODES = new Set([
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'OPERATION_RESOLUTION_FAILURE',
+  'BAD_REQUEST',
+  'BAD_USER_INPUT',
+  'PERSISTED_QUERY_NOT_SUPPORTED',
+  'PERSISTED_QUERY_NOT_FOUND',
+]);
+
+/** The StowageError behind an error, however often it was wrapped on its way out. */
+export function stowageErrorIn(error: unknown): StowageError | null {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; depth++) {
+    if (at instanceof StowageError) return at;
+    at = at instanceof GraphQLError ? at.originalError : at.cause;
+  }
+  return null;
+}
+
+/**
+ * The GraphQL edge of the error table: `extensions.code` from the kind, the stable `reason`, the `path` of the input.
+ * Whatever Stowage did not raise on purpose is a bug: its message stays in the log, under `requestId`.
+ */
+export function formatGraphQLError(
+  formatted: GraphQLFormattedError,
+  error: unknown,
+  requestId: string | undefined,
+): GraphQLFormattedError {
+  const { locations, path } = formatted;
+  const known = stowageErrorIn(error);
+  const code = formatted.extensions?.code;
+  if (known !== null && known.kind !== 'internal') {
+    return {
+      message: known.message,
+      locations,
+      path,
+      extensions: {
+        code: ERROR_KINDS[known.kind].graphql,
+        reason: known.reason,
+        ...(known.path === undefined ? {} : { path: known.path }),
+        ...(known.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: known.retryAfterSeconds }),
+      },
+    };
+  }
+  if (typeof code === 'string' && PROTOCOL_CODES.has(code)) {
+    return { message: formatted.message, locations, path, extensions: { code } };
+  }
+  return {
+    message: 'Something went wrong on our side.',
+    locations,
+    path,
+    extensions: { code: ERROR_KINDS.internal.graphql, ...(requestId === undefined ? {} : { requestId }) },
+  };
+}

@@ -1,0 +1,71 @@
+import { GraphQLScalarType, Kind, type ValueNode } from 'graphql';
+import { invalid, parseSha256 } from '#libs/domain';
+
+const SAFE = BigInt(Number.MAX_SAFE_INTEGER);
+
+/** A whole number from 0 to 2^53-1, given as an integer or as decimal digits. */
+function parseWhole(name: string, value: unknown): number {
+  const text = typeof value === 'number' || typeof value === 'bigint' ? String(value) : value;
+  if (typeof text === 'string' && /^(0|[1-9][0-9]{0,15})$/.test(text) && BigInt(text) <= SAFE)
+    return Number(text);
+  throw invalid('NUMBER_INVALID', `${name} is a whole number from 0 to ${SAFE}, or its decimal digits.`);
+}
+
+function literal(node: ValueNode): string | null {
+  return node.kind === Kind.INT || node.kind === Kind.STRING ? node.value : null;
+}
+
+function scalar<T>(
+  name: string,
+  description: string,
+  parse: (value: unknown) => T,
+  serialize: (value: unknown) => unknown,
+) {
+  return new GraphQLScalarType<T, unknown>({
+    name,
+    description,
+    parseValue: parse,
+    parseLiteral: (node) => parse(literal(node)),
+    serialize,
+  });
+}
+
+const whole = (name: string, description: string) =>
+  scalar(
+    name,
+    description,
+    (value) => parseWhole(name, value),
+    (value) => parseWhole(name, value),
+  );
+
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
+
+function parseInstant(value: unknown): Date {
+  const date = typeof value === 'string' && RFC3339.test(value) ? new Date(value) : null;
+  if (date === null || Number.isNaN(date.getTime())) {
+    throw invalid('DATE_TIME_INVALID', 'A DateTime is an RFC 3339 instant such as 2026-01-31T12:00:00Z.');
+  }
+  return date;
+}
+
+function parseUrl(value: unknown): string {
+  if (typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol))
+    return value;
+  throw invalid('URL_INVALID', 'A URL is an absolute http or https URL.');
+}
+
+export const DateTime = scalar('DateTime', 'RFC 3339 instant in UTC.', parseInstant, (value) =>
+  (value as Date).toISOString(),
+);
+export const ByteSize = whole(
+  'ByteSize',
+  'Number of bytes, 0 to 2^53-1. Accepts a safe integer or a decimal string; returned as a number.',
+);
+export const Long = whole('Long', 'Whole number, 0 to 2^53-1, for counts that outgrow Int.');
+export const Sha256 = scalar(
+  'Sha256',
+  'SHA-256 digest, 64 lower-case hexadecimal characters.',
+  (value) => parseSha256(String(value)),
+  String,
+);
+export const Url = scalar('URL', 'Absolute http or https URL.', parseUrl, String);

@@ -1,0 +1,16 @@
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { IDENTITY_OPTIONS, Identity } from './identity.service.js';
+import type { IdentityOptions } from './token-verifier.js';
+
+/** Imported once by an app that serves callers. */
+@Global()
+@Module({})
+export class IdentityModule {
+  static forRoot(options: IdentityOptions): DynamicModule {
+    return {
+      module: IdentityModule,
+      providers: [{ provide: IDENTITY_OPTIONS, useValue: options }, Identity],
+      exports: [Identity],
+    };
+  }
+}

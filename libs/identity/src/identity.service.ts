@@ -1,0 +1,90 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Database, type Statement } from '#libs/database';
+import { type Actor, invalid, StowageError } from '#libs/domain';
+import { type Claims, type IdentityOptions, TokenVerifier, unauthenticated } from './token-verifier.js';
+
+export const IDENTITY_OPTIONS = Symbol('IDENTITY_OPTIONS');
+
+/** Operators may see and do everything. */
+export const ADMIN_SCOPE = 'stowage.admin';
+/** A service with this scope may act for the owner that it names in {@link ON_BEHALF_OF}. */
+export const DELEGATE_SCOPE = 'stowage.delegate';
+export const ON_BEHALF_OF = 'x-stowage-on-behalf-of';
+
+const DECIMAL = /^(0|[1-9][0-9]{0,18})$/;
+const MAX_DIRECT_ID = 2n ** 62n;
+const REMEMBERED_SUBJECTS = 10_000;
+
+const FIND_OWNER: Statement<{ owner_id: string }> = {
+  name: 'identity_find_owner',
+  text: 'select owner_id from owners where issuer = $1 and subject = $2',
+};
+const ADD_OWNER: Statement<{ owner_id: string }> = {
+  name: 'identity_add_owner',
+  text: `insert into owners (issuer, subject) values ($1, $2)
+         on conflict (issuer, subject) do update set subject = excluded.subject returning owner_id`,
+};
+
+/** From the headers of a request to the {@link Actor} behind it. */
+@Injectable()
+export class Identity {
+  private readonly verifier: TokenVerifier;
+  private readonly owners = new Map<string, bigint>();
+
+  constructor(
+    @Inject(IDENTITY_OPTIONS) options: IdentityOptions,
+    private readonly database: Database,
+  ) {
+    this.verifier = new TokenVerifier(options);
+  }
+
+  /**
+   * @throws StowageError unauthenticated (TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID), forbidden DELEGATION_REFUSED,
+   * invalid SUBJECT_INVALID, unavailable KEYS_UNAVAILABLE
+   */
+  async authenticate(headers: IncomingHttpHeaders): Promise<Actor> {
+    const token = /^Bearer +([^\s]+)$/i.exec(headers.authorization ?? '')?.[1];
+    if (token === undefined) {
+      throw unauthenticated('TOKEN_MISSING', 'Send a token: Authorization: Bearer <JWT>.');
+    }
+    const claims = await this.verifier.verify(token);
+    const onBehalfOf = headers[ON_BEHALF_OF];
+    if (onBehalfOf !== undefined) return this.delegate(claims, onBehalfOf);
+    return {
+      ownerId: await this.ownerOf(claims.issuer, claims.subject),
+      groups: claims.groups,
+      isAdmin: claims.scopes.has(ADMIN_SCOPE),
+    };
+  }
+
+  private async delegate(claims: Claims, onBehalfOf: string | string[]): Promise<Actor> {
+    if (!claims.scopes.has(DELEGATE_SCOPE)) {
+      throw new StowageError('forbidden', 'DELEGATION_REFUSED', 'This token may not act for another owner.');
+    }
+    if (typeof onBehalfOf !== 'string' || onBehalfOf.length < 1 || onBehalfOf.length > 255) {
+      throw invalid('SUBJECT_INVALID', `${ON_BEHALF_OF} names one subject of 1 to 255 characters.`);
+    }
+    return {
+      ownerId: await this.ownerOf(claims.issuer, onBehalfOf),
+      groups: [],
+      isAdmin: false,
+      delegate: claims.subject,
+    };
+  }
+
+  /** A decimal subject up to 2^62 is the owner id itself; any other is mapped, once and for good, to an id above. */
+  private async ownerOf(issuer: string, subject: string): Promise<bigint> {
+    if (DECIMAL.test(subject) && BigInt(subject) <= MAX_DIRECT_ID) return BigInt(subject);
+    const key = `${issuer}\n${subject}`;
+    const remembered = this.owners.get(key);
+    if (remembered !== undefined) return remembered;
+    const values = [issuer, subject];
+    const [row] = await this.database.query(FIND_OWNER, values);
+    const [owner] = row === undefined ? await this.database.query(ADD_OWNER, values) : [row];
+    const ownerId = BigInt(owner!.owner_id);
+    if (this.owners.size >= REMEMBERED_SUBJECTS) this.owners.clear();
+    this.owners.set(key, ownerId);
+    return ownerId;
+  }
+}

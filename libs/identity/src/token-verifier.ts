@@ -1,0 +1,95 @@
+import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey } from 'jose';
+import { StowageError, isGroupName, unavailable } from '#libs/domain';
+
+export interface IdentityOptions {
+  readonly issuer: string;
+  readonly audience: string;
+  /** Either a shared secret (HS256) or a key set; the algorithm follows from which, never from the token. */
+  readonly key: { readonly secret: string } | { readonly jwksUrl: string };
+}
+
+/** What a verified token says. */
+export interface Claims {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly groups: readonly string[];
+  readonly scopes: ReadonlySet<string>;
+}
+
+const ASYMMETRIC = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'EdDSA',
+  'Ed25519',
+];
+const JWKS_TIMEOUT_MS = 5_000;
+const CLOCK_TOLERANCE_SECONDS = 30;
+
+export const unauthenticated = (reason: string, message: string) =>
+  new StowageError('unauthenticated', reason, message);
+
+/** JSON Web Tokens (RFC 7519): issuer, audience, expiry and subject are all required. */
+export class TokenVerifier {
+  private readonly key: Uint8Array | JWTVerifyGetKey;
+  private readonly algorithms: string[];
+
+  constructor(private readonly options: IdentityOptions) {
+    if ('secret' in options.key) {
+      this.key = new TextEncoder().encode(options.key.secret);
+      this.algorithms = ['HS256'];
+    } else {
+      this.key = createRemoteJWKSet(new URL(options.key.jwksUrl), { timeoutDuration: JWKS_TIMEOUT_MS });
+      this.algorithms = ASYMMETRIC;
+    }
+  }
+
+  /** @throws StowageError unauthenticated TOKEN_EXPIRED, TOKEN_INVALID; unavailable KEYS_UNAVAILABLE */
+  async verify(token: string): Promise<Claims> {
+    return claimsOf(await this.payloadOf(token));
+  }
+
+  private async payloadOf(token: string): Promise<JWTPayload> {
+    const { issuer, audience } = this.options;
+    const checks = {
+      issuer,
+      audience,
+      algorithms: this.algorithms,
+      requiredClaims: ['iss', 'aud', 'exp', 'sub'],
+      clockTolerance: CLOCK_TOLERANCE_SECONDS,
+    };
+    try {
+      const { key } = this;
+      const verified =
+        typeof key === 'function' ? await jwtVerify(token, key, checks) : await jwtVerify(token, key, checks);
+      return verified.payload;
+    } catch (error) {
+      if (error instanceof errors.JWTExpired)
+        throw unauthenticated('TOKEN_EXPIRED', 'The token has expired.');
+      if (error instanceof errors.JWKSTimeout) {
+        throw unavailable('KEYS_UNAVAILABLE', 'Tokens cannot be checked at the moment.', error);
+      }
+      // Everything jose says about the token itself, and nothing else: a key set that does not answer is our trouble.
+      if (error instanceof errors.JOSEError && error.code !== 'ERR_JOSE_GENERIC') {
+        throw unauthenticated('TOKEN_INVALID', 'The token is not valid.');
+      }
+      throw unavailable('KEYS_UNAVAILABLE', 'Tokens cannot be checked at the moment.', error);
+    }
+  }
+}
+
+function claimsOf(payload: JWTPayload): Claims {
+  const { iss, sub, groups = [], scope = '' } = payload;
+  const refuse = (what: string) => unauthenticated('TOKEN_INVALID', `The token's ${what} is not valid.`);
+  if (iss === undefined || sub === undefined || sub.length < 1 || sub.length > 255) throw refuse('subject');
+  if (!Array.isArray(groups) || !groups.every((name) => typeof name === 'string' && isGroupName(name))) {
+    throw refuse('groups claim');
+  }
+  if (typeof scope !== 'string') throw refuse('scope');
+  return { issuer: iss, subject: sub, groups: groups as string[], scopes: new Set(scope.split(' ')) };
+}

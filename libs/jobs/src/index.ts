@@ -1,0 +1,5 @@
+export * from './jobs.module.js';
+export * from './jobs.service.js';
+export * from './migrate.js';
+export * from './queues.js';
+export * from './settle-job.js';

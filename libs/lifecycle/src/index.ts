@@ -1,0 +1,2 @@
+export * from './lifecycle.module.js';
+export * from './sweeper.service.js';

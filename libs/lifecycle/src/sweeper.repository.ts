@@ -1,0 +1,49 @@
+import { Injectable } from '@nestjs/common';
+import { Database, type Statement } from '#libs/database';
+
+export interface Unfinished {
+  readonly assetId: string;
+  readonly status: 'PENDING' | 'PROCESSING';
+}
+
+export interface Waste {
+  readonly assetId: string;
+  readonly claimedGeneration: string | null;
+}
+
+// Taking a row moves its next look ahead first: whoever dies with it leaves it to be taken again.
+const TAKE_UNFINISHED: Statement<Unfinished> = {
+  name: 'lifecycle_take_unfinished',
+  text: `update media_assets set next_check_at = case
+      when status = 'PENDING' and upload_deadline_at > $1 then
+        least($1 + least(greatest($1 - created_at, interval '1 minute'), interval '1 hour'), upload_deadline_at)
+      else $1 + interval '1 minute' end
+    where asset_id in (
+      select asset_id from media_assets where status in ('PENDING', 'PROCESSING') and next_check_at <= $1
+      order by next_check_at limit $2 for update skip locked)
+      and status in ('PENDING', 'PROCESSING')
+    returning asset_id as "assetId", status`,
+};
+
+const TAKE_WASTE: Statement<Waste> = {
+  name: 'lifecycle_take_waste',
+  text: `update media_assets set next_check_at = $1 + interval '10 minutes'
+    where asset_id in (
+      select asset_id from media_assets
+      where incoming_present and status not in ('PENDING', 'PROCESSING', 'FAILED') and next_check_at <= $1
+      order by next_check_at limit $2 for update skip locked)
+    returning asset_id as "assetId", claimed_generation as "claimedGeneration"`,
+};
+
+@Injectable()
+export class SweeperRepository {
+  constructor(private readonly database: Database) {}
+
+  takeUnfinished(now: Date, limit: number): Promise<Unfinished[]> {
+    return this.database.query(TAKE_UNFINISHED, [now, limit]);
+  }
+
+  takeWaste(now: Date, limit: number): Promise<Waste[]> {
+    return this.database.query(TAKE_WASTE, [now, limit]);
+  }
+}

@@ -1,0 +1,78 @@
+import { Injectable } from '@nestjs/common';
+import { PinoLogger } from 'nestjs-pino';
+import { Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
+import { Jobs } from '#libs/jobs';
+import { Arrivals } from '#libs/upload';
+import { SweeperRepository, type Unfinished } from './sweeper.repository.js';
+
+const BATCH = 100;
+
+/** What one sweep came to. */
+export interface Sweep {
+  readonly examined: number;
+  readonly failed: number;
+}
+
+/**
+ * Nothing waits for ever: events and jobs get lost, clients go away, workers die. A sweep takes what is due (each only
+ * once among any number of workers), asks storage for the truth and brings the asset to its next step.
+ */
+@Injectable()
+export class Sweeper {
+  constructor(
+    private readonly repository: SweeperRepository,
+    private readonly assets: Assets,
+    private readonly transitions: AssetTransitions,
+    private readonly incoming: IncomingObjects,
+    private readonly arrivals: Arrivals,
+    private readonly jobs: Jobs,
+    private readonly logger: PinoLogger,
+  ) {
+    logger.setContext(Sweeper.name);
+  }
+
+  /** PENDING whose event was lost or whose deadline passed, PROCESSING that went silent. */
+  async sweepUnfinished(now: Date): Promise<Sweep> {
+    return this.each(await this.repository.takeUnfinished(now, BATCH), (asset) => this.advance(asset, now));
+  }
+
+  /** Incoming objects that nobody needs any more and that were not deleted when that came true. */
+  async sweepWaste(now: Date): Promise<Sweep> {
+    const waste = await this.repository.takeWaste(now, BATCH);
+    return this.each(waste, ({ assetId, claimedGeneration }) =>
+      this.incoming.discard(assetId, claimedGeneration),
+    );
+  }
+
+  private async advance({ assetId, status }: Unfinished, now: Date): Promise<void> {
+    if (status === 'PENDING') {
+      if ((await this.arrivals.look(assetId)) !== 'nothing-there') return;
+      const asset = await this.assets.load(assetId);
+      if (asset === null || asset.uploadDeadlineAt > now) return;
+      if (await this.transitions.expire(asset, now)) {
+        this.logger.info({ assetId, reqId: asset.requestId }, 'upload expired');
+      }
+      return;
+    }
+    const asset = await this.assets.load(assetId);
+    if (asset?.status !== 'PROCESSING' || asset.claimedGeneration === null) return;
+    const { claimedGeneration: generation, attempt, requestId } = asset;
+    await this.jobs.process({ assetId, generation, attempt, requestId });
+  }
+
+  private async each<Row extends { assetId: string }>(
+    rows: readonly Row[],
+    work: (row: Row) => Promise<void>,
+  ): Promise<Sweep> {
+    let failed = 0;
+    for (const row of rows) {
+      try {
+        await work(row);
+      } catch (err) {
+        failed += 1;
+        this.logger.warn({ err, assetId: row.assetId }, 'not swept; it comes up again');
+      }
+    }
+    return { examined: rows.length, failed };
+  }
+}

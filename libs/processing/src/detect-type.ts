@@ -1,0 +1,47 @@
+import { fileTypeFromBuffer } from 'file-type';
+
+/** Formats whose signature is text; every other signature in something that is all text is a coincidence ("BM", "MZ"). */
+const TEXTUAL_SIGNATURES =
+  /^(application\/(pdf|postscript|eps|rtf|xml|x-indesign|vnd\.ms-outlook)|text\/(calendar|vcard)|image\/x-portable-.*)$/;
+/** Control characters that are no white space; terminals' escape sequences are found in honest logs. */
+const BINARY = /[^\P{Cc}\s]/u;
+const ESCAPE = '\u001b';
+
+const UTF16: readonly (readonly [first: number, second: number, encoding: string])[] = [
+  [0xff, 0xfe, 'utf-16le'],
+  [0xfe, 0xff, 'utf-16be'],
+];
+
+/** The head as text, or null when it is none. A character cut off at the end is not held against it. */
+function textOf(head: Buffer): string | null {
+  const encoding = UTF16.find(([first, second]) => head[0] === first && head[1] === second)?.[2] ?? 'utf-8';
+  try {
+    const text = new TextDecoder(encoding, { fatal: true }).decode(head, { stream: true });
+    return BINARY.test(text.replaceAll(ESCAPE, '')) ? null : text;
+  } catch {
+    return null;
+  }
+}
+
+const LEADING_NOISE = /^(?:\s+|<!--[\s\S]*?-->|<\?[\s\S]*?\?>|<!doctype\s+svg[^>[]*(?:\[[\s\S]*?\])?\s*>)/i;
+const HTML = /^<(?:!doctype\s+html|html|head|body|script|title|iframe|meta)\b/i;
+
+function typeOfText(text: string): string {
+  const isXml = /^\s*<\?xml\b/i.test(text);
+  let rest = text;
+  for (let match = LEADING_NOISE.exec(rest); match !== null; match = LEADING_NOISE.exec(rest)) {
+    rest = rest.slice(match[0].length);
+  }
+  if (/^<(?:[a-z_][\w.-]*:)?svg[\s>/]/i.test(rest)) return 'image/svg+xml';
+  if (HTML.test(rest)) return 'text/html';
+  return isXml ? 'text/xml' : 'text/plain';
+}
+
+/** The media type that the first bytes of a file show, or null when they show none. An empty file is text. */
+export async function detectType(head: Buffer): Promise<string | null> {
+  const found = (await fileTypeFromBuffer(head))?.mime ?? null;
+  const text = textOf(head);
+  if (text === null || (found !== null && TEXTUAL_SIGNATURES.test(found) && found !== 'application/xml'))
+    return found;
+  return typeOfText(text);
+}

@@ -1,0 +1,2 @@
+export * from './processing.module.js';
+export * from './processing.service.js';

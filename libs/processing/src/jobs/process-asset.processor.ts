@@ -1,0 +1,72 @@
+import { Processor, WorkerHost } from '@nestjs/bullmq';
+import { type BeforeApplicationShutdown, Inject, type OnApplicationBootstrap } from '@nestjs/common';
+import type { Job } from 'bullmq';
+import { PinoLogger } from 'nestjs-pino';
+import { type AssetReceived, unavailable } from '#libs/domain';
+import { PROCESS_QUEUE, settleJob } from '#libs/jobs';
+import { Processing } from '../processing.service.js';
+
+export interface ProcessingOptions {
+  /** Assets that one worker works on at a time. */
+  readonly concurrency: number;
+}
+
+export const PROCESSING_OPTIONS = Symbol('PROCESSING_OPTIONS');
+
+/** A worker that dies is noticed after the lock's time; the lock is renewed at half of it. */
+const LOCK_MS = 15_000;
+const STALLED_CHECK_MS = 5_000;
+/** The worker died so often on one job: an attempt is used up. */
+const CRASHES_PER_ATTEMPT = 3;
+
+@Processor(PROCESS_QUEUE, {
+  autorun: false,
+  lockDuration: LOCK_MS,
+  stalledInterval: STALLED_CHECK_MS,
+  maxStalledCount: CRASHES_PER_ATTEMPT + 1,
+})
+export class ProcessAssetProcessor
+  extends WorkerHost
+  implements OnApplicationBootstrap, BeforeApplicationShutdown
+{
+  private readonly shutdown = new AbortController();
+
+  constructor(
+    @Inject(PROCESSING_OPTIONS) private readonly options: ProcessingOptions,
+    private readonly processing: Processing,
+    private readonly logger: PinoLogger,
+  ) {
+    super();
+    logger.setContext(ProcessAssetProcessor.name);
+  }
+
+  onApplicationBootstrap(): void {
+    this.worker.concurrency = this.options.concurrency;
+    this.worker.on('error', (err) => this.logger.warn({ err }, 'queue trouble'));
+    this.worker.run().catch((err: unknown) => this.logger.error({ err }, 'the queue worker stopped'));
+  }
+
+  /** What is running goes back to the queue, with no attempt used up. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.shutdown.abort(unavailable('SHUTTING_DOWN', 'This worker is stopping.'));
+    await this.worker.close();
+  }
+
+  async process(job: Job<AssetReceived>, token?: string): Promise<void> {
+    const { assetId, attempt, requestId } = job.data;
+    const bindings = { reqId: requestId, assetId, attempt };
+    await this.logger.runInContext(() => this.work(job, token), { bindings });
+  }
+
+  private async work(job: Job<AssetReceived>, token?: string): Promise<void> {
+    try {
+      if (job.stalledCounter >= CRASHES_PER_ATTEMPT)
+        await this.processing.crashed(job.data, job.stalledCounter);
+      else await this.processing.process(job.data, this.shutdown.signal);
+    } catch (error) {
+      const err: unknown = this.shutdown.signal.aborted ? this.shutdown.signal.reason : error;
+      this.logger.warn({ err }, 'job not finished');
+      await settleJob(job, token, err);
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import { Injectable } from '@nestjs/common';
+import { PinoLogger } from 'nestjs-pino';
+import { type Asset, Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
+import { type AssetReceived, INCOMING_IS_WASTE, kindOf, type StatusReason, StowageError } from '#libs/domain';
+import { backoffMs, Jobs } from '#libs/jobs';
+import { ObjectStore } from '#libs/storage';
+import { ContentStore, incomingGone, type StoredContent } from './content-store.js';
+import { type Observation, readObject } from './read-object.js';
+import { verifyBytes, verifyStat, verifyType } from './verify.js';
+
+/** Failures that may pass are tried so often before the asset is FAILED. */
+const MAX_ATTEMPTS = 5;
+/** A stored object can vanish between copy and reference; copying again finds a new place for the bytes. */
+const MAX_PLACINGS = 3;
+
+interface Examined {
+  readonly seen: Observation;
+  readonly mimeType: string;
+}
+
+/** From "the bytes are here" to READY or REJECTED. */
+@Injectable()
+export class Processing {
+  constructor(
+    private readonly assets: Assets,
+    private readonly transitions: AssetTransitions,
+    private readonly incoming: IncomingObjects,
+    private readonly store: ObjectStore,
+    private readonly contents: ContentStore,
+    private readonly jobs: Jobs,
+    private readonly logger: PinoLogger,
+  ) {
+    logger.setContext(Processing.name);
+  }
+
+  /**
+   * Works on one claimed generation. Repeatable at every step: all work before the transition can be done again, and
+   * the transition happens once.
+   * @throws StowageError unavailable when a dependency is down or `signal` aborts; the work is to be done again
+   */
+  async process(job: AssetReceived, signal: AbortSignal): Promise<void> {
+    const asset = await this.assets.load(job.assetId);
+    if (asset === null) return;
+    if (INCOMING_IS_WASTE.includes(asset.status)) {
+      // Whoever settled it may have died before deleting.
+      await this.incoming.discard(asset.id, asset.claimedGeneration);
+      return;
+    }
+    const isCurrent = asset.claimedGeneration === job.generation && asset.attempt === job.attempt;
+    if (asset.status !== 'PROCESSING' || !isCurrent) return;
+    const started = performance.now();
+    try {
+      const { seen, mimeType } = await this.examine(asset, job.generation, signal);
+      if (!(await this.accept(asset, job.generation, seen, mimeType, signal))) return;
+      this.logger.info(
+        { ms: Math.round(performance.now() - started), sizeBytes: asset.sizeBytes },
+        'asset ready',
+      );
+    } catch (error) {
+      if (signal.aborted || kindOf(error) === 'unavailable') throw error;
+      if (!(await this.refuse(asset, error))) return;
+    }
+    await this.discard(asset);
+  }
+
+  /** The worker died on this job again and again: that counts as a failed attempt. */
+  async crashed(job: AssetReceived, times: number): Promise<void> {
+    const asset = await this.assets.load(job.assetId);
+    if (asset?.status !== 'PROCESSING' || asset.attempt !== job.attempt) return;
+    await this.retry(asset, new Error(`the worker died ${times} times`));
+  }
+
+  private async examine(asset: Asset, generation: string, signal: AbortSignal): Promise<Examined> {
+    const object = { ...this.incoming.refOf(asset.id), version: generation };
+    const stat = await this.store.stat(object, { signal });
+    if (stat === null) throw incomingGone();
+    verifyStat(asset, stat);
+    const seen = await readObject(this.store.read(object, { signal }));
+    verifyBytes(asset, stat, seen);
+    return { seen, mimeType: await verifyType(asset, seen) };
+  }
+
+  private async accept(
+    asset: Asset,
+    generation: string,
+    seen: Observation,
+    mimeType: string,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const from = { ...this.incoming.refOf(asset.id), version: generation };
+    for (let turn = 0; turn < MAX_PLACINGS; turn++) {
+      const stored: StoredContent = await this.contents.put(from, seen, asset.ownerId, signal);
+      if (await this.transitions.accept(asset, { ...stored, mimeType }, new Date())) return true;
+      const now = await this.assets.load(asset.id);
+      if (now?.status !== 'PROCESSING' || now.version !== asset.version) return false;
+    }
+    throw new Error('the stored object vanished each time it was about to be referenced');
+  }
+
+  /** True when the asset was settled here, so that its incoming object is to go. */
+  private async refuse(asset: Asset, error: unknown): Promise<boolean> {
+    if (!(error instanceof StowageError) || error.kind === 'internal') {
+      await this.retry(asset, error);
+      return false;
+    }
+    const { kind, reason: code, message } = error;
+    if (kind !== 'rejected') {
+      await this.fail(asset, error, message);
+      return false;
+    }
+    const reason = { code: code as StatusReason['code'], message };
+    const settled = await this.transitions.reject(asset, reason, new Date());
+    if (settled) this.logger.info({ code, message }, 'asset rejected');
+    return settled;
+  }
+
+  private async retry(asset: Asset, err: unknown): Promise<void> {
+    if (asset.attempt >= MAX_ATTEMPTS) {
+      await this.fail(asset, err, 'Processing failed; an operator can try again.');
+      return;
+    }
+    this.logger.error({ err, attempt: asset.attempt }, 'processing failed, will be tried again');
+    if (!(await this.transitions.retry(asset, new Date()))) return;
+    const attempt = asset.attempt + 1;
+    const { id: assetId, claimedGeneration, requestId } = asset;
+    if (claimedGeneration === null) return;
+    await this.jobs.process(
+      { assetId, generation: claimedGeneration, attempt, requestId },
+      backoffMs(attempt),
+    );
+  }
+
+  private async fail(asset: Asset, err: unknown, message: string): Promise<void> {
+    this.logger.error({ err, attempt: asset.attempt }, 'processing failed for good');
+    await this.transitions.fail(asset, { code: 'PROCESSING_FAILED', message }, new Date());
+  }
+
+  private async discard(asset: Asset): Promise<void> {
+    try {
+      await this.incoming.discard(asset.id, asset.claimedGeneration);
+    } catch (err) {
+      this.logger.warn({ err }, 'incoming object not deleted yet');
+    }
+  }
+}

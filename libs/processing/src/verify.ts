@@ -1,0 +1,46 @@
+import type { Asset } from '#libs/assets';
+import { type RejectionCode, settleMediaType, StowageError } from '#libs/domain';
+import type { ObjectStat } from '#libs/storage';
+import { detectType } from './detect-type.js';
+import type { Observation } from './read-object.js';
+
+const rejected = (code: RejectionCode, message: string) => new StowageError('rejected', code, message);
+
+/** What storage says of the object, before a byte is read. @throws StowageError rejected */
+export function verifyStat(asset: Asset, stat: ObjectStat): void {
+  if (stat.sizeBytes !== asset.sizeBytes) {
+    throw rejected('SIZE_MISMATCH', `${asset.sizeBytes} bytes were declared, ${stat.sizeBytes} arrived.`);
+  }
+  if (stat.contentEncoding !== null && stat.contentEncoding !== '') {
+    throw rejected(
+      'CHECKSUM_MISMATCH',
+      'The bytes were sent with a Content-Encoding, so readers would get others.',
+    );
+  }
+}
+
+/** What reading found, in the order: size, crc32c against storage, SHA-256. @throws StowageError rejected */
+export function verifyBytes(asset: Asset, stat: ObjectStat, seen: Observation): void {
+  if (seen.sizeBytes !== asset.sizeBytes) {
+    throw rejected('SIZE_MISMATCH', `${asset.sizeBytes} bytes were declared, ${seen.sizeBytes} were read.`);
+  }
+  if (stat.crc32c !== null && stat.crc32c !== seen.crc32c) {
+    throw rejected('CHECKSUM_MISMATCH', 'What was read is not what storage holds.');
+  }
+  if (seen.sha256 !== asset.checksumSha256) {
+    throw rejected('CHECKSUM_MISMATCH', 'The SHA-256 of the bytes is not the declared one.');
+  }
+}
+
+/** The asset's type from now on. @throws StowageError rejected TYPE_MISMATCH */
+export async function verifyType(asset: Asset, seen: Observation): Promise<string> {
+  const detected = await detectType(seen.head);
+  const settled = settleMediaType(asset.mimeType, detected);
+  if (settled === null) {
+    throw rejected(
+      'TYPE_MISMATCH',
+      `${asset.mimeType} was declared, the bytes are ${detected ?? 'of no known type'}.`,
+    );
+  }
+  return settled;
+}

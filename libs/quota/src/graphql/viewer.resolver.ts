@@ -1,0 +1,20 @@
+import { Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
+import { type Actor, principalsOf } from '#libs/domain';
+import { CurrentActor } from '#libs/identity/graphql';
+import { Quotas } from '../quota.service.js';
+import { QuotaModel, ViewerModel } from './quota.model.js';
+
+@Resolver(() => ViewerModel)
+export class ViewerResolver {
+  constructor(private readonly quotas: Quotas) {}
+
+  @Query(() => ViewerModel, { description: 'You.' })
+  viewer(@CurrentActor() actor: Actor): ViewerModel {
+    return { id: String(actor.ownerId), principals: principalsOf(actor), isAdmin: actor.isAdmin };
+  }
+
+  @ResolveField(() => QuotaModel, { description: 'Your limits and what you use.' })
+  quota(@Parent() viewer: ViewerModel): Promise<QuotaModel> {
+    return this.quotas.of(BigInt(viewer.id));
+  }
+}

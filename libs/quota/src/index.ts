@@ -1,0 +1,2 @@
+export * from './quota.module.js';
+export * from './quota.service.js';

@@ -1,0 +1,86 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { Database, type Statement, type Tx } from '#libs/database';
+import type { QuotaEffect } from '#libs/domain';
+
+export interface QuotaOptions {
+  /** Limits of an owner for whom no operator set others. */
+  readonly limitBytes: number;
+  readonly limitAssets: number;
+}
+
+export const QUOTA_OPTIONS = Symbol('QUOTA_OPTIONS');
+
+/** `reserved` belongs to uploads that are not settled yet, `used` to files that are there; both count. */
+export interface Quota {
+  readonly limitBytes: number;
+  readonly limitAssets: number;
+  readonly usedBytes: number;
+  readonly reservedBytes: number;
+  readonly usedAssets: number;
+  readonly reservedAssets: number;
+}
+
+const FIND: Statement<{
+  limit_bytes: string | null;
+  limit_assets: number | null;
+  used_bytes: string;
+  reserved_bytes: string;
+  used_assets: number;
+  reserved_assets: number;
+}> = {
+  name: 'quota_find',
+  text: `select limit_bytes, limit_assets, used_bytes, reserved_bytes, used_assets, reserved_assets
+         from owner_quotas where owner_id = $1`,
+};
+
+/**
+ * Exact limits per owner. The reservation itself is part of the statement that creates the asset (libs/upload), so
+ * that there is no asset without it and no reservation without an asset.
+ */
+@Injectable()
+export class Quotas {
+  constructor(
+    @Inject(QUOTA_OPTIONS) readonly defaults: QuotaOptions,
+    private readonly database: Database,
+  ) {}
+
+  async of(ownerId: bigint): Promise<Quota> {
+    const [row] = await this.database.query(FIND, [ownerId]);
+    return {
+      limitBytes: Number(row?.limit_bytes ?? this.defaults.limitBytes),
+      limitAssets: row?.limit_assets ?? this.defaults.limitAssets,
+      usedBytes: Number(row?.used_bytes ?? 0),
+      reservedBytes: Number(row?.reserved_bytes ?? 0),
+      usedAssets: row?.used_assets ?? 0,
+      reservedAssets: row?.reserved_assets ?? 0,
+    };
+  }
+
+  /** What a transition does to the owner's counts, in the transition's transaction. */
+  async apply(tx: Tx, effect: QuotaEffect, ownerId: bigint, sizeBytes: bigint): Promise<void> {
+    switch (effect) {
+      case 'settle':
+        await tx.ownerQuota.update({
+          where: { ownerId },
+          data: {
+            reservedBytes: { decrement: sizeBytes },
+            reservedAssets: { decrement: 1 },
+            usedBytes: { increment: sizeBytes },
+            usedAssets: { increment: 1 },
+          },
+          select: { ownerId: true },
+        });
+        return;
+      case 'release':
+        await tx.ownerQuota.update({
+          where: { ownerId },
+          data: { reservedBytes: { decrement: sizeBytes }, reservedAssets: { decrement: 1 } },
+          select: { ownerId: true },
+        });
+        return;
+      case 'reserve':
+      case 'none':
+        return;
+    }
+  }
+}

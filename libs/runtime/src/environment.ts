@@ -1,0 +1,109 @@
+import { type ClassConstructor, plainToInstance, Transform } from 'class-transformer';
+import {
+  IsIn,
+  IsInt,
+  IsOptional,
+  IsString,
+  Matches,
+  Max,
+  Min,
+  MinLength,
+  validateSync,
+} from 'class-validator';
+
+const UNITS: Readonly<Record<string, number>> = {
+  B: 1,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TIB: 2 ** 40,
+};
+
+function parseBytes(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  const match = /^(\d+)\s*([KMGT]?i?B)?$/i.exec(value.trim());
+  const unit = UNITS[(match?.[2] ?? 'B').toUpperCase()];
+  return match === null || unit === undefined ? value : Number(match[1]) * unit;
+}
+
+/** A whole number of the environment, within bounds. */
+export function Whole(min: number, max: number = Number.MAX_SAFE_INTEGER): PropertyDecorator {
+  return (target, name) => {
+    const key = String(name);
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string' && /^\d+$/.test(value.trim()) ? Number(value) : value,
+    )(target, key);
+    IsInt()(target, key);
+    Min(min)(target, key);
+    Max(max)(target, key);
+  };
+}
+
+/** A number of bytes: `5368709120`, `5 GiB`. */
+export function Bytes(): PropertyDecorator {
+  return (target, name) => {
+    const key = String(name);
+    Transform(({ value }: { value: unknown }) => parseBytes(value))(target, key);
+    IsInt({ message: `${key} must be a number of bytes, such as 1048576 or 5 GiB` })(target, key);
+    Min(0)(target, key);
+    Max(Number.MAX_SAFE_INTEGER)(target, key);
+  };
+}
+
+/** What both apps read. An app adds its own; each variable is documented in docs/operating.md. */
+export class Environment {
+  @IsString()
+  @Matches(/^postgres(ql)?:\/\//, { message: 'DATABASE_URL must be a postgresql:// URL' })
+  DATABASE_URL: string;
+
+  @Whole(1, 1000)
+  DATABASE_POOL = 10;
+
+  @IsOptional()
+  @Matches(/^rediss?:\/\//, { message: 'REDIS_URL must be a redis:// URL' })
+  REDIS_URL?: string;
+
+  @IsString()
+  @MinLength(1)
+  GOOGLE_CLOUD_PROJECT: string;
+
+  @IsOptional()
+  @Matches(/^https?:\/\//, { message: 'GCS_API_ENDPOINT must be an http:// or https:// URL' })
+  GCS_API_ENDPOINT?: string;
+
+  @IsString()
+  @MinLength(3)
+  INCOMING_BUCKET: string;
+
+  @IsString()
+  @MinLength(3)
+  CONTENT_BUCKET: string;
+
+  @IsIn(['global', 'owner'])
+  DEDUPE_SCOPE: 'global' | 'owner' = 'global';
+
+  @Bytes()
+  QUOTA_BYTES = 10 * 2 ** 30;
+
+  @Whole(0, 2 ** 31 - 1)
+  QUOTA_ASSETS = 100_000;
+
+  @IsIn(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+  LOG_LEVEL = 'info';
+}
+
+/**
+ * The typed, validated form of an environment. An empty variable counts as not set.
+ * @throws Error naming every variable that is wrong, and none of their values
+ */
+export function readEnvironment<T extends object>(type: ClassConstructor<T>, env: NodeJS.ProcessEnv): T {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const config = plainToInstance(type, given, { exposeDefaultValues: true });
+  const problems = validateSync(config, { validationError: { target: false, value: false } }).flatMap(
+    (error) => Object.values(error.constraints ?? {}).slice(0, 1),
+  );
+  if (problems.length > 0) throw new Error(`Configuration: ${problems.join('; ')}.`);
+  return config;
+}

@@ -1,0 +1,51 @@
+import type { MalformedEvent, ObjectFinalized } from '../object-events.js';
+
+/** The parts of a Pub/Sub message that a notification is made of. */
+export interface NotificationMessage {
+  readonly id: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly data: Buffer;
+}
+
+export type DecodedEvent =
+  | { readonly kind: 'finalized'; readonly event: ObjectFinalized }
+  | { readonly kind: 'malformed'; readonly event: MalformedEvent }
+  /** A notification of something else, which is nobody's business here. */
+  | { readonly kind: 'other' };
+
+const GENERATION = /^[1-9][0-9]{0,18}$/;
+
+function isJson(data: Buffer): boolean {
+  try {
+    JSON.parse(data.toString());
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Why the message cannot be a notification of an object in `bucket`; null when it can. */
+function problemOf({ attributes, data }: NotificationMessage, bucket: string): string | null {
+  const { bucketId, objectId, objectGeneration, payloadFormat } = attributes;
+  if (bucketId === undefined || objectId === undefined || objectGeneration === undefined) {
+    return 'an attribute is missing';
+  }
+  if (bucketId !== bucket) return 'it is of another bucket';
+  if (objectId === '') return 'the object has no name';
+  if (!GENERATION.test(objectGeneration)) return 'the generation is not a number';
+  if (payloadFormat === 'JSON_API_V1' && !isJson(data)) return 'the payload is not JSON';
+  return null;
+}
+
+/**
+ * Reads a notification of Cloud Storage. Its attributes say everything; the payload is neither needed nor trusted.
+ * @see https://docs.cloud.google.com/storage/docs/pubsub-notifications
+ */
+export function decodeObjectEvent(message: NotificationMessage, bucket: string): DecodedEvent {
+  const messageId = message.id;
+  const { eventType, objectId = '', objectGeneration = '' } = message.attributes;
+  if (eventType !== undefined && eventType !== 'OBJECT_FINALIZE') return { kind: 'other' };
+  const problem = eventType === undefined ? 'an attribute is missing' : problemOf(message, bucket);
+  if (problem !== null) return { kind: 'malformed', event: { messageId, problem } };
+  return { kind: 'finalized', event: { messageId, bucket, key: objectId, version: objectGeneration } };
+}

@@ -1,0 +1,205 @@
+import type { PubSub, SubscriptionMetadata, Topic } from '@google-cloud/pubsub';
+import { bucketPath } from './json-api.js';
+import type { JsonApi } from './json-api.js';
+import type { ProvisionOptions } from './provision.js';
+import { StorageAnswerError } from './storage-error.js';
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** One thing that has to be there. */
+export interface WantedResource {
+  readonly resource: string;
+  /** The settings that have to be so; all others are somebody else's. */
+  readonly fields: Fields;
+  /** Its settings; null when it is not there. */
+  read(): Promise<Fields | null>;
+  /** False when it is there by now. */
+  create(): Promise<boolean>;
+  /** Gets the fields that differ. */
+  update(changes: Fields): Promise<void>;
+}
+
+const TIMEOUT_MS = 15_000;
+const GRPC = { timeout: TIMEOUT_MS, retry: null };
+const NOT_FOUND = 5;
+const ALREADY_EXISTS = 6;
+
+const PRIVATE = { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' };
+/** Soft-deleted bytes are billed, and these are deleted to be gone. */
+const NO_SOFT_DELETE = { retentionDurationSeconds: '0' };
+const UPLOAD_METHODS = ['PUT', 'POST', 'GET', 'HEAD'];
+/** Every header that an upload signs or that a client of a resumable session sends or reads. */
+const UPLOAD_HEADERS = [
+  'content-type',
+  'content-range',
+  'location',
+  'range',
+  'x-goog-content-length-range',
+  'x-goog-hash',
+  'x-goog-if-generation-match',
+  'x-goog-resumable',
+];
+const DOWNLOAD_METHODS = ['GET', 'HEAD'];
+const DOWNLOAD_HEADERS = [
+  'accept-ranges',
+  'content-disposition',
+  'content-length',
+  'content-range',
+  'content-type',
+  'etag',
+  'range',
+];
+
+/** What Stowage needs, in the order in which it can be made: no event before there is a subscription to keep it. */
+export function wantedResources(
+  api: JsonApi,
+  pubsub: PubSub,
+  { projectId, names, location, allowedOrigins = ['*'] }: ProvisionOptions,
+): WantedResource[] {
+  const { incomingBucket, contentBucket, quarantineBucket, subscription, topic = subscription } = names;
+  const { deadLetter = `${topic}-dead-letter` } = names;
+  const cors = (method: string[], responseHeader: string[]) => [
+    { origin: [...allowedOrigins], method, responseHeader, maxAgeSeconds: 3600 },
+  ];
+  const bucket = (name: string, fields: Fields) =>
+    wantedBucket(api, { name, projectId, location }, { iamConfiguration: PRIVATE, ...fields });
+
+  return [
+    wantedTopic(pubsub, topic),
+    wantedTopic(pubsub, deadLetter),
+    wantedSubscription(pubsub, deadLetter, deadLetter, KEPT),
+    wantedSubscription(pubsub, topic, subscription, {
+      ...KEPT,
+      ackDeadlineSeconds: 60,
+      retryPolicy: { minimumBackoff: { seconds: 10 }, maximumBackoff: { seconds: 600 } },
+      deadLetterPolicy: {
+        deadLetterTopic: pubsub.topic(deadLetter).name,
+        // The most there can be: a dependency that is down for hours is no reason to give an event up.
+        maxDeliveryAttempts: 100,
+      },
+    }),
+    bucket(incomingBucket, { cors: cors(UPLOAD_METHODS, UPLOAD_HEADERS), softDeletePolicy: NO_SOFT_DELETE }),
+    bucket(contentBucket, { cors: cors(DOWNLOAD_METHODS, DOWNLOAD_HEADERS) }),
+    bucket(quarantineBucket, { softDeletePolicy: NO_SOFT_DELETE }),
+    wantedNotification(api, incomingBucket, `//pubsub.googleapis.com/projects/${projectId}/topics/${topic}`),
+  ];
+}
+
+/** Of every subscription: it never expires, and keeps what nobody took for seven days. */
+const KEPT: SubscriptionMetadata = {
+  expirationPolicy: { ttl: null },
+  messageRetentionDuration: { seconds: 7 * 24 * 3600 },
+};
+
+function wantedBucket(
+  api: JsonApi,
+  { name, projectId, location }: { name: string; projectId: string; location?: string },
+  fields: Fields,
+): WantedResource {
+  const path = bucketPath(name);
+  return {
+    resource: `bucket ${name}`,
+    fields,
+    read: () => orNull(api.call<Fields>({ method: 'GET', path, timeoutMs: TIMEOUT_MS })),
+    create: () =>
+      unlessThere(
+        api.call({
+          method: 'POST',
+          path: '/b',
+          query: { project: projectId },
+          body: { name, location, ...fields },
+          timeoutMs: TIMEOUT_MS,
+        }),
+      ),
+    update: (changes) => api.call({ method: 'PATCH', path, body: changes, timeoutMs: TIMEOUT_MS }),
+  };
+}
+
+function wantedNotification(api: JsonApi, bucket: string, topic: string): WantedResource {
+  const path = `${bucketPath(bucket)}/notificationConfigs`;
+  const wanted = { topic, event_types: ['OBJECT_FINALIZE'], payload_format: 'JSON_API_V1' };
+  return {
+    resource: `notification ${bucket}`,
+    fields: {},
+    // Notifications have no name and cannot be changed: it is there when one like it is.
+    read: async () => {
+      const list = await orNull(
+        api.call<{ items?: (typeof wanted & { object_name_prefix?: string })[] }>({
+          method: 'GET',
+          path,
+          timeoutMs: TIMEOUT_MS,
+        }),
+      );
+      const found = list?.items?.find(
+        (item) =>
+          item.topic === topic &&
+          item.event_types?.join() === wanted.event_types.join() &&
+          item.payload_format === wanted.payload_format &&
+          !item.object_name_prefix,
+      );
+      return found ? {} : null;
+    },
+    create: () => unlessThere(api.call({ method: 'POST', path, body: wanted, timeoutMs: TIMEOUT_MS })),
+    update: () => Promise.resolve(),
+  };
+}
+
+const topicFields = async (topic: Topic): Promise<Fields> => ({ ...(await topic.getMetadata(GRPC))[0] });
+
+function wantedTopic(pubsub: PubSub, name: string): WantedResource {
+  return {
+    resource: `topic ${name}`,
+    fields: {},
+    read: () => orNull(topicFields(pubsub.topic(name))),
+    create: () => unlessThere(pubsub.createTopic(name, GRPC)),
+    update: () => Promise.resolve(),
+  };
+}
+
+function wantedSubscription(
+  pubsub: PubSub,
+  topicName: string,
+  name: string,
+  fields: SubscriptionMetadata,
+): WantedResource {
+  const topic = pubsub.topic(topicName);
+  const subscription = pubsub.subscription(name);
+  const read = async () => {
+    const [current] = await subscription.getMetadata(GRPC);
+    if (current.topic !== topic.name) {
+      throw new Error(`Subscription ${name} belongs to ${current.topic}, not to ${topic.name}`);
+    }
+    return { ...current };
+  };
+  return {
+    resource: `subscription ${name}`,
+    fields: { ...fields },
+    read: () => orNull(read()),
+    create: () => unlessThere(topic.createSubscription(name, { ...fields, gaxOpts: GRPC })),
+    update: async (changes) => {
+      await subscription.setMetadata(changes, GRPC);
+    },
+  };
+}
+
+const codeOf = (error: unknown) =>
+  error instanceof StorageAnswerError ? error.status : (error as { code?: unknown }).code;
+
+async function orNull<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (codeOf(error) === 404 || codeOf(error) === NOT_FOUND) return null;
+    throw error;
+  }
+}
+
+async function unlessThere(creation: Promise<unknown>): Promise<boolean> {
+  try {
+    await creation;
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 409 || codeOf(error) === ALREADY_EXISTS) return false;
+    throw error;
+  }
+}

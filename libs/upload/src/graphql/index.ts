@@ -1,0 +1,5 @@
+import { Module } from '@nestjs/common';
+import { UploadResolver } from './upload.resolver.js';
+
+@Module({ providers: [UploadResolver] })
+export class UploadGraphQLModule {}

@@ -1,0 +1,47 @@
+import { Args, ID, Mutation, Resolver } from '@nestjs/graphql';
+import { AssetModel } from '#libs/assets/graphql';
+import type { Actor } from '#libs/domain';
+import { CurrentActor, RequestId } from '#libs/identity/graphql';
+import { Uploads } from '../upload.service.js';
+import { RequestUploadInput } from './upload.input.js';
+import { RequestUploadPayload } from './upload.model.js';
+
+const ASSET_ID = { type: () => ID, description: 'The asset that requestUpload gave you.' };
+
+@Resolver()
+export class UploadResolver {
+  constructor(private readonly uploads: Uploads) {}
+
+  @Mutation(() => RequestUploadPayload, {
+    description: 'Reserves quota, creates a PENDING asset and says how to send its bytes to storage.',
+  })
+  async requestUpload(
+    @CurrentActor() actor: Actor,
+    @RequestId() requestId: string,
+    @Args('input', { description: 'What you are going to send.' }) input: RequestUploadInput,
+  ): Promise<RequestUploadPayload> {
+    return new RequestUploadPayload(await this.uploads.request(actor, input, requestId));
+  }
+
+  @Mutation(() => AssetModel, {
+    description:
+      'Asks storage now instead of waiting for its event. Optional: the event alone is enough. A repeat answers the ' +
+      'asset as it is.',
+  })
+  async completeUpload(
+    @CurrentActor() actor: Actor,
+    @Args('assetId', ASSET_ID) assetId: string,
+  ): Promise<AssetModel> {
+    return new AssetModel(await this.uploads.complete(actor, assetId));
+  }
+
+  @Mutation(() => AssetModel, {
+    description: 'Calls a PENDING upload off and gives its quota back. A repeat answers the same.',
+  })
+  async cancelUpload(
+    @CurrentActor() actor: Actor,
+    @Args('assetId', ASSET_ID) assetId: string,
+  ): Promise<AssetModel> {
+    return new AssetModel(await this.uploads.cancel(actor, assetId));
+  }
+}

@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import {
+  invalid,
+  type MetadataEntry,
+  parseCrc32c,
+  parseFilename,
+  parseGrant,
+  parseMediaType,
+  parseMetadata,
+  parseSha256,
+  type Permission,
+} from '#libs/domain';
+
+/** What a client says of the file that it wants to send, as it said it. */
+export interface UploadRequest {
+  readonly filename: string;
+  readonly mimeType: string;
+  readonly sizeBytes: number;
+  readonly checksumSha256: string;
+  readonly crc32c?: string | null;
+  readonly method?: 'PUT' | 'RESUMABLE' | null;
+  readonly metadata?: readonly MetadataEntry[] | null;
+  readonly acl?: readonly { principal: string; permissions: Permission[]; expiresAt?: Date | null }[] | null;
+  readonly idempotencyKey?: string | null;
+}
+
+export interface UploadLimits {
+  readonly maxUploadBytes: number;
+}
+
+/** The same, checked and in canonical form. */
+export interface ParsedUploadRequest {
+  readonly filename: string;
+  readonly mimeType: string;
+  readonly sizeBytes: number;
+  readonly checksumSha256: string;
+  readonly crc32c: string | undefined;
+  readonly method: 'PUT';
+  readonly metadata: readonly MetadataEntry[];
+  readonly acl: readonly { principal: string; permission: Permission; expiresAt: Date | null }[];
+  readonly idempotencyKey: string | null;
+  /** Equal for equal requests, whatever the order of their entries; null without an idempotency key. */
+  readonly fingerprint: string | null;
+}
+
+const MAX_GRANTS = 200;
+const at = (...path: (string | number)[]) => ['input', ...path];
+
+function parseAcl(grants: NonNullable<UploadRequest['acl']>, now: Date): ParsedUploadRequest['acl'] {
+  const entries = new Map<string, { principal: string; permission: Permission; expiresAt: Date | null }>();
+  grants.forEach((grant, index) => {
+    const { principal, permissions } = parseGrant(grant, at('acl', index));
+    const expiresAt = grant.expiresAt ?? null;
+    if (expiresAt !== null && expiresAt <= now) {
+      throw invalid('EXPIRY_PAST', 'expiresAt must lie ahead.', at('acl', index, 'expiresAt'));
+    }
+    for (const permission of permissions) {
+      const key = `${principal} ${permission}`;
+      if (entries.has(key))
+        throw invalid('GRANT_TWICE', `${principal} is granted ${permission} twice.`, at('acl', index));
+      entries.set(key, { principal, permission, expiresAt });
+    }
+  });
+  if (entries.size > MAX_GRANTS)
+    throw invalid('ACL_TOO_LONG', `At most ${MAX_GRANTS} grants are allowed.`, at('acl'));
+  return [...entries.values()];
+}
+
+const byText = (a: unknown, b: unknown) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
+
+/** @throws StowageError invalid, with the path of the input that is wrong */
+export function parseUploadRequest(
+  request: UploadRequest,
+  limits: UploadLimits,
+  now: Date,
+): ParsedUploadRequest {
+  const { sizeBytes, idempotencyKey = null } = request;
+  if (sizeBytes > limits.maxUploadBytes) {
+    throw invalid(
+      'SIZE_TOO_LARGE',
+      `A file may have at most ${limits.maxUploadBytes} bytes.`,
+      at('sizeBytes'),
+    );
+  }
+  if (request.method === 'RESUMABLE') {
+    throw invalid('METHOD_NOT_AVAILABLE', 'Resumable uploads are not available here; use PUT.', at('method'));
+  }
+  if (idempotencyKey !== null && (idempotencyKey.length < 1 || idempotencyKey.length > 128)) {
+    throw invalid('IDEMPOTENCY_KEY_INVALID', 'idempotencyKey has 1 to 128 characters.', at('idempotencyKey'));
+  }
+  const parsed = {
+    filename: parseFilename(request.filename, at('filename')),
+    mimeType: parseMediaType(request.mimeType, at('mimeType')),
+    sizeBytes,
+    checksumSha256: parseSha256(request.checksumSha256, at('checksumSha256')),
+    crc32c: request.crc32c == null ? undefined : parseCrc32c(request.crc32c, at('crc32c')),
+    method: 'PUT' as const,
+    metadata: parseMetadata(request.metadata ?? [], at('metadata')),
+    acl: parseAcl(request.acl ?? [], now),
+  };
+  const canonical = {
+    ...parsed,
+    metadata: parsed.metadata.toSorted(byText),
+    acl: parsed.acl.toSorted(byText),
+  };
+  const fingerprint =
+    idempotencyKey === null ? null : createHash('sha256').update(JSON.stringify(canonical)).digest('hex');
+  return { ...parsed, idempotencyKey, fingerprint };
+}

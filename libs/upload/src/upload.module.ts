@@ -1,0 +1,24 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { Arrivals } from './arrivals.service.js';
+import { Tickets } from './tickets.service.js';
+import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
+import { UploadRepository } from './upload.repository.js';
+import { Uploads } from './upload.service.js';
+
+/** "The bytes are here", for any process. Needs the modules of `assets`, `jobs` and `database`. */
+@Module({ providers: [Arrivals], exports: [Arrivals] })
+export class ArrivalsModule {}
+
+/** The clients' door. Needs also `QuotaModule` and a provider of the port `UrlSigner`. */
+@Module({})
+export class UploadModule {
+  static forRoot(options: UploadOptions): DynamicModule {
+    return {
+      module: UploadModule,
+      global: true,
+      imports: [ArrivalsModule],
+      providers: [{ provide: UPLOAD_OPTIONS, useValue: options }, UploadRepository, Tickets, Uploads],
+      exports: [Uploads],
+    };
+  }
+}

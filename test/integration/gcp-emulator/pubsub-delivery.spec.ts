@@ -1,0 +1,274 @@
+import { once } from 'node:events';
+import { cp, rm } from 'node:fs/promises';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { PubSub } from '@google-cloud/pubsub';
+import type { Message, v1 } from '@google-cloud/pubsub';
+import { startPubSubEmulator } from '../../../libs/gcp-emulator/src/pubsub/index.js';
+import { eventually, PubSubHarness } from '../../../libs/gcp-emulator/src/pubsub/testing/harness.js';
+
+/** Real: the emulator with its file, the official clients over gRPC. Made: the emulator's clock. */
+describe('Pub/Sub emulator: what a subscription owes', () => {
+  let harness: PubSubHarness;
+  let client: v1.SubscriberClient;
+
+  beforeEach(async () => {
+    harness = await PubSubHarness.start();
+    client = harness.subscriberClient();
+  });
+  afterEach(async () => {
+    await harness.close();
+    expect(harness.errors).toEqual([]);
+  });
+
+  const texts = (messages: { text: string }[]) => messages.map(({ text }) => text).sort();
+  const nack = (subscription: string, ackIds: string[]) =>
+    client.modifyAckDeadline({ subscription, ackIds, ackDeadlineSeconds: 0 });
+
+  it('delivers data and attributes, and never again once acknowledged, not even after a restart', async () => {
+    const [topic, { name }] = await harness.topic('events', 'reader');
+    const messageId = await topic.publishMessage({
+      data: Buffer.from('one'),
+      attributes: { kind: 'a', ü: 'ö' },
+    });
+
+    const [message, ...more] = await harness.pull(client, name);
+    expect(more).toEqual([]);
+    expect(message).toMatchObject({
+      id: messageId,
+      text: 'one',
+      attributes: { kind: 'a', ü: 'ö' },
+      attempt: 0,
+    });
+    await client.acknowledge({ subscription: name, ackIds: [message?.ackId ?? ''] });
+
+    harness.time += 3_600_000;
+    expect(await harness.pull(client, name)).toEqual([]);
+    await harness.restart();
+    expect(await harness.pull(client, name)).toEqual([]);
+  });
+
+  it('carries a message that has attributes only', async () => {
+    const [topic, { name }] = await harness.topic('events', 'reader');
+    await topic.publishMessage({ attributes: { only: 'this' } });
+    expect(await harness.pull(client, name)).toMatchObject([{ text: '', attributes: { only: 'this' } }]);
+  });
+
+  it('gives each of two subscriptions every message, and forgets it when both have acknowledged', async () => {
+    const [topic, { name: first }] = await harness.topic('events', 'first');
+    const [{ name: second }] = await topic.createSubscription('second');
+    await topic.publishMessage({ data: Buffer.from('x') });
+
+    for (const subscription of [first, second]) {
+      const messages = await harness.pull(client, subscription);
+      expect(texts(messages)).toEqual(['x']);
+      await client.acknowledge({ subscription, ackIds: messages.map(({ ackId }) => ackId) });
+    }
+    await harness.emulator.close();
+    expect(rowsOf(harness.dataDir, 'messages')).toBe(0);
+  });
+
+  it('keeps the backlog, the leases and their ack ids over a restart', async () => {
+    const [topic, { name }] = await harness.topic('events', 'reader');
+    await Promise.all(['a', 'b', 'c'].map((text) => topic.publishMessage({ data: Buffer.from(text) })));
+    const [held] = await harness.pull(client, name, 1);
+
+    await harness.restart();
+    const rest = await harness.pull(client, name);
+    expect(texts([...rest, held ?? { text: '' }])).toEqual(['a', 'b', 'c']);
+    await client.acknowledge({ subscription: name, ackIds: [held?.ackId ?? ''] });
+
+    harness.time += 10_000;
+    expect(texts(await harness.pull(client, name))).toEqual(texts(rest));
+  });
+
+  it('has a message on disk before Publish answers', async () => {
+    const [topic, { name }] = await harness.topic('events', 'reader');
+    const id = await topic.publishMessage({ data: Buffer.from('x') });
+    // What a crash at this moment would leave behind.
+    const dataDir = `${harness.dataDir}-crashed`;
+    await cp(harness.dataDir, dataDir, { recursive: true });
+    const { address, close } = await startPubSubEmulator({ port: 0, dataDir, now: () => harness.time });
+    const survivor = new PubSub({ projectId: harness.project, apiEndpoint: address, emulatorMode: true });
+    const subscription = survivor.subscription(name);
+    const [message] = (await once(subscription, 'message')) as [Message];
+    expect(message.id).toBe(id);
+    message.ack();
+    await subscription.close();
+    await survivor.close();
+    await close();
+    await rm(dataDir, { recursive: true });
+  });
+
+  it('redelivers after a negative acknowledgement at once when there is no retry policy', async () => {
+    const [topic, { name }] = await harness.topic('events', 'reader');
+    await topic.publishMessage({ data: Buffer.from('x') });
+    const [first] = await harness.pull(client, name);
+    expect(await harness.pull(client, name)).toEqual([]);
+
+    await nack(name, [first?.ackId ?? '']);
+    // A client may send an extension after its refusal of the same message: that is over.
+    await client.modifyAckDeadline({
+      subscription: name,
+      ackIds: [first?.ackId ?? ''],
+      ackDeadlineSeconds: 60,
+    });
+    await client.acknowledge({ subscription: name, ackIds: [first?.ackId ?? ''] });
+    const [again] = await harness.pull(client, name);
+    expect(again).toMatchObject({ id: first?.id, text: 'x' });
+    expect(again?.ackId).not.toBe(first?.ackId);
+  });
+
+  it('redelivers when the lease runs out, to the millisecond, and the old ack id no longer counts', async () => {
+    const [topic, { name }] = await harness.topic('events', 'reader', { ackDeadlineSeconds: 20 });
+    await topic.publishMessage({ data: Buffer.from('x') });
+    const [first] = await harness.pull(client, name);
+
+    harness.time += 19_999;
+    expect(await harness.pull(client, name)).toEqual([]);
+    harness.time += 1;
+    const [again] = await harness.pull(client, name);
+    expect(again?.text).toBe('x');
+
+    await client.acknowledge({ subscription: name, ackIds: [first?.ackId ?? ''] });
+    await nack(name, [first?.ackId ?? '']);
+    expect(await harness.pull(client, name)).toEqual([]);
+    harness.time += 20_000;
+    expect(texts(await harness.pull(client, name))).toEqual(['x']);
+  });
+
+  it('extends a lease', async () => {
+    const [topic, { name }] = await harness.topic('events', 'reader');
+    await topic.publishMessage({ data: Buffer.from('x') });
+    const [first] = await harness.pull(client, name);
+    await client.modifyAckDeadline({
+      subscription: name,
+      ackIds: [first?.ackId ?? ''],
+      ackDeadlineSeconds: 600,
+    });
+    harness.time += 599_999;
+    expect(await harness.pull(client, name)).toEqual([]);
+    harness.time += 1;
+    expect(texts(await harness.pull(client, name))).toEqual(['x']);
+  });
+
+  it('holds a message back between attempts as the retry policy says: doubling, up to the maximum', async () => {
+    const retryPolicy = { minimumBackoff: { seconds: 10 }, maximumBackoff: { seconds: 25 } };
+    const [topic, { name }] = await harness.topic('events', 'reader', { retryPolicy });
+    await topic.publishMessage({ data: Buffer.from('x') });
+
+    for (const backoffMs of [10_000, 20_000, 25_000, 25_000]) {
+      const [message] = await harness.pull(client, name);
+      expect(message?.text).toBe('x');
+      await nack(name, [message?.ackId ?? '']);
+      harness.time += backoffMs - 1;
+      expect(await harness.pull(client, name)).toEqual([]);
+      harness.time += 1;
+    }
+  });
+
+  it('moves a message to the dead-letter topic after its last attempt, and says where it came from', async () => {
+    const [deadTopic, { name: dead }] = await harness.topic('dead', 'undertaker');
+    const deadLetterPolicy = { deadLetterTopic: deadTopic.name, maxDeliveryAttempts: 5 };
+    const [topic, { name }] = await harness.topic('events', 'reader', { deadLetterPolicy });
+    const messageId = await topic.publishMessage({ data: Buffer.from('x'), attributes: { kind: 'a' } });
+    const publishedAt = new Date(harness.time).toISOString().replace('Z', '+00:00');
+
+    for (const attempt of [1, 2, 3, 4, 5]) {
+      const [message] = await harness.pull(client, name);
+      expect(message?.attempt).toBe(attempt);
+      expect(await harness.pull(client, dead)).toEqual([]);
+      await nack(name, [message?.ackId ?? '']);
+    }
+    await eventually(async () => {
+      const [message] = await harness.pull(client, dead);
+      if (!message) return false;
+      expect(message).toMatchObject({ text: 'x', attempt: 0 });
+      expect(message.id).not.toBe(messageId);
+      expect(message.attributes).toEqual({
+        kind: 'a',
+        CloudPubSubDeadLetterSourceDeliveryCount: '5',
+        CloudPubSubDeadLetterSourceSubscription: 'reader',
+        CloudPubSubDeadLetterSourceSubscriptionProject: 'test-project',
+        CloudPubSubDeadLetterSourceTopicPublishTime: publishedAt,
+      });
+      return true;
+    });
+    harness.time += 600_000;
+    expect(await harness.pull(client, name)).toEqual([]);
+  });
+
+  it('dead-letters by expired leases too, when nobody is connected any more', async () => {
+    const [deadTopic, { name: dead }] = await harness.topic('dead', 'undertaker');
+    const deadLetterPolicy = { deadLetterTopic: deadTopic.name };
+    const [topic, { name }] = await harness.topic('events', 'reader', { deadLetterPolicy });
+    await topic.publishMessage({ data: Buffer.from('x') });
+    for (let attempt = 1; attempt <= 5; attempt++) {
+      expect(await harness.pull(client, name)).toMatchObject([{ attempt }]);
+      harness.time += 10_000;
+    }
+    await eventually(async () => (await harness.pull(client, dead)).length === 1);
+  });
+
+  it('keeps redelivering while the dead-letter topic does not exist', async () => {
+    const [deadTopic] = await harness.topic('dead', 'undertaker');
+    const deadLetterPolicy = { deadLetterTopic: deadTopic.name };
+    const [topic, { name }] = await harness.topic('events', 'reader', { deadLetterPolicy });
+    await deadTopic.delete();
+    await topic.publishMessage({ data: Buffer.from('x') });
+    for (let attempt = 1; attempt <= 7; attempt++) {
+      expect(await harness.pull(client, name)).toMatchObject([{ attempt }]);
+      harness.time += 10_000;
+    }
+  });
+
+  it('drops messages beyond their retention', async () => {
+    const [topic, { name }] = await harness.topic('events', 'reader', {
+      messageRetentionDuration: { seconds: 3600 },
+    });
+    await topic.publishMessage({ data: Buffer.from('old') });
+    harness.time += 3_500_000;
+    await topic.publishMessage({ data: Buffer.from('young') });
+    harness.time += 200_000;
+    await eventually(async () => {
+      const messages = await harness.pull(client, name);
+      if (messages.length)
+        await nack(
+          name,
+          messages.map(({ ackId }) => ackId),
+        );
+      return texts(messages).join() === 'young';
+    });
+  });
+
+  it('starts a subscription of the same name empty, and takes no ack id of the old one', async () => {
+    const [topic, subscription] = await harness.topic('events', 'reader');
+    await topic.publishMessage({ data: Buffer.from('old') });
+    const [old] = await harness.pull(client, subscription.name);
+    await subscription.delete();
+    await topic.createSubscription('reader');
+    expect(await harness.pull(client, subscription.name)).toEqual([]);
+    await topic.publishMessage({ data: Buffer.from('new') });
+    await client.acknowledge({ subscription: subscription.name, ackIds: [old?.ackId ?? ''] });
+    expect(texts(await harness.pull(client, subscription.name))).toEqual(['new']);
+  });
+
+  it('deletes a subscription that nobody has used for as long as its expiration policy says', async () => {
+    const [, subscription] = await harness.topic('events', 'reader', {
+      expirationPolicy: { ttl: { seconds: 86_400 } },
+    });
+    const [, kept] = await harness.topic('others', 'keeper', { expirationPolicy: {} });
+    harness.time += 86_399_000;
+    await subscription.get();
+    harness.time += 400 * 86_400_000;
+    await eventually(async () => !(await subscription.exists())[0]);
+    expect(await kept.exists()).toEqual([true]);
+  });
+});
+
+function rowsOf(dataDir: string, table: string): number {
+  const database = new DatabaseSync(`${dataDir}/pubsub.sqlite`);
+  const row = database.prepare(`SELECT count(*) AS n FROM ${table}`).get();
+  database.close();
+  return Number(row?.n);
+}

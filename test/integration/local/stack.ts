@@ -1,0 +1,141 @@
+import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const FIXTURES = path.join(import.meta.dirname, 'fixtures');
+const TS_RESOLVE = path.resolve(import.meta.dirname, '../../support/ts-resolve.mjs');
+const LIMIT_MS = 25_000;
+
+/** Four ports in a row that nobody listens on; the first of them. */
+async function freePorts(): Promise<number> {
+  for (;;) {
+    const first = 20_000 + Math.floor(Math.random() * 10_000);
+    const servers = [0, 1, 2, 3].map((offset) => createServer().listen(first + offset, '127.0.0.1'));
+    const outcomes = await Promise.allSettled(servers.map((server) => once(server, 'listening')));
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+    if (outcomes.every(({ status }) => status === 'fulfilled')) return first;
+  }
+}
+
+/** Polls, since what it waits for happens in other processes. */
+export async function eventually(condition: () => boolean, what: string): Promise<void> {
+  for (const end = Date.now() + LIMIT_MS; !condition(); await delay(20)) {
+    if (Date.now() > end) throw new Error(`This did not come true: ${what}`);
+  }
+}
+
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  // One that has ended but was not waited for is not running.
+  return !(process.platform === 'linux' && / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
+}
+
+/** A data folder with ports of its own, in which the supervisor is started, again and again. */
+export class Site {
+  readonly runs: Run[] = [];
+
+  private constructor(
+    readonly folder: string,
+    readonly data: string,
+    readonly port: number,
+  ) {}
+
+  static async make(): Promise<Site> {
+    const folder = await realpath(await mkdtemp(path.join(os.tmpdir(), 'stowage-local-')));
+    await chmod(folder, 0o777);
+    const children = path.join(folder, 'children');
+    await mkdir(children);
+    for (const name of ['api', 'worker', 'emulators']) {
+      await writeFile(path.join(children, `${name}.mjs`), `import '${path.join(FIXTURES, 'child.mjs')}';\n`);
+    }
+    await writeFile(path.join(children, 'migrate.mjs'), '');
+    return new Site(folder, path.join(folder, 'data'), await freePorts());
+  }
+
+  get cluster(): string {
+    return path.join(this.data, 'postgres/data');
+  }
+
+  /** Starts the supervisor; `env` and `options` on top of what a user would have. */
+  start(env: NodeJS.ProcessEnv = {}, options: SpawnOptions = {}): Run {
+    const flags = ['--experimental-transform-types', '--disable-warning=ExperimentalWarning', '--import', TS_RESOLVE];
+    const { NODE_OPTIONS: _, ...own } = process.env;
+    const child = spawn(process.execPath, [...flags, path.join(FIXTURES, 'supervisor.ts')], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: {
+        ...own,
+        CHILDREN: path.join(this.folder, 'children'),
+        DATA_DIR: this.data,
+        PORT: String(this.port),
+        ...env,
+      },
+      ...options,
+    });
+    const run = new Run(child);
+    this.runs.push(run);
+    return run;
+  }
+
+  /** What the children saw, in order. */
+  events(): string[] {
+    const file = path.join(this.data, 'events');
+    return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
+  }
+
+  /** Process ids by name, as recorded. */
+  pids(): Record<string, number> {
+    const entries = JSON.parse(readFileSync(path.join(this.data, 'run.json'), 'utf8')) as { name: string; pid: number }[];
+    return Object.fromEntries(entries.map(({ name, pid }) => [name, pid]));
+  }
+
+  async remove(): Promise<void> {
+    for (const run of this.runs) await run.stop();
+    const left = existsSync(path.join(this.data, 'run.json')) ? Object.values(this.pids()) : [];
+    for (const pid of left) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** One run of the supervisor. */
+export class Run {
+  stdout = '';
+  stderr = '';
+  readonly ended: Promise<number | null>;
+
+  constructor(readonly child: ChildProcess) {
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    this.ended = once(child, 'close').then(([code]) => code as number | null);
+  }
+
+  get hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  async ready(): Promise<this> {
+    await eventually(() => this.hasEnded || /^ready http/m.test(this.stdout), 'the stack is ready');
+    if (this.hasEnded) throw new Error(`It ended before it was ready: ${this.stderr}`);
+    return this;
+  }
+
+  /** Exit code after a signal; null when it had to be killed. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (!this.hasEnded) this.child.kill(signal);
+    return this.ended;
+  }
+
+  /** How a run that cannot work ends: its exit code, and what it says. */
+  async failure(): Promise<{ code: number | null; lines: string[] }> {
+    const code = await this.ended;
+    return { code, lines: this.stderr.split('\n').filter((line) => line !== '') };
+  }
+}

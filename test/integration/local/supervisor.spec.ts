@@ -1,0 +1,205 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { chownSync, existsSync, readFileSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { eventually, isRunning, Site } from './stack.js';
+
+/** Real here: the supervisor, its processes and signals, PostgreSQL. Stand-ins: the emulators, api and worker. */
+let site: Site;
+beforeEach(async () => {
+  site = await Site.make();
+});
+afterEach(() => site.remove());
+
+const started = (name: string) => site.events().filter((event) => event.startsWith(`${name} started`)).length;
+const noneRuns = (pids: Record<string, number>) => Object.values(pids).every((pid) => !isRunning(pid));
+
+describe('start and stop', () => {
+  it('says ready last, and stops dependents before what they depend on', async () => {
+    const run = await site.start().ready();
+    expect(run.stdout.trimEnd().split('\n').at(-1)).toBe(`ready http://127.0.0.1:${site.port}/graphql`);
+    expect(statSync(path.join(site.data, 'secrets.json')).mode & 0o777).toBe(0o600);
+    const pids = site.pids();
+    expect(Object.keys(pids).sort()).toEqual(['api', 'emulators', 'postgres', 'supervisor', 'worker']);
+
+    expect(await run.stop('SIGINT')).toBe(0);
+    expect(site.events().filter((event) => event.includes('stopped'))).toEqual([
+      'api stopped',
+      'worker stopped',
+      'emulators stopped',
+    ]);
+    expect(readFileSync(path.join(site.data, 'logs/postgres.log'), 'utf8')).toContain('database system is shut down');
+    expect(noneRuns(pids)).toBe(true);
+    expect(run.stderr).toBe('');
+  });
+
+  it('keeps its secrets and its cluster from one start to the next', async () => {
+    const secrets = () => readFileSync(path.join(site.data, 'secrets.json'), 'utf8');
+    await (await site.start().ready()).stop();
+    const before = [secrets(), statSync(path.join(site.cluster, 'PG_VERSION')).ino];
+    await (await site.start().ready()).stop();
+    expect([secrets(), statSync(path.join(site.cluster, 'PG_VERSION')).ino]).toEqual(before);
+  });
+
+  it('takes a repeated signal for one, as npm and a terminal send it', async () => {
+    const run = await site.start().ready();
+    for (const signal of ['SIGINT', 'SIGINT', 'SIGTERM'] as const) run.child.kill(signal);
+    expect(await run.ended).toBe(0);
+    expect(site.events()).toContain('emulators stopped');
+  });
+
+  it('stops when its launcher goes away', async () => {
+    const run = await site.start().ready();
+    run.child.disconnect();
+    expect(await run.ended).toBe(0);
+  });
+
+  it.each(['initdb', 'postgres'])('stops cleanly while %s is being started, and can start later', async (name) => {
+    const run = site.start();
+    await eventually(() => existsSync(path.join(site.data, 'run.json')) && name in site.pids(), `${name} runs`);
+    const pids = site.pids();
+    expect(await run.stop('SIGINT')).toBe(0);
+    expect(run.stderr).toBe('');
+    expect(noneRuns(pids)).toBe(true);
+    await site.start().ready();
+  });
+});
+
+describe('what ends by itself', () => {
+  it.each(['api', 'worker', 'emulators'])('%s is started again', async (name) => {
+    const run = await site.start().ready();
+    process.kill(site.pids()[name]!, 'SIGKILL');
+    await eventually(() => started(name) === 2, `${name} runs again`);
+    expect(run.stdout).toMatch(new RegExp(`^${name} ended \\(SIGKILL\\); starting it again`, 'm'));
+    expect(await run.stop()).toBe(0);
+  });
+
+  it('PostgreSQL is started again', async () => {
+    const run = await site.start().ready();
+    const before = site.pids().postgres!;
+    process.kill(before, 'SIGKILL');
+    await eventually(() => (site.pids().postgres ?? before) !== before, 'another server runs');
+    await eventually(() => /ready/.test(readFileSync(path.join(site.cluster, 'postmaster.pid'), 'utf8')), 'it serves');
+    expect(await run.stop()).toBe(0);
+  });
+});
+
+describe('what a killed run leaves behind', () => {
+  it('is taken over when only the supervisor was killed', async () => {
+    const run = await site.start().ready();
+    const before = site.pids();
+    expect(await run.stop('SIGKILL')).toBeNull();
+    expect(isRunning(before.postgres!)).toBe(true);
+    await site.start().ready();
+    expect(noneRuns(before)).toBe(true);
+  });
+
+  it('does not matter when everything was killed', async () => {
+    const run = await site.start().ready();
+    for (const pid of Object.values(site.pids())) process.kill(pid, 'SIGKILL');
+    await run.ended;
+    await (await site.start().ready()).stop();
+    expect(readFileSync(path.join(site.data, 'logs/postgres.log'), 'utf8')).toContain('automatic recovery in progress');
+  });
+
+  it('is found without the record too', async () => {
+    const run = await site.start().ready();
+    const { postgres } = site.pids();
+    await run.stop('SIGKILL');
+    writeFileSync(path.join(site.data, 'run.json'), '[{"na');
+    // Whoever has the port stops us before PostgreSQL is looked at: it needs other ports.
+    await site.start({ PORT: String(site.port + 4) }).ready();
+    expect(isRunning(postgres!)).toBe(false);
+  });
+
+  it('is left alone when its process id belongs to somebody else by now', async () => {
+    await (await site.start().ready()).stop();
+    writeFileSync(path.join(site.cluster, 'postmaster.pid'), `${process.pid}\n${site.cluster}\n`);
+    writeFileSync(
+      path.join(site.data, 'run.json'),
+      JSON.stringify([{ name: 'postgres', pid: process.pid, started: '1' }]),
+    );
+    await site.start().ready();
+  });
+});
+
+describe('what cannot work is said in one sentence', () => {
+  it('a second start in the same folder', async () => {
+    const run = await site.start().ready();
+    expect(await site.start().failure()).toEqual({
+      code: 1,
+      lines: [`Stowage is already running in ${site.data} (pid ${run.child.pid})`],
+    });
+    expect(await run.stop()).toBe(0);
+  });
+
+  it.each([
+    [0, 'the API'],
+    [1, 'the Cloud Storage emulator'],
+    [2, 'the Pub/Sub emulator'],
+    [3, 'PostgreSQL'],
+  ])('PORT + %i in use', async (offset, purpose) => {
+    const other = createServer().listen(site.port + offset, '127.0.0.1');
+    await once(other, 'listening');
+    const { code, lines } = await site.start().failure();
+    other.close();
+    expect(code).toBe(1);
+    expect(lines).toEqual([expect.stringContaining(`Port ${site.port + offset}, which ${purpose} needs, is in use`)]);
+    expect(lines[0]).toContain('PORT=');
+  });
+
+  it('leaves the port of Pub/Sub alone when an emulator was given', async () => {
+    const other = createServer().listen(site.port + 2, '127.0.0.1');
+    await once(other, 'listening');
+    await site.start({ PUBSUB_EMULATOR_HOST: '127.0.0.1:8085' }).ready();
+    other.close();
+  });
+
+  it.each([
+    ['a port that is none', { PORT: 'http' }, 'PORT must be a number'],
+    ['a data folder that is a file', { DATA_DIR: import.meta.filename }, 'is not a folder'],
+    ['a child that refuses its configuration', { REFUSE: 'api' }, 'QUOTA_BYTES is not a number'],
+  ])('%s', async (_, env, sentence) => {
+    const { code, lines } = await site.start(env).failure();
+    expect(code).toBe(1);
+    expect(lines).toEqual([expect.stringContaining(sentence)]);
+    expect(existsSync(path.join(site.cluster, 'postmaster.pid'))).toBe(false);
+  });
+
+  it.each([
+    ['secrets.json', () => writeFileSync(path.join(site.data, 'secrets.json'), '{"jwtSecret": 1}'), /secrets\.json is damaged/],
+    ['run.lock', () => writeFileSync(path.join(site.data, 'run.lock'), 'x'.repeat(4096)), /run\.lock is damaged/],
+    ['PG_VERSION', () => unlinkSync(path.join(site.cluster, 'PG_VERSION')), /not a PostgreSQL cluster/],
+    ['pg_control', () => truncateSync(path.join(site.cluster, 'global/pg_control'), 100), /PostgreSQL does not start on .*pg_control/],
+    ['pg_hba.conf', () => writeFileSync(path.join(site.cluster, 'pg_hba.conf'), 'nonsense\n'), /PostgreSQL does not start on/],
+  ])('a damaged %s', async (_, damage, sentence) => {
+    await (await site.start().ready()).stop();
+    damage();
+    const { code, lines } = await site.start().failure();
+    expect(code).toBe(1);
+    expect(lines).toEqual([expect.stringMatching(sentence)]);
+  });
+});
+
+const root = process.getuid?.() === 0;
+(root ? describe : describe.skip)('not as root', () => {
+  it('works as somebody else', async () => {
+    const nobody = { uid: 65534, gid: 65534 };
+    await mkdir(site.data);
+    chownSync(site.data, nobody.uid, nobody.gid);
+    const run = await site.start({}, nobody).ready();
+    expect(statSync(site.cluster).uid).toBe(nobody.uid);
+    expect(await run.stop()).toBe(0);
+    // Root goes on as the owner of the cluster.
+    expect(await (await site.start().ready()).stop()).toBe(0);
+    expect(statSync(path.join(site.cluster, 'PG_VERSION')).uid).toBe(nobody.uid);
+  });
+
+  it('says whose fault a folder is that one may not write', async () => {
+    const { code, lines } = await site.start({ DATA_DIR: '/proc/stowage' }, { uid: 65534, gid: 65534 }).failure();
+    expect(code).toBe(1);
+    expect(lines).toHaveLength(1);
+  });
+});

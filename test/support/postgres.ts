@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { chmod, mkdtemp } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { postgresHome } from '../../apps/local/src/postgres/home.js';
+import { migrateDatabase } from '../../apps/local/src/postgres/migrations.js';
+import { createDatabase, databaseUrl, startPostgres } from '../../apps/local/src/postgres/server.js';
+import { migrateQueue } from '../../libs/jobs/src/migrate.js';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+
+/** Waits for the tests to end, in whatever way, then stops the server and removes what it kept. */
+const GUARD = `cat >/dev/null; kill -INT "$1" 2>/dev/null; while kill -0 "$1" 2>/dev/null; do sleep 0.02; done; shift; rm -rf "$@"`;
+
+export interface TestPostgres {
+  /** A database that has all tables and is to be copied, not used. */
+  readonly template: string;
+  /** Address of the server's database `postgres`. */
+  readonly url: string;
+  /** Stops the server and removes all that it kept. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts PostgreSQL on a free port and in a folder of its own, with a template database to which all migrations were
+ * applied. It ends with this process, even when that is killed.
+ */
+export async function startTestPostgres(): Promise<TestPostgres> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'stowage-postgres-'));
+  // When we are root, PostgreSQL runs as somebody else, who has to get in.
+  await chmod(folder, 0o711);
+  const home = await postgresHome(folder);
+  const [port, password] = [await freePort(), randomBytes(12).toString('hex')];
+  const server = await startPostgres({
+    home,
+    port,
+    password,
+    durable: false,
+    logFile: path.join(folder, 'postgres.log'),
+    spawn: (_name, command, args, options) => spawn(command, args, options),
+  });
+  const guard = spawn('/bin/sh', ['-c', GUARD, 'sh', String(server.pid), folder, home.folder], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  const stop = async () => {
+    const gone = Promise.all([once(guard, 'exit'), once(server, 'exit')]);
+    guard.stdin?.end();
+    await gone;
+  };
+  try {
+    await createDatabase(port, password);
+    const template = databaseUrl(port, password);
+    await migrateDatabase(template, ROOT);
+    await migrateQueue(template);
+    return { url: databaseUrl(port, password, 'postgres'), template: 'stowage', stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+export interface TestDatabase {
+  readonly url: string;
+  /** Ends the connections that are left, and removes the database. */
+  drop(): Promise<void>;
+}
+
+/** A new database with all tables and no rows, on the server that Jest's set-up started. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const { TEST_POSTGRES_URL: server, TEST_POSTGRES_TEMPLATE: template } = process.env;
+  if (!server || !template) throw new Error('There is no test server: global-setup.ts has to be in the Jest configuration');
+  const name = `test_${randomBytes(8).toString('hex')}`;
+  await execute(server, `create database ${name} template ${template}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return { url: url.href, drop: () => execute(server, `drop database if exists ${name} with (force)`) };
+}
+
+async function execute(url: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000, query_timeout: 30_000 });
+  try {
+    await client.connect();
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
+
+/** A port on which nobody listened a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
