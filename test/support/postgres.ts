@@ -73,7 +73,8 @@ export interface TestDatabase {
 /** A new database with all tables and no rows, on the server that Jest's set-up started. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const { TEST_POSTGRES_URL: server, TEST_POSTGRES_TEMPLATE: template } = process.env;
-  if (!server || !template) throw new Error('There is no test server: global-setup.ts has to be in the Jest configuration');
+  if (!server || !template)
+    throw new Error('There is no test server: global-setup.ts has to be in the Jest configuration');
   const name = `test_${randomBytes(8).toString('hex')}`;
   await execute(server, `create database ${name} template ${template}`);
   const url = new URL(server);
@@ -82,7 +83,11 @@ export async function createTestDatabase(): Promise<TestDatabase> {
 }
 
 async function execute(url: string, sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000, query_timeout: 30_000 });
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 10_000,
+    query_timeout: 30_000,
+  });
   try {
     await client.connect();
     await client.query(sql);

@@ -2,13 +2,13 @@ import type { ApolloServerPlugin } from '@apollo/server';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { Injectable, Module } from '@nestjs/common';
-import { APP_GUARD } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { type GqlOptionsFactory, GraphQLModule } from '@nestjs/graphql';
 import { PinoLogger } from 'nestjs-pino';
 import { AssetsGraphQLModule } from '#libs/assets/graphql';
 import { DeliveryGraphQLModule } from '#libs/delivery/graphql';
 import { ERROR_KINDS, kindOf } from '#libs/domain';
-import { formatGraphQLError, type GraphQLContext, stowageErrorIn } from '#libs/graphql-edge';
+import { ErrorsFilter, formatGraphQLError, type GraphQLContext, stowageErrorIn } from '#libs/graphql-edge';
 import { ActorGuard } from '#libs/identity/graphql';
 import { QuotaGraphQLModule } from '#libs/quota/graphql';
 import { UploadGraphQLModule } from '#libs/upload/graphql';
@@ -77,6 +77,9 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
     GraphQLModule.forRootAsync<ApolloDriverConfig>({ driver: ApolloDriver, useClass: GraphQLOptions }),
     ...SCHEMA_MODULES,
   ],
-  providers: [{ provide: APP_GUARD, useClass: ActorGuard }],
+  providers: [
+    { provide: APP_GUARD, useClass: ActorGuard },
+    { provide: APP_FILTER, useClass: ErrorsFilter },
+  ],
 })
 export class ApiGraphQLModule {}

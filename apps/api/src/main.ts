@@ -2,9 +2,9 @@ import 'reflect-metadata';
 import type { IncomingMessage } from 'node:http';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { Logger } from 'nestjs-pino';
+import { PinoLogger } from 'nestjs-pino';
 import { inputValidation } from '#libs/graphql-edge';
-import { requestIdOf, serve } from '#libs/runtime';
+import { logRequests, NestLogger, requestIdOf, serve } from '#libs/runtime';
 import { AppModule } from './app.module.js';
 import { readConfig } from './config.js';
 
@@ -16,13 +16,14 @@ async function start(): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
     bodyLimit: MAX_BODY_BYTES,
     // One id for Fastify, the log and the rows: it is kept on the raw request.
-    genReqId: (request: IncomingMessage) => String((request.id = requestIdOf(request))),
+    genReqId: (request: IncomingMessage) => requestIdOf(request),
   });
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(config), adapter, {
     bufferLogs: true,
     abortOnError: false,
   });
-  app.useLogger(app.get(Logger));
+  app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
+  logRequests(adapter.getInstance(), await app.resolve(PinoLogger));
   app.useGlobalPipes(inputValidation());
   await app.listen(config.PORT, config.HOST);
   return app;

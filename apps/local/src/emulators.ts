@@ -51,12 +51,14 @@ const gcs = await startGcsEmulator({
 
 await provision({
   projectId,
-  gcsApiEndpoint: gcs.url,
-  pubSubEmulatorHost: pubSubAddress,
-  incomingBucket: setting('INCOMING_BUCKET'),
-  contentBucket: setting('CONTENT_BUCKET'),
-  quarantineBucket: setting('QUARANTINE_BUCKET'),
-  subscription: setting('PUBSUB_SUBSCRIPTION'),
+  storage: { endpoint: gcs.url },
+  pubsub: { emulator: pubSubAddress },
+  names: {
+    incomingBucket: setting('INCOMING_BUCKET'),
+    contentBucket: setting('CONTENT_BUCKET'),
+    quarantineBucket: setting('QUARANTINE_BUCKET'),
+    subscription: setting('PUBSUB_SUBSCRIPTION'),
+  },
 });
 logger.info({ gcs: gcs.port, pubSub: pubSub?.port }, 'The emulators serve');
 

@@ -74,7 +74,7 @@ async function summary({ ports }: Config, { dataFolder, secrets }: Running): Pro
 function leave(failure?: unknown): void {
   if (failure !== undefined) process.stderr.write(`${sentence(failure)}\n`);
   process.exitCode = failure === undefined ? 0 : 1;
-  process.disconnect?.();
+  if (process.connected) process.disconnect();
 }
 
 function sentence(failure: unknown): string {

@@ -1,8 +1,8 @@
 import 'reflect-metadata';
 import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { Logger } from 'nestjs-pino';
-import { serve } from '#libs/runtime';
+import { PinoLogger } from 'nestjs-pino';
+import { NestLogger, serve } from '#libs/runtime';
 import { AppModule } from './app.module.js';
 import { readConfig } from './config.js';
 
@@ -14,7 +14,7 @@ async function start(): Promise<INestApplicationContext> {
     bufferLogs: true,
     abortOnError: false,
   });
-  app.useLogger(app.get(Logger));
+  app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
   return app;
 }
 

@@ -58,13 +58,9 @@ export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
 export const UNSETTLED: readonly AssetStatus[] = ['PENDING', 'PROCESSING'];
 
 /** Statuses in which an object in the incoming bucket serves nobody any more. */
-export const INCOMING_IS_WASTE: readonly AssetStatus[] = [
-  'READY',
-  'REJECTED',
-  'EXPIRED',
-  'CANCELLED',
-  'DELETED',
-];
+export const INCOMING_IS_WASTE: readonly AssetStatus[] = Object.values(TRANSITIONS)
+  .filter(({ incoming }) => incoming === 'delete')
+  .map(({ to }) => to);
 
 /** Why bytes were refused; stable, shown to clients as `statusReason.code`. */
 export type RejectionCode =

@@ -9,5 +9,5 @@ const HOUR_SECONDS = 3600;
 export const uploadDeadline = (urlExpiresAt: Date, sizeBytes: number) =>
   new Date(urlExpiresAt.getTime() + Math.max(HOUR_SECONDS, Math.ceil(sizeBytes / MIN_UPLOAD_RATE)) * 1000);
 
-/** When a sweeper looks again at something that is `ageMs` old: after as long again, 1 minute to 1 hour. */
-export const nextLookMs = (ageMs: number) => Math.min(Math.max(ageMs, 60_000), HOUR_SECONDS * 1000);
+/** When a sweeper first looks for bytes whose event may be lost; from then on less and less often. */
+export const FIRST_LOOK_MS = 60_000;

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Params } from 'nestjs-pino';
+import { Injectable } from '@nestjs/common';
+import type { FastifyInstance } from 'fastify';
+import { Logger, type Params, type PinoLogger } from 'nestjs-pino';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -10,23 +12,45 @@ export function requestIdOf(request: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
-/** JSON lines on standard output. Of a request only method, path and id are logged: no header, query or body. */
+/** JSON lines on standard output. */
 export function loggerParams(service: string, level: string): Params {
-  return {
-    pinoHttp: {
-      level,
-      base: { service, pid: process.pid },
-      genReqId: (request) => request.id,
-      quietReqLogger: true,
-      customAttributeKeys: { reqId: 'reqId' },
-      serializers: {
-        req: (request: { id: string; method: string; url: string }) => ({
-          id: request.id,
-          method: request.method,
-          path: request.url.split('?', 1)[0],
-        }),
-        res: (response: { statusCode: number }) => ({ statusCode: response.statusCode }),
-      },
-    },
-  };
+  // Nest's middleware does not reach routes that Apollo registers with Fastify; see logRequests.
+  return { pinoHttp: { level, base: { service, pid: process.pid }, autoLogging: false }, forRoutes: [] };
+}
+
+/**
+ * One line for each request, and its id in every line that is logged on its behalf. Only method, path and id are
+ * logged: no header, query or body, for those carry secrets.
+ */
+export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
+  server.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-request-id', request.id);
+    done();
+  });
+  // Not earlier: while a body is being parsed the context of its caller is lost.
+  server.addHook('preHandler', (request, _reply, done) => {
+    logger.runInContext(done, { bindings: { reqId: request.id } });
+  });
+  server.addHook('onResponse', (request, reply, done) => {
+    const { id: reqId, method, url } = request;
+    const line = {
+      method,
+      path: url.split('?', 1)[0],
+      statusCode: reply.statusCode,
+      ms: Math.round(reply.elapsedTime),
+    };
+    logger.runInContext(() => logger.info(line, 'request'), { bindings: { reqId } });
+    done();
+  });
+}
+
+const STARTUP_NOISE = new Set(['InstanceLoader', 'RouterExplorer', 'RoutesResolver']);
+
+/** Nest's own messages, less those that say that every module was loaded. */
+@Injectable()
+export class NestLogger extends Logger {
+  override log(message: unknown, ...rest: unknown[]): void {
+    const context = rest.at(-1);
+    if (typeof context !== 'string' || !STARTUP_NOISE.has(context)) super.log(message, ...rest);
+  }
 }

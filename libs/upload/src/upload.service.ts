@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { v7 as uuidv7 } from 'uuid';
 import { type Asset, Assets, AssetTransitions } from '#libs/assets';
-import { type Actor, nextLookMs, StowageError, uploadDeadline } from '#libs/domain';
+import { type Actor, FIRST_LOOK_MS, StowageError, uploadDeadline } from '#libs/domain';
 import type { SignedRequest } from '#libs/storage';
 import { Arrivals } from './arrivals.service.js';
 import { Tickets } from './tickets.service.js';
@@ -47,7 +47,7 @@ export class Uploads {
       requestId,
       urlExpiresAt: ticket.expiresAt,
       uploadDeadlineAt: uploadDeadline(ticket.expiresAt, parsed.sizeBytes),
-      nextCheckAt: new Date(now.getTime() + nextLookMs(0)),
+      nextCheckAt: new Date(now.getTime() + FIRST_LOOK_MS),
       now,
     });
     if (created.outcome === 'over-quota') {

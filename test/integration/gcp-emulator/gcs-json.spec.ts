@@ -270,6 +270,17 @@ describe('preconditions', () => {
     expect((await fetch(url, { method })).status).toBe(status);
   });
 
+  it.each([
+    ['ifSourceGenerationMatch', '5', 412],
+    ['ifSourceMetagenerationMatch', '1', 200],
+    ['sourceGeneration', '5', 404],
+    ['ifMetagenerationMatch', '1', 412],
+  ])('of a rewrite honours %s=%s', async (parameter, value, status) => {
+    const route = `o/conditional/rewriteTo/b/json-tests/o/${parameter}`;
+    const url = `${harness.emulator.url}/storage/v1/b/json-tests/${route}?${parameter}=${value}`;
+    expect((await fetch(url, { method: 'POST' })).status).toBe(status);
+  });
+
   it('refuses a precondition that is no number', async () => {
     const url = `${harness.emulator.url}/storage/v1/b/json-tests/o/conditional?ifGenerationMatch=1x`;
     expect((await fetch(url)).status).toBe(400);

@@ -257,7 +257,7 @@ describe('a signed PUT', () => {
     const body = new ReadableStream<Uint8Array>({
       pull: (controller) => controller.enqueue(Buffer.alloc(65_536)),
     });
-    const response = await fetch(url, { method: 'PUT', headers: range, body, duplex: 'half' } as RequestInit);
+    const response = await fetch(url, { method: 'PUT', headers: range, body, duplex: 'half' });
     expect([response.status, await codeOf(response)]).toEqual([400, 'EntityTooLarge']);
   });
 

@@ -59,11 +59,19 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     const [{ name: second }] = await topic.createSubscription('second');
     await topic.publishMessage({ data: Buffer.from('x') });
 
-    for (const subscription of [first, second]) {
-      const messages = await harness.pull(client, subscription);
-      expect(texts(messages)).toEqual(['x']);
-      await client.acknowledge({ subscription, ackIds: messages.map(({ ackId }) => ackId) });
-    }
+    const held = { [first]: await harness.pull(client, first), [second]: await harness.pull(client, second) };
+    const ackIds = (subscription: string) => (held[subscription] ?? []).map(({ ackId }) => ackId);
+    for (const subscription of [first, second]) expect(texts(held[subscription] ?? [])).toEqual(['x']);
+
+    // An ack id of the one is nothing to the other.
+    await client.acknowledge({ subscription: second, ackIds: ackIds(first) });
+    await nack(second, ackIds(second));
+    held[second] = await harness.pull(client, second);
+    expect(texts(held[second])).toEqual(['x']);
+
+    await client.acknowledge({ subscription: first, ackIds: ackIds(first) });
+    expect(await harness.pull(client, first)).toEqual([]);
+    await client.acknowledge({ subscription: second, ackIds: ackIds(second) });
     await harness.emulator.close();
     expect(rowsOf(harness.dataDir, 'messages')).toBe(0);
   });
@@ -196,6 +204,22 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     });
     harness.time += 600_000;
     expect(await harness.pull(client, name)).toEqual([]);
+  });
+
+  it('dead-letters at the last refusal, without the backoff of the retry policy', async () => {
+    const [deadTopic, { name: dead }] = await harness.topic('dead', 'undertaker');
+    const [topic, { name }] = await harness.topic('events', 'reader', {
+      deadLetterPolicy: { deadLetterTopic: deadTopic.name },
+      retryPolicy: { minimumBackoff: { seconds: 60 }, maximumBackoff: { seconds: 60 } },
+    });
+    await topic.publishMessage({ data: Buffer.from('x') });
+    for (let attempt = 1; attempt <= 5; attempt++) {
+      const [message] = await harness.pull(client, name);
+      expect(message?.attempt).toBe(attempt);
+      await nack(name, [message?.ackId ?? '']);
+      if (attempt < 5) harness.time += 60_000;
+    }
+    await eventually(async () => (await harness.pull(client, dead)).length === 1);
   });
 
   it('dead-letters by expired leases too, when nobody is connected any more', async () => {

@@ -185,6 +185,22 @@ describe('Pub/Sub emulator: streaming pull', () => {
     await eventually(() => stream.failure()?.code === 5 && errors.some(({ code }) => code === 5));
   });
 
+  it('ends streams and waiting pulls with UNAVAILABLE when it closes', async () => {
+    const [, { name: subscription }] = await harness.topic('events', 'reader');
+    const stream = openStream({ subscription });
+    stream.send({});
+    await eventually(() => stream.frames.length === 1);
+    const client = harness.subscriberClient();
+    const pulling = client
+      .pull({ subscription, maxMessages: 1 }, { retry: null })
+      .catch((error: unknown) => error);
+    await harness.pull(client, subscription);
+    await harness.emulator.close();
+    expect(await pulling).toMatchObject({ code: 14, details: 'The Pub/Sub emulator is shutting down.' });
+    await eventually(() => stream.failure()?.details === 'The Pub/Sub emulator is shutting down.');
+    expect(stream.failure()?.code).toBe(14);
+  });
+
   it('lets a live subscriber reconnect when the server restarts on its port', async () => {
     const [topic, subscription] = await harness.topic('events', 'reader');
     const received: string[] = [];

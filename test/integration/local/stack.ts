@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
+import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
@@ -49,7 +49,8 @@ export class Site {
     readonly port: number,
   ) {}
 
-  static async make(): Promise<Site> {
+  /** `data`: a data folder to begin with, as another run left it. */
+  static async make(data?: string): Promise<Site> {
     const folder = await realpath(await mkdtemp(path.join(os.tmpdir(), 'stowage-local-')));
     await chmod(folder, 0o777);
     const children = path.join(folder, 'children');
@@ -58,6 +59,8 @@ export class Site {
       await writeFile(path.join(children, `${name}.mjs`), `import '${path.join(FIXTURES, 'child.mjs')}';\n`);
     }
     await writeFile(path.join(children, 'migrate.mjs'), '');
+    // cp of Node.js does not keep owners.
+    if (data !== undefined) spawnSync('cp', ['-a', data, path.join(folder, 'data')]);
     return new Site(folder, path.join(folder, 'data'), await freePorts());
   }
 

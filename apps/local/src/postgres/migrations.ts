@@ -5,10 +5,12 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import pg from 'pg';
 
+const LIMIT_MS = 120_000;
+
 /**
  * Brings the tables that Prisma knows up to date, by Prisma's own command line. That takes a second, so a database on
  * which every migration was applied is left alone.
- * @throws Error with the last line of what Prisma said
+ * @throws Error with what Prisma said
  */
 export async function migrateDatabase(databaseUrl: string, root: string): Promise<void> {
   const wanted = await migrationsIn(path.join(root, 'prisma/migrations'));
@@ -19,17 +21,16 @@ export async function migrateDatabase(databaseUrl: string, root: string): Promis
     cwd: root,
     env: { ...process.env, DATABASE_URL: databaseUrl, CHECKPOINT_DISABLE: '1', PRISMA_HIDE_UPDATE_MESSAGE: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 120_000,
+    timeout: LIMIT_MS,
   });
   let output = '';
   for (const stream of [prisma.stdout, prisma.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   }
-  const [code] = (await once(prisma, 'close')) as [number | null];
-  if (code !== 0) {
-    const lines = output.split('\n').filter((line) => line.trim() !== '');
-    throw new Error(`The database cannot be migrated: ${lines.find((line) => /error/i.test(line)) ?? lines.at(-1)}`);
-  }
+  const [code, signal] = (await once(prisma, 'close')) as [number | null, NodeJS.Signals | null];
+  if (code === 0) return;
+  const said = output.split('\n').find((line) => /error/i.test(line));
+  throw new Error(`The database cannot be migrated: ${said ?? `Prisma ended with ${signal ?? `code ${code}`}`}`);
 }
 
 async function migrationsIn(folder: string): Promise<string[]> {

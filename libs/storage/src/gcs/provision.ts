@@ -74,8 +74,10 @@ async function settle(wanted: WantedResource, dryRun: boolean): Promise<Provisio
 }
 
 const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
+const isScalar = (value: unknown): value is string | number | boolean =>
+  ['string', 'number', 'boolean'].includes(typeof value);
 
-/** Whether all that is wanted is so. Null stands for not set; 64-bit numbers come as text or as objects. */
+/** Whether all that is wanted is so. Null stands for not set; 64-bit numbers come as text. */
 function covers(actual: unknown, wanted: unknown): boolean {
   if (wanted === null) return actual === null || actual === undefined;
   if (Array.isArray(wanted)) {
@@ -88,5 +90,5 @@ function covers(actual: unknown, wanted: unknown): boolean {
   if (isFields(wanted)) {
     return isFields(actual) && Object.entries(wanted).every(([name, value]) => covers(actual[name], value));
   }
-  return actual !== null && actual !== undefined && String(actual as string) === String(wanted as string);
+  return isScalar(actual) && isScalar(wanted) && String(actual) === String(wanted);
 }

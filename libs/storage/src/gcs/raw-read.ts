@@ -23,7 +23,12 @@ export function rawRead({ open, stallMs, signal, asError }: RawReadOptions): Rea
 
   const fail = (error: unknown) => body.destroy(asError(error));
   const stall = setTimeout(() => {
-    if (response && !response.isPaused()) fail(new NoAnswerError('The body stalled'));
+    const before = received;
+    // After a process has stood still, timers run before the bytes that have been waiting for it.
+    setImmediate(() => {
+      if (response && !response.isPaused() && received === before)
+        fail(new NoAnswerError('The body stalled'));
+    });
   }, stallMs);
   stall.unref();
 

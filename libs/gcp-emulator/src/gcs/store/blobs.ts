@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
-import { copyFile, mkdir, open, opendir, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, open, opendir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { crc32c } from '@node-rs/crc32';
 import { ApiError } from '../http/errors.js';
@@ -20,8 +20,6 @@ export interface WriteLimits {
   /** Also hash with SHA-256, for a body whose hash is signed. */
   sha256?: boolean;
 }
-
-const SHARDS = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
 
 async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, 'r');
@@ -44,10 +42,10 @@ export class Blobs {
     const blobs = new Blobs(path.join(dataDir, 'objects'), path.join(dataDir, 'tmp'));
     await rm(blobs.temporary, { recursive: true, force: true });
     await mkdir(blobs.temporary, { recursive: true });
-    for (const shard of SHARDS) await mkdir(path.join(blobs.objects, shard), { recursive: true });
-    await syncDirectory(blobs.objects);
-    for (const shard of SHARDS) {
-      for await (const entry of await opendir(path.join(blobs.objects, shard))) {
+    await mkdir(blobs.objects, { recursive: true });
+    for (const shard of await readdir(blobs.objects, { withFileTypes: true })) {
+      if (!shard.isDirectory()) continue;
+      for await (const entry of await opendir(path.join(blobs.objects, shard.name))) {
         if (!isKnown(entry.name)) await blobs.remove(entry.name);
       }
     }
@@ -100,9 +98,9 @@ export class Blobs {
 
   /** The same bytes under a second name: a hard link, since files never change; a copy where the disk has no links. */
   async copy(source: string): Promise<string> {
-    const id = randomUUID();
+    const id = source.slice(0, 2) + randomUUID().slice(2);
     try {
-      // At once, in the tick that read the row: later the source may be gone.
+      // At once, in the tick that read the row and in a folder that is there: later the source may be gone.
       fs.linkSync(this.pathOf(source), this.pathOf(id));
       await syncDirectory(path.dirname(this.pathOf(id)));
     } catch (error) {
@@ -130,6 +128,7 @@ export class Blobs {
   private async adopt(file: string, id: string): Promise<void> {
     const target = this.pathOf(id);
     try {
+      await this.makeShard(id);
       await rename(file, target);
       await syncDirectory(path.dirname(target));
     } catch (error) {
@@ -137,6 +136,12 @@ export class Blobs {
       await rm(target, { force: true });
       throw error;
     }
+  }
+
+  /** Files are spread over 256 folders by the first byte of their id. */
+  private async makeShard(id: string): Promise<void> {
+    const made = await mkdir(path.dirname(this.pathOf(id)), { recursive: true });
+    if (made !== undefined) await syncDirectory(this.objects);
   }
 
   /** Opens a file for reading; it can be read to its end even when the object is replaced meanwhile. */

@@ -62,7 +62,8 @@ export class PullStream implements Consumer {
 
   /** @throws {RpcError} INVALID_ARGUMENT, which ends the stream */
   receive(frame: Request): void {
-    if (frame.subscription) throw invalidArgument('The subscription can only be set on the first StreamingPullRequest.'); // prettier-ignore
+    if (frame.subscription)
+      throw invalidArgument('The subscription can only be set on the first StreamingPullRequest.');
     if (
       Number(frame.maxOutstandingMessages) ||
       Number(frame.maxOutstandingBytes) ||

@@ -27,9 +27,16 @@ export function readMessages(wire: readonly WireMessage[]): NewMessage[] {
     throw invalidArgument('The value for message_count is too small. You passed 0 in the request.');
   checkRange('message_count', wire.length, 1, LIMITS.messages);
   const messages = wire.map(readMessage);
-  checkRange('request_size', messages.reduce((sum, { size }) => sum + size, 0), 0, LIMITS.requestBytes); // prettier-ignore
+  checkRange(
+    'request_size',
+    messages.reduce((sum, { size }) => sum + size, 0),
+    0,
+    LIMITS.requestBytes,
+  );
   if (new Set(messages.map(({ orderingKey }) => orderingKey)).size > 1) {
-    throw invalidArgument('In a single publish request, all messages must have no ordering key or they must all have the same ordering key.'); // prettier-ignore
+    throw invalidArgument(
+      'In a single publish request, all messages must have no ordering key or they must all have the same ordering key.',
+    );
   }
   return messages;
 }

@@ -131,7 +131,7 @@ export const settingsToWire = (settings: SubscriptionSettings): WireSubscription
 export function availableAgainAt(settings: SubscriptionSettings, attempt: number, endMs: number): number {
   const { retry } = settings;
   if (!retry || isExhausted(settings, attempt)) return endMs;
-  return endMs + retry.minimumMs;
+  return endMs + Math.min(retry.maximumMs, retry.minimumMs * 2 ** (attempt - 1));
 }
 
 export const isExhausted = ({ deadLetter }: SubscriptionSettings, attempt: number): boolean =>

@@ -83,13 +83,18 @@ export class Subscriptions {
     const subscription = this.get(wire?.name);
     const paths = maskPaths(updateMask);
     if (!wire || paths.length === 0) {
-      throw invalidArgument('The update_mask in the UpdateSubscriptionRequest must be set, and must contain a non-empty paths list.'); // prettier-ignore
+      throw invalidArgument(
+        'The update_mask in the UpdateSubscriptionRequest must be set, and must contain a non-empty paths list.',
+      );
     }
     const asked = this.read(wire);
     const settings: Record<string, unknown> = { ...subscription.settings };
     for (const path of paths) {
       const field = UPDATABLE[path];
-      if (field === undefined) throw invalidArgument(`Invalid update_mask provided in the UpdateSubscriptionRequest: ${path} cannot be updated.`); // prettier-ignore
+      if (field === undefined)
+        throw invalidArgument(
+          `Invalid update_mask provided in the UpdateSubscriptionRequest: ${path} cannot be updated.`,
+        );
       if (field) settings[field] = asked[field];
     }
     this.database.transaction(() =>

@@ -81,13 +81,18 @@ export class Topics {
     const topic = this.get(wire?.name);
     const paths = maskPaths(updateMask);
     if (!wire || paths.length === 0) {
-      throw invalidArgument('The update_mask in the UpdateTopicRequest must be set, and must contain a non-empty paths list.'); // prettier-ignore
+      throw invalidArgument(
+        'The update_mask in the UpdateTopicRequest must be set, and must contain a non-empty paths list.',
+      );
     }
     const asked = readSettings(wire);
     const settings: Record<string, unknown> = { ...topic.settings };
     for (const path of paths) {
       const field = FIELDS[path];
-      if (!field) throw invalidArgument(`Invalid update_mask provided in the UpdateTopicRequest: ${path} cannot be updated.`); // prettier-ignore
+      if (!field)
+        throw invalidArgument(
+          `Invalid update_mask provided in the UpdateTopicRequest: ${path} cannot be updated.`,
+        );
       settings[field] = asked[field];
     }
     this.database.transaction(() =>

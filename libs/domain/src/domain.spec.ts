@@ -1,0 +1,71 @@
+import { describe, expect, it } from '@jest/globals';
+import { parseCrc32c, parseSha256 } from './checksum.js';
+import { uploadDeadline } from './deadlines.js';
+import { parseMetadata } from './metadata.js';
+import { assetIdOfIncomingKey, contentKey, incomingKey } from './object-ref.js';
+
+const ID = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
+
+describe('keys', () => {
+  it('keeps asset ids and nothing else as keys of the incoming bucket', () => {
+    expect(assetIdOfIncomingKey(incomingKey(ID))).toBe(ID);
+    for (const key of ['', ID.toUpperCase(), `${ID}/x`, `../${ID}`, 'content/x'])
+      expect(assetIdOfIncomingKey(key)).toBeNull();
+  });
+
+  it('names content by its hash, apart for each scope', () => {
+    expect(contentKey('ab')).toBe('content/ab');
+    expect(contentKey('ab', '42')).toBe('content/42/ab');
+  });
+});
+
+describe('checksums', () => {
+  it.each([
+    'A'.repeat(64),
+    'a'.repeat(63),
+    'g'.repeat(64),
+    `${'a'.repeat(64)}\n`,
+    Buffer.alloc(32).toString('base64'),
+  ])('refuses the SHA-256 %p', (text) => {
+    expect(() => parseSha256(text)).toThrow(expect.objectContaining({ reason: 'CHECKSUM_INVALID' }) as Error);
+  });
+
+  it('takes the Base64 of 4 bytes as crc32c', () => {
+    expect(parseCrc32c('yZRlqg==')).toBe('yZRlqg==');
+    for (const text of ['', 'yZRlqg', 'c99465aa', 'yZRlqgAA', 'yZRlqh==']) {
+      expect(() => parseCrc32c(text)).toThrow(expect.objectContaining({ reason: 'CRC32C_INVALID' }) as Error);
+    }
+  });
+});
+
+describe('deadlines', () => {
+  const expiry = new Date('2026-01-01T00:15:00Z');
+
+  it('gives an hour after the URL, and large files the time that they need', () => {
+    expect(uploadDeadline(expiry, 0)).toEqual(new Date('2026-01-01T01:15:00Z'));
+    expect(uploadDeadline(expiry, 5 * 2 ** 30).getTime() - expiry.getTime()).toBe(327_680_000);
+  });
+});
+
+describe('metadata', () => {
+  const entry = (key: string, value = '') => ({ key, value });
+
+  it.each([
+    ['too many', Array.from({ length: 65 }, (_, index) => entry(`k${index}`))],
+    ['a key twice', [entry('a'), entry('a')]],
+    ['an empty key', [entry('')]],
+    ['a key with a space', [entry('a b')]],
+    ['a long key', [entry('a'.repeat(65))]],
+    ['a long value', [entry('a', 'é'.repeat(2049))]],
+    ['NUL', [entry('a', '\0')]],
+  ])('refuses %s', (_, entries) => {
+    expect(() => parseMetadata(entries, [])).toThrow(
+      expect.objectContaining({ reason: 'METADATA_INVALID' }) as Error,
+    );
+  });
+
+  it('takes 64 entries of 4096 bytes', () => {
+    const entries = Array.from({ length: 64 }, (_, index) => entry(`k${index}`, 'x'.repeat(4096)));
+    expect(parseMetadata(entries, [])).toBe(entries);
+  });
+});

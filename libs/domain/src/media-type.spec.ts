@@ -1,0 +1,73 @@
+import { describe, expect, it } from '@jest/globals';
+import { isSafeInline, kindOfMediaType, parseMediaType } from './media-type.js';
+import { settleMediaType } from './media-type-match.js';
+
+describe('parseMediaType', () => {
+  it.each([
+    ['image/png', 'image/png'],
+    ['IMAGE/PNG', 'image/png'],
+    ['image/jpg', 'image/jpeg'],
+    ['audio/x-wav', 'audio/wav'],
+    ['application/vnd.openxmlformats-officedocument.wordprocessingml.document', null],
+  ])('%s is stored as %s', (given, stored) => {
+    expect(parseMediaType(given)).toBe(stored ?? given);
+  });
+
+  it.each([
+    '',
+    'png',
+    'image/',
+    'image/*',
+    'image/png, text/html',
+    'image/svg+xml; charset=utf-8',
+    'image/png\r\n',
+    'a/b/c',
+  ])('refuses %p', (given) => {
+    expect(() => parseMediaType(given)).toThrow(
+      expect.objectContaining({ reason: 'MIME_TYPE_INVALID' }) as Error,
+    );
+  });
+});
+
+describe('settleMediaType', () => {
+  it.each([
+    ['image/png', 'image/png', 'image/png'],
+    ['audio/x-wav', 'audio/wav', 'audio/wav'],
+    ['application/octet-stream', 'application/pdf', 'application/pdf'],
+    ['application/octet-stream', null, 'application/octet-stream'],
+    ['text/csv', 'text/plain', 'text/csv'],
+    ['application/json', 'text/plain', 'application/json'],
+    ['application/atom+xml', 'text/xml', 'application/atom+xml'],
+    ['application/msword', 'application/x-cfb', 'application/msword'],
+    ['audio/mp4', 'video/mp4', 'audio/mp4'],
+    ['text/plain', 'text/html', null],
+    ['image/png', 'text/html', null],
+    ['text/html', 'text/plain', null],
+    ['image/svg+xml', 'text/xml', null],
+    ['application/xhtml+xml', 'text/xml', null],
+    ['image/png', null, null],
+    ['text/plain', null, null],
+    ['image/png', 'image/jpeg', null],
+  ])('%s declared, %s found: %s', (declared, detected, settled) => {
+    // An SVG without its root in the head is XML like any other, and refused as SVG: it would be served as one.
+    expect(settleMediaType(declared, detected)).toBe(settled);
+  });
+});
+
+describe('kinds and inline', () => {
+  it.each([
+    ['image/svg+xml', 'IMAGE', false],
+    ['image/webp', 'IMAGE', true],
+    ['audio/flac', 'AUDIO', true],
+    ['video/mp4', 'VIDEO', true],
+    ['application/pdf', 'DOCUMENT', true],
+    ['text/plain', 'DOCUMENT', true],
+    ['text/html', 'DOCUMENT', false],
+    ['application/vnd.oasis.opendocument.text', 'DOCUMENT', false],
+    ['application/zip', 'OTHER', false],
+    ['application/octet-stream', 'OTHER', false],
+  ])('%s is %s, inline %p', (type, kind, inline) => {
+    expect(kindOfMediaType(type)).toBe(kind);
+    expect(isSafeInline(type)).toBe(inline);
+  });
+});

@@ -1,0 +1,201 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { buffer } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ObjectRef, ObjectVersion } from '#libs/domain';
+import type { CopyRequest, ObjectStore } from '../object-store.js';
+import { crc32cOf, freshKey } from './seed.js';
+import type { Put, SeedOptions } from './seed.js';
+
+export interface ObjectStoreSetup {
+  readonly store: ObjectStore;
+  /** Two buckets, without object versioning, in which the suite may do as it likes. */
+  readonly bucket: string;
+  readonly otherBucket: string;
+  readonly put: Put;
+  close?(): Promise<void>;
+}
+
+/** What every {@link ObjectStore} does. Call it at the top level of a spec file. */
+export function objectStoreContract(name: string, setup: () => Promise<ObjectStoreSetup>): void {
+  describe(`the object store contract: ${name}`, () => {
+    let given: ObjectStoreSetup;
+    beforeAll(async () => {
+      given = await setup();
+    });
+    afterAll(() => given.close?.());
+
+    const store = () => given.store;
+    const absent = (): ObjectRef => ({ bucket: given.bucket, key: freshKey() });
+    const seed = (
+      bytes: Buffer | string,
+      options: SeedOptions = { contentType: 'text/plain' },
+      at = absent(),
+    ) => given.put(at, Buffer.from(bytes), options);
+    /** An object's place and the version that used to be there. */
+    const replaced = async () => {
+      const old = await seed('old');
+      return { old, now: await seed('new', undefined, old) };
+    };
+    const bytesOf = async (object: ObjectVersion) => buffer(store().read(object));
+    const bytesAt = async (place: ObjectRef) => {
+      const now = await store().stat({ bucket: place.bucket, key: place.key });
+      return now && (await bytesOf(now)).toString();
+    };
+
+    describe('stat', () => {
+      it('knows the object, now and at its version', async () => {
+        const bytes = randomBytes(70_000);
+        const object = await seed(bytes, { contentType: 'image/png' });
+        const now = await store().stat({ bucket: object.bucket, key: object.key });
+        expect(now).toMatchObject({
+          ...object,
+          sizeBytes: 70_000,
+          contentType: 'image/png',
+          contentEncoding: null,
+        });
+        expect([crc32cOf(bytes), null]).toContain(now?.crc32c);
+        expect(Math.abs(Date.now() - Number(now?.createdAt))).toBeLessThan(10 * 60_000);
+        expect(await store().stat(object)).toEqual(now);
+      });
+
+      it('knows that an object claims to be encoded', async () => {
+        const object = await seed(gzipSync('x'), { contentType: 'text/plain', contentEncoding: 'gzip' });
+        expect(await store().stat(object)).toMatchObject({ contentEncoding: 'gzip' });
+      });
+
+      it('is null where there is none', async () => expect(await store().stat(absent())).toBeNull());
+
+      it('is null at a version that is gone', async () => {
+        const { old, now } = await replaced();
+        expect(await store().stat(old)).toBeNull();
+        expect(await store().stat(now)).toMatchObject(now);
+      });
+
+      it('is given up when its signal says so', async () => {
+        const reason = new Error('enough');
+        await expect(store().stat(absent(), { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+      });
+    });
+
+    describe('read', () => {
+      it.each([0, 1, 65_536, 3_000_001])('gives %d bytes as they were stored', async (size) => {
+        const bytes = randomBytes(size);
+        expect((await bytesOf(await seed(bytes))).equals(bytes)).toBe(true);
+      });
+
+      it('never decompresses', async () => {
+        const zipped = gzipSync('what is inside');
+        const object = await seed(zipped, { contentType: 'text/plain', contentEncoding: 'gzip' });
+        expect((await bytesOf(object)).equals(zipped)).toBe(true);
+      });
+
+      const notFound = { kind: 'not-found', reason: 'OBJECT_NOT_FOUND' };
+
+      it('of what is not there is an error on the stream', async () => {
+        await expect(bytesOf({ ...absent(), version: '1' })).rejects.toMatchObject(notFound);
+      });
+
+      it('of a version that is gone never gives another', async () => {
+        const { old, now } = await replaced();
+        await expect(bytesOf(old)).rejects.toMatchObject(notFound);
+        expect(String(await bytesOf(now))).toBe('new');
+      });
+
+      it('ends when its signal says so, and harms no other', async () => {
+        const bytes = randomBytes(8_000_000);
+        const object = await seed(bytes);
+        const giveUp = new AbortController();
+        const doomed = store().read(object, { signal: giveUp.signal });
+        const other = store().read(object);
+        const failed = once(doomed, 'error');
+        await Promise.all([once(doomed, 'readable'), once(other, 'readable')]);
+        giveUp.abort();
+        expect((await failed)[0]).toMatchObject({ name: 'AbortError' });
+        expect((await buffer(other)).equals(bytes)).toBe(true);
+      });
+    });
+
+    describe('copy', () => {
+      const copyOf = (from: ObjectVersion, changes: Partial<CopyRequest> = {}): CopyRequest => ({
+        from,
+        to: { bucket: given.otherBucket, key: freshKey() },
+        expect: 'absent',
+        contentType: 'image/webp',
+        ...changes,
+      });
+
+      it('takes the bytes and none of the metadata', async () => {
+        const from = await seed(gzipSync('x'), { contentType: 'text/html', contentEncoding: 'gzip' });
+        const request = copyOf(from, { cacheControl: 'private, max-age=60' });
+        const result = await store().copy(request);
+        if (result.outcome !== 'copied') throw new Error(result.outcome);
+        expect(result.copy).toMatchObject({
+          ...request.to,
+          contentType: 'image/webp',
+          contentEncoding: null,
+        });
+        expect(result.copy).toEqual(await store().stat(request.to));
+        expect((await bytesOf(result.copy)).equals(await bytesOf(from))).toBe(true);
+      });
+
+      it('writes over nothing that it does not expect', async () => {
+        const existing = await seed('existing');
+        const request = copyOf(await seed('copy'), { to: existing });
+        expect(await store().copy(request)).toEqual({ outcome: 'changed' });
+        expect(await store().copy({ ...request, expect: { version: '1' } })).toEqual({ outcome: 'changed' });
+        expect(await bytesAt(existing)).toBe('existing');
+      });
+
+      it('writes over the version that it expects, once', async () => {
+        const existing = await seed('existing');
+        const request = copyOf(await seed('copy'), { to: existing, expect: existing });
+        expect(await store().copy(request)).toMatchObject({ outcome: 'copied' });
+        expect(await store().copy(request)).toEqual({ outcome: 'changed' });
+        expect(await bytesAt(existing)).toBe('copy');
+      });
+
+      it('does not write where the expected version is not there any more', async () => {
+        const to = absent();
+        const request = copyOf(await seed('copy'), { to, expect: { version: '1' } });
+        expect(await store().copy(request)).toEqual({ outcome: 'changed' });
+        expect(await store().stat(to)).toBeNull();
+      });
+
+      it('succeeds once among many at a time', async () => {
+        const from = await seed('copy');
+        const request = copyOf(from);
+        const results = await Promise.all(Array.from({ length: 8 }, () => store().copy(request)));
+        expect(results.map(({ outcome }) => outcome).sort()).toEqual([
+          ...Array<string>(7).fill('changed'),
+          'copied',
+        ]);
+      });
+
+      it('says that the source is missing', async () => {
+        const { old } = await replaced();
+        for (const from of [old, { ...absent(), version: '1' }]) {
+          const request = copyOf(from);
+          expect(await store().copy(request)).toEqual({ outcome: 'source-missing' });
+          expect(await store().stat(request.to)).toBeNull();
+        }
+      });
+    });
+
+    describe('delete', () => {
+      it('deletes once', async () => {
+        const object = await seed('x');
+        expect(await store().delete(object)).toBe(true);
+        expect(await store().stat({ bucket: object.bucket, key: object.key })).toBeNull();
+        expect(await store().delete(object)).toBe(false);
+      });
+
+      it('touches no other version', async () => {
+        const { old, now } = await replaced();
+        expect(await store().delete(old)).toBe(false);
+        expect(await store().stat(now)).toMatchObject(now);
+      });
+    });
+  });
+}

@@ -1,0 +1,181 @@
+import { randomUUID } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ObjectRef } from '#libs/domain';
+import type { ObjectStore } from '../object-store.js';
+import type { SignedRequest, UploadGrant, UrlSigner } from '../url-signer.js';
+import { crc32cOf, freshKey } from './seed.js';
+import type { Put } from './seed.js';
+
+export interface UrlSignerSetup {
+  readonly signer: UrlSigner;
+  /** A store that sees the same bucket. */
+  readonly store: ObjectStore;
+  readonly bucket: string;
+  readonly put: Put;
+  close?(): Promise<void>;
+}
+
+const TIMEOUT_MS = 10_000;
+const BYTES = Buffer.from('eighteen bytes, ok');
+
+/** What the signed requests of every {@link UrlSigner} allow and refuse, over HTTP. Call it at the top level. */
+export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSetup>): void {
+  describe(`the URL signer contract: ${name}`, () => {
+    let given: UrlSignerSetup;
+    beforeAll(async () => {
+      given = await setup();
+    });
+    afterAll(() => given.close?.());
+
+    const validity = (changes: { now?: Date; expiresInSeconds?: number } = {}) => ({
+      now: new Date(),
+      expiresInSeconds: 300,
+      ...changes,
+    });
+    const headersOf = ({ headers }: SignedRequest) =>
+      Object.fromEntries(headers.map((h) => [h.name, h.value]));
+    const send = ({ url, httpMethod }: SignedRequest, headers: Record<string, string>, body?: Buffer) =>
+      fetch(url, {
+        method: httpMethod,
+        headers,
+        body: body === undefined ? undefined : new Uint8Array(body),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+
+    const grantOf = (bytes: Buffer): UploadGrant => ({
+      bucket: given.bucket,
+      key: randomUUID(),
+      contentType: 'image/svg+xml',
+      sizeBytes: bytes.length,
+    });
+    const stored = async ({ bucket, key }: ObjectRef) => {
+      const object = await given.store.stat({ bucket, key });
+      return (
+        object && { type: object.contentType, bytes: (await buffer(given.store.read(object))).toString() }
+      );
+    };
+
+    describe('an upload', () => {
+      it.each([
+        ['some bytes', BYTES],
+        ['no bytes at all', Buffer.alloc(0)],
+      ])('stores %s as granted, with exactly the headers listed', async (_, bytes) => {
+        const grant = { ...grantOf(bytes), crc32c: crc32cOf(bytes) };
+        const request = await given.signer.signUpload(grant, validity());
+        const response = await send(request, headersOf(request), bytes);
+        expect(response.ok).toBe(true);
+        expect(await stored(grant)).toEqual({ type: 'image/svg+xml', bytes: bytes.toString() });
+      });
+
+      it('succeeds once, and the first bytes stay', async () => {
+        const grant = grantOf(BYTES);
+        const request = await given.signer.signUpload(grant, validity());
+        const bodies = [BYTES, Buffer.from('EIGHTEEN BYTES, OK')];
+        expect((await send(request, headersOf(request), bodies[0])).ok).toBe(true);
+        expect((await send(request, headersOf(request), bodies[1])).ok).toBe(false);
+        expect(await stored(grant)).toMatchObject({ bytes: BYTES.toString() });
+      });
+
+      it('succeeds once among many at a time', async () => {
+        const request = await given.signer.signUpload(grantOf(BYTES), validity());
+        const responses = await Promise.all(
+          Array.from({ length: 5 }, () => send(request, headersOf(request), BYTES)),
+        );
+        expect(responses.filter(({ ok }) => ok)).toHaveLength(1);
+      });
+
+      type Sent = { url: string; headers: Record<string, string>; body: Buffer };
+      const abuses: [string, (sent: Sent) => Sent][] = [
+        ['one byte more', (sent) => ({ ...sent, body: Buffer.concat([sent.body, Buffer.from('!')]) })],
+        ['one byte less', (sent) => ({ ...sent, body: sent.body.subarray(1) })],
+        ['no bytes', (sent) => ({ ...sent, body: Buffer.alloc(0) })],
+        ['another type', (sent) => ({ ...sent, headers: { ...sent.headers, 'content-type': 'text/html' } })],
+        ['another key', (sent) => ({ ...sent, url: sent.url.replace('?', '0?') })],
+        [
+          'a changed signature',
+          (sent) => ({ ...sent, url: sent.url.replace(/.$/, (c) => (c === '0' ? '1' : '0')) }),
+        ],
+      ];
+      it.each(abuses)('refuses %s', async (_, abuse) => {
+        const grant = grantOf(BYTES);
+        const request = await given.signer.signUpload(grant, validity());
+        const { url, headers, body } = abuse({ url: request.url, headers: headersOf(request), body: BYTES });
+        expect((await send({ ...request, url }, headers, body)).ok).toBe(false);
+        expect(await stored(grant)).toBeNull();
+      });
+
+      it('refuses a request that lacks any of the headers', async () => {
+        const grant = { ...grantOf(BYTES), crc32c: crc32cOf(BYTES) };
+        const request = await given.signer.signUpload(grant, validity());
+        for (const { name: missing } of request.headers) {
+          const headers = headersOf(request);
+          delete headers[missing];
+          expect({ missing, ok: (await send(request, headers, BYTES)).ok }).toEqual({ missing, ok: false });
+        }
+        expect(await stored(grant)).toBeNull();
+      });
+
+      it('refuses other bytes than those of the checksum', async () => {
+        const grant = { ...grantOf(BYTES), crc32c: crc32cOf(Buffer.from('other bytes')) };
+        const request = await given.signer.signUpload(grant, validity());
+        expect((await send(request, headersOf(request), BYTES)).ok).toBe(false);
+        expect(await stored(grant)).toBeNull();
+      });
+
+      it('refuses what has expired', async () => {
+        const grant = grantOf(BYTES);
+        const now = new Date(Date.now() - 120_000);
+        const request = await given.signer.signUpload(grant, validity({ now, expiresInSeconds: 60 }));
+        expect((await send(request, headersOf(request), BYTES)).ok).toBe(false);
+        expect(await stored(grant)).toBeNull();
+      });
+    });
+
+    describe('a download', () => {
+      const grant = async () => ({
+        ...(await given.put({ bucket: given.bucket, key: freshKey() }, BYTES, { contentType: 'text/html' })),
+        contentType: 'application/octet-stream',
+        contentDisposition: `attachment; filename="a b.svg"; filename*=UTF-8''%C3%A4%20b.svg`,
+      });
+
+      it('gives the bytes with the type and the name granted', async () => {
+        const granted = await grant();
+        const request = await given.signer.signDownload(granted, validity());
+        const response = await send(request, headersOf(request));
+        expect(await response.text()).toBe(BYTES.toString());
+        expect(response.status).toBe(200);
+        expect(response.headers.get('content-type')).toBe(granted.contentType);
+        expect(response.headers.get('content-disposition')).toBe(granted.contentDisposition);
+      });
+
+      it.each([
+        ['another type', (url: string) => url.replace('octet-stream', 'xhtml%2Bxml')],
+        ['another name', (url: string) => url.replace('attachment', 'inline')],
+        ['another object', (url: string) => url.replace('?', '0?')],
+        ['a changed signature', (url: string) => url.replace(/.$/, (c) => (c === '0' ? '1' : '0'))],
+      ])('refuses %s', async (_, tamper) => {
+        const request = await given.signer.signDownload(await grant(), validity());
+        const url = tamper(request.url);
+        expect(url).not.toBe(request.url);
+        expect((await send({ ...request, url }, headersOf(request))).ok).toBe(false);
+      });
+
+      it('refuses what has expired', async () => {
+        const now = new Date(Date.now() - 120_000);
+        const request = await given.signer.signDownload(
+          await grant(),
+          validity({ now, expiresInSeconds: 60 }),
+        );
+        expect((await send(request, headersOf(request))).ok).toBe(false);
+      });
+
+      it('is no upload', async () => {
+        const granted = await grant();
+        const request = await given.signer.signDownload(granted, validity());
+        expect((await send({ ...request, httpMethod: 'PUT' }, {}, Buffer.from('x'))).ok).toBe(false);
+        expect(await stored(granted)).toMatchObject({ bytes: BYTES.toString() });
+      });
+    });
+  });
+}

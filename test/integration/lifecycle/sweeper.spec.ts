@@ -1,0 +1,86 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { actor, INCOMING, World } from '../../support/world.js';
+
+const later = (minutes: number) => new Date(Date.now() + minutes * 60_000);
+
+describe('sweeper (real: PostgreSQL, queue, storage emulator)', () => {
+  let world: World;
+  beforeEach(async () => {
+    world = await World.start();
+  });
+  afterEach(() => world[Symbol.asyncDispose]());
+
+  it('finds bytes whose event was lost', async () => {
+    const { id, ticket } = await world.request('abc');
+    await world.put(ticket, 'abc');
+    expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: 0, failed: 0 });
+    expect(await world.sweeper.sweepUnfinished(later(2))).toEqual({ examined: 1, failed: 0 });
+    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
+  });
+
+  it('expires what never came, at its deadline and not before, and gives the quota back', async () => {
+    const { id } = await world.request('abc');
+    await world.sweeper.sweepUnfinished(later(70));
+    expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
+    await world.sweeper.sweepUnfinished(later(80));
+    expect(await world.asset(id)).toMatchObject({ status: 'EXPIRED' });
+    expect(await world.quotas.of(42n)).toMatchObject({ reservedAssets: 0, reservedBytes: 0 });
+    expect(await world.events(id)).toEqual(['asset.requested', 'asset.expired']);
+  });
+
+  it('takes bytes that are there at the deadline rather than expire them', async () => {
+    const { id, ticket } = await world.request('abc');
+    await world.put(ticket, 'abc');
+    await world.sweeper.sweepUnfinished(later(80));
+    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
+  });
+
+  it('does not expire what was renewed meanwhile', async () => {
+    const { id, asset } = await world.request('abc');
+    await world.database.prisma.mediaAsset.update({
+      where: { assetId: id },
+      data: { uploadDeadlineAt: later(200) },
+    });
+    expect(await world.transitions.expire(asset, later(80))).toBe(false);
+    expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
+  });
+
+  it('looks at each asset once among many workers', async () => {
+    await Promise.all(Array.from({ length: 20 }, (_, index) => world.request(`file ${index}`)));
+    const sweeps = await Promise.all(
+      Array.from({ length: 4 }, () => world.sweeper.sweepUnfinished(later(80))),
+    );
+    expect(sweeps.reduce((sum, { examined }) => sum + examined, 0)).toBe(20);
+    expect((await world.events()).filter((type) => type === 'asset.expired')).toHaveLength(20);
+  });
+
+  it('enqueues again what is PROCESSING and silent', async () => {
+    const { id, job } = await world.received('abc');
+    await world.database.pool.query('delete from bullmq.job');
+    await world.sweeper.sweepUnfinished(later(10));
+    const { rows } = await world.database.pool.query<{ id: string }>('select id from bullmq.job');
+    expect(rows).toEqual([{ id: `${id}.${job.generation}.1` }]);
+  });
+
+  it('deletes incoming objects that outlived their asset’s need', async () => {
+    const asset = await world.upload('abc');
+    expect(await world.objects(INCOMING)).toEqual([]);
+    await world.database.prisma.mediaAsset.update({
+      where: { assetId: asset.id },
+      data: { incomingPresent: true },
+    });
+    await world.emulators.put({ bucket: INCOMING, key: asset.id }, Buffer.from('abc'), {});
+    expect(await world.sweeper.sweepWaste(later(5))).toEqual({ examined: 1, failed: 0 });
+    expect(await world.objects(INCOMING)).toEqual([]);
+    expect(await world.sweeper.sweepWaste(later(60))).toEqual({ examined: 0, failed: 0 });
+  });
+
+  it('finds what a cancelled upload’s URL still brought, at its deadline', async () => {
+    const { id, ticket } = await world.request('abc');
+    await world.uploads.cancel(actor(), id);
+    await world.put(ticket, 'abc');
+    expect((await world.sweeper.sweepWaste(later(10))).examined).toBe(0);
+    expect((await world.sweeper.sweepWaste(later(80))).examined).toBe(1);
+    expect(await world.objects(INCOMING)).toEqual([]);
+  });
+});

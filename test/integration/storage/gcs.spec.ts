@@ -1,0 +1,60 @@
+/** Real: the emulators with their files, HTTP, gRPC. */
+import { GcsObjectStore, GcsUrlSigner, PubSubObjectEvents, provision } from '#libs/storage/gcs';
+import { objectEventsContract, objectStoreContract, urlSignerContract } from '#libs/storage/testing';
+import { Emulators, HMAC_KEY, NAMES, PROJECT, RSA_KEY } from './emulators.js';
+
+async function provisioned() {
+  const emulators = await Emulators.start();
+  const endpoint = emulators.gcs.url;
+  await provision({
+    projectId: PROJECT,
+    storage: { endpoint },
+    pubsub: { emulator: emulators.pubsubAddress },
+    names: NAMES,
+  });
+  return {
+    emulators,
+    endpoint,
+    store: new GcsObjectStore({ endpoint }),
+    bucket: NAMES.incomingBucket,
+    put: emulators.put,
+    close: () => emulators[Symbol.asyncDispose](),
+  };
+}
+
+objectStoreContract('Google Cloud Storage', async () => ({
+  ...(await provisioned()),
+  otherBucket: NAMES.contentBucket,
+}));
+
+for (const [name, key] of [
+  ['HMAC', HMAC_KEY],
+  ['RSA', RSA_KEY],
+] as const) {
+  urlSignerContract(`Google Cloud Storage, ${name} key`, async () => {
+    const given = await provisioned();
+    return { ...given, signer: new GcsUrlSigner({ endpoint: given.endpoint, key }) };
+  });
+}
+
+objectEventsContract('Google Cloud Storage over Pub/Sub', async () => {
+  const given = await provisioned();
+  const { pubsub, pubsubAddress } = given.emulators;
+  // As provisioned but for the back-off of what is given back, which is 10 s at the least.
+  await pubsub.topic(NAMES.subscription).createSubscription('contract', { ackDeadlineSeconds: 60 });
+  return {
+    ...given,
+    consumer: () =>
+      new PubSubObjectEvents({
+        projectId: PROJECT,
+        emulator: pubsubAddress,
+        subscription: 'contract',
+        incomingBucket: NAMES.incomingBucket,
+        pauseMs: { first: 10, longest: 50 },
+        logger: { warn: () => undefined },
+      }),
+    sendMalformed: async () => {
+      await pubsub.topic(NAMES.subscription).publishMessage({ data: Buffer.from('hello') });
+    },
+  };
+});

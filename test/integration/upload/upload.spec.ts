@@ -1,0 +1,177 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { StowageError } from '#libs/domain';
+import { actor, INCOMING, sha256, World } from '../../support/world.js';
+
+const kinds = (results: PromiseSettledResult<unknown>[]) =>
+  results.map((result) => (result.status === 'fulfilled' ? 'ok' : (result.reason as StowageError).reason));
+
+describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.start({ quotaBytes: 370, quotaAssets: 1000 });
+  });
+  afterAll(() => world[Symbol.asyncDispose]());
+
+  it('lets exactly as many of 200 concurrent requests through as the quota has room for', async () => {
+    const by = actor(1n);
+    const results = await Promise.allSettled(
+      Array.from({ length: 200 }, (_, index) => world.request(String(index).padStart(10, '0'), {}, by)),
+    );
+    const outcomes = kinds(results);
+    expect(outcomes.filter((outcome) => outcome === 'ok')).toHaveLength(37);
+    expect(outcomes.filter((outcome) => outcome === 'QUOTA_EXCEEDED')).toHaveLength(163);
+    expect(await world.quotas.of(1n)).toMatchObject({ reservedBytes: 370, reservedAssets: 37, usedBytes: 0 });
+    expect(await world.database.prisma.mediaAsset.count({ where: { ownerId: 1n } })).toBe(37);
+  });
+
+  it('counts assets as exactly as bytes, against an owner’s own limits', async () => {
+    await world.database.prisma.ownerQuota.create({
+      data: { ownerId: 2n, limitBytes: 10_000n, limitAssets: 5 },
+    });
+    const results = await Promise.allSettled(
+      Array.from({ length: 20 }, () => world.request('x'.repeat(500), {}, actor(2n))),
+    );
+    expect(kinds(results).filter((outcome) => outcome === 'ok')).toHaveLength(5);
+  });
+
+  it('writes metadata, access list and event with the asset, or nothing at all', async () => {
+    const by = actor(3n);
+    const { asset } = await world.request(
+      'abc',
+      {
+        metadata: [{ key: 'album', value: 'Rome' }],
+        acl: [{ principal: 'group:editors', permissions: ['READ', 'WRITE'] }],
+      },
+      by,
+    );
+    const read = await world.assets.find(by, asset.id);
+    expect(read).toEqual({ ...asset, granted: [], acl: expect.arrayContaining([...asset.acl]) as unknown });
+    expect(await world.events(asset.id)).toEqual(['asset.requested']);
+    await expect(world.request('abc', { sizeBytes: 371 }, by)).rejects.toMatchObject({ kind: 'over-quota' });
+    expect(await world.database.prisma.mediaAsset.count({ where: { ownerId: 3n } })).toBe(1);
+  });
+
+  it('reserves once for an idempotency key, however often and however much at once it is sent', async () => {
+    const by = actor(4n);
+    const same = () => world.request('same', { idempotencyKey: 'k' }, by);
+    const results = await Promise.all([same(), same(), same(), same(), same()]);
+    expect(new Set(results.map(({ id }) => id)).size).toBe(1);
+    expect(results.every(({ ticket }) => ticket !== null)).toBe(true);
+    expect(await world.quotas.of(4n)).toMatchObject({ reservedBytes: 4, reservedAssets: 1 });
+    await expect(world.request('other', { idempotencyKey: 'k' }, by)).rejects.toMatchObject({
+      kind: 'conflict',
+      reason: 'IDEMPOTENCY_KEY_REUSED',
+    });
+    await world.database.prisma.ownerQuota.update({ where: { ownerId: 4n }, data: { limitBytes: 4n } });
+    expect((await same()).id).toBe(results[0]!.id);
+  });
+
+  it('gives a replay no ticket once the bytes are there', async () => {
+    const by = actor(5n);
+    const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
+    await world.put(ticket, 'abc');
+    await world.arrivals.look(id);
+    expect(await world.request('abc', { idempotencyKey: 'k' }, by)).toMatchObject({ id, ticket: null });
+  });
+
+  it('accepts exactly one of two PUTs at once, and only what was signed', async () => {
+    const by = actor(6n);
+    const { ticket } = await world.request('abc', {}, by);
+    expect(await world.put(ticket, 'abcd')).toBe(400);
+    expect(await world.put(ticket, 'ab')).toBe(400);
+    expect((await Promise.all([world.put(ticket, 'abc'), world.put(ticket, 'abd')])).sort()).toEqual([
+      200, 412,
+    ]);
+  });
+
+  it('claims the generation that storage has, once, and enqueues again what was claimed', async () => {
+    const by = actor(7n);
+    const { id, ticket } = await world.request('abc', {}, by);
+    expect(await world.arrivals.look(id)).toBe('nothing-there');
+    await world.put(ticket, 'abc');
+    const looks = await Promise.all(Array.from({ length: 5 }, () => world.arrivals.look(id)));
+    expect(looks.sort()).toEqual(['claimed', 'known', 'known', 'known', 'known']);
+    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
+    expect(await world.events(id)).toEqual(['asset.requested', 'asset.received']);
+  });
+
+  it('believes storage, not rumours', async () => {
+    expect(await world.arrivals.look('somebody/elses')).toBe('unknown-asset');
+    const stray = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
+    expect(await world.arrivals.look(stray)).toBe('nothing-there');
+    await world.emulators.put({ bucket: INCOMING, key: stray }, Buffer.from('x'), {});
+    expect(await world.arrivals.look(stray)).toBe('unknown-asset');
+  });
+
+  it('calls an upload off: quota back, bytes gone, and what comes later goes too', async () => {
+    const by = actor(8n);
+    const { id, ticket } = await world.request('abc', {}, by);
+    expect(await world.uploads.cancel(by, id)).toMatchObject({ status: 'CANCELLED' });
+    expect(await world.uploads.cancel(by, id)).toMatchObject({ status: 'CANCELLED' });
+    expect(await world.quotas.of(8n)).toMatchObject({ reservedBytes: 0, reservedAssets: 0 });
+    expect(await world.put(ticket, 'abc')).toBe(200);
+    expect(await world.arrivals.look(id)).toBe('discarded');
+    expect(await world.objects(INCOMING)).not.toContain(id);
+    expect(await world.events(id)).toEqual(['asset.requested', 'asset.cancelled']);
+  });
+
+  it('lets exactly one of cancel and arrival win', async () => {
+    const by = actor(9n);
+    const { id, ticket } = await world.request('abc', {}, by);
+    await world.put(ticket, 'abc');
+    await Promise.allSettled([world.uploads.cancel(by, id), world.arrivals.look(id)]);
+    const { status } = await world.asset(id);
+    const reserved = (await world.quotas.of(9n)).reservedAssets;
+    expect([
+      ['CANCELLED', 0],
+      ['PROCESSING', 1],
+    ]).toContainEqual([status, reserved]);
+  });
+
+  it('asks storage when told that the upload is complete', async () => {
+    const by = actor(10n);
+    const { id, ticket } = await world.request('abc', {}, by);
+    expect(await world.uploads.complete(by, id)).toMatchObject({ status: 'PENDING' });
+    await world.put(ticket, 'abc');
+    expect(await world.uploads.complete(by, id)).toMatchObject({ status: 'PROCESSING' });
+    expect(await world.uploads.complete(by, id)).toMatchObject({ status: 'PROCESSING' });
+  });
+
+  it('shows strangers nothing and lets readers do nothing', async () => {
+    const { id } = await world.request(
+      'abc',
+      { acl: [{ principal: 'group:readers', permissions: ['READ'] }] },
+      actor(11n),
+    );
+    const [stranger, reader] = [actor(12n), actor(12n, { groups: ['readers'] })];
+    await expect(world.uploads.cancel(stranger, id)).rejects.toMatchObject({ kind: 'not-found' });
+    await expect(world.uploads.complete(reader, id)).rejects.toMatchObject({ kind: 'forbidden' });
+    expect(await world.assets.find(stranger, id)).toBeNull();
+    expect(await world.assets.find(reader, id)).not.toBeNull();
+    expect(await world.assets.find(actor(12n, { isAdmin: true }), id)).not.toBeNull();
+  });
+
+  it.each([
+    ['sizeBytes', { sizeBytes: 2 ** 30 + 1 }, 'SIZE_TOO_LARGE'],
+    ['checksumSha256', { checksumSha256: sha256('x').toUpperCase() }, 'CHECKSUM_INVALID'],
+    ['mimeType', { mimeType: 'image/*' }, 'MIME_TYPE_INVALID'],
+    ['filename', { filename: 'a/b' }, 'FILENAME_INVALID'],
+    ['crc32c', { crc32c: 'nope' }, 'CRC32C_INVALID'],
+    ['idempotencyKey', { idempotencyKey: '' }, 'IDEMPOTENCY_KEY_INVALID'],
+    ['method', { method: 'RESUMABLE' as const }, 'METHOD_NOT_AVAILABLE'],
+    ['metadata', { metadata: [{ key: '', value: '' }] }, 'METADATA_INVALID'],
+    [
+      'acl',
+      { acl: [{ principal: 'user:1', permissions: ['READ' as const], expiresAt: new Date(0) }] },
+      'EXPIRY_PAST',
+    ],
+    ['acl', { acl: [{ principal: '*', permissions: ['WRITE' as const] }] }, 'GRANT_TO_EVERYONE'],
+  ])('refuses a wrong %s with its path and reason', async (field, wrong, reason) => {
+    await expect(world.request('abc', wrong, actor(13n))).rejects.toMatchObject({
+      kind: 'invalid',
+      reason,
+      path: expect.arrayContaining(['input', field]) as string[],
+    });
+    expect(await world.quotas.of(13n)).toMatchObject({ reservedAssets: 0 });
+  });
+});

@@ -1,0 +1,180 @@
+import { createHash } from 'node:crypto';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { LoggerModule } from 'nestjs-pino';
+import { Assets, AssetsModule, AssetTransitions, IncomingObjects } from '#libs/assets';
+import { Database, DatabaseModule } from '#libs/database';
+import type { Actor, AssetReceived } from '#libs/domain';
+import { JobsModule } from '#libs/jobs';
+import { LifecycleModule, Sweeper } from '#libs/lifecycle';
+import { Processing, ProcessingModule } from '#libs/processing';
+import { QuotaModule, Quotas } from '#libs/quota';
+import { ObjectStore, type SignedRequest, StorageModule } from '#libs/storage';
+import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
+import { Arrivals, ArrivalsModule, UploadModule, type UploadRequest, Uploads } from '#libs/upload';
+import { Emulators, HMAC_KEY, PROJECT } from './emulators.js';
+import { createTestDatabase, type TestDatabase } from './postgres.js';
+
+export interface WorldOptions {
+  readonly quotaBytes?: number;
+  readonly quotaAssets?: number;
+  readonly dedupeScope?: 'global' | 'owner';
+  /** Stands between the services and the real store, to make it fail. */
+  readonly around?: (store: ObjectStore) => ObjectStore;
+}
+
+export const INCOMING = 'incoming';
+export const CONTENT = 'content';
+
+export const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
+
+/** The caller 42, or another. */
+export const actor = (ownerId = 42n, more: Partial<Actor> = {}): Actor => ({
+  ownerId,
+  groups: [],
+  isAdmin: false,
+  ...more,
+});
+
+/**
+ * All services over a real PostgreSQL, a real queue and the storage emulator; no HTTP server, no subscriber, no queue
+ * worker: a test says itself when an event arrives or a job runs.
+ */
+export class World implements AsyncDisposable {
+  static async start(options: WorldOptions = {}): Promise<World> {
+    const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
+    for (const bucket of [INCOMING, CONTENT]) await emulators.client.createBucket(bucket);
+    const real = new GcsObjectStore({ projectId: PROJECT, endpoint: emulators.gcs.url });
+    const module = await Test.createTestingModule({
+      imports: [
+        LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
+        DatabaseModule.forRoot({ url: database.url, poolSize: 10 }),
+        JobsModule.forRoot({ databaseUrl: database.url, poolSize: 4 }),
+        StorageModule.forRoot({
+          store: options.around?.(real) ?? real,
+          signer: new GcsUrlSigner({ endpoint: emulators.gcs.url, key: HMAC_KEY }),
+        }),
+        QuotaModule.forRoot({
+          limitBytes: options.quotaBytes ?? 2 ** 30,
+          limitAssets: options.quotaAssets ?? 100_000,
+        }),
+        AssetsModule.forRoot({
+          incomingBucket: INCOMING,
+          contentBucket: CONTENT,
+          dedupeScope: options.dedupeScope ?? 'global',
+        }),
+        UploadModule.forRoot({ maxUploadBytes: 2 ** 30, urlSeconds: 900 }),
+        ArrivalsModule,
+        ProcessingModule,
+        LifecycleModule,
+      ],
+    }).compile();
+    return new World(module, emulators, database);
+  }
+
+  readonly database = this.module.get(Database);
+  readonly uploads = this.module.get(Uploads);
+  readonly arrivals = this.module.get(Arrivals, { strict: false });
+  readonly processing = this.module.get(Processing);
+  readonly sweeper = this.module.get(Sweeper);
+  readonly assets = this.module.get(Assets);
+  readonly transitions = this.module.get(AssetTransitions);
+  readonly incoming = this.module.get(IncomingObjects);
+  readonly quotas = this.module.get(Quotas);
+  readonly store = this.module.get(ObjectStore);
+
+  private constructor(
+    readonly module: TestingModule,
+    readonly emulators: Emulators,
+    private readonly testDatabase: TestDatabase,
+  ) {}
+
+  /** Asks for an upload of these bytes. */
+  async request(bytes: Buffer | string, more: Partial<UploadRequest> = {}, by = actor()) {
+    const body = Buffer.from(bytes);
+    const request = {
+      filename: 'file.txt',
+      mimeType: 'text/plain',
+      sizeBytes: body.length,
+      checksumSha256: sha256(body),
+      ...more,
+    };
+    const { asset, ticket } = await this.uploads.request(by, request, 'test-request');
+    return { id: asset.id, asset, ticket };
+  }
+
+  /** Sends bytes as the ticket says; the answer's status. */
+  async put(ticket: SignedRequest | null, bytes: Buffer | string): Promise<number> {
+    if (ticket === null) throw new Error('there is no ticket');
+    const headers = Object.fromEntries(ticket.headers.map(({ name, value }) => [name, value]));
+    const response = await fetch(ticket.url, {
+      method: ticket.httpMethod,
+      headers,
+      body: Buffer.from(bytes),
+      signal: AbortSignal.timeout(10_000),
+    });
+    await response.arrayBuffer();
+    return response.status;
+  }
+
+  /** An upload whose bytes are there and claimed, ready to be processed. */
+  async received(bytes: Buffer | string, more: Partial<UploadRequest> = {}, by = actor(), sent = bytes) {
+    const { id, ticket } = await this.request(bytes, more, by);
+    const status = await this.put(ticket, sent);
+    if (status !== 200) throw new Error(`PUT answered ${status}`);
+    await this.arrivals.look(id);
+    return { id, job: await this.job(id) };
+  }
+
+  /** The job that processing would get for an asset as it is now. */
+  async job(assetId: string): Promise<AssetReceived> {
+    const asset = await this.asset(assetId);
+    return {
+      assetId,
+      generation: asset.claimedGeneration ?? '',
+      attempt: asset.attempt,
+      requestId: asset.requestId,
+    };
+  }
+
+  process(job: AssetReceived, signal = new AbortController().signal): Promise<void> {
+    return this.processing.process(job, signal);
+  }
+
+  /** Uploads and processes. */
+  async upload(bytes: Buffer | string, more: Partial<UploadRequest> = {}, by = actor()) {
+    const { id, job } = await this.received(bytes, more, by);
+    await this.process(job);
+    return this.asset(id);
+  }
+
+  async asset(id: string) {
+    const asset = await this.assets.load(id);
+    if (asset === null) throw new Error('no such asset');
+    return asset;
+  }
+
+  /** Names of the objects in a bucket. */
+  async objects(bucket: string): Promise<string[]> {
+    const [files] = await this.emulators.client.bucket(bucket).getFiles();
+    return files.map(({ name }) => name);
+  }
+
+  storedObjects() {
+    return this.database.prisma.storedObject.findMany({ include: { copies: true }, orderBy: { id: 'asc' } });
+  }
+
+  /** Types of the events so far, in order. */
+  async events(assetId?: string): Promise<string[]> {
+    const events = await this.database.prisma.domainEvent.findMany({
+      where: { assetId },
+      orderBy: { id: 'asc' },
+    });
+    return events.map(({ type }) => type);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.module.close();
+    await this.emulators[Symbol.asyncDispose]();
+    await this.testDatabase.drop();
+  }
+}
