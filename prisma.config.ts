@@ -8,7 +8,10 @@ import { defineConfig } from 'prisma/config';
 const prisma = createRequire(createRequire(import.meta.url).resolve('prisma/package.json'));
 const engines = path.dirname(prisma.resolve('@prisma/engines/package.json'));
 if (!readdirSync(engines).some((name) => name.startsWith('schema-engine-'))) {
-  process.env.PRISMA_SCHEMA_ENGINE_BINARY ??= path.resolve(import.meta.dirname, 'scripts/prisma/schema-engine.mjs');
+  process.env.PRISMA_SCHEMA_ENGINE_BINARY ??= path.resolve(
+    import.meta.dirname,
+    'scripts/prisma/schema-engine.mjs',
+  );
 }
 
 export default defineConfig({

@@ -30,7 +30,9 @@ export async function install() {
   console.log('Installing packages; the first time this takes about a minute …');
   const timer = setInterval(() => console.log(`  still installing (${seconds()} s) …`), PROGRESS_MS);
   // Inside `npm start` this is the npm that runs it, wherever it is.
-  const [command, ...first] = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ['npm'];
+  const [command, ...first] = process.env.npm_execpath
+    ? [process.execPath, process.env.npm_execpath]
+    : ['npm'];
   const npm = spawn(command, [...first, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -40,7 +42,9 @@ export async function install() {
   clearInterval(timer);
   if (code !== 0) throw new Failure(`${output()}\nThe packages could not be installed.`);
   if (!existsSync(NODE)) {
-    throw new Failure('npm left out install scripts, and the packages need theirs: npm ci --ignore-scripts=false');
+    throw new Failure(
+      'npm left out install scripts, and the packages need theirs: npm ci --ignore-scripts=false',
+    );
   }
   writeFileSync(STAMP_FILE, lockHash());
   console.log(`Installed in ${seconds()} s.`);

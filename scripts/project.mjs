@@ -16,7 +16,9 @@ export class Failure extends Error {}
 export async function run(main) {
   try {
     if (Number.parseInt(process.versions.node, 10) < MIN_NODE) {
-      throw new Failure(`Stowage needs Node.js ${MIN_NODE} or later to start, and this is ${process.version}`);
+      throw new Failure(
+        `Stowage needs Node.js ${MIN_NODE} or later to start, and this is ${process.version}`,
+      );
     }
     process.exitCode = (await main()) ?? 0;
   } catch (error) {
@@ -51,7 +53,8 @@ const LAST_LINES = 60;
 /** Collects what a child prints on its pipes; answers with a function that gives its last lines. */
 export function outputOf(child) {
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text) => (output += text));
   return () => output.trim().split('\n').slice(-LAST_LINES).join('\n');
 }
 

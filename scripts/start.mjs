@@ -5,6 +5,8 @@ import { build } from './build.mjs';
 import { install } from './install.mjs';
 import { exitOf, NODE, ROOT, run } from './project.mjs';
 
+const PARENT_CHECK_MS = 500;
+
 await run(async () => {
   await install();
   await build();
@@ -15,5 +17,12 @@ await run(async () => {
   // Not to end before the stack has. A signal that the terminal sent to the whole group arrives there twice, and
   // counts as one.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stack.kill(signal));
-  return exitOf(stack);
+  // npm hands SIGTERM to a shell in between, which ends without telling us.
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.env.npm_lifecycle_event !== undefined && process.ppid !== parent) stack.kill('SIGTERM');
+  }, PARENT_CHECK_MS);
+  const code = await exitOf(stack);
+  clearInterval(watch);
+  return code;
 });

@@ -65,8 +65,7 @@ export class Child {
       env,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
-    if (child.stdout) this.log.follow(child.stdout);
-    if (child.stderr) this.log.follow(child.stderr);
+    if (child.stdout && child.stderr) this.log.follow(child.stdout, child.stderr);
     return child;
   }
 

@@ -45,19 +45,26 @@ function verboseIn(argv: readonly string[]): boolean {
   try {
     return parseArgs({ args: [...argv], options: { verbose: { type: 'boolean' } } }).values.verbose ?? false;
   } catch (error) {
-    throw new StartFailure(`${error instanceof Error ? error.message : String(error)}; there is only --verbose`);
+    throw new StartFailure(
+      `${error instanceof Error ? error.message : String(error)}; there is only --verbose`,
+    );
   }
 }
 
 const PROJECT = 'stowage-local';
+/** What would lead clients of PostgreSQL and of Cloud Storage, or whoever checks tokens, elsewhere. */
+const ELSEWHERE = /^PG[A-Z]+$|^STORAGE_EMULATOR_HOST$|^JWT_JWKS_URL$/;
 
 /**
- * What the children read: everything the user set, and over it what makes them one stack. What would lead PostgreSQL's
- * or Google's clients elsewhere does not reach them.
+ * What the children read: everything the user set, and over it what makes them one stack.
  */
-export function childEnvironment(config: Config, secrets: Secrets, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function childEnvironment(
+  config: Config,
+  secrets: Secrets,
+  env: NodeJS.ProcessEnv,
+): NodeJS.ProcessEnv {
   const { ports, dataFolder, pubSubHost } = config;
-  const inherited = Object.entries(env).filter(([name]) => !/^PG[A-Z]+$|^STORAGE_EMULATOR_HOST$/.test(name));
+  const inherited = Object.entries(env).filter(([name]) => !ELSEWHERE.test(name));
   const noProxy = [env.NO_PROXY ?? env.no_proxy, '127.0.0.1', 'localhost'].filter(Boolean).join(',');
   return {
     ...Object.fromEntries(inherited),

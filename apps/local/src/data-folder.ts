@@ -69,7 +69,9 @@ export async function readSecrets(folder: string): Promise<Secrets> {
   }
   const secrets = parse(text ?? '');
   if (secrets === null) {
-    throw new StartFailure(`${file} is damaged; restore it, or remove ${folder} to start anew without its data`);
+    throw new StartFailure(
+      `${file} is damaged; restore it, or remove ${folder} to start anew without its data`,
+    );
   }
   return secrets;
 }

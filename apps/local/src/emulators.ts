@@ -25,7 +25,13 @@ const pubSub =
         onError: (error) => logger.error({ err: error }, 'Pub/Sub emulator'),
       });
 
-const client = new PubSub({ projectId, apiEndpoint: pubSubAddress, emulatorMode: true });
+const client = new PubSub({
+  projectId,
+  apiEndpoint: pubSubAddress,
+  emulatorMode: true,
+  // Known, so that the client does not go looking for a metadata server.
+  clientOptions: { universeDomain: 'googleapis.com' },
+});
 const topics = new Map<string, Topic>();
 
 function topic(name: string): Topic {

@@ -7,6 +7,8 @@ const MAX_BYTES = 20 * 2 ** 20;
 /** What a child may put on the terminal; the rest is in its log. */
 const MAX_LINES_PER_MINUTE = 20;
 const MAX_LINE = 200;
+/** What Node.js prints around an error, and its warnings. */
+const TRACE = /^\s|^\(|^file:|^Node\.js v|^\W*$/;
 /** https://getpino.io/#/docs/api?id=loggerlevel-string-gettersetter */
 const WARN = 40;
 
@@ -30,7 +32,7 @@ export interface Terminal {
  * terminal in one short line each.
  */
 export class ChildLog {
-  /** The last thing it complained about; undefined when it did not. */
+  /** The last thing it complained about, or else wrote to its error output; undefined when it did neither. */
   lastComplaint: string | undefined;
   private shown = 0;
   private minute = 0;
@@ -41,8 +43,12 @@ export class ChildLog {
     private readonly terminal: Terminal,
   ) {}
 
-  follow(stream: Readable): void {
-    createInterface({ input: stream, crlfDelay: Infinity }).on('line', (line) => this.write(line));
+  follow(stdout: Readable, stderr: Readable): void {
+    createInterface({ input: stdout }).on('line', (line) => this.write(line));
+    createInterface({ input: stderr }).on('line', (line) => {
+      if (!TRACE.test(line)) this.lastComplaint = line.slice(0, MAX_LINE);
+      this.write(line);
+    });
   }
 
   private write(line: string): void {
@@ -68,7 +74,11 @@ export class ChildLog {
 function complaintIn(line: string): string | undefined {
   if (!line.startsWith('{')) return /^\w*Error\b.*?: (.*)/.exec(line)?.[1]?.slice(0, MAX_LINE);
   try {
-    const { level, msg, err } = JSON.parse(line) as { level?: number; msg?: unknown; err?: { message?: unknown } };
+    const { level, msg, err } = JSON.parse(line) as {
+      level?: number;
+      msg?: unknown;
+      err?: { message?: unknown };
+    };
     if (level === undefined || level < WARN) return undefined;
     const parts = [msg, err?.message].filter((part) => typeof part === 'string' && part !== '');
     return [...new Set(parts)].join(': ').replaceAll(/\s+/g, ' ').slice(0, MAX_LINE);

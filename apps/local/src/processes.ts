@@ -72,7 +72,9 @@ export class Processes {
     const child = spawn(command, args, { ...options, detached: true });
     if (child.pid === undefined) {
       child.once('error', () => undefined);
-      throw new StartFailure(`${command} cannot be run on this machine (${process.platform} ${process.arch})`);
+      throw new StartFailure(
+        `${command} cannot be run on this machine (${process.platform} ${process.arch})`,
+      );
     }
     this.running.set(name, child);
     this.record({ name, pid: child.pid, started: startOf(child.pid) ?? '' });
@@ -122,7 +124,7 @@ export class Processes {
 function lockOf(file: string, held: () => string): DatabaseSync {
   const lock = new DatabaseSync(file, { timeout: 0 });
   try {
-    lock.exec('BEGIN EXCLUSIVE');
+    lock.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {
     lock.close();
@@ -183,7 +185,7 @@ const INTERVAL_MS = 20;
 
 /** Waits until `condition` holds; false when it did not within `limitMs`. */
 export async function until(condition: () => boolean, limitMs: number): Promise<boolean> {
-  for (const end = Date.now() + limitMs; !condition(); ) {
+  for (const end = Date.now() + limitMs; !condition();) {
     if (Date.now() >= end) return false;
     await delay(INTERVAL_MS);
   }

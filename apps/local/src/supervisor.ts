@@ -52,14 +52,14 @@ export class Supervisor {
     const env = childEnvironment({ ...this.config, dataFolder }, secrets, process.env);
     const child = (name: keyof Entries) =>
       new Child({ name, entry: this.entries[name], env, dataFolder, processes, terminal });
-    const [migrate, emulators, api, worker] = (['migrate', 'emulators', 'api', 'worker'] as const).map(child) as [
-      Child,
-      Child,
-      Child,
-      Child,
-    ];
+    const [migrate, emulators, api, worker] = (['migrate', 'emulators', 'api', 'worker'] as const).map(
+      child,
+    ) as [Child, Child, Child, Child];
     this.children = [api, worker, emulators];
-    await all([emulators.start(), this.startDatabase(dataFolder, secrets, processes).then(() => migrate.run())]);
+    await all([
+      emulators.start(),
+      this.startDatabase(dataFolder, secrets, processes).then(() => migrate.run()),
+    ]);
     await all([api.start(), worker.start()]);
     return { dataFolder, secrets };
   }
@@ -96,7 +96,9 @@ export class Supervisor {
     const server = await startPostgres(options);
     const ended = (code: number | null, signal: NodeJS.Signals | null) => {
       if (this.stopping) return;
-      this.terminal.line(`PostgreSQL ended (${signal ?? `code ${code}`}); starting it again (log: ${options.logFile})`);
+      this.terminal.line(
+        `PostgreSQL ended (${signal ?? `code ${code}`}); starting it again (log: ${options.logFile})`,
+      );
       this.keepPostgres(options).catch((error: unknown) => this.stopping || this.onFatal(error));
     };
     if (server.exitCode !== null || server.signalCode !== null) ended(server.exitCode, server.signalCode);

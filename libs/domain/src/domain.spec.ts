@@ -27,13 +27,13 @@ describe('checksums', () => {
     `${'a'.repeat(64)}\n`,
     Buffer.alloc(32).toString('base64'),
   ])('refuses the SHA-256 %p', (text) => {
-    expect(() => parseSha256(text)).toThrow(expect.objectContaining({ reason: 'CHECKSUM_INVALID' }) as Error);
+    expect(() => parseSha256(text)).toThrow(expect.objectContaining({ reason: 'CHECKSUM_INVALID' }));
   });
 
   it('takes the Base64 of 4 bytes as crc32c', () => {
     expect(parseCrc32c('yZRlqg==')).toBe('yZRlqg==');
     for (const text of ['', 'yZRlqg', 'c99465aa', 'yZRlqgAA', 'yZRlqh==']) {
-      expect(() => parseCrc32c(text)).toThrow(expect.objectContaining({ reason: 'CRC32C_INVALID' }) as Error);
+      expect(() => parseCrc32c(text)).toThrow(expect.objectContaining({ reason: 'CRC32C_INVALID' }));
     }
   });
 });
@@ -59,9 +59,7 @@ describe('metadata', () => {
     ['a long value', [entry('a', 'é'.repeat(2049))]],
     ['NUL', [entry('a', '\0')]],
   ])('refuses %s', (_, entries) => {
-    expect(() => parseMetadata(entries, [])).toThrow(
-      expect.objectContaining({ reason: 'METADATA_INVALID' }) as Error,
-    );
+    expect(() => parseMetadata(entries, [])).toThrow(expect.objectContaining({ reason: 'METADATA_INVALID' }));
   });
 
   it('takes 64 entries of 4096 bytes', () => {

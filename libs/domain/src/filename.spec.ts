@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import { StowageError } from './errors.js';
 import { parseFilename } from './filename.js';
 
 const code = (point: number) => String.fromCodePoint(point);
@@ -51,7 +50,7 @@ describe('parseFilename', () => {
         kind: 'invalid',
         reason: 'FILENAME_INVALID',
         path: ['input', 'filename'],
-      }) as StowageError,
+      }),
     );
   });
 });

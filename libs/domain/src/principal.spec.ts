@@ -26,9 +26,7 @@ describe('parsePrincipal', () => {
     ' *',
     `group:${'x'.repeat(129)}`,
   ])('refuses %p', (text) => {
-    expect(() => parsePrincipal(text)).toThrow(
-      expect.objectContaining({ reason: 'PRINCIPAL_INVALID' }) as Error,
-    );
+    expect(() => parsePrincipal(text)).toThrow(expect.objectContaining({ reason: 'PRINCIPAL_INVALID' }));
   });
 });
 
@@ -39,13 +37,13 @@ describe('parseGrant', () => {
       permissions: ['READ'],
     });
     expect(() => parseGrant({ principal: '*', permissions: ['READ', 'WRITE'] }, [])).toThrow(
-      expect.objectContaining({ reason: 'GRANT_TO_EVERYONE' }) as Error,
+      expect.objectContaining({ reason: 'GRANT_TO_EVERYONE' }),
     );
   });
 
   it('needs a permission', () => {
     expect(() => parseGrant({ principal: 'user:1', permissions: [] }, [])).toThrow(
-      expect.objectContaining({ reason: 'PERMISSIONS_EMPTY' }) as Error,
+      expect.objectContaining({ reason: 'PERMISSIONS_EMPTY' }),
     );
   });
 });

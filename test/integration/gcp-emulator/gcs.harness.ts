@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { Storage, type File, type GetSignedUrlConfig, type StorageOptions } from '@google-cloud/storage';
@@ -82,7 +83,32 @@ function clientOf({ url }: GcsEmulator, credentials?: StorageOptions['credential
   });
 }
 
-/** Waits for a condition; the test's own timeout is what gives up. */
+/** Waits for a condition, and fails when it does not come about. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+  const deadline = performance.now() + 20_000;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error('what was waited for did not happen');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Writes to one connection as it is, and collects what comes back, as clients do that send first and read later. */
+export async function rawExchange(
+  url: string,
+  parts: readonly (string | Buffer)[],
+  done: RegExp,
+): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  let received = '';
+  socket.on('error', () => undefined);
+  socket.on('data', (chunk: Buffer) => (received += chunk.toString('latin1')));
+  try {
+    await once(socket, 'connect');
+    for (const part of parts) socket.write(part);
+    await until(() => done.test(received) || socket.destroyed);
+  } finally {
+    socket.destroy();
+  }
+  return received;
 }

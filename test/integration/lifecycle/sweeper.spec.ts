@@ -69,7 +69,9 @@ describe('sweeper (real: PostgreSQL, queue, storage emulator)', () => {
       where: { assetId: asset.id },
       data: { incomingPresent: true },
     });
-    await world.emulators.put({ bucket: INCOMING, key: asset.id }, Buffer.from('abc'), {});
+    await world.emulators.put({ bucket: INCOMING, key: asset.id }, Buffer.from('abc'), {
+      contentType: 'text/plain',
+    });
     expect(await world.sweeper.sweepWaste(later(5))).toEqual({ examined: 1, failed: 0 });
     expect(await world.objects(INCOMING)).toEqual([]);
     expect(await world.sweeper.sweepWaste(later(60))).toEqual({ examined: 0, failed: 0 });

@@ -70,12 +70,17 @@ export class Site {
 
   /** Starts the supervisor; `env` and `options` on top of what a user would have. */
   start(env: NodeJS.ProcessEnv = {}, options: SpawnOptions = {}): Run {
-    const flags = ['--experimental-transform-types', '--disable-warning=ExperimentalWarning', '--import', TS_RESOLVE];
-    const { NODE_OPTIONS: _, ...own } = process.env;
+    const flags = [
+      '--experimental-transform-types',
+      '--disable-warning=ExperimentalWarning',
+      '--import',
+      TS_RESOLVE,
+    ];
     const child = spawn(process.execPath, [...flags, path.join(FIXTURES, 'supervisor.ts')], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: {
-        ...own,
+        ...process.env,
+        NODE_OPTIONS: '',
         CHILDREN: path.join(this.folder, 'children'),
         DATA_DIR: this.data,
         PORT: String(this.port),
@@ -96,14 +101,23 @@ export class Site {
 
   /** Process ids by name, as recorded. */
   pids(): Record<string, number> {
-    const entries = JSON.parse(readFileSync(path.join(this.data, 'run.json'), 'utf8')) as { name: string; pid: number }[];
+    const entries = JSON.parse(readFileSync(path.join(this.data, 'run.json'), 'utf8')) as {
+      name: string;
+      pid: number;
+    }[];
     return Object.fromEntries(entries.map(({ name, pid }) => [name, pid]));
   }
 
-  async remove(): Promise<void> {
-    for (const run of this.runs) await run.stop();
+  /** Ends what still runs, and forgets what the children saw. */
+  async reset(): Promise<void> {
+    for (const run of this.runs.splice(0)) await run.stop();
     const left = existsSync(path.join(this.data, 'run.json')) ? Object.values(this.pids()) : [];
     for (const pid of left) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+    await rm(path.join(this.data, 'events'), { force: true });
+  }
+
+  async remove(): Promise<void> {
+    await this.reset();
     await rm(this.folder, { recursive: true, force: true });
   }
 }
@@ -117,7 +131,8 @@ export class Run {
   constructor(readonly child: ChildProcess) {
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
-    this.ended = once(child, 'close').then(([code]) => code as number | null);
+    // Not 'close', which does not come once this side has disconnected.
+    this.ended = once(child, 'exit').then(([code]) => code as number | null);
   }
 
   get hasEnded(): boolean {
@@ -138,7 +153,7 @@ export class Run {
 
   /** How a run that cannot work ends: its exit code, and what it says. */
   async failure(): Promise<{ code: number | null; lines: string[] }> {
-    const code = await this.ended;
+    const [code] = (await once(this.child, 'close')) as [number | null];
     return { code, lines: this.stderr.split('\n').filter((line) => line !== '') };
   }
 }

@@ -1,5 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { chownSync, existsSync, readFileSync, rmSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -8,23 +16,23 @@ import { eventually, isRunning, Site } from './stack.js';
 
 /** Real here: the supervisor, its processes and signals, PostgreSQL. Stand-ins: the emulators, api and worker. */
 let used: Site;
+/** As an earlier run left it, unless a test takes one of its own. */
 let site: Site;
 beforeAll(async () => {
   used = await Site.make();
-  await (await used.start().ready()).stop();
-  rmSync(path.join(used.data, 'events'));
+  await used.start().ready();
+  await used.reset();
 });
 afterAll(() => used.remove());
-beforeEach(async () => {
-  site = await Site.make(used.data);
+beforeEach(() => {
+  site = used;
 });
-afterEach(() => site.remove());
+afterEach(() => (site === used ? site.reset() : site.remove()));
 
-/** The same, but with no data folder yet. */
-async function anew(): Promise<void> {
-  await site.remove();
-  site = await Site.make();
-}
+/** With no data folder yet. */
+const anew = async () => (site = await Site.make());
+/** With a data folder that may be damaged. */
+const copied = async () => (site = await Site.make(used.data));
 
 const started = (name: string) => site.events().filter((event) => event.startsWith(`${name} started`)).length;
 const noneRuns = (pids: Record<string, number>) => Object.values(pids).every((pid) => !isRunning(pid));
@@ -44,7 +52,9 @@ describe('start and stop', () => {
       'worker stopped',
       'emulators stopped',
     ]);
-    expect(readFileSync(path.join(site.data, 'logs/postgres.log'), 'utf8')).toContain('database system is shut down');
+    expect(readFileSync(path.join(site.data, 'logs/postgres.log'), 'utf8')).toContain(
+      'database system is shut down',
+    );
     expect(noneRuns(pids)).toBe(true);
     expect(run.stderr).toBe('');
   });
@@ -72,24 +82,31 @@ describe('start and stop', () => {
     expect(await run.ended).toBe(0);
   });
 
-  it.each(['initdb', 'postgres'])('stops cleanly while %s is being started, and can start later', async (name) => {
-    await anew();
-    const run = site.start();
-    await eventually(() => existsSync(path.join(site.data, 'run.json')) && name in site.pids(), `${name} runs`);
-    const pids = site.pids();
-    expect(await run.stop('SIGINT')).toBe(0);
-    expect(run.stderr).toBe('');
-    expect(noneRuns(pids)).toBe(true);
-    await site.start().ready();
-  });
+  it.each(['initdb', 'postgres'])(
+    'stops cleanly while %s is being started, and can start later',
+    async (name) => {
+      await anew();
+      const run = site.start();
+      await eventually(
+        () => existsSync(path.join(site.data, 'run.json')) && name in site.pids(),
+        `${name} runs`,
+      );
+      const pids = site.pids();
+      expect(await run.stop('SIGINT')).toBe(0);
+      expect(run.stderr).toBe('');
+      expect(noneRuns(pids)).toBe(true);
+      await site.start().ready();
+    },
+  );
 });
 
 describe('what ends by itself', () => {
-  it.each(['api', 'worker', 'emulators'])('%s is started again', async (name) => {
+  it('is started again', async () => {
     const run = await site.start().ready();
-    process.kill(site.pids()[name]!, 'SIGKILL');
-    await eventually(() => started(name) === 2, `${name} runs again`);
-    expect(run.stdout).toMatch(new RegExp(`^${name} ended \\(SIGKILL\\); starting it again`, 'm'));
+    const names = ['api', 'worker', 'emulators'];
+    for (const name of names) process.kill(site.pids()[name]!, 'SIGKILL');
+    await eventually(() => names.every((name) => started(name) === 2), 'all run again');
+    for (const name of names) expect(run.stdout).toContain(`${name} ended (SIGKILL); starting it again`);
     expect(await run.stop()).toBe(0);
   });
 
@@ -98,7 +115,11 @@ describe('what ends by itself', () => {
     const before = site.pids().postgres!;
     process.kill(before, 'SIGKILL');
     await eventually(() => (site.pids().postgres ?? before) !== before, 'another server runs');
-    await eventually(() => /ready/.test(readFileSync(path.join(site.cluster, 'postmaster.pid'), 'utf8')), 'it serves');
+    const pidFile = path.join(site.cluster, 'postmaster.pid');
+    await eventually(
+      () => existsSync(pidFile) && readFileSync(pidFile, 'utf8').includes('ready'),
+      'it serves',
+    );
     expect(await run.stop()).toBe(0);
   });
 });
@@ -118,7 +139,9 @@ describe('what a killed run leaves behind', () => {
     for (const pid of Object.values(site.pids())) process.kill(pid, 'SIGKILL');
     await run.ended;
     await (await site.start().ready()).stop();
-    expect(readFileSync(path.join(site.data, 'logs/postgres.log'), 'utf8')).toContain('automatic recovery in progress');
+    expect(readFileSync(path.join(site.data, 'logs/postgres.log'), 'utf8')).toContain(
+      'automatic recovery in progress',
+    );
   });
 
   it('is found without the record too', async () => {
@@ -162,7 +185,9 @@ describe('what cannot work is said in one sentence', () => {
     const { code, lines } = await site.start().failure();
     other.close();
     expect(code).toBe(1);
-    expect(lines).toEqual([expect.stringContaining(`Port ${site.port + offset}, which ${purpose} needs, is in use`)]);
+    expect(lines).toEqual([
+      expect.stringContaining(`Port ${site.port + offset}, which ${purpose} needs, is in use`),
+    ]);
     expect(lines[0]).toContain('PORT=');
   });
 
@@ -185,12 +210,29 @@ describe('what cannot work is said in one sentence', () => {
   });
 
   it.each([
-    ['secrets.json', () => writeFileSync(path.join(site.data, 'secrets.json'), '{"jwtSecret": 1}'), /secrets\.json is damaged/],
-    ['run.lock', () => writeFileSync(path.join(site.data, 'run.lock'), 'x'.repeat(4096)), /run\.lock is damaged/],
+    [
+      'secrets.json',
+      () => writeFileSync(path.join(site.data, 'secrets.json'), '{"jwtSecret": 1}'),
+      /secrets\.json is damaged/,
+    ],
+    [
+      'run.lock',
+      () => writeFileSync(path.join(site.data, 'run.lock'), 'x'.repeat(4096)),
+      /run\.lock is damaged/,
+    ],
     ['PG_VERSION', () => unlinkSync(path.join(site.cluster, 'PG_VERSION')), /not a PostgreSQL cluster/],
-    ['pg_control', () => truncateSync(path.join(site.cluster, 'global/pg_control'), 100), /PostgreSQL does not start on .*pg_control/],
-    ['pg_hba.conf', () => writeFileSync(path.join(site.cluster, 'pg_hba.conf'), 'nonsense\n'), /PostgreSQL does not start on/],
+    [
+      'pg_control',
+      () => truncateSync(path.join(site.cluster, 'global/pg_control'), 100),
+      /PostgreSQL does not start on .*pg_control/,
+    ],
+    [
+      'pg_hba.conf',
+      () => writeFileSync(path.join(site.cluster, 'pg_hba.conf'), 'nonsense\n'),
+      /PostgreSQL does not start on/,
+    ],
   ])('a damaged %s', async (_, damage, sentence) => {
+    await copied();
     damage();
     const { code, lines } = await site.start().failure();
     expect(code).toBe(1);

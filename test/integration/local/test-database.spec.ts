@@ -28,6 +28,9 @@ describe('createTestDatabase', () => {
   });
 
   it('sorts by code point and folds case beyond ASCII, wherever it runs', async () => {
-    expect(await names("select lower('ÄÉ') as name union all select upper('ß') order by 1")).toEqual(['ß', 'äé']);
+    expect(await names("select lower('ÄÉ') as name union all select upper('ß') order by 1")).toEqual([
+      'ß',
+      'äé',
+    ]);
   });
 });

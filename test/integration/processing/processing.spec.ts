@@ -81,7 +81,10 @@ describe('processing (real: PostgreSQL, queue, storage emulator)', () => {
   it('refuses bytes that readers would get decompressed, even when those are the declared ones', async () => {
     const plain = Buffer.from('the declared bytes');
     const { id } = await world.request(plain, {}, actor(3n));
-    await world.emulators.put({ bucket: INCOMING, key: id }, gzipSync(plain), { contentEncoding: 'gzip' });
+    await world.emulators.put({ bucket: INCOMING, key: id }, gzipSync(plain), {
+      contentType: 'text/plain',
+      contentEncoding: 'gzip',
+    });
     await world.arrivals.look(id);
     await world.process(await world.job(id));
     expect(await world.asset(id)).toMatchObject({
@@ -91,7 +94,10 @@ describe('processing (real: PostgreSQL, queue, storage emulator)', () => {
 
     const packed = gzipSync(plain);
     const other = await world.request(packed, { mimeType: 'application/octet-stream' }, actor(3n));
-    await world.emulators.put({ bucket: INCOMING, key: other.id }, packed, { contentEncoding: 'gzip' });
+    await world.emulators.put({ bucket: INCOMING, key: other.id }, packed, {
+      contentType: 'text/plain',
+      contentEncoding: 'gzip',
+    });
     await world.arrivals.look(other.id);
     await world.process(await world.job(other.id));
     expect(await world.asset(other.id)).toMatchObject({
@@ -135,7 +141,9 @@ describe('processing (real: PostgreSQL, queue, storage emulator)', () => {
   it('writes over an object that no row vouches for', async () => {
     const bytes = 'the real bytes';
     const place = { bucket: CONTENT, key: contentKey(sha256(bytes)) };
-    const planted = await world.emulators.put(place, Buffer.from('not these bytes'), {});
+    const planted = await world.emulators.put(place, Buffer.from('not these bytes'), {
+      contentType: 'text/plain',
+    });
     const asset = await world.upload(bytes, {}, actor(9n));
     expect(asset.status).toBe('READY');
     const there = await world.store.stat(place);

@@ -1,6 +1,18 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, cp, lstat, mkdir, readFile, realpath, rename, rm, stat, symlink } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  cp,
+  lstat,
+  mkdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+} from 'node:fs/promises';
 import path from 'node:path';
 import { StartFailure } from '../data-folder.js';
 
@@ -30,7 +42,8 @@ export async function postgresHome(dataFolder: string): Promise<PostgresHome> {
   const programs = await installedPrograms();
   const link = path.join(dataFolder, 'postgres');
   const there = await folderAt(link);
-  if (process.getuid?.() !== 0) return { programs, folder: await ownFolder(link, there), account: {}, notes: [] };
+  if (process.getuid?.() !== 0)
+    return { programs, folder: await ownFolder(link, there), account: {}, notes: [] };
 
   const account = await accountFor(there);
   const notes: string[] = [];
@@ -42,7 +55,9 @@ export async function postgresHome(dataFolder: string): Promise<PostgresHome> {
     if (folder !== link) {
       await openTo(SHARED);
       await symlink(folder, link);
-      notes.push(`PostgreSQL does not run as root, and others cannot enter ${dataFolder}: its data is in ${folder}`);
+      notes.push(
+        `PostgreSQL does not run as root, and others cannot enter ${dataFolder}: its data is in ${folder}`,
+      );
     }
   } else if (!canReach(account, folder)) {
     throw new StartFailure(
@@ -99,7 +114,9 @@ async function accountFor(there: Found | null): Promise<{ uid: number; gid: numb
   if (there !== null && there.uid !== 0) return { uid: there.uid, gid: there.gid };
   const account = idsOf('postgres') ?? idsOf('nobody');
   if (account === null) {
-    throw new StartFailure('PostgreSQL does not run as root, and this machine has no user postgres or nobody');
+    throw new StartFailure(
+      'PostgreSQL does not run as root, and this machine has no user postgres or nobody',
+    );
   }
   if (there !== null) await chown(there.folder, account.uid, account.gid);
   return account;
@@ -131,7 +148,9 @@ async function openTo(folder: string): Promise<void> {
 
 /** Copies the programs once for each version; only a whole copy gets its name. */
 async function copyOf(programs: string): Promise<string> {
-  const manifest = JSON.parse(await readFile(path.join(programs, '../package.json'), 'utf8')) as { version: string };
+  const manifest = JSON.parse(await readFile(path.join(programs, '../package.json'), 'utf8')) as {
+    version: string;
+  };
   const copy = path.join(SHARED, `postgres-${manifest.version}`);
   if ((await stat(copy).catch(() => null)) !== null) return copy;
   await openTo(SHARED);

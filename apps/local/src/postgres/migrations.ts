@@ -19,7 +19,12 @@ export async function migrateDatabase(databaseUrl: string, root: string): Promis
   const cli = createRequire(path.join(root, 'package.json')).resolve('prisma/build/index.js');
   const prisma = spawn(process.execPath, [cli, 'migrate', 'deploy'], {
     cwd: root,
-    env: { ...process.env, DATABASE_URL: databaseUrl, CHECKPOINT_DISABLE: '1', PRISMA_HIDE_UPDATE_MESSAGE: '1' },
+    env: {
+      ...process.env,
+      DATABASE_URL: databaseUrl,
+      CHECKPOINT_DISABLE: '1',
+      PRISMA_HIDE_UPDATE_MESSAGE: '1',
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: LIMIT_MS,
   });
@@ -30,7 +35,9 @@ export async function migrateDatabase(databaseUrl: string, root: string): Promis
   const [code, signal] = (await once(prisma, 'close')) as [number | null, NodeJS.Signals | null];
   if (code === 0) return;
   const said = output.split('\n').find((line) => /error/i.test(line));
-  throw new Error(`The database cannot be migrated: ${said ?? `Prisma ended with ${signal ?? `code ${code}`}`}`);
+  throw new Error(
+    `The database cannot be migrated: ${said ?? `Prisma ended with ${signal ?? `code ${code}`}`}`,
+  );
 }
 
 async function migrationsIn(folder: string): Promise<string[]> {

@@ -17,7 +17,12 @@ export interface PostgresOptions {
   /** False gives up durability for speed; for tests alone. Default true. */
   readonly durable?: boolean;
   /** Starts a program under a name, in a process group of its own. */
-  readonly spawn: (name: string, command: string, args: readonly string[], options: SpawnOptions) => ChildProcess;
+  readonly spawn: (
+    name: string,
+    command: string,
+    args: readonly string[],
+    options: SpawnOptions,
+  ) => ChildProcess;
 }
 
 const USER = 'stowage';
@@ -104,7 +109,8 @@ async function createCluster(options: PostgresOptions, cluster: string): Promise
   await rm(passwordFile, { force: true });
   if (code !== 0) {
     await rm(draft, { recursive: true, force: true });
-    const reason = stderr.split('\n').find((line) => /error|fatal/i.test(line)) ?? stderr.trim().split('\n').at(-1);
+    const reason =
+      stderr.split('\n').find((line) => /error|fatal/i.test(line)) ?? stderr.trim().split('\n').at(-1);
     throw new StartFailure(`PostgreSQL cannot make its cluster in ${home.folder}: ${reason}`);
   }
   await rename(draft, cluster);
@@ -118,10 +124,14 @@ async function checkCluster({ home }: PostgresOptions, cluster: string): Promise
     ),
   ]);
   if (found === null) {
-    throw new StartFailure(`${cluster} is damaged: it is not a PostgreSQL cluster; restore it or remove the data folder`);
+    throw new StartFailure(
+      `${cluster} is damaged: it is not a PostgreSQL cluster; restore it or remove the data folder`,
+    );
   }
   if (wanted !== undefined && found.trim() !== wanted) {
-    throw new StartFailure(`${cluster} was made by PostgreSQL ${found.trim()}, and this is PostgreSQL ${wanted}`);
+    throw new StartFailure(
+      `${cluster} was made by PostgreSQL ${found.trim()}, and this is PostgreSQL ${wanted}`,
+    );
   }
 }
 
@@ -136,7 +146,11 @@ function spawnServer(options: PostgresOptions, cluster: string): ChildProcess {
     log_timezone: 'UTC',
     ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
   };
-  const args = ['-D', cluster, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
+  const args = [
+    '-D',
+    cluster,
+    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ];
   const log = openSync(options.logFile, 'a', 0o600);
   try {
     return options.spawn('postgres', path.join(home.programs, 'bin/postgres'), args, {

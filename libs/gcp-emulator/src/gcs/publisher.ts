@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outbox, OutboxEntry } from './store/outbox.js';
 
@@ -42,9 +43,10 @@ export class Publisher {
       this.wakeUp = new AbortController();
       try {
         this.outbox.dropUndeliverable();
-        const entries = this.outbox.pending(BATCH, this.restingTopics());
+        const resting = this.restingTopics();
+        const entries = this.outbox.pending(BATCH, [...resting.keys()]);
         if (entries.length > 0) await this.publishBatch(entries);
-        else await this.rest();
+        else await this.rest(Math.min(...resting.values()));
       } catch (error) {
         this.onError(error);
         await this.rest(LAST_RETRY_MS);
@@ -52,26 +54,20 @@ export class Publisher {
     }
   }
 
-  private restingTopics(): string[] {
+  /** Topics to be left alone, and for how many milliseconds yet. */
+  private restingTopics(): Map<string, number> {
     const now = performance.now();
-    return [...this.resting].filter(([, { until }]) => until > now).map(([topic]) => topic);
+    const waits = [...this.resting].map(([topic, { until }]) => [topic, until - now] as const);
+    return new Map(waits.filter(([, wait]) => wait > 0));
   }
 
-  /** Until something is enqueued, a topic has rested enough, or `longest` has passed. */
-  private async rest(longest = Infinity): Promise<void> {
-    const now = performance.now();
-    const waits = [...this.resting.values()].map(({ until }) => until - now).filter((wait) => wait > 0);
-    const wait = Math.min(longest, ...waits);
+  /** Until something is enqueued, or the milliseconds have passed. */
+  private async rest(longest: number): Promise<void> {
     const { signal } = this.wakeUp;
-    // An aborted wait is the ordinary way to wake up.
-    if (wait === Infinity) {
-      await new Promise<void>((resolve) => {
-        if (signal.aborted) resolve();
-        else signal.addEventListener('abort', () => resolve(), { once: true });
-      });
-    } else {
-      await delay(wait, undefined, { signal }).catch(() => undefined);
-    }
+    if (signal.aborted) return;
+    if (longest === Infinity) await once(signal, 'abort');
+    // To be woken early is not an error.
+    else await delay(longest, undefined, { signal }).catch(() => undefined);
   }
 
   private async publishBatch(entries: readonly OutboxEntry[]): Promise<void> {

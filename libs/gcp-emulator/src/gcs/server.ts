@@ -143,8 +143,6 @@ async function send(exchange: Exchange, { status, headers = {}, body }: Reply): 
     if (name === 'Vary') response.appendHeader(name, value);
     else response.setHeader(name, value);
   }
-  // A client that was never told to continue may send its body or not: nobody could tell it from the next request.
-  if (exchange.bodyWithheld) response.setHeader('Connection', 'close');
   if (!request.complete) discardRest(request);
   if (body === undefined || typeof body === 'string') {
     if (body !== undefined) response.setHeader('Content-Length', Buffer.byteLength(body));

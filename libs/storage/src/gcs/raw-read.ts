@@ -43,6 +43,7 @@ export function rawRead({ open, stallMs, signal, asError }: RawReadOptions): Rea
         if (!body.push(chunk)) incoming.pause();
       })
       .once('end', () => {
+        clearTimeout(stall);
         if (Number.isNaN(stored) || received === stored) body.push(null);
         else fail(new NoAnswerError(`${received} of ${stored} bytes came`));
       })

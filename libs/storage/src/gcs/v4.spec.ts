@@ -59,7 +59,7 @@ function locate(vector: PublishedVector): { base: string; path: string } {
   }
 }
 
-const published = present ? describe : process.env['CI'] === 'true' ? describe : describe.skip;
+const published = present || process.env['CI'] === 'true' ? describe : describe.skip;
 
 published('the published V4 signing vectors', () => {
   it('are all here', () => expect(vectors).toHaveLength(29));

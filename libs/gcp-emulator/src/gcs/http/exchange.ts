@@ -84,11 +84,6 @@ export class Exchange {
     }
   }
 
-  /** Whether the client still waits for leave to send its body; its connection cannot be used again then. */
-  get bodyWithheld(): boolean {
-    return this.awaitsContinue;
-  }
-
   /** The body as a JSON object; an empty body is an empty object. */
   async json(): Promise<Record<string, unknown>> {
     const chunks: Buffer[] = [];

@@ -1,0 +1,203 @@
+import { randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { text } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface Ticket {
+  readonly httpMethod: string;
+  readonly url: string;
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
+}
+
+export interface Asset {
+  readonly id: string;
+  readonly status: string;
+  readonly statusReason: { readonly code: string; readonly message: string } | null;
+  readonly mimeType: string;
+  readonly sizeBytes: number;
+  readonly checksumSha256: string;
+  readonly downloadUrl: { readonly url: string; readonly expiresAt: string } | null;
+}
+
+export interface UploadInput {
+  readonly filename: string;
+  readonly mimeType: string;
+  readonly sizeBytes: number;
+  readonly checksumSha256: string;
+}
+
+/** What the API answered instead of data. */
+export class ApiError extends Error {
+  readonly code: string;
+
+  constructor(message: string, code: string) {
+    super(`${message} (${code})`);
+    this.code = code;
+  }
+}
+
+/** Nothing was done, or it does no harm to do it again. */
+class TryAgain extends Error {}
+/** The file is at fault. */
+class Unreadable extends Error {}
+
+const TRIES = 8;
+const FIRST_PAUSE_MS = 300;
+const LONGEST_PAUSE_MS = 5_000;
+const API_TIMEOUT_MS = 30_000;
+/** How long storage may take nothing and say nothing. */
+const STORAGE_IDLE_MS = 60_000;
+const RETRIED_CODES = new Set(['UNAVAILABLE', 'RATE_LIMITED']);
+
+const ASSET = `id status statusReason { code message } mimeType sizeBytes checksumSha256 downloadUrl { url expiresAt }`;
+const REQUEST_UPLOAD = `mutation ($input: RequestUploadInput!) {
+  requestUpload(input: $input) { asset { ${ASSET} } upload { httpMethod url headers { name value } } }
+}`;
+const COMPLETE_UPLOAD = `mutation ($id: ID!) { completeUpload(assetId: $id) { ${ASSET} } }`;
+const ASSET_BY_ID = `query ($id: ID!) { asset(id: $id) { ${ASSET} } }`;
+
+/** Repeats what failed for want of a server, after pauses that grow: for about half a minute. */
+async function retried<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1, pause = FIRST_PAUSE_MS; ; attempt++, pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof TryAgain) || attempt === TRIES) throw error;
+      await delay(pause);
+    }
+  }
+}
+
+/** The API as an uploading client sees it. */
+export class Client {
+  private readonly url: string;
+  private readonly token: string;
+
+  constructor(url: string, token: string) {
+    this.url = url;
+    this.token = token;
+  }
+
+  /** The key makes a repeat answer with the same asset. */
+  async requestUpload(input: UploadInput): Promise<{ asset: Asset; upload: Ticket | null }> {
+    const variables = { input: { ...input, idempotencyKey: randomUUID() } };
+    const data = await this.call<{ requestUpload: { asset: Asset; upload: Ticket | null } }>(
+      REQUEST_UPLOAD,
+      variables,
+    );
+    return data.requestUpload;
+  }
+
+  async completeUpload(id: string): Promise<Asset> {
+    return (await this.call<{ completeUpload: Asset }>(COMPLETE_UPLOAD, { id })).completeUpload;
+  }
+
+  async asset(id: string): Promise<Asset | null> {
+    return (await this.call<{ asset: Asset | null }>(ASSET_BY_ID, { id })).asset;
+  }
+
+  private call<Data>(query: string, variables: object): Promise<Data> {
+    return retried(async () => {
+      let status: number;
+      let body: string;
+      try {
+        const response = await fetch(this.url, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', authorization: `Bearer ${this.token}` },
+          body: JSON.stringify({ query, variables }),
+          signal: AbortSignal.timeout(API_TIMEOUT_MS),
+        });
+        [status, body] = [response.status, await response.text()];
+      } catch (error) {
+        const { cause = error } = error as Error;
+        throw new TryAgain(
+          `${this.url} does not answer: ${(cause as Error).message || (cause as { code?: string }).code}`,
+        );
+      }
+      return dataIn<Data>(status, body);
+    });
+  }
+}
+
+interface Answer<Data> {
+  readonly data?: Data | null;
+  readonly errors?: readonly { readonly message: string; readonly extensions?: { readonly code?: string } }[];
+}
+
+function dataIn<Data>(status: number, body: string): Data {
+  let answer: Answer<Data>;
+  try {
+    answer = JSON.parse(body) as Answer<Data>;
+  } catch {
+    answer = {};
+  }
+  const [error] = answer.errors ?? [];
+  const code = error?.extensions?.code ?? `HTTP ${status}`;
+  if (error && !RETRIED_CODES.has(code)) throw new ApiError(error.message, code);
+  if (error || status >= 500) throw new TryAgain(`${error?.message ?? 'The server failed'} (${code})`);
+  if (!answer.data) throw new ApiError('This is no answer of a GraphQL server', code);
+  return answer.data;
+}
+
+/**
+ * Sends a file as the ticket says. The answer is whether storage took it; false means that the bytes were there already,
+ * maybe from an attempt whose answer got lost.
+ * @throws ApiError with what storage said
+ */
+export function send(
+  ticket: Ticket,
+  file: string,
+  sizeBytes: number,
+  progress: (bytes: number) => void,
+): Promise<boolean> {
+  return retried(async () => {
+    const { status, body } = await sendOnce(ticket, file, sizeBytes, progress);
+    if (status >= 200 && status < 300) return true;
+    if (status === 412) return false;
+    const [, message = `Storage answered with HTTP ${status}`] = /<Message>([^<]*)/.exec(body) ?? [];
+    if (status === 408 || status === 429 || status >= 500) throw new TryAgain(message);
+    throw new ApiError(message, /<Code>([^<]*)/.exec(body)?.[1] ?? `HTTP ${status}`);
+  });
+}
+
+async function sendOnce(
+  { httpMethod, url, headers }: Ticket,
+  file: string,
+  sizeBytes: number,
+  progress: (bytes: number) => void,
+): Promise<{ status: number; body: string }> {
+  const request = (url.startsWith('https:') ? httpsRequest : httpRequest)(url, {
+    method: httpMethod,
+    headers: {
+      ...Object.fromEntries(headers.map(({ name, value }) => [name, value])),
+      'content-length': sizeBytes,
+    },
+    timeout: STORAGE_IDLE_MS,
+  });
+  request.once('timeout', () => request.destroy(new Error('Storage takes no bytes any more')));
+  const answered = new Promise<IncomingMessage>((resolve, reject) => {
+    request.once('response', resolve).once('error', reject);
+  });
+  let sent = 0;
+  const body = createReadStream(file);
+  body.on('data', (chunk) => progress((sent += chunk.length)));
+  body.once('error', ({ message }) => request.destroy(new Unreadable(message)));
+  body.once('end', () => {
+    if (sent !== sizeBytes) request.destroy(new Unreadable('The file changed while it was read'));
+  });
+  // A refusal may come before all was sent; then the answer counts, not the broken pipe.
+  const sending = pipeline(body, request).catch(() => undefined);
+  try {
+    const response = await answered;
+    return { status: response.statusCode ?? 0, body: await text(response) };
+  } catch (error) {
+    if (error instanceof Unreadable) throw error;
+    throw new TryAgain(`Storage does not answer: ${(error as Error).message}`);
+  } finally {
+    body.destroy();
+    await sending;
+  }
+}

@@ -1,0 +1,125 @@
+/** A client such as a user would write: `npm run upload -- FILE… [--token T] [--url U] [--json]`. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import cliProgress from 'cli-progress';
+import { openDataFolder, readSecrets } from '../apps/local/src/data-folder.ts';
+import { signToken } from '../apps/local/src/token.ts';
+import { type Asset, Client, send } from './client.ts';
+import { reason, run, UsageError } from './command.ts';
+import { mediaTypeOf } from './media-type.ts';
+
+const USAGE = 'npm run upload -- FILE… [--token T] [--url http://127.0.0.1:3000/graphql] [--json]';
+const FIRST_POLL_MS = 300;
+const LONGEST_POLL_MS = 3_000;
+/** The event normally takes milliseconds; from then on storage is asked. */
+const EVENT_MS = 5_000;
+const PROCESSING_MS = 15 * 60_000;
+
+await run(USAGE, async () => {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      token: { type: 'string' },
+      url: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  if (positionals.length === 0) throw new UsageError('Which files?');
+  const url = values.url ?? `http://127.0.0.1:${process.env.PORT || 3000}/graphql`;
+  const client = new Client(url, values.token ?? (await ownToken()));
+  const outcomes: (Partial<Asset> & { file: string; error?: string })[] = [];
+  for (const name of positionals) {
+    try {
+      outcomes.push({ file: name, ...(await upload(client, name)) });
+    } catch (error) {
+      outcomes.push({ file: name, error: reason(error) });
+    }
+    const outcome = outcomes.at(-1)!;
+    if (outcome.error !== undefined) console.error(`${name}: ${outcome.error}`);
+    else if (!values.json) console.log(description(name, outcome as Asset));
+  }
+  if (values.json) console.log(JSON.stringify(outcomes, null, 2));
+  if (outcomes.some(({ status }) => status !== 'READY')) process.exitCode = 1;
+});
+
+/** User 1 of the embedded stack. */
+async function ownToken(): Promise<string> {
+  const { jwtSecret } = await readSecrets(await openDataFolder(process.env.DATA_DIR || '.local'));
+  return signToken(jwtSecret, { subject: '1' });
+}
+
+async function upload(client: Client, name: string): Promise<Asset> {
+  // npm changes into the project's folder; the name is meant from where the user is.
+  const file = path.resolve(process.env.INIT_CWD ?? '.', name);
+  const found = await stat(file);
+  if (!found.isFile()) throw new Error('This is not a file');
+  const bar = progressBar(name, found.size);
+  try {
+    const { asset, upload: ticket } = await client.requestUpload({
+      filename: path.basename(file),
+      mimeType: mediaTypeOf(file),
+      sizeBytes: found.size,
+      checksumSha256: await sha256(file),
+    });
+    if (ticket === null) return asset;
+    const sent = await send(ticket, file, found.size, (bytes) => bar?.update(bytes));
+    bar?.stop();
+    if (!sent) await client.completeUpload(asset.id);
+    return await settled(client, asset.id);
+  } finally {
+    bar?.stop();
+  }
+}
+
+function progressBar(name: string, total: number): cliProgress.SingleBar | null {
+  if (!process.stderr.isTTY || total === 0) return null;
+  const format = `${path.basename(name)} {bar} {percentage}% of ${total} bytes, {eta_formatted} left`;
+  const bar = new cliProgress.SingleBar({ format, stream: process.stderr, clearOnComplete: true });
+  bar.start(total, 0);
+  return bar;
+}
+
+async function sha256(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+/** The asset once it is decided what becomes of it. */
+async function settled(client: Client, id: string): Promise<Asset> {
+  const began = Date.now();
+  let asked = false;
+  for (let pause = FIRST_POLL_MS; ; pause = Math.min(pause * 1.3, LONGEST_POLL_MS)) {
+    const asset = await client.asset(id);
+    if (asset === null) throw new Error('The asset is gone');
+    if (asset.status !== 'PENDING' && asset.status !== 'PROCESSING') return asset;
+    const waited = Date.now() - began;
+    if (waited > PROCESSING_MS) throw new Error(`Asset ${id} is still ${asset.status}`);
+    if (asset.status === 'PENDING' && waited > EVENT_MS && !asked) {
+      asked = true;
+      await client.completeUpload(id);
+    }
+    await delay(pause);
+  }
+}
+
+function description(name: string, asset: Asset): string {
+  const { statusReason: why, downloadUrl } = asset;
+  const lines = [
+    ['id', asset.id],
+    ['type', asset.mimeType],
+    ['size', `${asset.sizeBytes} bytes`],
+    ['sha256', asset.checksumSha256],
+    ...(why ? [['reason', `${why.message} (${why.code})`]] : []),
+    ...(downloadUrl ? [['download', downloadUrl.url]] : []),
+  ];
+  return [
+    `${name}: ${asset.status}`,
+    ...lines.map(([label = '', value]) => `  ${label.padEnd(9)} ${value}`),
+  ].join('\n');
+}

@@ -1,0 +1,111 @@
+import { once } from 'node:events';
+import type http from 'node:http';
+import { buffer } from 'node:stream/consumers';
+import { describe, expect, it } from '@jest/globals';
+import { OBJECT, UNAVAILABLE, hostileStorages, silence } from './hostile-storage.js';
+import type { Answer } from './hostile-storage.js';
+
+/** Real: HTTP, against a server that misbehaves. */
+describe('GcsObjectStore: reads that go wrong', () => {
+  const start = hostileStorages();
+  const head = { 'content-type': 'text/plain', 'x-goog-stored-content-length': '10' };
+
+  it.each<[string, Answer]>([
+    [
+      'breaks off',
+      (response) =>
+        response.writeHead(200, { ...head, 'content-length': '10' }).write('12345', () => response.destroy()),
+    ],
+    [
+      'breaks off in a chunked body',
+      (response) => response.writeHead(200).write('12345', () => response.destroy()),
+    ],
+    ['ends early', (response) => response.writeHead(200, head).end('12345')],
+    ['brings too much', (response) => response.writeHead(200, head).end('1234567890!')],
+    [
+      'stalls',
+      (response) => void response.writeHead(200, { ...head, 'content-length': '10' }).write('12345'),
+    ],
+  ])('is unavailable when the body %s', async (_, answer) => {
+    const storage = await start(answer);
+    const body = storage.store({ stallTimeoutMs: 100 }).read(OBJECT);
+    await expect(buffer(body)).rejects.toMatchObject(UNAVAILABLE);
+  });
+
+  it('asks for the version, and for what is stored', async () => {
+    const storage = await start((response, { headers }) => response.end(headers['accept-encoding']));
+    expect(String(await buffer(storage.store().read(OBJECT)))).toBe('gzip');
+    expect(Object.fromEntries(storage.requests[0]?.url.searchParams ?? [])).toEqual({
+      alt: 'media',
+      generation: '17',
+    });
+  });
+
+  it('asks for nothing before anybody reads', async () => {
+    const storage = await start((response) => response.end('x'));
+    const store = storage.store();
+    store.read(OBJECT).destroy();
+    expect(String(await buffer(store.read(OBJECT)))).toBe('x');
+    expect(storage.requests).toHaveLength(1);
+  });
+
+  it('closes the connection when its reader leaves, before the answer and in its middle', async () => {
+    for (const begin of [silence, (response: http.ServerResponse) => void response.write('x')]) {
+      const closed = Promise.withResolvers<void>();
+      const storage = await start((response, request) => {
+        request.socket.once('close', () => closed.resolve());
+        begin(response, request);
+      });
+      const body = storage.store().read(OBJECT);
+      body.read(0);
+      while (storage.requests.length === 0) await new Promise(setImmediate);
+      body.destroy();
+      await closed.promise;
+    }
+  });
+
+  it('keeps what has come for a reader that takes its time', async () => {
+    const storage = await start((response) => response.writeHead(200, head).end('1234567890'));
+    const body = storage.store({ stallTimeoutMs: 20 }).read(OBJECT);
+    await once(body, 'readable');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(String(await buffer(body))).toBe('1234567890');
+  });
+
+  const MIB = 1024 * 1024;
+  const endless =
+    (sent: { bytes: number; stuck?: boolean }): Answer =>
+    (response) => {
+      const chunk = Buffer.alloc(MIB);
+      const push = () => {
+        do sent.bytes += chunk.length;
+        while (response.write(chunk) && sent.bytes < 512 * MIB);
+        sent.stuck = true;
+        response.once('drain', push);
+      };
+      push();
+    };
+
+  it('takes no more than its reader does, and waits for a slow one for ever', async () => {
+    const sent = { bytes: 0, stuck: false };
+    const storage = await start(endless(sent));
+    const body = storage.store({ stallTimeoutMs: 200 }).read(OBJECT);
+    const take = async (wanted: number) => {
+      for (let got = 0; got < wanted;) {
+        const chunk = body.read() as Buffer | null;
+        if (chunk === null) await once(body, 'readable');
+        else got += chunk.length;
+      }
+    };
+    await take(8 * MIB);
+    // The reader takes nothing, while the sender stands for many times the stall timeout.
+    for (let quiet = 0, before = sent.bytes; quiet < 5; before = sent.bytes) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      quiet = sent.bytes === before ? quiet + 1 : 0;
+    }
+    expect(sent.stuck).toBe(true);
+    expect(sent.bytes).toBeLessThan(40 * MIB);
+    await take(8 * MIB);
+    body.destroy();
+  });
+});

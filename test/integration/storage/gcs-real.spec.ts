@@ -1,0 +1,37 @@
+/**
+ * Real: Google Cloud Storage. An emulator of our own proves only itself, so whoever has a project can run
+ * `GCS_REAL_BUCKET=… [GCS_HMAC_ACCESS_ID=… GCS_HMAC_SECRET=…] npm test -- gcs-real`, with application default
+ * credentials that may read and write the bucket. It has to be a bucket of its own without versioning, and the tests
+ * leave objects in it: give it a lifecycle rule that deletes after a day.
+ */
+import { Storage } from '@google-cloud/storage';
+import type { SaveOptions } from '@google-cloud/storage';
+import { it } from '@jest/globals';
+import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
+import { objectStoreContract, urlSignerContract } from '#libs/storage/testing';
+import type { Put } from '#libs/storage/testing';
+
+const {
+  GCS_REAL_BUCKET: bucket,
+  GCS_HMAC_ACCESS_ID: accessId,
+  GCS_HMAC_SECRET: secret,
+} = process.env as Record<string, string | undefined>;
+
+if (bucket === undefined) {
+  it.skip('needs GCS_REAL_BUCKET', () => undefined);
+} else {
+  const client = new Storage();
+  const put: Put = async (object, bytes, metadata) => {
+    const file = client.bucket(object.bucket).file(object.key);
+    const options: SaveOptions = { resumable: false, validation: false, metadata: { ...metadata } };
+    await file.save(bytes, options);
+    return { bucket: object.bucket, key: object.key, version: String(file.metadata.generation) };
+  };
+  const given = { store: new GcsObjectStore(), bucket, otherBucket: bucket, put };
+
+  objectStoreContract('Google Cloud Storage itself', () => Promise.resolve(given));
+  if (accessId !== undefined && secret !== undefined) {
+    const signer = new GcsUrlSigner({ key: { accessId, secret } });
+    urlSignerContract('Google Cloud Storage itself, HMAC key', () => Promise.resolve({ ...given, signer }));
+  }
+}

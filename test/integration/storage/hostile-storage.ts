@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach } from '@jest/globals';
+import { GcsObjectStore } from '#libs/storage/gcs';
+import type { GcsObjectStoreOptions } from '#libs/storage/gcs';
+
+export type Answer = (response: http.ServerResponse, request: http.IncomingMessage) => void;
+
+/** Storage that behaves as badly as a test says: the n-th request gets the n-th answer, and later ones the last. */
+export class HostileStorage {
+  static async start(...answers: Answer[]): Promise<HostileStorage> {
+    const storage = new HostileStorage(answers);
+    await once(storage.server.listen(0, '127.0.0.1'), 'listening');
+    return storage;
+  }
+
+  readonly requests: { method: string; url: URL; body: string }[] = [];
+  private readonly server: http.Server;
+
+  private constructor(answers: Answer[]) {
+    this.server = http.createServer((request, response) => {
+      const answer = answers[Math.min(this.requests.length, answers.length - 1)];
+      const seen = { method: request.method ?? '', url: new URL(request.url ?? '', 'http://x'), body: '' };
+      this.requests.push(seen);
+      request
+        .setEncoding('utf8')
+        .on('data', (chunk: string) => (seen.body += chunk))
+        .once('end', () => answer?.(response, request));
+    });
+  }
+
+  store(options: GcsObjectStoreOptions = {}): GcsObjectStore {
+    const { port } = this.server.address() as AddressInfo;
+    return new GcsObjectStore({ endpoint: `http://127.0.0.1:${port}`, ...options });
+  }
+
+  async close(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+}
+
+export const OBJECT = { bucket: 'incoming', key: 'the-secret-key', version: '17' };
+export const UNAVAILABLE = {
+  kind: 'unavailable',
+  reason: 'STORAGE_UNAVAILABLE',
+  message: 'Storage is not available.',
+};
+
+export const silence: Answer = () => undefined;
+export const hangUp: Answer = (_, request) => request.socket.destroy();
+
+/** Starts storage for one test, and stops it afterwards. */
+export function hostileStorages(): (...answers: Answer[]) => Promise<HostileStorage> {
+  const running: HostileStorage[] = [];
+  afterEach(() => Promise.all(running.splice(0).map((storage) => storage.close())));
+  return async (...answers) => {
+    const storage = await HostileStorage.start(...answers);
+    running.push(storage);
+    return storage;
+  };
+}

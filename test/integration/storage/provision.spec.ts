@@ -1,0 +1,139 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { provision } from '#libs/storage/gcs';
+import type { ProvisionOptions } from '#libs/storage/gcs';
+import { Emulators, NAMES, PROJECT } from './emulators.js';
+
+const ALL = [
+  'topic object-finalized',
+  'topic object-finalized-dead-letter',
+  'subscription object-finalized-dead-letter',
+  'subscription object-finalized',
+  'bucket incoming',
+  'bucket content',
+  'bucket quarantine',
+  'notification incoming',
+];
+const everything = (action: string) => ALL.map((resource) => ({ resource, action }));
+
+/** Real: both emulators with their files, the official clients. */
+describe('provision', () => {
+  let emulators: Emulators;
+  beforeEach(async () => {
+    emulators = await Emulators.start();
+  });
+  afterEach(() => emulators[Symbol.asyncDispose]());
+
+  const run = (options: Partial<ProvisionOptions> = {}) =>
+    provision({
+      projectId: PROJECT,
+      storage: { endpoint: emulators.gcs.url },
+      pubsub: { emulator: emulators.pubsubAddress },
+      names: NAMES,
+      ...options,
+    });
+  const bucketOf = async (name: string) => (await emulators.client.bucket(name).getMetadata())[0];
+  const subscriptionOf = async (name: string) => (await emulators.pubsub.subscription(name).getMetadata())[0];
+
+  it('makes everything once', async () => {
+    expect(await run()).toEqual(everything('created'));
+    expect(await run()).toEqual(everything('unchanged'));
+
+    const incoming = await bucketOf('incoming');
+    expect(incoming).toMatchObject({
+      iamConfiguration: { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' },
+      softDeletePolicy: { retentionDurationSeconds: '0' },
+      cors: [{ origin: ['*'], method: ['PUT', 'POST', 'GET', 'HEAD'] }],
+    });
+    const signed = [
+      'content-type',
+      'x-goog-content-length-range',
+      'x-goog-hash',
+      'x-goog-if-generation-match',
+    ];
+    expect(incoming.cors?.[0]?.responseHeader).toEqual(expect.arrayContaining(signed));
+    expect(await bucketOf('content')).toMatchObject({ cors: [{ method: ['GET', 'HEAD'] }] });
+    expect(await bucketOf('quarantine')).toMatchObject({
+      softDeletePolicy: { retentionDurationSeconds: '0' },
+    });
+    expect(await subscriptionOf('object-finalized')).toMatchObject({
+      ackDeadlineSeconds: 60,
+      messageRetentionDuration: { seconds: '604800' },
+      expirationPolicy: { ttl: null },
+      retryPolicy: { minimumBackoff: { seconds: '10' }, maximumBackoff: { seconds: '600' } },
+      deadLetterPolicy: { deadLetterTopic: `projects/${PROJECT}/topics/object-finalized-dead-letter` },
+    });
+    const [notifications] = await emulators.client.bucket('incoming').getNotifications();
+    expect(notifications.map(({ metadata }) => metadata)).toMatchObject([
+      {
+        topic: `//pubsub.googleapis.com/projects/${PROJECT}/topics/object-finalized`,
+        event_types: ['OBJECT_FINALIZE'],
+        payload_format: 'JSON_API_V1',
+      },
+    ]);
+    for (const other of ['content', 'quarantine']) {
+      expect((await emulators.client.bucket(other).getNotifications())[0]).toEqual([]);
+    }
+  });
+
+  it('says what it would do, and does not', async () => {
+    expect(await run({ dryRun: true })).toEqual(everything('created'));
+    expect((await emulators.client.getBuckets())[0]).toEqual([]);
+    expect((await emulators.pubsub.getTopics())[0]).toEqual([]);
+
+    await run();
+    await emulators.client
+      .bucket('incoming')
+      .setMetadata({ softDeletePolicy: { retentionDurationSeconds: '604800' } });
+    const wanted = everything('unchanged').map((row) =>
+      row.resource === 'bucket incoming' ? { ...row, action: 'updated' } : row,
+    );
+    expect(await run({ dryRun: true })).toEqual(wanted);
+    expect(await run()).toEqual(wanted);
+    expect(await run()).toEqual(everything('unchanged'));
+  });
+
+  it('puts right what has drifted, and leaves the rest alone', async () => {
+    await run();
+    const bucket = emulators.client.bucket('content');
+    await bucket.setMetadata({ cors: [], labels: { mine: 'yes' } });
+    await emulators.pubsub
+      .subscription('object-finalized')
+      .setMetadata({ ackDeadlineSeconds: 10, labels: { mine: 'yes' } });
+    const updated = (await run()).filter(({ action }) => action !== 'unchanged');
+    expect(updated).toEqual([
+      { resource: 'subscription object-finalized', action: 'updated' },
+      { resource: 'bucket content', action: 'updated' },
+    ]);
+    expect(await bucketOf('content')).toMatchObject({
+      labels: { mine: 'yes' },
+      cors: [{ method: ['GET', 'HEAD'] }],
+    });
+    expect(await subscriptionOf('object-finalized')).toMatchObject({
+      ackDeadlineSeconds: 60,
+      labels: { mine: 'yes' },
+    });
+  });
+
+  it('narrows the origins that may use the buckets', async () => {
+    await run();
+    const allowedOrigins = ['https://app.example.com'];
+    const updated = (await run({ allowedOrigins })).filter(({ action }) => action === 'updated');
+    expect(updated.map(({ resource }) => resource)).toEqual(['bucket incoming', 'bucket content']);
+    expect(await bucketOf('incoming')).toMatchObject({ cors: [{ origin: allowedOrigins }] });
+  });
+
+  it('can run twice at once', async () => {
+    const rounds = await Promise.all([run(), run()]);
+    for (const name of ALL.filter((resource) => !resource.startsWith('notification'))) {
+      const actions = rounds.map((rows) => rows.find(({ resource }) => resource === name)?.action);
+      expect([name, ...actions.sort()]).toEqual([name, 'created', 'unchanged']);
+    }
+    expect(await run()).toEqual(everything('unchanged'));
+  });
+
+  it('refuses a subscription that belongs to another topic', async () => {
+    await emulators.pubsub.createTopic('another');
+    await emulators.pubsub.topic('another').createSubscription('object-finalized');
+    await expect(run()).rejects.toThrow(/belongs to projects\/integration\/topics\/another/);
+  });
+});

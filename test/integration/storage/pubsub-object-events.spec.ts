@@ -1,0 +1,192 @@
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { v1 } from '@google-cloud/pubsub';
+import type { EventVerdict } from '#libs/domain';
+import type { MalformedEvent, ObjectFinalized } from '#libs/storage';
+import { PubSubObjectEvents } from '#libs/storage/gcs';
+import { Emulators, PROJECT } from './emulators.js';
+
+const TOPIC = 'events';
+const BUCKET = 'incoming';
+
+/** Real: the Pub/Sub emulator with its file, the official client over gRPC. Messages are published by hand. */
+describe('PubSubObjectEvents', () => {
+  let emulators: Emulators;
+  let events: PubSubObjectEvents;
+  const warnings: string[] = [];
+  const received: (ObjectFinalized | MalformedEvent)[] = [];
+  let verdict: () => EventVerdict | Promise<EventVerdict>;
+  let wake = () => {};
+
+  const take = async (event: ObjectFinalized | MalformedEvent) => {
+    received.push(event);
+    wake();
+    return verdict();
+  };
+  const until = async (condition: () => boolean) => {
+    while (!condition()) await new Promise<void>((resolve) => (wake = resolve));
+  };
+  const keys = () => received.map((event) => ('key' in event ? event.key : event.problem));
+
+  const begin = async (pauseMs = { first: 10, longest: 50 }) => {
+    events = new PubSubObjectEvents({
+      projectId: PROJECT,
+      emulator: emulators.pubsubAddress,
+      subscription: TOPIC,
+      incomingBucket: BUCKET,
+      pauseMs,
+      logger: {
+        warn: (details, message) => {
+          warnings.push(`${message} ${JSON.stringify(details)}`);
+          wake();
+        },
+      },
+    });
+    await events.start({ finalized: take, malformed: take });
+  };
+  const publish = async (attributes: Record<string, string> = {}) => {
+    const key = randomUUID();
+    const notification = {
+      eventType: 'OBJECT_FINALIZE',
+      bucketId: BUCKET,
+      objectId: key,
+      objectGeneration: '1',
+    };
+    const message = { attributes: { ...notification, ...attributes }, data: Buffer.from('{}') };
+    await emulators.pubsub.topic(TOPIC).publishMessage(message);
+    return key;
+  };
+  const createSubscription = () =>
+    emulators.pubsub.topic(TOPIC).createSubscription(TOPIC, { ackDeadlineSeconds: 60 });
+
+  beforeEach(async () => {
+    warnings.length = 0;
+    received.length = 0;
+    verdict = () => 'ack';
+    emulators = await Emulators.start();
+    await emulators.pubsub.createTopic(TOPIC);
+  });
+  afterEach(async () => {
+    await events.stop(1000);
+    await emulators[Symbol.asyncDispose]();
+  });
+
+  it('begins when the server comes, and goes on when it comes back', async () => {
+    await createSubscription();
+    const first = await publish();
+    let restart = await emulators.stopPubSub();
+    await begin();
+    await until(() => warnings.length > 0);
+    await restart();
+    await until(() => keys().includes(first));
+
+    restart = await emulators.stopPubSub();
+    const before = warnings.length;
+    await until(() => warnings.length > before);
+    await restart();
+    const second = await publish();
+    await until(() => keys().includes(second));
+  });
+
+  it('begins when the subscription comes', async () => {
+    await begin();
+    await until(() => warnings.length > 1);
+    await createSubscription();
+    const key = await publish();
+    await until(() => keys().includes(key));
+  });
+
+  it('logs an acknowledgement that fails, and goes on', async () => {
+    await createSubscription();
+    const gate = Promise.withResolvers<EventVerdict>();
+    verdict = () => gate.promise;
+    await begin();
+    const key = await publish();
+    await until(() => keys().includes(key));
+    await emulators.pubsub.subscription(TOPIC).delete();
+    gate.resolve('ack');
+    await until(() => warnings.some((warning) => warning.includes('Failed to \\"ack\\"')));
+    await createSubscription();
+    const next = await publish();
+    await until(() => keys().includes(next));
+  });
+
+  it('stops in time though the server is gone', async () => {
+    await createSubscription();
+    verdict = () => new Promise<never>(() => undefined);
+    await begin();
+    const key = await publish();
+    await until(() => keys().includes(key));
+    const restart = await emulators.stopPubSub();
+    const before = performance.now();
+    await events.stop(100);
+    expect(performance.now() - before).toBeLessThan(5000);
+    await restart();
+  });
+
+  it('acknowledges what is none of its business without a word', async () => {
+    await createSubscription();
+    await begin();
+    await publish({ eventType: 'OBJECT_DELETE' });
+    await publish({ eventType: 'OBJECT_METADATA_UPDATE', bucketId: 'other' });
+    await publish({ bucketId: 'other' });
+    const key = await publish();
+    await until(() => received.length === 2);
+    expect(keys().sort()).toEqual([key, 'it is of another bucket'].sort());
+    await events.stop(1000);
+
+    const client = new v1.SubscriberClient({
+      servicePath: '127.0.0.1',
+      port: Number(emulators.pubsubAddress.split(':')[1]),
+      sslCreds: (await emulators.pubsub.getClientConfig()).sslCreds,
+      projectId: PROJECT,
+      clientOptions: { universeDomain: 'googleapis.com' },
+    });
+    const [left] = await client.pull({
+      subscription: `projects/${PROJECT}/subscriptions/${TOPIC}`,
+      maxMessages: 10,
+      returnImmediately: true,
+    });
+    await client.close();
+    expect(left.receivedMessages).toEqual([]);
+  });
+
+  it('pulls nothing while it pauses, longer each time, until something was acknowledged', async () => {
+    await createSubscription();
+    const asked: number[] = [];
+    verdict = () => {
+      asked.push(performance.now());
+      return asked.length === 4 ? 'ack' : 'pause';
+    };
+    await begin({ first: 100, longest: 300 });
+    await publish();
+    await until(() => asked.length === 4);
+    const gaps = asked.slice(1).map((at, index) => at - (asked[index] ?? 0));
+    // Half of 100, 200, 300 at the least.
+    [50, 100, 150].forEach((least, index) => expect(gaps[index]).toBeGreaterThanOrEqual(least));
+  });
+
+  it('hands out no more than it may at once', async () => {
+    await createSubscription();
+    let running = 0;
+    let most = 0;
+    events = new PubSubObjectEvents({
+      projectId: PROJECT,
+      emulator: emulators.pubsubAddress,
+      subscription: TOPIC,
+      incomingBucket: BUCKET,
+      maxMessages: 3,
+      logger: { warn: () => undefined },
+    });
+    verdict = async () => {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      running--;
+      return 'ack' as const;
+    };
+    await events.start({ finalized: take, malformed: take });
+    const published = await Promise.all(Array.from({ length: 20 }, () => publish()));
+    await until(() => published.every((key) => keys().includes(key)));
+    expect(most).toBeLessThanOrEqual(3);
+  });
+});

@@ -1,0 +1,159 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import type { Type } from '@nestjs/common';
+import { GraphQLSchemaBuilderModule, GraphQLSchemaFactory } from '@nestjs/graphql';
+import { Test } from '@nestjs/testing';
+import {
+  buildSchema,
+  type GraphQLNamedType,
+  type GraphQLSchema,
+  isEnumType,
+  isInputObjectType,
+  isIntrospectionType,
+  isObjectType,
+  isUnionType,
+  lexicographicSortSchema,
+  printSchema,
+} from 'graphql';
+import { SCHEMA_MODULES } from '../../apps/api/src/graphql.module.js';
+
+const COMMITTED = path.resolve(import.meta.dirname, '../../apps/api/schema.graphql');
+const CONTRACT = path.join(import.meta.dirname, 'contract.graphql');
+
+/** What the contract promises and no work has been asked for yet. A name that is served must leave this list. */
+const LATER = [
+  'type RequestUploadResult',
+  'type UploadRefusal',
+  'type UpdateAssetInput',
+  'type GrantAccessInput',
+  'type RevokeAccessInput',
+  'type Subscription',
+  'type DeadLetterState',
+  'type DeadLetter',
+  'type DeadLetterEdge',
+  'type DeadLetterConnection',
+  'type StorageClassUsage',
+  'type StorageReport',
+  'type TaskAction',
+  'type TaskRun',
+  'type IntegrityProblem',
+  'type IntegrityFinding',
+  'type IntegrityFindingEdge',
+  'type IntegrityFindingConnection',
+  'type AccessExplanation',
+  'type Admin',
+  'type Long',
+  'Query.admin: Admin!',
+  'Mutation.requestUploads(inputs: [RequestUploadInput!]!)',
+  'Mutation.requestUploads: [RequestUploadResult!]!',
+  'Mutation.renewUpload(assetId: ID!)',
+  'Mutation.renewUpload: UploadTicket!',
+  'Mutation.updateAsset(input: UpdateAssetInput!)',
+  'Mutation.updateAsset: Asset!',
+  'Mutation.deleteAsset(id: ID!)',
+  'Mutation.deleteAsset: Asset!',
+  'Mutation.restoreAsset(id: ID!)',
+  'Mutation.restoreAsset: Asset!',
+  'Mutation.purgeAsset(id: ID!)',
+  'Mutation.purgeAsset: ID!',
+  'Mutation.grantAccess(input: GrantAccessInput!)',
+  'Mutation.grantAccess: Asset!',
+  'Mutation.revokeAccess(input: RevokeAccessInput!)',
+  'Mutation.revokeAccess: Asset!',
+  'Mutation.setQuota(ownerId: ID!)',
+  'Mutation.setQuota(limitBytes: ByteSize!)',
+  'Mutation.setQuota(limitAssets: Int!)',
+  'Mutation.setQuota: Quota!',
+  'Mutation.runTask(task: String!)',
+  'Mutation.runTask(dryRun: Boolean = false)',
+  'Mutation.runTask: TaskRun!',
+  'Mutation.retryDeadLetter(id: ID!)',
+  'Mutation.retryDeadLetter: DeadLetter!',
+  'Mutation.discardDeadLetter(id: ID!)',
+  'Mutation.discardDeadLetter: DeadLetter!',
+];
+
+const own = (schema: GraphQLSchema) =>
+  Object.values(schema.getTypeMap()).filter((type) => !isIntrospectionType(type));
+
+const withDefault = ({ defaultValue }: { defaultValue?: unknown }) =>
+  defaultValue === undefined ? '' : ` = ${String(defaultValue)}`;
+
+/** Every promise of a type as one line each, and whether it carries a description. */
+function linesOf(type: GraphQLNamedType): { line: string; described: boolean }[] {
+  const lines = [{ line: `type ${type.name}`, described: Boolean(type.description) }];
+  if (isEnumType(type)) {
+    for (const value of type.getValues()) {
+      lines.push({ line: `${type.name}.${value.name}`, described: Boolean(value.description) });
+    }
+  } else if (isUnionType(type)) {
+    for (const member of type.getTypes())
+      lines.push({ line: `${type.name}: ${member.name}`, described: true });
+  } else if (isInputObjectType(type)) {
+    for (const field of Object.values(type.getFields())) {
+      const line = `${type.name}.${field.name}: ${String(field.type)}${withDefault(field)}`;
+      lines.push({ line, described: Boolean(field.description) });
+    }
+  } else if (isObjectType(type)) {
+    for (const field of Object.values(type.getFields())) {
+      const name = `${type.name}.${field.name}`;
+      lines.push({ line: `${name}: ${String(field.type)}`, described: Boolean(field.description) });
+      for (const arg of field.args) {
+        const line = `${name}(${arg.name}: ${String(arg.type)}${withDefault(arg)})`;
+        lines.push({ line, described: Boolean(arg.description) });
+      }
+    }
+  }
+  return lines;
+}
+
+/** Fields of types that are not served at all say nothing of their own. */
+const isPartOf = (line: string, types: readonly string[]) =>
+  types.some((name) => line.startsWith(`${name}.`) || line.startsWith(`${name}:`));
+
+describe('schema', () => {
+  let served: GraphQLSchema;
+  beforeAll(async () => {
+    const module = await Test.createTestingModule({ imports: [GraphQLSchemaBuilderModule] }).compile();
+    const resolvers = SCHEMA_MODULES.flatMap(
+      (owner) => Reflect.getMetadata('providers', owner) as Type<unknown>[],
+    );
+    served = lexicographicSortSchema(await module.get(GraphQLSchemaFactory).create(resolvers));
+  });
+
+  it('is the one that is committed (UPDATE_SCHEMA=1 writes it)', () => {
+    const printed = `${printSchema(served)}\n`;
+    if (process.env.UPDATE_SCHEMA === '1') writeFileSync(COMMITTED, printed);
+    expect(printed).toBe(readFileSync(COMMITTED, 'utf8'));
+  });
+
+  it('keeps every promise of the contract but those that are listed as later', () => {
+    const has = new Set(
+      own(served)
+        .flatMap(linesOf)
+        .map(({ line }) => line),
+    );
+    const laterTypes = LATER.filter((line) => line.startsWith('type ')).map((line) =>
+      line.slice('type '.length),
+    );
+    const missing = own(buildSchema(readFileSync(CONTRACT, 'utf8')))
+      .flatMap(linesOf)
+      .map(({ line }) => line)
+      .filter((line) => !has.has(line) && !isPartOf(line, laterTypes));
+    expect(missing.sort()).toEqual([...LATER].sort());
+  });
+
+  it('describes everything to whoever reads it in a playground', () => {
+    const silent = own(served)
+      .filter(
+        ({ name }) =>
+          !['Query', 'Mutation', 'Subscription', 'Boolean', 'Int', 'Float', 'ID', 'String'].includes(name),
+      )
+      .flatMap(linesOf);
+    const roots = [served.getQueryType(), served.getMutationType()].flatMap((type) =>
+      type ? linesOf(type).slice(1) : [],
+    );
+    expect([...silent, ...roots].filter(({ described }) => !described)).toEqual([]);
+  });
+});
