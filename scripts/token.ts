@@ -1,6 +1,7 @@
 /** Prints a token that the embedded stack accepts: `npm run token -- --user 42 [--groups a,b] [--admin] [--expires-in 30d]`. */
+import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { openDataFolder, readSecrets } from '../apps/local/src/data-folder.ts';
+import { readSecrets } from '../apps/local/src/data-folder.ts';
 import { signToken } from '../apps/local/src/token.ts';
 import { reason, run, UsageError } from './command.ts';
 
@@ -25,7 +26,7 @@ await run(USAGE, async () => {
       `A group has letters, digits, _ . - : and at most 128 characters, not ${JSON.stringify(bad)}`,
     );
   }
-  const { jwtSecret } = await readSecrets(await openDataFolder(process.env.DATA_DIR || '.local'));
+  const { jwtSecret } = await readSecrets(path.resolve(process.env.DATA_DIR || '.local'));
   try {
     console.log(await signToken(jwtSecret, { subject, groups, admin, expiresIn }));
   } catch (error) {

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
-import { openDataFolder, readSecrets } from '../apps/local/src/data-folder.ts';
+import { readSecrets } from '../apps/local/src/data-folder.ts';
 import { signToken } from '../apps/local/src/token.ts';
 import { type Asset, Client, send } from './client.ts';
 import { reason, run, UsageError } from './command.ts';
@@ -49,7 +49,7 @@ await run(USAGE, async () => {
 
 /** User 1 of the embedded stack. */
 async function ownToken(): Promise<string> {
-  const { jwtSecret } = await readSecrets(await openDataFolder(process.env.DATA_DIR || '.local'));
+  const { jwtSecret } = await readSecrets(path.resolve(process.env.DATA_DIR || '.local'));
   return signToken(jwtSecret, { subject: '1' });
 }
 

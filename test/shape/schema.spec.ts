@@ -78,7 +78,7 @@ const own = (schema: GraphQLSchema) =>
   Object.values(schema.getTypeMap()).filter((type) => !isIntrospectionType(type));
 
 const withDefault = ({ defaultValue }: { defaultValue?: unknown }) =>
-  defaultValue === undefined ? '' : ` = ${String(defaultValue)}`;
+  defaultValue === undefined ? '' : ` = ${JSON.stringify(defaultValue)}`;
 
 /** Every promise of a type as one line each, and whether it carries a description. */
 function linesOf(type: GraphQLNamedType): { line: string; described: boolean }[] {

@@ -11,7 +11,7 @@ import { QuotaModule, Quotas } from '#libs/quota';
 import { ObjectStore, type SignedRequest, StorageModule } from '#libs/storage';
 import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
 import { Arrivals, ArrivalsModule, UploadModule, type UploadRequest, Uploads } from '#libs/upload';
-import { Emulators, HMAC_KEY, PROJECT } from './emulators.js';
+import { Emulators, HMAC_KEY, PROJECT } from '../integration/storage/emulators.js';
 import { createTestDatabase, type TestDatabase } from './postgres.js';
 
 export interface WorldOptions {

@@ -64,6 +64,7 @@ export async function readSecrets(folder: string): Promise<Secrets> {
   const file = path.join(folder, 'secrets.json');
   let text = await textOf(file);
   if (text === null) {
+    await mkdir(folder, { recursive: true });
     await createOnce(file, JSON.stringify(newSecrets(), null, 2) + '\n');
     text = await textOf(file);
   }

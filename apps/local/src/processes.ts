@@ -116,15 +116,20 @@ export class Processes {
 
   private write(): void {
     const draft = `${this.file}.new`;
-    writeFileSync(draft, JSON.stringify([...this.entries.values()], null, 2) + '\n');
-    renameSync(draft, this.file);
+    try {
+      writeFileSync(draft, JSON.stringify([...this.entries.values()], null, 2) + '\n');
+      renameSync(draft, this.file);
+    } catch {
+      // A full disk must not keep us from stopping. An entry too many names nothing that lives; what is missing ends with
+      // its channel, or is found by PostgreSQL's own file.
+    }
   }
 }
 
 function lockOf(file: string, held: () => string): DatabaseSync {
   const lock = new DatabaseSync(file, { timeout: 0 });
   try {
-    lock.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {
     lock.close();

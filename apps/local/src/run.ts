@@ -7,13 +7,15 @@ import { signToken } from './token.js';
 /** npm hands on a signal that the terminal has sent already: within this time it is the same request. */
 const SAME_REQUEST_MS = 1_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** As a shell says of what Ctrl-C ended. */
+const FORCED = 130;
 /** Users of the ready-made tokens. */
 const USER = '1';
 const OPERATOR = '1000';
 
 /**
  * Runs the embedded stack until a signal comes or its launcher goes away, and ends the process: with code 0 after a
- * clean stop, with code 1 and one sentence on stderr when it cannot run.
+ * clean stop, with 130 when a second request forced it, with code 1 and one sentence on stderr when it cannot run.
  */
 export async function run(entries: Entries, argv: readonly string[]): Promise<void> {
   // Whoever read our output may be gone before we are.
@@ -27,10 +29,12 @@ export async function run(entries: Entries, argv: readonly string[]): Promise<vo
   const terminal: Terminal = { verbose: config.verbose, line: (text) => process.stdout.write(text + '\n') };
 
   let stopAt: number | undefined;
+  let forced = false;
   const stop = async (failure?: unknown) => {
     stopAt = Date.now();
     await supervisor.stop();
     leave(failure);
+    if (forced) process.exitCode = FORCED;
   };
   const supervisor = new Supervisor(config, entries, terminal, (error) => void stop(error));
   const onSignal = () => {
@@ -38,6 +42,7 @@ export async function run(entries: Entries, argv: readonly string[]): Promise<vo
       terminal.line('Stopping …');
       void stop();
     } else if (Date.now() - stopAt > SAME_REQUEST_MS) {
+      forced = true;
       supervisor.force();
     }
   };

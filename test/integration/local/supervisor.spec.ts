@@ -76,6 +76,21 @@ describe('start and stop', () => {
     expect(site.events()).toContain('emulators stopped');
   });
 
+  it('is what Ctrl-C reaches, and nothing else of what it started', async () => {
+    const run = await site.start({}, { detached: true }).ready();
+    process.kill(-run.child.pid!, 'SIGINT');
+    expect(await run.ended).toBe(0);
+    expect(site.events().slice(-3)).toEqual(['api stopped', 'worker stopped', 'emulators stopped']);
+  });
+
+  it('ends at once when it is asked again', async () => {
+    const run = await site.start({ STUBBORN: 'api' }).ready();
+    const pids = site.pids();
+    await eventually(() => !run.child.kill('SIGINT') || run.hasEnded, 'it ends');
+    expect(await run.ended).toBe(130);
+    expect(noneRuns(pids)).toBe(true);
+  });
+
   it('stops when its launcher goes away', async () => {
     const run = await site.start().ready();
     run.child.disconnect();

@@ -1,0 +1,66 @@
+import { describe, expect, it } from '@jest/globals';
+import { childEnvironment, readConfig } from './config.js';
+import { StartFailure } from './data-folder.js';
+
+const secrets = { jwtSecret: 'j', hmacAccessId: 'a', hmacSecret: 'h', postgresPassword: 'p/w' };
+const environment = (env: NodeJS.ProcessEnv) => childEnvironment(readConfig(env, []), secrets, env);
+
+describe('readConfig', () => {
+  it('puts four ports in a row', () => {
+    expect(readConfig({}, []).ports).toEqual({ api: 3000, gcs: 3001, pubSub: 3002, postgres: 3003 });
+    expect(readConfig({ PORT: '8000' }, []).ports.postgres).toBe(8003);
+  });
+
+  it.each(['0', '65533', 'http', '3000.5', '-1'])('refuses PORT=%s', (PORT) => {
+    expect(() => readConfig({ PORT }, [])).toThrow(StartFailure);
+  });
+
+  it.each([
+    [{}, [], false],
+    [{}, ['--verbose'], true],
+    [{ LOG_LEVEL: 'debug' }, [], true],
+    [{ LOG_LEVEL: 'warn' }, [], false],
+  ])('reads %j %j as verbose: %s', (env, argv, verbose) => {
+    expect(readConfig(env, argv).verbose).toBe(verbose);
+  });
+
+  it('refuses an argument that it does not know', () => {
+    expect(() => readConfig({}, ['--port', '1'])).toThrow(StartFailure);
+  });
+});
+
+describe('childEnvironment', () => {
+  it('hands on what the user set', () => {
+    expect(environment({ QUOTA_BYTES: '7', REDIS_URL: 'redis://x' })).toMatchObject({
+      QUOTA_BYTES: '7',
+      REDIS_URL: 'redis://x',
+    });
+  });
+
+  it('leads every client into this stack', () => {
+    const env = environment({
+      PORT: '8000',
+      DATABASE_URL: 'postgresql://elsewhere',
+      PGHOST: 'elsewhere',
+      STORAGE_EMULATOR_HOST: 'elsewhere',
+      JWT_JWKS_URL: 'https://elsewhere',
+      no_proxy: 'intranet',
+    });
+    expect(env).toMatchObject({
+      PORT: '8000',
+      HOST: '127.0.0.1',
+      DATABASE_URL: 'postgresql://stowage:p%2Fw@127.0.0.1:8003/stowage',
+      GCS_API_ENDPOINT: 'http://127.0.0.1:8001',
+      PUBSUB_EMULATOR_HOST: '127.0.0.1:8002',
+      NO_PROXY: 'intranet,127.0.0.1,localhost',
+    });
+    expect(Object.values(env)).not.toContainEqual(expect.stringContaining('elsewhere'));
+  });
+
+  it('uses an emulator of Pub/Sub that the user runs', () => {
+    expect(environment({ PUBSUB_EMULATOR_HOST: 'localhost:8085' })).toMatchObject({
+      PUBSUB_EMULATOR_HOST: 'localhost:8085',
+      PUBSUB_PORT: '',
+    });
+  });
+});
