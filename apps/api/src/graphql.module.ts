@@ -37,7 +37,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
       introspection: true,
       csrfPrevention: true,
       context: (req: GraphQLContext['req']): GraphQLContext => ({ req }),
-      formatError: (formatted, error) => formatGraphQLError(formatted, unwrapResolverError(error), undefined),
+      formatError: (formatted, error) => formatGraphQLError(formatted, unwrapResolverError(error)),
       plugins: [this.errorReports()],
     };
   }

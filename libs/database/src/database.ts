@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { StowageError, unavailable } from '#libs/domain';
@@ -59,7 +59,7 @@ export const isUniqueViolation = (error: unknown) =>
  * A database that is down or too busy is an `unavailable` StowageError (reason DATABASE_UNAVAILABLE).
  */
 @Injectable()
-export class Database implements OnModuleInit, OnModuleDestroy {
+export class Database implements OnModuleInit, OnApplicationShutdown {
   readonly pool: pg.Pool;
   readonly prisma: PrismaClient;
 
@@ -88,7 +88,8 @@ export class Database implements OnModuleInit, OnModuleDestroy {
     await this.ping();
   }
 
-  async onModuleDestroy(): Promise<void> {
+  /** Last: workers and subscribers finish before this, in earlier hooks. */
+  async onApplicationShutdown(): Promise<void> {
     await this.prisma.$disconnect();
     await this.pool.end();
   }

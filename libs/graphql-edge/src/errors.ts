@@ -24,13 +24,9 @@ export function stowageErrorIn(error: unknown): StowageError | null {
 
 /**
  * The GraphQL edge of the error table: `extensions.code` from the kind, the stable `reason`, the `path` of the input.
- * Whatever Stowage did not raise on purpose is a bug: its message stays in the log, under `requestId`.
+ * Whatever Stowage did not raise on purpose is a bug: its message stays in the log; the api adds the `requestId` to look for.
  */
-export function formatGraphQLError(
-  formatted: GraphQLFormattedError,
-  error: unknown,
-  requestId: string | undefined,
-): GraphQLFormattedError {
+export function formatGraphQLError(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
   const { locations, path } = formatted;
   const known = stowageErrorIn(error);
   const code = formatted.extensions?.code;
@@ -54,6 +50,6 @@ export function formatGraphQLError(
     message: 'Something went wrong on our side.',
     locations,
     path,
-    extensions: { code: ERROR_KINDS.internal.graphql, ...(requestId === undefined ? {} : { requestId }) },
+    extensions: { code: ERROR_KINDS.internal.graphql },
   };
 }

@@ -86,7 +86,10 @@ describe('start and stop', () => {
   it('ends at once when it is asked again', async () => {
     const run = await site.start({ STUBBORN: 'api' }).ready();
     const pids = site.pids();
-    await eventually(() => !run.child.kill('SIGINT') || run.hasEnded, 'it ends');
+    await eventually(
+      () => !isRunning(pids.api!) || !run.child.kill('SIGINT'),
+      'it forces the child that does not stop',
+    );
     expect(await run.ended).toBe(130);
     expect(noneRuns(pids)).toBe(true);
   });

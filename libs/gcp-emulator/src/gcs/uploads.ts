@@ -1,4 +1,5 @@
 import { ApiError } from './http/errors.js';
+import { checkConditions, type Conditions } from './http/preconditions.js';
 import type { StagedBlob, WriteLimits } from './store/blobs.js';
 import type { Check, ObjectKey, ObjectMetadata, StoredObject } from './store/objects.js';
 import type { Store } from './store/store.js';
@@ -20,8 +21,14 @@ export interface Upload {
   digests: Digests;
   /** Bytes, inclusive. */
   size?: { min: number; max: number };
-  check: Check;
+  /** What must hold for the object that is there, before the bytes are taken and again when they are committed. */
+  conditions: Conditions;
 }
+
+export const checkOf =
+  ({ conditions }: Pick<Upload, 'conditions'>): Check =>
+  (current) =>
+    checkConditions(conditions, current);
 
 /** Reads `x-goog-hash`, which may name both hashes in either order. */
 export function parseHashHeader(value: string | undefined): Digests {
@@ -32,6 +39,12 @@ export function parseHashHeader(value: string | undefined): Digests {
     if (hash !== undefined && name === 'crc32c') digests.crc32c = hash;
   }
   return digests;
+}
+
+/** What can only be told when all bytes are there. */
+export function checkContent(blob: StagedBlob, { size, digests }: Upload): void {
+  if (blob.size < (size?.min ?? 0)) throw new ApiError('tooSmall');
+  checkDigests(blob, digests);
 }
 
 function checkDigests(blob: StagedBlob, { md5, crc32c, sha256 }: Digests): void {
@@ -51,9 +64,9 @@ function checkDigests(blob: StagedBlob, { md5, crc32c, sha256 }: Digests): void 
 }
 
 /** Refuses what can be refused before any byte was read. */
-export function checkBeforeUpload(store: Store, key: ObjectKey, check: Check): void {
-  store.buckets.get(key.bucket);
-  check(store.objects.find(key));
+export function checkBeforeUpload(store: Store, upload: Pick<Upload, 'key' | 'conditions'>): void {
+  store.buckets.get(upload.key.bucket);
+  checkOf(upload)(store.objects.find(upload.key));
 }
 
 /** Streams the bytes to disk and makes them the object, or leaves nothing behind. */
@@ -65,11 +78,10 @@ export async function receive(
   const limits: WriteLimits = { max: upload.size?.max, sha256: upload.digests.sha256 !== undefined };
   const blob = await store.blobs.write(source, limits);
   try {
-    if (blob.size < (upload.size?.min ?? 0)) throw new ApiError('tooSmall');
-    checkDigests(blob, upload.digests);
+    checkContent(blob, upload);
   } catch (error) {
     await store.blobs.remove(blob.id);
     throw error;
   }
-  return store.objects.put(upload.key, blob, upload.metadata, upload.check);
+  return store.objects.put(upload.key, blob, upload.metadata, checkOf(upload));
 }

@@ -41,6 +41,7 @@ const KINDS = {
   notFound: [404, 'notFound', 'NoSuchKey', 'Not Found'],
   noSuchBucket: [404, 'notFound', 'NoSuchBucket', 'The specified bucket does not exist.'],
   noSuchObject: [404, 'notFound', 'NoSuchKey', 'The specified key does not exist.'],
+  noSuchUpload: [404, 'notFound', 'NoSuchUpload', 'The requested upload was not found.'],
   methodNotAllowed: [
     405,
     'methodNotAllowed',
@@ -54,6 +55,8 @@ const KINDS = {
     'Your previous request to create the named bucket succeeded and you already own it.',
   ],
   bucketNotEmpty: [409, 'conflict', 'BucketNotEmpty', 'The bucket you tried to delete is not empty.'],
+  superseded: [409, 'conflict', 'OperationAborted', 'A later request of the same upload took over.'],
+  uploadGone: [410, 'gone', 'NoSuchUpload', 'The upload session is over.'],
   lengthRequired: [
     411,
     'required',
@@ -73,6 +76,7 @@ const KINDS = {
     'InvalidRange',
     'The requested range cannot be satisfied.',
   ],
+  cancelled: [499, 'clientClosedRequest', 'ClientClosedRequest', 'The upload was cancelled.'],
   internal: [500, 'backendError', 'InternalError', 'We encountered an internal error. Please try again.'],
   notImplemented: [
     501,

@@ -1,9 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import fs from 'node:fs';
-import { copyFile, mkdir, open, opendir, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, open, opendir, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { crc32c } from '@node-rs/crc32';
 import { ApiError } from '../http/errors.js';
+import { ContentDigest } from './digest.js';
 
 /** Bytes that are on disk for good but that no row knows yet. Hashes in base64, as GCS writes them; `sha256` in hex. */
 export interface StagedBlob {
@@ -63,18 +63,14 @@ export class Blobs {
   ): Promise<StagedBlob> {
     const id = randomUUID();
     const file = path.join(this.temporary, id);
-    const md5 = createHash('md5');
+    const digest = new ContentDigest();
     const sha = sha256 ? createHash('sha256') : undefined;
-    let crc = 0;
-    let size = 0;
     const handle = await open(file, 'wx');
     try {
       for await (const chunk of source) {
-        size += chunk.length;
-        if (size > max) throw new ApiError('tooLarge');
-        md5.update(chunk);
+        if (digest.size + chunk.length > max) throw new ApiError('tooLarge');
+        digest.update(chunk);
         sha?.update(chunk);
-        crc = crc32c(chunk, crc);
         await handle.appendFile(chunk);
       }
       await handle.sync();
@@ -85,15 +81,33 @@ export class Blobs {
     }
     await handle.close();
     await this.adopt(file, id);
-    const checksum = Buffer.alloc(4);
-    checksum.writeUInt32BE(crc);
-    return {
-      id,
-      size,
-      md5: md5.digest('base64'),
-      crc32c: checksum.toString('base64'),
-      sha256: sha?.digest('hex'),
-    };
+    return { id, ...digest.sums(), sha256: sha?.digest('hex') };
+  }
+
+  /**
+   * Opens a file that grows over several requests, at its place from the start: it becomes an object without being moved. Cut to
+   * `size`, since whatever lies behind was never confirmed.
+   */
+  async openToAppend(id: string, size: number): Promise<FileHandle> {
+    await this.makeShard(id);
+    const handle = await open(this.pathOf(id), 'a');
+    try {
+      if ((await handle.stat()).size < size) throw new Error(`the file ${id} lost bytes that were on disk`);
+      await handle.truncate(size);
+      if (size === 0) await syncDirectory(path.dirname(this.pathOf(id)));
+      return handle;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /** Reads a file back. */
+  async digest(id: string): Promise<ContentDigest> {
+    const digest = new ContentDigest();
+    const bytes = fs.createReadStream(this.pathOf(id), { highWaterMark: 1024 * 1024 });
+    for await (const chunk of bytes as AsyncIterable<Buffer>) digest.update(chunk);
+    return digest;
   }
 
   /** The same bytes under a second name: a hard link, since files never change; a copy where the disk has no links. */

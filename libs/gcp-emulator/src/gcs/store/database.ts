@@ -44,6 +44,22 @@ const MIGRATIONS = [
   CREATE TABLE generation_clock (id INTEGER PRIMARY KEY CHECK (id = 1), latest INTEGER NOT NULL);
   INSERT INTO generation_clock VALUES (1, 0);
   `,
+  `
+  CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    api TEXT NOT NULL,
+    origin TEXT,
+    upload TEXT NOT NULL,
+    blob TEXT NOT NULL,
+    stored INTEGER NOT NULL,
+    total INTEGER,
+    state TEXT NOT NULL CHECK (state IN ('open', 'finished', 'cancelled')),
+    object TEXT,
+    expires_at INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+  CREATE INDEX open_sessions_by_blob ON sessions (blob) WHERE state = 'open';
+  `,
 ];
 
 /**

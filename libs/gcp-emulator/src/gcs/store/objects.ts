@@ -115,7 +115,14 @@ export class Objects {
     }
   }
 
-  private commit(key: ObjectKey, blob: StagedBlob, metadata: ObjectMetadata, check: Check): StoredObject {
+  /** Makes bytes the object of that name, and does `along` in the same transaction; refused, the bytes stay where they are. */
+  commit(
+    key: ObjectKey,
+    blob: StagedBlob,
+    metadata: ObjectMetadata,
+    check: Check,
+    along: (stored: StoredObject) => void = () => undefined,
+  ): StoredObject {
     const { stored, replaced } = transaction(this.db, () => {
       this.buckets.get(key.bucket);
       const replaced = this.find(key);
@@ -130,6 +137,7 @@ export class Objects {
         this.outbox.enqueue('OBJECT_DELETE', replaced, { overwrittenByGeneration: stored.generation });
       }
       this.outbox.enqueue('OBJECT_FINALIZE', stored, { overwroteGeneration: replaced?.generation });
+      along(stored);
       return { stored, replaced };
     });
     this.outbox.wake();

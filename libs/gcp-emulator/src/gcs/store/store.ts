@@ -5,12 +5,17 @@ import { Buckets } from './buckets.js';
 import { openDatabase } from './database.js';
 import { Objects } from './objects.js';
 import { Outbox } from './outbox.js';
+import { Sessions } from './sessions.js';
 
-/** All that a data folder holds: `index.sqlite`, the files in `objects/`, unfinished uploads in `tmp/`. */
+/**
+ * All that a data folder holds: `index.sqlite`, the files in `objects/` (those of resumable uploads from the first byte on), other
+ * unfinished uploads in `tmp/`.
+ */
 export interface Store {
   buckets: Buckets;
   objects: Objects;
   blobs: Blobs;
+  sessions: Sessions;
   outbox: Outbox;
   baseUrl: () => string;
   now: () => Date;
@@ -30,12 +35,16 @@ export async function openStore({ dataDir, baseUrl, now, onError }: StoreOptions
   await mkdir(dataDir, { recursive: true });
   const db = openDatabase(path.join(dataDir, 'index.sqlite'));
   try {
-    const known = db.prepare('SELECT 1 FROM objects WHERE blob = ?');
+    const known = db.prepare(
+      `SELECT 1 FROM objects WHERE blob = ?1
+       UNION ALL SELECT 1 FROM sessions WHERE blob = ?1 AND state = 'open'`,
+    );
     const blobs = await Blobs.open(dataDir, (id) => known.get(id) !== undefined);
     const buckets = new Buckets(db, now);
     const outbox = new Outbox(db, now, baseUrl);
     const objects = new Objects(db, blobs, buckets, outbox, now, onError);
-    return { buckets, objects, blobs, outbox, baseUrl, now, close: () => db.close() };
+    const sessions = new Sessions(db, now);
+    return { buckets, objects, blobs, sessions, outbox, baseUrl, now, close: () => db.close() };
   } catch (error) {
     db.close();
     throw error;

@@ -1,0 +1,105 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { DatabaseSync } from 'node:sqlite';
+import type { Upload } from '../uploads.js';
+import type { StoredObject } from './objects.js';
+
+/** A resumable upload. Its id is a secret: whoever knows it may write, and needs nothing else. */
+export interface Session {
+  id: string;
+  /** By which it was started, and in which it answers. */
+  api: 'json' | 'xml';
+  /** The page it was started for, when it was. */
+  origin: string | undefined;
+  upload: Upload;
+  blob: string;
+  /** Bytes that are on disk for good; a multiple of 256 KiB. */
+  stored: number;
+  /** Bytes of the whole object, once the client has said so. */
+  total: number | undefined;
+  state: 'open' | 'finished' | 'cancelled';
+  /** What it became. */
+  object: StoredObject | undefined;
+  expired: boolean;
+}
+
+interface SessionRow {
+  id: string;
+  api: Session['api'];
+  origin: string | null;
+  upload: string;
+  blob: string;
+  stored: number;
+  total: number | null;
+  state: Session['state'];
+  object: string | null;
+  expires_at: number;
+}
+
+/** https://docs.cloud.google.com/storage/docs/resumable-uploads#session-uris */
+const LIFETIME_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** Resumable uploads, for as long as their ids are remembered: a week, also when they are over. */
+export class Sessions {
+  constructor(
+    private readonly db: DatabaseSync,
+    private readonly now: () => Date,
+  ) {}
+
+  create(start: Pick<Session, 'api' | 'origin' | 'upload' | 'total'>): string {
+    const id = randomBytes(32).toString('base64url');
+    this.db
+      .prepare("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, 0, ?, 'open', NULL, ?)")
+      .run(
+        id,
+        start.api,
+        start.origin ?? null,
+        JSON.stringify(start.upload),
+        randomUUID(),
+        start.total ?? null,
+        this.now().getTime() + LIFETIME_MS,
+      );
+    return id;
+  }
+
+  find(id: string): Session | undefined {
+    const found = this.db.prepare('SELECT * FROM sessions WHERE id = ?').get(id);
+    if (found === undefined) return undefined;
+    const { expires_at, ...row } = found as unknown as SessionRow;
+    return {
+      ...row,
+      origin: row.origin ?? undefined,
+      upload: JSON.parse(row.upload) as Upload,
+      total: row.total ?? undefined,
+      object: row.object === null ? undefined : (JSON.parse(row.object) as StoredObject),
+      expired: expires_at <= this.now().getTime(),
+    };
+  }
+
+  /** Call when the bytes are on disk, not before. */
+  advance(id: string, stored: number, total: number | undefined): void {
+    this.db
+      .prepare('UPDATE sessions SET stored = ?, total = ? WHERE id = ?')
+      .run(stored, total ?? null, id);
+  }
+
+  /** Call inside the transaction that makes the bytes an object. */
+  finish(id: string, object: StoredObject): void {
+    this.db
+      .prepare("UPDATE sessions SET state = 'finished', stored = ?, object = ? WHERE id = ?")
+      .run(object.size, JSON.stringify(object), id);
+  }
+
+  cancel(id: string): void {
+    this.db.prepare("UPDATE sessions SET state = 'cancelled' WHERE id = ?").run(id);
+  }
+
+  /** Ids of those whose time is over. */
+  expired(): string[] {
+    const rows = this.db.prepare('SELECT id FROM sessions WHERE expires_at <= ?').all(this.now().getTime());
+    return rows.map(({ id }) => String(id));
+  }
+
+  remove(id: string): void {
+    this.db.prepare('DELETE FROM sessions WHERE id = ?').run(id);
+  }
+}

@@ -1,0 +1,39 @@
+import { describe, expect, it, jest } from '@jest/globals';
+import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
+import { invalid, StowageError, unavailable } from '#libs/domain';
+import { backoffMs, settleJob } from './settle-job.js';
+
+const jobOf = () => {
+  const moveToDelayed = jest.fn<Job['moveToDelayed']>().mockResolvedValue();
+  return { job: { attemptsStarted: 3, moveToDelayed } as unknown as Job, moveToDelayed };
+};
+
+describe('settleJob', () => {
+  it.each([
+    new StowageError('not-found', 'X', 'x'),
+    new StowageError('conflict', 'X', 'x'),
+    new StowageError('rejected', 'X', 'x'),
+  ])('is done with a job that ended in $kind', async (error) => {
+    await expect(settleJob(jobOf().job, 't', error)).resolves.toBeUndefined();
+  });
+
+  it('delays a job whose dependency is down, and uses up no attempt', async () => {
+    const { job, moveToDelayed } = jobOf();
+    const before = Date.now();
+    await expect(settleJob(job, 'token', unavailable('X', 'x'))).rejects.toBeInstanceOf(DelayedError);
+    const [at, token] = moveToDelayed.mock.calls[0]!;
+    expect(at).toBeGreaterThanOrEqual(before + 2_000);
+    expect(token).toBe('token');
+  });
+
+  it('fails at once what can never succeed, and lets bugs be bugs', async () => {
+    await expect(settleJob(jobOf().job, 't', invalid('X', 'x'))).rejects.toBeInstanceOf(UnrecoverableError);
+    const bug = new TypeError('bug');
+    await expect(settleJob(jobOf().job, 't', bug)).rejects.toBe(bug);
+  });
+});
+
+it('backs off exponentially, with jitter and a limit', () => {
+  expect([1, 2, 3, 20].map((turn) => backoffMs(turn, () => 1))).toEqual([1_000, 2_000, 4_000, 30_000]);
+  expect(backoffMs(3, () => 0)).toBe(2_000);
+});

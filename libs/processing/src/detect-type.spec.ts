@@ -1,0 +1,46 @@
+import { describe, expect, it } from '@jest/globals';
+import { detectType } from './detect-type.js';
+
+const utf16 = (text: string, littleEndian: boolean) => {
+  const bytes = Buffer.from(`\ufeff${text}`, 'utf16le');
+  return littleEndian ? bytes : bytes.swap16();
+};
+
+describe('detectType', () => {
+  it.each<[string, Buffer | string, string | null]>([
+    ['nothing', '', 'text/plain'],
+    ['one letter', 'a', 'text/plain'],
+    ['a zero byte', Buffer.alloc(1), null],
+    ['zeros', Buffer.alloc(5000), null],
+    ['noise', Buffer.from([0x9c, 0x01, 0xfe, 0x80, 0x00, 0x33]), null],
+    ['text', 'Grüße\n', 'text/plain'],
+    ['text cut inside a character', Buffer.from('Grüße', 'utf8').subarray(0, 3), 'text/plain'],
+    ['text in Latin-1', Buffer.from('Gr\xfc\xdfe', 'latin1'), null],
+    ['a coloured log', '\u001b[31mred\u001b[0m\n', 'text/plain'],
+    ['text that begins like a bitmap', 'BM is short for many things, and this is text.', 'text/plain'],
+    ['text that begins like a program', 'MZ was a Porsche', 'text/plain'],
+    ['text that begins like a GIF', 'GIF89a', 'text/plain'],
+    ['text that begins like MP3 tags', 'ID3 decision trees', 'text/plain'],
+    ['JSON', '{"a":1}', 'text/plain'],
+    ['CSV', 'a,b\n1,2\n', 'text/plain'],
+    ['RTF', '{\\rtf1\\ansi hello}', 'application/rtf'],
+    ['PDF', '%PDF-1.7\n%âãÏÓ\n', 'application/pdf'],
+    ['SVG', '<svg xmlns="http://www.w3.org/2000/svg"/>', 'image/svg+xml'],
+    [
+      'SVG behind noise',
+      '\ufeff \n<?xml version="1.0"?>\n<!-- x --><!DOCTYPE svg PUBLIC "a" "b" [<!ENTITY x "y">]>\n<svg:svg/>',
+      'image/svg+xml',
+    ],
+    ['SVG in UTF-16', utf16('<svg/>', true), 'image/svg+xml'],
+    ['XML', '<?xml version="1.0"?><a/>', 'text/xml'],
+    ['HTML', '<!DOCTYPE html><p>', 'text/html'],
+    ['HTML behind a comment', '<!-- \n -->\n<HTML>', 'text/html'],
+    ['HTML in UTF-16, either way', utf16('<html>', false), 'text/html'],
+    ['a script', '<script>alert(1)</script>', 'text/html'],
+    ['PNG', Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), 'image/png'],
+    ['ZIP', Buffer.from('504b0304140000000000', 'hex'), 'application/zip'],
+    ['ELF', Buffer.from('7f454c4602010100', 'hex'), 'application/x-elf'],
+  ])('finds in %s the right type', async (_, bytes, type) => {
+    expect(await detectType(Buffer.from(bytes))).toBe(type);
+  });
+});

@@ -1,0 +1,135 @@
+import { generateKeyPair, exportJWK, SignJWT } from 'jose';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Database } from '#libs/database';
+import { Identity, type IdentityOptions } from '#libs/identity';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+
+const SECRET = 'a secret of more than thirty-two characters';
+const OPTIONS: IdentityOptions = { issuer: 'tests', audience: 'stowage', key: { secret: SECRET } };
+const secretKey = new TextEncoder().encode(SECRET);
+
+const token = (sub: string | undefined, claims: Record<string, unknown> = {}) => {
+  const jwt = new SignJWT({
+    iss: 'tests',
+    aud: 'stowage',
+    exp: Math.floor(Date.now() / 1000) + 60,
+    ...claims,
+  });
+  if (sub !== undefined) jwt.setSubject(sub);
+  return jwt.setProtectedHeader({ alg: 'HS256' }).sign(secretKey);
+};
+
+describe('identity (real: PostgreSQL, jose, a key server)', () => {
+  let testDatabase: TestDatabase;
+  let database: Database;
+  let identity: Identity;
+  const as = async (jwt: string, headers: http.IncomingHttpHeaders = {}) =>
+    identity.authenticate({ authorization: `Bearer ${jwt}`, ...headers });
+
+  beforeAll(async () => {
+    testDatabase = await createTestDatabase();
+    database = new Database({ url: testDatabase.url });
+    identity = new Identity(OPTIONS, database);
+  });
+  afterAll(async () => {
+    await database.onApplicationShutdown();
+    await testDatabase.drop();
+  });
+
+  it('uses decimal subjects as they are and maps all others above 2^62, once and for good', async () => {
+    expect(await as(await token('42', { groups: ['a', 'b.c'], scope: 'x stowage.admin' }))).toEqual({
+      ownerId: 42n,
+      groups: ['a', 'b.c'],
+      isAdmin: true,
+    });
+    expect(await as(await token(String(2n ** 62n)))).toMatchObject({ ownerId: 2n ** 62n });
+    const jwts = await Promise.all(
+      ['auth0|x', 'auth0|x', '042', String(2n ** 62n + 1n), 'auth0|x'].map((sub) => token(sub)),
+    );
+    const ids = await Promise.all(jwts.map(async (jwt) => (await as(jwt)).ownerId));
+    expect(ids.every((id) => id > 2n ** 62n)).toBe(true);
+    expect(new Set(ids).size).toBe(3);
+    const other = new Identity(OPTIONS, database);
+    expect((await other.authenticate({ authorization: `bearer ${jwts[0]!}` })).ownerId).toBe(ids[0]);
+  });
+
+  it.each<[string, Promise<string>]>([
+    ['without a subject', token(undefined)],
+    ['with an empty subject', token('')],
+    ['with a long subject', token('x'.repeat(256))],
+    ['of another issuer', token('1', { iss: 'others' })],
+    ['for another audience', token('1', { aud: 'others' })],
+    ['without an expiry', token('1', { exp: undefined })],
+    ['with a group that is none', token('1', { groups: ['a b'] })],
+    ['with groups that are no list', token('1', { groups: 'admins' })],
+    ['with a scope that is no text', token('1', { scope: ['stowage.admin'] })],
+    [
+      'with another algorithm',
+      new SignJWT({})
+        .setProtectedHeader({ alg: 'HS512' })
+        .setSubject('1')
+        .setIssuer('tests')
+        .setAudience('stowage')
+        .setExpirationTime('1h')
+        .sign(secretKey),
+    ],
+  ])('refuses a token %s', async (_, jwt) => {
+    await expect(as(await jwt)).rejects.toMatchObject({ kind: 'unauthenticated', reason: 'TOKEN_INVALID' });
+  });
+
+  it('lets a service act for an owner, and for nobody without the scope', async () => {
+    const behalf = { 'x-stowage-on-behalf-of': '7' };
+    expect(await as(await token('mailer', { scope: 'stowage.delegate stowage.admin' }), behalf)).toEqual({
+      ownerId: 7n,
+      groups: [],
+      isAdmin: false,
+      delegate: 'mailer',
+    });
+    await expect(as(await token('mailer', { scope: 'stowage.admin' }), behalf)).rejects.toMatchObject({
+      kind: 'forbidden',
+    });
+    const empty = { 'x-stowage-on-behalf-of': '' };
+    await expect(as(await token('m', { scope: 'stowage.delegate' }), empty)).rejects.toMatchObject({
+      kind: 'invalid',
+    });
+  });
+
+  it('verifies against a key set, follows its rotation, and takes no HMAC there', async () => {
+    const pairs = await Promise.all([generateKeyPair('ES256'), generateKeyPair('ES256')]);
+    const jwks = await Promise.all(
+      pairs.map(async ({ publicKey }, kid) => ({
+        ...(await exportJWK(publicKey)),
+        kid: String(kid),
+        alg: 'ES256',
+      })),
+    );
+    let keys = [jwks[0]!];
+    const server = http
+      .createServer((_, response) => response.end(JSON.stringify({ keys })))
+      .listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const options = { ...OPTIONS, key: { jwksUrl: `http://127.0.0.1:${port}/` } };
+    const sign = (index: number) =>
+      new SignJWT({})
+        .setProtectedHeader({ alg: 'ES256', kid: String(index) })
+        .setSubject('9')
+        .setIssuer('tests')
+        .setAudience('stowage')
+        .setExpirationTime('1h')
+        .sign(pairs[index]!.privateKey);
+    const verify = async (jwt: string) =>
+      new Identity(options, database).authenticate({ authorization: `Bearer ${jwt}` });
+    expect(await verify(await sign(0))).toMatchObject({ ownerId: 9n });
+    await expect(verify(await sign(1))).rejects.toMatchObject({ kind: 'unauthenticated' });
+    await expect(verify(await token('9'))).rejects.toMatchObject({ kind: 'unauthenticated' });
+    keys = [jwks[1]!];
+    expect(await verify(await sign(1))).toMatchObject({ ownerId: 9n });
+    server.close();
+    server.closeAllConnections();
+    await expect(verify(await sign(1))).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+});
