@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
-import { Assets, AssetsModule, AssetTransitions, IncomingObjects } from '#libs/assets';
+import { Assets, AssetsModule, AssetTransitions, IncomingObjects, StoredObjects } from '#libs/assets';
 import { Database, DatabaseModule } from '#libs/database';
+import { DeliveryModule, DownloadUrls } from '#libs/delivery';
 import type { Actor, AssetReceived } from '#libs/domain';
 import { JobsModule } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
@@ -64,6 +65,7 @@ export class World implements AsyncDisposable {
         }),
         UploadModule.forRoot({ maxUploadBytes: 2 ** 30, urlSeconds: 900 }),
         ArrivalsModule,
+        DeliveryModule.forRoot({ maxSeconds: 3600 }),
         ProcessingModule,
         LifecycleModule,
       ],
@@ -80,6 +82,8 @@ export class World implements AsyncDisposable {
   readonly transitions = this.module.get(AssetTransitions);
   readonly incoming = this.module.get(IncomingObjects);
   readonly quotas = this.module.get(Quotas);
+  readonly stored = this.module.get(StoredObjects);
+  readonly urls = this.module.get(DownloadUrls);
   readonly store = this.module.get(ObjectStore);
 
   private constructor(

@@ -106,6 +106,52 @@ describe('processing (real: PostgreSQL, queue, storage emulator)', () => {
     });
   });
 
+  it('never takes one generation’s hash for another generation’s bytes', async () => {
+    const { id, job } = await world.received('the claimed bytes', {}, actor(18n));
+    await world.emulators.put({ bucket: INCOMING, key: id }, Buffer.from('the other  bytes'), {
+      contentType: 'text/plain',
+    });
+    await world.process(job);
+    expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+    expect(
+      await world.store.stat({ bucket: CONTENT, key: contentKey(sha256('the claimed bytes')) }),
+    ).toBeNull();
+  });
+
+  it('counts a reference only on an object that may be pointed at', async () => {
+    const bytes = 'reference counted';
+    await world.upload(bytes, {}, actor(19n));
+    const [stored] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
+    const add = () => world.database.transaction((tx) => world.stored.addReference(tx, stored!.id));
+    for (const state of ['DELETING', 'QUARANTINED', 'CORRUPT'] as const) {
+      await world.database.prisma.storedObject.update({ where: { id: stored!.id }, data: { state } });
+      expect(await add()).toBe(false);
+    }
+    const [after] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
+    expect(after).toMatchObject({ refCount: 1, state: 'CORRUPT' });
+  });
+
+  it('refuses a transition by whoever saw an older version', async () => {
+    const { id } = await world.received('versioned', {}, actor(20n));
+    const seen = await world.asset(id);
+    expect(await world.transitions.retry(seen, new Date())).toBe(true);
+    expect(await world.transitions.reject(seen, { code: 'MALWARE', message: '' }, new Date())).toBe(false);
+    expect(await world.transitions.retry(seen, new Date())).toBe(false);
+    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 2 });
+  });
+
+  it('asks everybody for the bytes, whether a stranger has sent them before or not', async () => {
+    await world.upload('known to the service', {}, actor(21n));
+    const [known, fresh] = await Promise.all([
+      world.request('known to the service', {}, actor(22n)),
+      world.request('new to the service!!', {}, actor(22n)),
+    ]);
+    for (const { asset, ticket } of [known, fresh]) {
+      expect(asset).toMatchObject({ status: 'PENDING', bucket: INCOMING });
+      expect(ticket).not.toBeNull();
+    }
+  });
+
   it('takes an empty file', async () => {
     expect(await world.upload('', {}, actor(4n))).toMatchObject({ status: 'READY', sizeBytes: 0 });
   });
@@ -208,6 +254,24 @@ describe('processing (real: PostgreSQL, queue, storage emulator)', () => {
       await world.processing.crashed(await world.job(id), 3);
     }
     expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+  });
+});
+
+it('refuses bytes whose CRC32C is not the one that storage has', async () => {
+  await using world = await World.start({
+    around: (real) =>
+      Object.assign(Object.create(real) as typeof real, {
+        stat: async (...args: Parameters<typeof real.stat>) => {
+          const found = await real.stat(...args);
+          return found === null ? null : { ...found, crc32c: 'AAAAAA==' };
+        },
+      }),
+  });
+  const { id, job } = await world.received('misread');
+  await world.process(job);
+  expect(await world.asset(id)).toMatchObject({
+    status: 'REJECTED',
+    statusReason: { code: 'CHECKSUM_MISMATCH' },
   });
 });
 

@@ -1,0 +1,105 @@
+/**
+ * Takes out each guard of the invariants, one at a time, in a copy of the tree, and shows that a test breaks: writes
+ * docs/invariants.md. `npm run invariants`, with a number only that row is tried and nothing is written.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { GUARDS, INVARIANTS } from './invariant-guards.ts';
+
+const ROOT = path.resolve(import.meta.dirname, '..');
+const JEST = path.join(ROOT, 'node_modules/jest/bin/jest.js');
+const copy = mkdtempSync(path.join(os.tmpdir(), 'stowage-guards-'));
+const only = process.argv[2] === undefined ? null : Number(process.argv[2]);
+
+function makeCopy(): void {
+  const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  for (const file of files.split('\n').filter(Boolean)) {
+    try {
+      cpSync(path.join(ROOT, file), path.join(copy, file));
+    } catch {
+      // Deleted, and not committed yet.
+    }
+  }
+  cpSync(path.join(ROOT, 'libs/database/src/generated'), path.join(copy, 'libs/database/src/generated'), {
+    recursive: true,
+  });
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
+}
+
+/** The first failure of a test run, or null when it passed. */
+function failureOf(test: string, name: string): string | null {
+  const run = spawnSync(
+    process.execPath,
+    [JEST, '--config', 'jest.config.mjs', '--runInBand', test, '-t', name],
+    {
+      cwd: copy,
+      encoding: 'utf8',
+      env: {
+        ...process.env,
+        NODE_OPTIONS: '--experimental-vm-modules --disable-warning=ExperimentalWarning',
+        NO_COLOR: '1',
+        FORCE_COLOR: '0',
+      },
+      timeout: 120_000,
+    },
+  );
+  if (run.status === 0) return null;
+  const lines = run.stderr.split('\n');
+  const start = lines.findIndex((line) => line.trimStart().startsWith('●'));
+  if (start < 0) return run.stderr.slice(0, 400);
+  const shown = lines.slice(start + 1).filter((line) => line.trim() !== '');
+  const end = shown.findIndex((line) => /^\s+(at |>?\s*\d+ \|)/.test(line));
+  return shown
+    .slice(0, Math.min(end < 0 ? 6 : end, 8))
+    .map((line) =>
+      line
+        .trim()
+        .replace(/\?X-Goog-[^"\s]*/g, '?…')
+        .slice(0, 160),
+    )
+    .join('\n');
+}
+
+try {
+  makeCopy();
+  const sections: string[] = [];
+  let missed = 0;
+  for (const [index, guard] of GUARDS.entries()) {
+    if (only !== null && only !== index + 1) continue;
+    const file = path.join(copy, guard.file);
+    const source = readFileSync(file, 'utf8');
+    const line = source.slice(0, source.indexOf(guard.guard)).split('\n').length;
+    if (source.split(guard.guard).length !== 2)
+      throw new Error(`${guard.file} has not exactly one: ${guard.guard}`);
+    writeFileSync(
+      file,
+      source.replace(guard.guard, () => guard.without),
+    );
+    const failure = failureOf(guard.test, guard.name);
+    writeFileSync(file, source);
+    if (failure === null) missed += 1;
+    console.log(`${failure === null ? 'NOT NOTICED' : 'noticed'}  ${index + 1}. ${guard.what}`);
+    sections.push(
+      `### ${guard.invariant}.${GUARDS.filter((other, at) => other.invariant === guard.invariant && at <= index).length} ${guard.what}\n\n` +
+        `Guard: \`${guard.file}:${line}\`, \`${guard.guard.trim().split('\n')[0] ?? ''}\`  \n` +
+        `Test: \`${guard.test}\`, “${guard.name}”\n\n` +
+        `Without it:\n\n\`\`\`\n${failure ?? 'NOTHING FAILS'}\n\`\`\``,
+    );
+  }
+  if (only === null) {
+    const list = INVARIANTS.map((text, index) => `${index + 1}. ${text}`).join('\n');
+    writeFileSync(
+      path.join(ROOT, 'docs/invariants.md'),
+      `# Invariants\n\n${list}\n\nEach guard below was taken out of a copy of the tree, its test was run, and what the test said is quoted. ` +
+        `\`npm run invariants\` does it again and writes this page.\n\n${sections.join('\n\n')}\n`,
+    );
+  }
+  process.exitCode = missed === 0 ? 0 : 1;
+} finally {
+  rmSync(copy, { recursive: true, force: true });
+}
