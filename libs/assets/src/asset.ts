@@ -11,6 +11,9 @@ export interface Asset {
   readonly mimeType: string;
   readonly sizeBytes: number;
   readonly checksumSha256: string;
+  /** As declared, when it was. */
+  readonly crc32c: string | null;
+  readonly uploadMethod: 'PUT' | 'RESUMABLE';
   readonly status: AssetStatus;
   readonly statusReason: StatusReason | null;
   readonly claimedGeneration: string | null;
@@ -41,6 +44,8 @@ export interface AssetRow {
   mime_type: string;
   size_bytes: string;
   checksum_sha256: string;
+  crc32c: string | null;
+  upload_method: 'PUT' | 'RESUMABLE';
   status: AssetStatus;
   status_reason: StatusReason['code'] | null;
   status_detail: string | null;
@@ -62,7 +67,7 @@ export interface AssetRow {
 
 /** The columns of `media_assets a` that make an {@link Asset}. */
 export const ASSET_COLUMNS = `a.asset_id, a.owner_id, a.bucket, a.object_key, a.filename, a.mime_type, a.size_bytes,
-  a.checksum_sha256, a.status, a.status_reason, a.status_detail, a.claimed_generation, a.attempt, a.request_id,
+  a.checksum_sha256, a.crc32c, a.upload_method, a.status, a.status_reason, a.status_detail, a.claimed_generation, a.attempt, a.request_id,
   a.url_expires_at, a.upload_deadline_at, a.created_at, a.updated_at, a.ready_at, a.accessed_at, a.deleted_at, a.version`;
 
 /** {@link ASSET_COLUMNS} and what hangs on them, for the caller whose principals are the placeholder. */
@@ -83,6 +88,8 @@ export const assetOf = (row: AssetRow): Asset => ({
   mimeType: row.mime_type,
   sizeBytes: Number(row.size_bytes),
   checksumSha256: row.checksum_sha256,
+  crc32c: row.crc32c,
+  uploadMethod: row.upload_method,
   status: row.status,
   statusReason:
     row.status_reason === null ? null : { code: row.status_reason, message: row.status_detail ?? '' },

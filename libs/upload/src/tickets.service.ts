@@ -13,9 +13,16 @@ export class Tickets {
     private readonly signer: UrlSigner,
   ) {}
 
-  sign(assetId: string, parsed: ParsedUploadRequest, now: Date): Promise<SignedRequest> {
-    const { mimeType: contentType, sizeBytes, crc32c } = parsed;
-    const grant = { ...this.incoming.refOf(assetId), contentType, sizeBytes, crc32c };
+  sign(
+    assetId: string,
+    {
+      mimeType: contentType,
+      sizeBytes,
+      crc32c,
+    }: Pick<ParsedUploadRequest, 'mimeType' | 'sizeBytes' | 'crc32c'>,
+    now: Date,
+  ): Promise<SignedRequest> {
+    const grant = { ...this.incoming.refOf(assetId), contentType, sizeBytes, crc32c: crc32c ?? undefined };
     return this.signer.signUpload(grant, { now, expiresInSeconds: this.options.urlSeconds });
   }
 }

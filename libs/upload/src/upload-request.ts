@@ -34,7 +34,7 @@ export interface ParsedUploadRequest {
   readonly mimeType: string;
   readonly sizeBytes: number;
   readonly checksumSha256: string;
-  readonly crc32c: string | undefined;
+  readonly crc32c: string | null;
   readonly method: 'PUT';
   readonly metadata: readonly MetadataEntry[];
   readonly acl: readonly { principal: string; permission: Permission; expiresAt: Date | null }[];
@@ -93,7 +93,7 @@ export function parseUploadRequest(
     mimeType: parseMediaType(request.mimeType, at('mimeType')),
     sizeBytes,
     checksumSha256: parseSha256(request.checksumSha256, at('checksumSha256')),
-    crc32c: request.crc32c == null ? undefined : parseCrc32c(request.crc32c, at('crc32c')),
+    crc32c: request.crc32c == null ? null : parseCrc32c(request.crc32c, at('crc32c')),
     method: 'PUT' as const,
     metadata: parseMetadata(request.metadata ?? [], at('metadata')),
     acl: parseAcl(request.acl ?? [], now),

@@ -1,13 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow, assetSql, IncomingObjects } from '#libs/assets';
 import { Database, isUniqueViolation, type Statement } from '#libs/database';
-import { TRANSITIONS } from '#libs/domain';
+import { TRANSITIONS, unavailable } from '#libs/domain';
 import { Quotas } from '#libs/quota';
 import type { ParsedUploadRequest } from './upload-request.js';
 
 export interface NewAsset extends ParsedUploadRequest {
   readonly id: string;
-  readonly ownerId: bigint;
   readonly requestId: string;
   readonly urlExpiresAt: Date;
   readonly uploadDeadlineAt: Date;
@@ -22,45 +21,57 @@ export type Created =
   | { readonly outcome: 'over-quota' };
 
 /**
- * The hot path of requestUpload, over the tables of quota, assets, acl and events: the reservation and everything that
- * stands on it, or nothing. No row means that the reservation would have passed the limit.
+ * The hot path of requestUpload and requestUploads, over the tables of quota, assets, acl and events: one reservation for
+ * all assets and everything that stands on it, or nothing. No row means that the reservation would have passed the limit.
  */
 const CREATE: Statement<AssetRow> = {
   name: 'upload_create',
-  text: `with quota as (
+  text: `with item as (
+      select * from jsonb_to_recordset($4::jsonb) as i (id uuid, bucket text, key text, filename text, "mimeType" text,
+        "sizeBytes" bigint, "checksumSha256" text, crc32c text, method upload_method, "idempotencyKey" text, fingerprint text,
+        "requestId" text, "urlExpiresAt" timestamptz, "uploadDeadlineAt" timestamptz, "nextCheckAt" timestamptz,
+        now timestamptz, metadata jsonb, acl jsonb)),
+    demand as (select coalesce(sum("sizeBytes"), 0)::bigint as bytes, count(*)::int as assets from item),
+    quota as (
       insert into owner_quotas as q (owner_id, reserved_bytes, reserved_assets)
-      select $1::bigint, $2::bigint, 1
-        where exists (select 1 from owner_quotas where owner_id = $1::bigint) or ($2::bigint <= $3::bigint and 1 <= $4::int)
+      select $1::bigint, bytes, assets from demand
+        where exists (select 1 from owner_quotas where owner_id = $1::bigint) or (bytes <= $2::bigint and assets <= $3::int)
       on conflict (owner_id) do update
-        set reserved_bytes = q.reserved_bytes + excluded.reserved_bytes, reserved_assets = q.reserved_assets + 1
-        where q.used_bytes + q.reserved_bytes + excluded.reserved_bytes <= coalesce(q.limit_bytes, $3::bigint)
-          and q.used_assets + q.reserved_assets + 1 <= coalesce(q.limit_assets, $4::int)
+        set reserved_bytes = q.reserved_bytes + excluded.reserved_bytes,
+          reserved_assets = q.reserved_assets + excluded.reserved_assets
+        where q.used_bytes + q.reserved_bytes + excluded.reserved_bytes <= coalesce(q.limit_bytes, $2::bigint)
+          and q.used_assets + q.reserved_assets + excluded.reserved_assets <= coalesce(q.limit_assets, $3::int)
       returning owner_id),
     created as (
       insert into media_assets (asset_id, owner_id, bucket, object_key, filename, mime_type, declared_type, size_bytes,
-        checksum_sha256, status, upload_method, idempotency_key, idempotency_fingerprint, request_id, url_expires_at,
+        checksum_sha256, crc32c, status, upload_method, idempotency_key, idempotency_fingerprint, request_id, url_expires_at,
         upload_deadline_at, next_check_at, created_at, updated_at)
-      select $5::uuid, owner_id, $6, $7, $8, $9, $9, $2::bigint, $10, 'PENDING', $11::upload_method, $12, $13, $14, $15,
-        $16, $17, $18, $18 from quota
+      select i.id, q.owner_id, i.bucket, i.key, i.filename, i."mimeType", i."mimeType", i."sizeBytes", i."checksumSha256",
+        i.crc32c, 'PENDING', i.method, i."idempotencyKey", i.fingerprint, i."requestId", i."urlExpiresAt", i."uploadDeadlineAt",
+        i."nextCheckAt", i.now, i.now
+      from item i cross join quota q
       returning *),
     described as (
       insert into asset_metadata (asset_id, key, value)
-      select c.asset_id, m.key, m.value from created c, unnest($19::text[], $20::text[]) as m (key, value)),
+      select i.id, m.key, m.value from quota, item i, jsonb_to_recordset(i.metadata) as m (key text, value text)),
     shared as (
       insert into asset_acl (asset_id, principal, permission, expires_at)
-      select c.asset_id, g.principal, g.permission::permission, g.expires_at
-      from created c, unnest($21::text[], $22::text[], $23::timestamptz[]) as g (principal, permission, expires_at)),
+      select i.id, g.principal, g.permission, g."expiresAt" from quota, item i,
+        jsonb_to_recordset(i.acl) as g (principal text, permission permission, "expiresAt" timestamptz)),
     logged as (
       insert into domain_events (type, asset_id, owner_id)
       select '${TRANSITIONS.request.event}', asset_id, owner_id from created)
     select ${ASSET_COLUMNS} from created a`,
 };
 
-const FIND_REPLAYED: Statement<AssetRow & { fingerprint: string }> = {
+const FIND_REPLAYED: Statement<AssetRow & { key: string; fingerprint: string }> = {
   name: 'upload_find_replayed',
-  text: `select ${assetSql('$3')}, a.idempotency_fingerprint as fingerprint
-    from media_assets a where a.owner_id = $1 and a.idempotency_key = $2`,
+  text: `select ${assetSql("'{}'::text[]")}, a.idempotency_key as key, a.idempotency_fingerprint as fingerprint
+    from media_assets a where a.owner_id = $1 and a.idempotency_key = any($2)`,
 };
+
+/** Each round that settles nothing means that another request of the owner came in between. */
+const MAX_ROUNDS = 10;
 
 const EXTEND: Statement<{ asset_id: string }> = {
   name: 'upload_extend',
@@ -77,26 +88,62 @@ export class UploadRepository {
     private readonly incoming: IncomingObjects,
   ) {}
 
-  /** Reserves quota and creates the asset in one statement. A repeated idempotency key reserves nothing. */
-  async create(asset: NewAsset): Promise<Created> {
-    const replay = async () => {
-      if (asset.idempotencyKey === null) return null;
-      const [row] = await this.database.query(FIND_REPLAYED, [asset.ownerId, asset.idempotencyKey, []]);
-      return row === undefined
-        ? null
-        : ({ outcome: 'replayed', asset: assetOf(row), fingerprint: row.fingerprint } as const);
-    };
+  /**
+   * Reserves quota and creates assets of one owner: all in one statement, which is repeated for those that can be had
+   * when not all can (a key was used before, the quota has room for some). Answers in the order of the items.
+   */
+  async create(ownerId: bigint, assets: readonly NewAsset[]): Promise<Created[]> {
+    const created = new Map<NewAsset, Created>();
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const open = assets.filter((asset) => !created.has(asset));
+      if (round > 0) await this.settle(ownerId, open, created);
+      const chosen = withoutRepeatedKeys(open.filter((asset) => !created.has(asset)));
+      for (const row of chosen.length > 0 ? await this.insert(ownerId, chosen) : []) {
+        const asset = chosen.find(({ id }) => id === row.asset_id)!;
+        const { metadata, acl } = asset;
+        created.set(asset, { outcome: 'created', asset: { ...assetOf(row), metadata, acl } });
+      }
+      if (created.size === assets.length) return assets.map((asset) => created.get(asset)!);
+    }
+    throw unavailable('QUOTA_BUSY', 'Too many uploads are being requested at once. Try again later.');
+  }
+
+  /** No rows when the quota has no room for all of them, or one of their keys is in use. */
+  private async insert(ownerId: bigint, assets: readonly NewAsset[]): Promise<AssetRow[]> {
+    const { limitBytes, limitAssets } = this.quotas.defaults;
+    const items = assets.map((asset) => ({ ...asset, ...this.incoming.refOf(asset.id) }));
     try {
-      const [row] = await this.database.query(CREATE, this.valuesOf(asset));
-      if (row === undefined) return (await replay()) ?? { outcome: 'over-quota' };
-      return {
-        outcome: 'created',
-        asset: { ...assetOf(row), metadata: asset.metadata, acl: asset.acl },
-      };
+      return await this.database.query(CREATE, [ownerId, limitBytes, limitAssets, JSON.stringify(items)]);
     } catch (error) {
-      const replayed = isUniqueViolation(error) ? await replay() : null;
-      if (replayed === null) throw error;
-      return replayed;
+      if (isUniqueViolation(error)) return [];
+      throw error;
+    }
+  }
+
+  /** Finds those that were created before, and those that the quota has no room for, first come first served. */
+  private async settle(
+    ownerId: bigint,
+    open: readonly NewAsset[],
+    created: Map<NewAsset, Created>,
+  ): Promise<void> {
+    const keys = open.flatMap(({ idempotencyKey }) => idempotencyKey ?? []);
+    const [rows, quota] = await Promise.all([
+      keys.length === 0 ? [] : this.database.query(FIND_REPLAYED, [ownerId, keys]),
+      this.quotas.of(ownerId),
+    ]);
+    const replayed = new Map(rows.map((row) => [row.key, row]));
+    let bytes = quota.limitBytes - quota.usedBytes - quota.reservedBytes;
+    let count = quota.limitAssets - quota.usedAssets - quota.reservedAssets;
+    for (const asset of withoutRepeatedKeys(open)) {
+      const row = asset.idempotencyKey === null ? undefined : replayed.get(asset.idempotencyKey);
+      if (row !== undefined) {
+        created.set(asset, { outcome: 'replayed', asset: assetOf(row), fingerprint: row.fingerprint });
+      } else if (asset.sizeBytes > bytes || count < 1) {
+        created.set(asset, { outcome: 'over-quota' });
+      } else {
+        bytes -= asset.sizeBytes;
+        count -= 1;
+      }
     }
   }
 
@@ -104,33 +151,10 @@ export class UploadRepository {
   async extend(assetId: string, urlExpiresAt: Date, uploadDeadlineAt: Date, now: Date): Promise<boolean> {
     return (await this.database.query(EXTEND, [assetId, urlExpiresAt, uploadDeadlineAt, now])).length === 1;
   }
+}
 
-  private valuesOf(asset: NewAsset): unknown[] {
-    const { bucket, key } = this.incoming.refOf(asset.id);
-    return [
-      asset.ownerId,
-      asset.sizeBytes,
-      this.quotas.defaults.limitBytes,
-      this.quotas.defaults.limitAssets,
-      asset.id,
-      bucket,
-      key,
-      asset.filename,
-      asset.mimeType,
-      asset.checksumSha256,
-      asset.method,
-      asset.idempotencyKey,
-      asset.fingerprint,
-      asset.requestId,
-      asset.urlExpiresAt,
-      asset.uploadDeadlineAt,
-      asset.nextCheckAt,
-      asset.now,
-      asset.metadata.map(({ key }) => key),
-      asset.metadata.map(({ value }) => value),
-      asset.acl.map(({ principal }) => principal),
-      asset.acl.map(({ permission }) => permission),
-      asset.acl.map(({ expiresAt }) => expiresAt),
-    ];
-  }
+/** Of items with the same idempotency key the first; the others are replays of it. */
+function withoutRepeatedKeys(assets: readonly NewAsset[]): NewAsset[] {
+  const seen = new Set<string>();
+  return assets.filter(({ idempotencyKey: key }) => key === null || (!seen.has(key) && seen.add(key)));
 }

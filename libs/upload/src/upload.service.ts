@@ -2,18 +2,25 @@ import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { v7 as uuidv7 } from 'uuid';
 import { type Asset, Assets, AssetTransitions } from '#libs/assets';
-import { type Actor, FIRST_LOOK_MS, StowageError, uploadDeadline } from '#libs/domain';
+import { type Actor, FIRST_LOOK_MS, invalid, StowageError, uploadDeadline } from '#libs/domain';
 import type { SignedRequest } from '#libs/storage';
 import { Arrivals } from './arrivals.service.js';
 import { Tickets } from './tickets.service.js';
 import { parseUploadRequest, type ParsedUploadRequest, type UploadRequest } from './upload-request.js';
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
-import { UploadRepository } from './upload.repository.js';
+import { type Created, type NewAsset, UploadRepository } from './upload.repository.js';
+
+const MAX_BATCH = 100;
 
 export interface RequestedUpload {
   readonly asset: Asset;
   /** Null when nothing needs to be sent. */
   readonly ticket: SignedRequest | null;
+}
+
+interface Prepared {
+  readonly asset: NewAsset;
+  readonly ticket: SignedRequest;
 }
 
 /** From "I want to upload" to "the bytes are here", for the client's part of it. */
@@ -36,29 +43,46 @@ export class Uploads {
    * @throws StowageError invalid; over-quota QUOTA_EXCEEDED; conflict IDEMPOTENCY_KEY_REUSED; unavailable
    */
   async request(actor: Actor, request: UploadRequest, requestId: string): Promise<RequestedUpload> {
-    const now = new Date();
-    const parsed = parseUploadRequest(request, this.options, now);
-    const id = uuidv7({ msecs: now.getTime() });
-    const ticket = await this.tickets.sign(id, parsed, now);
-    const created = await this.repository.create({
-      ...parsed,
-      id,
-      ownerId: actor.ownerId,
-      requestId,
-      urlExpiresAt: ticket.expiresAt,
-      uploadDeadlineAt: uploadDeadline(ticket.expiresAt, parsed.sizeBytes),
-      nextCheckAt: new Date(now.getTime() + FIRST_LOOK_MS),
-      now,
-    });
-    if (created.outcome === 'over-quota') {
-      throw new StowageError('over-quota', 'QUOTA_EXCEEDED', 'This upload would pass your quota.');
+    const [result] = await this.requestAll(actor, [request], requestId);
+    if (result instanceof StowageError) throw result;
+    return result!;
+  }
+
+  /**
+   * The same for many: each is accepted or refused on its own merits, in the order of the requests.
+   * @throws StowageError unavailable
+   */
+  async requestAll(
+    actor: Actor,
+    requests: readonly UploadRequest[],
+    requestId: string,
+  ): Promise<(RequestedUpload | StowageError)[]> {
+    if (requests.length < 1 || requests.length > MAX_BATCH) {
+      throw invalid('BATCH_SIZE', `Ask for 1 to ${MAX_BATCH} uploads at a time.`, ['inputs']);
     }
-    if (created.outcome === 'replayed') return this.replay(created, parsed, now);
-    this.logger.info(
-      { assetId: id, ownerId: String(actor.ownerId), delegate: actor.delegate },
-      'upload requested',
+    const now = new Date();
+    const prepared = await Promise.all(requests.map((request) => this.prepare(request, requestId, now)));
+    const accepted = prepared.filter((item): item is Prepared => !(item instanceof StowageError));
+    const created = await this.repository.create(
+      actor.ownerId,
+      accepted.map(({ asset }) => asset),
     );
-    return { asset: created.asset, ticket };
+    const outcomes = new Map(accepted.map((item, index) => [item, created[index]!]));
+    return Promise.all(
+      prepared.map(async (item) =>
+        item instanceof StowageError ? item : this.answer(actor, item, outcomes.get(item)!, now),
+      ),
+    );
+  }
+
+  /** A fresh ticket for an upload whose bytes have not come, until its deadline. */
+  async renew(actor: Actor, assetId: string): Promise<SignedRequest> {
+    const asset = await this.assets.get(actor, assetId, 'WRITE');
+    const now = new Date();
+    const ticket = await this.tickets.sign(assetId, asset, now);
+    const deadline = uploadDeadline(ticket.expiresAt, asset.sizeBytes);
+    if (await this.repository.extend(assetId, ticket.expiresAt, deadline, now)) return ticket;
+    throw uploadNotPending();
   }
 
   /** Asks storage now instead of waiting for its event. */
@@ -85,13 +109,57 @@ export class Uploads {
     );
   }
 
+  private async prepare(
+    request: UploadRequest,
+    requestId: string,
+    now: Date,
+  ): Promise<Prepared | StowageError> {
+    try {
+      const parsed = parseUploadRequest(request, this.options, now);
+      const id = uuidv7({ msecs: now.getTime() });
+      const ticket = await this.tickets.sign(id, parsed, now);
+      const asset = {
+        ...parsed,
+        id,
+        requestId,
+        urlExpiresAt: ticket.expiresAt,
+        uploadDeadlineAt: uploadDeadline(ticket.expiresAt, parsed.sizeBytes),
+        nextCheckAt: new Date(now.getTime() + FIRST_LOOK_MS),
+        now,
+      };
+      return { asset, ticket };
+    } catch (error) {
+      if (error instanceof StowageError && error.kind === 'invalid') return error;
+      throw error;
+    }
+  }
+
+  private async answer(
+    actor: Actor,
+    { asset, ticket }: Prepared,
+    created: Created,
+    now: Date,
+  ): Promise<RequestedUpload | StowageError> {
+    switch (created.outcome) {
+      case 'over-quota':
+        return new StowageError('over-quota', 'QUOTA_EXCEEDED', 'This upload would pass your quota.');
+      case 'replayed':
+        return this.replay(created, asset, now);
+      case 'created': {
+        const line = { assetId: asset.id, ownerId: String(actor.ownerId), delegate: actor.delegate };
+        this.logger.info(line, 'upload requested');
+        return { asset: created.asset, ticket };
+      }
+    }
+  }
+
   private async replay(
     { asset, fingerprint }: { asset: Asset; fingerprint: string },
     parsed: ParsedUploadRequest,
     now: Date,
-  ): Promise<RequestedUpload> {
+  ): Promise<RequestedUpload | StowageError> {
     if (fingerprint !== parsed.fingerprint) {
-      throw new StowageError(
+      return new StowageError(
         'conflict',
         'IDEMPOTENCY_KEY_REUSED',
         'This idempotencyKey was used for another upload.',
@@ -107,3 +175,6 @@ export class Uploads {
     return { asset, ticket: extended ? ticket : null };
   }
 }
+
+const uploadNotPending = () =>
+  new StowageError('conflict', 'UPLOAD_NOT_PENDING', 'This upload is not waiting for bytes any more.');

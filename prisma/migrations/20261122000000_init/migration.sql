@@ -21,6 +21,7 @@ CREATE TABLE "media_assets" (
     "declared_type" VARCHAR(128) NOT NULL,
     "size_bytes" BIGINT NOT NULL,
     "checksum_sha256" CHAR(64) NOT NULL,
+    "crc32c" CHAR(8),
     "status" "asset_status" NOT NULL,
     "status_reason" VARCHAR(32),
     "status_detail" VARCHAR(512),

@@ -66,6 +66,79 @@ describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
     expect((await same()).id).toBe(results[0].id);
   });
 
+  it('takes of a batch what is right and fits, in order, and refuses the rest one by one', async () => {
+    const by = actor(30n);
+    const item = (text: string, more = {}) => ({
+      filename: 'f.txt',
+      mimeType: 'text/plain',
+      sizeBytes: text.length,
+      checksumSha256: sha256(text),
+      ...more,
+    });
+    const batch = [
+      item('x'.repeat(200)),
+      item('y', { filename: '' }),
+      item('z'.repeat(200)),
+      item('k', { idempotencyKey: 'k' }),
+      item('k', { idempotencyKey: 'k' }),
+      item('other', { idempotencyKey: 'k' }),
+      item('w'.repeat(169)),
+    ];
+    const results = await world.uploads.requestAll(by, batch, 'r');
+    const outcomes = results.map((result) => ('reason' in result ? result.reason : result.asset.status));
+    expect(outcomes).toEqual([
+      'PENDING',
+      'FILENAME_INVALID',
+      'QUOTA_EXCEEDED',
+      'PENDING',
+      'PENDING',
+      'IDEMPOTENCY_KEY_REUSED',
+      'PENDING',
+    ]);
+    expect(await world.quotas.of(30n)).toMatchObject({ reservedBytes: 370, reservedAssets: 3 });
+    const again = await world.uploads.requestAll(by, [batch[3]!], 'r');
+    expect(again).toMatchObject([{ asset: { id: (results[3] as { asset: { id: string } }).asset.id } }]);
+    await expect(world.uploads.requestAll(by, [], 'r')).rejects.toMatchObject({ reason: 'BATCH_SIZE' });
+    const many = Array.from({ length: 101 }, () => batch[0]!);
+    await expect(world.uploads.requestAll(by, many, 'r')).rejects.toMatchObject({ reason: 'BATCH_SIZE' });
+  });
+
+  it('is exact when batches and single requests come at once', async () => {
+    const by = actor(31n);
+    const one = {
+      filename: 'f',
+      mimeType: 'text/plain',
+      sizeBytes: 10,
+      checksumSha256: sha256('0123456789'),
+    };
+    const batches = Array.from({ length: 10 }, () =>
+      world.uploads.requestAll(
+        by,
+        Array.from({ length: 5 }, () => one),
+        'r',
+      ),
+    );
+    const singles = Array.from({ length: 20 }, () => world.uploads.requestAll(by, [one], 'r'));
+    const results = (await Promise.all([...batches, ...singles])).flat();
+    expect(results.filter((result) => 'asset' in result)).toHaveLength(37);
+    expect(await world.quotas.of(31n)).toMatchObject({ reservedBytes: 370, reservedAssets: 37 });
+  });
+
+  it('renews a ticket with the same conditions until the bytes are there', async () => {
+    const by = actor(32n);
+    const { id, ticket } = await world.request('abc', { crc32c: 'NksxWA==' }, by);
+    const fresh = await world.uploads.renew(by, id);
+    expect(fresh.headers).toEqual(ticket!.headers);
+    expect(fresh.headers).toContainEqual({ name: 'x-goog-hash', value: 'crc32c=NksxWA==' });
+    expect(await world.put(fresh, 'abd')).toBe(400);
+    await expect(world.uploads.renew(actor(33n), id)).rejects.toMatchObject({ kind: 'not-found' });
+    await world.uploads.cancel(by, id);
+    await expect(world.uploads.renew(by, id)).rejects.toMatchObject({
+      kind: 'conflict',
+      reason: 'UPLOAD_NOT_PENDING',
+    });
+  });
+
   it('gives a replay no ticket once the bytes are there', async () => {
     const by = actor(5n);
     const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);

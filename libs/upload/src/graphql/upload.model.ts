@@ -1,6 +1,8 @@
-import { Field, ObjectType } from '@nestjs/graphql';
+import { createUnionType, Field, Int, ObjectType } from '@nestjs/graphql';
 import { AssetModel } from '#libs/assets/graphql';
+import { ERROR_KINDS, type StowageError } from '#libs/domain';
 import { DateTime, Url } from '#libs/graphql-edge';
+import type { SignedRequest } from '#libs/storage';
 import type { RequestedUpload } from '../upload.service.js';
 import { UploadMethodEnum } from './upload.input.js';
 
@@ -37,6 +39,10 @@ export class UploadTicketModel {
 
   @Field(() => DateTime, { description: 'Until when the request may start.' })
   expiresAt: Date;
+
+  constructor({ httpMethod, url, headers, expiresAt }: SignedRequest) {
+    Object.assign(this, { method: 'PUT', httpMethod, url, headers, expiresAt });
+  }
 }
 
 @ObjectType('RequestUploadPayload', { description: 'An asset, and how to send its bytes.' })
@@ -49,6 +55,30 @@ export class RequestUploadPayload {
 
   constructor({ asset, ticket }: RequestedUpload) {
     this.asset = new AssetModel(asset);
-    this.upload = ticket === null ? null : { ...ticket, method: 'PUT', headers: [...ticket.headers] };
+    this.upload = ticket === null ? null : new UploadTicketModel(ticket);
   }
 }
+
+@ObjectType('UploadRefusal', {
+  description: 'One refused item of a batch; code as in errors[].extensions.code.',
+})
+export class UploadRefusal {
+  @Field(() => Int, { description: 'Its place in the inputs, from 0.' })
+  index: number;
+
+  @Field(() => String, { description: 'As in errors[].extensions.code.' })
+  code: string;
+
+  @Field(() => String, { description: 'For people.' })
+  message: string;
+
+  constructor(index: number, { kind, message }: StowageError) {
+    Object.assign(this, { index, code: ERROR_KINDS[kind].graphql, message });
+  }
+}
+
+export const RequestUploadResult = createUnionType({
+  name: 'RequestUploadResult',
+  description: 'What became of one item of a batch.',
+  types: () => [RequestUploadPayload, UploadRefusal] as const,
+});

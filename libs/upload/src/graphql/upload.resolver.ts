@@ -1,10 +1,15 @@
 import { Args, ID, Mutation, Resolver } from '@nestjs/graphql';
 import { AssetModel } from '#libs/assets/graphql';
-import type { Actor } from '#libs/domain';
+import { type Actor, StowageError } from '#libs/domain';
 import { CurrentActor, RequestId } from '#libs/identity/graphql';
 import { Uploads } from '../upload.service.js';
 import { RequestUploadInput } from './upload.input.js';
-import { RequestUploadPayload } from './upload.model.js';
+import {
+  RequestUploadPayload,
+  RequestUploadResult,
+  UploadRefusal,
+  UploadTicketModel,
+} from './upload.model.js';
 
 const ASSET_ID = { type: () => ID, description: 'The asset that requestUpload gave you.' };
 
@@ -21,6 +26,34 @@ export class UploadResolver {
     @Args('input', { description: 'What you are going to send.' }) input: RequestUploadInput,
   ): Promise<RequestUploadPayload> {
     return new RequestUploadPayload(await this.uploads.request(actor, input, requestId));
+  }
+
+  @Mutation(() => [RequestUploadResult], {
+    description:
+      '1 to 100 items, each accepted or refused on its own merits; results in the order of the inputs.',
+  })
+  async requestUploads(
+    @CurrentActor() actor: Actor,
+    @RequestId() requestId: string,
+    @Args('inputs', { type: () => [RequestUploadInput], description: 'What you are going to send.' })
+    inputs: RequestUploadInput[],
+  ): Promise<(RequestUploadPayload | UploadRefusal)[]> {
+    const results = await this.uploads.requestAll(actor, inputs, requestId);
+    return results.map((result, index) =>
+      result instanceof StowageError ? new UploadRefusal(index, result) : new RequestUploadPayload(result),
+    );
+  }
+
+  @Mutation(() => UploadTicketModel, {
+    description:
+      'A fresh ticket for a PENDING asset whose URL expired or is about to, until its upload deadline. For RESUMABLE: a ' +
+      'new session, for when the Location is lost.',
+  })
+  async renewUpload(
+    @CurrentActor() actor: Actor,
+    @Args('assetId', ASSET_ID) assetId: string,
+  ): Promise<UploadTicketModel> {
+    return new UploadTicketModel(await this.uploads.renew(actor, assetId));
   }
 
   @Mutation(() => AssetModel, {
