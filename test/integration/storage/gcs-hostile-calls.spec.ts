@@ -1,4 +1,5 @@
 import { buffer } from 'node:stream/consumers';
+import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import type { GcsObjectStore } from '#libs/storage/gcs';
 import { OBJECT, UNAVAILABLE, hangUp, hostileStorages, silence } from './hostile-storage.js';
@@ -80,6 +81,71 @@ describe('GcsObjectStore: calls that go wrong', () => {
     const storage = await start(silence);
     const store = storage.store({ callTimeoutMs: 50, copyTimeoutMs: 50 });
     await expect(call(store)).rejects.toMatchObject(UNAVAILABLE);
+  });
+
+  it.each<[string, (store: GcsObjectStore, signal?: AbortSignal) => Promise<unknown>]>([
+    ['stat', (store, signal) => store.stat(OBJECT, { signal })],
+    ['delete', (store, signal) => store.delete(OBJECT, { signal })],
+    [
+      'copy',
+      (store, signal) =>
+        store.copy({ from: OBJECT, to: OBJECT, expect: 'absent', contentType: 'a/b' }, { signal }),
+    ],
+  ])('ends the request of a %s that it gives up, and no other', async (_, call) => {
+    const closed = Promise.withResolvers<void>();
+    const waiting: (() => void)[] = [];
+    const storage = await start(
+      (_response, request) => void request.socket.once('close', () => closed.resolve()),
+      (response, request) => waiting.push(() => json(200, RESOURCE)(response, request)),
+    );
+    const store = storage.store();
+    const giveUp = new AbortController();
+    const doomed = expect(call(store, giveUp.signal)).rejects.toThrow('enough');
+    while (storage.requests.length < 1) await new Promise(setImmediate);
+    const others = Array.from({ length: 3 }, () => store.stat(OBJECT));
+    while (waiting.length < 3) await new Promise(setImmediate);
+    giveUp.abort(new Error('enough'));
+    await Promise.all([doomed, closed.promise]);
+    waiting.forEach((answer) => answer());
+    expect(await Promise.all(others)).toHaveLength(3);
+    expect(storage.requests).toHaveLength(4);
+  });
+
+  it('takes no page of a proxy for an answer', async () => {
+    const storage = await start((response) => response.writeHead(200).end('<html>'));
+    await expect(storage.store().delete(OBJECT)).rejects.toMatchObject(UNAVAILABLE);
+    const copy = { from: OBJECT, to: OBJECT, expect: 'absent', contentType: 'a/b' } as const;
+    await expect(storage.store().copy(copy)).rejects.toMatchObject(UNAVAILABLE);
+    const empty = await start((response) => response.end());
+    await expect(empty.store().copy(copy)).rejects.toMatchObject(UNAVAILABLE);
+    await expect(empty.store().stat(OBJECT)).rejects.toMatchObject(UNAVAILABLE);
+  });
+
+  it.each([
+    ['no number', 'key', '17x'],
+    ['zero', 'key', '0'],
+    ['a key of dots', '..', '17'],
+  ])('never asks for another object than the one named: %s', async (_, key, version) => {
+    const storage = await start(json(200, RESOURCE));
+    const object = { bucket: 'incoming', key, version };
+    const store = storage.store();
+    await expect(store.delete(object)).rejects.toThrow(TypeError);
+    await expect(buffer(store.read(object))).rejects.toThrow(TypeError);
+    expect(storage.requests).toEqual([]);
+  });
+
+  it('keeps what an error must not tell to itself', async () => {
+    const page: Answer = (response) => response.writeHead(500).end(`<p>${'x'.repeat(100_000)}`);
+    for (const answer of [refusal(400, 'invalid', 'No.'), hangUp, page]) {
+      const storage = await start(answer);
+      const error = await storage
+        .store()
+        .stat(OBJECT)
+        .catch((thrown: unknown) => thrown);
+      const told = inspect(error, { depth: Infinity, showHidden: true });
+      expect(told).not.toMatch(/https?:\/\/|the-secret-key|x-goog-api-client|user-agent/i);
+      expect(told.length).toBeLessThan(10_000);
+    }
   });
 
   it('counts retries into the timeout', async () => {

@@ -1,11 +1,12 @@
 import type { Readable } from 'node:stream';
+import type { File, FileMetadata, Storage } from '@google-cloud/storage';
 import { StowageError } from '#libs/domain';
 import type { ObjectRef, ObjectVersion } from '#libs/domain';
 import { ObjectStore } from '../object-store.js';
 import type { CallOptions, CopyRequest, CopyResult, ObjectStat } from '../object-store.js';
-import { JsonApi, objectPath } from './json-api.js';
-import type { GcsOptions } from './json-api.js';
-import { rawRead } from './raw-read.js';
+import { GcsClient } from './gcs-client.js';
+import type { GcsOptions } from './gcs-client.js';
+import { openMedia, rawRead } from './raw-read.js';
 import { NoAnswerError, isChanged, isMissing, portError } from './storage-error.js';
 
 export interface GcsObjectStoreOptions extends GcsOptions {
@@ -18,39 +19,46 @@ export interface GcsObjectStoreOptions extends GcsOptions {
 }
 
 /** The fields of an object resource that are asked for. */
-interface ObjectResource {
-  readonly bucket: string;
-  readonly name: string;
-  readonly generation: string;
-  readonly size: string;
-  readonly crc32c?: string;
-  readonly contentType?: string;
-  readonly contentEncoding?: string;
-  readonly storageClass?: string;
-  readonly timeCreated: string;
-}
 const FIELDS = 'bucket,name,generation,size,crc32c,contentType,contentEncoding,storageClass,timeCreated';
 
 /** Either the copy, or the token to go on with. */
 interface RewriteAnswer {
   readonly rewriteToken?: string;
-  readonly resource?: ObjectResource;
+  readonly resource?: FileMetadata;
 }
 
 /** Storage copies a mebibyte at the least in each call, so this is for a store that never says done. */
 const MAX_REWRITE_CALLS = 10_000;
 
-const statOf = (resource: ObjectResource): ObjectStat => ({
-  bucket: resource.bucket,
-  key: resource.name,
-  version: resource.generation,
-  sizeBytes: Number(resource.size),
-  crc32c: resource.crc32c ?? null,
-  contentType: resource.contentType || null,
-  contentEncoding: resource.contentEncoding || null,
-  storageClass: resource.storageClass ?? null,
-  createdAt: new Date(resource.timeCreated),
-});
+/** The client takes any answer for a resource, even a proxy's page. */
+function statOf(resource: FileMetadata | undefined): ObjectStat {
+  const { bucket, name, generation, size, timeCreated } = resource ?? {};
+  if (!bucket || !name || !generation || size === undefined || !timeCreated) {
+    throw new NoAnswerError('Storage gave something that is not an object resource');
+  }
+  return {
+    bucket,
+    key: name,
+    version: String(generation),
+    sizeBytes: Number(size),
+    crc32c: resource?.crc32c ?? null,
+    contentType: resource?.contentType || null,
+    contentEncoding: resource?.contentEncoding || null,
+    storageClass: resource?.storageClass ?? null,
+    createdAt: new Date(timeCreated),
+  };
+}
+
+/**
+ * The client's name for an object. It takes a version that is no number for none at all, and would thus name the live
+ * object; a key of dots would name the bucket, once the URL is put in order.
+ */
+function fileOf(storage: Storage, object: ObjectRef | ObjectVersion): File {
+  if (/^\.{1,2}$/.test(object.key)) throw new TypeError('No object can have this key');
+  if (!('version' in object)) return storage.bucket(object.bucket).file(object.key);
+  if (!/^[1-9]\d{0,15}$/.test(object.version)) throw new TypeError('This version is not a generation');
+  return storage.bucket(object.bucket).file(object.key, { generation: object.version });
+}
 
 const objectNotFound = (cause: unknown) =>
   new StowageError('not-found', 'OBJECT_NOT_FOUND', 'There is no such object.', { cause });
@@ -61,14 +69,14 @@ const objectNotFound = (cause: unknown) =>
  * delete `false`. Errors carry neither URL nor header.
  */
 export class GcsObjectStore extends ObjectStore {
-  private readonly api: JsonApi;
+  private readonly client: GcsClient;
   private readonly callTimeoutMs: number;
   private readonly copyTimeoutMs: number;
   private readonly stallTimeoutMs: number;
 
   constructor(options: GcsObjectStoreOptions = {}) {
     super();
-    this.api = new JsonApi(options);
+    this.client = new GcsClient(options);
     this.callTimeoutMs = options.callTimeoutMs ?? 15_000;
     this.copyTimeoutMs = options.copyTimeoutMs ?? 120_000;
     this.stallTimeoutMs = options.stallTimeoutMs ?? 30_000;
@@ -76,53 +84,34 @@ export class GcsObjectStore extends ObjectStore {
 
   override async stat(
     object: ObjectRef | ObjectVersion,
-    options: CallOptions = {},
+    { signal }: CallOptions = {},
   ): Promise<ObjectStat | null> {
     try {
-      const resource = await this.api.call<ObjectResource>({
-        method: 'GET',
-        path: objectPath(object),
-        query: { fields: FIELDS, ...('version' in object && { generation: object.version }) },
-        timeoutMs: this.callTimeoutMs,
-        signal: options.signal,
+      return await this.client.call({ timeoutMs: this.callTimeoutMs, signal }, async (storage) => {
+        const [resource] = await fileOf(storage, object).getMetadata({ fields: FIELDS });
+        return statOf(resource);
       });
-      return statOf(resource);
     } catch (error) {
       if (isMissing(error)) return null;
       throw portError(error);
     }
   }
 
-  override read(object: ObjectVersion, options: CallOptions = {}): Readable {
+  override read(object: ObjectVersion, { signal }: CallOptions = {}): Readable {
     return rawRead({
-      open: (signal) =>
-        this.api.media({
-          method: 'GET',
-          path: objectPath(object),
-          query: { alt: 'media', generation: object.version },
-          timeoutMs: this.callTimeoutMs,
-          signal,
-        }),
+      open: (opening) =>
+        this.client.call({ timeoutMs: this.callTimeoutMs, signal: opening }, (storage) =>
+          openMedia(fileOf(storage, object)),
+        ),
       stallMs: this.stallTimeoutMs,
-      signal: options.signal,
+      signal,
       asError: (error) => (isMissing(error) ? objectNotFound(error) : portError(error)) as Error,
     });
   }
 
-  override async copy(request: CopyRequest, options: CallOptions = {}): Promise<CopyResult> {
-    const { from, to, expect } = request;
+  override async copy(request: CopyRequest, { signal }: CallOptions = {}): Promise<CopyResult> {
     try {
-      const copied = await this.rewrite({
-        path: `${objectPath(from)}/rewriteTo${objectPath(to)}`,
-        query: {
-          sourceGeneration: from.version,
-          ifGenerationMatch: expect === 'absent' ? '0' : expect.version,
-        },
-        // A resource that is given replaces the source's metadata as a whole.
-        body: { contentType: request.contentType, cacheControl: request.cacheControl, metadata: {} },
-        signal: options.signal,
-      });
-      return { outcome: 'copied', copy: statOf(copied) };
+      return { outcome: 'copied', copy: await this.rewrite(request, signal) };
     } catch (error) {
       if (isChanged(error)) return { outcome: 'changed' };
       if (isMissing(error)) return { outcome: 'source-missing' };
@@ -130,39 +119,43 @@ export class GcsObjectStore extends ObjectStore {
     }
   }
 
-  /** Repeats the call, with all its conditions, until storage says that it is done. */
-  private async rewrite(call: {
-    path: string;
-    query: Record<string, string>;
-    body: object;
-    signal?: AbortSignal;
-  }): Promise<ObjectResource> {
+  /**
+   * Repeats the call, with all its conditions, until storage says that it is done. `File.copy` drops conditions and
+   * metadata after the first call, has one end for all calls, and cannot go on after a failure where it was.
+   */
+  private async rewrite({ from, to, expect, ...metadata }: CopyRequest, signal?: AbortSignal) {
     let rewriteToken: string | undefined;
     for (let calls = 0; calls < MAX_REWRITE_CALLS; calls++) {
-      const answer = await this.api.call<RewriteAnswer>({
-        ...call,
-        method: 'POST',
-        query: {
-          ...call.query,
-          fields: `rewriteToken,resource(${FIELDS})`,
-          ...(rewriteToken !== undefined && { rewriteToken }),
-        },
-        timeoutMs: this.copyTimeoutMs,
+      const step = await this.client.call({ timeoutMs: this.copyTimeoutMs, signal }, async (storage) => {
+        const [source, target] = [fileOf(storage, from), fileOf(storage, to)];
+        const [answer] = await source.bucket.request({
+          method: 'POST',
+          uri: `/o/${source.id}/rewriteTo/b/${encodeURIComponent(to.bucket)}/o/${target.id}`,
+          qs: {
+            sourceGeneration: from.version,
+            ifGenerationMatch: expect === 'absent' ? '0' : expect.version,
+            fields: `rewriteToken,resource(${FIELDS})`,
+            ...(rewriteToken !== undefined && { rewriteToken }),
+          },
+          // A resource that is given replaces the source's metadata as a whole.
+          json: { contentType: metadata.contentType, cacheControl: metadata.cacheControl, metadata: {} },
+        });
+        const { rewriteToken: next, resource } = (answer ?? {}) as RewriteAnswer;
+        return next === undefined || resource !== undefined ? { copy: statOf(resource) } : { next };
       });
-      if (answer.resource !== undefined) return answer.resource;
-      rewriteToken = answer.rewriteToken;
+      if (step.copy !== undefined) return step.copy;
+      rewriteToken = step.next;
     }
     throw new NoAnswerError('The copy does not come to an end');
   }
 
-  override async delete(object: ObjectVersion, options: CallOptions = {}): Promise<boolean> {
+  override async delete(object: ObjectVersion, { signal }: CallOptions = {}): Promise<boolean> {
     try {
-      await this.api.call({
-        method: 'DELETE',
-        path: objectPath(object),
-        query: { generation: object.version },
-        timeoutMs: this.callTimeoutMs,
-        signal: options.signal,
+      await this.client.call({ timeoutMs: this.callTimeoutMs, signal }, async (storage) => {
+        const [answer] = await fileOf(storage, object).delete();
+        const page: unknown = answer.body;
+        // Storage itself sends nothing.
+        if (typeof page === 'string' && page !== '') throw new NoAnswerError('A page came, not an answer');
       });
       return true;
     } catch (error) {

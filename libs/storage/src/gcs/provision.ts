@@ -1,5 +1,5 @@
-import { JsonApi } from './json-api.js';
-import type { GcsOptions } from './json-api.js';
+import { GcsClient } from './gcs-client.js';
+import type { GcsOptions } from './gcs-client.js';
 import { pubSubClient } from './pubsub-object-events.js';
 import type { PubSubOptions } from './pubsub-object-events.js';
 import { wantedResources } from './wanted-resources.js';
@@ -51,7 +51,7 @@ export async function provision(options: ProvisionOptions): Promise<ProvisionedR
   const client = pubSubClient({ projectId, ...pubsub });
   try {
     const done: ProvisionedResource[] = [];
-    for (const wanted of wantedResources(new JsonApi({ projectId, ...storage }), client, options)) {
+    for (const wanted of wantedResources(new GcsClient({ projectId, ...storage }), client, options)) {
       done.push({ resource: wanted.resource, action: await settle(wanted, dryRun) });
     }
     return done;

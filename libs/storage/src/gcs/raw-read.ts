@@ -1,10 +1,37 @@
-import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
+import { Readable, finished } from 'node:stream';
+import type { File } from '@google-cloud/storage';
 import { NoAnswerError } from './storage-error.js';
+
+/** An answer of which the head is here. */
+export interface Media {
+  readonly body: Readable;
+  /** How many bytes the object has; NaN where storage does not say. */
+  readonly storedBytes: number;
+}
+
+interface MediaHead extends Readable {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+}
+
+/** Asks for a file's bytes as they are stored. The body has no deadline: whoever reads it watches it. */
+export function openMedia(file: File): Promise<Media> {
+  const body = file.createReadStream({ decompress: false, validation: false });
+  return new Promise((resolve, reject) => {
+    body.once('error', reject).once('response', (head: MediaHead) => {
+      // The client pipes it to two places, and Node takes so many listeners for a leak and says so.
+      head.setMaxListeners(0);
+      if (head.statusCode >= 300) return;
+      resolve({ body, storedBytes: Number(head.headers['x-goog-stored-content-length'] ?? NaN) });
+    });
+    // The client asks when the first byte is wanted.
+    body.read(0);
+  });
+}
 
 export interface RawReadOptions {
   /** Called when the first byte is wanted. */
-  readonly open: (signal: AbortSignal) => Promise<IncomingMessage>;
+  readonly open: (signal: AbortSignal) => Promise<Media>;
   /** How long the source may keep silent while bytes are wanted; a slow reader is never at fault. */
   readonly stallMs: number;
   readonly signal?: AbortSignal;
@@ -14,61 +41,55 @@ export interface RawReadOptions {
 
 /**
  * The body of an answer as a stream that ends only when all of it has come: a body that breaks off, stalls or is shorter
- * than the object is an error. Holds no more than a socket's and a stream's buffer, whatever the reader's speed.
+ * than the object is an error. Holds no more than some streams' buffers, whatever the reader's speed.
  */
 export function rawRead({ open, stallMs, signal, asError }: RawReadOptions): Readable {
   const opening = new AbortController();
-  let response: IncomingMessage | undefined;
+  let source: Readable | undefined;
   let received = 0;
 
-  const fail = (error: unknown) => body.destroy(asError(error));
+  const fail = (error: unknown) => output.destroy(asError(error));
   const stall = setTimeout(() => {
     const before = received;
     // After a process has stood still, timers run before the bytes that have been waiting for it.
     setImmediate(() => {
-      if (response && !response.isPaused() && received === before)
-        fail(new NoAnswerError('The body stalled'));
+      if (source && !source.isPaused() && received === before) fail(new NoAnswerError('The body stalled'));
     });
   }, stallMs);
   stall.unref();
 
-  const begin = (incoming: IncomingMessage) => {
-    response = incoming;
-    const stored = Number(incoming.headers['x-goog-stored-content-length'] ?? NaN);
+  const begin = ({ body, storedBytes }: Media) => {
+    source = body;
     stall.refresh();
-    incoming
-      .on('data', (chunk: Buffer) => {
-        received += chunk.length;
-        stall.refresh();
-        if (!body.push(chunk)) incoming.pause();
-      })
-      .once('end', () => {
-        clearTimeout(stall);
-        if (Number.isNaN(stored) || received === stored) body.push(null);
-        else fail(new NoAnswerError(`${received} of ${stored} bytes came`));
-      })
-      .once('error', (error) => fail(new NoAnswerError('The body broke off', { cause: error })));
+    body.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+      stall.refresh();
+      if (!output.push(chunk)) body.pause();
+    });
+    finished(body, { writable: false }, (error) => {
+      clearTimeout(stall);
+      if (error) fail(new NoAnswerError('The body broke off', { cause: error }));
+      else if (Number.isNaN(storedBytes) || received === storedBytes) output.push(null);
+      else fail(new NoAnswerError(`${received} of ${storedBytes} bytes came`));
+    });
   };
 
-  const body = new Readable({
+  const output = new Readable({
     signal,
     read() {
-      if (response === undefined) {
-        open(opening.signal).then(
-          (incoming) => (body.destroyed ? incoming.destroy() : begin(incoming)),
-          fail,
-        );
-      } else if (response.isPaused()) {
+      if (source === undefined) {
+        open(opening.signal).then((media) => (output.destroyed ? media.body.destroy() : begin(media)), fail);
+      } else if (source.isPaused()) {
         stall.refresh();
-        response.resume();
+        source.resume();
       }
     },
     destroy(error, done) {
       clearTimeout(stall);
       opening.abort();
-      response?.destroy();
+      source?.destroy();
       done(error);
     },
   });
-  return body;
+  return output;
 }

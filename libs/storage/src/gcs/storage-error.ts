@@ -1,3 +1,4 @@
+import { ApiError } from '@google-cloud/storage';
 import { unavailable } from '#libs/domain';
 
 /** Storage answered, and not with what was asked for. */
@@ -18,6 +19,35 @@ export class StorageAnswerError extends Error {
 /** No usable answer came: the connection, the name service, the credentials or the deadline failed. */
 export class NoAnswerError extends Error {
   override readonly name = 'NoAnswerError';
+}
+
+/**
+ * What is ours of an error that came out of the client, whose own ones carry URLs, headers and with them access tokens.
+ * A TypeError is a bug, not an outage, and stays as it is.
+ */
+export function storageError(error: unknown): unknown {
+  if (error instanceof NoAnswerError || error instanceof TypeError) return error;
+  if (error instanceof ApiError) return answerError(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return new NoAnswerError(`No answer from storage: ${message.replace(/https?:\/\/\S+/g, '(URL)')}`);
+}
+
+interface AnswerBody {
+  readonly error?: { readonly message?: string; readonly errors?: readonly { readonly reason?: string }[] };
+}
+
+/** A proxy's whole page is no message. */
+const MAX_DETAIL = 1000;
+
+function answerError({ code, response, errors, message }: ApiError): StorageAnswerError {
+  const status = response?.statusCode ?? code ?? 0;
+  try {
+    // Of a read, the client gives the body as the message.
+    const { error } = JSON.parse(message) as AnswerBody;
+    return new StorageAnswerError(status, error?.errors?.[0]?.reason ?? '', error?.message ?? '');
+  } catch {
+    return new StorageAnswerError(status, errors?.[0]?.reason ?? '', message.slice(0, MAX_DETAIL));
+  }
 }
 
 const TRANSIENT_STATUS = new Set([401, 408, 429]);

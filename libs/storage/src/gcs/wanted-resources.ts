@@ -1,6 +1,5 @@
 import type { PubSub, SubscriptionMetadata, Topic } from '@google-cloud/pubsub';
-import { bucketPath } from './json-api.js';
-import type { JsonApi } from './json-api.js';
+import type { CallLimits, GcsClient } from './gcs-client.js';
 import type { ProvisionOptions } from './provision.js';
 import { StorageAnswerError } from './storage-error.js';
 
@@ -20,6 +19,7 @@ export interface WantedResource {
 }
 
 const TIMEOUT_MS = 15_000;
+const LIMITS: CallLimits = { timeoutMs: TIMEOUT_MS };
 const GRPC = { timeout: TIMEOUT_MS, retry: null };
 const NOT_FOUND = 5;
 const ALREADY_EXISTS = 6;
@@ -52,9 +52,9 @@ const DOWNLOAD_HEADERS = [
 
 /** What Stowage needs, in the order in which it can be made: no event before there is a subscription to keep it. */
 export function wantedResources(
-  api: JsonApi,
+  gcs: GcsClient,
   pubsub: PubSub,
-  { projectId, names, location, allowedOrigins = ['*'] }: ProvisionOptions,
+  { names, location, allowedOrigins = ['*'] }: ProvisionOptions,
 ): WantedResource[] {
   const { incomingBucket, contentBucket, quarantineBucket, subscription, topic = subscription } = names;
   const { deadLetter = `${topic}-dead-letter` } = names;
@@ -62,7 +62,7 @@ export function wantedResources(
     { origin: [...allowedOrigins], method, responseHeader, maxAgeSeconds: 3600 },
   ];
   const bucket = (name: string, fields: Fields) =>
-    wantedBucket(api, { name, projectId, location }, { iamConfiguration: PRIVATE, ...fields });
+    wantedBucket(gcs, { name, location }, { iamConfiguration: PRIVATE, ...fields });
 
   return [
     wantedTopic(pubsub, topic),
@@ -81,7 +81,7 @@ export function wantedResources(
     bucket(incomingBucket, { cors: cors(UPLOAD_METHODS, UPLOAD_HEADERS), softDeletePolicy: NO_SOFT_DELETE }),
     bucket(contentBucket, { cors: cors(DOWNLOAD_METHODS, DOWNLOAD_HEADERS) }),
     bucket(quarantineBucket, { softDeletePolicy: NO_SOFT_DELETE }),
-    wantedNotification(api, incomingBucket, `//pubsub.googleapis.com/projects/${projectId}/topics/${topic}`),
+    wantedNotification(gcs, incomingBucket, pubsub.topic(topic).name),
   ];
 }
 
@@ -92,54 +92,52 @@ const KEPT: SubscriptionMetadata = {
 };
 
 function wantedBucket(
-  api: JsonApi,
-  { name, projectId, location }: { name: string; projectId: string; location?: string },
+  gcs: GcsClient,
+  { name, location }: { name: string; location?: string },
   fields: Fields,
 ): WantedResource {
-  const path = bucketPath(name);
   return {
     resource: `bucket ${name}`,
     fields,
-    read: () => orNull(api.call<Fields>({ method: 'GET', path, timeoutMs: TIMEOUT_MS })),
-    create: () =>
-      unlessThere(
-        api.call({
-          method: 'POST',
-          path: '/b',
-          query: { project: projectId },
-          body: { name, location, ...fields },
-          timeoutMs: TIMEOUT_MS,
-        }),
+    read: () =>
+      orNull(
+        gcs.call(LIMITS, async (storage): Promise<Fields> => (await storage.bucket(name).getMetadata())[0]),
       ),
-    update: (changes) => api.call({ method: 'PATCH', path, body: changes, timeoutMs: TIMEOUT_MS }),
+    create: () =>
+      unlessThere(gcs.call(LIMITS, (storage) => storage.createBucket(name, { location, ...fields }))),
+    update: async (changes) => {
+      await gcs.call(LIMITS, (storage) => storage.bucket(name).setMetadata(changes));
+    },
   };
 }
 
-function wantedNotification(api: JsonApi, bucket: string, topic: string): WantedResource {
-  const path = `${bucketPath(bucket)}/notificationConfigs`;
-  const wanted = { topic, event_types: ['OBJECT_FINALIZE'], payload_format: 'JSON_API_V1' };
+function wantedNotification(gcs: GcsClient, bucketName: string, topic: string): WantedResource {
+  const eventTypes = ['OBJECT_FINALIZE'];
+  const payloadFormat = 'JSON_API_V1';
   return {
-    resource: `notification ${bucket}`,
+    resource: `notification ${bucketName}`,
     fields: {},
     // Notifications have no name and cannot be changed: it is there when one like it is.
     read: async () => {
       const list = await orNull(
-        api.call<{ items?: (typeof wanted & { object_name_prefix?: string })[] }>({
-          method: 'GET',
-          path,
-          timeoutMs: TIMEOUT_MS,
-        }),
+        gcs.call(LIMITS, async (storage) => (await storage.bucket(bucketName).getNotifications())[0]),
       );
-      const found = list?.items?.find(
-        (item) =>
-          item.topic === topic &&
-          item.event_types?.join() === wanted.event_types.join() &&
-          item.payload_format === wanted.payload_format &&
-          !item.object_name_prefix,
+      const found = list?.some(
+        ({ metadata }) =>
+          metadata.topic === `//pubsub.googleapis.com/${topic}` &&
+          metadata.event_types?.join() === eventTypes.join() &&
+          metadata.payload_format === payloadFormat &&
+          !metadata.object_name_prefix,
       );
       return found ? {} : null;
     },
-    create: () => unlessThere(api.call({ method: 'POST', path, body: wanted, timeoutMs: TIMEOUT_MS })),
+    // Not repeated: were just the answer lost, there would be two, and every event twice.
+    create: () =>
+      unlessThere(
+        gcs.call({ ...LIMITS, attempts: 1 }, (storage) =>
+          storage.bucket(bucketName).createNotification(topic, { eventTypes, payloadFormat }),
+        ),
+      ),
     update: () => Promise.resolve(),
   };
 }

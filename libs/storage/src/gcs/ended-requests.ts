@@ -1,0 +1,29 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { subscribe } from 'node:diagnostics_channel';
+import type { ClientRequest } from 'node:http';
+
+interface Scope {
+  readonly host: string;
+  readonly signal: AbortSignal;
+}
+const scopes = new AsyncLocalStorage<Scope>();
+
+subscribe('http.client.request.created', (message) => {
+  const scope = scopes.getStore();
+  const { request } = message as { request: ClientRequest };
+  if (scope === undefined || request.host !== scope.host) return;
+  const { signal } = scope;
+  const end = () => request.destroy();
+  if (signal.aborted) return end();
+  signal.addEventListener('abort', end, { once: true });
+  request.once('close', () => signal.removeEventListener('abort', end));
+});
+
+/**
+ * Runs `work` so that `signal` ends the HTTP requests to `host` that it makes, in whatever state they are: connection
+ * and all. For a client that offers neither signal nor timeout (`@google-cloud/storage` 8.4.0 has no parameter for the
+ * one and drops the other on the way to its transport). Requests to other hosts are left alone: an access token may be
+ * fetched for many at once.
+ * @see https://nodejs.org/api/diagnostics_channel.html#http
+ */
+export const endingRequests = <T>(scope: Scope, work: () => T): T => scopes.run(scope, work);
