@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
-import { Assets, AssetsModule, AssetTransitions, IncomingObjects, StoredObjects } from '#libs/assets';
+import {
+  AssetRemoval,
+  Assets,
+  AssetsModule,
+  AssetTransitions,
+  IncomingObjects,
+  StoredObjects,
+} from '#libs/assets';
 import { Database, DatabaseModule } from '#libs/database';
 import { DeliveryModule, DownloadUrls } from '#libs/delivery';
 import type { Actor, AssetReceived } from '#libs/domain';
@@ -84,6 +91,7 @@ export class World implements AsyncDisposable {
   readonly quotas = this.module.get(Quotas);
   readonly stored = this.module.get(StoredObjects);
   readonly urls = this.module.get(DownloadUrls);
+  readonly removal = this.module.get(AssetRemoval);
   readonly store = this.module.get(ObjectStore);
 
   private constructor(

@@ -16,6 +16,7 @@ export interface Asset {
   readonly uploadMethod: 'PUT' | 'RESUMABLE';
   readonly status: AssetStatus;
   readonly statusReason: StatusReason | null;
+  readonly storedObjectId: bigint | null;
   readonly claimedGeneration: string | null;
   readonly attempt: number;
   readonly requestId: string;
@@ -49,6 +50,7 @@ export interface AssetRow {
   status: AssetStatus;
   status_reason: StatusReason['code'] | null;
   status_detail: string | null;
+  stored_object_id: string | null;
   claimed_generation: string | null;
   attempt: number;
   request_id: string;
@@ -67,7 +69,7 @@ export interface AssetRow {
 
 /** The columns of `media_assets a` that make an {@link Asset}. */
 export const ASSET_COLUMNS = `a.asset_id, a.owner_id, a.bucket, a.object_key, a.filename, a.mime_type, a.size_bytes,
-  a.checksum_sha256, a.crc32c, a.upload_method, a.status, a.status_reason, a.status_detail, a.claimed_generation, a.attempt, a.request_id,
+  a.checksum_sha256, a.crc32c, a.upload_method, a.status, a.status_reason, a.status_detail, a.stored_object_id, a.claimed_generation, a.attempt, a.request_id,
   a.url_expires_at, a.upload_deadline_at, a.created_at, a.updated_at, a.ready_at, a.accessed_at, a.deleted_at, a.version`;
 
 /** {@link ASSET_COLUMNS} and what hangs on them, for the caller whose principals are the placeholder. */
@@ -93,6 +95,7 @@ export const assetOf = (row: AssetRow): Asset => ({
   status: row.status,
   statusReason:
     row.status_reason === null ? null : { code: row.status_reason, message: row.status_detail ?? '' },
+  storedObjectId: row.stored_object_id === null ? null : BigInt(row.stored_object_id),
   claimedGeneration: row.claimed_generation,
   attempt: row.attempt,
   requestId: row.request_id,

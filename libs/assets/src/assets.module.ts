@@ -1,6 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { EventsModule } from '#libs/events';
 import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
+import { AssetRemoval } from './asset-removal.service.js';
 import { Assets } from './assets.service.js';
 import { IncomingObjects } from './incoming-objects.service.js';
 import { StoredObjects } from './stored-objects.service.js';
@@ -11,7 +12,7 @@ import { AssetTransitions } from './transitions.service.js';
 @Module({})
 export class AssetsModule {
   static forRoot(options: AssetsOptions): DynamicModule {
-    const services = [Assets, AssetTransitions, IncomingObjects, StoredObjects];
+    const services = [Assets, AssetRemoval, AssetTransitions, IncomingObjects, StoredObjects];
     return {
       module: AssetsModule,
       imports: [EventsModule],

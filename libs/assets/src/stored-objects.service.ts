@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Statement, type Tx } from '#libs/database';
 import type { ObjectRef } from '#libs/domain';
+import { ObjectStore } from '#libs/storage';
 
 /** The one location there is; more are added beside it. */
 const PRIMARY = 'primary';
@@ -49,10 +50,35 @@ const RECORD_COPY: Statement<StagedRow> = {
     returning stored_object_id as id, version`,
 };
 
+const COLLECTABLE: Statement<{ id: string }> = {
+  name: 'objects_collectable',
+  text: `select id from stored_objects
+    where ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING') and (pinned_until is null or pinned_until < $1)
+    order by id limit $2`,
+};
+
+const CONDEMN: Statement<{ bucket: string; key: string; version: string | null }> = {
+  name: 'objects_condemn',
+  text: `with condemned as (
+      update stored_objects set state = 'DELETING'
+      where id = $1 and ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING')
+        and (pinned_until is null or pinned_until < $2)
+      returning id)
+    select c.bucket, c.key, c.version from condemned d join object_copies c on c.stored_object_id = d.id`,
+};
+
+const DROP: Statement<never> = {
+  name: 'objects_drop',
+  text: `delete from stored_objects where id = $1 and state = 'DELETING'`,
+};
+
 /** Bytes that any number of assets share, and the count of those that do. */
 @Injectable()
 export class StoredObjects {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly store: ObjectStore,
+  ) {}
 
   /**
    * Makes sure that a row stands before any byte is copied, and pins it. Null while an object of this name is being
@@ -89,8 +115,40 @@ export class StoredObjects {
   async addReference(tx: Tx, id: bigint): Promise<boolean> {
     const { count } = await tx.storedObject.updateMany({
       where: { id, state: { in: ['STAGING', 'LIVE'] } },
-      data: { refCount: { increment: 1 }, state: 'LIVE' },
+      // Referenced, it needs no pin; another who is about to point here and comes too late stores the bytes again.
+      data: { refCount: { increment: 1 }, state: 'LIVE', pinnedUntil: null },
     });
     return count === 1;
+  }
+
+  /** Counts an asset out, in the transaction that removes it. */
+  async removeReference(tx: Tx, id: bigint): Promise<void> {
+    await tx.storedObject.update({
+      where: { id },
+      data: { refCount: { decrement: 1 } },
+      select: { id: true },
+    });
+  }
+
+  /** Objects that nobody points at and nobody is about to point at, and those whose deletion was not finished. */
+  async collectable(now: Date, limit: number): Promise<bigint[]> {
+    const rows = await this.database.query(COLLECTABLE, [now, limit]);
+    return rows.map(({ id }) => BigInt(id));
+  }
+
+  /**
+   * Deletes an object that nobody needs: first the row is moved to DELETING, from where it cannot be pointed at, then the
+   * bytes go at their version, then the row. False when it is needed after all. Repeatable at every step.
+   */
+  async collect(id: bigint, now: Date): Promise<boolean> {
+    const copies = await this.database.query(CONDEMN, [id, now]);
+    if (copies.length === 0) return false;
+    for (const { bucket, key, version } of copies) {
+      // A copy that was made but not recorded is there at a version that only storage knows.
+      const there = version ?? (await this.store.stat({ bucket, key }))?.version;
+      if (there !== undefined) await this.store.delete({ bucket, key, version: there });
+    }
+    await this.database.query(DROP, [id]);
+    return true;
   }
 }

@@ -1,6 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Prisma, type Statement, type Tx } from '#libs/database';
-import { type StatusReason, TRANSITIONS, type TransitionName } from '#libs/domain';
+import {
+  type AssetStatus,
+  deletionOf,
+  type StatusReason,
+  TRANSITIONS,
+  type TransitionName,
+} from '#libs/domain';
 import { DomainEvents } from '#libs/events';
 import { Quotas } from '#libs/quota';
 import type { Asset } from './asset.js';
@@ -33,6 +39,9 @@ const CLAIM: Statement<{ attempt: number; request_id: string }> = {
 /** How long work on an asset may be silent before a sweeper looks, and how long a terminal one may keep its bytes. */
 const PROCESSING_SILENCE_MS = 5 * 60_000;
 const WASTE_AFTER_MS = 60_000;
+
+/** Statuses in which the owner's quota holds a reservation for the asset. */
+const HOLDS_RESERVATION: ReadonlySet<AssetStatus> = new Set(['PENDING', 'PROCESSING', 'FAILED']);
 
 const after = (now: Date, ms: number) => new Date(now.getTime() + ms);
 
@@ -108,6 +117,53 @@ export class AssetTransitions {
     return this.settle('cancel', seen, { incomingPresent: true, nextCheckAt: seen.uploadDeadlineAt }, now);
   }
 
+  /**
+   * Out of sight, and recoverable while it has a stored object. What is PROCESSING is marked and deleted by the
+   * transition that settles it. False when the status changed meanwhile.
+   */
+  async delete(seen: Seen & Pick<Asset, 'status' | 'uploadDeadlineAt'>, now: Date): Promise<boolean> {
+    const name = deletionOf(seen.status);
+    if (name !== null) {
+      const nextCheckAt = seen.status === 'PENDING' ? seen.uploadDeadlineAt : after(now, WASTE_AFTER_MS);
+      const incomingPresent = seen.status === 'READY' ? undefined : true;
+      return this.settle(name, seen, { deletedAt: now, incomingPresent, nextCheckAt }, now);
+    }
+    const { count } = await this.database.read((prisma) =>
+      prisma.mediaAsset.updateMany({
+        where: { assetId: seen.id, status: 'PROCESSING' },
+        data: { deletedAt: now, updatedAt: now },
+      }),
+    );
+    return count === 1;
+  }
+
+  /** Only what had become READY; false for anything else. */
+  restore(seen: Seen, now: Date): Promise<boolean> {
+    return this.settle(
+      'restore',
+      { ...seen, where: { storedObjectId: { not: null } } },
+      { deletedAt: null },
+      now,
+    );
+  }
+
+  /** For good: the row and everything on it, its reference, its quota. False when it is PROCESSING, changed or gone. */
+  purge(seen: Seen & Pick<Asset, 'status'>): Promise<boolean> {
+    return this.database.transaction(async (tx) => {
+      const where = { assetId: seen.id, version: seen.version, status: seen.status };
+      const asset = await tx.mediaAsset.findFirst({ where, select: { storedObjectId: true } });
+      if (asset === null || seen.status === 'PROCESSING') return false;
+      const { count } = await tx.mediaAsset.deleteMany({ where });
+      if (count === 0) return false;
+      await this.events.append(tx, { type: 'asset.purged', assetId: seen.id, ownerId: seen.ownerId });
+      if (asset.storedObjectId !== null) await this.objects.removeReference(tx, asset.storedObjectId);
+      const held = HOLDS_RESERVATION.has(seen.status) ? 'release' : 'none';
+      const effect = asset.storedObjectId === null ? held : 'return';
+      await this.quotas.apply(tx, effect, seen.ownerId, BigInt(seen.sizeBytes));
+      return true;
+    });
+  }
+
   private async settle(
     name: TransitionName,
     seen: Guarded,
@@ -122,11 +178,22 @@ export class AssetTransitions {
         // Locks are taken in one order everywhere: asset, stored object, quota.
         if (!(await also(tx))) throw new Undo();
         await this.quotas.apply(tx, TRANSITIONS[name].quota, seen.ownerId, BigInt(seen.sizeBytes));
+        if (TRANSITIONS[name].from.includes('PROCESSING')) await this.deleteAsAsked(tx, name, seen, now);
         return true;
       });
     } catch (error) {
       if (error instanceof Undo) return false;
       throw error;
+    }
+  }
+
+  /** A delete that came during PROCESSING. */
+  private async deleteAsAsked(tx: Tx, settledBy: TransitionName, seen: Seen, now: Date): Promise<void> {
+    const name = deletionOf(TRANSITIONS[settledBy].to);
+    if (name === null) return;
+    const settled = { ...seen, version: seen.version + 1, where: { deletedAt: { not: null } } };
+    if (await this.move(tx, name, settled, { incomingPresent: true }, now)) {
+      await this.quotas.apply(tx, TRANSITIONS[name].quota, seen.ownerId, BigInt(seen.sizeBytes));
     }
   }
 

@@ -10,13 +10,27 @@ export const ASSET_STATUSES = [
 ] as const;
 export type AssetStatus = (typeof ASSET_STATUSES)[number];
 
-/** What a transition does to the owner's quota. `settle`: reserved becomes used; `release`: reserved is given back. */
-export type QuotaEffect = 'reserve' | 'settle' | 'release' | 'none';
+/**
+ * What a transition does to the owner's quota. `settle`: reserved becomes used; `release`: reserved is given back;
+ * `return`: used is given back.
+ */
+export type QuotaEffect = 'reserve' | 'settle' | 'release' | 'return' | 'none';
 /** What becomes of the object in the incoming bucket once the transition is committed. */
 export type IncomingEffect = 'keep' | 'delete';
 
 export type TransitionName =
-  'request' | 'claim' | 'retry' | 'accept' | 'reject' | 'fail' | 'expire' | 'cancel';
+  | 'request'
+  | 'claim'
+  | 'retry'
+  | 'accept'
+  | 'reject'
+  | 'fail'
+  | 'expire'
+  | 'cancel'
+  | 'delete'
+  | 'abandon'
+  | 'remove'
+  | 'restore';
 
 export interface Transition {
   readonly from: readonly AssetStatus[];
@@ -52,15 +66,36 @@ export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
     quota: 'release',
     incoming: 'delete',
   },
+  // Three ways to DELETED, by what the status held: a stored object that can be restored, a reservation, or nothing.
+  delete: { from: ['READY'], to: 'DELETED', event: 'asset.deleted', quota: 'none', incoming: 'delete' },
+  abandon: {
+    from: ['PENDING', 'FAILED'],
+    to: 'DELETED',
+    event: 'asset.abandoned',
+    quota: 'release',
+    incoming: 'delete',
+  },
+  remove: {
+    from: ['REJECTED', 'EXPIRED', 'CANCELLED'],
+    to: 'DELETED',
+    event: 'asset.removed',
+    quota: 'none',
+    incoming: 'delete',
+  },
+  restore: { from: ['DELETED'], to: 'READY', event: 'asset.restored', quota: 'none', incoming: 'delete' },
 };
+
+/** How an asset of each status is deleted; PROCESSING is deleted when it settles. */
+export const deletionOf = (status: AssetStatus): TransitionName | null =>
+  (['delete', 'abandon', 'remove'] as const).find((name) => TRANSITIONS[name].from.includes(status)) ?? null;
 
 /** Statuses from which work still has to go on by itself. */
 export const UNSETTLED: readonly AssetStatus[] = ['PENDING', 'PROCESSING'];
 
 /** Statuses in which an object in the incoming bucket serves nobody any more. */
-export const INCOMING_IS_WASTE: readonly AssetStatus[] = Object.values(TRANSITIONS)
-  .filter(({ incoming }) => incoming === 'delete')
-  .map(({ to }) => to);
+export const INCOMING_IS_WASTE: readonly AssetStatus[] = ASSET_STATUSES.filter((status) =>
+  Object.values(TRANSITIONS).some(({ to, incoming }) => to === status && incoming === 'delete'),
+);
 
 /** Why bytes were refused; stable, shown to clients as `statusReason.code`. */
 export type RejectionCode =

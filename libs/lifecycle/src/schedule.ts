@@ -27,6 +27,11 @@ export class LifecycleSchedule {
     return this.run('waste', (now) => this.sweeper.sweepWaste(now));
   }
 
+  @Interval(EVERY_MS)
+  objects(): Promise<void> {
+    return this.run('objects', (now) => this.sweeper.sweepObjects(now));
+  }
+
   private async run(task: string, sweep: (now: Date) => Promise<Sweep>): Promise<void> {
     if (this.running.has(task)) return;
     this.running.add(task);

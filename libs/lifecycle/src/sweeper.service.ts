@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
+import { Assets, AssetTransitions, IncomingObjects, StoredObjects } from '#libs/assets';
 import { Jobs } from '#libs/jobs';
 import { Arrivals } from '#libs/upload';
 import { SweeperRepository, type Unfinished } from './sweeper.repository.js';
@@ -24,6 +24,7 @@ export class Sweeper {
     private readonly assets: Assets,
     private readonly transitions: AssetTransitions,
     private readonly incoming: IncomingObjects,
+    private readonly objects: StoredObjects,
     private readonly arrivals: Arrivals,
     private readonly jobs: Jobs,
     private readonly logger: PinoLogger,
@@ -41,6 +42,18 @@ export class Sweeper {
     const waste = await this.repository.takeWaste(now, BATCH);
     return this.each(waste, ({ assetId, claimedGeneration }) =>
       this.incoming.discard(assetId, claimedGeneration),
+    );
+  }
+
+  /** Stored objects that nobody points at any more. */
+  async sweepObjects(now: Date): Promise<Sweep> {
+    const ids = await this.objects.collectable(now, BATCH);
+    return this.each(
+      ids.map((id) => ({ assetId: `object ${id}`, id })),
+      async ({ id }) => {
+        if (await this.objects.collect(id, now))
+          this.logger.info({ storedObject: String(id) }, 'object collected');
+      },
     );
   }
 

@@ -78,6 +78,13 @@ export class Quotas {
           select: { ownerId: true },
         });
         return;
+      case 'return':
+        await tx.ownerQuota.update({
+          where: { ownerId },
+          data: { usedBytes: { decrement: sizeBytes }, usedAssets: { decrement: 1 } },
+          select: { ownerId: true },
+        });
+        return;
       case 'reserve':
       case 'none':
         return;

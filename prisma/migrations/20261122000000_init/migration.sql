@@ -171,6 +171,7 @@ CREATE INDEX "media_assets_unfinished_idx" ON "media_assets" ("next_check_at")
   WHERE "status" IN ('PENDING', 'PROCESSING');
 CREATE INDEX "media_assets_incoming_waste_idx" ON "media_assets" ("next_check_at")
   WHERE "incoming_present" AND "status" NOT IN ('PENDING', 'PROCESSING', 'FAILED');
+CREATE INDEX "stored_objects_unreferenced_idx" ON "stored_objects" ("id") WHERE "ref_count" = 0;
 CREATE INDEX "domain_events_undelivered_idx" ON "domain_events" ("id") WHERE "delivered_at" IS NULL;
 
 -- Ids of mapped subjects begin above 2^62, decimal subjects end there: the two never meet.

@@ -1,0 +1,91 @@
+import { Injectable } from '@nestjs/common';
+import { PinoLogger } from 'nestjs-pino';
+import { type Actor, StowageError } from '#libs/domain';
+import type { Asset } from './asset.js';
+import { Assets } from './assets.service.js';
+import { IncomingObjects } from './incoming-objects.service.js';
+import { StoredObjects } from './stored-objects.service.js';
+import { AssetTransitions } from './transitions.service.js';
+
+/** Each lost race means that the asset moved on; it has few places to go. */
+const MAX_TRIES = 5;
+
+/** Deleting, restoring and purging, on behalf of a caller with the permission DELETE. */
+@Injectable()
+export class AssetRemoval {
+  constructor(
+    private readonly assets: Assets,
+    private readonly transitions: AssetTransitions,
+    private readonly incoming: IncomingObjects,
+    private readonly objects: StoredObjects,
+    private readonly logger: PinoLogger,
+  ) {
+    logger.setContext(AssetRemoval.name);
+  }
+
+  /** Recoverable until it is purged. A repeat answers the deleted asset. */
+  async delete(actor: Actor, id: string): Promise<Asset> {
+    return this.settle(actor, id, async (asset) => {
+      if (asset.deletedAt !== null) return true;
+      return this.transitions.delete(asset, new Date());
+    });
+  }
+
+  /** @throws StowageError conflict NOTHING_TO_RESTORE for what never was READY. A repeat answers the asset. */
+  async restore(actor: Actor, id: string): Promise<Asset> {
+    return this.settle(actor, id, async (asset) => {
+      if (asset.status === 'READY') return true;
+      if (asset.status !== 'DELETED' || asset.storedObjectId === null) {
+        throw new StowageError(
+          'conflict',
+          'NOTHING_TO_RESTORE',
+          'Only a deleted asset that was READY can be restored.',
+        );
+      }
+      return this.transitions.restore(asset, new Date());
+    });
+  }
+
+  /**
+   * At once and for good: the record, and the bytes unless another asset shares them. A repeat is not-found.
+   * @throws StowageError conflict STILL_PROCESSING
+   */
+  async purge(actor: Actor, id: string): Promise<void> {
+    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+      const asset = await this.assets.get(actor, id, 'DELETE');
+      if (asset.status === 'PROCESSING') {
+        throw new StowageError(
+          'conflict',
+          'STILL_PROCESSING',
+          'This asset is being processed. Try again later.',
+        );
+      }
+      if (await this.transitions.purge(asset)) {
+        this.logger.info({ assetId: id }, 'asset purged');
+        return this.removeBytes(asset);
+      }
+    }
+    throw changing();
+  }
+
+  private async settle(actor: Actor, id: string, change: (asset: Asset) => Promise<boolean>): Promise<Asset> {
+    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+      const asset = await this.assets.get(actor, id, 'DELETE');
+      if (await change(asset)) return this.assets.get(actor, id, 'DELETE');
+    }
+    throw changing();
+  }
+
+  /** Best effort: the collectors find what is left. */
+  private async removeBytes(asset: Asset): Promise<void> {
+    try {
+      if (asset.storedObjectId !== null) await this.objects.collect(asset.storedObjectId, new Date());
+      else await this.incoming.discard(asset.id, asset.claimedGeneration);
+    } catch (err) {
+      this.logger.warn({ err, assetId: asset.id }, 'bytes of a purged asset not deleted yet');
+    }
+  }
+}
+
+const changing = () =>
+  new StowageError('conflict', 'ASSET_CHANGING', 'The asset is being changed by others. Try again.');

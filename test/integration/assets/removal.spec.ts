@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { contentKey } from '#libs/domain';
+import { actor, CONTENT, INCOMING, sha256, World } from '../../support/world.js';
+
+describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulator)', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.start();
+  });
+  afterAll(() => world[Symbol.asyncDispose]());
+
+  const there = (bytes: string) => world.store.stat({ bucket: CONTENT, key: contentKey(sha256(bytes)) });
+  const EMPTY = { usedBytes: 0, usedAssets: 0, reservedBytes: 0, reservedAssets: 0 };
+
+  it('deletes and restores what was READY, which counts all the while', async () => {
+    const by = actor(1n);
+    const { id } = await world.upload('kept a while', {}, by);
+    expect(await world.removal.delete(by, id)).toMatchObject({ status: 'DELETED' });
+    expect(await world.removal.delete(by, id)).toMatchObject({ status: 'DELETED' });
+    expect(await world.quotas.of(1n)).toMatchObject({ usedAssets: 1 });
+    expect(await world.urls.sign(by, await world.asset(id), 60, 'ATTACHMENT')).toBeNull();
+    await world.sweeper.sweepObjects(new Date(Date.now() + 86_400_000));
+    expect(await world.removal.restore(by, id)).toMatchObject({ status: 'READY', deletedAt: null });
+    expect(await world.removal.restore(by, id)).toMatchObject({ status: 'READY' });
+    expect(await there('kept a while')).not.toBeNull();
+  });
+
+  it('calls off what waits, gives its quota back and takes what still comes away', async () => {
+    const by = actor(2n);
+    const { id, ticket } = await world.request('late', {}, by);
+    expect(await world.removal.delete(by, id)).toMatchObject({ status: 'DELETED' });
+    expect(await world.quotas.of(2n)).toMatchObject(EMPTY);
+    expect(await world.put(ticket, 'late')).toBe(200);
+    expect(await world.arrivals.look(id)).toBe('discarded');
+    await expect(world.removal.restore(by, id)).rejects.toMatchObject({ reason: 'NOTHING_TO_RESTORE' });
+  });
+
+  it('takes a delete during PROCESSING at the next step, whatever that is', async () => {
+    const by = actor(3n);
+    const good = await world.received('deleted while scanned', {}, by);
+    const bad = await world.received('promised', {}, by, 'received');
+    for (const { id } of [good, bad]) {
+      expect(await world.removal.delete(by, id)).toMatchObject({ status: 'PROCESSING' });
+    }
+    await world.process(good.job);
+    await world.process(bad.job);
+    expect(await world.asset(good.id)).toMatchObject({ status: 'DELETED' });
+    expect(await world.asset(bad.id)).toMatchObject({ status: 'DELETED' });
+    expect(await world.objects(INCOMING)).toEqual([]);
+    expect(await world.quotas.of(3n)).toMatchObject({ ...EMPTY, usedBytes: 21, usedAssets: 1 });
+    expect(await world.removal.restore(by, good.id)).toMatchObject({ status: 'READY' });
+  });
+
+  it('purges record, reference, quota and bytes at once, and spares bytes that another shares', async () => {
+    const [one, two] = [actor(4n), actor(5n)];
+    const [first, second] = [
+      await world.upload('shared bytes', {}, one),
+      await world.upload('shared bytes', {}, two),
+    ];
+    await world.removal.purge(one, first.id);
+    expect(await world.assets.load(first.id)).toBeNull();
+    expect(await world.quotas.of(4n)).toMatchObject(EMPTY);
+    expect(await there('shared bytes')).not.toBeNull();
+    await world.removal.purge(two, second.id);
+    expect(await there('shared bytes')).toBeNull();
+    expect(
+      (await world.storedObjects()).filter((object) => object.sha256 === sha256('shared bytes')),
+    ).toEqual([]);
+    await expect(world.removal.purge(two, second.id)).rejects.toMatchObject({ kind: 'not-found' });
+  });
+
+  it.each(['PENDING', 'REJECTED', 'DELETED', 'FAILED'] as const)(
+    'purges what is %s, and no quota is left or lost',
+    async (status) => {
+      const by = actor(BigInt(10 + status.length));
+      const { id, ticket } = await world.request('some bytes', {}, by);
+      if (status === 'DELETED') await world.removal.delete(by, id);
+      else if (status !== 'PENDING') {
+        await world.put(ticket, status === 'REJECTED' ? 'SOME BYTES' : 'some bytes');
+        await world.arrivals.look(id);
+        const job = await world.job(id);
+        if (status === 'FAILED') await world.incoming.delete(id, job.generation);
+        await world.process(job);
+      }
+      expect(await world.asset(id)).toMatchObject({ status });
+      await world.removal.purge(by, id);
+      expect(await world.quotas.of(by.ownerId)).toMatchObject(EMPTY);
+    },
+  );
+
+  it('does not purge under the worker’s hands', async () => {
+    const { id } = await world.received('busy', {}, actor(30n));
+    await expect(world.removal.purge(actor(30n), id)).rejects.toMatchObject({ reason: 'STILL_PROCESSING' });
+  });
+
+  it('needs the permission', async () => {
+    const acl = [{ principal: 'user:8', permissions: ['READ' as const] }];
+    const { id } = await world.upload('not yours', { acl }, actor(7n));
+    for (const remove of ['delete', 'restore', 'purge'] as const) {
+      await expect(world.removal[remove](actor(8n), id)).rejects.toMatchObject({ kind: 'forbidden' });
+      await expect(world.removal[remove](actor(9n), id)).rejects.toMatchObject({ kind: 'not-found' });
+    }
+  });
+
+  it('keeps references and objects right while one upload finishes and the last other owner purges', async () => {
+    for (let round = 0; round < 10; round++) {
+      const bytes = `raced over ${round}`;
+      const first = await world.upload(bytes, {}, actor(20n));
+      const { id, job } = await world.received(bytes, {}, actor(21n));
+      await Promise.all([world.removal.purge(actor(20n), first.id), world.process(job)]);
+      expect(await world.asset(id)).toMatchObject({ status: 'READY' });
+      const [object] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
+      expect(object).toMatchObject({ refCount: 1, state: 'LIVE' });
+      expect(object!.copies[0]!.version).toBe((await there(bytes))!.version);
+    }
+  });
+
+  it('collects what was copied by a worker that died before it counted, once its pin is over', async () => {
+    const bytes = 'copied, then crashed';
+    const { id, job } = await world.received(bytes, {}, actor(22n));
+    const seen = { sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
+    const place = { bucket: CONTENT, key: contentKey(seen.sha256) };
+    await world.stored.stage({ scope: '', ...seen }, place, new Date());
+    await world.emulators.put(place, Buffer.from(bytes), { contentType: 'text/plain' });
+    expect(await world.sweeper.sweepObjects(new Date())).toMatchObject({ failed: 0 });
+    expect(await there(bytes)).not.toBeNull();
+    await world.sweeper.sweepObjects(new Date(Date.now() + 2 * 3_600_000));
+    expect(await there(bytes)).toBeNull();
+    await world.process(job);
+    expect(await world.asset(id)).toMatchObject({ status: 'READY' });
+  });
+});
