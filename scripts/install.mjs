@@ -1,30 +1,39 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { exitOf, Failure, NODE, outputOf, ROOT } from './project.mjs';
 
 const LOCK_FILE = path.join(ROOT, 'package-lock.json');
-/** Written by npm when an installation is complete. */
-const INSTALLED_LOCK_FILE = path.join(ROOT, 'node_modules/.package-lock.json');
-/** Names the lock file that was installed last, by its hash. */
-const STAMP_FILE = path.join(ROOT, 'node_modules/.stowage-installed');
+const MODULES = path.join(ROOT, 'node_modules');
+/** Written by npm when an installation is complete: what it has put there. */
+const INSTALLED_LOCK_FILE = path.join(MODULES, '.package-lock.json');
 const PROGRESS_MS = 15_000;
 
-const lockHash = () => createHash('sha256').update(readFileSync(LOCK_FILE)).digest('hex');
-const modified = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs;
+/** Packages by their folder; the project itself, which has the empty name, is none. */
+function packagesIn(file) {
+  const packages = new Map(Object.entries(JSON.parse(readFileSync(file, 'utf8')).packages));
+  packages.delete('');
+  return packages;
+}
 
+/** By what is there, not by times, which a checkout changes. Packages for other platforms are not there. */
 function isInstalled() {
-  const installed = modified(INSTALLED_LOCK_FILE);
-  if (installed === undefined || !existsSync(NODE)) return false;
-  if (existsSync(STAMP_FILE) && readFileSync(STAMP_FILE, 'utf8') === lockHash()) return true;
-  // Somebody ran npm by hand, after the lock file had changed for the last time.
-  return installed >= modified(LOCK_FILE);
+  if (!existsSync(INSTALLED_LOCK_FILE) || !existsSync(NODE)) return false;
+  const [wanted, installed] = [LOCK_FILE, INSTALLED_LOCK_FILE].map(packagesIn);
+  const isThere = ([folder, { version, optional, devOptional }]) =>
+    installed.has(folder) ? installed.get(folder).version === version : Boolean(optional || devOptional);
+  return [...wanted].every(isThere) && [...installed.keys()].every((folder) => wanted.has(folder));
 }
 
 /** Installs the packages when they are missing or the lock file has changed since. */
 export async function install() {
   if (isInstalled()) return;
+  if (lstatSync(MODULES, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    // npm ci would empty the folder that it leads to, which belongs to somebody else.
+    throw new Failure(
+      `${MODULES} is a link and does not hold the packages of package-lock.json; remove the link`,
+    );
+  }
   const started = Date.now();
   const seconds = () => Math.round((Date.now() - started) / 1000);
   console.log('Installing packages; the first time this takes about a minute …');
@@ -46,6 +55,5 @@ export async function install() {
       'npm left out install scripts, and the packages need theirs: npm ci --ignore-scripts=false',
     );
   }
-  writeFileSync(STAMP_FILE, lockHash());
   console.log(`Installed in ${seconds()} s.`);
 }

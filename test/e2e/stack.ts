@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -52,6 +52,8 @@ export interface Ticket {
 export class Stack implements AsyncDisposable {
   static async make(env: NodeJS.ProcessEnv = {}): Promise<Stack> {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'stowage-e2e-'));
+    // When we are root, PostgreSQL runs as somebody else, who has to get in.
+    await chmod(folder, 0o711);
     return new Stack(folder, await freePorts(), env);
   }
 

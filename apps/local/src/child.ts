@@ -42,7 +42,7 @@ export class Child {
     this.log = new ChildLog(name, logFile(dataFolder, name), terminal);
   }
 
-  /** @throws StartFailure with the child's last complaint when it ends, or is not ready within a minute */
+  /** @throws StartFailure with the child's last error when it ends, or is not ready within a minute */
   async start(): Promise<void> {
     const child = this.spawn();
     await this.ready(child);
@@ -51,7 +51,7 @@ export class Child {
 
   /**
    * Runs one that has an end.
-   * @throws StartFailure with its last complaint when it fails
+   * @throws StartFailure with its last error when it fails
    */
   async run(): Promise<void> {
     const child = this.spawn();
@@ -97,28 +97,24 @@ export class Child {
   }
 
   private failure(what: string): StartFailure {
-    const why = this.log.lastComplaint === undefined ? '' : `: ${this.log.lastComplaint}`;
+    const why = this.log.lastError === undefined ? '' : `: ${this.log.lastError}`;
     return new StartFailure(`${this.options.name} ${what}${why} (log: ${this.log.file})`);
   }
 
   private keep(child: ChildProcess): void {
-    const { name, terminal } = this.options;
     const since = Date.now();
-    const ended = (code: number | null, signal: NodeJS.Signals | null) => {
-      if (this.stopping) return;
-      this.backoffMs = Date.now() - since > STEADY_MS ? MIN_BACKOFF_MS : this.backoffMs;
-      terminal.line(
-        `${name} ended (${signal ?? `code ${code}`}); starting it again in ${this.backoffMs / 1000} s (log: ${this.log.file})`,
-      );
-      this.again();
-    };
-    if (child.exitCode !== null || child.signalCode !== null) ended(child.exitCode, child.signalCode);
-    else child.once('exit', ended);
+    child.once('close', (code, signal) => {
+      if (Date.now() - since > STEADY_MS) this.backoffMs = MIN_BACKOFF_MS;
+      this.again(this.failure(`ended (${signal ?? `code ${code}`})`));
+    });
   }
 
-  private again(): void {
+  private again(failure: unknown): void {
+    if (this.stopping) return;
+    const what = failure instanceof Error ? failure.message : String(failure);
+    this.options.terminal.line(`${what}; starting it again in ${this.backoffMs / 1000} s`);
     this.timer = setTimeout(() => {
-      if (!this.stopping) this.start().catch(() => this.stopping || this.again());
+      this.start().catch((error: unknown) => this.again(error));
     }, this.backoffMs);
     this.backoffMs = Math.min(this.backoffMs * 2, MAX_BACKOFF_MS);
   }

@@ -11,73 +11,91 @@ const STOP_LIMIT_MS = 8_000;
 const logger = pino({ level: process.env.LOG_LEVEL || 'info' });
 /** Set by the supervisor, all of them. */
 const setting = (name: string) => process.env[name] ?? '';
-const projectId = setting('GOOGLE_CLOUD_PROJECT');
-const dataFolder = setting('DATA_DIR');
-const pubSubAddress = setting('PUBSUB_EMULATOR_HOST');
-const ownPubSubPort = Number(setting('PUBSUB_PORT')) || null;
+const settings = {
+  projectId: setting('GOOGLE_CLOUD_PROJECT'),
+  dataFolder: setting('DATA_DIR'),
+  gcsPort: Number(new URL(setting('GCS_API_ENDPOINT')).port),
+  pubSubAddress: setting('PUBSUB_EMULATOR_HOST'),
+  /** Null when the address is an emulator's that the user runs. */
+  pubSubPort: Number(setting('PUBSUB_PORT')) || null,
+};
 
-const pubSub =
-  ownPubSubPort === null
-    ? null
-    : await startPubSubEmulator({
-        port: ownPubSubPort,
-        dataDir: path.join(dataFolder, 'pubsub'),
-        onError: (error) => logger.error({ err: error }, 'Pub/Sub emulator'),
-      });
-
-const client = new PubSub({
-  projectId,
-  apiEndpoint: pubSubAddress,
-  emulatorMode: true,
-  // Known, so that the client does not go looking for a metadata server.
-  clientOptions: { universeDomain: 'googleapis.com' },
-});
-const topics = new Map<string, Topic>();
-
-function topic(name: string): Topic {
-  const known = topics.get(name);
-  if (known) return known;
-  const made = client.topic(name, {
-    batching: { maxMilliseconds: 2 },
-    gaxOpts: { timeout: PUBLISH_TIMEOUT_MS, retry: null },
+/** Delivers what Cloud Storage has to tell as Google does: through Pub/Sub's API. */
+function publisher() {
+  const client = new PubSub({
+    projectId: settings.projectId,
+    apiEndpoint: settings.pubSubAddress,
+    emulatorMode: true,
+    // Known, so that the client does not go looking for a metadata server.
+    clientOptions: { universeDomain: 'googleapis.com' },
   });
-  topics.set(name, made);
-  return made;
+  const topics = new Map<string, Topic>();
+  const topic = (name: string) => {
+    // The emulator keeps what could not be published, and tries again itself.
+    const gaxOpts = { timeout: PUBLISH_TIMEOUT_MS, retry: null };
+    const made = topics.get(name) ?? client.topic(name, { batching: { maxMilliseconds: 2 }, gaxOpts });
+    topics.set(name, made);
+    return made;
+  };
+  return {
+    publish: async (name: string, message: { data: Buffer; attributes: Record<string, string> }) => {
+      await topic(name).publishMessage(message);
+    },
+    close: () => client.close().catch(() => undefined),
+  };
 }
 
-const gcs = await startGcsEmulator({
-  port: Number(new URL(setting('GCS_API_ENDPOINT')).port),
-  dataDir: path.join(dataFolder, 'gcs'),
-  hmacKeys: [{ accessId: setting('GCS_HMAC_ACCESS_ID'), secret: setting('GCS_HMAC_SECRET') }],
-  publish: async (name, message) => {
-    await topic(name).publishMessage(message);
-  },
-  onError: (error) => logger.error({ err: error }, 'Cloud Storage emulator'),
-});
-
-await provision({
-  projectId,
-  storage: { endpoint: gcs.url },
-  pubsub: { emulator: pubSubAddress },
-  names: {
-    incomingBucket: setting('INCOMING_BUCKET'),
-    contentBucket: setting('CONTENT_BUCKET'),
-    quarantineBucket: setting('QUARANTINE_BUCKET'),
-    subscription: setting('PUBSUB_SUBSCRIPTION'),
-  },
-});
-logger.info({ gcs: gcs.port, pubSub: pubSub?.port }, 'The emulators serve');
-
-let stopping = false;
-async function stop(): Promise<void> {
-  if (stopping) return;
-  stopping = true;
-  setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
-  await gcs.close();
-  await client.close().catch(() => undefined);
-  await pubSub?.close();
-  process.exit(0);
+/** Answers with what stops them. */
+async function start(): Promise<() => Promise<void>> {
+  const { dataFolder, pubSubPort } = settings;
+  const pubSub =
+    pubSubPort === null
+      ? null
+      : await startPubSubEmulator({
+          port: pubSubPort,
+          dataDir: path.join(dataFolder, 'pubsub'),
+          onError: (error) => logger.error({ err: error }, 'Pub/Sub emulator'),
+        });
+  const { publish, close } = publisher();
+  const gcs = await startGcsEmulator({
+    port: settings.gcsPort,
+    dataDir: path.join(dataFolder, 'gcs'),
+    hmacKeys: [{ accessId: setting('GCS_HMAC_ACCESS_ID'), secret: setting('GCS_HMAC_SECRET') }],
+    publish,
+    onError: (error) => logger.error({ err: error }, 'Cloud Storage emulator'),
+  });
+  await provision({
+    projectId: settings.projectId,
+    storage: { endpoint: gcs.url },
+    pubsub: { emulator: settings.pubSubAddress },
+    names: {
+      incomingBucket: setting('INCOMING_BUCKET'),
+      contentBucket: setting('CONTENT_BUCKET'),
+      quarantineBucket: setting('QUARANTINE_BUCKET'),
+      subscription: setting('PUBSUB_SUBSCRIPTION'),
+    },
+  });
+  logger.info({ gcs: gcs.port, pubSub: pubSub?.port }, 'The emulators serve');
+  process.send?.({ type: 'ready', ports: { gcs: gcs.port, pubSub: pubSub?.port } });
+  return async () => {
+    await gcs.close();
+    await close();
+    await pubSub?.close();
+  };
 }
-process.on('SIGTERM', () => void stop());
-process.on('disconnect', () => void stop());
-process.send?.({ type: 'ready', ports: { gcs: gcs.port, pubSub: pubSub?.port } });
+
+try {
+  const stop = await start();
+  let stopping = false;
+  const end = () => {
+    if (stopping) return;
+    stopping = true;
+    setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
+    void stop().then(() => process.exit(0));
+  };
+  process.on('SIGTERM', end).on('disconnect', end);
+  if (process.send && !process.connected) end();
+} catch (error) {
+  logger.fatal({ err: error }, 'The emulators cannot start');
+  process.exit(1);
+}

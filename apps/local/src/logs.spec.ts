@@ -49,7 +49,7 @@ describe('ChildLog', () => {
     streams.stdout.end();
     streams.stderr.end();
     await Promise.all(closed);
-    return { terminal, lastComplaint: log.lastComplaint };
+    return { terminal, lastError: log.lastError };
   }
 
   it.each([
@@ -57,7 +57,8 @@ describe('ChildLog', () => {
     ['{"level":40,"msg":"slow"}', ['api: slow']],
     ['{"level":50,"msg":"failed","err":{"message":"no\\ndisk"}}', ['api: failed: no disk']],
     [`{"level":50,"msg":"${'x'.repeat(1000)}"}`, [`api: ${'x'.repeat(200)}`]],
-    ['TypeError: x is not a function', ['api: x is not a function']],
+    ['{"level":60,"msg":"over"}', []],
+    ['TypeError: x is not a function', []],
     ['    at file.js:1', []],
     ['{ not JSON', []],
     ['null', []],
@@ -84,6 +85,8 @@ describe('ChildLog', () => {
 
   it('knows what a child said before it failed', () =>
     inFolder(async (folder) => {
+      const logged = ['{"level":60,"msg":"no port"}', '{"level":30,"msg":"bye"}'];
+      expect((await shown(folder, logged)).lastError).toBe('no port');
       const trace = [
         'file:///x.js:3',
         'Configuration: PORT must be a number',
@@ -91,7 +94,7 @@ describe('ChildLog', () => {
         '',
         'Node.js v24.0.0',
       ];
-      expect((await shown(folder, trace, { stream: 'stderr' })).lastComplaint).toBe(
+      expect((await shown(folder, trace, { stream: 'stderr' })).lastError).toBe(
         'Configuration: PORT must be a number',
       );
     }));

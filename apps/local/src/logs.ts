@@ -10,7 +10,7 @@ const MAX_LINE = 200;
 /** What Node.js prints around an error, and its warnings. */
 const TRACE = /^\s|^\(|^file:|^Node\.js v|^\W*$/;
 /** https://getpino.io/#/docs/api?id=loggerlevel-string-gettersetter */
-const WARN = 40;
+const [WARN, ERROR, FATAL] = [40, 50, 60];
 
 /** The path of a log in the data folder. One that has grown past 20 MiB starts anew; one old one is kept. */
 export function logFile(dataFolder: string, name: string): string {
@@ -29,11 +29,11 @@ export interface Terminal {
 
 /**
  * Keeps what a child writes (JSON lines of pino, or anything) in its log, and shows its warnings and errors on the
- * terminal in one short line each.
+ * terminal in one short line each. What is fatal is for whoever notices that the child has ended.
  */
 export class ChildLog {
-  /** The last thing it complained about, or else wrote to its error output; undefined when it did neither. */
-  lastComplaint: string | undefined;
+  /** The last error it logged or line it wrote to its error output, if any. */
+  lastError: string | undefined;
   private shown = 0;
   private minute = 0;
 
@@ -44,9 +44,10 @@ export class ChildLog {
   ) {}
 
   follow(stdout: Readable, stderr: Readable): void {
+    this.lastError = undefined;
     createInterface({ input: stdout }).on('line', (line) => this.write(line));
     createInterface({ input: stderr }).on('line', (line) => {
-      if (!TRACE.test(line)) this.lastComplaint = line.slice(0, MAX_LINE);
+      if (!TRACE.test(line)) this.lastError = line.slice(0, MAX_LINE);
       this.write(line);
     });
   }
@@ -57,10 +58,10 @@ export class ChildLog {
     } catch {
       // A full disk must not end the child; it will complain itself.
     }
-    const complaint = complaintIn(line);
-    if (complaint !== undefined) this.lastComplaint = complaint;
+    const { level, text } = read(line);
+    if (level >= ERROR) this.lastError = text;
     if (this.terminal.verbose) this.terminal.line(`${this.name}: ${line}`);
-    else if (complaint !== undefined && this.mayShow()) this.terminal.line(`${this.name}: ${complaint}`);
+    else if (level >= WARN && level < FATAL && this.mayShow()) this.terminal.line(`${this.name}: ${text}`);
   }
 
   private mayShow(): boolean {
@@ -70,19 +71,19 @@ export class ChildLog {
   }
 }
 
-/** The message of a line from pino at warn or above, or of an error that Node prints. */
-function complaintIn(line: string): string | undefined {
-  if (!line.startsWith('{')) return /^\w*Error\b.*?: (.*)/.exec(line)?.[1]?.slice(0, MAX_LINE);
+/** Level and message of a line from pino; level 0 for any other line. */
+function read(line: string): { level: number; text: string } {
+  if (!line.startsWith('{')) return { level: 0, text: '' };
   try {
     const { level, msg, err } = JSON.parse(line) as {
       level?: number;
       msg?: unknown;
       err?: { message?: unknown };
     };
-    if (level === undefined || level < WARN) return undefined;
     const parts = [msg, err?.message].filter((part) => typeof part === 'string' && part !== '');
-    return [...new Set(parts)].join(': ').replaceAll(/\s+/g, ' ').slice(0, MAX_LINE);
+    const text = [...new Set(parts)].join(': ').replaceAll(/\s+/g, ' ').slice(0, MAX_LINE);
+    return { level: level ?? 0, text };
   } catch {
-    return undefined;
+    return { level: 0, text: '' };
   }
 }
