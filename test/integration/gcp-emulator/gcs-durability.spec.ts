@@ -1,4 +1,3 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
@@ -8,7 +7,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import type { Bucket } from '@google-cloud/storage';
 import { startGcsEmulator } from '../../../libs/gcp-emulator/src/gcs/index.js';
-import { Harness, until } from './gcs.harness.js';
+import { Harness, launchProcess, until } from './gcs.harness.js';
 
 // Real: the emulator, its disk, the official client.
 let harness: Harness;
@@ -21,31 +20,6 @@ beforeEach(async () => {
   [bucket] = await harness.storage.createBucket('durable');
 });
 afterEach(() => harness.stop());
-
-const ROOT = path.resolve(import.meta.dirname, '../../..');
-
-/** The emulator in a process of its own, which can be killed. */
-async function launchProcess(dataDir: string): Promise<{ child: ChildProcess; url: string }> {
-  const door = path.join(ROOT, 'libs/gcp-emulator/src/gcs/index.ts');
-  const program = `
-    import { startGcsEmulator } from ${JSON.stringify(door)};
-    const { url } = await startGcsEmulator({ port: 0, dataDir: ${JSON.stringify(dataDir)} });
-    console.log(url);
-  `;
-  const resolver = path.join(ROOT, 'test/support/ts-resolve.mjs');
-  const flags = [
-    '--experimental-transform-types',
-    '--disable-warning=ExperimentalWarning',
-    '--import',
-    resolver,
-  ];
-  const child = spawn(process.execPath, [...flags, '--input-type=module', '--eval', program], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, NODE_OPTIONS: '' },
-  });
-  const [line] = (await once(child.stdout, 'data')) as [Buffer];
-  return { child, url: line.toString().trim() };
-}
 
 it('keeps buckets, objects and settings over a restart', async () => {
   const data = randomBytes(500_000);

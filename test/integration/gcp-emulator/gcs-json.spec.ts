@@ -126,10 +126,6 @@ describe('objects', () => {
     expect(await harness.filesOnDisk()).toEqual(before);
   });
 
-  it('answers the default, resumable upload with 501 as long as it has none', async () => {
-    await expect(bucket.file('resumable').save('x')).rejects.toMatchObject({ code: 501 });
-  });
-
   it('patches metadata', async () => {
     await save('patched', 'x', {
       metadata: { contentType: 'text/plain', metadata: { gone: '1', kept: '2' } },

@@ -233,12 +233,6 @@ describe('a signed PUT', () => {
     expect(await bucket.file('other.txt').exists()).toEqual([false]);
   });
 
-  it('answers the start of a resumable upload with 501', async () => {
-    const url = await harness.sign(bucket.file('resumable'), { action: 'resumable' });
-    const response = await fetch(url, { method: 'POST', headers: { 'x-goog-resumable': 'start' } });
-    expect([response.status, await codeOf(response)]).toEqual([501, 'NotImplemented']);
-  });
-
   it('answers a bucket that is not there with 404', async () => {
     const url = await harness.sign(harness.storage.bucket('nowhere').file('a'), { action: 'write' });
     const response = await fetch(url, { method: 'PUT', body: 'x' });

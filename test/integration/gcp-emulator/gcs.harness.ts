@@ -1,3 +1,4 @@
+import { spawn, type ChildProcess } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
@@ -111,4 +112,29 @@ export async function rawExchange(
     socket.destroy();
   }
   return received;
+}
+
+const ROOT = path.resolve(import.meta.dirname, '../../..');
+
+/** The emulator in a process of its own, which can be killed. */
+export async function launchProcess(dataDir: string): Promise<{ child: ChildProcess; url: string }> {
+  const door = path.join(ROOT, 'libs/gcp-emulator/src/gcs/index.ts');
+  const program = `
+    import { startGcsEmulator } from ${JSON.stringify(door)};
+    const { url } = await startGcsEmulator({ port: 0, dataDir: ${JSON.stringify(dataDir)} });
+    console.log(url);
+  `;
+  const resolver = path.join(ROOT, 'test/support/ts-resolve.mjs');
+  const flags = [
+    '--experimental-transform-types',
+    '--disable-warning=ExperimentalWarning',
+    '--import',
+    resolver,
+  ];
+  const child = spawn(process.execPath, [...flags, '--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  return { child, url: line.toString().trim() };
 }

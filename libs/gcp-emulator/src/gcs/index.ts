@@ -1,2 +1,4 @@
 export { startGcsEmulator, type GcsEmulator, type GcsEmulatorOptions } from './server.js';
 export type { HmacKey, RsaKey } from './xml/v4-verifier.js';
+export type { ActiveRule, FaultControl } from './faults/faults.js';
+export type { Direction, EventFault, FaultRule, RequestFault } from './faults/rule.js';

@@ -49,6 +49,10 @@ export function acceptsGzip(acceptEncoding = ''): boolean {
 /** Header values are bytes; what is beyond Latin-1 goes out as UTF-8. */
 export const headerText = (value: string): string => Buffer.from(value, 'utf8').toString('latin1');
 
+/** The XML API's ETag: that of the bytes, the same for the same bytes. */
+export const contentEtag = ({ md5 }: StoredObject): string =>
+  `"${Buffer.from(md5, 'base64').toString('hex')}"`;
+
 /** The headers that tell what an object is, without those about the body of one response. */
 export function describe(object: StoredObject): Record<string, string> {
   const { metadata } = object;

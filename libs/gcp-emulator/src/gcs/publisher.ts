@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { EventFaults, type Verdict } from './faults/event-faults.js';
+import { Faults } from './faults/faults.js';
 import type { Outbox, OutboxEntry } from './store/outbox.js';
 
 export type Publish = (
@@ -20,13 +22,16 @@ export class Publisher {
   private readonly resting = new Map<string, { failures: number; until: number }>();
   private readonly stopping = new AbortController();
   private wakeUp = new AbortController();
+  private readonly faults: EventFaults;
   private readonly done: Promise<void>;
 
   constructor(
     private readonly outbox: Outbox,
     private readonly publish: Publish,
     private readonly onError: (error: unknown) => void,
+    faults: Faults = new Faults(),
   ) {
+    this.faults = new EventFaults(faults, () => this.wakeUp.abort());
     outbox.onEnqueued(() => this.wakeUp.abort());
     this.done = this.run();
   }
@@ -44,7 +49,7 @@ export class Publisher {
       try {
         this.outbox.dropUndeliverable();
         const resting = this.restingTopics();
-        const entries = this.outbox.pending(BATCH, [...resting.keys()]);
+        const entries = this.outbox.pending(BATCH, [...resting.keys()], this.faults.heldIds);
         if (entries.length > 0) await this.publishBatch(entries);
         else await this.rest(Math.min(...resting.values()));
       } catch (error) {
@@ -70,15 +75,21 @@ export class Publisher {
     else await delay(longest, undefined, { signal }).catch(() => undefined);
   }
 
-  private async publishBatch(entries: readonly OutboxEntry[]): Promise<void> {
-    const results = await Promise.allSettled(entries.map((entry) => this.publishOne(entry)));
-    const published: number[] = [];
+  private async publishBatch(batch: readonly OutboxEntry[]): Promise<void> {
+    const judged = batch.map((entry) => [entry, this.faults.judge(entry)] as const);
+    const due = judged.filter((pair): pair is [OutboxEntry, Exclude<Verdict, 'held'>] => pair[1] !== 'held');
+    const entries = due.map(([entry]) => entry);
+    const results = await Promise.allSettled(
+      due.map(([entry, copies]) => Promise.all(Array.from({ length: copies }, () => this.publishOne(entry)))),
+    );
+    const published: OutboxEntry[] = [];
     const failed = new Set<string>();
     for (const [i, entry] of entries.entries()) {
-      if (results[i]?.status === 'fulfilled') published.push(entry.id);
+      if (results[i]?.status === 'fulfilled') published.push(entry);
       else failed.add(entry.topic);
     }
-    this.outbox.remove(published);
+    this.outbox.remove(published.map(({ id }) => id));
+    this.faults.published(published);
     for (const { topic } of entries) if (!failed.has(topic)) this.resting.delete(topic);
     for (const topic of failed) this.restTopic(topic);
     const reasons = results.filter((result) => result.status === 'rejected');

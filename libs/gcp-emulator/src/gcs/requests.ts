@@ -1,26 +1,41 @@
+import { ADMIN_PREFIX } from './admin.js';
+import type { Faults } from './faults/faults.js';
+import { injectFault } from './faults/inject.js';
 import { corsHeaders, preflight } from './http/cors.js';
 import { ApiError } from './http/errors.js';
 import type { Exchange, Reply } from './http/exchange.js';
-import { decodePath, findRoute, type Route } from './http/router.js';
+import { decodePath, findRoute, type Handler, type Route } from './http/router.js';
 import { bucketRoutes } from './json/buckets.js';
 import { notificationRoutes } from './json/notifications.js';
 import { downloadRoutes, objectRoutes } from './json/objects.js';
 import { uploadRoutes } from './json/uploads.js';
+import type { ResumableUploads } from './resumable/resumable-uploads.js';
 import type { ObjectKey } from './store/objects.js';
 import type { Store } from './store/store.js';
 import { handleXml } from './xml/objects.js';
+import { answerXmlSession } from './xml/uploads.js';
 import type { V4Verifier } from './xml/v4-verifier.js';
+
+/** What requests are answered with. */
+export interface Services {
+  store: Store;
+  uploads: ResumableUploads;
+  verifier: V4Verifier;
+  faults: Faults;
+  /** Answers below `/_emulator/`, where it may be reached at all. */
+  admin: Handler | undefined;
+}
 
 const below = (base: string, routes: Route[]): Route[] =>
   routes.map((route) => ({ ...route, path: base + route.path }));
 
 /** The JSON API, also without its prefix, as the client asks for it when it is told of an emulator by the environment. */
-function jsonRoutes(store: Store): Route[] {
+function jsonRoutes({ store, uploads }: Services): Route[] {
   const api = [...bucketRoutes(store), ...objectRoutes(store), ...notificationRoutes(store)];
   return [
     ...below('/storage/v1', api),
     ...below('/download/storage/v1', downloadRoutes(store)),
-    ...below('/upload/storage/v1', uploadRoutes(store)),
+    ...below('/upload/storage/v1', uploadRoutes(store, uploads)),
     ...api,
   ];
 }
@@ -35,25 +50,39 @@ function keyOf(rawPath: string): ObjectKey {
   return { bucket: decodePath(rawPath.slice(1, slash)), name: decodePath(rawPath.slice(slash + 1)) };
 }
 
-async function xmlReply(store: Store, verifier: V4Verifier, exchange: Exchange): Promise<Reply> {
+/** The object, or only the bucket, that a request of the JSON API is about. */
+function jsonKeyOf({ rawPath, query }: Exchange): ObjectKey {
+  const [, bucket = '', name] = /\/b\/([^/]+)(?:\/o\/([^/]+))?/.exec(rawPath) ?? [];
+  return {
+    bucket: decodePath(bucket),
+    name: name === undefined ? (query.get('name') ?? '') : decodePath(name),
+  };
+}
+
+async function xmlReply({ store, uploads, verifier, faults }: Services, exchange: Exchange): Promise<Reply> {
   const key = keyOf(exchange.rawPath);
   const cors = store.buckets.find(key.bucket)?.settings.cors ?? [];
   if (exchange.method === 'OPTIONS') return preflight(cors, exchange);
   // Set before anything can be refused: a page may read the refusal too.
   for (const [name, value] of Object.entries(corsHeaders(cors, exchange)))
     exchange.response.setHeader(name, value);
+  if (!faults.isEmpty) await injectFault(faults, exchange, key);
+  if (exchange.query.has('upload_id')) return answerXmlSession(uploads, exchange, key);
   const { method, rawPath, rawQuery } = exchange;
   const request = { method, rawPath, rawQuery, headers: exchange.headerPairs() };
   const verified = verifier.verify(request, store.now());
-  return handleXml({ store, exchange, key, verified });
+  return handleXml({ store, uploads, exchange, key, verified });
 }
 
 /** Finds out which API a request is for and has it answered. */
-export function requestHandler(store: Store, verifier: V4Verifier): (exchange: Exchange) => Promise<Reply> {
-  const routes = jsonRoutes(store);
+export function requestHandler(services: Services): (exchange: Exchange) => Promise<Reply> {
+  const routes = jsonRoutes(services);
+  const { admin, faults } = services;
   return async (exchange) => {
+    if (admin && exchange.rawPath.startsWith(ADMIN_PREFIX)) return admin(exchange);
     exchange.isXml = !JSON_PATHS.test(exchange.rawPath);
-    if (exchange.isXml) return xmlReply(store, verifier, exchange);
+    if (exchange.isXml) return xmlReply(services, exchange);
+    if (!faults.isEmpty) await injectFault(faults, exchange, jsonKeyOf(exchange));
     const handler = findRoute(routes, exchange);
     if (handler === undefined) throw new ApiError('notFound');
     return handler(exchange);

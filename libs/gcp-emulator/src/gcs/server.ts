@@ -1,12 +1,16 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { adminHandler } from './admin.js';
+import { Faults, type FaultControl } from './faults/faults.js';
 import { ApiError, asApiError, ClientGone, jsonError, xmlError } from './http/errors.js';
-import { Exchange, type Reply } from './http/exchange.js';
+import { Exchange, type Reply, type Tap } from './http/exchange.js';
 import { Publisher, type Publish } from './publisher.js';
 import { requestHandler } from './requests.js';
+import { ResumableUploads } from './resumable/resumable-uploads.js';
 import { openStore } from './store/store.js';
 import { V4Verifier, type HmacKey, type RsaKey } from './xml/v4-verifier.js';
 
@@ -22,6 +26,8 @@ export interface GcsEmulatorOptions {
   rsaKeys?: RsaKey[];
   /** Delivers an event to a topic (`projects/P/topics/T`); called again later when it rejects. */
   publish?: Publish;
+  /** Also lets programs on this machine control faults, at `/_emulator/faults` and `/_emulator/events`. Default false. */
+  admin?: boolean;
   now?: () => Date;
   /** What went wrong behind the scenes; never holds a signed URL or a key. */
   onError?: (error: unknown) => void;
@@ -31,6 +37,12 @@ export interface GcsEmulator {
   port: number;
   /** For the client's `apiEndpoint`. */
   url: string;
+  /** What is to go wrong. Nothing does, unless it is told here. */
+  faults: FaultControl;
+  events: {
+    /** Publishes a message as if it were an event: of an object that is not there, out of date, made up. */
+    forge: Publish;
+  };
   /** Takes no new requests, gives running ones 5 s to finish, then closes everything. */
   close(): Promise<void>;
 }
@@ -53,8 +65,17 @@ export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<Gcs
   const running = new Set<Promise<void>>();
   let publisher: Publisher | undefined;
   let server: Server;
+  const uploads = new ResumableUploads(store, onError);
+  const faults = new Faults();
+  const forge: Publish = async (topic, message) => {
+    if (options.publish === undefined)
+      throw new ApiError('notImplemented', { message: 'Nothing publishes events here.' });
+    await options.publish(topic, message);
+  };
   try {
-    const handle = requestHandler(store, new V4Verifier(options.hmacKeys ?? [], options.rsaKeys ?? []));
+    const admin = options.admin ? adminHandler(faults, forge) : undefined;
+    const verifier = new V4Verifier(options.hmacKeys ?? [], options.rsaKeys ?? []);
+    const handle = requestHandler({ store, uploads, verifier, faults, admin });
     server = listenTo((exchange) => {
       const done = answer(exchange, handle, onError).finally(() => running.delete(done));
       running.add(done);
@@ -62,20 +83,23 @@ export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<Gcs
     server.listen(options.port, host);
     await once(server, 'listening');
   } catch (error) {
+    await uploads.stop();
     store.close();
     throw error;
   }
   const { port } = server.address() as AddressInfo;
   url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-  if (options.publish) publisher = new Publisher(store.outbox, options.publish, onError);
+  if (options.publish) publisher = new Publisher(store.outbox, options.publish, onError, faults);
 
   let closing: Promise<void> | undefined;
   const shutDown = async () => {
+    faults.clear();
     await drain(server, running);
     await publisher?.stop();
+    await uploads.stop();
     store.close();
   };
-  return { port, url, close: () => (closing ??= shutDown()) };
+  return { port, url, faults, events: { forge }, close: () => (closing ??= shutDown()) };
 }
 
 function listenTo(receive: (exchange: Exchange) => void): Server {
@@ -125,9 +149,8 @@ const isDisconnect = (error: unknown) =>
 
 function refusal(exchange: Exchange, error: unknown, onError: (error: unknown) => void): Reply {
   if (error instanceof ClientGone) throw error;
-  const known = asApiError(error);
-  if (known === undefined || known.status === 503) onError(error);
-  const refused = known ?? new ApiError('internal');
+  if (!(error instanceof ApiError)) onError(error);
+  const refused = asApiError(error) ?? new ApiError('internal');
   const { status, detail } = refused;
   if (status === 304) return { status, headers: detail.headers };
   const [type, body] = exchange.isXml
@@ -144,12 +167,24 @@ async function send(exchange: Exchange, { status, headers = {}, body }: Reply): 
     else response.setHeader(name, value);
   }
   if (!request.complete) discardRest(request);
-  if (body === undefined || typeof body === 'string') {
-    if (body !== undefined) response.setHeader('Content-Length', Buffer.byteLength(body));
+  if (typeof body === 'string') response.setHeader('Content-Length', Buffer.byteLength(body));
+  if (exchange.tapResponse) {
+    await sendTapped(exchange, exchange.tapResponse, body);
+  } else if (body === undefined || typeof body === 'string') {
     response.end(exchange.method === 'HEAD' ? undefined : body);
     await finished(response);
   } else {
     await pipeline(body, response);
+  }
+}
+
+async function sendTapped({ method, response }: Exchange, tap: Tap, body: Reply['body']): Promise<void> {
+  const text = typeof body === 'string' && method !== 'HEAD' ? [Buffer.from(body)] : [];
+  const source = body instanceof Readable ? body : Readable.from(text);
+  try {
+    await pipeline(tap(source), response);
+  } finally {
+    source.destroy();
   }
 }
 

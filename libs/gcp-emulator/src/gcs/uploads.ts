@@ -1,4 +1,5 @@
 import { ApiError } from './http/errors.js';
+import type { Exchange } from './http/exchange.js';
 import { checkConditions, type Conditions } from './http/preconditions.js';
 import type { StagedBlob, WriteLimits } from './store/blobs.js';
 import type { Check, ObjectKey, ObjectMetadata, StoredObject } from './store/objects.js';
@@ -45,6 +46,12 @@ export function parseHashHeader(value: string | undefined): Digests {
 export function checkContent(blob: StagedBlob, { size, digests }: Upload): void {
   if (blob.size < (size?.min ?? 0)) throw new ApiError('tooSmall');
   checkDigests(blob, digests);
+}
+
+/** Both ways to send a hash; `Content-MD5` decides where both name an MD5. */
+export function parseDigestHeaders(exchange: Exchange): Digests {
+  const md5 = exchange.header('content-md5');
+  return { ...parseHashHeader(exchange.header('x-goog-hash')), ...(md5 !== undefined && { md5 }) };
 }
 
 function checkDigests(blob: StagedBlob, { md5, crc32c, sha256 }: Digests): void {

@@ -76,6 +76,12 @@ const KINDS = {
     'InvalidRange',
     'The requested range cannot be satisfied.',
   ],
+  rateLimited: [
+    429,
+    'rateLimitExceeded',
+    'SlowDown',
+    'The object exceeded the rate limit for object mutation operations. Please reduce your request rate.',
+  ],
   cancelled: [499, 'clientClosedRequest', 'ClientClosedRequest', 'The upload was cancelled.'],
   internal: [500, 'backendError', 'InternalError', 'We encountered an internal error. Please try again.'],
   notImplemented: [

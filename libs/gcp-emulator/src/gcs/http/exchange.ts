@@ -17,6 +17,9 @@ export const jsonReply = (value: unknown, status = 200): Reply => ({
 
 export const noContent: Reply = { status: 204 };
 
+/** Sees the bytes of a body on their way, and may slow or end them. */
+export type Tap = (chunks: AsyncIterable<Buffer>) => AsyncIterable<Buffer>;
+
 const JSON_BODY_LIMIT = 1024 * 1024;
 
 /** One request and the response to it, with its path and query taken apart. */
@@ -29,6 +32,8 @@ export class Exchange {
   params: Record<string, string> = {};
   /** Which API the request is for, and so the language of a refusal. */
   isXml = false;
+  tapRequest: Tap | undefined;
+  tapResponse: Tap | undefined;
 
   constructor(
     readonly request: IncomingMessage,
@@ -78,7 +83,7 @@ export class Exchange {
     }
     const chunks = this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
     try {
-      yield* chunks;
+      yield* this.tapRequest ? this.tapRequest(chunks) : chunks;
     } catch (cause) {
       throw new ClientGone('the client went away in the middle of its request', { cause });
     }

@@ -1,12 +1,14 @@
 import { ApiError } from '../http/errors.js';
 import { jsonReply, parseJsonObject, type Exchange, type Reply } from '../http/exchange.js';
 import { readRelated } from '../http/multipart.js';
-import { checkConditions, queryConditions } from '../http/preconditions.js';
+import { queryConditions } from '../http/preconditions.js';
 import type { Route } from '../http/router.js';
 import { settableMetadata } from '../metadata.js';
 import { checkObjectName } from '../names.js';
 import { objectResource } from '../resources.js';
+import type { ResumableUploads } from '../resumable/resumable-uploads.js';
 import type { Store } from '../store/store.js';
+import { answerJsonSession, startJsonSession } from './resumable.js';
 import { checkBeforeUpload, parseHashHeader, receive, type Upload } from '../uploads.js';
 
 const textOf = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
@@ -22,7 +24,6 @@ function describeUpload(
   const name = exchange.query.get('name') || textOf(resource.name);
   if (name === undefined) throw new ApiError('required', { message: 'Required parameter: name' });
   const contentEncoding = exchange.query.get('contentEncoding');
-  const conditions = queryConditions(exchange.query);
   const { md5, crc32c } = parseHashHeader(exchange.header('x-goog-hash'));
   return {
     key: { bucket, name: checkObjectName(name) },
@@ -31,19 +32,14 @@ function describeUpload(
       ...settableMetadata({ contentType: mediaType, contentEncoding, ...resource }),
     },
     digests: { md5: textOf(resource.md5Hash) ?? md5, crc32c: textOf(resource.crc32c) ?? crc32c },
-    check: (current) => checkConditions(conditions, current),
+    conditions: queryConditions(exchange.query),
   };
 }
 
 async function multipart(store: Store, exchange: Exchange): Promise<Reply> {
   // The name may still be in the body; where it is in the query, a lost race is told before the bytes are sent.
   const early = exchange.query.get('name');
-  if (early)
-    checkBeforeUpload(
-      store,
-      { bucket: exchange.param('bucket'), name: early },
-      describeUpload(store, exchange, {}, undefined).check,
-    );
+  if (early) checkBeforeUpload(store, describeUpload(store, exchange, {}, undefined));
   const body = exchange.body();
   try {
     const { metadata, mediaType, media } = await readRelated(exchange.header('content-type') ?? '', body);
@@ -57,19 +53,30 @@ async function multipart(store: Store, exchange: Exchange): Promise<Reply> {
 
 async function simple(store: Store, exchange: Exchange): Promise<Reply> {
   const upload = describeUpload(store, exchange, {}, exchange.header('content-type'));
-  checkBeforeUpload(store, upload.key, upload.check);
+  checkBeforeUpload(store, upload);
   return jsonReply(objectResource(await receive(store, upload, exchange.body()), store.baseUrl()));
 }
 
+async function resumable(store: Store, uploads: ResumableUploads, exchange: Exchange): Promise<Reply> {
+  const mediaType = exchange.header('x-upload-content-type');
+  const upload = describeUpload(store, exchange, await exchange.json(), mediaType);
+  return startJsonSession(store, uploads, exchange, upload);
+}
+
 /** https://docs.cloud.google.com/storage/docs/uploads-downloads#uploads */
-export function uploadRoutes(store: Store): Route[] {
+export function uploadRoutes(store: Store, uploads: ResumableUploads): Route[] {
+  const path = '/b/:bucket/o';
+  const session = (exchange: Exchange) => answerJsonSession(store, uploads, exchange);
   const upload = (exchange: Exchange) => {
+    if (exchange.query.has('upload_id')) return session(exchange);
     const type = exchange.query.get('uploadType');
     if (type === 'multipart') return multipart(store, exchange);
     if (type === 'media') return simple(store, exchange);
-    throw new ApiError(type === 'resumable' ? 'notImplemented' : 'invalid', {
-      message: `uploadType ${type} is not implemented.`,
-    });
+    if (type === 'resumable') return resumable(store, uploads, exchange);
+    throw new ApiError('invalid', { message: `uploadType ${type} is not known.` });
   };
-  return [{ method: 'POST', path: '/b/:bucket/o', handler: upload }];
+  return [
+    { method: 'POST', path, handler: upload },
+    ...['PUT', 'DELETE', 'OPTIONS'].map((method) => ({ method, path, handler: session })),
+  ];
 }

@@ -38,7 +38,8 @@ export function parseContentRange(header: string | undefined): ContentRange {
     .slice(1)
     .map((text: string | undefined) => (text === undefined || text === '*' ? undefined : Number(text)));
   const range = { first, last, total };
-  if (first !== undefined && last !== undefined && last < first - 1) throw invalid('The range ends before it begins.');
+  if (first !== undefined && last !== undefined && last < first - 1)
+    throw invalid('The range ends before it begins.');
   if (total !== undefined && Math.max(first ?? 0, (last ?? -1) + 1) > total) {
     throw invalid('The range goes past the total size.');
   }
@@ -48,12 +49,18 @@ export function parseContentRange(header: string | undefined): ContentRange {
 const invalid = (message: string) => new ApiError('invalid', { message: `Invalid request. ${message}` });
 
 /** Decides what a PUT means for a session. `length` is the body's, when it was announced. */
-export function nextStep(range: ContentRange, { stored, total: known }: Progress, length: number | undefined): Step {
+export function nextStep(
+  range: ContentRange,
+  { stored, total: known }: Progress,
+  length: number | undefined,
+): Step {
   const total = range.total ?? known;
   if (known !== undefined && total !== known) throw invalid(`The total size was said to be ${known} before.`);
+  if (total !== undefined && total < stored) {
+    throw invalid(`More than the total size, ${stored} bytes, is already uploaded.`);
+  }
   if (range.first === undefined) {
     if (range.total === undefined || range.total > stored) return { kind: 'report' };
-    if (range.total < stored) throw invalid(`More than the total size, ${stored} bytes, is already uploaded.`);
     // All bytes are here, only nobody had said that these were all.
     return { kind: 'receive', first: stored, last: stored - 1, limit: stored, total };
   }

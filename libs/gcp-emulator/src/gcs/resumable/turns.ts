@@ -2,6 +2,7 @@ import { ApiError } from '../http/errors.js';
 
 interface Turn {
   interrupt: () => void;
+  started: boolean;
   superseded: boolean;
   done: Promise<void>;
 }
@@ -16,15 +17,16 @@ export class Turns {
   async take<T>(id: string, interrupt: () => void, work: () => Promise<T>): Promise<T> {
     const before = this.latest.get(id);
     const { promise: done, resolve } = Promise.withResolvers<void>();
-    const turn: Turn = { interrupt, superseded: false, done };
+    const turn: Turn = { interrupt, started: false, superseded: false, done };
     this.latest.set(id, turn);
     if (before) {
       before.superseded = true;
-      before.interrupt();
+      if (before.started) before.interrupt();
       await before.done;
     }
     try {
       if (turn.superseded) throw new ApiError('superseded');
+      turn.started = true;
       return await work();
     } finally {
       resolve();

@@ -110,14 +110,15 @@ export class Outbox {
     return Buffer.from(JSON.stringify({ ...objectResource(object, this.baseUrl()), ...deleted }));
   }
 
-  /** The oldest entries whose topic is not to be left alone just now. */
-  pending(limit: number, exceptTopics: readonly string[]): OutboxEntry[] {
+  /** The oldest entries that are not to be left alone just now, themselves or their topic. */
+  pending(limit: number, exceptTopics: readonly string[], exceptIds: readonly number[] = []): OutboxEntry[] {
     const rows = this.db
       .prepare(
         `SELECT id, topic, attributes, data FROM outbox
-         WHERE topic NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?`,
+         WHERE topic NOT IN (SELECT value FROM json_each(?)) AND id NOT IN (SELECT value FROM json_each(?))
+         ORDER BY id LIMIT ?`,
       )
-      .all(JSON.stringify(exceptTopics), limit) as unknown as EntryRow[];
+      .all(JSON.stringify(exceptTopics), JSON.stringify(exceptIds), limit) as unknown as EntryRow[];
     return rows.map((row) => ({
       id: row.id,
       topic: row.topic,

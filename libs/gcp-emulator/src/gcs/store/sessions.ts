@@ -77,9 +77,7 @@ export class Sessions {
 
   /** Call when the bytes are on disk, not before. */
   advance(id: string, stored: number, total: number | undefined): void {
-    this.db
-      .prepare('UPDATE sessions SET stored = ?, total = ? WHERE id = ?')
-      .run(stored, total ?? null, id);
+    this.db.prepare('UPDATE sessions SET stored = ?, total = ? WHERE id = ?').run(stored, total ?? null, id);
   }
 
   /** Call inside the transaction that makes the bytes an object. */

@@ -1,0 +1,46 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { expect, it } from '@jest/globals';
+import { adminHandler } from './admin.js';
+import { Faults } from './faults/faults.js';
+import { Exchange } from './http/exchange.js';
+
+const handle = adminHandler(new Faults(), () => Promise.resolve());
+
+function call(
+  remoteAddress: string,
+  headers: Record<string, string>,
+  method = 'GET',
+  url = '/_emulator/faults',
+) {
+  const request = { method, url, headers, socket: { remoteAddress } } as unknown as IncomingMessage;
+  return () => handle(new Exchange(request, {} as ServerResponse));
+}
+
+it.each([
+  ['127.0.0.1', { host: '127.0.0.1:4443' }],
+  ['127.0.0.2', { host: 'localhost' }],
+  ['::1', { host: '[::1]:4443' }],
+  ['::ffff:127.0.0.1', { host: 'localhost:4443' }],
+])('serves a program at %s that asks %j', (address, headers) => {
+  expect(call(address, headers)()).toMatchObject({ status: 200 });
+});
+
+it.each([
+  ['10.0.0.5', { host: 'localhost' }],
+  ['::ffff:10.0.0.5', { host: 'localhost' }],
+  ['2001:db8::1', { host: '[::1]' }],
+  ['127.0.0.1', { host: 'evil.example' }],
+  ['127.0.0.1', { host: '127.0.0.1.evil.example:80' }],
+  ['127.0.0.1', { host: 'localhost', origin: 'https://evil.example' }],
+])('refuses %s that asks %j', (address, headers) => {
+  expect(call(address, headers)).toThrow(expect.objectContaining({ status: 403 }));
+});
+
+it('takes nothing but JSON, and knows its own paths only', () => {
+  const host = 'localhost';
+  const text = { host, 'content-type': 'text/plain' };
+  expect(call('127.0.0.1', text, 'POST')).toThrow(expect.objectContaining({ status: 400 }));
+  expect(call('127.0.0.1', { host }, 'GET', '/_emulator/other')).toThrow(
+    expect.objectContaining({ status: 404 }),
+  );
+});
