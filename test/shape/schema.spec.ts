@@ -23,14 +23,23 @@ const CONTRACT = path.join(import.meta.dirname, 'contract.graphql');
 
 /** What the contract promises and no work has been asked for yet. A name that is served must leave this list. */
 const LATER = [
+  'Admin.explainAccess(permission: Permission!)',
+  'Admin.explainAccess(principals: [String!]!)',
+  'Admin.explainAccess(assetId: ID!)',
+  'Admin.explainAccess: AccessExplanation!',
+  'Admin.integrityFindings(after: String)',
+  'Admin.integrityFindings(first: Int)',
+  'Admin.integrityFindings: IntegrityFindingConnection!',
+  'Admin.taskRuns(first: Int)',
+  'Admin.taskRuns(task: String)',
+  'Admin.taskRuns: [TaskRun!]!',
+  'Admin.quota(ownerId: ID!)',
+  'Admin.quota: Quota!',
+  'Admin.storageReport: StorageReport!',
   'type UpdateAssetInput',
   'type GrantAccessInput',
   'type RevokeAccessInput',
   'type Subscription',
-  'type DeadLetterState',
-  'type DeadLetter',
-  'type DeadLetterEdge',
-  'type DeadLetterConnection',
   'type StorageClassUsage',
   'type StorageReport',
   'type TaskAction',
@@ -40,9 +49,7 @@ const LATER = [
   'type IntegrityFindingEdge',
   'type IntegrityFindingConnection',
   'type AccessExplanation',
-  'type Admin',
   'type Long',
-  'Query.admin: Admin!',
   'Mutation.updateAsset(input: UpdateAssetInput!)',
   'Mutation.updateAsset: Asset!',
   'Mutation.grantAccess(input: GrantAccessInput!)',
@@ -56,10 +63,6 @@ const LATER = [
   'Mutation.runTask(task: String!)',
   'Mutation.runTask(dryRun: Boolean = false)',
   'Mutation.runTask: TaskRun!',
-  'Mutation.retryDeadLetter(id: ID!)',
-  'Mutation.retryDeadLetter: DeadLetter!',
-  'Mutation.discardDeadLetter(id: ID!)',
-  'Mutation.discardDeadLetter: DeadLetter!',
 ];
 
 const own = (schema: GraphQLSchema) =>

@@ -12,9 +12,9 @@ import {
 import { Database, DatabaseModule } from '#libs/database';
 import { DeliveryModule, DownloadUrls } from '#libs/delivery';
 import type { Actor, AssetReceived } from '#libs/domain';
-import { JobsModule } from '#libs/jobs';
+import { DeadLetters, JobsModule } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
-import { Processing, ProcessingModule } from '#libs/processing';
+import { Processing, ProcessingModule, Revival, RevivalModule } from '#libs/processing';
 import { QuotaModule, Quotas } from '#libs/quota';
 import { ObjectStore, type SignedRequest, StorageModule } from '#libs/storage';
 import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
@@ -74,6 +74,7 @@ export class World implements AsyncDisposable {
         ArrivalsModule,
         DeliveryModule.forRoot({ maxSeconds: 3600 }),
         ProcessingModule,
+        RevivalModule,
         LifecycleModule,
       ],
     }).compile();
@@ -84,6 +85,8 @@ export class World implements AsyncDisposable {
   readonly uploads = this.module.get(Uploads);
   readonly arrivals = this.module.get(Arrivals, { strict: false });
   readonly processing = this.module.get(Processing);
+  readonly revival = this.module.get(Revival);
+  readonly deadLetters = this.module.get(DeadLetters);
   readonly sweeper = this.module.get(Sweeper);
   readonly assets = this.module.get(Assets);
   readonly transitions = this.module.get(AssetTransitions);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { IsOptional, IsString, Matches, MinLength, ValidateIf } from 'class-validator';
-import { Bytes, Environment, readEnvironment, Whole } from '#libs/runtime';
+import { Bytes, Environment, Flag, readEnvironment, Whole, Words } from '#libs/runtime';
 import type { GcsUrlSignerOptions } from '#libs/storage/gcs';
 
 export class ApiEnvironment extends Environment {
@@ -46,8 +46,28 @@ export class ApiEnvironment extends Environment {
   @Whole(1, 604_800)
   UPLOAD_URL_SECONDS = 900;
 
-  @Whole(1, 604_800)
+  /** No less than what `downloadUrl` asks for when it is not told how long. */
+  @Whole(900, 604_800)
   DOWNLOAD_URL_MAX_SECONDS = 3600;
+
+  /** Weight per caller and minute; 0 for no limit. */
+  @Whole(0)
+  RATE_LIMIT_PER_MINUTE = 6000;
+
+  /** What a request's Host may be, with its port; without it, anything. The embedded stack sets it. */
+  @IsOptional()
+  @Words()
+  ALLOWED_HOSTS?: string[];
+
+  /** Whether browsers get GraphiQL at /graphql; unless set, they do where NODE_ENV is not `production`. */
+  @IsOptional()
+  @Flag()
+  PLAYGROUND?: boolean;
+
+  /** A token that whoever opens the playground gets. Only for the embedded stack. */
+  @IsOptional()
+  @IsString()
+  PLAYGROUND_TOKEN?: string;
 }
 
 /** Read once, at start. @throws Error in one sentence */
@@ -56,6 +76,7 @@ export function readConfig(env: NodeJS.ProcessEnv): ApiEnvironment {
   if (config.JWT_SECRET !== undefined && config.JWT_JWKS_URL !== undefined) {
     throw new Error('Configuration: set JWT_SECRET or JWT_JWKS_URL, not both.');
   }
+  config.PLAYGROUND ??= env.NODE_ENV !== 'production';
   return config;
 }
 

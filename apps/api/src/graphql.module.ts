@@ -9,12 +9,15 @@ import { AssetsGraphQLModule } from '#libs/assets/graphql';
 import { DeliveryGraphQLModule } from '#libs/delivery/graphql';
 import { ERROR_KINDS, kindOf } from '#libs/domain';
 import { ErrorsFilter, formatGraphQLError, type GraphQLContext, stowageErrorIn } from '#libs/graphql-edge';
-import { ActorGuard } from '#libs/identity/graphql';
+import { ActorGuard, IdentityGraphQLModule } from '#libs/identity/graphql';
+import { ProcessingGraphQLModule } from '#libs/processing/graphql';
 import { QuotaGraphQLModule } from '#libs/quota/graphql';
 import { UploadGraphQLModule } from '#libs/upload/graphql';
 
 /** Every resolver of the schema; also what the schema is generated from. */
 export const SCHEMA_MODULES = [
+  IdentityGraphQLModule,
+  ProcessingGraphQLModule,
   QuotaGraphQLModule,
   AssetsGraphQLModule,
   UploadGraphQLModule,

@@ -80,7 +80,7 @@ export class AssetRemoval {
   private async removeBytes(asset: Asset): Promise<void> {
     try {
       if (asset.storedObjectId !== null) await this.objects.collect(asset.storedObjectId, new Date());
-      else await this.incoming.discard(asset.id, asset.claimedGeneration);
+      else await this.incoming.discard(asset.id, asset.claimedGeneration, new Date());
     } catch (err) {
       this.logger.warn({ err, assetId: asset.id }, 'bytes of a purged asset not deleted yet');
     }

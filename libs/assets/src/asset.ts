@@ -1,6 +1,12 @@
 import { type AclEntry, grantedSql } from '#libs/acl';
 import type { AssetStatus, MetadataEntry, Permission, StatusReason } from '#libs/domain';
 
+export interface AssetDetails {
+  readonly metadata: readonly MetadataEntry[];
+  /** The first 200 entries of the access list. */
+  readonly acl: readonly AclEntry[];
+}
+
 /** A file as its owner sees it. */
 export interface Asset {
   readonly id: string;
@@ -28,9 +34,8 @@ export interface Asset {
   readonly accessedAt: Date | null;
   readonly deletedAt: Date | null;
   readonly version: number;
-  readonly metadata: readonly MetadataEntry[];
-  /** The first 200 entries of the access list. */
-  readonly acl: readonly AclEntry[];
+  /** Where it was read along; else it is asked for when somebody wants it. */
+  readonly details?: AssetDetails;
   /** What the access list grants to the caller for whom this was read. */
   readonly granted: readonly Permission[];
 }
@@ -62,8 +67,6 @@ export interface AssetRow {
   accessed_at: Date | null;
   deleted_at: Date | null;
   version: number;
-  metadata?: MetadataEntry[];
-  acl?: { principal: string; permission: Permission; expiresAt: string | null }[];
   granted?: Permission[];
 }
 
@@ -72,14 +75,8 @@ export const ASSET_COLUMNS = `a.asset_id, a.owner_id, a.bucket, a.object_key, a.
   a.checksum_sha256, a.crc32c, a.upload_method, a.status, a.status_reason, a.status_detail, a.stored_object_id, a.claimed_generation, a.attempt, a.request_id,
   a.url_expires_at, a.upload_deadline_at, a.created_at, a.updated_at, a.ready_at, a.accessed_at, a.deleted_at, a.version`;
 
-/** {@link ASSET_COLUMNS} and what hangs on them, for the caller whose principals are the placeholder. */
-export const assetSql = (principals: string) => `${ASSET_COLUMNS},
-  (select coalesce(json_agg(json_build_object('key', m.key, 'value', m.value) order by m.key), '[]')
-     from asset_metadata m where m.asset_id = a.asset_id) as metadata,
-  (select coalesce(json_agg(e), '[]') from (
-     select l.principal, l.permission, l.expires_at as "expiresAt" from asset_acl l
-     where l.asset_id = a.asset_id order by l.principal, l.permission limit 200) e) as acl,
-  ${grantedSql(principals)} as granted`;
+/** {@link ASSET_COLUMNS} and what the access list grants to the caller whose principals are the placeholder. */
+export const assetSql = (principals: string) => `${ASSET_COLUMNS}, ${grantedSql(principals)} as granted`;
 
 export const assetOf = (row: AssetRow): Asset => ({
   id: row.asset_id,
@@ -107,10 +104,5 @@ export const assetOf = (row: AssetRow): Asset => ({
   accessedAt: row.accessed_at,
   deletedAt: row.deleted_at,
   version: row.version,
-  metadata: row.metadata ?? [],
-  acl: (row.acl ?? []).map((entry) => ({
-    ...entry,
-    expiresAt: entry.expiresAt === null ? null : new Date(entry.expiresAt),
-  })),
   granted: row.granted ?? [],
 });

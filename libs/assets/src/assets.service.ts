@@ -6,11 +6,12 @@ import {
   assetNotFound,
   type AssetStatus,
   isAssetId,
+  type MetadataEntry,
   type Permission,
   principalsOf,
   StowageError,
 } from '#libs/domain';
-import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow, assetSql } from './asset.js';
+import { type Asset, type AssetDetails, ASSET_COLUMNS, assetOf, type AssetRow, assetSql } from './asset.js';
 
 const FIND: Statement<AssetRow> = {
   name: 'assets_find',
@@ -27,13 +28,30 @@ const NOTE_ACCESS: Statement<never> = {
   text: `update media_assets set accessed_at = $2 where asset_id = $1 and (accessed_at is null or accessed_at < $2)`,
 };
 
-// Sentinels instead of optional conditions: one statement an order, so that each is planned once.
+const DETAILS: Statement<{
+  asset_id: string;
+  metadata: MetadataEntry[];
+  acl: { principal: string; permission: Permission; expiresAt: string | null }[];
+}> = {
+  name: 'assets_details',
+  text: `select a.asset_id,
+      (select coalesce(json_agg(json_build_object('key', m.key, 'value', m.value) order by m.key), '[]')
+         from asset_metadata m where m.asset_id = a.asset_id) as metadata,
+      (select coalesce(json_agg(e), '[]') from (
+         select l.principal, l.permission, l.expires_at as "expiresAt" from asset_acl l
+         where l.asset_id = a.asset_id order by l.principal, l.permission limit 200) e) as acl
+    from unnest($1::uuid[]) as a (asset_id)`,
+};
+
+// Sentinels instead of optional conditions: one statement an order, so that each is planned once. Status by status, since
+// that is how the index reads a page without passing over what is filtered out.
 const LIST = (order: 'asc' | 'desc'): Statement<AssetRow> => ({
   name: `assets_list_created_${order}`,
-  text: `select ${assetSql('$2')} from media_assets a
-    where a.owner_id = $1 and a.status = any($3::asset_status[])
-      and a.created_at > $4::timestamptz and a.created_at < $5::timestamptz
-      and (a.created_at, a.asset_id) ${order === 'asc' ? '>' : '<'} ($6::timestamptz, $7::uuid)
+  text: `select ${assetSql('$2')} from unnest($3::asset_status[]) as s (status), lateral (
+      select * from media_assets m
+      where m.owner_id = $1 and m.status = s.status and m.created_at > $4::timestamptz and m.created_at < $5::timestamptz
+        and (m.created_at, m.asset_id) ${order === 'asc' ? '>' : '<'} ($6::timestamptz, $7::uuid)
+      order by m.created_at ${order}, m.asset_id ${order} limit $8) a
     order by a.created_at ${order}, a.asset_id ${order} limit $8`,
 });
 const LISTS = { asc: LIST('asc'), desc: LIST('desc') };
@@ -99,6 +117,23 @@ export class Assets {
       listing.limit,
     ]);
     return rows.map(assetOf);
+  }
+
+  /** Metadata and access lists of many assets, in one statement. */
+  async details(ids: readonly string[]): Promise<Map<string, AssetDetails>> {
+    const rows = await this.database.query(DETAILS, [ids]);
+    return new Map(
+      rows.map(({ asset_id: id, metadata, acl }) => [
+        id,
+        {
+          metadata,
+          acl: acl.map((entry) => ({
+            ...entry,
+            expiresAt: entry.expiresAt === null ? null : new Date(entry.expiresAt),
+          })),
+        },
+      ]),
+    );
   }
 
   /** When a reader was last given the bytes, or a way to them. */

@@ -6,7 +6,8 @@ import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
 
 const SETTLED: Statement<never> = {
   name: 'assets_incoming_settled',
-  text: `update media_assets set incoming_present = false
+  text: `update media_assets set incoming_present = upload_deadline_at > $2,
+      next_check_at = greatest(next_check_at, upload_deadline_at)
     where asset_id = $1 and status not in ('PENDING', 'PROCESSING')`,
 };
 
@@ -34,13 +35,13 @@ export class IncomingObjects {
   }
 
   /**
-   * Nobody needs the incoming object of a settled asset: the claimed generation goes, and whatever came after it.
-   * Repeatable; what it could not finish a sweeper does again.
+   * Nobody needs the incoming object of a settled asset: the claimed generation goes, and whatever came after it. While
+   * its ticket lives bytes may come once more, so that a sweeper looks again at the deadline. Repeatable.
    */
-  async discard(assetId: string, claimed: string | null): Promise<void> {
+  async discard(assetId: string, claimed: string | null, now: Date): Promise<void> {
     if (claimed !== null) await this.delete(assetId, claimed);
     const late = await this.stat(assetId);
     if (late !== null) await this.delete(assetId, late.version);
-    await this.database.query(SETTLED, [assetId]);
+    await this.database.query(SETTLED, [assetId, now]);
   }
 }

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type Prisma, type Statement, type Tx } from '#libs/database';
+import { Database, isForeignKeyViolation, type Prisma, type Statement, type Tx } from '#libs/database';
 import {
   type AssetStatus,
   deletionOf,
@@ -8,6 +8,7 @@ import {
   type TransitionName,
 } from '#libs/domain';
 import { DomainEvents } from '#libs/events';
+import { DeadLetters, type NewDeadLetter } from '#libs/jobs';
 import { Quotas } from '#libs/quota';
 import type { Asset } from './asset.js';
 import { StoredObjects } from './stored-objects.service.js';
@@ -56,6 +57,7 @@ export class AssetTransitions {
     private readonly quotas: Quotas,
     private readonly events: DomainEvents,
     private readonly objects: StoredObjects,
+    private readonly deadLetters: DeadLetters,
   ) {}
 
   /** The bytes are here: this generation, and no other, is what will be processed. Null when it is not PENDING. */
@@ -101,9 +103,19 @@ export class AssetTransitions {
     );
   }
 
-  /** All attempts are used up; the bytes stay. */
-  fail(seen: Seen, reason: StatusReason, now: Date): Promise<boolean> {
-    return this.settle('fail', seen, reasonData(reason), now);
+  /** All attempts are used up; the bytes stay, and an operator finds the dead letter. */
+  fail(seen: Seen, reason: StatusReason, letter: NewDeadLetter, now: Date): Promise<boolean> {
+    return this.settle('fail', seen, reasonData(reason), now, async (tx) => {
+      await this.deadLetters.add(tx, letter);
+      return true;
+    });
+  }
+
+  /** One more attempt at what had failed for good, while its bytes are there, together with what `also` does. */
+  revive(seen: Seen, now: Date, also: (tx: Tx) => Promise<boolean>): Promise<boolean> {
+    const nextCheckAt = after(now, PROCESSING_SILENCE_MS);
+    const data = { statusReason: null, statusDetail: null, attempt: { increment: 1 }, nextCheckAt };
+    return this.settle('revive', seen, data, now, also);
   }
 
   /** The upload deadline passed and nothing came. */
@@ -182,7 +194,8 @@ export class AssetTransitions {
         return true;
       });
     } catch (error) {
-      if (error instanceof Undo) return false;
+      // The stored object went between being stored and being pointed at.
+      if (error instanceof Undo || isForeignKeyViolation(error)) return false;
       throw error;
     }
   }

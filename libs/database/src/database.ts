@@ -37,7 +37,7 @@ const TRY_AGAIN = new Set(['40001', '40P01', 'P2034']);
  */
 const DOWN = /^(08...|53...|57...|55P03|25P03|E[A-Z]+|P10\d\d|P2024|P2028)$/;
 const DOWN_MESSAGE =
-  /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error/;
+  /timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error/;
 
 /** SQLSTATE or client code of a failure, wherever Prisma or pg put it. */
 function codesOf(error: unknown): string[] {
@@ -53,6 +53,10 @@ function codesOf(error: unknown): string[] {
 /** Whether the database refused a row because one with the same key is there. */
 export const isUniqueViolation = (error: unknown) =>
   codesOf(error).some((code) => code === '23505' || code === 'P2002');
+
+/** Whether the database refused a row because what it points at is not there. */
+export const isForeignKeyViolation = (error: unknown) =>
+  codesOf(error).some((code) => code === '23503' || code === 'P2003');
 
 /**
  * PostgreSQL, through Prisma for everything and through prepared SQL for the few hot statements; one pool for both.

@@ -25,6 +25,7 @@ export type TransitionName =
   | 'accept'
   | 'reject'
   | 'fail'
+  | 'revive'
   | 'expire'
   | 'cancel'
   | 'delete'
@@ -66,6 +67,7 @@ export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
     quota: 'release',
     incoming: 'delete',
   },
+  revive: { from: ['FAILED'], to: 'PROCESSING', event: 'asset.revived', quota: 'none', incoming: 'keep' },
   // Three ways to DELETED, by what the status held: a stored object that can be restored, a reservation, or nothing.
   delete: { from: ['READY'], to: 'DELETED', event: 'asset.deleted', quota: 'none', incoming: 'delete' },
   abandon: {

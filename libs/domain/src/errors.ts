@@ -53,7 +53,8 @@ export interface ErrorDetails {
  * bucket, key or stack; `reason` is stable and for programs.
  */
 export class StowageError extends Error {
-  readonly path?: readonly (string | number)[];
+  /** Not `path`: graphql-js takes an error with one for its own, and would not say which field failed. */
+  readonly inputPath?: readonly (string | number)[];
   readonly retryAfterSeconds?: number;
 
   constructor(
@@ -64,7 +65,7 @@ export class StowageError extends Error {
   ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = 'StowageError';
-    this.path = details.path;
+    this.inputPath = details.path;
     this.retryAfterSeconds = details.retryAfterSeconds;
   }
 }

@@ -49,7 +49,7 @@ describe('parseFilename', () => {
       expect.objectContaining({
         kind: 'invalid',
         reason: 'FILENAME_INVALID',
-        path: ['input', 'filename'],
+        inputPath: ['input', 'filename'],
       }),
     );
   });

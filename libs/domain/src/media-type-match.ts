@@ -4,16 +4,19 @@ export const OCTET_STREAM = 'application/octet-stream';
 
 /** Types whose bytes are any other text: the declaration says more than the bytes can. */
 const TEXT_REFINEMENTS =
-  /^(text\/(?!html$|xml$).+|application\/(json|ld\+json|geo\+json|x-ndjson|x-sh|x-yaml|yaml|toml|sql|x-subrip|x-tex))$/;
+  /^(text\/(?!html$|xml$).+|message\/rfc822|application\/(json|[a-z0-9.-]+\+json|x-ndjson|x-sh|x-yaml|yaml|toml|sql|x-subrip|x-tex))$/;
 /** Types that are XML inside. HTML and SVG are not among them: a browser would run what they carry. */
 const XML_REFINEMENTS = /^(application|text|model)\/(?!xhtml\+xml$)[a-z0-9.-]+\+xml$/;
 /** Containers that several declared types share with nothing in their first bytes to tell them apart. */
 const CONTAINER_REFINEMENTS: Readonly<Record<string, RegExp>> = {
   'text/plain': TEXT_REFINEMENTS,
-  'text/xml': XML_REFINEMENTS,
-  'application/json': /^application\/([a-z0-9.-]+\+json|geo\+json|ld\+json)$/,
+  // XML is text, and a fragment of HTML without its root looks like XML; neither is shown in place.
+  'text/xml': new RegExp(`${XML_REFINEMENTS.source}|^text/(plain|html|markdown)$`),
   'application/x-cfb':
     /^application\/(msword|vnd\.ms-(excel|powerpoint|outlook|project|works)|vnd\.visio|x-msi|x-ole-storage)$/,
+  'image/heic': /^image\/heif$/,
+  'video/x-ms-asf': /^audio\/x-ms-asf$/,
+  'audio/x-ms-asf': /^video\/x-ms-asf$/,
   'video/mp4': /^(audio\/mp4|video\/quicktime)$/,
   'video/matroska': /^(audio\/(webm|x-matroska|matroska)|video\/webm)$/,
   'video/webm': /^audio\/webm$/,

@@ -38,12 +38,17 @@ const ALIASES: Readonly<Record<string, string>> = {
   'application/x-javascript': 'text/javascript',
   'application/javascript': 'text/javascript',
   'text/x-markdown': 'text/markdown',
+  'text/rtf': 'application/rtf',
+  'text/x-vcard': 'text/vcard',
+  'image/dng': 'image/x-adobe-dng',
+  'audio/x-ms-wma': 'audio/x-ms-asf',
+  'video/x-ms-wmv': 'video/x-ms-asf',
 };
 
-/** The stored name of a type: lower case, aliases folded. */
+/** The stored name of a type: lower case, without parameters, aliases folded. */
 export const foldMediaType = (type: string) => {
-  const lower = type.toLowerCase();
-  return ALIASES[lower] ?? lower;
+  const bare = (type.split(';', 1)[0] ?? '').trim().toLowerCase();
+  return ALIASES[bare] ?? bare;
 };
 
 /**

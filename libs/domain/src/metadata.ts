@@ -27,8 +27,8 @@ export function parseMetadata(
     }
     if (seen.has(key)) throw refuse(`The metadata key ${key} is given twice.`, [...path, index, 'key']);
     seen.add(key);
-    if (Buffer.byteLength(value) > MAX_VALUE_BYTES || value.includes('\0')) {
-      throw refuse(`A metadata value is at most ${MAX_VALUE_BYTES} bytes, without NUL.`, [
+    if (Buffer.byteLength(value) > MAX_VALUE_BYTES || value.includes('\0') || !value.isWellFormed()) {
+      throw refuse(`A metadata value is at most ${MAX_VALUE_BYTES} bytes of well-formed text, without NUL.`, [
         ...path,
         index,
         'value',

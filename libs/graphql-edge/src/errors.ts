@@ -38,7 +38,7 @@ export function formatGraphQLError(formatted: GraphQLFormattedError, error: unkn
       extensions: {
         code: ERROR_KINDS[known.kind].graphql,
         reason: known.reason,
-        ...(known.path === undefined ? {} : { path: known.path }),
+        ...(known.inputPath === undefined ? {} : { path: known.inputPath }),
         ...(known.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: known.retryAfterSeconds }),
       },
     };

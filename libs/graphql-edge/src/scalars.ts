@@ -65,7 +65,7 @@ export const Long = whole('Long', 'Whole number, 0 to 2^53-1, for counts that ou
 export const Sha256 = scalar(
   'Sha256',
   'SHA-256 digest, 64 lower-case hexadecimal characters.',
-  (value) => parseSha256(String(value)),
+  (value) => parseSha256(typeof value === 'string' ? value : ''),
   String,
 );
 export const Url = scalar('URL', 'Absolute http or https URL.', parseUrl, String);

@@ -1,4 +1,6 @@
+export * from './dead-letters.service.js';
 export * from './jobs.module.js';
+export * from './jobs.options.js';
 export * from './jobs.service.js';
 export * from './migrate.js';
 export * from './queues.js';

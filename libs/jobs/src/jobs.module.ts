@@ -1,18 +1,13 @@
 import { BullModule } from '@nestjs/bullmq';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { createPostgresBackend, setDefaultBackendFactory } from 'bullmq';
+import { DeadLetters } from './dead-letters.service.js';
 import { Jobs } from './jobs.service.js';
+import { JOBS_OPTIONS, type JobsOptions } from './jobs.options.js';
 import { PROCESS_QUEUE, SCHEMA } from './queues.js';
 
-export interface JobsOptions {
-  readonly databaseUrl: string;
-  /** Redis instead of PostgreSQL. */
-  readonly redisUrl?: string;
-  /** Connections that each queue and each worker may hold; default 4. */
-  readonly poolSize?: number;
-}
-
 const CONNECT_TIMEOUT_MS = 5_000;
+const STATEMENT_TIMEOUT_MS = 10_000;
 
 /** BullMQ, on PostgreSQL unless a Redis is named. Imported once by an app. */
 @Global()
@@ -28,14 +23,17 @@ export class JobsModule {
             schema: SCHEMA,
             max: options.poolSize ?? 4,
             connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+            statement_timeout: STATEMENT_TIMEOUT_MS,
+            // Also against a peer that is silent, whose connection would be held for ever.
+            query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
             keepAlive: true,
           }
         : { url: options.redisUrl, maxRetriesPerRequest: null, connectTimeout: CONNECT_TIMEOUT_MS };
     return {
       module: JobsModule,
       imports: [BullModule.forRoot({ connection }), BullModule.registerQueue({ name: PROCESS_QUEUE })],
-      providers: [Jobs],
-      exports: [Jobs, BullModule],
+      providers: [{ provide: JOBS_OPTIONS, useValue: options }, Jobs, DeadLetters],
+      exports: [Jobs, DeadLetters, BullModule],
     };
   }
 }

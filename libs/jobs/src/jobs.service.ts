@@ -1,15 +1,31 @@
 import { InjectQueue } from '@nestjs/bullmq';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Queue } from 'bullmq';
+import { Database } from '#libs/database';
 import { type AssetReceived, unavailable } from '#libs/domain';
-import { PROCESS_QUEUE } from './queues.js';
+import { JOBS_OPTIONS, type JobsOptions } from './jobs.options.js';
+import { PROCESS_QUEUE, SCHEMA } from './queues.js';
 
 const ENQUEUE_TIMEOUT_MS = 5_000;
 
 /** Hands work to the workers. */
 @Injectable()
-export class Jobs {
-  constructor(@InjectQueue(PROCESS_QUEUE) private readonly queue: Queue<AssetReceived>) {}
+export class Jobs implements OnModuleInit {
+  constructor(
+    @Inject(JOBS_OPTIONS) private readonly options: JobsOptions,
+    @InjectQueue(PROCESS_QUEUE) private readonly queue: Queue<AssetReceived>,
+    private readonly database: Database,
+  ) {}
+
+  /** A worker on a database without the queue's tables would spin on errors. @throws Error in one sentence */
+  async onModuleInit(): Promise<void> {
+    if (this.options.redisUrl !== undefined) return;
+    const { rows } = await this.database.pool.query(
+      `select 1 where to_regclass('${SCHEMA}.job') is not null`,
+    );
+    if (rows.length === 0)
+      throw new Error(`The database has no queue tables (schema ${SCHEMA}): run the migrations.`);
+  }
 
   /**
    * Enqueues once per asset, generation and attempt while such a job is there; a job that ended leaves nothing behind

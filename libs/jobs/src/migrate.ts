@@ -12,15 +12,3 @@ export async function migrateQueue(databaseUrl: string): Promise<void> {
     await client.end();
   }
 }
-
-/**
- * Workers on a database without these tables would spin on errors; an app asks first.
- * @throws Error in one sentence when the tables are missing
- */
-export async function assertQueueMigrated(
-  query: (sql: string) => Promise<{ rows: unknown[] }>,
-): Promise<void> {
-  const { rows } = await query(`select 1 where to_regclass('${SCHEMA}.job') is not null`);
-  if (rows.length === 0)
-    throw new Error(`The database has no queue tables (schema ${SCHEMA}): run the migrations.`);
-}

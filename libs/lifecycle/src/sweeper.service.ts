@@ -41,7 +41,7 @@ export class Sweeper {
   async sweepWaste(now: Date): Promise<Sweep> {
     const waste = await this.repository.takeWaste(now, BATCH);
     return this.each(waste, ({ assetId, claimedGeneration }) =>
-      this.incoming.discard(assetId, claimedGeneration),
+      this.incoming.discard(assetId, claimedGeneration, now),
     );
   }
 

@@ -6,6 +6,16 @@ const utf16 = (text: string, littleEndian: boolean) => {
   return littleEndian ? bytes : bytes.swap16();
 };
 
+it('comes to an end with what was made to make it slow', async () => {
+  // Quadratic matching would take hours for a mebibyte.
+  for (const part of ['<!--', '<?', '<a ', '< ', '<!doctype svg [', ' \n']) {
+    expect(
+      await detectType(Buffer.from(`<!doctype svg${part.repeat(2 ** 20 / part.length)}`)),
+    ).not.toBeNull();
+    expect(await detectType(Buffer.from(part.repeat(2 ** 20 / part.length)))).not.toBeNull();
+  }
+});
+
 describe('detectType', () => {
   it.each<[string, Buffer | string, string | null]>([
     ['nothing', '', 'text/plain'],
@@ -33,6 +43,8 @@ describe('detectType', () => {
     ],
     ['SVG in UTF-16', utf16('<svg/>', true), 'image/svg+xml'],
     ['XML', '<?xml version="1.0"?><a/>', 'text/xml'],
+    ['XML without its declaration', '<rss version="2.0"><channel/></rss>', 'text/xml'],
+    ['text that begins with an angle', '<3 you', 'text/plain'],
     ['HTML', '<!DOCTYPE html><p>', 'text/html'],
     ['HTML behind a comment', '<!-- \n -->\n<HTML>', 'text/html'],
     ['HTML in UTF-16, either way', utf16('<html>', false), 'text/html'],

@@ -23,8 +23,11 @@ function textOf(head: Buffer): string | null {
   }
 }
 
-const LEADING_NOISE = /^(?:\s+|<!--[\s\S]*?-->|<\?[\s\S]*?\?>|<!doctype\s+svg[^>[]*(?:\[[\s\S]*?\])?\s*>)/i;
+const LEADING_NOISE = /^(?:\s+|<!--[\s\S]*?-->|<\?[\s\S]*?\?>|<!doctype\s+svg[^>[]*(?:\[[\s\S]*?\]\s*)?>)/i;
 const HTML = /^<(?:!doctype\s+html|html|head|body|script|title|iframe|meta)\b/i;
+
+/** XML may do without its declaration. */
+const ELEMENT = /^<[a-z_][\w:.-]*(?:\s[^<>]*)?\/?>/i;
 
 function typeOfText(text: string): string {
   const isXml = /^\s*<\?xml\b/i.test(text);
@@ -34,7 +37,7 @@ function typeOfText(text: string): string {
   }
   if (/^<(?:[a-z_][\w.-]*:)?svg[\s>/]/i.test(rest)) return 'image/svg+xml';
   if (HTML.test(rest)) return 'text/html';
-  return isXml ? 'text/xml' : 'text/plain';
+  return isXml || ELEMENT.test(rest) ? 'text/xml' : 'text/plain';
 }
 
 /** The media type that the first bytes of a file show, or null when they show none. An empty file is text. */

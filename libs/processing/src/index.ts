@@ -1,2 +1,3 @@
 export * from './processing.module.js';
 export * from './processing.service.js';
+export * from './revival.service.js';

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { type Asset, Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
 import { type AssetReceived, INCOMING_IS_WASTE, kindOf, type StatusReason, StowageError } from '#libs/domain';
-import { backoffMs, Jobs } from '#libs/jobs';
+import { backoffMs, Jobs, PROCESS_QUEUE } from '#libs/jobs';
 import { ObjectStore } from '#libs/storage';
 import { ContentStore, incomingGone, type StoredContent } from './content-store.js';
 import { type Observation, readObject } from './read-object.js';
@@ -43,7 +43,7 @@ export class Processing {
     if (asset === null) return;
     if (INCOMING_IS_WASTE.includes(asset.status)) {
       // Whoever settled it may have died before deleting.
-      await this.incoming.discard(asset.id, asset.claimedGeneration);
+      await this.incoming.discard(asset.id, asset.claimedGeneration, new Date());
       return;
     }
     const isCurrent = asset.claimedGeneration === job.generation && asset.attempt === job.attempt;
@@ -132,12 +132,20 @@ export class Processing {
 
   private async fail(asset: Asset, err: unknown, message: string): Promise<void> {
     this.logger.error({ err, attempt: asset.attempt }, 'processing failed for good');
-    await this.transitions.fail(asset, { code: 'PROCESSING_FAILED', message }, new Date());
+    const { id: assetId, attempt: attempts, claimedGeneration: generation, requestId } = asset;
+    const letter = {
+      source: PROCESS_QUEUE,
+      assetId,
+      error: err instanceof Error ? `${err.name}: ${err.message}` : String(err),
+      attempts,
+      payload: JSON.stringify({ assetId, generation, attempt: attempts, requestId }),
+    };
+    await this.transitions.fail(asset, { code: 'PROCESSING_FAILED', message }, letter, new Date());
   }
 
   private async discard(asset: Asset): Promise<void> {
     try {
-      await this.incoming.discard(asset.id, asset.claimedGeneration);
+      await this.incoming.discard(asset.id, asset.claimedGeneration, new Date());
     } catch (err) {
       this.logger.warn({ err }, 'incoming object not deleted yet');
     }

@@ -44,16 +44,14 @@ export interface ParsedUploadRequest {
 }
 
 const MAX_GRANTS = 200;
+const IDEMPOTENCY_KEY = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
 const at = (...path: (string | number)[]) => ['input', ...path];
 
-function parseAcl(grants: NonNullable<UploadRequest['acl']>, now: Date): ParsedUploadRequest['acl'] {
+function parseAcl(grants: NonNullable<UploadRequest['acl']>): ParsedUploadRequest['acl'] {
   const entries = new Map<string, { principal: string; permission: Permission; expiresAt: Date | null }>();
   grants.forEach((grant, index) => {
     const { principal, permissions } = parseGrant(grant, at('acl', index));
     const expiresAt = grant.expiresAt ?? null;
-    if (expiresAt !== null && expiresAt <= now) {
-      throw invalid('EXPIRY_PAST', 'expiresAt must lie ahead.', at('acl', index, 'expiresAt'));
-    }
     for (const permission of permissions) {
       const key = `${principal} ${permission}`;
       if (entries.has(key))
@@ -69,11 +67,7 @@ function parseAcl(grants: NonNullable<UploadRequest['acl']>, now: Date): ParsedU
 const byText = (a: unknown, b: unknown) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
 
 /** @throws StowageError invalid, with the path of the input that is wrong */
-export function parseUploadRequest(
-  request: UploadRequest,
-  limits: UploadLimits,
-  now: Date,
-): ParsedUploadRequest {
+export function parseUploadRequest(request: UploadRequest, limits: UploadLimits): ParsedUploadRequest {
   const { sizeBytes, idempotencyKey = null } = request;
   if (sizeBytes > limits.maxUploadBytes) {
     throw invalid(
@@ -85,8 +79,12 @@ export function parseUploadRequest(
   if (request.method === 'RESUMABLE') {
     throw invalid('METHOD_NOT_AVAILABLE', 'Resumable uploads are not available here; use PUT.', at('method'));
   }
-  if (idempotencyKey !== null && (idempotencyKey.length < 1 || idempotencyKey.length > 128)) {
-    throw invalid('IDEMPOTENCY_KEY_INVALID', 'idempotencyKey has 1 to 128 characters.', at('idempotencyKey'));
+  if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
+    throw invalid(
+      'IDEMPOTENCY_KEY_INVALID',
+      'idempotencyKey has 1 to 128 characters, none of them a control character.',
+      at('idempotencyKey'),
+    );
   }
   const parsed = {
     filename: parseFilename(request.filename, at('filename')),
@@ -96,7 +94,7 @@ export function parseUploadRequest(
     crc32c: request.crc32c == null ? null : parseCrc32c(request.crc32c, at('crc32c')),
     method: 'PUT' as const,
     metadata: parseMetadata(request.metadata ?? [], at('metadata')),
-    acl: parseAcl(request.acl ?? [], now),
+    acl: parseAcl(request.acl ?? []),
   };
   const canonical = {
     ...parsed,

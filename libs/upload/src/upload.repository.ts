@@ -18,7 +18,8 @@ export interface NewAsset extends ParsedUploadRequest {
 export type Created =
   | { readonly outcome: 'created'; readonly asset: Asset }
   | { readonly outcome: 'replayed'; readonly asset: Asset; readonly fingerprint: string }
-  | { readonly outcome: 'over-quota' };
+  | { readonly outcome: 'over-quota' }
+  | { readonly outcome: 'grant-expired' };
 
 /**
  * The hot path of requestUpload and requestUploads, over the tables of quota, assets, acl and events: one reservation for
@@ -97,11 +98,12 @@ export class UploadRepository {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const open = assets.filter((asset) => !created.has(asset));
       if (round > 0) await this.settle(ownerId, open, created);
-      const chosen = withoutRepeatedKeys(open.filter((asset) => !created.has(asset)));
+      const fresh = open.filter((asset) => !created.has(asset) && !grantsThePast(asset));
+      const chosen = withoutRepeatedKeys(fresh);
       for (const row of chosen.length > 0 ? await this.insert(ownerId, chosen) : []) {
         const asset = chosen.find(({ id }) => id === row.asset_id)!;
         const { metadata, acl } = asset;
-        created.set(asset, { outcome: 'created', asset: { ...assetOf(row), metadata, acl } });
+        created.set(asset, { outcome: 'created', asset: { ...assetOf(row), details: { metadata, acl } } });
       }
       if (created.size === assets.length) return assets.map((asset) => created.get(asset)!);
     }
@@ -138,6 +140,8 @@ export class UploadRepository {
       const row = asset.idempotencyKey === null ? undefined : replayed.get(asset.idempotencyKey);
       if (row !== undefined) {
         created.set(asset, { outcome: 'replayed', asset: assetOf(row), fingerprint: row.fingerprint });
+      } else if (grantsThePast(asset)) {
+        created.set(asset, { outcome: 'grant-expired' });
       } else if (asset.sizeBytes > bytes || count < 1) {
         created.set(asset, { outcome: 'over-quota' });
       } else {
@@ -152,6 +156,10 @@ export class UploadRepository {
     return (await this.database.query(EXTEND, [assetId, urlExpiresAt, uploadDeadlineAt, now])).length === 1;
   }
 }
+
+/** A grant that has expired cannot be written; a replay of one that was written is answered all the same. */
+const grantsThePast = ({ acl, now }: NewAsset) =>
+  acl.some(({ expiresAt }) => expiresAt !== null && expiresAt <= now);
 
 /** Of items with the same idempotency key the first; the others are replays of it. */
 function withoutRepeatedKeys(assets: readonly NewAsset[]): NewAsset[] {

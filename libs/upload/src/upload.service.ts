@@ -11,6 +11,8 @@ import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 import { type Created, type NewAsset, UploadRepository } from './upload.repository.js';
 
 const MAX_BATCH = 100;
+/** Each lost race means that the asset moved on; it has few places to go. */
+const MAX_TRIES = 5;
 
 export interface RequestedUpload {
   readonly asset: Asset;
@@ -63,10 +65,8 @@ export class Uploads {
     const now = new Date();
     const prepared = await Promise.all(requests.map((request) => this.prepare(request, requestId, now)));
     const accepted = prepared.filter((item): item is Prepared => !(item instanceof StowageError));
-    const created = await this.repository.create(
-      actor.ownerId,
-      accepted.map(({ asset }) => asset),
-    );
+    const assets = accepted.map(({ asset }) => asset);
+    const created = await this.repository.create(actor.ownerId, assets);
     const outcomes = new Map(accepted.map((item, index) => [item, created[index]!]));
     return Promise.all(
       prepared.map(async (item) =>
@@ -95,18 +95,16 @@ export class Uploads {
 
   /** @throws StowageError conflict UPLOAD_NOT_PENDING once the bytes were there or the time was over */
   async cancel(actor: Actor, assetId: string): Promise<Asset> {
-    const asset = await this.assets.get(actor, assetId, 'WRITE');
-    if (asset.status === 'PENDING' && (await this.transitions.cancel(asset, new Date()))) {
+    for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+      const asset = await this.assets.get(actor, assetId, 'WRITE');
+      if (asset.status === 'CANCELLED') return asset;
+      if (asset.status !== 'PENDING') break;
+      // A renewal may have come in between.
+      if (!(await this.transitions.cancel(asset, new Date()))) continue;
       this.logger.info({ assetId }, 'upload cancelled');
       await this.arrivals.discard(assetId);
     }
-    const after = await this.assets.get(actor, assetId, 'WRITE');
-    if (after.status === 'CANCELLED') return after;
-    throw new StowageError(
-      'conflict',
-      'UPLOAD_NOT_PENDING',
-      'This upload is not waiting for bytes any more.',
-    );
+    throw uploadNotPending();
   }
 
   private async prepare(
@@ -115,7 +113,7 @@ export class Uploads {
     now: Date,
   ): Promise<Prepared | StowageError> {
     try {
-      const parsed = parseUploadRequest(request, this.options, now);
+      const parsed = parseUploadRequest(request, this.options);
       const id = uuidv7({ msecs: now.getTime() });
       const ticket = await this.tickets.sign(id, parsed, now);
       const asset = {
@@ -143,6 +141,8 @@ export class Uploads {
     switch (created.outcome) {
       case 'over-quota':
         return new StowageError('over-quota', 'QUOTA_EXCEEDED', 'This upload would pass your quota.');
+      case 'grant-expired':
+        return invalid('EXPIRY_PAST', 'expiresAt must lie ahead.', ['input', 'acl']);
       case 'replayed':
         return this.replay(created, asset, now);
       case 'created': {
@@ -172,7 +172,9 @@ export class Uploads {
     const ticket = await this.tickets.sign(asset.id, parsed, now);
     const deadline = uploadDeadline(ticket.expiresAt, parsed.sizeBytes);
     const extended = await this.repository.extend(asset.id, ticket.expiresAt, deadline, now);
-    return { asset, ticket: extended ? ticket : null };
+    // Past its deadline it waits for nothing but the sweeper.
+    if (!extended) await this.transitions.expire(asset, now);
+    return { asset: (await this.assets.load(asset.id)) ?? asset, ticket: extended ? ticket : null };
   }
 }
 

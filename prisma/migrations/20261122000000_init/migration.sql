@@ -130,7 +130,7 @@ CREATE TABLE "domain_events" (
 );
 
 -- CreateIndex
-CREATE INDEX "media_assets_owner_id_created_at_asset_id_idx" ON "media_assets"("owner_id", "created_at", "asset_id");
+CREATE INDEX "media_assets_owner_id_status_created_at_asset_id_idx" ON "media_assets"("owner_id", "status", "created_at", "asset_id");
 
 -- CreateIndex
 CREATE INDEX "media_assets_stored_object_id_idx" ON "media_assets"("stored_object_id");
@@ -143,6 +143,26 @@ CREATE UNIQUE INDEX "stored_objects_scope_sha256_key" ON "stored_objects"("scope
 
 -- CreateIndex
 CREATE UNIQUE INDEX "owners_issuer_subject_key" ON "owners"("issuer", "subject");
+
+-- CreateEnum
+CREATE TYPE "dead_letter_state" AS ENUM ('OPEN', 'RETRIED', 'DISCARDED');
+
+-- CreateTable
+CREATE TABLE "dead_letters" (
+    "id" BIGSERIAL NOT NULL,
+    "source" VARCHAR(64) NOT NULL,
+    "asset_id" UUID,
+    "error" TEXT NOT NULL,
+    "attempts" INTEGER NOT NULL,
+    "payload" TEXT NOT NULL,
+    "state" "dead_letter_state" NOT NULL DEFAULT 'OPEN',
+    "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+    CONSTRAINT "dead_letters_pkey" PRIMARY KEY ("id")
+);
+
+-- CreateIndex
+CREATE INDEX "dead_letters_state_id_idx" ON "dead_letters"("state", "id");
 
 -- AddForeignKey
 ALTER TABLE "media_assets" ADD CONSTRAINT "media_assets_stored_object_id_fkey" FOREIGN KEY ("stored_object_id") REFERENCES "stored_objects"("id") ON DELETE RESTRICT ON UPDATE CASCADE;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { contentKey } from '#libs/domain';
+import { contentKey, kindOf } from '#libs/domain';
 import { actor, CONTENT, INCOMING, sha256, World } from '../../support/world.js';
 
 describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulator)', () => {
@@ -107,7 +107,13 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
       const bytes = `raced over ${round}`;
       const first = await world.upload(bytes, {}, actor(20n));
       const { id, job } = await world.received(bytes, {}, actor(21n));
-      await Promise.all([world.removal.purge(actor(20n), first.id), world.process(job)]);
+      const finish = (): Promise<void> =>
+        world.process(job).catch((error: unknown) => {
+          // It met the collector at work; the queue would come back to it.
+          if (kindOf(error) !== 'unavailable') throw error;
+          return finish();
+        });
+      await Promise.all([world.removal.purge(actor(20n), first.id), finish()]);
       expect(await world.asset(id)).toMatchObject({ status: 'READY' });
       const [object] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
       expect(object).toMatchObject({ refCount: 1, state: 'LIVE' });

@@ -59,6 +59,9 @@ describe('identity (real: PostgreSQL, jose, a key server)', () => {
   it.each<[string, Promise<string>]>([
     ['without a subject', token(undefined)],
     ['with an empty subject', token('')],
+    ['with a number as subject', token(undefined, { sub: 42 })],
+    ['with a list as subject', token(undefined, { sub: ['42'] })],
+    ['with NUL in its subject', token('a\0b')],
     ['with a long subject', token('x'.repeat(256))],
     ['of another issuer', token('1', { iss: 'others' })],
     ['for another audience', token('1', { aud: 'others' })],

@@ -72,9 +72,21 @@ describe('sweeper (real: PostgreSQL, queue, storage emulator)', () => {
     await world.emulators.put({ bucket: INCOMING, key: asset.id }, Buffer.from('abc'), {
       contentType: 'text/plain',
     });
-    expect(await world.sweeper.sweepWaste(later(5))).toEqual({ examined: 1, failed: 0 });
+    expect(await world.sweeper.sweepWaste(later(80))).toEqual({ examined: 1, failed: 0 });
     expect(await world.objects(INCOMING)).toEqual([]);
-    expect(await world.sweeper.sweepWaste(later(60))).toEqual({ examined: 0, failed: 0 });
+    expect(await world.sweeper.sweepWaste(later(200))).toEqual({ examined: 0, failed: 0 });
+  });
+
+  it('finds what a ticket brought once more after READY, at its deadline', async () => {
+    const { id, ticket } = await world.request('abc');
+    await world.put(ticket, 'abc');
+    await world.arrivals.look(id);
+    await world.process(await world.job(id));
+    expect(await world.put(ticket, 'abc')).toBe(200);
+    await world.sweeper.sweepWaste(later(10));
+    expect(await world.objects(INCOMING)).toEqual([id]);
+    await world.sweeper.sweepWaste(later(80));
+    expect(await world.objects(INCOMING)).toEqual([]);
   });
 
   it('finds what a cancelled upload’s URL still brought, at its deadline', async () => {

@@ -254,6 +254,14 @@ describe('processing (real: PostgreSQL, queue, storage emulator)', () => {
       await world.processing.crashed(await world.job(id), 3);
     }
     expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+    const [letter] = await world.deadLetters.list('OPEN', undefined, 10);
+    expect(letter).toMatchObject({ assetId: id, attempts: 5, source: 'process-asset' });
+    const revivals = await Promise.all(Array.from({ length: 3 }, () => world.revival.revive(letter!)));
+    expect(revivals.filter(Boolean)).toHaveLength(1);
+    expect(await world.deadLetters.find(letter!.id)).toMatchObject({ state: 'RETRIED' });
+    await world.process(await world.job(id));
+    expect(await world.asset(id)).toMatchObject({ status: 'READY', statusReason: null });
+    expect(await world.revival.revive(letter!)).toBe(false);
   });
 });
 

@@ -45,7 +45,16 @@ describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
       by,
     );
     const read = await world.assets.find(by, asset.id);
-    expect(read).toEqual({ ...asset, granted: [], acl: expect.arrayContaining([...asset.acl]) as unknown });
+    expect({ ...read, details: undefined }).toEqual({ ...asset, details: undefined });
+    const details = (await world.assets.details([asset.id])).get(asset.id);
+    expect(details).toEqual({
+      metadata: [{ key: 'album', value: 'Rome' }],
+      acl: ['READ', 'WRITE'].map((permission) => ({
+        principal: 'group:editors',
+        permission,
+        expiresAt: null,
+      })),
+    });
     expect(await world.events(asset.id)).toEqual(['asset.requested']);
     await expect(world.request('abc', { sizeBytes: 371 }, by)).rejects.toMatchObject({ kind: 'over-quota' });
     expect(await world.database.prisma.mediaAsset.count({ where: { ownerId: 3n } })).toBe(1);
@@ -136,6 +145,30 @@ describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
     await expect(world.uploads.renew(by, id)).rejects.toMatchObject({
       kind: 'conflict',
       reason: 'UPLOAD_NOT_PENDING',
+    });
+  });
+
+  it('answers a replay past its deadline with what it is then, and a replay whose grant has expired', async () => {
+    const by = actor(34n);
+    const key = {
+      idempotencyKey: 'k',
+      acl: [
+        { principal: 'user:1', permissions: ['READ' as const], expiresAt: new Date(Date.now() + 3_600_000) },
+      ],
+    };
+    const { id } = await world.request('abc', key, by);
+    const where = { assetId: id };
+    const granted = new Date('2020-01-01');
+    const past = { ...key, acl: [{ ...key.acl[0]!, expiresAt: granted }], idempotencyKey: 'never used' };
+    await expect(world.request('abc', past, by)).rejects.toMatchObject({ reason: 'EXPIRY_PAST' });
+    await world.database.prisma.mediaAsset.update({
+      where,
+      data: { uploadDeadlineAt: new Date(Date.now() - 1) },
+    });
+    expect(await world.request('abc', key, by)).toMatchObject({
+      id,
+      ticket: null,
+      asset: { status: 'EXPIRED' },
     });
   });
 
@@ -233,6 +266,8 @@ describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
     ['filename', { filename: 'a/b' }, 'FILENAME_INVALID'],
     ['crc32c', { crc32c: 'nope' }, 'CRC32C_INVALID'],
     ['idempotencyKey', { idempotencyKey: '' }, 'IDEMPOTENCY_KEY_INVALID'],
+    ['idempotencyKey', { idempotencyKey: 'a\0b' }, 'IDEMPOTENCY_KEY_INVALID'],
+    ['idempotencyKey', { idempotencyKey: 'x\ud800' }, 'IDEMPOTENCY_KEY_INVALID'],
     ['method', { method: 'RESUMABLE' as const }, 'METHOD_NOT_AVAILABLE'],
     ['metadata', { metadata: [{ key: '', value: '' }] }, 'METADATA_INVALID'],
     [
@@ -245,7 +280,7 @@ describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
     await expect(world.request('abc', wrong, actor(13n))).rejects.toMatchObject({
       kind: 'invalid',
       reason,
-      path: expect.arrayContaining(['input', field]) as unknown,
+      inputPath: expect.arrayContaining(['input', field]) as unknown,
     });
     expect(await world.quotas.of(13n)).toMatchObject({ reservedAssets: 0 });
   });

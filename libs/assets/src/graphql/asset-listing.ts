@@ -45,8 +45,9 @@ export function parseListing(actor: Actor, args: AssetsArgs, page: PageRequest):
   const filter = args.filter ?? {};
   const refuse = (path: string[]) =>
     invalid('LIST_NOT_SERVED', 'This combination of scope, filters and order is not served.', path);
-  if (args.scope !== 'OWN') throw refuse(['scope']);
-  if (args.orderBy !== 'CREATED_DESC' && args.orderBy !== 'CREATED_ASC') throw refuse(['orderBy']);
+  const { scope, orderBy } = { scope: args.scope ?? 'OWN', orderBy: args.orderBy ?? 'CREATED_DESC' };
+  if (scope !== 'OWN') throw refuse(['scope']);
+  if (orderBy !== 'CREATED_DESC' && orderBy !== 'CREATED_ASC') throw refuse(['orderBy']);
   const unserved = UNSERVED.find((name) => filter[name] != null);
   if (unserved !== undefined) throw refuse(['filter', unserved]);
   return {
@@ -54,7 +55,7 @@ export function parseListing(actor: Actor, args: AssetsArgs, page: PageRequest):
     statuses: filter.status ?? SHOWN,
     createdAfter: filter.createdAfter ?? undefined,
     createdBefore: filter.createdBefore ?? undefined,
-    order: (args.orderBy === 'CREATED_ASC') === page.backward ? 'desc' : 'asc',
+    order: (orderBy === 'CREATED_ASC') === page.backward ? 'desc' : 'asc',
     after: page.cursor === null ? undefined : parseCursor(page.cursor, page.backward ? 'before' : 'after'),
     limit: page.size + 1,
   };

@@ -154,9 +154,6 @@ export class AssetModel {
   })
   statusReason: StatusReasonModel | null;
 
-  @Field(() => [MetadataEntryModel], { description: 'What the owner attached, by key.' })
-  metadata: MetadataEntryModel[];
-
   @Field(() => DateTime, { description: 'When its upload was asked for.' })
   createdAt: Date;
 
@@ -187,7 +184,6 @@ export class AssetModel {
     this.checksumSha256 = asset.checksumSha256;
     this.status = asset.status;
     this.statusReason = asset.statusReason;
-    this.metadata = [...asset.metadata];
     this.createdAt = asset.createdAt;
     this.updatedAt = asset.updatedAt;
     this.readyAt = asset.readyAt;

@@ -1,15 +1,17 @@
-import { Args, ID, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
+import { Args, Context, ID, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import { permissionsOf } from '#libs/acl';
 import type { Actor, Permission } from '#libs/domain';
-import { connectionOf, parsePage } from '#libs/graphql-edge';
+import { connectionOf, type GraphQLContext, parsePage } from '#libs/graphql-edge';
 import { CurrentActor } from '#libs/identity/graphql';
 import { Assets } from '../assets.service.js';
+import { detailsOf } from './asset-details.js';
 import { cursorOf, parseListing } from './asset-listing.js';
 import {
   AclEntryModel,
   AssetConnectionModel,
   AssetModel,
   AssetPropertiesModel,
+  MetadataEntryModel,
   VariantModel,
 } from './asset.model.js';
 import { AssetsArgs } from './assets.args.js';
@@ -45,11 +47,24 @@ export class AssetsResolver {
     return connectionOf(models, page, cursorOf);
   }
 
+  @ResolveField(() => [MetadataEntryModel], { description: 'What the owner attached, by key.' })
+  async metadata(
+    @Parent() { asset }: AssetModel,
+    @Context() context: GraphQLContext,
+  ): Promise<MetadataEntryModel[]> {
+    return [...(await detailsOf(asset, this.assets, context)).metadata];
+  }
+
   @ResolveField(() => [AclEntryModel], {
     description: 'Visible to the owner and to operators; empty for others. At most 200 entries.',
   })
-  acl(@Parent() { asset }: AssetModel, @CurrentActor() actor: Actor): AclEntryModel[] {
-    return actor.isAdmin || actor.ownerId === asset.ownerId ? [...asset.acl] : [];
+  async acl(
+    @Parent() { asset }: AssetModel,
+    @CurrentActor() actor: Actor,
+    @Context() context: GraphQLContext,
+  ): Promise<AclEntryModel[]> {
+    if (!actor.isAdmin && actor.ownerId !== asset.ownerId) return [];
+    return [...(await detailsOf(asset, this.assets, context)).acl];
   }
 
   @ResolveField(() => [PermissionEnum], { description: 'What the caller may do with this asset.' })

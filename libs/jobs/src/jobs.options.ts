@@ -1,0 +1,9 @@
+export interface JobsOptions {
+  readonly databaseUrl: string;
+  /** Redis instead of PostgreSQL. */
+  readonly redisUrl?: string;
+  /** Connections that each queue and each worker may hold; default 4. */
+  readonly poolSize?: number;
+}
+
+export const JOBS_OPTIONS = Symbol('JOBS_OPTIONS');

@@ -1,0 +1,31 @@
+import { Injectable } from '@nestjs/common';
+import { PinoLogger } from 'nestjs-pino';
+import { Assets, AssetTransitions } from '#libs/assets';
+import { type DeadLetter, DeadLetters, Jobs } from '#libs/jobs';
+
+/** One more attempt at an asset that had failed for good, at an operator's word. */
+@Injectable()
+export class Revival {
+  constructor(
+    private readonly assets: Assets,
+    private readonly transitions: AssetTransitions,
+    private readonly deadLetters: DeadLetters,
+    private readonly jobs: Jobs,
+    private readonly logger: PinoLogger,
+  ) {
+    logger.setContext(Revival.name);
+  }
+
+  /** False when the asset is not FAILED any more, or somebody else decided about the dead letter. */
+  async revive(letter: DeadLetter): Promise<boolean> {
+    const asset = letter.assetId === null ? null : await this.assets.load(letter.assetId);
+    if (asset?.status !== 'FAILED' || asset.claimedGeneration === null) return false;
+    const close = (tx: Parameters<DeadLetters['close']>[0]) =>
+      this.deadLetters.close(tx, letter.id, 'RETRIED');
+    if (!(await this.transitions.revive(asset, new Date(), close))) return false;
+    const { id: assetId, claimedGeneration: generation, attempt, requestId } = asset;
+    await this.jobs.process({ assetId, generation, attempt: attempt + 1, requestId });
+    this.logger.info({ assetId, reqId: requestId }, 'asset revived');
+    return true;
+  }
+}
