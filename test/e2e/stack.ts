@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -165,6 +165,9 @@ export class Stack implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+    // As root, a cluster may lie outside the folder, behind a link.
+    const cluster = await realpath(path.join(this.folder, 'postgres')).catch(() => this.folder);
+    await rm(cluster, { recursive: true, force: true });
     await rm(this.folder, { recursive: true, force: true });
   }
 }
