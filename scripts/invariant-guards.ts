@@ -28,6 +28,7 @@ const PROCESSING = 'test/integration/processing/processing.spec.ts';
 const UPLOAD = 'test/integration/upload/upload.spec.ts';
 const SWEEPER = 'test/integration/lifecycle/sweeper.spec.ts';
 const DELIVERY = 'test/integration/delivery/delivery.spec.ts';
+const REMOVAL = 'test/integration/assets/removal.spec.ts';
 const ASSETS = 'test/integration/assets/assets.spec.ts';
 
 export const GUARDS: readonly Guard[] = [
@@ -146,8 +147,8 @@ export const GUARDS: readonly Guard[] = [
     invariant: 4,
     what: 'The version counts, not only the status',
     file: 'libs/assets/src/transitions.service.ts',
-    guard: 'version: seen.version, status',
-    without: 'status',
+    guard: 'version: seen.version, status: { in',
+    without: 'status: { in',
     test: PROCESSING,
     name: 'refuses a transition by whoever saw an older version',
   },
@@ -193,10 +194,20 @@ export const GUARDS: readonly Guard[] = [
     invariant: 5,
     what: 'The quota is settled with the transition',
     file: 'libs/assets/src/transitions.service.ts',
-    guard: 'await this.quotas.apply(tx, TRANSITIONS[name].quota, seen.ownerId, BigInt(seen.sizeBytes));',
-    without: '',
+    guard: `        await this.quotas.apply(tx, TRANSITIONS[name].quota, seen.ownerId, BigInt(seen.sizeBytes));
+        if (TRANSITIONS`,
+    without: '        if (TRANSITIONS',
     test: PROCESSING,
     name: 'makes READY what is as it was declared',
+  },
+  {
+    invariant: 5,
+    what: 'A purge gives back what the asset used',
+    file: 'libs/assets/src/transitions.service.ts',
+    guard: "asset.storedObjectId === null ? held : 'return'",
+    without: "asset.storedObjectId === null ? held : 'none'",
+    test: REMOVAL,
+    name: 'purges record, reference, quota and bytes at once',
   },
   {
     invariant: 6,
@@ -224,6 +235,24 @@ export const GUARDS: readonly Guard[] = [
     without: 'if (there.version !== undefined)',
     test: PROCESSING,
     name: 'writes over an object that no row vouches for',
+  },
+  {
+    invariant: 6,
+    what: 'Only what nobody points at is condemned',
+    file: 'libs/assets/src/stored-objects.service.ts',
+    guard: "where id = $1 and ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING')",
+    without: "where id = $1 and state in ('STAGING', 'LIVE', 'DELETING')",
+    test: REMOVAL,
+    name: 'purges record, reference, quota and bytes at once',
+  },
+  {
+    invariant: 6,
+    what: 'What is pinned is not collected',
+    file: 'libs/assets/src/stored-objects.service.ts',
+    guard: 'and (pinned_until is null or pinned_until < $2)',
+    without: 'and $2::timestamptz is not null',
+    test: REMOVAL,
+    name: 'collects what was copied by a worker that died',
   },
   {
     invariant: 7,

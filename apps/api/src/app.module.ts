@@ -12,6 +12,8 @@ import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
 import { UploadModule } from '#libs/upload';
 import { type ApiEnvironment, readSigningKey } from './config.js';
 import { ApiGraphQLModule } from './graphql.module.js';
+import { HealthModule } from './health/health.module.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 
 /** The GraphQL server: which adapters and modules it is made of. */
 @Module({})
@@ -47,7 +49,9 @@ export class AppModule {
           urlSeconds: config.UPLOAD_URL_SECONDS,
         }),
         DeliveryModule.forRoot({ maxSeconds: config.DOWNLOAD_URL_MAX_SECONDS }),
-        ApiGraphQLModule,
+        ApiGraphQLModule.forRoot(config.RATE_LIMIT_PER_MINUTE),
+        HealthModule.forRoot(config.INCOMING_BUCKET),
+        MetricsModule,
       ],
     };
   }

@@ -1,18 +1,29 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
-import { Injectable, Module } from '@nestjs/common';
+import { type DynamicModule, Injectable, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { type GqlOptionsFactory, GraphQLModule } from '@nestjs/graphql';
 import { PinoLogger } from 'nestjs-pino';
 import { AssetsGraphQLModule } from '#libs/assets/graphql';
 import { DeliveryGraphQLModule } from '#libs/delivery/graphql';
 import { ERROR_KINDS, kindOf } from '#libs/domain';
-import { ErrorsFilter, formatGraphQLError, type GraphQLContext, stowageErrorIn } from '#libs/graphql-edge';
+import {
+  ErrorsFilter,
+  formatGraphQLError,
+  type GraphQLContext,
+  MAX_TOKENS,
+  queryLimits,
+  stowageErrorIn,
+} from '#libs/graphql-edge';
 import { ActorGuard, IdentityGraphQLModule } from '#libs/identity/graphql';
 import { ProcessingGraphQLModule } from '#libs/processing/graphql';
 import { QuotaGraphQLModule } from '#libs/quota/graphql';
 import { UploadGraphQLModule } from '#libs/upload/graphql';
+import { CallerGuard } from './callers/caller.guard.js';
+import { RateLimiter } from './callers/rate-limiter.js';
+import { Metrics } from './metrics/metrics.service.js';
+import { requestMetrics } from './metrics/request-metrics.plugin.js';
 
 /** Every resolver of the schema; also what the schema is generated from. */
 export const SCHEMA_MODULES = [
@@ -26,7 +37,10 @@ export const SCHEMA_MODULES = [
 
 @Injectable()
 export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
-  constructor(private readonly logger: PinoLogger) {
+  constructor(
+    private readonly logger: PinoLogger,
+    private readonly metrics: Metrics,
+  ) {
     logger.setContext('GraphQL');
   }
 
@@ -39,9 +53,12 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
       playground: false,
       introspection: true,
       csrfPrevention: true,
+      allowBatchedHttpRequests: false,
+      parseOptions: { maxTokens: MAX_TOKENS },
+      validationRules: [queryLimits()],
       context: (req: GraphQLContext['req']): GraphQLContext => ({ req }),
       formatError: (formatted, error) => formatGraphQLError(formatted, unwrapResolverError(error)),
-      plugins: [this.errorReports()],
+      plugins: [this.errorReports(), requestMetrics(this.metrics)],
     };
   }
 
@@ -81,8 +98,15 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
     ...SCHEMA_MODULES,
   ],
   providers: [
-    { provide: APP_GUARD, useClass: ActorGuard },
+    ActorGuard,
+    { provide: APP_GUARD, useClass: CallerGuard },
     { provide: APP_FILTER, useClass: ErrorsFilter },
   ],
 })
-export class ApiGraphQLModule {}
+export class ApiGraphQLModule {
+  /** @param ratePerMinute weight that a caller may use */
+  static forRoot(ratePerMinute: number): DynamicModule {
+    const limiter = new RateLimiter(ratePerMinute);
+    return { module: ApiGraphQLModule, providers: [{ provide: RateLimiter, useValue: limiter }] };
+  }
+}

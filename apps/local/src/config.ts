@@ -62,6 +62,7 @@ export function childEnvironment(
   config: Config,
   secrets: Secrets,
   env: NodeJS.ProcessEnv,
+  userToken = '',
 ): NodeJS.ProcessEnv {
   const { ports, dataFolder, pubSubHost } = config;
   const inherited = Object.entries(env).filter(([name]) => !ELSEWHERE.test(name));
@@ -87,5 +88,7 @@ export function childEnvironment(
     JWT_SECRET: secrets.jwtSecret,
     JWT_ISSUER: TOKEN_PARTY,
     JWT_AUDIENCE: TOKEN_PARTY,
+    ALLOWED_HOSTS: ['127.0.0.1', 'localhost', '[::1]'].map((host) => `${host}:${ports.api}`).join(','),
+    PLAYGROUND_TOKEN: userToken,
   };
 }

@@ -7,6 +7,7 @@ import { logFile, type Terminal } from './logs.js';
 import { postgresHome } from './postgres/home.js';
 import { createDatabase, type PostgresOptions, startPostgres } from './postgres/server.js';
 import { Processes } from './processes.js';
+import { signToken } from './token.js';
 
 /** The JavaScript files that the children run. */
 export interface Entries {
@@ -49,7 +50,8 @@ export class Supervisor {
     if (left.length > 0) terminal.line(`Stopped what an earlier run had left running: ${left.join(', ')}`);
     await assertFree(this.config.ports, this.config.pubSubHost !== undefined);
 
-    const env = childEnvironment({ ...this.config, dataFolder }, secrets, process.env);
+    const userToken = await signToken(secrets.jwtSecret, { subject: '1' });
+    const env = childEnvironment({ ...this.config, dataFolder }, secrets, process.env, userToken);
     const child = (name: keyof Entries) =>
       new Child({ name, entry: this.entries[name], env, dataFolder, processes, terminal });
     const [migrate, emulators, api, worker] = (['migrate', 'emulators', 'api', 'worker'] as const).map(

@@ -13,6 +13,9 @@ const PROTOCOL_CODES = new Set([
   'PERSISTED_QUERY_NOT_FOUND',
 ]);
 
+/** The parser says so in words alone: https://github.com/graphql/graphql-js/blob/16.x.x/src/language/parser.ts */
+const TOO_MANY_TOKENS = /^Syntax Error: Document contains more tha[nt] \d+ tokens/;
+
 /** The StowageError behind an error, however often it was wrapped on its way out. */
 export function stowageErrorIn(error: unknown): StowageError | null {
   for (let at = error, depth = 0; at instanceof Error && depth < 8; depth++) {
@@ -42,6 +45,10 @@ export function formatGraphQLError(formatted: GraphQLFormattedError, error: unkn
         ...(known.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: known.retryAfterSeconds }),
       },
     };
+  }
+  if (code === 'GRAPHQL_PARSE_FAILED' && TOO_MANY_TOKENS.test(formatted.message)) {
+    const extensions = { code: ERROR_KINDS.invalid.graphql, reason: 'TOO_MANY_TOKENS' };
+    return { message: 'The operation is too long.', locations, path, extensions };
   }
   if (typeof code === 'string' && PROTOCOL_CODES.has(code)) {
     return { message: formatted.message, locations, path, extensions: { code } };

@@ -30,8 +30,9 @@ export interface PageRequest {
   readonly cursor: string | null;
 }
 
-const MAX_PAGE = 100;
-const DEFAULT_PAGE = 20;
+/** Entries of a page: the most, and those of one whose size is not given. */
+export const MAX_PAGE = 100;
+export const DEFAULT_PAGE = 20;
 
 /** @throws StowageError invalid PAGE_INVALID */
 export function parsePage(args: PageArgs): PageRequest {

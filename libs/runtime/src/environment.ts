@@ -1,5 +1,7 @@
 import { type ClassConstructor, plainToInstance, Transform } from 'class-transformer';
 import {
+  IsArray,
+  IsBoolean,
   IsIn,
   IsInt,
   IsOptional,
@@ -47,6 +49,34 @@ export function Bytes(): PropertyDecorator {
     IsInt({ message: `${key} must be a number of bytes, such as 1048576 or 5 GiB` })(target, key);
     Min(0)(target, key);
     Max(Number.MAX_SAFE_INTEGER)(target, key);
+  };
+}
+
+/** `true` or `false`. */
+export function Flag(): PropertyDecorator {
+  return (target, name) => {
+    const key = String(name);
+    const flags: Record<string, boolean> = { true: true, false: false };
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string' ? (flags[value.trim()] ?? value) : value,
+    )(target, key);
+    IsBoolean({ message: `${key} must be true or false` })(target, key);
+  };
+}
+
+/** Words with commas between them, in lower case. */
+export function Words(): PropertyDecorator {
+  return (target, name) => {
+    const key = String(name);
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string'
+        ? value
+            .toLowerCase()
+            .split(/[\s,]+/)
+            .filter(Boolean)
+        : value,
+    )(target, key);
+    IsArray()(target, key);
   };
 }
 

@@ -126,9 +126,10 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
     const { id, job } = await world.received(bytes, {}, actor(22n));
     const seen = { sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
     const place = { bucket: CONTENT, key: contentKey(seen.sha256) };
-    await world.stored.stage({ scope: '', ...seen }, place, new Date());
+    const staged = await world.stored.stage({ scope: '', ...seen }, place, new Date());
     await world.emulators.put(place, Buffer.from(bytes), { contentType: 'text/plain' });
     expect(await world.sweeper.sweepObjects(new Date())).toMatchObject({ failed: 0 });
+    expect(await world.stored.collect(staged!.id, new Date())).toBe(false);
     expect(await there(bytes)).not.toBeNull();
     await world.sweeper.sweepObjects(new Date(Date.now() + 2 * 3_600_000));
     expect(await there(bytes)).toBeNull();

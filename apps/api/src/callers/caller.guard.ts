@@ -1,0 +1,27 @@
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { type GqlContextType, GqlExecutionContext } from '@nestjs/graphql';
+import type { Actor } from '#libs/domain';
+import { ActorGuard } from '#libs/identity/graphql';
+import { RateLimiter } from './rate-limiter.js';
+import { weightOf } from './weight.js';
+
+/**
+ * Before every root field: who is calling, and whether they may at this moment. Routes outside of GraphQL say themselves
+ * who may use them.
+ */
+@Injectable()
+export class CallerGuard implements CanActivate {
+  constructor(
+    private readonly actors: ActorGuard,
+    private readonly limiter: RateLimiter,
+  ) {}
+
+  async canActivate(execution: ExecutionContext): Promise<boolean> {
+    if (execution.getType<GqlContextType>() !== 'graphql') return true;
+    if (!(await this.actors.canActivate(execution))) return false;
+    const graphql = GqlExecutionContext.create(execution);
+    const actor = await graphql.getContext<{ readonly actor: Promise<Actor> }>().actor;
+    this.limiter.take(actor.ownerId, weightOf(graphql.getArgs()));
+    return true;
+  }
+}

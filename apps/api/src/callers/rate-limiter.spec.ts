@@ -1,0 +1,87 @@
+import { describe, expect, it } from '@jest/globals';
+import { RateLimiter } from './rate-limiter.js';
+import { weightOf } from './weight.js';
+
+/** 0 when it was allowed, else after how many seconds it will be. */
+function waitOf(limiter: RateLimiter, owner: bigint, weight: number, now: number): number {
+  try {
+    limiter.take(owner, weight, now);
+    return 0;
+  } catch (error) {
+    const { kind, reason, retryAfterSeconds } = error as Record<string, unknown>;
+    expect({ kind, reason }).toEqual({ kind: 'rate-limited', reason: 'RATE_LIMITED' });
+    return Number(retryAfterSeconds);
+  }
+}
+
+describe('RateLimiter', () => {
+  it('lets a minute’s weight through at once, and the same again over a minute', () => {
+    const limiter = new RateLimiter(60);
+    expect(Array.from({ length: 60 }, () => waitOf(limiter, 1n, 1, 0))).toEqual(Array(60).fill(0));
+    expect(waitOf(limiter, 1n, 1, 0)).toBe(1);
+    expect(waitOf(limiter, 1n, 10, 0)).toBe(10);
+    expect(waitOf(limiter, 1n, 1, 999)).toBe(1);
+    expect(waitOf(limiter, 1n, 1, 1000)).toBe(0);
+    expect(waitOf(limiter, 1n, 60, 61_000)).toBe(0);
+  });
+
+  it('charges nothing for what it refuses', () => {
+    const limiter = new RateLimiter(60);
+    limiter.take(1n, 60, 0);
+    for (let again = 0; again < 100; again++) expect(waitOf(limiter, 1n, 10, 5_000)).toBe(5);
+    expect(waitOf(limiter, 1n, 10, 10_000)).toBe(0);
+  });
+
+  it('holds more than a minute’s worth for nobody, however long they were quiet', () => {
+    const limiter = new RateLimiter(60);
+    limiter.take(1n, 1, 0);
+    limiter.take(1n, 60, 3_600_000);
+    expect(waitOf(limiter, 1n, 1, 3_600_000)).toBe(1);
+  });
+
+  it('lets what weighs more than a minute through when nothing else did', () => {
+    const limiter = new RateLimiter(60);
+    expect(waitOf(limiter, 1n, 100, 0)).toBe(0);
+    expect(waitOf(limiter, 1n, 100, 30_000)).toBe(30);
+    expect(waitOf(limiter, 1n, 100, 60_000)).toBe(0);
+  });
+
+  it('counts each owner alone, and is not confused by a clock that goes back', () => {
+    const limiter = new RateLimiter(60);
+    limiter.take(1n, 60, 10_000);
+    expect(waitOf(limiter, 2n, 60, 10_000)).toBe(0);
+    expect(waitOf(limiter, 1n, 1, 0)).toBe(1);
+  });
+
+  it('remembers so many owners and no more, those that came last', () => {
+    const limiter = new RateLimiter(60, 3);
+    for (const owner of [1n, 2n, 3n]) limiter.take(owner, 60, 0);
+    expect(waitOf(limiter, 1n, 1, 0)).toBe(1);
+    limiter.take(4n, 60, 0);
+    expect(limiter.size).toBe(3);
+    expect([1n, 3n, 4n].map((owner) => waitOf(limiter, owner, 1, 0))).toEqual([1, 1, 1]);
+    expect(waitOf(limiter, 2n, 1, 0)).toBe(0);
+  });
+
+  it('limits nothing at 0', () => {
+    const limiter = new RateLimiter(0);
+    for (let again = 0; again < 10; again++) limiter.take(1n, 1_000_000, 0);
+    expect(limiter.size).toBe(0);
+  });
+});
+
+describe('weightOf', () => {
+  it.each([
+    [{}, 1],
+    [{ id: 'x' }, 1],
+    [{ first: 1 }, 1],
+    [{ first: 100 }, 10],
+    [{ last: 11 }, 2],
+    [{ first: null, last: 20 }, 2],
+    [{ first: -5 }, 1],
+    [{ inputs: [] }, 1],
+    [{ inputs: Array(100).fill({}) }, 100],
+  ])('of %j is %d', (args, weight) => {
+    expect(weightOf(args)).toBe(weight);
+  });
+});

@@ -1,0 +1,53 @@
+import type { ApolloServerPlugin } from '@apollo/server';
+import { type DocumentNode, type FragmentDefinitionNode, Kind, type SelectionSetNode } from 'graphql';
+import type { Metrics } from './metrics.service.js';
+
+/** Where an operation has several root fields, or is none that the schema knows. */
+const SEVERAL = 'several';
+const INVALID = 'invalid';
+
+/** Counts and times each operation under the name of its root field: a client may call its operations anything. */
+export const requestMetrics = (metrics: Metrics): ApolloServerPlugin => ({
+  requestDidStart() {
+    const started = performance.now();
+    let operation = INVALID;
+    return Promise.resolve({
+      // Not before: until here it has not been validated.
+      didResolveOperation: ({ document, operation: resolved }) => {
+        if (resolved === undefined) return Promise.resolve();
+        const [name = INVALID, ...others] = rootFields(resolved.selectionSet, fragmentsOf(document));
+        operation = others.length === 0 ? name : SEVERAL;
+        return Promise.resolve();
+      },
+      willSendResponse: ({ response: { body } }) => {
+        const error = body.kind === 'single' ? body.singleResult.errors?.[0] : undefined;
+        const code = error === undefined ? 'OK' : String(error.extensions?.code);
+        metrics.answered(operation, code, (performance.now() - started) / 1000);
+        return Promise.resolve();
+      },
+    });
+  },
+});
+
+type Fragments = Map<string, FragmentDefinitionNode>;
+
+const fragmentsOf = ({ definitions }: DocumentNode): Fragments =>
+  new Map(
+    definitions.flatMap((each) => (each.kind === Kind.FRAGMENT_DEFINITION ? [[each.name.value, each]] : [])),
+  );
+
+/** Takes each fragment that it meets out of `fragments`: once is enough. */
+function rootFields(set: SelectionSetNode, fragments: Fragments, names = new Set<string>()): Set<string> {
+  for (const selection of set.selections) {
+    if (selection.kind === Kind.FIELD) {
+      names.add(selection.name.value);
+    } else if (selection.kind === Kind.INLINE_FRAGMENT) {
+      rootFields(selection.selectionSet, fragments, names);
+    } else {
+      const used = fragments.get(selection.name.value);
+      fragments.delete(selection.name.value);
+      if (used !== undefined) rootFields(used.selectionSet, fragments, names);
+    }
+  }
+  return names;
+}

@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+/** A file that the page loads. Its path names its version or its hash, so it never changes. */
+export interface PageAsset {
+  readonly path: string;
+  readonly type: string;
+  readonly body: Buffer;
+}
+
+const SCRIPT = 'text/javascript; charset=utf-8';
+const STYLE = 'text/css; charset=utf-8';
+export const ASSETS_PATH = '/graphql/assets';
+
+const require = createRequire(import.meta.url);
+
+function fromPackage(name: string, file: string, type: string): PageAsset {
+  // The packages do not export these files by name.
+  const manifest = require.resolve(`${name}/package.json`);
+  const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
+  const body = readFileSync(path.join(path.dirname(manifest), file));
+  return { path: `${ASSETS_PATH}/${name}-${version}/${path.basename(file)}`, type, body };
+}
+
+function ofText(name: string, text: string, type: string): PageAsset {
+  const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
+  return { path: `${ASSETS_PATH}/stowage-${hash}/${name}`, type, body: Buffer.from(text) };
+}
+
+const LAYOUT = `body { margin: 0; } #playground { height: 100vh; }`;
+
+/**
+ * Runs in the browser. Subscriptions open their socket when the first one starts. GraphiQL's history holds the headers of
+ * what was run, and with them tokens: it must not outlive the browser's tab.
+ */
+const START = `
+'use strict';
+const root = document.getElementById('playground');
+const { tabs, headers } = JSON.parse(document.getElementById('settings').textContent);
+const url = new URL('/graphql', location.href);
+const subscriptionUrl = new URL(url);
+subscriptionUrl.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+const areaOf = (key) => (/:(queries|favorites)$/.test(key) ? sessionStorage : localStorage);
+const storage = {
+  getItem: (key) => areaOf(key).getItem(key),
+  setItem: (key, value) => areaOf(key).setItem(key, value),
+  removeItem: (key) => areaOf(key).removeItem(key),
+  clear: () => [sessionStorage, localStorage].forEach((area) => area.clear()),
+  get length() { return localStorage.length + sessionStorage.length; },
+};
+ReactDOM.createRoot(root).render(
+  React.createElement(GraphiQL, {
+    fetcher: GraphiQL.createFetcher({ url: url.href, subscriptionUrl: subscriptionUrl.href }),
+    defaultTabs: tabs,
+    defaultHeaders: headers,
+    showPersistHeadersSettings: false,
+    storage,
+    defaultEditorToolsVisibility: headers === undefined ? 'headers' : true,
+  }),
+);
+`;
+
+/** What the page is made of, in the order in which it loads them: files of npm packages, and our own few lines. */
+export const readPageAssets = () => ({
+  styles: [fromPackage('graphiql', 'graphiql.min.css', STYLE), ofText('layout.css', LAYOUT, STYLE)],
+  scripts: [
+    fromPackage('react', 'umd/react.production.min.js', SCRIPT),
+    fromPackage('react-dom', 'umd/react-dom.production.min.js', SCRIPT),
+    fromPackage('graphiql', 'graphiql.min.js', SCRIPT),
+    ofText('start.js', START, SCRIPT),
+  ],
+});

@@ -1,0 +1,103 @@
+/** One tab of the playground. */
+export interface Example {
+  readonly query: string;
+  readonly variables?: object;
+}
+
+const HELLO = {
+  filename: 'hello.txt',
+  mimeType: 'text/plain',
+  sizeBytes: 6,
+  checksumSha256: '5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e746f6be03',
+};
+
+/** Operations that run as they stand. */
+export const EXAMPLES: readonly Example[] = [
+  {
+    query: `# Who the token in Headers says you are,
+# and what you may still store.
+query Viewer {
+  viewer {
+    id
+    isAdmin
+    principals
+    quota {
+      usedBytes
+      reservedBytes
+      limitBytes
+    }
+  }
+}
+`,
+  },
+  {
+    query: `# How to send six bytes to storage. Then send them:
+#   printf 'hello\\n' | curl -T - -H 'NAME: VALUE' URL
+# with every header, and the URL, of the answer.
+mutation RequestUpload($input: RequestUploadInput!) {
+  requestUpload(input: $input) {
+    asset {
+      id
+      status
+    }
+    upload {
+      httpMethod
+      url
+      headers {
+        name
+        value
+      }
+      expiresAt
+    }
+  }
+}
+`,
+    variables: { input: HELLO },
+  },
+  {
+    query: `# Your newest assets, a page at a time: the next one
+# comes after this one's endCursor.
+query Assets($first: Int, $after: String) {
+  assets(first: $first, after: $after) {
+    nodes {
+      id
+      filename
+      status
+      mimeType
+      sizeBytes
+      createdAt
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+`,
+    variables: { first: 10 },
+  },
+  {
+    query: `# One asset, with a download URL once it is READY.
+# Put an id of yours into Variables.
+query Asset($id: ID!) {
+  asset(id: $id) {
+    id
+    filename
+    status
+    statusReason {
+      code
+      message
+    }
+    mimeType
+    sizeBytes
+    checksumSha256
+    downloadUrl {
+      url
+      expiresAt
+    }
+  }
+}
+`,
+    variables: { id: '00000000-0000-7000-8000-000000000000' },
+  },
+];

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { TestApi } from './test-api.js';
+
+const SHA256 = '5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e746f6be03';
+const input = (sizeBytes: number) => ({
+  filename: 'f',
+  mimeType: 'text/plain',
+  sizeBytes,
+  checksumSha256: SHA256,
+});
+const REQUEST = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } } }`;
+const BATCH = `mutation ($inputs: [RequestUploadInput!]!) { requestUploads(inputs: $inputs) { __typename } }`;
+
+interface Readiness {
+  readonly ok: boolean;
+  readonly checks: Record<string, { ok: boolean; latencyMs: number }>;
+}
+
+describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', () => {
+  let api: TestApi;
+  beforeAll(async () => {
+    api = await TestApi.start({ QUOTA_BYTES: '100', RATE_LIMIT_PER_MINUTE: '60' });
+  });
+  afterAll(() => api[Symbol.asyncDispose]());
+
+  /** The value of a metric with these labels. */
+  async function metric(name: string, labels = ''): Promise<number> {
+    const text = await (await api.fetch('/metrics')).text();
+    const line = text.split('\n').find((each) => each.startsWith(`${name}${labels} `));
+    return line === undefined ? 0 : Number(line.slice(`${name}${labels} `.length));
+  }
+  const requests = (operation: string, code: string) =>
+    metric('stowage_graphql_requests_total', `{operation="${operation}",code="${code}"}`);
+
+  it('counts operations by root field and code, whatever clients call them', async () => {
+    await api.query('query Secret { hers: viewer { id } }');
+    await api.query(
+      'query { ...A } fragment A on Query { viewer { id } ... on Query { viewer { isAdmin } } }',
+    );
+    await api.query('{ viewer { id } }', {}, null);
+    await api.query('{ viewer { id } asset(id: "x") { id } }', {}, '43');
+    await api.query('{ whatever }');
+    await api.query('query Two { viewer { id } } query Three { viewer { id } }');
+    await api.query('{ broken');
+    expect(await requests('viewer', 'OK')).toBe(2);
+    expect(await requests('viewer', 'UNAUTHENTICATED')).toBe(1);
+    expect((await requests('several', 'OK')) + (await requests('several', 'BAD_USER_INPUT'))).toBe(1);
+    expect(await requests('invalid', 'GRAPHQL_VALIDATION_FAILED')).toBe(1);
+    expect(await requests('invalid', 'GRAPHQL_PARSE_FAILED')).toBe(1);
+    expect(await requests('invalid', 'OPERATION_RESOLUTION_FAILURE')).toBe(1);
+    expect(await metric('stowage_graphql_request_duration_seconds_count', '{operation="viewer"}')).toBe(3);
+    expect(await (await api.fetch('/metrics')).text()).not.toMatch(/Secret|hers|whatever/);
+  });
+
+  it('counts what quotas refused, alone and in batches', async () => {
+    await api.query(REQUEST, { input: input(101) }, '44');
+    await api.query(BATCH, { inputs: [input(60), input(60), input(60)] }, '44');
+    expect(await requests('requestUpload', 'QUOTA_EXCEEDED')).toBe(1);
+    expect(await metric('stowage_quota_refusals_total')).toBe(3);
+  });
+
+  it('tells of its pool and its process', async () => {
+    expect(await metric('stowage_database_pool_connections', '{state="total"}')).toBeGreaterThan(0);
+    expect(await metric('process_resident_memory_bytes')).toBeGreaterThan(1_000_000);
+    const { headers } = await api.fetch('/metrics');
+    expect(headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+  });
+
+  it('slows down who asks too much, and nobody else', async () => {
+    const inputs = Array.from({ length: 59 }, () => input(1));
+    expect((await api.query(BATCH, { inputs }, '45')).errors).toBeUndefined();
+    expect((await api.query('{ viewer { id } }', {}, '45')).errors).toBeUndefined();
+    const { data, errors } = await api.query('{ viewer { id } }', {}, '45');
+    expect(data).toBeNull();
+    expect(errors?.[0]?.extensions).toEqual({
+      code: 'RATE_LIMITED',
+      reason: 'RATE_LIMITED',
+      retryAfterSeconds: expect.any(Number),
+    });
+    expect((await api.query('{ viewer { id } }', {}, '46')).errors).toBeUndefined();
+  });
+
+  it('counts every root field of an operation', async () => {
+    const fields = Array.from({ length: 30 }, (_, index) => `a${index}: viewer { id }`).join(' ');
+    for (const expected of [undefined, undefined, 'RATE_LIMITED']) {
+      const { errors } = await api.query(`{ ${fields} }`, {}, '47');
+      expect(errors?.[0]?.extensions.code).toBe(expected);
+    }
+  });
+
+  it('lives without asking anybody', async () => {
+    const response = await api.fetch('/health/live');
+    expect([response.status, await response.json()]).toEqual([200, { ok: true }]);
+  });
+
+  it('is ready while everything that it needs answers, and says what does not', async () => {
+    const ready = async () => {
+      const response = await api.fetch('/health/ready');
+      return { status: response.status, ...((await response.json()) as Readiness) };
+    };
+    const probe = (ok: boolean) => ({ ok, latencyMs: expect.any(Number) });
+    expect(await ready()).toEqual({
+      status: 200,
+      ok: true,
+      checks: { database: probe(true), queue: probe(true), storage: probe(true) },
+    });
+    await api.emulators.gcs.close();
+    let found = await ready();
+    for (const end = Date.now() + 10_000; found.ok && Date.now() < end;) found = await ready();
+    expect(found).toEqual({
+      status: 503,
+      ok: false,
+      checks: { database: probe(true), queue: probe(true), storage: probe(false) },
+    });
+  });
+});

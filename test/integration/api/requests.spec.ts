@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { TestApi } from './test-api.js';
+
+const QUERY = '{ viewer { id } }';
+const JSON_BODY = JSON.stringify({ query: QUERY });
+
+const repeated = (count: number, part: (index: number) => string) =>
+  Array.from({ length: count }, (_, index) => part(index)).join(' ');
+
+describe('what the api takes (real: PostgreSQL, queue, storage emulator, HTTP)', () => {
+  let api: TestApi;
+  let authorization: string;
+  beforeAll(async () => {
+    api = await TestApi.start();
+    authorization = `Bearer ${await api.token('42')}`;
+  });
+  afterAll(() => api[Symbol.asyncDispose]());
+
+  const post = (contentType: string | null, body: string | FormData) =>
+    api.fetch('/graphql', {
+      method: 'POST',
+      headers: { authorization, ...(contentType === null ? {} : { 'content-type': contentType }) },
+      body,
+    });
+
+  it.each(['application/json', 'application/json; charset=utf-8', 'Application/JSON'])(
+    'takes %s',
+    async (type) => {
+      expect(await (await post(type, JSON_BODY)).json()).toEqual({ data: { viewer: { id: '42' } } });
+    },
+  );
+
+  it.each([
+    ['text/plain', JSON_BODY],
+    ['text/plain; application/json', JSON_BODY],
+    ['application/x-www-form-urlencoded', `query=${encodeURIComponent(QUERY)}`],
+    ['application/graphql', QUERY],
+    ['application/jsonp', JSON_BODY],
+    [null, new FormData()],
+  ])('refuses %s with 415', async (type, body) => {
+    expect((await post(type, body)).status).toBe(415);
+  });
+
+  it.each([
+    ['a batch', `[${JSON_BODY},${JSON_BODY}]`, 400],
+    ['no JSON', '{', 400],
+    ['no query', '{}', 400],
+    ['more than a mebibyte', JSON.stringify({ query: QUERY, variables: { x: 'x'.repeat(2 ** 20) } }), 413],
+    ['a prototype', '{"__proto__":{"query":"{viewer{id}}"}}', 400],
+  ])('refuses %s', async (_, body, status) => {
+    const response = await post('application/json', body);
+    expect(response.status).toBe(status);
+    expect(await response.text()).not.toMatch(/\bat .*:\d+|node_modules/);
+  });
+
+  it('refuses a GET that a page elsewhere could make', async () => {
+    const path = `/graphql?query=${encodeURIComponent(QUERY)}`;
+    expect((await api.fetch(path, { headers: { authorization } })).status).toBe(400);
+  });
+
+  it('refuses a mutation by GET', async () => {
+    const mutation = 'mutation { cancelUpload(assetId: "x") { id } }';
+    const headers = { authorization, 'content-type': 'application/json' };
+    expect((await api.fetch(`/graphql?query=${encodeURIComponent(mutation)}`, { headers })).status).toBe(405);
+  });
+
+  it.each([
+    ['QUERY_TOO_DEEP', `{ __type(name: "Asset") ${'{ ofType '.repeat(60)} { name } ${'}'.repeat(60)} }`],
+    ['TOO_MANY_ALIASES', `{ ${repeated(200, (i) => `a${i}: viewer { id }`)} }`],
+    ['TOO_MANY_TOKENS', `{ ${repeated(1000, (i) => `a${i}: viewer { id }`)} }`],
+    ['TOO_MANY_ROOT_FIELDS', `mutation { ${repeated(31, () => 'cancelUpload(assetId: "x") { id }')} }`],
+    ['TOO_MANY_DIRECTIVES', `{ viewer { id ${'@a '.repeat(900)} } }`],
+    ['QUERY_TOO_COMPLEX', `{ assets(first: 100) { nodes { ${repeated(100, () => 'id')} } } }`],
+  ])('refuses with %s, and says so', async (reason, query) => {
+    const { data, errors = [] } = await api.query(query);
+    expect(data).toBeUndefined();
+    expect(errors.map(({ extensions }) => extensions)).toContainEqual({ code: 'BAD_USER_INPUT', reason });
+  });
+
+  it.each([
+    ['a fragment cycle', '{ ...A } fragment A on Query { ...A }'],
+    ['a directive over and over', `{ viewer { id ${'@include(if: true) '.repeat(25)} } }`],
+    ['a directive that is not there', `{ viewer { id ${'@a '.repeat(25)} } }`],
+  ])('refuses %s', async (_, query) => {
+    const { data, errors } = await api.query(query);
+    expect(data).toBeUndefined();
+    expect(errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED');
+  });
+});

@@ -1,0 +1,94 @@
+import type { AddressInfo } from 'node:net';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { SignJWT } from 'jose';
+import { createApi } from '../../../apps/api/src/api.js';
+import { readConfig } from '../../../apps/api/src/config.js';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+import { Emulators, HMAC_KEY, PROJECT } from '../storage/emulators.js';
+
+const SECRET = 'a secret of the suite, which is long enough';
+const PARTY = 'integration';
+const TIMEOUT_MS = 15_000;
+
+export interface Answer {
+  readonly data?: Record<string, unknown> | null;
+  readonly errors?: {
+    readonly message: string;
+    readonly path?: (string | number)[];
+    readonly extensions: {
+      readonly code: string;
+      readonly reason?: string;
+      readonly retryAfterSeconds?: number;
+    };
+  }[];
+}
+
+/** The whole api on a free port of loopback, over a real PostgreSQL, a real queue and the storage emulator. */
+export class TestApi implements AsyncDisposable {
+  static async start(env: NodeJS.ProcessEnv = {}): Promise<TestApi> {
+    const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
+    for (const bucket of ['incoming', 'content']) await emulators.client.createBucket(bucket);
+    const app = await createApi(
+      readConfig({
+        DATABASE_URL: database.url,
+        GOOGLE_CLOUD_PROJECT: PROJECT,
+        GCS_API_ENDPOINT: emulators.gcs.url,
+        GCS_HMAC_ACCESS_ID: HMAC_KEY.accessId,
+        GCS_HMAC_SECRET: HMAC_KEY.secret,
+        INCOMING_BUCKET: 'incoming',
+        CONTENT_BUCKET: 'content',
+        JWT_SECRET: SECRET,
+        JWT_ISSUER: PARTY,
+        JWT_AUDIENCE: PARTY,
+        LOG_LEVEL: 'silent',
+        ...env,
+      }),
+    );
+    await app.listen(0, '127.0.0.1');
+    return new TestApi(app, emulators, database);
+  }
+
+  private constructor(
+    readonly app: NestFastifyApplication,
+    readonly emulators: Emulators,
+    private readonly database: TestDatabase,
+  ) {}
+
+  get port(): number {
+    return (this.app.getHttpServer().address() as AddressInfo).port;
+  }
+
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.port}${path}`, {
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...init,
+    });
+  }
+
+  async token(subject: string): Promise<string> {
+    return new SignJWT()
+      .setProtectedHeader({ alg: 'HS256' })
+      .setIssuer(PARTY)
+      .setAudience(PARTY)
+      .setSubject(subject)
+      .setExpirationTime('1h')
+      .sign(new TextEncoder().encode(SECRET));
+  }
+
+  /** An operation of the user 42, or of another, or (null) of nobody. */
+  async query(query: string, variables: object = {}, subject: string | null = '42'): Promise<Answer> {
+    const authorization = subject === null ? {} : { authorization: `Bearer ${await this.token(subject)}` };
+    const response = await this.fetch('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...authorization },
+      body: JSON.stringify({ query, variables }),
+    });
+    return (await response.json()) as Answer;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.app.close();
+    await this.emulators[Symbol.asyncDispose]();
+    await this.database.drop();
+  }
+}
