@@ -26,6 +26,7 @@ export interface WorldOptions {
   readonly quotaBytes?: number;
   readonly quotaAssets?: number;
   readonly dedupeScope?: 'global' | 'owner';
+  readonly allowedTypes?: string[];
   /** Stands between the services and the real store, to make it fail. */
   readonly around?: (store: ObjectStore) => ObjectStore;
 }
@@ -69,6 +70,7 @@ export class World implements AsyncDisposable {
           incomingBucket: INCOMING,
           contentBucket: CONTENT,
           dedupeScope: options.dedupeScope ?? 'global',
+          allowedTypes: options.allowedTypes ?? [],
         }),
         UploadModule.forRoot({ maxUploadBytes: 2 ** 30, urlSeconds: 900 }),
         ArrivalsModule,

@@ -43,6 +43,7 @@ export class AppModule {
           incomingBucket: config.INCOMING_BUCKET,
           contentBucket: config.CONTENT_BUCKET,
           dedupeScope: config.DEDUPE_SCOPE,
+          allowedTypes: config.ALLOWED_TYPES,
         }),
         UploadModule.forRoot({
           maxUploadBytes: config.MAX_UPLOAD_BYTES,

@@ -39,6 +39,7 @@ export class AppModule {
           incomingBucket: config.INCOMING_BUCKET,
           contentBucket: config.CONTENT_BUCKET,
           dedupeScope: config.DEDUPE_SCOPE,
+          allowedTypes: config.ALLOWED_TYPES,
         }),
         UploadJobsModule,
         ProcessingJobsModule.forRoot({ concurrency: config.WORKER_CONCURRENCY }),

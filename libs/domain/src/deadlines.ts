@@ -2,12 +2,18 @@
 const MIN_UPLOAD_RATE = 16 * 1024;
 const HOUR_SECONDS = 3600;
 
+/** https://docs.cloud.google.com/storage/docs/resumable-uploads: a session lives for a week. */
+const SESSION_SECONDS = 7 * 24 * HOUR_SECONDS;
+
 /**
- * When the bytes of a PUT must be there: a URL's expiry says when the PUT may start, so the body gets its size at a
- * minimum rate on top, at least an hour.
+ * When the bytes must be there. A URL's expiry says when an upload may start: the body of a PUT gets its size at a minimum
+ * rate on top, at least an hour; a RESUMABLE one gets the life of a session that is started at the last moment.
  */
-export const uploadDeadline = (urlExpiresAt: Date, sizeBytes: number) =>
-  new Date(urlExpiresAt.getTime() + Math.max(HOUR_SECONDS, Math.ceil(sizeBytes / MIN_UPLOAD_RATE)) * 1000);
+export function uploadDeadline(urlExpiresAt: Date, sizeBytes: number, method: 'PUT' | 'RESUMABLE'): Date {
+  const atMinimumRate = Math.max(HOUR_SECONDS, Math.ceil(sizeBytes / MIN_UPLOAD_RATE));
+  const seconds = method === 'RESUMABLE' ? SESSION_SECONDS : atMinimumRate;
+  return new Date(urlExpiresAt.getTime() + seconds * 1000);
+}
 
 /** When a sweeper first looks for bytes whose event may be lost; from then on less and less often. */
 export const FIRST_LOOK_MS = 60_000;

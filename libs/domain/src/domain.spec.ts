@@ -42,8 +42,9 @@ describe('deadlines', () => {
   const expiry = new Date('2026-01-01T00:15:00Z');
 
   it('gives an hour after the URL, and large files the time that they need', () => {
-    expect(uploadDeadline(expiry, 0)).toEqual(new Date('2026-01-01T01:15:00Z'));
-    expect(uploadDeadline(expiry, 5 * 2 ** 30).getTime() - expiry.getTime()).toBe(327_680_000);
+    expect(uploadDeadline(expiry, 0, 'PUT')).toEqual(new Date('2026-01-01T01:15:00Z'));
+    expect(uploadDeadline(expiry, 0, 'RESUMABLE')).toEqual(new Date('2026-01-08T00:15:00Z'));
+    expect(uploadDeadline(expiry, 5 * 2 ** 30, 'PUT').getTime() - expiry.getTime()).toBe(327_680_000);
   });
 });
 

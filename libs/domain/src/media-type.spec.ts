@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { isSafeInline, kindOfMediaType, parseMediaType } from './media-type.js';
+import { isAllowedType, isSafeInline, kindOfMediaType, parseMediaType } from './media-type.js';
 import { settleMediaType } from './media-type-match.js';
 
 describe('parseMediaType', () => {
@@ -58,6 +58,18 @@ describe('settleMediaType', () => {
   ])('%s declared, %s found: %s', (declared, detected, settled) => {
     // An SVG without its root in the head is XML like any other, and refused as SVG: it would be served as one.
     expect(settleMediaType(declared, detected)).toBe(settled);
+  });
+});
+
+describe('isAllowedType', () => {
+  it.each<[string, string[], boolean]>([
+    ['image/png', [], true],
+    ['image/png', ['image/png'], true],
+    ['image/png', ['image/*', 'text/plain'], true],
+    ['imagery/png', ['image/*'], false],
+    ['application/pdf', ['image/*', 'text/plain'], false],
+  ])('%s of %p: %p', (type, allowed, answer) => {
+    expect(isAllowedType(type, allowed)).toBe(answer);
   });
 });
 

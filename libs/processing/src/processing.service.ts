@@ -1,6 +1,13 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type Asset, Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
+import {
+  type Asset,
+  Assets,
+  ASSETS_OPTIONS,
+  type AssetsOptions,
+  AssetTransitions,
+  IncomingObjects,
+} from '#libs/assets';
 import { type AssetReceived, INCOMING_IS_WASTE, kindOf, type StatusReason, StowageError } from '#libs/domain';
 import { backoffMs, Jobs, PROCESS_QUEUE } from '#libs/jobs';
 import { ObjectStore } from '#libs/storage';
@@ -22,6 +29,7 @@ interface Examined {
 @Injectable()
 export class Processing {
   constructor(
+    @Inject(ASSETS_OPTIONS) private readonly options: AssetsOptions,
     private readonly assets: Assets,
     private readonly transitions: AssetTransitions,
     private readonly incoming: IncomingObjects,
@@ -77,7 +85,7 @@ export class Processing {
     verifyStat(asset, stat);
     const seen = await readObject(this.store.read(object, { signal }));
     verifyBytes(asset, stat, seen);
-    return { seen, mimeType: await verifyType(asset, seen) };
+    return { seen, mimeType: await verifyType(asset, seen, this.options.allowedTypes) };
   }
 
   private async accept(

@@ -1,5 +1,5 @@
 import type { Asset } from '#libs/assets';
-import { type RejectionCode, settleMediaType, StowageError } from '#libs/domain';
+import { isAllowedType, type RejectionCode, settleMediaType, StowageError } from '#libs/domain';
 import type { ObjectStat } from '#libs/storage';
 import { detectType } from './detect-type.js';
 import type { Observation } from './read-object.js';
@@ -32,8 +32,12 @@ export function verifyBytes(asset: Asset, stat: ObjectStat, seen: Observation): 
   }
 }
 
-/** The asset's type from now on. @throws StowageError rejected TYPE_MISMATCH */
-export async function verifyType(asset: Asset, seen: Observation): Promise<string> {
+/** The asset's type from now on. @throws StowageError rejected TYPE_MISMATCH, TYPE_NOT_ALLOWED */
+export async function verifyType(
+  asset: Asset,
+  seen: Observation,
+  allowedTypes: readonly string[],
+): Promise<string> {
   const detected = await detectType(seen.head);
   const settled = settleMediaType(asset.mimeType, detected);
   if (settled === null) {
@@ -41,6 +45,9 @@ export async function verifyType(asset: Asset, seen: Observation): Promise<strin
       'TYPE_MISMATCH',
       `${asset.mimeType} was declared, the bytes are ${detected ?? 'of no known type'}.`,
     );
+  }
+  if (!isAllowedType(settled, allowedTypes)) {
+    throw rejected('TYPE_NOT_ALLOWED', `Files of the type ${settled} are not stored here.`);
   }
   return settled;
 }

@@ -112,6 +112,10 @@ export class Environment {
   @IsIn(['global', 'owner'])
   DEDUPE_SCOPE: 'global' | 'owner' = 'global';
 
+  /** Types and families (`image/png, audio/*`) that are stored; empty for all. */
+  @Words()
+  ALLOWED_TYPES: string[] = [];
+
   @Bytes()
   QUOTA_BYTES = 10 * 2 ** 30;
 

@@ -4,6 +4,8 @@ import { type SignedRequest, UrlSigner } from '#libs/storage';
 import type { ParsedUploadRequest } from './upload-request.js';
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 
+type Signable = Pick<ParsedUploadRequest, 'mimeType' | 'sizeBytes' | 'crc32c' | 'method'>;
+
 /** Signed requests by which clients send their bytes straight to storage. */
 @Injectable()
 export class Tickets {
@@ -13,16 +15,15 @@ export class Tickets {
     private readonly signer: UrlSigner,
   ) {}
 
-  sign(
-    assetId: string,
-    {
-      mimeType: contentType,
+  sign(assetId: string, upload: Signable, now: Date): Promise<SignedRequest> {
+    const { mimeType: contentType, sizeBytes, crc32c, method } = upload;
+    const grant = {
+      ...this.incoming.refOf(assetId),
+      contentType,
       sizeBytes,
-      crc32c,
-    }: Pick<ParsedUploadRequest, 'mimeType' | 'sizeBytes' | 'crc32c'>,
-    now: Date,
-  ): Promise<SignedRequest> {
-    const grant = { ...this.incoming.refOf(assetId), contentType, sizeBytes, crc32c: crc32c ?? undefined };
+      crc32c: crc32c ?? undefined,
+      method,
+    };
     return this.signer.signUpload(grant, { now, expiresInSeconds: this.options.urlSeconds });
   }
 }

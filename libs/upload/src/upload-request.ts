@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import {
   invalid,
+  isAllowedType,
   type MetadataEntry,
   parseCrc32c,
   parseFilename,
   parseGrant,
   parseMediaType,
   parseMetadata,
+  OCTET_STREAM,
   parseSha256,
   type Permission,
 } from '#libs/domain';
@@ -26,6 +28,8 @@ export interface UploadRequest {
 
 export interface UploadLimits {
   readonly maxUploadBytes: number;
+  /** Types and families that may be sent; empty for all. */
+  readonly allowedTypes: readonly string[];
 }
 
 /** The same, checked and in canonical form. */
@@ -35,7 +39,7 @@ export interface ParsedUploadRequest {
   readonly sizeBytes: number;
   readonly checksumSha256: string;
   readonly crc32c: string | null;
-  readonly method: 'PUT';
+  readonly method: 'PUT' | 'RESUMABLE';
   readonly metadata: readonly MetadataEntry[];
   readonly acl: readonly { principal: string; permission: Permission; expiresAt: Date | null }[];
   readonly idempotencyKey: string | null;
@@ -76,9 +80,6 @@ export function parseUploadRequest(request: UploadRequest, limits: UploadLimits)
       at('sizeBytes'),
     );
   }
-  if (request.method === 'RESUMABLE') {
-    throw invalid('METHOD_NOT_AVAILABLE', 'Resumable uploads are not available here; use PUT.', at('method'));
-  }
   if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
     throw invalid(
       'IDEMPOTENCY_KEY_INVALID',
@@ -86,13 +87,18 @@ export function parseUploadRequest(request: UploadRequest, limits: UploadLimits)
       at('idempotencyKey'),
     );
   }
+  const mimeType = parseMediaType(request.mimeType, at('mimeType'));
+  // What is declared as nothing in particular is judged by what is found in it.
+  if (mimeType !== OCTET_STREAM && !isAllowedType(mimeType, limits.allowedTypes)) {
+    throw invalid('TYPE_NOT_ALLOWED', `Files of the type ${mimeType} are not stored here.`, at('mimeType'));
+  }
   const parsed = {
     filename: parseFilename(request.filename, at('filename')),
-    mimeType: parseMediaType(request.mimeType, at('mimeType')),
+    mimeType,
     sizeBytes,
     checksumSha256: parseSha256(request.checksumSha256, at('checksumSha256')),
     crc32c: request.crc32c == null ? null : parseCrc32c(request.crc32c, at('crc32c')),
-    method: 'PUT' as const,
+    method: request.method ?? 'PUT',
     metadata: parseMetadata(request.metadata ?? [], at('metadata')),
     acl: parseAcl(request.acl ?? []),
   };

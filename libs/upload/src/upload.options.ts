@@ -1,6 +1,5 @@
-import type { UploadLimits } from './upload-request.js';
-
-export interface UploadOptions extends UploadLimits {
+export interface UploadOptions {
+  readonly maxUploadBytes: number;
   /** How long a ticket may be started, seconds. */
   readonly urlSeconds: number;
 }

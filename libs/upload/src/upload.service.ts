@@ -1,12 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { v7 as uuidv7 } from 'uuid';
-import { type Asset, Assets, AssetTransitions } from '#libs/assets';
+import { type Asset, Assets, ASSETS_OPTIONS, type AssetsOptions, AssetTransitions } from '#libs/assets';
 import { type Actor, FIRST_LOOK_MS, invalid, StowageError, uploadDeadline } from '#libs/domain';
 import type { SignedRequest } from '#libs/storage';
 import { Arrivals } from './arrivals.service.js';
 import { Tickets } from './tickets.service.js';
-import { parseUploadRequest, type ParsedUploadRequest, type UploadRequest } from './upload-request.js';
+import {
+  type UploadLimits,
+  parseUploadRequest,
+  type ParsedUploadRequest,
+  type UploadRequest,
+} from './upload-request.js';
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 import { type Created, type NewAsset, UploadRepository } from './upload.repository.js';
 
@@ -28,8 +33,11 @@ interface Prepared {
 /** From "I want to upload" to "the bytes are here", for the client's part of it. */
 @Injectable()
 export class Uploads {
+  private readonly limits: UploadLimits;
+
   constructor(
-    @Inject(UPLOAD_OPTIONS) private readonly options: UploadOptions,
+    @Inject(UPLOAD_OPTIONS) { maxUploadBytes }: UploadOptions,
+    @Inject(ASSETS_OPTIONS) { allowedTypes }: AssetsOptions,
     private readonly tickets: Tickets,
     private readonly repository: UploadRepository,
     private readonly assets: Assets,
@@ -38,6 +46,7 @@ export class Uploads {
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Uploads.name);
+    this.limits = { maxUploadBytes, allowedTypes };
   }
 
   /**
@@ -79,8 +88,8 @@ export class Uploads {
   async renew(actor: Actor, assetId: string): Promise<SignedRequest> {
     const asset = await this.assets.get(actor, assetId, 'WRITE');
     const now = new Date();
-    const ticket = await this.tickets.sign(assetId, asset, now);
-    const deadline = uploadDeadline(ticket.expiresAt, asset.sizeBytes);
+    const ticket = await this.tickets.sign(assetId, { ...asset, method: asset.uploadMethod }, now);
+    const deadline = uploadDeadline(ticket.expiresAt, asset.sizeBytes, asset.uploadMethod);
     if (await this.repository.extend(assetId, ticket.expiresAt, deadline, now)) return ticket;
     throw uploadNotPending();
   }
@@ -113,7 +122,7 @@ export class Uploads {
     now: Date,
   ): Promise<Prepared | StowageError> {
     try {
-      const parsed = parseUploadRequest(request, this.options);
+      const parsed = parseUploadRequest(request, this.limits);
       const id = uuidv7({ msecs: now.getTime() });
       const ticket = await this.tickets.sign(id, parsed, now);
       const asset = {
@@ -121,7 +130,7 @@ export class Uploads {
         id,
         requestId,
         urlExpiresAt: ticket.expiresAt,
-        uploadDeadlineAt: uploadDeadline(ticket.expiresAt, parsed.sizeBytes),
+        uploadDeadlineAt: uploadDeadline(ticket.expiresAt, parsed.sizeBytes, parsed.method),
         nextCheckAt: new Date(now.getTime() + FIRST_LOOK_MS),
         now,
       };
@@ -170,7 +179,7 @@ export class Uploads {
     }
     if (asset.status !== 'PENDING') return { asset, ticket: null };
     const ticket = await this.tickets.sign(asset.id, parsed, now);
-    const deadline = uploadDeadline(ticket.expiresAt, parsed.sizeBytes);
+    const deadline = uploadDeadline(ticket.expiresAt, parsed.sizeBytes, parsed.method);
     const extended = await this.repository.extend(asset.id, ticket.expiresAt, deadline, now);
     // Past its deadline it waits for nothing but the sweeper.
     if (!extended) await this.transitions.expire(asset, now);

@@ -283,6 +283,20 @@ it('refuses bytes whose CRC32C is not the one that storage has', async () => {
   });
 });
 
+it('stores only the types that it is told to, declared or found', async () => {
+  await using world = await World.start({ allowedTypes: ['image/*', 'text/csv'] });
+  await expect(world.request('a', { mimeType: 'text/plain' })).rejects.toMatchObject({
+    reason: 'TYPE_NOT_ALLOWED',
+    inputPath: ['input', 'mimeType'],
+  });
+  expect(await world.upload('a,b', { mimeType: 'text/csv' })).toMatchObject({ status: 'READY' });
+  expect(await world.upload(PNG, { mimeType: 'application/octet-stream' })).toMatchObject({
+    mimeType: 'image/png',
+  });
+  const found = await world.upload('%PDF-1.7\n', { mimeType: 'application/octet-stream' });
+  expect(found).toMatchObject({ status: 'REJECTED', statusReason: { code: 'TYPE_NOT_ALLOWED' } });
+});
+
 it('shares nothing between owners when told so', async () => {
   await using world = await World.start({ dedupeScope: 'owner' });
   const [first, second] = [

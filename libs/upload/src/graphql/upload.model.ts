@@ -41,7 +41,13 @@ export class UploadTicketModel {
   expiresAt: Date;
 
   constructor({ httpMethod, url, headers, expiresAt }: SignedRequest) {
-    Object.assign(this, { method: 'PUT', httpMethod, url, headers, expiresAt });
+    Object.assign(this, {
+      method: httpMethod === 'POST' ? 'RESUMABLE' : 'PUT',
+      httpMethod,
+      url,
+      headers,
+      expiresAt,
+    });
   }
 }
 
