@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { SignJWT } from 'jose';
+import { type JWTPayload, SignJWT } from 'jose';
 import { createApi } from '../../../apps/api/src/api.js';
 import { readConfig } from '../../../apps/api/src/config.js';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
@@ -65,8 +65,8 @@ export class TestApi implements AsyncDisposable {
     });
   }
 
-  async token(subject: string): Promise<string> {
-    return new SignJWT()
+  async token(subject: string, claims: JWTPayload = {}): Promise<string> {
+    return new SignJWT(claims)
       .setProtectedHeader({ alg: 'HS256' })
       .setIssuer(PARTY)
       .setAudience(PARTY)
@@ -76,8 +76,14 @@ export class TestApi implements AsyncDisposable {
   }
 
   /** An operation of the user 42, or of another, or (null) of nobody. */
-  async query(query: string, variables: object = {}, subject: string | null = '42'): Promise<Answer> {
-    const authorization = subject === null ? {} : { authorization: `Bearer ${await this.token(subject)}` };
+  async query(
+    query: string,
+    variables: object = {},
+    subject: string | null = '42',
+    claims: JWTPayload = {},
+  ): Promise<Answer> {
+    const authorization =
+      subject === null ? {} : { authorization: `Bearer ${await this.token(subject, claims)}` };
     const response = await this.fetch('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...authorization },
