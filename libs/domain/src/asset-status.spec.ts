@@ -22,7 +22,13 @@ const HELD: Record<AssetStatus, 'reserved' | 'used' | 'nothing' | 'either'> = {
   // What was READY goes on counting until it is purged; nothing else does.
   DELETED: 'either',
 };
-const AFTER = { reserve: 'reserved', settle: 'used', release: 'nothing', return: 'nothing' } as const;
+const AFTER = {
+  reserve: 'reserved',
+  use: 'used',
+  settle: 'used',
+  release: 'nothing',
+  return: 'nothing',
+} as const;
 
 describe('TRANSITIONS', () => {
   it.each(Object.entries(TRANSITIONS))('%s leaves in the quota what its status holds', (_, transition) => {

@@ -12,14 +12,15 @@ export type AssetStatus = (typeof ASSET_STATUSES)[number];
 
 /**
  * What a transition does to the owner's quota. `settle`: reserved becomes used; `release`: reserved is given back;
- * `return`: used is given back.
+ * `return`: used is given back; `use`: used at once.
  */
-export type QuotaEffect = 'reserve' | 'settle' | 'release' | 'return' | 'none';
+export type QuotaEffect = 'reserve' | 'use' | 'settle' | 'release' | 'return' | 'none';
 /** What becomes of the object in the incoming bucket once the transition is committed. */
 export type IncomingEffect = 'keep' | 'delete';
 
 export type TransitionName =
   | 'request'
+  | 'adopt'
   | 'claim'
   | 'retry'
   | 'accept'
@@ -48,6 +49,8 @@ export interface Transition {
  */
 export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
   request: { from: [], to: 'PENDING', event: 'asset.requested', quota: 'reserve', incoming: 'keep' },
+  // The owner has these very bytes already: nothing needs to be sent.
+  adopt: { from: [], to: 'READY', event: 'asset.adopted', quota: 'use', incoming: 'delete' },
   claim: { from: ['PENDING'], to: 'PROCESSING', event: 'asset.received', quota: 'none', incoming: 'keep' },
   retry: { from: ['PROCESSING'], to: 'PROCESSING', event: 'asset.retried', quota: 'none', incoming: 'keep' },
   accept: { from: ['PROCESSING'], to: 'READY', event: 'asset.ready', quota: 'settle', incoming: 'delete' },

@@ -56,6 +56,17 @@ export class Quotas {
     };
   }
 
+  /** Counts a file in that is there at once. False, and nothing is done, when it would pass the limit. */
+  async use(tx: Tx, ownerId: bigint, sizeBytes: bigint): Promise<boolean> {
+    const { limitBytes, limitAssets } = this.defaults;
+    const changed = await tx.$executeRaw`
+      update owner_quotas set used_bytes = used_bytes + ${sizeBytes}, used_assets = used_assets + 1
+      where owner_id = ${ownerId}
+        and used_bytes + reserved_bytes + ${sizeBytes} <= coalesce(limit_bytes, ${BigInt(limitBytes)})
+        and used_assets + reserved_assets + 1 <= coalesce(limit_assets, ${limitAssets})`;
+    return changed === 1;
+  }
+
   /** What a transition does to the owner's counts, in the transition's transaction. */
   async apply(tx: Tx, effect: QuotaEffect, ownerId: bigint, sizeBytes: bigint): Promise<void> {
     switch (effect) {
@@ -86,6 +97,7 @@ export class Quotas {
         });
         return;
       case 'reserve':
+      case 'use':
       case 'none':
         return;
     }

@@ -1,4 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { EventsModule } from '#libs/events';
+import { Adoptions } from './adoptions.service.js';
 import { Arrivals } from './arrivals.service.js';
 import { Tickets } from './tickets.service.js';
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
@@ -16,8 +18,14 @@ export class UploadModule {
     return {
       module: UploadModule,
       global: true,
-      imports: [ArrivalsModule],
-      providers: [{ provide: UPLOAD_OPTIONS, useValue: options }, UploadRepository, Tickets, Uploads],
+      imports: [ArrivalsModule, EventsModule],
+      providers: [
+        { provide: UPLOAD_OPTIONS, useValue: options },
+        UploadRepository,
+        Adoptions,
+        Tickets,
+        Uploads,
+      ],
       exports: [Uploads],
     };
   }

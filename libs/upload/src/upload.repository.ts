@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow, assetSql, IncomingObjects } from '#libs/assets';
 import { Database, isUniqueViolation, type Statement } from '#libs/database';
-import { TRANSITIONS, unavailable } from '#libs/domain';
+import { OCTET_STREAM, TRANSITIONS, unavailable } from '#libs/domain';
 import { Quotas } from '#libs/quota';
+import { Adoptions } from './adoptions.service.js';
 import type { ParsedUploadRequest } from './upload-request.js';
 
 export interface NewAsset extends ParsedUploadRequest {
@@ -23,7 +24,8 @@ export type Created =
 
 /**
  * The hot path of requestUpload and requestUploads, over the tables of quota, assets, acl and events: one reservation for
- * all assets and everything that stands on it, or nothing. No row means that the reservation would have passed the limit.
+ * all assets and everything that stands on it, or nothing. No row means that the reservation would have passed the limit, or
+ * that the owner has the bytes of one of them already.
  */
 const CREATE: Statement<AssetRow> = {
   name: 'upload_create',
@@ -31,12 +33,17 @@ const CREATE: Statement<AssetRow> = {
       select * from jsonb_to_recordset($4::jsonb) as i (id uuid, bucket text, key text, filename text, "mimeType" text,
         "sizeBytes" bigint, "checksumSha256" text, crc32c text, method upload_method, "idempotencyKey" text, fingerprint text,
         "requestId" text, "urlExpiresAt" timestamptz, "uploadDeadlineAt" timestamptz, "nextCheckAt" timestamptz,
-        now timestamptz, metadata jsonb, acl jsonb)),
+        now timestamptz, metadata jsonb, acl jsonb, adopt boolean)),
+    twin as (
+      select 1 from item i join media_assets a on a.owner_id = $1::bigint and a.checksum_sha256 = i."checksumSha256"
+        and a.status = 'READY' and a.size_bytes = i."sizeBytes" and (a.mime_type = i."mimeType" or i."mimeType" = '${OCTET_STREAM}')
+      where i.adopt),
     demand as (select coalesce(sum("sizeBytes"), 0)::bigint as bytes, count(*)::int as assets from item),
     quota as (
       insert into owner_quotas as q (owner_id, reserved_bytes, reserved_assets)
       select $1::bigint, bytes, assets from demand
-        where exists (select 1 from owner_quotas where owner_id = $1::bigint) or (bytes <= $2::bigint and assets <= $3::int)
+        where not exists (select 1 from twin)
+          and (exists (select 1 from owner_quotas where owner_id = $1::bigint) or (bytes <= $2::bigint and assets <= $3::int))
       on conflict (owner_id) do update
         set reserved_bytes = q.reserved_bytes + excluded.reserved_bytes,
           reserved_assets = q.reserved_assets + excluded.reserved_assets
@@ -71,6 +78,12 @@ const FIND_REPLAYED: Statement<AssetRow & { key: string; fingerprint: string }> 
     from media_assets a where a.owner_id = $1 and a.idempotency_key = any($2)`,
 };
 
+const FIND_OWN_BYTES: Statement<{ sum: string }> = {
+  name: 'upload_find_own_bytes',
+  text: `select distinct checksum_sha256 as sum from media_assets
+    where owner_id = $1 and status = 'READY' and checksum_sha256 = any($2)`,
+};
+
 /** Each round that settles nothing means that another request of the owner came in between. */
 const MAX_ROUNDS = 10;
 
@@ -87,6 +100,7 @@ export class UploadRepository {
     private readonly database: Database,
     private readonly quotas: Quotas,
     private readonly incoming: IncomingObjects,
+    private readonly adoptions: Adoptions,
   ) {}
 
   /**
@@ -95,12 +109,14 @@ export class UploadRepository {
    */
   async create(ownerId: bigint, assets: readonly NewAsset[]): Promise<Created[]> {
     const created = new Map<NewAsset, Created>();
+    /** Those whose bytes have to be sent, though the owner seemed to have them. */
+    const sent = new Set<NewAsset>();
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const open = assets.filter((asset) => !created.has(asset));
-      if (round > 0) await this.settle(ownerId, open, created);
+      if (round > 0) await this.settle(ownerId, open, created, sent);
       const fresh = open.filter((asset) => !created.has(asset) && !grantsThePast(asset));
       const chosen = withoutRepeatedKeys(fresh);
-      for (const row of chosen.length > 0 ? await this.insert(ownerId, chosen) : []) {
+      for (const row of chosen.length > 0 ? await this.insert(ownerId, chosen, sent) : []) {
         const asset = chosen.find(({ id }) => id === row.asset_id)!;
         const { metadata, acl } = asset;
         created.set(asset, { outcome: 'created', asset: { ...assetOf(row), details: { metadata, acl } } });
@@ -110,10 +126,18 @@ export class UploadRepository {
     throw unavailable('QUOTA_BUSY', 'Too many uploads are being requested at once. Try again later.');
   }
 
-  /** No rows when the quota has no room for all of them, or one of their keys is in use. */
-  private async insert(ownerId: bigint, assets: readonly NewAsset[]): Promise<AssetRow[]> {
+  /** No rows when the quota has no room for all, a key is in use, or bytes are there that could be adopted. */
+  private async insert(
+    ownerId: bigint,
+    assets: readonly NewAsset[],
+    sent: ReadonlySet<NewAsset>,
+  ): Promise<AssetRow[]> {
     const { limitBytes, limitAssets } = this.quotas.defaults;
-    const items = assets.map((asset) => ({ ...asset, ...this.incoming.refOf(asset.id) }));
+    const items = assets.map((asset) => ({
+      ...asset,
+      ...this.incoming.refOf(asset.id),
+      adopt: !sent.has(asset),
+    }));
     try {
       return await this.database.query(CREATE, [ownerId, limitBytes, limitAssets, JSON.stringify(items)]);
     } catch (error) {
@@ -127,12 +151,16 @@ export class UploadRepository {
     ownerId: bigint,
     open: readonly NewAsset[],
     created: Map<NewAsset, Created>,
+    sent: Set<NewAsset>,
   ): Promise<void> {
     const keys = open.flatMap(({ idempotencyKey }) => idempotencyKey ?? []);
-    const [rows, quota] = await Promise.all([
+    const sums = open.map(({ checksumSha256 }) => checksumSha256);
+    const [rows, own, quota] = await Promise.all([
       keys.length === 0 ? [] : this.database.query(FIND_REPLAYED, [ownerId, keys]),
+      this.database.query(FIND_OWN_BYTES, [ownerId, sums]),
       this.quotas.of(ownerId),
     ]);
+    const owned = new Set(own.map(({ sum }) => sum));
     const replayed = new Map(rows.map((row) => [row.key, row]));
     let bytes = quota.limitBytes - quota.usedBytes - quota.reservedBytes;
     let count = quota.limitAssets - quota.usedAssets - quota.reservedAssets;
@@ -144,6 +172,12 @@ export class UploadRepository {
         created.set(asset, { outcome: 'grant-expired' });
       } else if (asset.sizeBytes > bytes || count < 1) {
         created.set(asset, { outcome: 'over-quota' });
+      } else if (!sent.has(asset)) {
+        const adopted = owned.has(asset.checksumSha256) ? await this.adoptions.adopt(ownerId, asset) : null;
+        if (adopted === null) sent.add(asset);
+        else created.set(asset, { outcome: 'created', asset: adopted });
+        bytes -= asset.sizeBytes;
+        count -= 1;
       } else {
         bytes -= asset.sizeBytes;
         count -= 1;

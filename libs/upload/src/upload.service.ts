@@ -157,7 +157,7 @@ export class Uploads {
       case 'created': {
         const line = { assetId: asset.id, ownerId: String(actor.ownerId), delegate: actor.delegate };
         this.logger.info(line, 'upload requested');
-        return { asset: created.asset, ticket };
+        return { asset: created.asset, ticket: created.asset.status === 'PENDING' ? ticket : null };
       }
     }
   }

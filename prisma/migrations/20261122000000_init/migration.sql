@@ -191,6 +191,7 @@ CREATE INDEX "media_assets_unfinished_idx" ON "media_assets" ("next_check_at")
   WHERE "status" IN ('PENDING', 'PROCESSING');
 CREATE INDEX "media_assets_incoming_waste_idx" ON "media_assets" ("next_check_at")
   WHERE "incoming_present" AND "status" NOT IN ('PENDING', 'PROCESSING', 'FAILED');
+CREATE INDEX "media_assets_own_bytes_idx" ON "media_assets" ("owner_id", "checksum_sha256") WHERE "status" = 'READY';
 CREATE INDEX "stored_objects_unreferenced_idx" ON "stored_objects" ("id") WHERE "ref_count" = 0;
 CREATE INDEX "domain_events_undelivered_idx" ON "domain_events" ("id") WHERE "delivered_at" IS NULL;
 

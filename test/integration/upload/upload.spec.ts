@@ -212,6 +212,54 @@ describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
     expect(await world.asset(id)).toMatchObject({ status: 'READY' });
   });
 
+  it('asks an owner for no bytes that they have, and counts them all the same', async () => {
+    const by = actor(36n);
+    await world.database.prisma.ownerQuota.create({ data: { ownerId: 36n, limitBytes: 30n } });
+    const first = await world.upload('ten bytes!', {}, by);
+    const { asset, ticket } = await world.request(
+      'ten bytes!',
+      { filename: 'again.txt', metadata: [{ key: 'a', value: 'b' }] },
+      by,
+    );
+    expect(ticket).toBeNull();
+    expect(asset).toMatchObject({
+      status: 'READY',
+      filename: 'again.txt',
+      objectKey: first.objectKey,
+      mimeType: 'text/plain',
+    });
+    expect((await world.assets.details([asset.id])).get(asset.id)).toMatchObject({
+      metadata: [{ key: 'a', value: 'b' }],
+    });
+    expect(await world.quotas.of(36n)).toMatchObject({ usedBytes: 20, usedAssets: 2, reservedBytes: 0 });
+    const stored = (await world.storedObjects()).find(({ sha256: sum }) => sum === sha256('ten bytes!'));
+    expect(stored).toMatchObject({ refCount: 2 });
+    expect(await world.events(asset.id)).toEqual(['asset.adopted']);
+    expect((await world.request('ten bytes!', { mimeType: 'text/csv' }, by)).ticket).not.toBeNull();
+    await expect(world.request('ten bytes!', {}, by)).rejects.toMatchObject({ kind: 'over-quota' });
+    expect((await world.request('ten bytes!', {}, actor(37n))).ticket).not.toBeNull();
+  });
+
+  it('adopts once for one idempotency key, and never more than the quota holds', async () => {
+    const by = actor(38n);
+    await world.database.prisma.ownerQuota.create({ data: { ownerId: 38n, limitBytes: 50n } });
+    await world.upload('ten bytes?', {}, by);
+    const key = { idempotencyKey: 'k' };
+    const same = await Promise.all(Array.from({ length: 5 }, () => world.request('ten bytes?', key, by)));
+    expect(new Set(same.map(({ id }) => id)).size).toBe(1);
+    expect(same.every(({ ticket, asset }) => ticket === null && asset.status === 'READY')).toBe(true);
+    const more = await Promise.allSettled(
+      Array.from({ length: 10 }, () => world.request('ten bytes?', {}, by)),
+    );
+    expect(kinds(more).filter((outcome) => outcome === 'ok')).toHaveLength(3);
+    const quota = await world.quotas.of(38n);
+    expect(quota.usedAssets + quota.reservedAssets).toBe(5);
+    const stored = (await world.storedObjects()).find(({ sha256: sum }) => sum === sha256('ten bytes?'));
+    expect(stored!.refCount).toBe(
+      await world.database.prisma.mediaAsset.count({ where: { storedObjectId: stored!.id } }),
+    );
+  });
+
   it('gives a replay no ticket once the bytes are there', async () => {
     const by = actor(5n);
     const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
