@@ -26,7 +26,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
   });
 
   it.each([0, -1, 3601])('refuses a life of %i seconds', async (seconds) => {
-    const asset = await world.upload('there');
+    const asset = await world.upload(`for ${seconds} seconds`);
     await expect(world.urls.sign(actor(), asset, seconds, 'INLINE')).rejects.toMatchObject({
       kind: 'invalid',
       reason: 'EXPIRY_OUT_OF_RANGE',
