@@ -5,8 +5,10 @@ import {
   deletionOf,
   INCOMING_IS_WASTE,
   TRANSITIONS,
-  UNSETTLED,
 } from './asset-status.js';
+
+/** Statuses from which work still has to go on by itself. */
+const UNSETTLED: readonly AssetStatus[] = ['PENDING', 'PROCESSING'];
 
 const all = Object.values(TRANSITIONS);
 

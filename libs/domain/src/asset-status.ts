@@ -94,9 +94,6 @@ export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
 export const deletionOf = (status: AssetStatus): TransitionName | null =>
   (['delete', 'abandon', 'remove'] as const).find((name) => TRANSITIONS[name].from.includes(status)) ?? null;
 
-/** Statuses from which work still has to go on by itself. */
-export const UNSETTLED: readonly AssetStatus[] = ['PENDING', 'PROCESSING'];
-
 /** Statuses in which an object in the incoming bucket serves nobody any more. */
 export const INCOMING_IS_WASTE: readonly AssetStatus[] = ASSET_STATUSES.filter((status) =>
   Object.values(TRANSITIONS).some(({ to, incoming }) => to === status && incoming === 'delete'),

@@ -1,14 +1,9 @@
-import type { TransitionName } from './asset-status.js';
-import { TRANSITIONS } from './asset-status.js';
-
 /** A fact about an asset, written in the transaction that made it true. Ids only, no personal data. */
 export interface DomainEvent {
   readonly type: string;
   readonly assetId: string;
   readonly ownerId: bigint;
 }
-
-export const eventOf = (transition: TransitionName) => TRANSITIONS[transition].event;
 
 /**
  * "The bytes are here": what `upload` tells `processing`. One per claimed generation and attempt; receiving it twice

@@ -61,7 +61,6 @@ export const ByteSize = whole(
   'ByteSize',
   'Number of bytes, 0 to 2^53-1. Accepts a safe integer or a decimal string; returned as a number.',
 );
-export const Long = whole('Long', 'Whole number, 0 to 2^53-1, for counts that outgrow Int.');
 export const Sha256 = scalar(
   'Sha256',
   'SHA-256 digest, 64 lower-case hexadecimal characters.',

@@ -34,13 +34,14 @@ export class Sweeper {
 
   /** PENDING whose event was lost or whose deadline passed, PROCESSING that went silent. */
   async sweepUnfinished(now: Date): Promise<Sweep> {
-    return this.each(await this.repository.takeUnfinished(now, BATCH), (asset) => this.advance(asset, now));
+    const unfinished = await this.repository.takeUnfinished(now, BATCH);
+    return this.each(unfinished, nameAsset, (asset) => this.advance(asset, now));
   }
 
   /** Incoming objects that nobody needs any more and that were not deleted when that came true. */
   async sweepWaste(now: Date): Promise<Sweep> {
     const waste = await this.repository.takeWaste(now, BATCH);
-    return this.each(waste, ({ assetId, claimedGeneration }) =>
+    return this.each(waste, nameAsset, ({ assetId, claimedGeneration }) =>
       this.incoming.discard(assetId, claimedGeneration, now),
     );
   }
@@ -48,13 +49,10 @@ export class Sweeper {
   /** Stored objects that nobody points at any more. */
   async sweepObjects(now: Date): Promise<Sweep> {
     const ids = await this.objects.collectable(now, BATCH);
-    return this.each(
-      ids.map((id) => ({ assetId: `object ${id}`, id })),
-      async ({ id }) => {
-        if (await this.objects.collect(id, now))
-          this.logger.info({ storedObject: String(id) }, 'object collected');
-      },
-    );
+    const nameObject = (id: bigint) => ({ storedObject: String(id) });
+    return this.each(ids, nameObject, async (id) => {
+      if (await this.objects.collect(id, now)) this.logger.info(nameObject(id), 'object collected');
+    });
   }
 
   private async advance({ assetId, status }: Unfinished, now: Date): Promise<void> {
@@ -73,8 +71,9 @@ export class Sweeper {
     await this.jobs.process({ assetId, generation, attempt, requestId });
   }
 
-  private async each<Row extends { assetId: string }>(
+  private async each<Row>(
     rows: readonly Row[],
+    nameOf: (row: Row) => object,
     work: (row: Row) => Promise<void>,
   ): Promise<Sweep> {
     let failed = 0;
@@ -83,9 +82,11 @@ export class Sweeper {
         await work(row);
       } catch (err) {
         failed += 1;
-        this.logger.warn({ err, assetId: row.assetId }, 'not swept; it comes up again');
+        this.logger.warn({ err, ...nameOf(row) }, 'not swept; it comes up again');
       }
     }
     return { examined: rows.length, failed };
   }
 }
+
+const nameAsset = ({ assetId }: { assetId: string }) => ({ assetId });

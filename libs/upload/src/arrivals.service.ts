@@ -57,8 +57,7 @@ export class Arrivals {
   /** What is there of a cancelled upload goes at once; what still comes, a sweeper finds at the deadline. */
   async discard(assetId: string): Promise<void> {
     try {
-      const object = await this.incoming.stat(assetId);
-      if (object !== null) await this.incoming.delete(assetId, object.version);
+      await this.incoming.discard(assetId, null, new Date());
     } catch (err) {
       this.logger.warn({ err, assetId }, 'incoming object not deleted yet');
     }

@@ -87,10 +87,8 @@ export class Uploads {
   /** A fresh ticket for an upload whose bytes have not come, until its deadline. */
   async renew(actor: Actor, assetId: string): Promise<SignedRequest> {
     const asset = await this.assets.get(actor, assetId, 'WRITE');
-    const now = new Date();
-    const ticket = await this.tickets.sign(assetId, { ...asset, method: asset.uploadMethod }, now);
-    const deadline = uploadDeadline(ticket.expiresAt, asset.sizeBytes, asset.uploadMethod);
-    if (await this.repository.extend(assetId, ticket.expiresAt, deadline, now)) return ticket;
+    const ticket = await this.freshTicket(asset, new Date());
+    if (ticket !== null) return ticket;
     throw uploadNotPending();
   }
 
@@ -178,12 +176,18 @@ export class Uploads {
       );
     }
     if (asset.status !== 'PENDING') return { asset, ticket: null };
-    const ticket = await this.tickets.sign(asset.id, parsed, now);
-    const deadline = uploadDeadline(ticket.expiresAt, parsed.sizeBytes, parsed.method);
-    const extended = await this.repository.extend(asset.id, ticket.expiresAt, deadline, now);
+    const ticket = await this.freshTicket(asset, now);
     // Past its deadline it waits for nothing but the sweeper.
-    if (!extended) await this.transitions.expire(asset, now);
-    return { asset: (await this.assets.load(asset.id)) ?? asset, ticket: extended ? ticket : null };
+    if (ticket === null) await this.transitions.expire(asset, now);
+    return { asset: (await this.assets.load(asset.id)) ?? asset, ticket };
+  }
+
+  /** Under the conditions of the first; null when the asset waits for nothing any more. */
+  private async freshTicket(asset: Asset, now: Date): Promise<SignedRequest | null> {
+    const { id, sizeBytes, uploadMethod: method } = asset;
+    const ticket = await this.tickets.sign(id, { ...asset, method }, now);
+    const deadline = uploadDeadline(ticket.expiresAt, sizeBytes, method);
+    return (await this.repository.extend(id, ticket.expiresAt, deadline, now)) ? ticket : null;
   }
 }
 
