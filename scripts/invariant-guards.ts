@@ -102,8 +102,9 @@ export const GUARDS: readonly Guard[] = [
     what: 'A lost job is enqueued again',
     file: 'libs/lifecycle/src/sweeper.repository.ts',
     guard:
-      "select asset_id from media_assets where status in ('PENDING', 'PROCESSING') and next_check_at <= $1",
-    without: "select asset_id from media_assets where status in ('PENDING') and next_check_at <= $1",
+      "select asset_id from media_assets where status in ('PENDING', 'PROCESSING', 'FAILED') and next_check_at <= $1",
+    without:
+      "select asset_id from media_assets where status in ('PENDING', 'FAILED') and next_check_at <= $1",
     test: SWEEPER,
     name: 'enqueues again what is PROCESSING and silent',
   },

@@ -42,7 +42,10 @@ export class AppModule {
           allowedTypes: config.ALLOWED_TYPES,
         }),
         UploadJobsModule,
-        ProcessingJobsModule.forRoot({ concurrency: config.WORKER_CONCURRENCY }),
+        ProcessingJobsModule.forRoot({
+          concurrency: config.WORKER_CONCURRENCY,
+          lockSeconds: config.JOB_LOCK_SECONDS,
+        }),
         LifecycleModule,
       ],
     };

@@ -13,6 +13,10 @@ export class WorkerEnvironment extends Environment {
   /** Assets that are processed at a time. */
   @Whole(1, 64)
   WORKER_CONCURRENCY = 4;
+
+  /** How long the jobs of a worker that died wait for another. */
+  @Whole(1, 600)
+  JOB_LOCK_SECONDS = 15;
 }
 
 /** Read once, at start. @throws Error in one sentence */

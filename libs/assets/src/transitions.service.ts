@@ -3,6 +3,7 @@ import { Database, isForeignKeyViolation, type Prisma, type Statement, type Tx }
 import {
   type AssetStatus,
   deletionOf,
+  FAILED_KEEP_MS,
   type StatusReason,
   TRANSITIONS,
   type TransitionName,
@@ -105,7 +106,8 @@ export class AssetTransitions {
 
   /** All attempts are used up; the bytes stay, and an operator finds the dead letter. */
   fail(seen: Seen, reason: StatusReason, letter: NewDeadLetter, now: Date): Promise<boolean> {
-    return this.settle('fail', seen, reasonData(reason), now, async (tx) => {
+    const data = { ...reasonData(reason), nextCheckAt: after(now, FAILED_KEEP_MS) };
+    return this.settle('fail', seen, data, now, async (tx) => {
       await this.deadLetters.add(tx, letter);
       return true;
     });
@@ -116,6 +118,12 @@ export class AssetTransitions {
     const nextCheckAt = after(now, PROCESSING_SILENCE_MS);
     const data = { statusReason: null, statusDetail: null, attempt: { increment: 1 }, nextCheckAt };
     return this.settle('revive', seen, data, now, also);
+  }
+
+  /** Failed for good, and nobody revived it while its bytes were kept. */
+  lapse(seen: Seen, now: Date): Promise<boolean> {
+    const data = { incomingPresent: true, nextCheckAt: after(now, WASTE_AFTER_MS) };
+    return this.settle('lapse', seen, data, now);
   }
 
   /** The upload deadline passed and nothing came. */

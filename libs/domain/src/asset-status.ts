@@ -27,6 +27,7 @@ export type TransitionName =
   | 'reject'
   | 'fail'
   | 'revive'
+  | 'lapse'
   | 'expire'
   | 'cancel'
   | 'delete'
@@ -71,6 +72,8 @@ export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
     incoming: 'delete',
   },
   revive: { from: ['FAILED'], to: 'PROCESSING', event: 'asset.revived', quota: 'none', incoming: 'keep' },
+  // Nobody tried again while the bytes were kept.
+  lapse: { from: ['FAILED'], to: 'EXPIRED', event: 'asset.lapsed', quota: 'release', incoming: 'delete' },
   // Three ways to DELETED, by what the status held: a stored object that can be restored, a reservation, or nothing.
   delete: { from: ['READY'], to: 'DELETED', event: 'asset.deleted', quota: 'none', incoming: 'delete' },
   abandon: {

@@ -17,3 +17,6 @@ export function uploadDeadline(urlExpiresAt: Date, sizeBytes: number, method: 'P
 
 /** When a sweeper first looks for bytes whose event may be lost; from then on less and less often. */
 export const FIRST_LOOK_MS = 60_000;
+
+/** How long the bytes of a FAILED asset are kept for an operator to try again; the quota holds them for so long. */
+export const FAILED_KEEP_MS = 7 * 24 * HOUR_SECONDS * 1000;

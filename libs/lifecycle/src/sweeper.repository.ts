@@ -3,7 +3,8 @@ import { Database, type Statement } from '#libs/database';
 
 export interface Unfinished {
   readonly assetId: string;
-  readonly status: 'PENDING' | 'PROCESSING';
+  readonly status: 'PENDING' | 'PROCESSING' | 'FAILED';
+  readonly version: number;
 }
 
 export interface Waste {
@@ -19,10 +20,10 @@ const TAKE_UNFINISHED: Statement<Unfinished> = {
         least($1 + least(greatest($1 - created_at, interval '1 minute'), interval '1 hour'), upload_deadline_at)
       else $1 + interval '1 minute' end
     where asset_id in (
-      select asset_id from media_assets where status in ('PENDING', 'PROCESSING') and next_check_at <= $1
+      select asset_id from media_assets where status in ('PENDING', 'PROCESSING', 'FAILED') and next_check_at <= $1
       order by next_check_at limit $2 for update skip locked)
-      and status in ('PENDING', 'PROCESSING')
-    returning asset_id as "assetId", status`,
+      and status in ('PENDING', 'PROCESSING', 'FAILED')
+    returning asset_id as "assetId", status, version`,
 };
 
 const TAKE_WASTE: Statement<Waste> = {

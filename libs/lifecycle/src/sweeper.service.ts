@@ -32,7 +32,7 @@ export class Sweeper {
     logger.setContext(Sweeper.name);
   }
 
-  /** PENDING whose event was lost or whose deadline passed, PROCESSING that went silent. */
+  /** PENDING whose event was lost or whose deadline passed, PROCESSING that went silent, FAILED that nobody revived. */
   async sweepUnfinished(now: Date): Promise<Sweep> {
     const unfinished = await this.repository.takeUnfinished(now, BATCH);
     return this.each(unfinished, nameAsset, (asset) => this.advance(asset, now));
@@ -55,7 +55,7 @@ export class Sweeper {
     });
   }
 
-  private async advance({ assetId, status }: Unfinished, now: Date): Promise<void> {
+  private async advance({ assetId, status, version }: Unfinished, now: Date): Promise<void> {
     if (status === 'PENDING') {
       if ((await this.arrivals.look(assetId)) !== 'nothing-there') return;
       const asset = await this.assets.load(assetId);
@@ -66,6 +66,12 @@ export class Sweeper {
       return;
     }
     const asset = await this.assets.load(assetId);
+    if (asset !== null && status === 'FAILED') {
+      if (await this.transitions.lapse({ ...asset, version }, now)) {
+        this.logger.info({ assetId, reqId: asset.requestId }, 'failed upload given up');
+      }
+      return;
+    }
     if (asset?.status !== 'PROCESSING' || asset.claimedGeneration === null) return;
     const { claimedGeneration: generation, attempt, requestId } = asset;
     await this.jobs.process({ assetId, generation, attempt, requestId });

@@ -1,13 +1,12 @@
 import type { AddressInfo } from 'node:net';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { type JWTPayload, SignJWT } from 'jose';
+import type { JWTPayload } from 'jose';
 import { createApi } from '../../../apps/api/src/api.js';
 import { readConfig } from '../../../apps/api/src/config.js';
+import { appEnvironment, signJwt } from '../../support/fleet.js';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
-import { Emulators, HMAC_KEY, PROJECT } from '../storage/emulators.js';
+import { Emulators } from '../storage/emulators.js';
 
-const SECRET = 'a secret of the suite, which is long enough';
-const PARTY = 'integration';
 const TIMEOUT_MS = 15_000;
 
 export interface Answer {
@@ -29,20 +28,7 @@ export class TestApi implements AsyncDisposable {
     const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
     for (const bucket of ['incoming', 'content']) await emulators.client.createBucket(bucket);
     const app = await createApi(
-      readConfig({
-        DATABASE_URL: database.url,
-        GOOGLE_CLOUD_PROJECT: PROJECT,
-        GCS_API_ENDPOINT: emulators.gcs.url,
-        GCS_HMAC_ACCESS_ID: HMAC_KEY.accessId,
-        GCS_HMAC_SECRET: HMAC_KEY.secret,
-        INCOMING_BUCKET: 'incoming',
-        CONTENT_BUCKET: 'content',
-        JWT_SECRET: SECRET,
-        JWT_ISSUER: PARTY,
-        JWT_AUDIENCE: PARTY,
-        LOG_LEVEL: 'silent',
-        ...env,
-      }),
+      readConfig({ ...appEnvironment(database.url, emulators), LOG_LEVEL: 'silent', ...env }),
     );
     await app.listen(0, '127.0.0.1');
     return new TestApi(app, emulators, database);
@@ -65,14 +51,8 @@ export class TestApi implements AsyncDisposable {
     });
   }
 
-  async token(subject: string, claims: JWTPayload = {}): Promise<string> {
-    return new SignJWT(claims)
-      .setProtectedHeader({ alg: 'HS256' })
-      .setIssuer(PARTY)
-      .setAudience(PARTY)
-      .setSubject(subject)
-      .setExpirationTime('1h')
-      .sign(new TextEncoder().encode(SECRET));
+  token(subject: string, claims: JWTPayload = {}): Promise<string> {
+    return signJwt(subject, claims);
   }
 
   /** An operation of the user 42, or of another, or (null) of nobody. */

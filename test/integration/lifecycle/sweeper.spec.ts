@@ -62,6 +62,31 @@ describe('sweeper (real: PostgreSQL, queue, storage emulator)', () => {
     expect(rows).toEqual([{ id: `${id}.${job.generation}.1` }]);
   });
 
+  it('gives up what FAILED and nobody revived, bytes and reservation, after a week', async () => {
+    const { id } = await world.received('abc');
+    const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
+    const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
+    expect(await world.transitions.fail(await world.asset(id), reason, letter, new Date())).toBe(true);
+    const held = await world.quotas.of(42n);
+    expect(held.reservedAssets).toBeGreaterThan(0);
+
+    await world.sweeper.sweepUnfinished(later(6 * 24 * 60));
+    expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+    expect(await world.objects(INCOMING)).toEqual([id]);
+
+    await world.sweeper.sweepUnfinished(later(7 * 24 * 60 + 1));
+    await world.sweeper.sweepWaste(later(7 * 24 * 60 + 10));
+    expect(await world.asset(id)).toMatchObject({
+      status: 'EXPIRED',
+      statusReason: { code: 'PROCESSING_FAILED' },
+    });
+    expect(await world.objects(INCOMING)).toEqual([]);
+    expect(await world.quotas.of(42n)).toMatchObject({
+      reservedAssets: held.reservedAssets - 1,
+      reservedBytes: held.reservedBytes - 3,
+    });
+  });
+
   it('deletes incoming objects that outlived their asset’s need', async () => {
     const asset = await world.upload('abc');
     expect(await world.objects(INCOMING)).toEqual([]);

@@ -1,5 +1,5 @@
 import { Processor, WorkerHost } from '@nestjs/bullmq';
-import { type BeforeApplicationShutdown, Inject, type OnApplicationBootstrap } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Job } from 'bullmq';
 import { PinoLogger } from 'nestjs-pino';
 import { type AssetReceived, unavailable } from '#libs/domain';
@@ -9,22 +9,26 @@ import { Processing } from '../processing.service.js';
 export interface ProcessingOptions {
   /** Assets that one worker works on at a time. */
   readonly concurrency: number;
+  /** A worker that died is noticed after this time; one that lives renews its lock at half of it. */
+  readonly lockSeconds: number;
 }
 
-export const PROCESSING_OPTIONS = Symbol('PROCESSING_OPTIONS');
-
-/** A worker that dies is noticed after the lock's time; the lock is renewed at half of it. */
-const LOCK_MS = 15_000;
-const STALLED_CHECK_MS = 5_000;
 /** The worker died so often on one job: an attempt is used up. */
 const CRASHES_PER_ATTEMPT = 3;
 
-@Processor(PROCESS_QUEUE, {
-  autorun: false,
-  lockDuration: LOCK_MS,
-  stalledInterval: STALLED_CHECK_MS,
-  maxStalledCount: CRASHES_PER_ATTEMPT + 1,
-})
+/** Options of a BullMQ worker belong to the class of its processor: this is how they get there at run time. */
+export const processorOf = ({ concurrency, lockSeconds }: ProcessingOptions) => {
+  Processor(PROCESS_QUEUE, {
+    autorun: false,
+    concurrency,
+    lockDuration: lockSeconds * 1000,
+    stalledInterval: (lockSeconds * 1000) / 3,
+    maxStalledCount: CRASHES_PER_ATTEMPT + 1,
+  })(ProcessAssetProcessor);
+  return ProcessAssetProcessor;
+};
+
+@Injectable()
 export class ProcessAssetProcessor
   extends WorkerHost
   implements OnApplicationBootstrap, BeforeApplicationShutdown
@@ -32,7 +36,6 @@ export class ProcessAssetProcessor
   private readonly shutdown = new AbortController();
 
   constructor(
-    @Inject(PROCESSING_OPTIONS) private readonly options: ProcessingOptions,
     private readonly processing: Processing,
     private readonly logger: PinoLogger,
   ) {
@@ -41,7 +44,6 @@ export class ProcessAssetProcessor
   }
 
   onApplicationBootstrap(): void {
-    this.worker.concurrency = this.options.concurrency;
     this.worker.on('error', (err) => this.logger.warn({ err }, 'queue trouble'));
     this.worker.run().catch((err: unknown) => this.logger.error({ err }, 'the queue worker stopped'));
   }

@@ -1,0 +1,186 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { type JWTPayload, SignJWT } from 'jose';
+import { provision } from '#libs/storage/gcs';
+import { Emulators, HMAC_KEY, NAMES, PROJECT } from '../integration/storage/emulators.js';
+import { createTestDatabase, freePort, type TestDatabase } from './postgres.js';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+const READY_MS = 60_000;
+const TIMEOUT_MS = 30_000;
+
+export const JWT = { secret: 'a secret of the suites, which is long enough', party: 'suite' };
+
+/** What an api and a worker need to serve over these servers. */
+export const appEnvironment = (databaseUrl: string, emulators: Emulators): NodeJS.ProcessEnv => ({
+  DATABASE_URL: databaseUrl,
+  GOOGLE_CLOUD_PROJECT: PROJECT,
+  GCS_API_ENDPOINT: emulators.gcs.url,
+  GCS_HMAC_ACCESS_ID: HMAC_KEY.accessId,
+  GCS_HMAC_SECRET: HMAC_KEY.secret,
+  INCOMING_BUCKET: NAMES.incomingBucket,
+  CONTENT_BUCKET: NAMES.contentBucket,
+  QUARANTINE_BUCKET: NAMES.quarantineBucket,
+  PUBSUB_EMULATOR_HOST: emulators.pubsubAddress,
+  PUBSUB_SUBSCRIPTION: NAMES.subscription,
+  JWT_SECRET: JWT.secret,
+  JWT_ISSUER: JWT.party,
+  JWT_AUDIENCE: JWT.party,
+});
+
+export const signJwt = (subject: string, claims: JWTPayload = {}, expires = '1h'): Promise<string> =>
+  new SignJWT(claims)
+    .setProtectedHeader({ alg: 'HS256' })
+    .setIssuer(JWT.party)
+    .setAudience(JWT.party)
+    .setSubject(subject)
+    .setExpirationTime(expires)
+    .sign(new TextEncoder().encode(JWT.secret));
+
+/** One api or worker: the built program in a process of its own. */
+export class Member {
+  output = '';
+
+  constructor(
+    readonly name: string,
+    private readonly child: ChildProcess,
+    /** Where it listens on loopback. */
+    readonly port: number,
+  ) {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => (this.output += text));
+    }
+  }
+
+  get pid(): number {
+    return this.child.pid!;
+  }
+
+  get isRunning(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  ready(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const tooLate = setTimeout(
+        () => reject(new Error(`${this.name} is not ready:\n${this.output}`)),
+        READY_MS,
+      );
+      this.child.once('message', () => resolve());
+      this.child.once('exit', () => reject(new Error(`${this.name} ended:\n${this.output}`)));
+      this.child.once('message', () => clearTimeout(tooLate)).once('exit', () => clearTimeout(tooLate));
+    });
+  }
+
+  /** Sends a signal and waits for the end; the exit code, null when the signal ended it. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (!this.isRunning) return this.child.exitCode;
+    const exit = once(this.child, 'exit');
+    this.child.kill(signal);
+    const [code] = (await exit) as [number | null];
+    return code;
+  }
+
+  fetch(route: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.port}${route}`, {
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...init,
+    });
+  }
+}
+
+export interface FleetOptions {
+  readonly apis?: number;
+  readonly workers?: number;
+  readonly env?: NodeJS.ProcessEnv;
+  /** What stands between the members and the database, as an address. */
+  readonly databaseUrl?: (url: string) => string | Promise<string>;
+}
+
+/** Any number of apis and workers side by side, over one real PostgreSQL and the emulators. */
+export class Fleet implements AsyncDisposable {
+  static async start({ apis = 1, workers = 1, env = {}, databaseUrl }: FleetOptions = {}): Promise<Fleet> {
+    const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
+    await provision({
+      projectId: PROJECT,
+      storage: { endpoint: emulators.gcs.url },
+      pubsub: { emulator: emulators.pubsubAddress },
+      names: NAMES,
+    });
+    const url = (await databaseUrl?.(database.url)) ?? database.url;
+    const fleet = new Fleet(database, emulators, { ...appEnvironment(url, emulators), ...env });
+    try {
+      await Promise.all([
+        ...Array.from({ length: apis }, () => fleet.addApi()),
+        ...Array.from({ length: workers }, () => fleet.addWorker()),
+      ]);
+    } catch (error) {
+      await fleet[Symbol.asyncDispose]();
+      throw error;
+    }
+    return fleet;
+  }
+
+  readonly apis: Member[] = [];
+  readonly workers: Member[] = [];
+
+  private constructor(
+    readonly database: TestDatabase,
+    readonly emulators: Emulators,
+    private readonly env: NodeJS.ProcessEnv,
+  ) {}
+
+  addApi(env: NodeJS.ProcessEnv = {}): Promise<Member> {
+    return this.add('api', this.apis, env);
+  }
+
+  addWorker(env: NodeJS.ProcessEnv = {}): Promise<Member> {
+    return this.add('worker', this.workers, env);
+  }
+
+  private async add(name: 'api' | 'worker', members: Member[], env: NodeJS.ProcessEnv): Promise<Member> {
+    const port = await freePort();
+    const child = spawn(
+      process.execPath,
+      ['--max-semi-space-size=2', path.join(ROOT, `dist/apps/${name}/src/main.js`)],
+      {
+        cwd: ROOT,
+        env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port), ...this.env, ...env },
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      },
+    );
+    const member = new Member(name, child, port);
+    members.push(member);
+    await member.ready();
+    return member;
+  }
+
+  /** An operation of the user 42, or of another, at the first api or another. */
+  async query<Data>(
+    query: string,
+    variables: object = {},
+    subject = '42',
+    api = this.apis[0]!,
+  ): Promise<Data> {
+    const response = await api.fetch('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${await signJwt(subject)}` },
+      body: JSON.stringify({ query, variables }),
+    });
+    const { data, errors } = (await response.json()) as { data?: Data; errors?: object[] };
+    if (errors !== undefined || data === undefined) throw new Error(JSON.stringify(errors));
+    return data;
+  }
+
+  /** All that its members logged and printed. */
+  get logs(): string {
+    return [...this.apis, ...this.workers].map(({ output }) => output).join('\n');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.apis, ...this.workers].map((member) => member.end()));
+    await this.emulators[Symbol.asyncDispose]();
+    await this.database.drop();
+  }
+}
