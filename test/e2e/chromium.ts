@@ -4,7 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { until } from './stack.js';
+import { until } from '../support/until.js';
 
 /** Where the browser is, or null when it is not installed. */
 export function findChromium(): string | null {

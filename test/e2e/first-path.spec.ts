@@ -6,7 +6,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { document, photo, tone } from './samples.js';
-import { headersOf, put, Stack, type Ticket, until } from './stack.js';
+import { until } from '../support/until.js';
+import { headersOf, put, Stack, type Ticket } from './stack.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const run = promisify(execFile);

@@ -4,7 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { expect, it } from '@jest/globals';
 import { startPubSubEmulator } from '#libs/gcp-emulator';
-import { put, Stack, type Ticket, until } from './stack.js';
+import { until } from '../support/until.js';
+import { put, Stack, type Ticket } from './stack.js';
 
 it('works over another Pub/Sub server that PUBSUB_EMULATOR_HOST names', async () => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'stowage-pubsub-'));

@@ -33,8 +33,7 @@ const click = (selector: string) => `document.querySelector('${selector}').click
     await stack?.[Symbol.asyncDispose]();
   }, 60_000);
 
-  /** Chooses the tab, runs it as it stands, and returns the answer. */
-  const run = async <Data>(index: number): Promise<Data> => {
+  const choose = async (index: number): Promise<void> => {
     const tab = `document.querySelectorAll('.graphiql-tab-button')[${index}]`;
     await page.evaluate(`${tab}.click()`);
     // GraphiQL looks at the text a moment later for the name of the operation in it.
@@ -42,6 +41,11 @@ const click = (selector: string) => `document.querySelector('${selector}').click
       'GraphiQL has read the tab',
       `document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror.operationName === ${tab}.textContent`,
     );
+  };
+
+  /** Chooses the tab, runs it as it stands, and returns the answer. */
+  const run = async <Data>(index: number): Promise<Data> => {
+    await choose(index);
     await page.evaluate(click('.graphiql-execute-button'));
     const text = await page.until<string>(
       'an answer is shown',
@@ -62,6 +66,25 @@ const click = (selector: string) => `document.querySelector('${selector}').click
     const { assets } = await run<{ assets: { nodes: { filename: string }[] } }>(2);
     expect(assets.nodes).toMatchObject([{ filename: 'hello.txt' }]);
     expect(await run(3)).toEqual({ asset: null });
+    // Nobody's asset: an error, and no data.
+    expect(await run(4)).toBeUndefined();
+  }, 60_000);
+
+  it('shows what happens to an asset as it happens', async () => {
+    const { requestUpload } = await run<{ requestUpload: { asset: { id: string } } }>(1);
+    const { id } = requestUpload.asset;
+    await choose(4);
+    const variables = `document.querySelector('.graphiql-editor-tool .CodeMirror').CodeMirror`;
+    await page.until('its variables are shown', `${variables}.getValue().includes('"id"')`);
+    await page.evaluate(`${variables}.setValue(${JSON.stringify(JSON.stringify({ id }))})`);
+    await page.evaluate(click('.graphiql-execute-button'));
+    const shown = (status: string) =>
+      page.until(`${status} is shown`, `${editor('.result-window')}.includes('"${status}"')`);
+    await shown('PENDING');
+    const cancel = 'mutation ($id: ID!) { cancelUpload(assetId: $id) { status } }';
+    await stack.query(await stack.token('1'), cancel, { id });
+    await shown('CANCELLED');
+    await page.evaluate(click('.graphiql-execute-button'));
   }, 60_000);
 
   it('knows the schema', async () => {

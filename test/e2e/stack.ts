@@ -5,24 +5,10 @@ import { chmod, mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promise
 import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { SignJWT } from 'jose';
+import { until } from '../support/until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const LIMIT_MS = 60_000;
-
-/** Polls, since what it waits for happens in other processes. */
-export async function until<T>(
-  what: string,
-  look: () => Promise<T | null> | T | null,
-  limitMs = LIMIT_MS,
-): Promise<T> {
-  for (const end = Date.now() + limitMs; ; await delay(50)) {
-    const found = await look();
-    if (found !== null) return found;
-    if (Date.now() > end) throw new Error(`This did not come true: ${what}`);
-  }
-}
 
 async function freePorts(): Promise<number> {
   for (;;) {

@@ -1,15 +1,19 @@
 import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 
+/** Whether a request's Host is one of these; any is when none are given. */
+export function hostCheck(hosts?: readonly string[]): (request: IncomingMessage) => boolean {
+  const allowed = new Set(hosts);
+  return ({ headers }) => hosts === undefined || allowed.has(headers.host?.toLowerCase() ?? '');
+}
+
 /**
- * Refuses requests and sockets whose Host is another than these, with 403. A page elsewhere can make its own name lead to
- * loopback (DNS rebinding), but cannot change the Host that the browser sends.
+ * Refuses requests whose Host is another than these, with 403. A page elsewhere can make its own name lead to loopback (DNS
+ * rebinding), but cannot change the Host that the browser sends. Sockets are let in by the server of subscriptions, which
+ * asks the same {@link hostCheck}.
  */
 export function allowHosts(server: FastifyInstance, hosts: readonly string[]): void {
-  const allowed = new Set(hosts);
-  const isAllowed = ({ headers }: IncomingMessage) => allowed.has(headers.host?.toLowerCase() ?? '');
-
+  const isAllowed = hostCheck(hosts);
   server.addHook('onRequest', async (request, reply) => {
     if (isAllowed(request.raw)) return;
     const refusal = {
@@ -18,16 +22,5 @@ export function allowHosts(server: FastifyInstance, hosts: readonly string[]): v
       message: 'This is not the name of this server.',
     };
     await reply.status(403).send(refusal);
-  });
-
-  // Upgrades do not pass through Fastify's hooks. Where nobody takes them they are ordinary requests, and must stay so.
-  server.addHook('onReady', (done) => {
-    if (server.server.listenerCount('upgrade') > 0) {
-      server.server.prependListener('upgrade', (request: IncomingMessage, socket: Duplex) => {
-        if (isAllowed(request)) return;
-        socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n', () => socket.destroy());
-      });
-    }
-    done();
   });
 }

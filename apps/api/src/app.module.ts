@@ -14,6 +14,7 @@ import { type ApiEnvironment, readSigningKey } from './config.js';
 import { ApiGraphQLModule } from './graphql.module.js';
 import { HealthModule } from './health/health.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
+import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
 
 /** The GraphQL server: which adapters and modules it is made of. */
 @Module({})
@@ -51,6 +52,7 @@ export class AppModule {
         }),
         DeliveryModule.forRoot({ maxSeconds: config.DOWNLOAD_URL_MAX_SECONDS }),
         ApiGraphQLModule.forRoot(config.RATE_LIMIT_PER_MINUTE),
+        SubscriptionsModule.forRoot({ allowedHosts: config.ALLOWED_HOSTS }),
         HealthModule.forRoot(config.INCOMING_BUCKET),
         MetricsModule,
       ],

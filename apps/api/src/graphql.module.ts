@@ -24,6 +24,7 @@ import { CallerGuard } from './callers/caller.guard.js';
 import { RateLimiter } from './callers/rate-limiter.js';
 import { Metrics } from './metrics/metrics.service.js';
 import { requestMetrics } from './metrics/request-metrics.plugin.js';
+import { SubscriptionServer } from './subscriptions/subscription-server.js';
 
 /** Every resolver of the schema; also what the schema is generated from. */
 export const SCHEMA_MODULES = [
@@ -40,6 +41,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
   constructor(
     private readonly logger: PinoLogger,
     private readonly metrics: Metrics,
+    private readonly subscriptions: SubscriptionServer,
   ) {
     logger.setContext('GraphQL');
   }
@@ -58,8 +60,13 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
       validationRules: [queryLimits()],
       context: (req: GraphQLContext['req']): GraphQLContext => ({ req }),
       formatError: (formatted, error) => formatGraphQLError(formatted, unwrapResolverError(error)),
-      plugins: [this.errorReports(), requestMetrics(this.metrics)],
+      plugins: [this.errorReports(), requestMetrics(this.metrics), this.drain()],
     };
+  }
+
+  private drain(): ApolloServerPlugin {
+    const drainServer = () => this.subscriptions.close();
+    return { serverWillStart: () => Promise.resolve({ drainServer }) };
   }
 
   /** Bugs and broken dependencies go to the log, under the id that the caller is told. */

@@ -18,6 +18,11 @@ const FIND: Statement<AssetRow> = {
   text: `select ${assetSql('$2')} from media_assets a where a.asset_id = $1`,
 };
 
+const FIND_ALL: Statement<AssetRow> = {
+  name: 'assets_find_all',
+  text: `select ${assetSql('$2')} from media_assets a where a.asset_id = any($1::uuid[])`,
+};
+
 const LOAD: Statement<AssetRow> = {
   name: 'assets_load',
   text: `select ${ASSET_COLUMNS} from media_assets a where a.asset_id = $1`,
@@ -82,6 +87,13 @@ export class Assets {
     const [row] = await this.database.query(FIND, [id, principalsOf(actor)]);
     const asset = row === undefined ? null : assetOf(row);
     return asset !== null && may(actor, 'READ', asset) ? asset : null;
+  }
+
+  /** Those of these assets that are there and that the caller may read, in the order of the ids. */
+  async findAll(actor: Actor, ids: readonly string[]): Promise<Asset[]> {
+    const rows = await this.database.query(FIND_ALL, [ids.filter(isAssetId), principalsOf(actor)]);
+    const assets = new Map(rows.map((row) => [row.asset_id, assetOf(row)]));
+    return ids.flatMap((id) => assets.get(id) ?? []).filter((asset) => may(actor, 'READ', asset));
   }
 
   /** The bare asset, for work that no caller asked for; without metadata and access list. */

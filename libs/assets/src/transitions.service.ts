@@ -8,7 +8,7 @@ import {
   TRANSITIONS,
   type TransitionName,
 } from '#libs/domain';
-import { DomainEvents } from '#libs/events';
+import { DomainEvents, EventRelay } from '#libs/events';
 import { DeadLetters, type NewDeadLetter } from '#libs/jobs';
 import { Quotas } from '#libs/quota';
 import type { Asset } from './asset.js';
@@ -57,6 +57,7 @@ export class AssetTransitions {
     private readonly database: Database,
     private readonly quotas: Quotas,
     private readonly events: DomainEvents,
+    private readonly relay: EventRelay,
     private readonly objects: StoredObjects,
     private readonly deadLetters: DeadLetters,
   ) {}
@@ -65,13 +66,14 @@ export class AssetTransitions {
   async claim(assetId: string, generation: string, now: Date): Promise<Claimed | null> {
     const next = after(now, PROCESSING_SILENCE_MS);
     const [row] = await this.database.query(CLAIM, [assetId, generation, now, next]);
+    this.relay.wake();
     return row === undefined ? null : { attempt: row.attempt, requestId: row.request_id };
   }
 
   /** Processing failed in a way that may pass: one more attempt. */
   retry(seen: Seen, now: Date): Promise<boolean> {
     const data = { attempt: { increment: 1 }, nextCheckAt: after(now, PROCESSING_SILENCE_MS) };
-    return this.database.transaction((tx) => this.move(tx, 'retry', seen, data, now));
+    return this.committed((tx) => this.move(tx, 'retry', seen, data, now));
   }
 
   /**
@@ -169,7 +171,7 @@ export class AssetTransitions {
 
   /** For good: the row and everything on it, its reference, its quota. False when it is PROCESSING, changed or gone. */
   purge(seen: Seen & Pick<Asset, 'status'>): Promise<boolean> {
-    return this.database.transaction(async (tx) => {
+    return this.committed(async (tx) => {
       const where = { assetId: seen.id, version: seen.version, status: seen.status };
       const asset = await tx.mediaAsset.findFirst({ where, select: { storedObjectId: true } });
       if (asset === null || seen.status === 'PROCESSING') return false;
@@ -184,6 +186,13 @@ export class AssetTransitions {
     });
   }
 
+  /** One transaction, whose events are delivered once it is committed. */
+  private async committed(work: (tx: Tx) => Promise<boolean>): Promise<boolean> {
+    const done = await this.database.transaction(work);
+    if (done) this.relay.wake();
+    return done;
+  }
+
   private async settle(
     name: TransitionName,
     seen: Guarded,
@@ -193,7 +202,7 @@ export class AssetTransitions {
   ): Promise<boolean> {
     class Undo extends Error {}
     try {
-      return await this.database.transaction(async (tx) => {
+      return await this.committed(async (tx) => {
         if (!(await this.move(tx, name, seen, data, now))) return false;
         // Locks are taken in one order everywhere: asset, stored object, quota.
         if (!(await also(tx))) throw new Undo();

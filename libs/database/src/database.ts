@@ -66,11 +66,11 @@ export const isForeignKeyViolation = (error: unknown) =>
 export class Database implements OnModuleInit, OnApplicationShutdown {
   readonly pool: pg.Pool;
   readonly prisma: PrismaClient;
+  private readonly connection: pg.ClientConfig;
 
   constructor(@Inject(DATABASE_OPTIONS) options: DatabaseOptions) {
-    this.pool = new pg.Pool({
+    this.connection = {
       connectionString: options.url,
-      max: options.poolSize ?? 10,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       statement_timeout: options.statementTimeoutMs ?? 10_000,
       lock_timeout: LOCK_TIMEOUT_MS,
@@ -78,7 +78,8 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
       // The server's own limits do not help against a peer that is silent; this one does.
       query_timeout: (options.statementTimeoutMs ?? 10_000) + 5_000,
       keepAlive: true,
-    });
+    };
+    this.pool = new pg.Pool({ ...this.connection, max: options.poolSize ?? 10 });
     // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
     this.pool.on('error', () => undefined);
     this.prisma = new PrismaClient({
@@ -101,6 +102,11 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
   /** @throws StowageError unavailable DATABASE_UNAVAILABLE */
   async ping(): Promise<void> {
     await this.run(() => this.pool.query('select 1'));
+  }
+
+  /** A connection outside of the pool, for whoever listens; to be connected and ended by them. */
+  dedicated(applicationName: string): pg.Client {
+    return new pg.Client({ ...this.connection, application_name: applicationName });
   }
 
   /** Runs a prepared statement in its own transaction. */

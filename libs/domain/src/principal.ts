@@ -10,6 +10,8 @@ export interface Actor {
   readonly isAdmin: boolean;
   /** The subject of the service that acts for the owner, where one does. */
   readonly delegate?: string;
+  /** When the caller's token ends, and with it whatever was begun in its name. */
+  readonly until?: Date;
 }
 
 const GROUP_NAME = /^[A-Za-z0-9_.:-]{1,128}$/;

@@ -55,6 +55,7 @@ export class Identity {
       ownerId: await this.ownerOf(claims.issuer, claims.subject),
       groups: claims.groups,
       isAdmin: claims.scopes.has(ADMIN_SCOPE),
+      until: claims.expiresAt,
     };
   }
 
@@ -70,6 +71,7 @@ export class Identity {
       groups: [],
       isAdmin: false,
       delegate: claims.subject,
+      until: claims.expiresAt,
     };
   }
 

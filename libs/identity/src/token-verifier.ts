@@ -14,6 +14,7 @@ export interface Claims {
   readonly subject: string;
   readonly groups: readonly string[];
   readonly scopes: ReadonlySet<string>;
+  readonly expiresAt: Date;
 }
 
 const ASYMMETRIC = [
@@ -85,14 +86,21 @@ export class TokenVerifier {
 }
 
 function claimsOf(payload: JWTPayload): Claims {
-  const { iss, sub, groups = [], scope = '' } = payload;
+  const { iss, sub, exp, groups = [], scope = '' } = payload;
   const refuse = (what: string) => unauthenticated('TOKEN_INVALID', `The token's ${what} is not valid.`);
   // Not what the types say: jose checks that the claims are there, not what they are.
   const subject: unknown = sub;
-  if (iss === undefined || typeof subject !== 'string' || !SUBJECT.test(subject)) throw refuse('subject');
+  if (iss === undefined || exp === undefined || typeof subject !== 'string' || !SUBJECT.test(subject))
+    throw refuse('subject');
   if (!Array.isArray(groups) || !groups.every((name) => typeof name === 'string' && isGroupName(name))) {
     throw refuse('groups claim');
   }
   if (typeof scope !== 'string') throw refuse('scope');
-  return { issuer: iss, subject, groups: groups as string[], scopes: new Set(scope.split(' ')) };
+  return {
+    issuer: iss,
+    subject,
+    groups: groups as string[],
+    scopes: new Set(scope.split(' ')),
+    expiresAt: new Date((exp + CLOCK_TOLERANCE_SECONDS) * 1000),
+  };
 }

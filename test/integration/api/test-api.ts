@@ -40,6 +40,10 @@ export class TestApi implements AsyncDisposable {
     private readonly database: TestDatabase,
   ) {}
 
+  get databaseUrl(): string {
+    return this.database.url;
+  }
+
   get port(): number {
     return (this.app.getHttpServer().address() as AddressInfo).port;
   }

@@ -11,6 +11,9 @@ const HELLO = {
   checksumSha256: '5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e746f6be03',
 };
 
+/** Has the form of an id, and is none. */
+const NOBODY = '00000000-0000-7000-8000-000000000000';
+
 /** Operations that run as they stand. */
 export const EXAMPLES: readonly Example[] = [
   {
@@ -98,6 +101,24 @@ query Asset($id: ID!) {
   }
 }
 `,
-    variables: { id: '00000000-0000-7000-8000-000000000000' },
+    variables: { id: NOBODY },
+  },
+  {
+    query: `# What happens to an asset, as it happens: first as it
+# is now, then each change. Put an id of yours into
+# Variables; NOT_FOUND until you do.
+subscription AssetChanged($id: ID!) {
+  assetChanged(id: $id) {
+    id
+    status
+    statusReason {
+      code
+      message
+    }
+    updatedAt
+  }
+}
+`,
+    variables: { id: NOBODY },
   },
 ];

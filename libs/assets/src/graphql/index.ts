@@ -1,9 +1,15 @@
 import { Module } from '@nestjs/common';
+import { FeedModule } from '#libs/events';
+import { AssetChanges } from '../asset-changes.service.js';
+import { AssetChangesResolver } from './asset-changes.resolver.js';
 import { AssetRemovalResolver } from './asset-removal.resolver.js';
 import { AssetsResolver } from './assets.resolver.js';
 
 export * from './asset.model.js';
 export * from './enums.js';
 
-@Module({ providers: [AssetsResolver, AssetRemovalResolver] })
+@Module({
+  imports: [FeedModule],
+  providers: [AssetsResolver, AssetRemovalResolver, AssetChanges, AssetChangesResolver],
+})
 export class AssetsGraphQLModule {}

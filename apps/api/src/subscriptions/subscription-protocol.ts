@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { unwrapResolverError } from '@apollo/server/errors';
+import {
+  type DocumentNode,
+  type ExecutionArgs,
+  getOperationAST,
+  GraphQLError,
+  type GraphQLFormattedError,
+  type GraphQLSchema,
+  OperationTypeNode,
+  parse,
+  specifiedRules,
+  validate,
+} from 'graphql';
+import { CloseCode, type Context, type ServerOptions, type SubscribePayload } from 'graphql-ws';
+import { type Actor, ERROR_KINDS, invalid, kindOf, StowageError } from '#libs/domain';
+import { formatGraphQLError, type GraphQLContext, MAX_TOKENS, queryLimits } from '#libs/graphql-edge';
+import type { WebSocket } from 'ws';
+
+/** What one socket may have open at a time. */
+export const MAX_SUBSCRIPTIONS = 100;
+/** https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1, registered since: the client is to come back later. */
+const TRY_AGAIN_LATER = 1013;
+/** Headers that a browser cannot set on a socket come in the payload of `connection_init`, by these names. */
+const HEADERS = new Set(['authorization', 'x-stowage-on-behalf-of']);
+
+export interface Connection {
+  readonly socket: WebSocket;
+  readonly request: IncomingMessage;
+  /** Who opened it. */
+  ownerId?: bigint;
+}
+
+export interface ProtocolParts {
+  readonly schema: () => GraphQLSchema;
+  authenticate(headers: IncomingHttpHeaders): Promise<Actor>;
+  /** False when the owner has too many sockets already. */
+  admit(connection: Connection, ownerId: bigint): boolean;
+  /** An error that is ours: a bug, or something that is down. */
+  report(error: unknown, requestId: string | undefined): void;
+}
+
+type SocketContext = Context<Record<string, unknown>, Connection>;
+
+function headersOf({ connectionParams }: SocketContext): IncomingHttpHeaders {
+  const named = Object.entries(connectionParams ?? {}).map(
+    ([name, value]) => [name.toLowerCase(), value] as const,
+  );
+  return Object.fromEntries(
+    named.filter(([name, value]) => HEADERS.has(name) && typeof value === 'string'),
+  ) as IncomingHttpHeaders;
+}
+
+const RULES = [...specifiedRules, queryLimits()];
+
+/** What `subscribe` is to be called with, or why it is not. */
+function operationOf(
+  schema: GraphQLSchema,
+  { query, operationName, variables }: SubscribePayload,
+): Omit<ExecutionArgs, 'contextValue'> | readonly GraphQLError[] {
+  let document: DocumentNode;
+  try {
+    document = parse(query, { maxTokens: MAX_TOKENS });
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error;
+    const { message, source, positions } = error;
+    return [new GraphQLError(message, { source, positions, extensions: { code: 'GRAPHQL_PARSE_FAILED' } })];
+  }
+  const errors = validate(schema, document, RULES);
+  if (errors.length > 0) return errors;
+  if (getOperationAST(document, operationName)?.operation !== OperationTypeNode.SUBSCRIPTION) {
+    return [refusal('SUBSCRIPTIONS_ONLY', 'Only subscriptions are served here; send all else by POST.')];
+  }
+  return { schema, document, operationName, variableValues: variables };
+}
+
+const refusal = (reason: string, message: string) =>
+  new GraphQLError(message, { originalError: invalid(reason, message) });
+
+/**
+ * GraphQL over WebSocket as `graphql-transport-ws` says
+ * (https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverWebSocket.md), for subscriptions alone. The token is
+ * checked when the socket is opened, and again for each subscription.
+ */
+export function subscriptionProtocol(
+  parts: ProtocolParts,
+): ServerOptions<Record<string, unknown>, Connection> {
+  const format = (errors: readonly GraphQLError[], requestId?: string): GraphQLFormattedError[] =>
+    errors.map((error) => {
+      const cause = unwrapResolverError(error);
+      const kind = kindOf(cause instanceof GraphQLError ? cause.originalError : cause);
+      const isOurs = error.originalError !== undefined && (kind === 'internal' || kind === 'unavailable');
+      if (isOurs) parts.report(cause, requestId);
+      const code = error.originalError === undefined ? 'GRAPHQL_VALIDATION_FAILED' : undefined;
+      const formatted = formatGraphQLError(
+        { ...error.toJSON(), extensions: { code, ...error.extensions } },
+        cause,
+      );
+      if (formatted.extensions?.code !== ERROR_KINDS.internal.graphql) return formatted;
+      return { ...formatted, extensions: { ...formatted.extensions, requestId } };
+    });
+  const requestIdOf = (args: { contextValue?: unknown }) =>
+    (args.contextValue as GraphQLContext | undefined)?.req.id;
+
+  return {
+    onConnect: async (context) => {
+      const { socket } = context.extra;
+      try {
+        const { ownerId } = await parts.authenticate(headersOf(context));
+        if (parts.admit(context.extra, ownerId)) return true;
+        socket.close(CloseCode.TooManyInitialisationRequests, 'Too many sockets');
+      } catch (error) {
+        const known = error instanceof StowageError && error.kind !== 'unavailable';
+        if (known) socket.close(CloseCode.Unauthorized, error.reason);
+        else {
+          parts.report(error, undefined);
+          socket.close(TRY_AGAIN_LATER, 'Try again later');
+        }
+      }
+      return false;
+    },
+    onSubscribe: (context, _id, payload) => {
+      if (Object.keys(context.subscriptions).length > MAX_SUBSCRIPTIONS) {
+        return [
+          refusal('TOO_MANY_SUBSCRIPTIONS', `A socket may have at most ${MAX_SUBSCRIPTIONS} subscriptions.`),
+        ];
+      }
+      const operation = operationOf(parts.schema(), payload);
+      if (Array.isArray(operation)) return operation as readonly GraphQLError[];
+      const contextValue: GraphQLContext = { req: { id: randomUUID(), headers: headersOf(context) } };
+      return { ...(operation as ExecutionArgs), contextValue };
+    },
+    onError: (_context, _id, _payload, errors) => format(errors),
+    onNext: (_context, _id, _payload, args, { data, errors }) =>
+      errors === undefined ? undefined : { data, errors: format(errors, requestIdOf(args)) },
+  };
+}

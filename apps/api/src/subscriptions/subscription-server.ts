@@ -1,0 +1,160 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
+import { GraphQLSchemaHost } from '@nestjs/graphql';
+import { handleProtocols, makeServer } from 'graphql-ws';
+import { PinoLogger } from 'nestjs-pino';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { Identity } from '#libs/identity';
+import { hostCheck } from '../allowed-hosts.js';
+import { type Connection, subscriptionProtocol } from './subscription-protocol.js';
+
+export interface SubscriptionOptions {
+  /** What a request's Host may be; any when left out. */
+  readonly allowedHosts?: readonly string[];
+}
+
+export const SUBSCRIPTION_OPTIONS = Symbol('SUBSCRIPTION_OPTIONS');
+
+const PATH = '/graphql';
+/** An operation with a hundred ids has five thousand. */
+const MAX_MESSAGE_BYTES = 128 * 1024;
+const MAX_SOCKETS_PER_OWNER = 100;
+/** A peer that does not answer a ping until the next is gone. */
+const PING_MS = 15_000;
+const GOING_AWAY = 1001;
+/** When stopping, who has not closed by then is cut off. */
+const LAST_WORDS_MS = 2_000;
+
+/** Subscriptions over WebSocket, at the path of the GraphQL endpoint. */
+@Injectable()
+export class SubscriptionServer implements OnApplicationBootstrap {
+  private readonly sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_MESSAGE_BYTES,
+    clientTracking: true,
+    handleProtocols: (protocols) => handleProtocols(protocols),
+  });
+  private readonly perOwner = new Map<bigint, number>();
+  private readonly protocol = makeServer(
+    subscriptionProtocol({
+      schema: () => this.modules.get(GraphQLSchemaHost, { strict: false }).schema,
+      authenticate: (headers) => this.identity.authenticate(headers),
+      admit: (connection, ownerId) => this.admit(connection, ownerId),
+      report: (err, reqId) => this.logger.error({ err, reqId }, 'subscription failed'),
+    }),
+  );
+  /** Those that answered since they were last asked. */
+  private readonly alive = new WeakSet<WebSocket>();
+  private pinging: NodeJS.Timeout | undefined;
+  private stopping = false;
+
+  constructor(
+    private readonly adapter: HttpAdapterHost,
+    private readonly modules: ModuleRef,
+    private readonly identity: Identity,
+    @Inject(SUBSCRIPTION_OPTIONS) private readonly options: SubscriptionOptions,
+    private readonly logger: PinoLogger,
+  ) {
+    logger.setContext(SubscriptionServer.name);
+  }
+
+  onApplicationBootstrap(): void {
+    const server = this.adapter.httpAdapter.getHttpServer() as Server;
+    const isAllowed = hostCheck(this.options.allowedHosts);
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.on('error', () => undefined);
+      const isOurs = request.url?.split('?', 1)[0] === PATH;
+      if (!isAllowed(request)) refuse(socket, '403 Forbidden');
+      else if (!isOurs) refuse(socket, '404 Not Found');
+      else if (this.stopping) refuse(socket, '503 Service Unavailable');
+      else this.sockets.handleUpgrade(request, socket, head, (opened) => this.open(opened, request));
+    });
+    this.pinging = setInterval(() => this.ping(), PING_MS);
+  }
+
+  /**
+   * Clients open their sockets again, at another process, and get the current state first. Called when Apollo drains, which
+   * waits for all connections, and comes before Nest's own hooks for this.
+   */
+  async close(): Promise<void> {
+    this.stopping = true;
+    clearInterval(this.pinging);
+    for (const socket of this.sockets.clients) socket.close(GOING_AWAY, 'Going away');
+    for (const end = Date.now() + LAST_WORDS_MS; this.sockets.clients.size > 0 && Date.now() < end;)
+      await delay(20);
+    for (const socket of this.sockets.clients) socket.terminate();
+  }
+
+  /** How many are open. */
+  get size(): number {
+    return this.sockets.clients.size;
+  }
+
+  private open(socket: WebSocket, request: IncomingMessage): void {
+    const connection: Connection = { socket, request };
+    this.alive.add(socket);
+    socket.on('pong', () => this.alive.add(socket));
+    socket.on('error', (err) => this.logger.debug({ err }, 'socket failed'));
+    const closed = this.protocol.opened(
+      {
+        protocol: socket.protocol,
+        send: (text) => send(socket, text),
+        close: (code, reason) => socket.close(code, reason),
+        onMessage: (take) =>
+          socket.on('message', (data) => {
+            take(asText(data)).catch((err: unknown) => {
+              this.logger.error({ err }, 'message of a socket not handled');
+              socket.close(1011, 'Internal error');
+            });
+          }),
+      },
+      connection,
+    );
+    socket.once('close', (code, reason) => {
+      this.leave(connection);
+      closed(code, reason.toString()).catch((err: unknown) =>
+        this.logger.error({ err }, 'socket not closed'),
+      );
+    });
+  }
+
+  private admit(connection: Connection, ownerId: bigint): boolean {
+    const open = this.perOwner.get(ownerId) ?? 0;
+    if (open >= MAX_SOCKETS_PER_OWNER || connection.socket.readyState !== connection.socket.OPEN)
+      return false;
+    connection.ownerId = ownerId;
+    this.perOwner.set(ownerId, open + 1);
+    return true;
+  }
+
+  private leave({ ownerId }: Connection): void {
+    if (ownerId === undefined) return;
+    const open = (this.perOwner.get(ownerId) ?? 1) - 1;
+    if (open === 0) this.perOwner.delete(ownerId);
+    else this.perOwner.set(ownerId, open);
+  }
+
+  private ping(): void {
+    for (const socket of this.sockets.clients) {
+      if (this.alive.delete(socket)) socket.ping();
+      else socket.terminate();
+    }
+  }
+}
+
+const asText = (data: Buffer | ArrayBuffer | Buffer[]): string =>
+  Array.isArray(data) ? Buffer.concat(data).toString() : Buffer.from(data as Buffer).toString();
+
+/** Returns when the peer's side has taken it: a reader who is slow is told less, and held in no queue. */
+function send(socket: WebSocket, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.readyState === socket.OPEN) socket.send(text, () => resolve());
+    else resolve();
+  });
+}
+
+const refuse = (socket: Duplex, status: string) =>
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());

@@ -1,0 +1,108 @@
+import { Injectable } from '@nestjs/common';
+import { type Actor, assetNotFound, invalid, kindOf } from '#libs/domain';
+import { AssetFeed, type Watch } from '#libs/events';
+import type { Asset } from './asset.js';
+import { Assets } from './assets.service.js';
+
+const MAX_ASSETS = 100;
+/** What a timer can wait: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** What happens to assets, as it happens, for whoever may read them. */
+@Injectable()
+export class AssetChanges {
+  constructor(
+    private readonly assets: Assets,
+    private readonly feed: AssetFeed,
+  ) {}
+
+  /**
+   * First each asset as it is, then whenever it changed; states may be skipped, the last always arrives. Access is asked
+   * for again each time something is read. Ends when none is left: purged, or not the caller's to read any more; or when the
+   * caller's token does.
+   * @throws StowageError invalid ASSET_COUNT; not-found ASSET_NOT_FOUND when the caller may read none of them; unavailable
+   */
+  async watch(actor: Actor, ids: readonly string[]): Promise<AsyncIterableIterator<Asset>> {
+    const wanted = [...new Set(ids)];
+    if (wanted.length < 1 || wanted.length > MAX_ASSETS) {
+      throw invalid('ASSET_COUNT', `Watch 1 to ${MAX_ASSETS} assets at a time.`, ['ids']);
+    }
+    // Before the first look, so that nothing is missed in between.
+    const watch = this.feed.watch(wanted);
+    try {
+      const found = await this.assets.findAll(actor, wanted);
+      if (found.length === 0) throw assetNotFound();
+      return this.endable(actor, watch, found);
+    } catch (error) {
+      watch.close();
+      throw error;
+    }
+  }
+
+  /** A generator that waits hears of `return()` only when the wait is over: it has to be ended from outside. */
+  private endable(actor: Actor, watch: Watch, found: readonly Asset[]): AsyncIterableIterator<Asset> {
+    const end = new AbortController();
+    const lifetime = (actor.until?.getTime() ?? Infinity) - Date.now();
+    const timer = setTimeout(() => end.abort(), Math.min(Math.max(lifetime, 0), LONGEST_TIMER_MS));
+    const close = () => {
+      end.abort();
+      clearTimeout(timer);
+      watch.close();
+    };
+    const changes = this.changes(actor, watch, found, end.signal, close);
+    return {
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+      next: () => changes.next(),
+      return: () => {
+        close();
+        return changes.return(undefined);
+      },
+    };
+  }
+
+  private async *changes(
+    actor: Actor,
+    watch: Watch,
+    found: readonly Asset[],
+    end: AbortSignal,
+    close: () => void,
+  ): AsyncGenerator<Asset, undefined> {
+    const sent = new Map<string, string>();
+    try {
+      for (let assets = found; assets.length > 0; assets = await this.again(actor, watch, assets, end)) {
+        for (const asset of assets) {
+          const state = `${asset.version} ${asset.updatedAt.getTime()}`;
+          if (end.aborted) return;
+          if (sent.get(asset.id) === state) continue;
+          sent.set(asset.id, state);
+          yield asset;
+        }
+      }
+    } finally {
+      close();
+    }
+  }
+
+  /** The same assets, less those that are gone, once something may have happened to them. */
+  private async again(
+    actor: Actor,
+    watch: Watch,
+    assets: readonly Asset[],
+    end: AbortSignal,
+  ): Promise<readonly Asset[]> {
+    await watch.next(end);
+    if (end.aborted) return [];
+    try {
+      return await this.assets.findAll(
+        actor,
+        assets.map(({ id }) => id),
+      );
+    } catch (error) {
+      // The database is down just now: nothing is known to have changed.
+      if (kindOf(error) === 'unavailable') return assets;
+      throw error;
+    }
+  }
+}

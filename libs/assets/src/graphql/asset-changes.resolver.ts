@@ -1,0 +1,40 @@
+import { Args, ID, Resolver, Subscription } from '@nestjs/graphql';
+import type { Actor } from '#libs/domain';
+import { CurrentActor } from '#libs/identity/graphql';
+import type { Asset } from '../asset.js';
+import { AssetChanges } from '../asset-changes.service.js';
+import { AssetModel } from './asset.model.js';
+
+const resolve = (asset: Asset) => new AssetModel(asset);
+
+@Resolver()
+export class AssetChangesResolver {
+  constructor(private readonly changes: AssetChanges) {}
+
+  @Subscription(() => AssetModel, {
+    resolve,
+    description:
+      'Sends the current state first, then changes; states may be skipped when several follow fast, the last always ' +
+      'arrives. Completes when the asset is purged, the caller may no longer READ it, or the token expires. NOT_FOUND when ' +
+      'it does not exist or the caller may not read it.',
+  })
+  assetChanged(
+    @CurrentActor() actor: Actor,
+    @Args('id', { type: () => ID, description: 'Which one.' }) id: string,
+  ): Promise<AsyncIterableIterator<Asset>> {
+    return this.changes.watch(actor, [id]);
+  }
+
+  @Subscription(() => AssetModel, {
+    resolve,
+    description:
+      'The same for up to 100 assets at once. Those that do not exist or may not be read are passed over; completes when ' +
+      'none is left.',
+  })
+  assetsChanged(
+    @CurrentActor() actor: Actor,
+    @Args('ids', { type: () => [ID], description: 'Which ones: 1 to 100.' }) ids: string[],
+  ): Promise<AsyncIterableIterator<Asset>> {
+    return this.changes.watch(actor, ids);
+  }
+}

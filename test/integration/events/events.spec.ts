@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { LoggerModule } from 'nestjs-pino';
+import { Database, DatabaseModule, type Tx } from '#libs/database';
+import { AssetFeed, DomainEvents, EventRelay, EventsModule, FeedModule } from '#libs/events';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+import { until } from '../../support/until.js';
+
+/** Real: PostgreSQL. Several processes are several modules here, which share nothing but the database. */
+describe('the event log', () => {
+  let testDatabase: TestDatabase;
+  const modules: TestingModule[] = [];
+  beforeEach(async () => {
+    testDatabase = await createTestDatabase();
+  });
+  afterEach(async () => {
+    for (const module of modules.splice(0)) await module.close();
+    await testDatabase.drop();
+  });
+
+  async function start() {
+    const module = await Test.createTestingModule({
+      imports: [
+        LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
+        DatabaseModule.forRoot({ url: testDatabase.url, poolSize: 5 }),
+        EventsModule,
+        FeedModule,
+      ],
+    }).compile();
+    await module.init();
+    modules.push(module);
+    const feed = module.get(AssetFeed);
+    await until('the feed listens', () => feed.isListening || null);
+    return {
+      database: module.get(Database),
+      events: module.get(DomainEvents),
+      relay: module.get(EventRelay),
+      feed,
+    };
+  }
+
+  /** Counts how often the feed spoke of an asset. */
+  function listen(feed: AssetFeed, ids: readonly string[]): Map<string, number> {
+    const heard = new Map<string, number>();
+    for (const id of ids) {
+      const watch = feed.watch([id]);
+      const notify = watch.notify.bind(watch);
+      watch.notify = () => {
+        heard.set(id, (heard.get(id) ?? 0) + 1);
+        notify();
+      };
+    }
+    return heard;
+  }
+
+  const event = (assetId: string) => ({ type: 'asset.ready', assetId, ownerId: 42n });
+  const undelivered = async (database: Database) =>
+    database.prisma.domainEvent.count({ where: { deliveredAt: null } });
+
+  it('delivers each event once among several relays, to every process that listens', async () => {
+    const processes = [await start(), await start(), await start()];
+    const ids = Array.from({ length: 600 }, () => randomUUID());
+    const heard = processes.map(({ feed }) => listen(feed, ids));
+    await Promise.all(
+      ids.map(async (id, index) => {
+        const { database, events, relay } = processes[index % 3]!;
+        await database.transaction((tx: Tx) => events.append(tx, event(id)));
+        relay.wake();
+      }),
+    );
+    await until('all are heard', () => heard.every((each) => each.size === ids.length) || null, 10_000);
+    for (const each of heard) expect([...each.values()]).toEqual(ids.map(() => 1));
+    expect(await undelivered(processes[0]!.database)).toBe(0);
+  });
+
+  it('delivers an event that commits after later ones were delivered', async () => {
+    const { database, events, relay, feed } = await start();
+    const [early, late] = [randomUUID(), randomUUID()];
+    const heard = listen(feed, [early, late]);
+    let commit = () => undefined as void;
+    const slow = database.transaction(async (tx: Tx) => {
+      await events.append(tx, event(late));
+      await new Promise<void>((resolve) => (commit = resolve));
+    });
+    await until('the slow transaction has its id', async () => {
+      const { rows } = await database.pool.query<{ last: string }>(
+        'select last_value as last from domain_events_id_seq where is_called',
+      );
+      return rows[0]?.last === '1' || null;
+    });
+    await database.transaction((tx: Tx) => events.append(tx, event(early)));
+    relay.wake();
+    await until('the other is heard', () => heard.get(early) ?? null, 5_000);
+    expect(heard.get(late)).toBeUndefined();
+    commit();
+    await slow;
+    relay.wake();
+    await until('it is heard as well', () => heard.get(late) ?? null, 5_000);
+  });
+
+  it('delivers without being woken, and what was rolled back never', async () => {
+    const { database, events, feed } = await start();
+    const [told, undone] = [randomUUID(), randomUUID()];
+    const heard = listen(feed, [told, undone]);
+    const failing = database.transaction(async (tx: Tx) => {
+      await events.append(tx, event(undone));
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    await database.transaction((tx: Tx) => events.append(tx, event(told)));
+    await until('it is heard', () => heard.get(told) ?? null, 5_000);
+    expect([...heard.keys()]).toEqual([told]);
+  });
+
+  it('delivers more than fit into one notification or one claim', async () => {
+    const { database, feed } = await start();
+    const ids = Array.from({ length: 2_500 }, () => randomUUID());
+    const heard = listen(feed, ids);
+    await database.prisma.domainEvent.createMany({ data: ids.map(event) });
+    await until('all are heard', () => heard.size === ids.length || null, 10_000);
+    expect(await undelivered(database)).toBe(0);
+  });
+
+  it('forgets whoever closed their watch', async () => {
+    const { feed } = await start();
+    const id = randomUUID();
+    const [closed, open] = [feed.watch([id]), feed.watch([id])];
+    closed.close();
+    const end = new AbortController();
+    const heard = open.next(end.signal).then(() => 'heard');
+    closed.notify();
+    end.abort();
+    expect(await heard).toBe('heard');
+    open.close();
+    expect(feed).toHaveProperty('watches', new Map());
+  });
+});
