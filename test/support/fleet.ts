@@ -146,7 +146,14 @@ export class Fleet implements AsyncDisposable {
       ['--max-semi-space-size=2', path.join(ROOT, `dist/apps/${name}/src/main.js`)],
       {
         cwd: ROOT,
-        env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port), ...this.env, ...env },
+        env: {
+          PATH: process.env.PATH,
+          HOST: '127.0.0.1',
+          PORT: String(port),
+          WORKER_PORT: String(port),
+          ...this.env,
+          ...env,
+        },
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       },
     );

@@ -16,6 +16,7 @@ import { DeadLetters, JobsModule } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
 import { Processing, ProcessingModule, Revival, RevivalModule } from '#libs/processing';
 import { QuotaModule, Quotas } from '#libs/quota';
+import { HealthModule, MetricsModule } from '#libs/runtime';
 import { ObjectStore, type SignedRequest, StorageModule } from '#libs/storage';
 import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
 import { Arrivals, ArrivalsModule, UploadModule, type UploadRequest, Uploads } from '#libs/upload';
@@ -56,10 +57,13 @@ export class World implements AsyncDisposable {
     const module = await Test.createTestingModule({
       imports: [
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
+        MetricsModule,
+        HealthModule.forRoot(),
         DatabaseModule.forRoot({ url: database.url, poolSize: 10 }),
         JobsModule.forRoot({ databaseUrl: database.url, poolSize: 4 }),
         StorageModule.forRoot({
           store: options.around?.(real) ?? real,
+          probedBucket: INCOMING,
           signer: new GcsUrlSigner({ endpoint: emulators.gcs.url, key: HMAC_KEY }),
         }),
         QuotaModule.forRoot({

@@ -1,19 +1,17 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { LoggerModule } from 'nestjs-pino';
+import { LoggerModule, type Params, PinoLogger } from 'nestjs-pino';
 import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
 import { DeliveryModule } from '#libs/delivery';
 import { IdentityModule } from '#libs/identity';
 import { JobsModule } from '#libs/jobs';
 import { QuotaModule } from '#libs/quota';
-import { loggerParams } from '#libs/runtime';
+import { HealthModule, loggerParams, MetricsModule } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';
-import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
+import { GcsObjectStore, GcsUrlSigner, PubSubObjectEvents } from '#libs/storage/gcs';
 import { UploadModule } from '#libs/upload';
 import { type ApiEnvironment, readSigningKey } from './config.js';
 import { ApiGraphQLModule } from './graphql.module.js';
-import { HealthModule } from './health/health.module.js';
-import { MetricsModule } from './metrics/metrics.module.js';
 import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
 
 /** The GraphQL server: which adapters and modules it is made of. */
@@ -21,15 +19,21 @@ import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
 export class AppModule {
   static forRoot(config: ApiEnvironment): DynamicModule {
     const endpoint = config.GCS_API_ENDPOINT;
+    const params = loggerParams('api', config.LOG_LEVEL);
     return {
       module: AppModule,
       imports: [
-        LoggerModule.forRoot(loggerParams('api', config.LOG_LEVEL)),
+        LoggerModule.forRoot(params),
+        MetricsModule,
+        // Uploads are asked for, and completed by clients, without it.
+        HealthModule.forRoot({ optional: ['pubsub'] }),
         DatabaseModule.forRoot({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL }),
         JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL, poolSize: 2 }),
         StorageModule.forRoot({
           store: new GcsObjectStore({ projectId: config.GOOGLE_CLOUD_PROJECT, endpoint }),
           signer: new GcsUrlSigner({ endpoint, key: readSigningKey(config) }),
+          events: eventsOf(config, params),
+          probedBucket: config.INCOMING_BUCKET,
         }),
         IdentityModule.forRoot({
           issuer: config.JWT_ISSUER,
@@ -53,9 +57,20 @@ export class AppModule {
         DeliveryModule.forRoot({ maxSeconds: config.DOWNLOAD_URL_MAX_SECONDS }),
         ApiGraphQLModule.forRoot(config.RATE_LIMIT_PER_MINUTE),
         SubscriptionsModule.forRoot({ allowedHosts: config.ALLOWED_HOSTS }),
-        HealthModule.forRoot(config.INCOMING_BUCKET),
-        MetricsModule,
       ],
     };
   }
+}
+
+/** The api takes no events; where it is told of the subscription, it says how that is. */
+function eventsOf(config: ApiEnvironment, params: Params): PubSubObjectEvents | undefined {
+  const { PUBSUB_SUBSCRIPTION: subscription } = config;
+  if (subscription === undefined) return undefined;
+  return new PubSubObjectEvents({
+    projectId: config.GOOGLE_CLOUD_PROJECT,
+    subscription,
+    emulator: config.PUBSUB_EMULATOR_HOST,
+    incomingBucket: config.INCOMING_BUCKET,
+    logger: new PinoLogger(params),
+  });
 }

@@ -40,6 +40,15 @@ export class ApiEnvironment extends Environment {
   @IsString()
   GOOGLE_APPLICATION_CREDENTIALS?: string;
 
+  /** Only for `/health/ready`: the worker is what takes events. */
+  @IsOptional()
+  @IsString()
+  PUBSUB_SUBSCRIPTION?: string;
+
+  @IsOptional()
+  @IsString()
+  PUBSUB_EMULATOR_HOST?: string;
+
   @Bytes()
   MAX_UPLOAD_BYTES = 5 * 2 ** 30;
 

@@ -22,7 +22,7 @@ import { QuotaGraphQLModule } from '#libs/quota/graphql';
 import { UploadGraphQLModule } from '#libs/upload/graphql';
 import { CallerGuard } from './callers/caller.guard.js';
 import { RateLimiter } from './callers/rate-limiter.js';
-import { Metrics } from './metrics/metrics.service.js';
+import { RequestMetrics } from './metrics/request-metrics.js';
 import { requestMetrics } from './metrics/request-metrics.plugin.js';
 import { SubscriptionServer } from './subscriptions/subscription-server.js';
 
@@ -36,11 +36,14 @@ export const SCHEMA_MODULES = [
   DeliveryGraphQLModule,
 ];
 
+@Module({ providers: [RequestMetrics], exports: [RequestMetrics] })
+class RequestMetricsModule {}
+
 @Injectable()
 export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
   constructor(
     private readonly logger: PinoLogger,
-    private readonly metrics: Metrics,
+    private readonly metrics: RequestMetrics,
     private readonly subscriptions: SubscriptionServer,
   ) {
     logger.setContext('GraphQL');
@@ -101,7 +104,11 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
 
 @Module({
   imports: [
-    GraphQLModule.forRootAsync<ApolloDriverConfig>({ driver: ApolloDriver, useClass: GraphQLOptions }),
+    GraphQLModule.forRootAsync<ApolloDriverConfig>({
+      driver: ApolloDriver,
+      imports: [RequestMetricsModule],
+      useClass: GraphQLOptions,
+    }),
     ...SCHEMA_MODULES,
   ],
   providers: [

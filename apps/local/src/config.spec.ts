@@ -6,12 +6,18 @@ const secrets = { jwtSecret: 'j', hmacAccessId: 'a', hmacSecret: 'h', postgresPa
 const environment = (env: NodeJS.ProcessEnv) => childEnvironment(readConfig(env, []), secrets, env);
 
 describe('readConfig', () => {
-  it('puts four ports in a row', () => {
-    expect(readConfig({}, []).ports).toEqual({ api: 3000, gcs: 3001, pubSub: 3002, postgres: 3003 });
+  it('puts five ports in a row', () => {
+    expect(readConfig({}, []).ports).toEqual({
+      api: 3000,
+      gcs: 3001,
+      pubSub: 3002,
+      postgres: 3003,
+      worker: 3004,
+    });
     expect(readConfig({ PORT: '8000' }, []).ports.postgres).toBe(8003);
   });
 
-  it.each(['0', '65533', 'http', '3000.5', '-1'])('refuses PORT=%s', (PORT) => {
+  it.each(['0', '65532', 'http', '3000.5', '-1'])('refuses PORT=%s', (PORT) => {
     expect(() => readConfig({ PORT }, [])).toThrow(StartFailure);
   });
 

@@ -17,6 +17,7 @@ export interface Ports {
   readonly gcs: number;
   readonly pubSub: number;
   readonly postgres: number;
+  readonly worker: number;
 }
 
 /** What each port is for, as people are told. */
@@ -25,18 +26,19 @@ export const PORT_PURPOSE: Record<keyof Ports, string> = {
   gcs: 'the Cloud Storage emulator',
   pubSub: 'the Pub/Sub emulator',
   postgres: 'PostgreSQL',
+  worker: 'the worker’s health and metrics',
 };
 
 /** @throws StartFailure on an argument or a variable that means nothing */
 export function readConfig(env: NodeJS.ProcessEnv, argv: readonly string[]): Config {
   const port = Number(env.PORT || 3000);
-  if (!Number.isInteger(port) || port < 1 || port > 65_532) {
-    throw new StartFailure(`PORT must be a number from 1 to 65532, not ${env.PORT}`);
+  if (!Number.isInteger(port) || port < 1 || port > 65_531) {
+    throw new StartFailure(`PORT must be a number from 1 to 65531, not ${env.PORT}`);
   }
   return {
     dataFolder: env.DATA_DIR || '.local',
     verbose: verboseIn(argv) || ['debug', 'trace'].includes(env.LOG_LEVEL ?? ''),
-    ports: { api: port, gcs: port + 1, pubSub: port + 2, postgres: port + 3 },
+    ports: { api: port, gcs: port + 1, pubSub: port + 2, postgres: port + 3, worker: port + 4 },
     pubSubHost: env.PUBSUB_EMULATOR_HOST || undefined,
   };
 }
@@ -73,6 +75,7 @@ export function childEnvironment(
     no_proxy: noProxy,
     HOST: '127.0.0.1',
     PORT: String(ports.api),
+    WORKER_PORT: String(ports.worker),
     DATA_DIR: dataFolder,
     DATABASE_URL: databaseUrl(ports.postgres, secrets.postgresPassword),
     GOOGLE_CLOUD_PROJECT: PROJECT,

@@ -125,7 +125,7 @@ async function assertFree(ports: Ports, foreignPubSub: boolean): Promise<void> {
       const { code } = error as NodeJS.ErrnoException;
       const what = code === 'EADDRINUSE' ? 'is in use' : `cannot be used (${code})`;
       throw new StartFailure(
-        `Port ${port}, which ${PORT_PURPOSE[name]} needs, ${what}; choose others with PORT=… (it and the three after it)`,
+        `Port ${port}, which ${PORT_PURPOSE[name]} needs, ${what}; choose others with PORT=… (it and the four after it)`,
       );
     } finally {
       server.close();

@@ -6,7 +6,7 @@ import { JobsModule } from '#libs/jobs';
 import { LifecycleModule } from '#libs/lifecycle';
 import { ProcessingJobsModule } from '#libs/processing/jobs';
 import { QuotaModule } from '#libs/quota';
-import { loggerParams } from '#libs/runtime';
+import { HealthModule, loggerParams, MetricsModule } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';
 import { GcsObjectStore, PubSubObjectEvents } from '#libs/storage/gcs';
 import { UploadJobsModule } from '#libs/upload/jobs';
@@ -22,10 +22,13 @@ export class AppModule {
       module: AppModule,
       imports: [
         LoggerModule.forRoot(params),
+        MetricsModule,
+        HealthModule.forRoot(),
         DatabaseModule.forRoot({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL }),
         JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL }),
         StorageModule.forRoot({
           store: new GcsObjectStore({ projectId: config.GOOGLE_CLOUD_PROJECT, endpoint }),
+          probedBucket: config.INCOMING_BUCKET,
           events: new PubSubObjectEvents({
             projectId: config.GOOGLE_CLOUD_PROJECT,
             subscription: config.PUBSUB_SUBSCRIPTION,

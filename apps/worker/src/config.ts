@@ -14,6 +14,14 @@ export class WorkerEnvironment extends Environment {
   @Whole(1, 64)
   WORKER_CONCURRENCY = 4;
 
+  /** Where health and metrics are served; nowhere unless it is set. */
+  @IsOptional()
+  @Whole(1, 65_535)
+  WORKER_PORT?: number;
+
+  @IsString()
+  HOST = '0.0.0.0';
+
   /** How long the jobs of a worker that died wait for another. */
   @Whole(1, 600)
   JOB_LOCK_SECONDS = 15;

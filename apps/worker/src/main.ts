@@ -1,6 +1,6 @@
 import 'reflect-metadata';
-import type { INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { PinoLogger } from 'nestjs-pino';
 import { NestLogger, serve } from '#libs/runtime';
 import { AppModule } from './app.module.js';
@@ -8,13 +8,21 @@ import { readConfig } from './config.js';
 
 const DRAIN_MS = 9_000;
 
-async function start(): Promise<INestApplicationContext> {
+async function start(): Promise<NestFastifyApplication> {
   const config = readConfig(process.env);
-  const app = await NestFactory.createApplicationContext(AppModule.forRoot(config), {
-    bufferLogs: true,
-    abortOnError: false,
-  });
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.forRoot(config),
+    new FastifyAdapter(),
+    {
+      bufferLogs: true,
+      abortOnError: false,
+      bodyParser: false,
+    },
+  );
   app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
+  // For whoever watches it; its work comes from elsewhere.
+  if (config.WORKER_PORT === undefined) await app.init();
+  else await app.listen(config.WORKER_PORT, config.HOST);
   return app;
 }
 

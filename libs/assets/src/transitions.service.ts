@@ -23,19 +23,20 @@ type Guarded = Seen & { readonly where?: Prisma.MediaAssetWhereInput };
 export interface Claimed {
   readonly attempt: number;
   readonly requestId: string;
+  readonly createdAt: Date;
 }
 
-const CLAIM: Statement<{ attempt: number; request_id: string }> = {
+const CLAIM: Statement<{ attempt: number; request_id: string; created_at: Date }> = {
   name: 'assets_claim',
   text: `with claimed as (
       update media_assets set status = 'PROCESSING', claimed_generation = $2, incoming_present = true, attempt = 1,
         next_check_at = $4, updated_at = $3, version = version + 1
       where asset_id = $1 and status = 'PENDING'
-      returning asset_id, owner_id, attempt, request_id),
+      returning asset_id, owner_id, attempt, request_id, created_at),
     logged as (
       insert into domain_events (type, asset_id, owner_id)
       select '${TRANSITIONS.claim.event}', asset_id, owner_id from claimed)
-    select attempt, request_id from claimed`,
+    select attempt, request_id, created_at from claimed`,
 };
 
 /** How long work on an asset may be silent before a sweeper looks, and how long a terminal one may keep its bytes. */
@@ -67,7 +68,8 @@ export class AssetTransitions {
     const next = after(now, PROCESSING_SILENCE_MS);
     const [row] = await this.database.query(CLAIM, [assetId, generation, now, next]);
     this.relay.wake();
-    return row === undefined ? null : { attempt: row.attempt, requestId: row.request_id };
+    if (row === undefined) return null;
+    return { attempt: row.attempt, requestId: row.request_id, createdAt: row.created_at };
   }
 
   /** Processing failed in a way that may pass: one more attempt. */

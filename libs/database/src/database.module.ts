@@ -1,14 +1,15 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { DATABASE_OPTIONS, Database, type DatabaseOptions } from './database.js';
+import { DatabaseSigns } from './database-signs.js';
 
-/** Imported once by an app; every lib injects {@link Database}. */
+/** Imported once by an app; every lib injects {@link Database}. Needs `MetricsModule` and `HealthModule`. */
 @Global()
 @Module({})
 export class DatabaseModule {
   static forRoot(options: DatabaseOptions): DynamicModule {
     return {
       module: DatabaseModule,
-      providers: [{ provide: DATABASE_OPTIONS, useValue: options }, Database],
+      providers: [{ provide: DATABASE_OPTIONS, useValue: options }, Database, DatabaseSigns],
       exports: [Database],
     };
   }

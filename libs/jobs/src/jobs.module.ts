@@ -4,12 +4,13 @@ import { createPostgresBackend, setDefaultBackendFactory } from 'bullmq';
 import { DeadLetters } from './dead-letters.service.js';
 import { Jobs } from './jobs.service.js';
 import { JOBS_OPTIONS, type JobsOptions } from './jobs.options.js';
+import { QueueSigns } from './queue-signs.js';
 import { PROCESS_QUEUE, SCHEMA } from './queues.js';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 
-/** BullMQ, on PostgreSQL unless a Redis is named. Imported once by an app. */
+/** BullMQ, on PostgreSQL unless a Redis is named. Imported once by an app. Needs `MetricsModule` and `HealthModule`. */
 @Global()
 @Module({})
 export class JobsModule {
@@ -32,7 +33,7 @@ export class JobsModule {
     return {
       module: JobsModule,
       imports: [BullModule.forRoot({ connection }), BullModule.registerQueue({ name: PROCESS_QUEUE })],
-      providers: [{ provide: JOBS_OPTIONS, useValue: options }, Jobs, DeadLetters],
+      providers: [{ provide: JOBS_OPTIONS, useValue: options }, Jobs, DeadLetters, QueueSigns],
       exports: [Jobs, DeadLetters, BullModule],
     };
   }

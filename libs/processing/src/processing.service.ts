@@ -12,6 +12,7 @@ import { type AssetReceived, INCOMING_IS_WASTE, kindOf, type StatusReason, Stowa
 import { backoffMs, Jobs, PROCESS_QUEUE } from '#libs/jobs';
 import { ObjectStore } from '#libs/storage';
 import { ContentStore, incomingGone, type StoredContent } from './content-store.js';
+import { ProcessingMetrics } from './processing-metrics.js';
 import { type Observation, readObject } from './read-object.js';
 import { verifyBytes, verifyStat, verifyType } from './verify.js';
 
@@ -36,6 +37,7 @@ export class Processing {
     private readonly store: ObjectStore,
     private readonly contents: ContentStore,
     private readonly jobs: Jobs,
+    private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Processing.name);
@@ -58,14 +60,21 @@ export class Processing {
     if (asset.status !== 'PROCESSING' || !isCurrent) return;
     const started = performance.now();
     try {
-      const { seen, mimeType } = await this.examine(asset, job.generation, signal);
-      if (!(await this.accept(asset, job.generation, seen, mimeType, signal))) return;
-      this.logger.info(
-        { ms: Math.round(performance.now() - started), sizeBytes: asset.sizeBytes },
-        'asset ready',
+      const { seen, mimeType } = await this.metrics.time('read', () =>
+        this.examine(asset, job.generation, signal),
       );
+      if (!(await this.accept(asset, job.generation, seen, mimeType, signal))) {
+        this.metrics.ended('moot');
+        return;
+      }
+      const ms = Math.round(performance.now() - started);
+      this.metrics.becameReady(asset.sizeBytes, ms / 1000);
+      this.logger.info({ ms, sizeBytes: asset.sizeBytes }, 'asset ready');
     } catch (error) {
-      if (signal.aborted || kindOf(error) === 'unavailable') throw error;
+      if (signal.aborted || kindOf(error) === 'unavailable') {
+        this.metrics.ended('waiting');
+        throw error;
+      }
       if (!(await this.refuse(asset, error))) return;
     }
     await this.discard(asset);
@@ -97,8 +106,11 @@ export class Processing {
   ): Promise<boolean> {
     const from = { ...this.incoming.refOf(asset.id), version: generation };
     for (let turn = 0; turn < MAX_PLACINGS; turn++) {
-      const stored: StoredContent = await this.contents.put(from, seen, asset.ownerId, signal);
-      if (await this.transitions.accept(asset, { ...stored, mimeType }, new Date())) return true;
+      const stored: StoredContent = await this.metrics.time('store', () =>
+        this.contents.put(from, seen, asset.ownerId, signal),
+      );
+      const accept = () => this.transitions.accept(asset, { ...stored, mimeType }, new Date());
+      if (await this.metrics.time('settle', accept)) return true;
       const now = await this.assets.load(asset.id);
       if (now?.status !== 'PROCESSING' || now.version !== asset.version) return false;
     }
@@ -118,6 +130,7 @@ export class Processing {
     }
     const reason = { code: code as StatusReason['code'], message };
     const settled = await this.transitions.reject(asset, reason, new Date());
+    this.metrics.ended(settled ? 'rejected' : 'moot');
     if (settled) this.logger.info({ code, message }, 'asset rejected');
     return settled;
   }
@@ -129,6 +142,7 @@ export class Processing {
     }
     this.logger.error({ err, attempt: asset.attempt }, 'processing failed, will be tried again');
     if (!(await this.transitions.retry(asset, new Date()))) return;
+    this.metrics.ended('retried');
     const attempt = asset.attempt + 1;
     const { id: assetId, claimedGeneration, requestId } = asset;
     if (claimedGeneration === null) return;
@@ -148,7 +162,9 @@ export class Processing {
       attempts,
       payload: JSON.stringify({ assetId, generation, attempt: attempts, requestId }),
     };
-    await this.transitions.fail(asset, { code: 'PROCESSING_FAILED', message }, letter, new Date());
+    const reason: StatusReason = { code: 'PROCESSING_FAILED', message };
+    const settled = await this.transitions.fail(asset, reason, letter, new Date());
+    this.metrics.ended(settled ? 'failed' : 'moot');
   }
 
   private async discard(asset: Asset): Promise<void> {

@@ -1,3 +1,6 @@
 export * from './environment.js';
+export * from './health/health-checks.js';
+export { HealthModule } from './health/health.module.js';
 export * from './logging.js';
+export { MetricsModule } from './metrics/metrics.module.js';
 export * from './serve.js';

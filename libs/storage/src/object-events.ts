@@ -22,6 +22,8 @@ export interface ObjectEventHandler {
 export abstract class ObjectEvents {
   /** Begins to call `handler`; connection trouble is retried for ever. */
   abstract start(handler: ObjectEventHandler): Promise<void>;
+  /** Asks whether events could be taken. @throws when they could not, or on abort */
+  abstract check(signal: AbortSignal): Promise<void>;
   /** Takes no more events, waits for the handlers that run (up to `timeoutMs`), gives back the rest. */
   abstract stop(timeoutMs: number): Promise<void>;
 }

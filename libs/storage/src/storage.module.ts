@@ -1,26 +1,57 @@
-import { type DynamicModule, Global, Module } from '@nestjs/common';
+import {
+  type DynamicModule,
+  Global,
+  Inject,
+  Module,
+  type OnApplicationShutdown,
+  Optional,
+} from '@nestjs/common';
+import { HealthChecks } from '#libs/runtime';
 import { ObjectEvents } from './object-events.js';
 import { ObjectStore } from './object-store.js';
 import { UrlSigner } from './url-signer.js';
 
 export interface StorageAdapters {
   readonly store: ObjectStore;
+  /** Where `/health/ready` looks. */
+  readonly probedBucket: string;
   /** Only where URLs are handed out. */
   readonly signer?: UrlSigner;
-  /** Only where events are taken. */
+  /** Only where events are taken, or asked for their health. */
   readonly events?: ObjectEvents;
 }
 
-/** Binds the ports to the adapters that an app chose. */
+const PROBED_BUCKET = Symbol('PROBED_BUCKET');
+
+/** Binds the ports to the adapters that an app chose. Needs `HealthModule`. */
 @Global()
 @Module({})
-export class StorageModule {
-  static forRoot({ store, signer, events }: StorageAdapters): DynamicModule {
-    const providers = [
+export class StorageModule implements OnApplicationShutdown {
+  static forRoot({ store, probedBucket, signer, events }: StorageAdapters): DynamicModule {
+    const ports = [
       { provide: ObjectStore, useValue: store },
       ...(signer === undefined ? [] : [{ provide: UrlSigner, useValue: signer }]),
       ...(events === undefined ? [] : [{ provide: ObjectEvents, useValue: events }]),
     ];
-    return { module: StorageModule, providers, exports: providers.map(({ provide }) => provide) };
+    return {
+      module: StorageModule,
+      providers: [...ports, { provide: PROBED_BUCKET, useValue: probedBucket }],
+      exports: ports.map(({ provide }) => provide),
+    };
+  }
+
+  constructor(
+    health: HealthChecks,
+    store: ObjectStore,
+    @Inject(PROBED_BUCKET) bucket: string,
+    @Optional() private readonly events?: ObjectEvents,
+  ) {
+    health.add('storage', (signal) => store.stat({ bucket, key: 'health' }, { signal }));
+    if (events !== undefined) health.add('pubsub', (signal) => events.check(signal));
+  }
+
+  /** Whoever took events has stopped by then; a client that was only asked how it is has not. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.events?.stop(0);
   }
 }

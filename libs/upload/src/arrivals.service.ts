@@ -3,6 +3,7 @@ import { PinoLogger } from 'nestjs-pino';
 import { Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
 import { assetIdOfIncomingKey, INCOMING_IS_WASTE } from '#libs/domain';
 import { Jobs } from '#libs/jobs';
+import { UploadMetrics } from './upload-metrics.js';
 
 /** What the arrival of bytes (or the rumour of it) came to. */
 export type Arrival = 'claimed' | 'known' | 'discarded' | 'nothing-there' | 'unknown-asset';
@@ -15,6 +16,7 @@ export class Arrivals {
     private readonly transitions: AssetTransitions,
     private readonly incoming: IncomingObjects,
     private readonly jobs: Jobs,
+    private readonly metrics: UploadMetrics,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Arrivals.name);
@@ -26,6 +28,12 @@ export class Arrivals {
    * @throws StowageError unavailable
    */
   async look(key: string): Promise<Arrival> {
+    const arrival = await this.find(key);
+    this.metrics.arrived(arrival);
+    return arrival;
+  }
+
+  private async find(key: string): Promise<Arrival> {
     const assetId = assetIdOfIncomingKey(key);
     if (assetId === null) return 'unknown-asset';
     const object = await this.incoming.stat(assetId);
@@ -33,7 +41,9 @@ export class Arrivals {
     const generation = object.version;
     const claimed = await this.transitions.claim(assetId, generation, new Date());
     if (claimed === null) return this.settled(assetId, generation);
-    await this.jobs.process({ assetId, generation, ...claimed });
+    const { attempt, requestId } = claimed;
+    await this.jobs.process({ assetId, generation, attempt, requestId });
+    this.metrics.received((Date.now() - claimed.createdAt.getTime()) / 1000);
     this.logger.info({ assetId, reqId: claimed.requestId }, 'upload received');
     return 'claimed';
   }

@@ -3,12 +3,13 @@ import { EventsModule } from '#libs/events';
 import { Adoptions } from './adoptions.service.js';
 import { Arrivals } from './arrivals.service.js';
 import { Tickets } from './tickets.service.js';
+import { UploadMetrics } from './upload-metrics.js';
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 import { UploadRepository } from './upload.repository.js';
 import { Uploads } from './upload.service.js';
 
-/** "The bytes are here", for any process. Needs the modules of `assets`, `jobs` and `database`. */
-@Module({ providers: [Arrivals], exports: [Arrivals] })
+/** "The bytes are here", for any process. Needs the modules of `assets`, `jobs` and `database`, and `MetricsModule`. */
+@Module({ providers: [Arrivals, UploadMetrics], exports: [Arrivals, UploadMetrics] })
 export class ArrivalsModule {}
 
 /** The clients' door. Needs also `QuotaModule` and a provider of the port `UrlSigner`. */

@@ -5,6 +5,7 @@ import { OCTET_STREAM, TRANSITIONS, unavailable } from '#libs/domain';
 import { Quotas } from '#libs/quota';
 import { Adoptions } from './adoptions.service.js';
 import type { ParsedUploadRequest } from './upload-request.js';
+import { UploadMetrics } from './upload-metrics.js';
 
 export interface NewAsset extends ParsedUploadRequest {
   readonly id: string;
@@ -101,6 +102,7 @@ export class UploadRepository {
     private readonly quotas: Quotas,
     private readonly incoming: IncomingObjects,
     private readonly adoptions: Adoptions,
+    private readonly metrics: UploadMetrics,
   ) {}
 
   /**
@@ -121,7 +123,9 @@ export class UploadRepository {
         const { metadata, acl } = asset;
         created.set(asset, { outcome: 'created', asset: { ...assetOf(row), details: { metadata, acl } } });
       }
-      if (created.size === assets.length) return assets.map((asset) => created.get(asset)!);
+      if (created.size < assets.length) continue;
+      for (const outcome of created.values()) this.metrics.requested(outcome);
+      return assets.map((asset) => created.get(asset)!);
     }
     throw unavailable('QUOTA_BUSY', 'Too many uploads are being requested at once. Try again later.');
   }

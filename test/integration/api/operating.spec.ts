@@ -93,7 +93,7 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
     expect([response.status, await response.json()]).toEqual([200, { ok: true }]);
   });
 
-  it('is ready while everything that it needs answers, and says what does not', async () => {
+  it('is ready while everything that it needs answers, and says what does not (it needs no Pub/Sub)', async () => {
     const ready = async () => {
       const response = await api.fetch('/health/ready');
       return { status: response.status, ...((await response.json()) as Readiness) };
@@ -102,7 +102,7 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
     expect(await ready()).toEqual({
       status: 200,
       ok: true,
-      checks: { database: probe(true), queue: probe(true), storage: probe(true) },
+      checks: { database: probe(true), queue: probe(true), storage: probe(true), pubsub: probe(false) },
     });
     await api.emulators.gcs.close();
     let found = await ready();
@@ -110,7 +110,7 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
     expect(found).toEqual({
       status: 503,
       ok: false,
-      checks: { database: probe(true), queue: probe(true), storage: probe(false) },
+      checks: { database: probe(true), queue: probe(true), storage: probe(false), pubsub: probe(false) },
     });
   });
 });

@@ -4,6 +4,7 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
 import { Database, DatabaseModule, type Tx } from '#libs/database';
 import { AssetFeed, DomainEvents, EventRelay, EventsModule, FeedModule } from '#libs/events';
+import { HealthModule, MetricsModule } from '#libs/runtime';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 import { until } from '../../support/until.js';
 
@@ -23,6 +24,8 @@ describe('the event log', () => {
     const module = await Test.createTestingModule({
       imports: [
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
+        MetricsModule,
+        HealthModule.forRoot(),
         DatabaseModule.forRoot({ url: testDatabase.url, poolSize: 5 }),
         EventsModule,
         FeedModule,

@@ -11,11 +11,11 @@ const FIXTURES = path.join(import.meta.dirname, 'fixtures');
 const TS_RESOLVE = path.resolve(import.meta.dirname, '../../support/ts-resolve.mjs');
 const LIMIT_MS = 25_000;
 
-/** Four ports in a row that nobody listens on; the first of them. */
+/** Five ports in a row that nobody listens on; the first of them. */
 async function freePorts(): Promise<number> {
   for (;;) {
     const first = 20_000 + Math.floor(Math.random() * 10_000);
-    const servers = [0, 1, 2, 3].map((offset) => createServer().listen(first + offset, '127.0.0.1'));
+    const servers = [0, 1, 2, 3, 4].map((offset) => createServer().listen(first + offset, '127.0.0.1'));
     const outcomes = await Promise.allSettled(servers.map((server) => once(server, 'listening')));
     await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
     if (outcomes.every(({ status }) => status === 'fulfilled')) return first;

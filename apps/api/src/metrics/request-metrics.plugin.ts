@@ -1,13 +1,13 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { type DocumentNode, type FragmentDefinitionNode, Kind, type SelectionSetNode } from 'graphql';
-import type { Metrics } from './metrics.service.js';
+import type { RequestMetrics } from './request-metrics.js';
 
 /** Where an operation has several root fields, or is none that the schema knows. */
 const SEVERAL = 'several';
 const INVALID = 'invalid';
 
 /** Counts and times each operation under the name of its root field: a client may call its operations anything. */
-export const requestMetrics = (metrics: Metrics): ApolloServerPlugin => ({
+export const requestMetrics = (metrics: RequestMetrics): ApolloServerPlugin => ({
   requestDidStart() {
     const started = performance.now();
     let operation = INVALID;

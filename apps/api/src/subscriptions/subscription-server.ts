@@ -6,6 +6,7 @@ import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import { GraphQLSchemaHost } from '@nestjs/graphql';
 import { handleProtocols, makeServer } from 'graphql-ws';
 import { PinoLogger } from 'nestjs-pino';
+import { Gauge, Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Identity } from '#libs/identity';
 import { hostCheck } from '../allowed-hosts.js';
@@ -57,8 +58,18 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     private readonly identity: Identity,
     @Inject(SUBSCRIPTION_OPTIONS) private readonly options: SubscriptionOptions,
     private readonly logger: PinoLogger,
+    registry: Registry,
   ) {
     logger.setContext(SubscriptionServer.name);
+    const { clients } = this.sockets;
+    new Gauge({
+      name: 'stowage_subscription_sockets',
+      help: 'Open sockets of subscribers',
+      registers: [registry],
+      collect() {
+        this.set(clients.size);
+      },
+    });
   }
 
   onApplicationBootstrap(): void {
@@ -86,11 +97,6 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     for (const end = Date.now() + LAST_WORDS_MS; this.sockets.clients.size > 0 && Date.now() < end;)
       await delay(20);
     for (const socket of this.sockets.clients) socket.terminate();
-  }
-
-  /** How many are open. */
-  get size(): number {
-    return this.sockets.clients.size;
   }
 
   private open(socket: WebSocket, request: IncomingMessage): void {

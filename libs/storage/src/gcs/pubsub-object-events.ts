@@ -31,6 +31,7 @@ export interface PubSubObjectEventsOptions extends PubSubOptions {
 
 /** For handlers that still run when pulling pauses, before their events are given back. */
 const PAUSE_CLOSE_MS = 30_000;
+const CHECK_TIMEOUT_MS = 5_000;
 /** The client keeps this much of a close for sending what it gives back. */
 const LAST_NACKS_MS = 1000;
 
@@ -86,6 +87,12 @@ export class PubSubObjectEvents extends ObjectEvents {
       await Promise.all([subscription.close(), closed]);
     }
     await this.pubsub.close();
+  }
+
+  override async check(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const subscription = this.pubsub.subscription(this.options.subscription);
+    await subscription.getMetadata({ timeout: CHECK_TIMEOUT_MS, retry: null });
   }
 
   private subscriptionOptions(closeMs: number): SubscriptionOptions {

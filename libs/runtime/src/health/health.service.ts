@@ -1,12 +1,12 @@
-import { InjectQueue } from '@nestjs/bullmq';
 import { Inject, Injectable } from '@nestjs/common';
-import type { Queue } from 'bullmq';
-import { Database } from '#libs/database';
-import { PROCESS_QUEUE } from '#libs/jobs';
-import { ObjectStore } from '#libs/storage';
+import { type HealthCheck, HealthChecks } from './health-checks.js';
 
-/** Where the storage probe looks: an answer, whatever it is, is what it wants. */
-export const PROBED_BUCKET = Symbol('PROBED_BUCKET');
+export interface HealthOptions {
+  /** Checks without which this process can serve: they are shown, and decide nothing. */
+  readonly optional?: readonly string[];
+}
+
+export const HEALTH_OPTIONS = Symbol('HEALTH_OPTIONS');
 
 export interface Probe {
   readonly ok: boolean;
@@ -14,10 +14,11 @@ export interface Probe {
   readonly latencyMs: number;
 }
 
-/** What the api cannot serve without. Says nothing of hosts, names or errors: anybody may ask. */
+/** Says nothing of hosts, names or errors: anybody may ask. */
 export interface Readiness {
+  /** False when one that is needed does not answer. */
   readonly ok: boolean;
-  readonly checks: Readonly<Record<'database' | 'queue' | 'storage', Probe>>;
+  readonly checks: Readonly<Record<string, Probe>>;
 }
 
 const PROBE_TIMEOUT_MS = 2_000;
@@ -29,10 +30,8 @@ export class Health {
   private last: { readonly at: number; readonly readiness: Promise<Readiness> } | undefined;
 
   constructor(
-    private readonly database: Database,
-    @InjectQueue(PROCESS_QUEUE) private readonly queue: Queue,
-    private readonly store: ObjectStore,
-    @Inject(PROBED_BUCKET) private readonly bucket: string,
+    private readonly checks: HealthChecks,
+    @Inject(HEALTH_OPTIONS) private readonly options: HealthOptions,
   ) {}
 
   readiness(now = Date.now()): Promise<Readiness> {
@@ -43,20 +42,19 @@ export class Health {
   }
 
   private async probeAll(): Promise<Readiness> {
-    const [database, queue, storage] = await Promise.all([
-      probe(() => this.database.ping()),
-      probe(() => this.queue.isPaused()),
-      probe((signal) => this.store.stat({ bucket: this.bucket, key: 'health' }, { signal })),
-    ]);
-    return { ok: database.ok && queue.ok && storage.ok, checks: { database, queue, storage } };
+    const probes = await Promise.all(
+      this.checks.all.map(async ([name, check]): Promise<[string, Probe]> => [name, await probe(check)]),
+    );
+    const { optional = [] } = this.options;
+    return {
+      ok: probes.every(([name, { ok }]) => ok || optional.includes(name)),
+      checks: Object.fromEntries(probes),
+    };
   }
 }
 
 /** Not ok when it fails, or does not answer in time. */
-export async function probe(
-  ask: (signal: AbortSignal) => Promise<unknown>,
-  timeoutMs = PROBE_TIMEOUT_MS,
-): Promise<Probe> {
+export async function probe(ask: HealthCheck, timeoutMs = PROBE_TIMEOUT_MS): Promise<Probe> {
   const started = performance.now();
   const signal = AbortSignal.timeout(timeoutMs);
   const tooLate = new Promise<false>((resolve) => signal.addEventListener('abort', () => resolve(false)));

@@ -1,0 +1,34 @@
+import { Injectable } from '@nestjs/common';
+import { Counter, Histogram, Registry } from 'prom-client';
+
+const BUCKETS_SECONDS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
+
+/** Operations that the api answered. */
+@Injectable()
+export class RequestMetrics {
+  private readonly requests: Counter<'operation' | 'code'>;
+  private readonly durations: Histogram<'operation'>;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.requests = new Counter({
+      name: 'stowage_graphql_requests_total',
+      help: 'Operations answered, by root field and by code of the first error, or OK',
+      labelNames: ['operation', 'code'],
+      registers,
+    });
+    this.durations = new Histogram({
+      name: 'stowage_graphql_request_duration_seconds',
+      help: 'How long operations took, by root field',
+      labelNames: ['operation'],
+      buckets: BUCKETS_SECONDS,
+      registers,
+    });
+  }
+
+  /** @param operation a name out of the schema */
+  answered(operation: string, code: string, seconds: number): void {
+    this.requests.inc({ operation, code });
+    this.durations.observe({ operation }, seconds);
+  }
+}

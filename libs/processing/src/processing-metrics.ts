@@ -1,0 +1,69 @@
+import { Injectable } from '@nestjs/common';
+import { Counter, Histogram, Registry } from 'prom-client';
+import { kindOf } from '#libs/domain';
+
+export type Stage = 'read' | 'store' | 'settle';
+export type Outcome = 'ready' | 'rejected' | 'failed' | 'retried' | 'waiting' | 'moot';
+
+const SECONDS = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900];
+
+/** Stages of the pipeline, and what comes out of it. */
+@Injectable()
+export class ProcessingMetrics {
+  private readonly stages: Histogram<'stage' | 'outcome'>;
+  private readonly results: Counter<'outcome'>;
+  private readonly bytes: Counter;
+  private readonly ready: Histogram;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.stages = new Histogram({
+      name: 'stowage_processing_stage_seconds',
+      help: 'How long stages of the pipeline took, by the kind of error or ok',
+      labelNames: ['stage', 'outcome'],
+      buckets: SECONDS,
+      registers,
+    });
+    this.results = new Counter({
+      name: 'stowage_processing_results_total',
+      help: 'Runs of the pipeline by what came of them; moot: somebody else was faster',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.bytes = new Counter({
+      name: 'stowage_processing_bytes_total',
+      help: 'Bytes of assets that became READY',
+      registers,
+    });
+    this.ready = new Histogram({
+      name: 'stowage_processing_ready_seconds',
+      help: 'From the beginning of the run that succeeded to READY',
+      buckets: SECONDS,
+      registers,
+    });
+  }
+
+  async time<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
+    const started = performance.now();
+    const end = (outcome: string) =>
+      this.stages.observe({ stage, outcome }, (performance.now() - started) / 1000);
+    try {
+      const result = await work();
+      end('ok');
+      return result;
+    } catch (error) {
+      end(kindOf(error));
+      throw error;
+    }
+  }
+
+  ended(outcome: Outcome): void {
+    this.results.inc({ outcome });
+  }
+
+  becameReady(sizeBytes: number, seconds: number): void {
+    this.ended('ready');
+    this.bytes.inc(sizeBytes);
+    this.ready.observe(seconds);
+  }
+}

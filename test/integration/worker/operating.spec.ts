@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Fleet } from '../../support/fleet.js';
+import { until } from '../../support/until.js';
+
+const REQUEST = `mutation ($input: RequestUploadInput!) {
+  requestUpload(input: $input) { asset { id } upload { url headers { name value } } }
+}`;
+const STATUS = `query ($id: ID!) { asset(id: $id) { status } }`;
+
+interface Requested {
+  readonly requestUpload: {
+    readonly asset: { readonly id: string };
+    readonly upload: { readonly url: string; readonly headers: { name: string; value: string }[] };
+  };
+}
+interface Readiness {
+  readonly ok: boolean;
+  readonly checks: Record<string, { ok: boolean; latencyMs: number }>;
+}
+
+describe('operating the worker (real: api and worker as processes, PostgreSQL, emulators)', () => {
+  let fleet: Fleet;
+  beforeAll(async () => {
+    fleet = await Fleet.start();
+  }, 60_000);
+  afterAll(() => fleet?.[Symbol.asyncDispose]());
+
+  const worker = () => fleet.workers[0]!;
+  const metrics = async () => (await worker().fetch('/metrics')).text();
+  async function metric(name: string): Promise<number> {
+    const line = (await metrics()).split('\n').find((each) => each.startsWith(`${name} `));
+    return line === undefined ? 0 : Number(line.slice(name.length + 1));
+  }
+
+  async function upload(text: string, declared = text): Promise<string> {
+    const input = {
+      filename: 'f.txt',
+      mimeType: 'text/plain',
+      sizeBytes: Buffer.byteLength(declared),
+      checksumSha256: createHash('sha256').update(declared).digest('hex'),
+    };
+    const { requestUpload } = await fleet.query<Requested>(REQUEST, { input });
+    const { asset, upload: ticket } = requestUpload;
+    const headers = Object.fromEntries(ticket.headers.map(({ name, value }) => [name, value]));
+    const { status } = await fetch(ticket.url, {
+      method: 'PUT',
+      headers,
+      body: text,
+      signal: AbortSignal.timeout(10_000),
+    });
+    expect(status).toBe(200);
+    return until('it is settled', async () => {
+      const { asset: found } = await fleet.query<{ asset: { status: string } }>(STATUS, { id: asset.id });
+      return ['PENDING', 'PROCESSING'].includes(found.status) ? null : found.status;
+    });
+  }
+
+  it('counts what arrives, each stage, and what comes out', async () => {
+    expect(await upload('honest')).toBe('READY');
+    expect(await upload('lying!', 'truth!')).toBe('REJECTED');
+    await until('both are counted', async () =>
+      (await metric('stowage_processing_results_total{outcome="rejected"}')) === 1 ? true : null,
+    );
+    expect(await metric('stowage_processing_results_total{outcome="ready"}')).toBe(1);
+    expect(await metric('stowage_processing_bytes_total')).toBe(6);
+    expect(await metric('stowage_upload_arrivals_total{outcome="claimed"}')).toBe(2);
+    expect(await metric('stowage_upload_seconds_count')).toBe(2);
+    expect(await metric('stowage_processing_stage_seconds_count{stage="read",outcome="ok"}')).toBe(1);
+    expect(await metric('stowage_processing_stage_seconds_count{stage="read",outcome="rejected"}')).toBe(1);
+    for (const stage of ['store', 'settle']) {
+      expect(await metric(`stowage_processing_stage_seconds_count{stage="${stage}",outcome="ok"}`)).toBe(1);
+    }
+  }, 60_000);
+
+  it('tells how long its queue is and how old', async () => {
+    for (const state of ['waiting', 'active', 'delayed']) {
+      expect(await metrics()).toContain(`stowage_queue_jobs{queue="process-asset",state="${state}"} 0`);
+    }
+    expect(await metrics()).toContain('stowage_queue_oldest_waiting_seconds{queue="process-asset"} 0');
+    expect(await metric('stowage_database_pool_connections{state="total"}')).toBeGreaterThan(0);
+  });
+
+  it('is ready while all four answer, and says which does not', async () => {
+    const ready = async () => {
+      const response = await worker().fetch('/health/ready');
+      return { status: response.status, ...((await response.json()) as Readiness) };
+    };
+    const probe = (ok: boolean) => ({ ok, latencyMs: expect.any(Number) });
+    const others = { database: probe(true), queue: probe(true), storage: probe(true) };
+    expect(await ready()).toEqual({ status: 200, ok: true, checks: { ...others, pubsub: probe(true) } });
+    const restart = await fleet.emulators.stopPubSub();
+    const down = await until('it is not ready', async () => {
+      const found = await ready();
+      return found.ok ? null : found;
+    });
+    expect(down).toEqual({ status: 503, ok: false, checks: { ...others, pubsub: probe(false) } });
+    await restart();
+    await until('it is ready again', async () => ((await ready()).ok ? true : null));
+    expect(await (await worker().fetch('/health/live')).json()).toEqual({ ok: true });
+  }, 60_000);
+});
