@@ -30,6 +30,8 @@ const SWEEPER = 'test/integration/lifecycle/sweeper.spec.ts';
 const DELIVERY = 'test/integration/delivery/delivery.spec.ts';
 const REMOVAL = 'test/integration/assets/removal.spec.ts';
 const ASSETS = 'test/integration/assets/assets.spec.ts';
+const SUBSCRIPTIONS = 'test/integration/api/subscriptions.spec.ts';
+const EVENTS = 'test/integration/events/events.spec.ts';
 
 export const GUARDS: readonly Guard[] = [
   {
@@ -263,6 +265,42 @@ export const GUARDS: readonly Guard[] = [
     without: "ownerId < 0n ? this.options.dedupeScope : ''",
     test: PROCESSING,
     name: 'shares nothing between owners',
+  },
+  {
+    invariant: 4,
+    what: 'An event is delivered once among any number of relays',
+    file: 'libs/events/src/event-relay.ts',
+    guard: 'order by id limit $1 for update skip locked)',
+    without: 'order by id limit $1)',
+    test: EVENTS,
+    name: 'delivers each event once among several relays',
+  },
+  {
+    invariant: 5,
+    what: 'A failed upload that lapses gives its reservation back',
+    file: 'libs/domain/src/asset-status.ts',
+    guard: "event: 'asset.lapsed', quota: 'release'",
+    without: "event: 'asset.lapsed', quota: 'none'",
+    test: SWEEPER,
+    name: 'gives up what FAILED and nobody revived',
+  },
+  {
+    invariant: 8,
+    what: 'A subscriber is asked for access each time',
+    file: 'libs/assets/src/assets.service.ts',
+    guard: "ids.flatMap((id) => assets.get(id) ?? []).filter((asset) => may(actor, 'READ', asset))",
+    without: 'ids.flatMap((id) => assets.get(id) ?? [])',
+    test: SUBSCRIPTIONS,
+    name: 'lets a reader out who may not read any more',
+  },
+  {
+    invariant: 8,
+    what: 'A subscription ends with the token',
+    file: 'libs/assets/src/asset-changes.service.ts',
+    guard: 'setTimeout(() => end.abort(), Math.min',
+    without: 'setTimeout(() => undefined, Math.min',
+    test: SUBSCRIPTIONS,
+    name: 'ends with the token',
   },
   {
     invariant: 8,

@@ -67,9 +67,11 @@ function failureOf(test: string, name: string): string | null {
 
 try {
   makeCopy();
+  const rows: string[] = [];
   const sections: string[] = [];
+  const guards = GUARDS.toSorted((a, b) => a.invariant - b.invariant);
   let missed = 0;
-  for (const [index, guard] of GUARDS.entries()) {
+  for (const [index, guard] of guards.entries()) {
     if (only !== null && only !== index + 1) continue;
     const file = path.join(copy, guard.file);
     const source = readFileSync(file, 'utf8');
@@ -84,8 +86,10 @@ try {
     writeFileSync(file, source);
     if (failure === null) missed += 1;
     console.log(`${failure === null ? 'NOT NOTICED' : 'noticed'}  ${index + 1}. ${guard.what}`);
+    const number = `${guard.invariant}.${guards.filter((other, at) => other.invariant === guard.invariant && at <= index).length}`;
+    rows.push(`| ${number} | ${guard.what} | \`${guard.file}:${line}\` | \`${path.basename(guard.test)}\` |`);
     sections.push(
-      `### ${guard.invariant}.${GUARDS.filter((other, at) => other.invariant === guard.invariant && at <= index).length} ${guard.what}\n\n` +
+      `### ${number} ${guard.what}\n\n` +
         `Guard: \`${guard.file}:${line}\`, \`${guard.guard.trim().split('\n')[0] ?? ''}\`  \n` +
         `Test: \`${guard.test}\`, “${guard.name}”\n\n` +
         `Without it:\n\n\`\`\`\n${failure ?? 'NOTHING FAILS'}\n\`\`\``,
@@ -96,7 +100,15 @@ try {
     writeFileSync(
       path.join(ROOT, 'docs/invariants.md'),
       `# Invariants\n\n${list}\n\nEach guard below was taken out of a copy of the tree, its test was run, and what the test said is quoted. ` +
-        `\`npm run invariants\` does it again and writes this page.\n\n${sections.join('\n\n')}\n`,
+        `\`npm run invariants\` does it again and writes this page.\n\n` +
+        `|   | what holds | guard | test |\n| - | --- | --- | --- |\n${rows.join('\n')}\n\n${sections.join('\n\n')}\n`,
+    );
+    spawnSync(
+      path.join(ROOT, 'node_modules/.bin/prettier'),
+      ['--write', '--log-level', 'warn', 'docs/invariants.md'],
+      {
+        cwd: ROOT,
+      },
     );
   }
   process.exitCode = missed === 0 ? 0 : 1;
