@@ -21,10 +21,12 @@ const TOKEN_LIFE = '1h';
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
   '.js': 'text/javascript; charset=utf-8',
 };
 const OWN_FILES = [
   'index.html',
+  'icon.svg',
   'style.css',
   'main.js',
   'row.js',
