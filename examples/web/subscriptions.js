@@ -19,6 +19,7 @@ export class Subscriptions {
 
   /** Hands each value to `onData`, and is over when the subscription is, for whatever reason: then ask for yourself. */
   async subscribe(query, variables, onData, signal) {
+    if (signal.aborted) return;
     const id = String(++this.#ids);
     const { promise: over, resolve: end } = Promise.withResolvers();
     this.#active.set(id, { onData, end });
@@ -33,7 +34,7 @@ export class Subscriptions {
     } finally {
       signal.removeEventListener('abort', end);
       this.#active.delete(id);
-      if (this.#active.size === 0) this.#disconnect();
+      if (this.#active.size === 0) void this.#disconnect();
     }
   }
 
@@ -42,12 +43,14 @@ export class Subscriptions {
     return this.#connection;
   }
 
-  #disconnect() {
-    this.#connection?.then(
-      (socket) => socket.close(1000),
-      () => undefined,
-    );
+  async #disconnect() {
+    const connection = this.#connection;
     this.#connection = null;
+    const socket = await connection?.catch(() => undefined);
+    if (socket === undefined) return;
+    // Its end is no news to those who came later and have another.
+    socket.onclose = null;
+    socket.close(1000);
   }
 
   async #open() {
