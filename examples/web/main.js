@@ -58,4 +58,4 @@ addEventListener('drop', (event) => {
   add(event.dataTransfer.files);
 });
 
-for (const record of keptRecords()) void show(new Upload(api, record)).look();
+for (const record of keptRecords()) show(new Upload(api, record)).start();

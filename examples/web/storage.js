@@ -75,6 +75,16 @@ function refusal({ status, text }) {
   return new StorageError(message);
 }
 
+const isReadable = async (body) =>
+  body === null ||
+  body
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(
+      () => true,
+      () => false,
+    );
+
 /** By XMLHttpRequest, because fetch does not tell how much of a body is sent. */
 function send({ method, url, headers, body = null, signal, onProgress }) {
   return new Promise((resolve, reject) => {
@@ -97,7 +107,13 @@ function send({ method, url, headers, body = null, signal, onProgress }) {
         text: request.responseText,
         header: (name) => request.getResponseHeader(name),
       });
-    request.onerror = () => reject(new TryAgain('Storage cannot be reached'));
+    request.onerror = async () => {
+      // The browser gives no reason.
+      const isNetwork = await isReadable(body);
+      reject(
+        isNetwork ? new TryAgain('Storage cannot be reached') : new StorageError('The file was changed'),
+      );
+    };
     request.onabort = () => reject(signal.aborted ? signal.reason : new TryAgain('Storage takes no bytes'));
     request.onloadend = () => {
       clearTimeout(timer);

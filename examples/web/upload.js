@@ -1,6 +1,6 @@
 import { ApiError } from './graphql.js';
 import { hash } from './hash.js';
-import { fingerprintOf, forget, keep, newRecord } from './records.js';
+import { fingerprintOf, forget, keep, recordOf } from './records.js';
 import { retried } from './retry.js';
 import { isSettled, settled } from './settled.js';
 import { progressOf, put, sendPiece, SessionLost, startSession, TicketExpired } from './storage.js';
@@ -9,6 +9,9 @@ import { progressOf, put, sendPiece, SessionLost, startSession, TicketExpired } 
 const LARGE_BYTES = 8 * 2 ** 20;
 const MOST_AT_ONCE = 3;
 const MOST_RENEWALS = 5;
+
+/** The page was loaded anew, and the bytes have not all been sent. */
+class FileNeeded extends Error {}
 
 let running = 0;
 const waiting = [];
@@ -35,7 +38,7 @@ async function inTurn(signal, work) {
  */
 export class Upload extends EventTarget {
   /** QUEUED, HASHING, REQUESTING, SENDING, RETRYING, SETTLING, PAUSED, NEEDS_FILE, CANCELLING, BROKEN, or the asset's status. */
-  phase;
+  phase = 'QUEUED';
   /** Bytes that are hashed, or sent. */
   done = 0;
   /** Why it is RETRYING or BROKEN. */
@@ -52,8 +55,7 @@ export class Upload extends EventTarget {
     this.#api = api;
     const isFile = source instanceof File;
     this.#file = isFile ? source : null;
-    this.#record = isFile ? newRecord(source) : source;
-    this.phase = isFile ? 'QUEUED' : 'NEEDS_FILE';
+    this.#record = isFile ? recordOf(source) : source;
   }
 
   get name() {
@@ -77,10 +79,10 @@ export class Upload extends EventTarget {
     return fingerprintOf(file) === this.#record.fingerprint;
   }
 
-  /** Begins, or goes on after a pause, a failure, or a reload; then it needs the file again. */
+  /** Begins, or goes on after a pause, a failure or a reload; after that it may turn out to need the file again. */
   start(file = this.#file) {
-    if (this.#run !== null || this.isOver) return;
     this.#file = file;
+    if (this.#run !== null || this.isOver) return;
     const run = new AbortController();
     this.#run = run;
     this.#become('QUEUED');
@@ -89,7 +91,9 @@ export class Upload extends EventTarget {
     navigator.locks
       .request(name, { signal: run.signal }, () => this.#work(run.signal))
       .catch((error) => {
-        if (!run.signal.aborted) this.#become('BROKEN', error);
+        if (run.signal.aborted) return;
+        if (error instanceof FileNeeded) this.#become('NEEDS_FILE');
+        else this.#become('BROKEN', error);
       })
       .finally(() => {
         if (this.#run === run) this.#run = null;
@@ -126,21 +130,6 @@ export class Upload extends EventTarget {
     return this.#api.cancel(id, signal);
   }
 
-  /** Of a record: what has become of it meanwhile. */
-  async look() {
-    const { assetId } = this.#record;
-    if (assetId === undefined) return;
-    const { signal } = new AbortController();
-    try {
-      const asset = await this.#retried(signal, 'NEEDS_FILE', () => this.#api.complete(assetId, signal));
-      if (asset.status !== 'PENDING') this.start();
-    } catch (error) {
-      if (error.code !== 'NOT_FOUND') return this.#become('BROKEN', error);
-      this.asset = { status: 'DELETED' };
-      this.#end('DELETED');
-    }
-  }
-
   async #work(signal) {
     const asset = await inTurn(signal, () => this.#bring(signal));
     this.#become('SETTLING');
@@ -161,6 +150,7 @@ export class Upload extends EventTarget {
     const { asset, upload } = await this.#retried(signal, 'REQUESTING', () => this.#request(signal));
     this.asset = asset;
     if (upload === null) return asset;
+    if (this.#file === null) throw new FileNeeded();
     const outcome = await this.#send(upload, signal);
     if (outcome === 'sent') return asset;
     return this.#retried(signal, 'SETTLING', () => this.#api.complete(asset.id, signal));
@@ -173,6 +163,8 @@ export class Upload extends EventTarget {
     keep(record);
     try {
       const answer = await this.#api.request(record.input, signal);
+      // The first asset may have been purged; a session belongs to one.
+      if (record.assetId !== answer.asset.id) record.session = undefined;
       record.assetId = answer.asset.id;
       keep(record);
       return answer;

@@ -189,6 +189,7 @@ interface Assets {
   /** First the question, then no byte before this one. */
   function expectContinued([question, ...pieces]: (string | undefined)[], from: number): void {
     expect(question).toBe(`bytes */${48 * MIB}`);
+    expect(pieces.length).toBeGreaterThan(0);
     for (const piece of pieces) {
       expect(Number(/^bytes (\d+)-/.exec(piece ?? '')?.[1])).toBeGreaterThanOrEqual(from);
     }
@@ -261,6 +262,21 @@ interface Assets {
     expect(await statuses('off.bin')).toEqual(['CANCELLED']);
     expect(await reserved()).toBe(0);
     expect(await kept()).toBe(0);
+  }, 60_000);
+
+  it('does not go on with a file that was changed', async () => {
+    const changed = await file('changed.bin', randomBytes(16 * MIB));
+    await page.network(SLOWLY);
+    await choose(changed);
+    await sends('changed.bin', 0.1);
+    await press('changed.bin', 'pause');
+    await page.network();
+    await file('changed.bin', randomBytes(16 * MIB + 1));
+    await press('changed.bin', 'start');
+    expect(await reaches('changed.bin', 'BROKEN')).toBe('It did not work: The file was changed');
+    await press('changed.bin', 'cancel');
+    await reaches('changed.bin', 'CANCELLED');
+    expected.push(/ERR_UPLOAD_FILE_CHANGED/);
   }, 60_000);
 
   it('says what the API refuses, and keeps nothing of it', async () => {
