@@ -80,7 +80,7 @@ export class Chromium implements AsyncDisposable {
   }
 
   /** All requests and sockets of the page itself, in order. */
-  readonly requests: PageRequest[] = [];
+  readonly traffic: PageRequest[] = [];
   /** Errors of scripts, and what the browser refused to do. */
   readonly complaints: string[] = [];
   private readonly waiting = new Map<number, (message: Message) => void>();
@@ -92,6 +92,11 @@ export class Chromium implements AsyncDisposable {
     private readonly socket: WebSocket,
   ) {
     socket.addEventListener('message', ({ data }) => this.onMessage(JSON.parse(String(data)) as Message));
+  }
+
+  /** URLs of all requests and sockets, in order. */
+  get requests(): string[] {
+    return this.traffic.map(({ url }) => url);
   }
 
   async open(url: string): Promise<void> {
@@ -190,9 +195,9 @@ export class Chromium implements AsyncDisposable {
       this.waiting.get(id)?.(answer);
       this.waiting.delete(id);
     } else if (method === 'Network.requestWillBeSent') {
-      this.requests.push(params?.request as PageRequest);
+      this.traffic.push(params?.request as PageRequest);
     } else if (method === 'Network.webSocketCreated') {
-      this.requests.push({ method: 'GET', url: String(params?.url), headers: {} });
+      this.traffic.push({ method: 'GET', url: String(params?.url), headers: {} });
     } else if (method === 'Runtime.exceptionThrown') {
       this.complaints.push(JSON.stringify(params?.exceptionDetails));
     } else if (method === 'Runtime.consoleAPICalled' && params?.type === 'error') {

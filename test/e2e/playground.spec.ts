@@ -98,9 +98,9 @@ const click = (selector: string) => `document.querySelector('${selector}').click
   }, 60_000);
 
   it('asked no other host for anything, and the browser refused it nothing', () => {
-    const others = page.requests
-      .map(({ url }) => url)
-      .filter((url) => !url.startsWith('data:') && new URL(url).host !== `127.0.0.1:${stack.port}`);
+    const others = page.requests.filter(
+      (url) => !url.startsWith('data:') && new URL(url).host !== `127.0.0.1:${stack.port}`,
+    );
     expect(page.requests.length).toBeGreaterThan(5);
     expect(others).toEqual([]);
     expect(page.complaints).toEqual([]);

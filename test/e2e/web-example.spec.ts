@@ -101,7 +101,7 @@ interface Assets {
   };
   /** The ranges that pieces were sent with since a request. */
   const ranges = (since: number) =>
-    page.requests
+    page.traffic
       .slice(since)
       .filter(({ method }) => method === 'PUT')
       .map(({ headers }) => Object.entries(headers).find(([name]) => /^content-range$/i.test(name))?.[1]);
@@ -147,10 +147,10 @@ interface Assets {
   });
 
   it('takes a file that is dropped, and of one that its user has already sends nothing', async () => {
-    const before = page.requests.length;
+    const before = page.traffic.length;
     await page.dropFiles('#drop', [await file('dropped.png', photo())]);
     await reaches('dropped.png', 'READY');
-    expect(page.requests.slice(before).filter(({ method }) => method === 'PUT')).toEqual([]);
+    expect(page.traffic.slice(before).filter(({ method }) => method === 'PUT')).toEqual([]);
   }, 60_000);
 
   it('asks once for a file that is chosen twice', async () => {
@@ -168,7 +168,7 @@ interface Assets {
     await sends('large.bin', 0.2);
     await press('large.bin', 'pause');
     await reaches('large.bin', 'PAUSED');
-    let since = page.requests.length;
+    let since = page.traffic.length;
     if (process.env.UPDATE_SCREENSHOT === '1') await writeFile(SCREENSHOT, await page.screenshot());
     await press('large.bin', 'start');
     await sends('large.bin', 0.4);
@@ -176,7 +176,7 @@ interface Assets {
 
     await page.reload();
     expect(await reaches('large.bin', 'NEEDS_FILE')).toContain('choose the same file again');
-    since = page.requests.length;
+    since = page.traffic.length;
     await choose(large);
     await sends('large.bin', 0.6);
     expectContinued(ranges(since), 16 * MIB);
@@ -200,7 +200,7 @@ interface Assets {
     await page.network(SLOWLY);
     await choose(cut);
     await sends('cut.bin', 0.3);
-    const since = page.requests.length;
+    const since = page.traffic.length;
     // Not once: a request on a connection that was used before, the browser itself sends again.
     const end = await trouble({ cutAfterBytes: 2 * MIB, direction: 'request' });
     await page.until('the connection broke', `(${row('cut.bin')}).dataset.phase === 'RETRYING'`);
@@ -230,8 +230,8 @@ interface Assets {
   }, 60_000);
 
   it('gets a fresh URL when storage was down until the first had expired', async () => {
-    const since = page.requests.length;
-    const puts = () => page.requests.slice(since).filter(({ method }) => method === 'PUT');
+    const since = page.traffic.length;
+    const puts = () => page.traffic.slice(since).filter(({ method }) => method === 'PUT');
     const end = await trouble({ status: 503 });
     await choose(await file('late.txt', 'late'));
     expect(await reaches('late.txt', 'RETRYING')).toMatch(/^Storage .*trying again soon$/);
@@ -294,13 +294,12 @@ interface Assets {
     );
     const isServed = data!.__schema.subscriptionType !== null;
     if (!isServed) expected.push(/WebSocket connection to 'ws:/);
-    const since = page.requests.length;
+    const since = page.traffic.length;
     await choose(await file('live.txt', 'live'));
     await reaches('live.txt', 'READY');
-    const urls = page.requests.slice(since).map(({ url }) => url);
-    expect(urls).toContain(stack.url.replace('http:', 'ws:'));
+    expect(page.requests.slice(since)).toContain(stack.url.replace('http:', 'ws:'));
     // The request itself is one call; whoever hears of the end need not ask for it.
-    const calls = page.requests
+    const calls = page.traffic
       .slice(since)
       .filter(({ url, method }) => url === stack.url && method === 'POST');
     if (isServed) expect(calls).toHaveLength(1);
@@ -309,7 +308,7 @@ interface Assets {
 
   it('asks no host but its own, the API and storage, and the browser complains of nothing', () => {
     const others = page.requests.filter(
-      ({ url }) => !/^(data|blob):/.test(url) && !hosts.includes(new URL(url).host),
+      (url) => !/^(data|blob):/.test(url) && !hosts.includes(new URL(url).host),
     );
     expect(others).toEqual([]);
     expect(page.requests.length).toBeGreaterThan(50);
