@@ -4,7 +4,8 @@ import { access, constants, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Stack, until } from './stack.js';
+import { until } from '../support/until.js';
+import { Stack } from './stack.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const GUIDE = readFileSync(path.join(ROOT, 'docs/api.md'), 'utf8');
