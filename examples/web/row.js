@@ -18,6 +18,8 @@ const WORDS = {
   DELETED: 'Deleted',
 };
 const MEASURED = new Set(['HASHING', 'SENDING']);
+/** Not worth interrupting a reader for. */
+const BRIEF = new Set(['QUEUED', 'HASHING', 'REQUESTING']);
 const STARTABLE = { PAUSED: 'Resume', BROKEN: 'Try again' };
 
 /**
@@ -58,6 +60,7 @@ export function rowOf(upload, { announce, freshLink }) {
     if (phase === shown) return;
 
     shown = phase;
+    const focused = row.contains(document.activeElement) ? document.activeElement : null;
     row.dataset.phase = phase;
     progress.hidden = upload.isOver || phase === 'SETTLING' || phase === 'NEEDS_FILE';
     pause.hidden = !upload.isRunning || phase === 'SETTLING' || phase === 'CANCELLING';
@@ -66,7 +69,9 @@ export function rowOf(upload, { announce, freshLink }) {
     start.textContent = STARTABLE[phase] ?? '';
     for (const button of buttons) button.setAttribute('aria-label', `${button.textContent} ${upload.name}`);
     if (phase === 'READY') showContent(upload.asset);
-    announce(`${upload.name}: ${sentence(upload)}`);
+    if (!BRIEF.has(phase)) announce(`${upload.name}: ${sentence(upload)}`);
+    // Whoever pressed a button that is gone stays in the row.
+    if (focused?.hidden) [...buttons, download].find(({ hidden }) => !hidden)?.focus();
   }
 
   function showContent({ kind, download: link, preview }) {

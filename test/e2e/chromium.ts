@@ -81,6 +81,8 @@ export class Chromium implements AsyncDisposable {
 
   /** All requests and sockets of the page itself, in order. */
   readonly traffic: PageRequest[] = [];
+  /** What came over sockets. */
+  readonly frames: string[] = [];
   /** Errors of scripts, and what the browser refused to do. */
   readonly complaints: string[] = [];
   private readonly waiting = new Map<number, (message: Message) => void>();
@@ -198,6 +200,8 @@ export class Chromium implements AsyncDisposable {
       this.traffic.push(params?.request as PageRequest);
     } else if (method === 'Network.webSocketCreated') {
       this.traffic.push({ method: 'GET', url: String(params?.url), headers: {} });
+    } else if (method === 'Network.webSocketFrameReceived') {
+      this.frames.push((params?.response as { payloadData: string }).payloadData);
     } else if (method === 'Runtime.exceptionThrown') {
       this.complaints.push(JSON.stringify(params?.exceptionDetails));
     } else if (method === 'Runtime.consoleAPICalled' && params?.type === 'error') {
