@@ -35,6 +35,13 @@ const FLAGS = [
 ];
 const CALL_TIMEOUT_MS = 20_000;
 
+/** A request as the page asked the network for it; a socket is one without headers. */
+export interface PageRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 interface Message {
   readonly id?: number;
   readonly method?: string;
@@ -72,8 +79,10 @@ export class Chromium implements AsyncDisposable {
     return page;
   }
 
-  /** URLs of all requests and sockets, in order. */
-  readonly requests: string[] = [];
+  /** All requests and sockets of the page itself, in order. */
+  readonly traffic: PageRequest[] = [];
+  /** What came over sockets. */
+  readonly frames: string[] = [];
   /** Errors of scripts, and what the browser refused to do. */
   readonly complaints: string[] = [];
   private readonly waiting = new Map<number, (message: Message) => void>();
@@ -87,12 +96,55 @@ export class Chromium implements AsyncDisposable {
     socket.addEventListener('message', ({ data }) => this.onMessage(JSON.parse(String(data)) as Message));
   }
 
+  /** URLs of all requests and sockets, in order. */
+  get requests(): string[] {
+    return this.traffic.map(({ url }) => url);
+  }
+
   async open(url: string): Promise<void> {
     await this.call('Page.navigate', { url });
     await this.until(
       'the page is loaded',
       `document.readyState === 'complete' && location.href !== 'about:blank'`,
     );
+  }
+
+  /** As a person would: the page is gone, and comes again. */
+  async reload(): Promise<void> {
+    await this.evaluate('window.isOld = true');
+    await this.call('Page.reload');
+    await this.until('the page is loaded again', `document.readyState === 'complete' && !window.isOld`);
+  }
+
+  /** Chooses files, by their paths, in an `<input type="file">`. */
+  async chooseFiles(selector: string, files: readonly string[]): Promise<void> {
+    const expression = `document.querySelector(${JSON.stringify(selector)})`;
+    const { result } = (await this.call('Runtime.evaluate', { expression })) as {
+      result: { objectId: string };
+    };
+    await this.call('DOM.setFileInputFiles', { files, objectId: result.objectId });
+  }
+
+  /** Drags files from elsewhere into the middle of an element, and lets go. */
+  async dropFiles(selector: string, files: readonly string[]): Promise<void> {
+    const [x, y] = await this.evaluate<[number, number]>(
+      `(({ x, y, width, height }) => [x + width / 2, y + height / 2])(
+        document.querySelector(${JSON.stringify(selector)}).getBoundingClientRect())`,
+    );
+    const data = { items: [], files, dragOperationsMask: 1 };
+    for (const type of ['dragEnter', 'dragOver', 'drop']) {
+      await this.call('Input.dispatchDragEvent', { type, x, y, data });
+    }
+  }
+
+  /** Cuts the page off, or lets it send so many bytes a second; with nothing given, as fast as it can. */
+  async network({ offline = false, uploadBytesPerSecond = -1 } = {}): Promise<void> {
+    await this.call('Network.emulateNetworkConditions', {
+      offline,
+      latency: 0,
+      downloadThroughput: -1,
+      uploadThroughput: uploadBytesPerSecond,
+    });
   }
 
   /** The value of an expression in the page; promises are waited for. */
@@ -145,14 +197,18 @@ export class Chromium implements AsyncDisposable {
       this.waiting.get(id)?.(answer);
       this.waiting.delete(id);
     } else if (method === 'Network.requestWillBeSent') {
-      this.requests.push((params?.request as { url: string }).url);
+      this.traffic.push(params?.request as PageRequest);
     } else if (method === 'Network.webSocketCreated') {
-      this.requests.push(String(params?.url));
+      this.traffic.push({ method: 'GET', url: String(params?.url), headers: {} });
+    } else if (method === 'Network.webSocketFrameReceived') {
+      this.frames.push((params?.response as { payloadData: string }).payloadData);
     } else if (method === 'Runtime.exceptionThrown') {
       this.complaints.push(JSON.stringify(params?.exceptionDetails));
+    } else if (method === 'Runtime.consoleAPICalled' && params?.type === 'error') {
+      this.complaints.push(JSON.stringify(params.args));
     } else if (method === 'Log.entryAdded') {
-      const { level, text } = params?.entry as { level: string; text: string };
-      if (level === 'error') this.complaints.push(text);
+      const { level, text, url } = params?.entry as { level: string; text: string; url?: string };
+      if (level === 'error') this.complaints.push(`${text} ${url ?? ''}`);
     }
   }
 }

@@ -13,7 +13,8 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 async function freePorts(): Promise<number> {
   for (;;) {
     const first = 30_000 + Math.floor(Math.random() * 2_000);
-    const servers = [0, 1, 2, 3, 4].map((offset) => createServer().listen(first + offset, '127.0.0.1'));
+    // The last is for the example of examples/web.
+    const servers = [0, 1, 2, 3, 4, 5].map((offset) => createServer().listen(first + offset, '127.0.0.1'));
     const outcomes = await Promise.allSettled(servers.map((server) => once(server, 'listening')));
     await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
     if (outcomes.every(({ status }) => status === 'fulfilled')) return first;

@@ -7,6 +7,7 @@ import { logRequests, NestLogger, requestIdOf } from '#libs/runtime';
 import { allowHosts } from './allowed-hosts.js';
 import { AppModule } from './app.module.js';
 import type { ApiEnvironment } from './config.js';
+import { allowOrigins } from './cross-origin.js';
 import { servePlayground } from './playground/playground.js';
 
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -36,6 +37,7 @@ export async function createApi(config: ApiEnvironment): Promise<NestFastifyAppl
   logRequests(server, await app.resolve(PinoLogger));
   // JSON alone is left: a page elsewhere cannot send it without asking first.
   server.removeContentTypeParser('text/plain');
+  if (config.CORS_ORIGINS.length > 0) allowOrigins(app, config.CORS_ORIGINS);
   if (config.PLAYGROUND) servePlayground(server, { token: config.PLAYGROUND_TOKEN });
   return app;
 }

@@ -68,6 +68,14 @@ export class ApiEnvironment extends Environment {
   @Words()
   ALLOWED_HOSTS?: string[];
 
+  /** Origins whose pages may use the API: `https://app.example`, or `*` for all. */
+  @Words()
+  @Matches(/^(\*|https?:\/\/[^/?#@\s]+)$/, {
+    each: true,
+    message: 'CORS_ORIGINS must be origins such as https://app.example, without a path, or *',
+  })
+  CORS_ORIGINS: string[] = [];
+
   /** Whether browsers get GraphiQL at /graphql; unless set, they do where NODE_ENV is not `production`. */
   @IsOptional()
   @Flag()

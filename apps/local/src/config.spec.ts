@@ -69,4 +69,12 @@ describe('childEnvironment', () => {
       PUBSUB_PORT: '',
     });
   });
+
+  it('lets the example’s page use the API, and those of the user’s choice', () => {
+    const example = 'http://127.0.0.1:8005,http://localhost:8005';
+    expect(environment({ PORT: '8000' }).CORS_ORIGINS).toBe(example);
+    expect(environment({ PORT: '8000', CORS_ORIGINS: 'http://localhost:5173' }).CORS_ORIGINS).toBe(
+      `http://localhost:5173,${example}`,
+    );
+  });
 });

@@ -54,6 +54,8 @@ function verboseIn(argv: readonly string[]): boolean {
 }
 
 const PROJECT = 'stowage-local';
+/** Where `npm run example` serves its page: examples/web/serve.ts. */
+const EXAMPLE_PORT_OFFSET = 5;
 /** What would lead clients of PostgreSQL and of Cloud Storage, or whoever checks tokens, elsewhere. */
 const ELSEWHERE = /^PG[A-Z]+$|^STORAGE_EMULATOR_HOST$|^JWT_JWKS_URL$/;
 
@@ -92,6 +94,10 @@ export function childEnvironment(
     JWT_ISSUER: TOKEN_PARTY,
     JWT_AUDIENCE: TOKEN_PARTY,
     ALLOWED_HOSTS: ['127.0.0.1', 'localhost', '[::1]'].map((host) => `${host}:${ports.api}`).join(','),
+    CORS_ORIGINS: [env.CORS_ORIGINS, ...exampleOrigins(ports)].filter(Boolean).join(','),
     PLAYGROUND_TOKEN: userToken,
   };
 }
+
+const exampleOrigins = ({ api }: Ports) =>
+  ['127.0.0.1', 'localhost'].map((host) => `http://${host}:${api + EXAMPLE_PORT_OFFSET}`);

@@ -9,7 +9,7 @@ const PUBLISH_TIMEOUT_MS = 10_000;
 const STOP_LIMIT_MS = 8_000;
 
 const logger = pino({ level: process.env.LOG_LEVEL || 'info' });
-/** Set by the supervisor, all of them. */
+/** Set by the supervisor, where nothing else is said. */
 const setting = (name: string) => process.env[name] ?? '';
 const settings = {
   projectId: setting('GOOGLE_CLOUD_PROJECT'),
@@ -18,6 +18,8 @@ const settings = {
   pubSubAddress: setting('PUBSUB_EMULATOR_HOST'),
   /** Null when the address is an emulator's that the user runs. */
   pubSubPort: Number(setting('PUBSUB_PORT')) || null,
+  /** Set by whoever wants to see how a client bears it when storage fails. */
+  hasFaults: setting('STORAGE_FAULTS') === 'true',
 };
 
 /** Delivers what Cloud Storage has to tell as Google does: through Pub/Sub's API. */
@@ -61,6 +63,7 @@ async function start(): Promise<() => Promise<void>> {
     port: settings.gcsPort,
     dataDir: path.join(dataFolder, 'gcs'),
     hmacKeys: [{ accessId: setting('GCS_HMAC_ACCESS_ID'), secret: setting('GCS_HMAC_SECRET') }],
+    admin: settings.hasFaults,
     publish,
     onError: (error) => logger.error({ err: error }, 'Cloud Storage emulator'),
   });

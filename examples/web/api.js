@@ -1,0 +1,49 @@
+import { ApiError, callApi } from './graphql.js';
+import { Subscriptions } from './subscriptions.js';
+
+const ASSET = `
+  id
+  status
+  statusReason { code message }
+  kind
+  mimeType
+  sizeBytes
+  checksumSha256
+  download: downloadUrl { url expiresAt }
+  preview: downloadUrl(disposition: INLINE) { url }
+`;
+const TICKET = `method httpMethod url headers { name value } expiresAt`;
+
+const REQUEST_UPLOAD = `mutation ($input: RequestUploadInput!) {
+  requestUpload(input: $input) { asset { ${ASSET} } upload { ${TICKET} } }
+}`;
+const RENEW_UPLOAD = `mutation ($id: ID!) { renewUpload(assetId: $id) { ${TICKET} } }`;
+const COMPLETE_UPLOAD = `mutation ($id: ID!) { completeUpload(assetId: $id) { ${ASSET} } }`;
+const CANCEL_UPLOAD = `mutation ($id: ID!) { cancelUpload(assetId: $id) { ${ASSET} } }`;
+const ASSET_BY_ID = `query ($id: ID!) { asset(id: $id) { ${ASSET} } }`;
+const ASSET_CHANGED = `subscription ($id: ID!) { assetChanged(id: $id) { ${ASSET} } }`;
+
+/**
+ * What an uploading page asks of Stowage. All may be asked again after a lost answer; they throw TryAgain when that is worth
+ * while, else ApiError.
+ * @param server `{ url, token }`; `token({ fresh })` gives the user's token, a new one when the last was refused
+ */
+export function apiOf(server) {
+  const call = (query, variables, signal) => callApi(server, query, variables, signal);
+  const subscriptions = new Subscriptions(server);
+  return {
+    /** An asset, and the ticket to send its bytes with; no ticket when nothing needs to be sent. */
+    request: async (input, signal) => (await call(REQUEST_UPLOAD, { input }, signal)).requestUpload,
+    renew: async (id, signal) => (await call(RENEW_UPLOAD, { id }, signal)).renewUpload,
+    complete: async (id, signal) => (await call(COMPLETE_UPLOAD, { id }, signal)).completeUpload,
+    cancel: async (id, signal) => (await call(CANCEL_UPLOAD, { id }, signal)).cancelUpload,
+    asset: async (id, signal) => {
+      const { asset } = await call(ASSET_BY_ID, { id }, signal);
+      if (asset === null) throw new ApiError('The asset is gone', { code: 'NOT_FOUND' });
+      return asset;
+    },
+    /** Hands the asset over now and whenever it changes, until the subscription is over. */
+    watch: (id, onAsset, signal) =>
+      subscriptions.subscribe(ASSET_CHANGED, { id }, ({ assetChanged }) => onAsset(assetChanged), signal),
+  };
+}

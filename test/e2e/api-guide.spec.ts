@@ -1,0 +1,98 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { access, constants, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '../support/until.js';
+import { Stack } from './stack.js';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+const GUIDE = readFileSync(path.join(ROOT, 'docs/api.md'), 'utf8');
+const LIMIT_MS = 60_000;
+const run = promisify(execFile);
+
+/** What stands in the guide between fences of a language. */
+const blocks = (language: string) =>
+  [...GUIDE.matchAll(new RegExp('^```' + language + '\\n(.*?)^```$', 'gms'))].map(([, code = '']) => code);
+
+async function isInstalled(program: string): Promise<boolean> {
+  const folders = (process.env.PATH ?? '').split(path.delimiter);
+  const found = folders.map((folder) => access(path.join(folder, program), constants.X_OK));
+  return (await Promise.allSettled(found)).some(({ status }) => status === 'fulfilled');
+}
+
+const missing: string[] = [];
+for (const program of ['bash', 'curl', 'sha256sum']) {
+  if (!(await isInstalled(program))) missing.push(program);
+}
+const isSkipped = missing.length > 0 && process.env.CI !== 'true';
+if (isSkipped) process.stdout.write(`skipped: the commands of docs/api.md (install ${missing.join(', ')})\n`);
+
+describe('docs/api.md (real: everything; its examples, as they stand)', () => {
+  let stack: Stack;
+  let token: string;
+  beforeAll(async () => {
+    stack = await Stack.make();
+    await stack.start();
+    token = await stack.token('1');
+  }, 90_000);
+  afterAll(() => stack[Symbol.asyncDispose](), 60_000);
+
+  /** The assets of a name, once none of them is on its way. */
+  const settled = (name: string) =>
+    until('it is settled', async () => {
+      const { data } = await stack.query<{ assets: { nodes: { filename: string; status: string }[] } }>(
+        token,
+        '{ assets(first: 100) { nodes { filename status sizeBytes } } }',
+      );
+      const found = data!.assets.nodes.filter(({ filename }) => filename === name);
+      const isOver = found.length > 0 && found.every(({ status }) => !/^P(END|ROCESS)ING$/.test(status));
+      return isOver ? found : null;
+    });
+
+  (isSkipped ? it.skip : it)(
+    'has commands that send a file, one in pieces, and get it back',
+    async () => {
+      const script = blocks('sh').join('\n').replaceAll('http://127.0.0.1:3000/graphql', stack.url);
+      expect(script).toContain(stack.url);
+      const { stdout } = await run('bash', ['-eu', '-o', 'pipefail', '-c', script], {
+        cwd: ROOT,
+        env: { ...process.env, NODE_OPTIONS: '', DATA_DIR: stack.folder, TMPDIR: stack.folder },
+        timeout: LIMIT_MS,
+      });
+      expect(stdout).toContain('"viewer":{"id":"1"');
+      expect(stdout).toContain('PUT: 200\n');
+      expect(stdout).toMatch(/"completeUpload":\{"status":"(PENDING|PROCESSING|READY)"\}/);
+      expect(stdout).toMatch(/^HTTP\/1\.1 308 /m);
+      expect(stdout).toMatch(/^range: bytes=0-262143\r$/im);
+      expect(stdout).toContain('rest: 200\n');
+      expect(stdout.endsWith('Hello, Stowage.\n')).toBe(true);
+      expect(await settled('large.bin')).toEqual([
+        { filename: 'large.bin', status: 'READY', sizeBytes: 700_000 },
+      ]);
+    },
+    LIMIT_MS + 10_000,
+  );
+
+  it('has a function for the web that sends a file, once however often it is called', async () => {
+    const [code = ''] = blocks('js');
+    await writeFile(path.join(stack.folder, 'upload.mjs'), code);
+    const program = `import { upload } from './upload.mjs';
+      const file = new File(['Hello, Web.\\n'], 'web.txt', { type: 'text/plain' });
+      const [api, token] = process.argv.slice(2);
+      const idempotencyKey = crypto.randomUUID();
+      const ids = [];
+      for (let times = 0; times < 2; times++) ids.push(await upload(file, { api, token, idempotencyKey }));
+      console.log(JSON.stringify(ids));`;
+    const file = path.join(stack.folder, 'program.mjs');
+    await writeFile(file, program);
+    const { stdout } = await run(process.execPath, [file, stack.url, token], {
+      env: { ...process.env, NODE_OPTIONS: '' },
+      timeout: LIMIT_MS,
+    });
+    const ids = JSON.parse(stdout) as string[];
+    expect(ids[0]).toBe(ids[1]);
+    expect(await settled('web.txt')).toEqual([{ filename: 'web.txt', status: 'READY', sizeBytes: 12 }]);
+  }, 60_000);
+});

@@ -1,0 +1,265 @@
+import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { get } from 'node:http';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '../support/until.js';
+import { findChromium, type PageRequest } from './chromium.js';
+import { ExamplePage } from './example-page.js';
+import { document, photo, tone } from './samples.js';
+
+const SCREENSHOT = path.resolve(import.meta.dirname, '../../docs/images/web-example.png');
+const MIB = 2 ** 20;
+/** Of the sizes below, this takes seconds: long enough to get in between. */
+const SLOWLY = { uploadBytesPerSecond: 8 * MIB };
+
+const executable = findChromium();
+const isSkipped = executable === null && process.env.CI !== 'true';
+if (isSkipped) {
+  process.stdout.write('skipped: the web example in a browser (apt-get install chromium)\n');
+}
+
+(isSkipped ? describe.skip : describe)('the web example (real: everything, in headless Chromium)', () => {
+  let page: ExamplePage;
+  beforeAll(async () => {
+    if (executable === null) throw new Error('chromium is not on PATH: apt-get install chromium');
+    page = await ExamplePage.start(executable, { UPLOAD_URL_SECONDS: '5' });
+  }, 120_000);
+  afterAll(() => page?.[Symbol.asyncDispose](), 60_000);
+
+  it('sends several files at once, and shows what became of them', async () => {
+    const files: Record<string, Buffer | string> = {
+      'photo.png': photo(),
+      'tone.wav': tone(),
+      'document.pdf': document(),
+      'notes.txt': 'Grüße aus dem Lager\n',
+      'nothing.txt': '',
+      'fake.png': '<!doctype html><title>no picture</title>',
+    };
+    await page.choose(...(await Promise.all(Object.entries(files).map((entry) => page.file(...entry)))));
+    expect(await page.reaches('photo.png', 'READY')).toBe('Ready, image/png');
+    expect(await page.reaches('tone.wav', 'READY')).toBe('Ready, audio/wav');
+    expect(await page.reaches('document.pdf', 'READY')).toBe('Ready, application/pdf');
+    expect(await page.reaches('notes.txt', 'READY')).toBe('Ready, text/plain');
+    await page.reaches('nothing.txt', 'READY');
+    expect(await page.reaches('fake.png', 'REJECTED')).toBe(
+      'Rejected: image/png was declared, the bytes are text/html. (TYPE_MISMATCH)',
+    );
+    const link = await page.browser.evaluate<string>(
+      `(${page.row('photo.png')}).querySelector('.download').href`,
+    );
+    expect(Buffer.from(await (await fetch(link)).arrayBuffer()).equals(photo())).toBe(true);
+    await page.browser.until(
+      'the preview is there',
+      `(${page.row('photo.png')}).querySelector('img')?.naturalWidth === 640`,
+    );
+    expect(await page.kept()).toBe(0);
+  }, 60_000);
+
+  it('tells those who do not see it, and can be used by them', async () => {
+    const unnamed = await page.browser.evaluate<number>(
+      `[...document.querySelectorAll('button, progress, img, a[href]')].filter((element) =>
+        !(element.ariaLabel || element.alt)?.match(/\\.(png|wav|pdf|txt)$/)).length`,
+    );
+    expect(unnamed).toBe(0);
+    expect(await page.browser.evaluate(`document.querySelector('#news').textContent`)).toMatch(/^\S+: \S+/);
+    expect(
+      await page.browser.evaluate(`(document.querySelector('#choose').focus(), document.activeElement.id)`),
+    ).toBe('choose');
+  });
+
+  it('takes a file that is dropped, and of one that its user has already sends nothing', async () => {
+    const before = page.browser.traffic.length;
+    await page.browser.dropFiles('#drop', [await page.file('dropped.png', photo())]);
+    await page.reaches('dropped.png', 'READY');
+    expect(page.puts(before)).toEqual([]);
+  }, 60_000);
+
+  it('asks once for a file that is chosen twice', async () => {
+    const twice = await page.file('twice.txt', 'only once');
+    await Promise.all([page.choose(twice), page.choose(twice)]);
+    await page.reaches('twice.txt', 'READY');
+    expect(await page.statuses('twice.txt')).toEqual(['READY']);
+    expect(await page.browser.evaluate(`document.querySelectorAll('#uploads li').length`)).toBe(8);
+  }, 60_000);
+
+  it('pauses, goes on, and goes on after a reload, where storage says that it was', async () => {
+    const large = await page.file('large.bin', randomBytes(48 * MIB));
+    await page.browser.network(SLOWLY);
+    await page.choose(large);
+    await page.sends('large.bin', 0.2);
+    await page.press('large.bin', 'pause');
+    await page.reaches('large.bin', 'PAUSED');
+    expect(await page.browser.evaluate('document.activeElement.ariaLabel')).toBe('Resume large.bin');
+    let since = page.browser.traffic.length;
+    if (process.env.UPDATE_SCREENSHOT === '1') await writeFile(SCREENSHOT, await page.browser.screenshot());
+    await page.press('large.bin', 'start');
+    await page.sends('large.bin', 0.4);
+    expectContinued(page.ranges(since), 8 * MIB);
+
+    await page.browser.reload();
+    expect(await page.reaches('large.bin', 'NEEDS_FILE')).toContain('choose the same file again');
+    since = page.browser.traffic.length;
+    await page.choose(large);
+    await page.sends('large.bin', 0.6);
+    expectContinued(page.ranges(since), 16 * MIB);
+    await page.browser.network();
+    await page.reaches('large.bin', 'READY');
+    expect(await page.statuses('large.bin')).toEqual(['READY']);
+    expect(await page.kept()).toBe(0);
+  }, 90_000);
+
+  /** First the question, then no byte before this one. */
+  function expectContinued([question, ...pieces]: (string | undefined)[], from: number): void {
+    expect(question).toBe(`bytes */${48 * MIB}`);
+    expect(pieces.length).toBeGreaterThan(0);
+    for (const piece of pieces) {
+      expect(Number(/^bytes (\d+)-/.exec(piece ?? '')?.[1])).toBeGreaterThanOrEqual(from);
+    }
+  }
+
+  it('goes on by itself when the connection breaks and the network is away', async () => {
+    const cut = await page.file('cut.bin', randomBytes(32 * MIB));
+    await page.browser.network(SLOWLY);
+    await page.choose(cut);
+    await page.sends('cut.bin', 0.3);
+    const since = page.browser.traffic.length;
+    // Not once: a request on a connection that was used before, the browser itself sends again.
+    const end = await page.trouble({ cutAfterBytes: 2 * MIB, direction: 'request' });
+    await page.reaches('cut.bin', 'RETRYING');
+    await page.browser.network({ offline: true });
+    await page.complains(/ERR_INTERNET_DISCONNECTED/);
+    expect(await page.reaches('cut.bin', 'RETRYING')).toBe('Storage cannot be reached; trying again soon');
+    await end();
+    await page.browser.network();
+    await page.reaches('cut.bin', 'READY');
+    expect(page.ranges(since)).toContain(`bytes */${32 * MIB}`);
+    expect(page.ranges(since).some((range) => range?.startsWith('bytes 0-'))).toBe(false);
+    expect(await page.statuses('cut.bin')).toEqual(['READY']);
+    page.expected.push(/ERR_(CONNECTION_RESET|CONNECTION_CLOSED|EMPTY_RESPONSE)/);
+  }, 90_000);
+
+  it('finds that its bytes are there when the answer got lost', async () => {
+    // Else its bytes could be stored, and gone from where they came, before the second PUT.
+    await page.trouble({ events: 'lose' }, { times: 1, match: {} });
+    await page.trouble({ cutAfterBytes: 0, direction: 'response' }, { times: 1 });
+    await page.choose(await page.file('answer.txt', 'the answer got lost'));
+    await page.reaches('answer.txt', 'READY');
+    await page.complains(/status of 412/);
+    expect(await page.statuses('answer.txt')).toEqual(['READY']);
+  }, 60_000);
+
+  it('gets a fresh URL when storage was down until the first had expired', async () => {
+    const since = page.browser.traffic.length;
+    const end = await page.trouble({ status: 503 });
+    await page.choose(await page.file('late.txt', 'late'));
+    expect(await page.reaches('late.txt', 'RETRYING')).toMatch(/^Storage .*trying again soon$/);
+    const [first] = page.puts(since);
+    await until('the URL has expired', () => (expiryOf(first!) < Date.now() ? true : null));
+    await end();
+    await page.reaches('late.txt', 'READY');
+    expect(expiryOf(page.puts(since).at(-1)!)).toBeGreaterThan(expiryOf(first!));
+    expect(await page.statuses('late.txt')).toEqual(['READY']);
+    page.expected.push(/status of 503/);
+  }, 90_000);
+
+  function expiryOf({ url }: PageRequest): number {
+    const query = new URL(url).searchParams;
+    const signed = query.get('X-Goog-Date')!.replace(/^(....)(..)(..T..)(..)(..Z)$/, '$1-$2-$3:$4:$5');
+    return Date.parse(signed) + Number(query.get('X-Goog-Expires')) * 1000;
+  }
+
+  it('calls an upload off, and the quota is back', async () => {
+    const off = await page.file('off.bin', randomBytes(32 * MIB));
+    await page.browser.network(SLOWLY);
+    await page.choose(off);
+    await page.sends('off.bin', 0.3);
+    expect(await page.reservedBytes()).toBe(32 * MIB);
+    await page.press('off.bin', 'cancel');
+    await page.reaches('off.bin', 'CANCELLED');
+    await page.browser.network();
+    expect(await page.statuses('off.bin')).toEqual(['CANCELLED']);
+    expect(await page.reservedBytes()).toBe(0);
+    expect(await page.kept()).toBe(0);
+  }, 60_000);
+
+  it('does not go on with a file that was changed', async () => {
+    const changed = await page.file('changed.bin', randomBytes(16 * MIB));
+    await page.browser.network(SLOWLY);
+    await page.choose(changed);
+    await page.sends('changed.bin', 0.1);
+    await page.press('changed.bin', 'pause');
+    await page.browser.network();
+    await page.file('changed.bin', randomBytes(16 * MIB + 1));
+    await page.press('changed.bin', 'start');
+    expect(await page.reaches('changed.bin', 'BROKEN')).toBe('It did not work: The file was changed');
+    await page.press('changed.bin', 'cancel');
+    await page.reaches('changed.bin', 'CANCELLED');
+    page.expected.push(/ERR_UPLOAD_FILE_CHANGED/);
+  }, 60_000);
+
+  it('says what the API refuses, and keeps nothing of it', async () => {
+    await page.choose(await page.file('bad\u202Ename.txt', 'x'));
+    expect(await page.reaches('bad\u202Ename.txt', 'BROKEN')).toMatch(/^It did not work: /);
+    await page.press('bad\u202Ename.txt', 'cancel');
+    await page.reaches('bad\u202Ename.txt', 'CANCELLED');
+    expect(await page.kept()).toBe(0);
+  }, 60_000);
+
+  it('hears of changes over a socket', async () => {
+    const since = page.browser.frames.length;
+    await page.choose(await page.file('live.txt', 'live'));
+    await page.reaches('live.txt', 'READY');
+    expect(page.browser.requests).toContain(page.stack.url.replace('http:', 'ws:'));
+    expect(page.browser.frames.slice(since).some((frame) => frame.includes('"status":"READY"'))).toBe(true);
+  }, 60_000);
+
+  it('finds out by asking where there is no socket', async () => {
+    await page.browser.evaluate(`window.WebSocket = class { constructor() { throw new Error('blocked'); } }`);
+    const since = page.browser.traffic.length;
+    await page.choose(await page.file('asked.txt', 'asked'));
+    await page.reaches('asked.txt', 'READY');
+    const calls = page.browser.traffic
+      .slice(since)
+      .filter(({ url, method }) => url === page.stack.url && method === 'POST');
+    // The request itself, and what came of it.
+    expect(calls.length).toBeGreaterThan(1);
+  }, 60_000);
+
+  it('asks no host but its own, the API and storage, and the browser complains of nothing', () => {
+    const others = page.browser.requests.filter(
+      (url) => !/^(data|blob):/.test(url) && !page.hosts.includes(new URL(url).host),
+    );
+    expect(others).toEqual([]);
+    expect(page.browser.requests.length).toBeGreaterThan(50);
+    expect(
+      page.browser.complaints.filter((text) => !page.expected.some((pattern) => pattern.test(text))),
+    ).toEqual([]);
+  });
+
+  it('gives its token to nobody else', async () => {
+    const { status, headers } = await fetch(`${page.url}/settings.json`, {
+      headers: { origin: 'http://elsewhere.example' },
+    });
+    expect(status).toBe(200);
+    expect(headers.has('access-control-allow-origin')).toBe(false);
+    expect(headers.get('cross-origin-resource-policy')).toBe('same-origin');
+    expect(headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self' 'wasm-/);
+    expect((await fetch(`${page.url}/..%2fserve.ts`)).status).toBe(404);
+    expect((await fetch(`${page.url}/serve.ts`)).status).toBe(404);
+    expect((await fetch(page.url.replace('127.0.0.1', 'localhost'))).status).toBe(200);
+    expect(await statusFor(`rebound.example:${page.stack.port + 5}`)).toBe(403);
+  });
+
+  /** fetch lets nobody choose the Host. */
+  const statusFor = (host: string) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const settings = {
+        host: '127.0.0.1',
+        port: page.stack.port + 5,
+        path: '/settings.json',
+        headers: { host },
+      };
+      get(settings, (response) => resolve(response.resume().statusCode)).once('error', reject);
+    });
+});

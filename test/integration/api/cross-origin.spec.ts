@@ -1,0 +1,119 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { readConfig } from '../../../apps/api/src/config.js';
+import { TestApi } from './test-api.js';
+
+const ORIGIN = 'https://app.example';
+const BODY = JSON.stringify({ query: '{ __typename }' });
+
+describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTTP)', () => {
+  let api: TestApi;
+  const start = async (env: NodeJS.ProcessEnv) => (api = await TestApi.start(env));
+  afterEach(() => api[Symbol.asyncDispose]());
+
+  const post = (origin: string, type = 'application/json') =>
+    api.fetch('/graphql', { method: 'POST', headers: { origin, 'content-type': type }, body: BODY });
+  const preflight = (origin: string, path = '/graphql') =>
+    api.fetch(path, {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,content-type',
+      },
+    });
+  const allowed = ({ headers }: Response) =>
+    Object.fromEntries([...headers].filter(([name]) => name.startsWith('access-control-')));
+
+  it('are answered when their origin is named', async () => {
+    await start({ CORS_ORIGINS: `https://other.example, ${ORIGIN}` });
+    const answer = await post(ORIGIN);
+    expect(await answer.json()).toEqual({ data: { __typename: 'Query' } });
+    expect(allowed(answer)).toEqual({
+      'access-control-allow-origin': ORIGIN,
+      'access-control-expose-headers': 'x-request-id, retry-after',
+    });
+    expect(answer.headers.get('vary')).toMatch(/\borigin\b/i);
+    const asked = await preflight(ORIGIN);
+    expect(asked.status).toBe(204);
+    expect(allowed(asked)).toEqual({
+      'access-control-allow-origin': ORIGIN,
+      'access-control-allow-methods': 'POST, GET',
+      'access-control-allow-headers': 'authorization, content-type, x-request-id, x-stowage-on-behalf-of',
+      'access-control-expose-headers': 'x-request-id, retry-after',
+      'access-control-max-age': '3600',
+    });
+  });
+
+  it('can read why they were refused', async () => {
+    await start({ CORS_ORIGINS: ORIGIN });
+    const answer = await post(ORIGIN, 'text/plain');
+    expect(answer.status).toBe(415);
+    expect(answer.headers.get('access-control-allow-origin')).toBe(ORIGIN);
+  });
+
+  it.each([
+    'https://elsewhere.example',
+    'https://app.example.elsewhere.example',
+    'http://app.example',
+    'null',
+  ])('are not allowed when it is another: %s', async (origin) => {
+    await start({ CORS_ORIGINS: ORIGIN });
+    expect((await post(origin)).headers.has('access-control-allow-origin')).toBe(false);
+    expect((await preflight(origin)).headers.has('access-control-allow-origin')).toBe(false);
+  });
+
+  it('are all allowed by *, without credentials', async () => {
+    await start({ CORS_ORIGINS: '*' });
+    for (const answer of [await post(ORIGIN), await preflight(ORIGIN)]) {
+      expect(allowed(answer)).toMatchObject({ 'access-control-allow-origin': '*' });
+      expect(answer.headers.has('access-control-allow-credentials')).toBe(false);
+    }
+  });
+
+  it('are none unless somebody says so', async () => {
+    await start({});
+    expect(allowed(await post(ORIGIN))).toEqual({});
+    const asked = await preflight(ORIGIN);
+    expect(allowed(asked)).toEqual({});
+    expect(asked.ok).toBe(false);
+  });
+
+  it('get at nothing but the API: no metrics, no health, no playground with its token', async () => {
+    await start({ CORS_ORIGINS: '*', PLAYGROUND: 'true', PLAYGROUND_TOKEN: 'secret' });
+    for (const path of ['/metrics', '/health/live', '/health/ready', '/nowhere']) {
+      expect(allowed(await api.fetch(path, { headers: { origin: ORIGIN } }))).toEqual({});
+      expect(allowed(await preflight(ORIGIN, path))).toEqual({});
+    }
+    const page = await api.fetch('/graphql', { headers: { origin: ORIGIN, accept: 'text/html' } });
+    expect(await page.text()).toContain('secret');
+    expect(allowed(page)).toEqual({});
+  });
+
+  it('change nothing about the names under which the API is there', async () => {
+    await start({ CORS_ORIGINS: '*', ALLOWED_HOSTS: 'elsewhere.example' });
+    for (const answer of [await post(ORIGIN), await preflight(ORIGIN)]) {
+      expect(answer.status).toBe(403);
+      expect(allowed(answer)).toEqual({});
+    }
+  });
+});
+
+describe('CORS_ORIGINS', () => {
+  const complaint = (CORS_ORIGINS: string) => {
+    try {
+      return readConfig({ CORS_ORIGINS }) && '';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+
+  it.each(['*', 'https://app.example', 'http://localhost:5173, https://App.example:8443', 'http://[::1]:80'])(
+    'takes %s',
+    (origins) => expect(complaint(origins)).not.toContain('CORS_ORIGINS'),
+  );
+
+  it.each(['app.example', 'https://app.example/', 'https://app.example/path', 'https://a.example?x', 'null'])(
+    'refuses %s, which no page ever has for an origin',
+    (origins) => expect(complaint(origins)).toContain('CORS_ORIGINS must be origins'),
+  );
+});
