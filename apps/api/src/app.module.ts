@@ -8,7 +8,7 @@ import { JobsModule } from '#libs/jobs';
 import { QuotaModule } from '#libs/quota';
 import { loggerParams } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';
-import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
+import { GcsObjectStore, GcsUrlSigner, KeptNotifications } from '#libs/storage/gcs';
 import { UploadModule } from '#libs/upload';
 import { type ApiEnvironment, readSigningKey } from './config.js';
 import { ApiGraphQLModule } from './graphql.module.js';
@@ -29,6 +29,7 @@ export class AppModule {
         StorageModule.forRoot({
           store: new GcsObjectStore({ projectId: config.GOOGLE_CLOUD_PROJECT, endpoint }),
           signer: new GcsUrlSigner({ endpoint, key: readSigningKey(config) }),
+          eventReader: new KeptNotifications(config.INCOMING_BUCKET),
         }),
         IdentityModule.forRoot({
           issuer: config.JWT_ISSUER,

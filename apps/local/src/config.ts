@@ -85,6 +85,7 @@ export function childEnvironment(
     PUBSUB_EMULATOR_HOST: pubSubHost ?? `127.0.0.1:${ports.pubSub}`,
     PUBSUB_PORT: pubSubHost === undefined ? String(ports.pubSub) : '',
     PUBSUB_SUBSCRIPTION: 'stowage-incoming',
+    PUBSUB_DEAD_LETTER_SUBSCRIPTION: 'stowage-incoming-dead-letter',
     JWT_SECRET: secrets.jwtSecret,
     JWT_ISSUER: TOKEN_PARTY,
     JWT_AUDIENCE: TOKEN_PARTY,

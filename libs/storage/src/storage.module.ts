@@ -1,5 +1,5 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
-import { ObjectEvents } from './object-events.js';
+import { ObjectEventReader, ObjectEvents } from './object-events.js';
 import { ObjectStore } from './object-store.js';
 import { UrlSigner } from './url-signer.js';
 
@@ -9,17 +9,20 @@ export interface StorageAdapters {
   readonly signer?: UrlSigner;
   /** Only where events are taken. */
   readonly events?: ObjectEvents;
+  /** Only where events that were kept are handed in again. */
+  readonly eventReader?: ObjectEventReader;
 }
 
 /** Binds the ports to the adapters that an app chose. */
 @Global()
 @Module({})
 export class StorageModule {
-  static forRoot({ store, signer, events }: StorageAdapters): DynamicModule {
+  static forRoot({ store, signer, events, eventReader }: StorageAdapters): DynamicModule {
     const providers = [
       { provide: ObjectStore, useValue: store },
       ...(signer === undefined ? [] : [{ provide: UrlSigner, useValue: signer }]),
       ...(events === undefined ? [] : [{ provide: ObjectEvents, useValue: events }]),
+      ...(eventReader === undefined ? [] : [{ provide: ObjectEventReader, useValue: eventReader }]),
     ];
     return { module: StorageModule, providers, exports: providers.map(({ provide }) => provide) };
   }

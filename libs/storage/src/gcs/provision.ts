@@ -1,7 +1,7 @@
 import { GcsClient } from './gcs-client.js';
 import type { GcsOptions } from './gcs-client.js';
-import { pubSubClient } from './pubsub-object-events.js';
-import type { PubSubOptions } from './pubsub-object-events.js';
+import { pubSubClient } from './pubsub-client.js';
+import type { PubSubOptions } from './pubsub-client.js';
 import { wantedResources } from './wanted-resources.js';
 import type { Fields, WantedResource } from './wanted-resources.js';
 
