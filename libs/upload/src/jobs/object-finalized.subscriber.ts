@@ -43,6 +43,7 @@ export class ObjectFinalizedSubscriber
       this.logger.debug({ messageId, key, generation: version, arrival }, 'object finalized');
       if (arrival === 'unknown-asset')
         this.logger.warn({ messageId, key }, 'event for an object that nobody asked for');
+      return 'ack';
     });
   }
 
@@ -59,14 +60,15 @@ export class ObjectFinalizedSubscriber
       };
       const isNew = await this.database.transaction((tx) => this.deadLetters.add(tx, letter));
       if (isNew) this.logger.error({ messageId, problem }, 'event became a dead letter');
+      else this.logger.debug({ messageId }, 'event is a dead letter already');
+      return 'ack';
     });
   }
 
   /** The subscriber's edge of the error table. */
-  private async verdictOn(event: object, handle: () => Promise<void>): Promise<EventVerdict> {
+  private async verdictOn(event: object, handle: () => Promise<EventVerdict>): Promise<EventVerdict> {
     try {
-      await handle();
-      return 'ack';
+      return await handle();
     } catch (err) {
       const verdict = ERROR_KINDS[kindOf(err)].event;
       this.logger[verdict === 'pause' ? 'warn' : 'error']({ err, ...event, verdict }, 'event not handled');
