@@ -28,7 +28,10 @@ export class AppModule {
         JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL, poolSize: 2 }),
         StorageModule.forRoot({
           store: new GcsObjectStore({ projectId: config.GOOGLE_CLOUD_PROJECT, endpoint }),
-          signer: new GcsUrlSigner({ endpoint, key: readSigningKey(config) }),
+          signer: new GcsUrlSigner({
+            endpoint: config.GCS_PUBLIC_ENDPOINT ?? endpoint,
+            key: readSigningKey(config),
+          }),
           eventReader: new KeptNotifications(config.INCOMING_BUCKET),
         }),
         IdentityModule.forRoot({

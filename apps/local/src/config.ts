@@ -53,7 +53,7 @@ function verboseIn(argv: readonly string[]): boolean {
 
 const PROJECT = 'stowage-local';
 /** What would lead clients of PostgreSQL and of Cloud Storage, or whoever checks tokens, elsewhere. */
-const ELSEWHERE = /^PG[A-Z]+$|^STORAGE_EMULATOR_HOST$|^JWT_JWKS_URL$/;
+const ELSEWHERE = /^PG[A-Z]+$|^STORAGE_EMULATOR_HOST$|^GCS_PUBLIC_ENDPOINT$|^JWT_JWKS_URL$/;
 
 /**
  * What the children read: everything the user set, and over it what makes them one stack.
