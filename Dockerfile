@@ -3,7 +3,8 @@
 FROM node:24.21-bookworm-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --no-audit --no-fund
+COPY scripts/production-packages.mjs scripts/
+RUN npm ci --omit=dev --no-audit --no-fund && node scripts/production-packages.mjs
 
 FROM node:24.21-bookworm-slim AS build
 WORKDIR /app
