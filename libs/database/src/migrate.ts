@@ -37,6 +37,8 @@ export async function migrateDatabase(databaseUrl: string, folder: string): Prom
     // Also against a server that is silent.
     query_timeout: LIMIT_MS + 5_000,
   });
+  // A connection that breaks between two statements fails the next; without a listener it would end the process.
+  client.on('error', () => undefined);
   try {
     await client.connect();
     await client.query('select pg_advisory_lock($1)', [LOCK]);

@@ -2,7 +2,7 @@ import { ObjectEventReader } from '../object-events.js';
 import { decodeObjectEvent } from './object-event.js';
 import type { NotificationMessage } from './object-event.js';
 
-const LONGEST_TEXT = 8 * 1024;
+const LONGEST_TEXT_BYTES = 8 * 1024;
 /** What a notification is read from. */
 const MEANT = ['eventType', 'bucketId', 'objectId', 'objectGeneration', 'payloadFormat'];
 
@@ -17,7 +17,9 @@ export function textOfMessage({ attributes, data }: NotificationMessage): string
     { attributes, data: null },
     { attributes: meant, data: null },
   ].map((form) => JSON.stringify(form));
-  return forms.find((text) => text.length <= LONGEST_TEXT) ?? '{"attributes":{},"data":null}';
+  return (
+    forms.find((text) => Buffer.byteLength(text) <= LONGEST_TEXT_BYTES) ?? '{"attributes":{},"data":null}'
+  );
 }
 
 function messageIn(payload: string): NotificationMessage {
