@@ -9,8 +9,23 @@ export async function run(usage: string, command: () => Promise<void>): Promise<
     await command();
   } catch (error) {
     console.error(reason(error));
-    const { code } = error as NodeJS.ErrnoException;
-    if (error instanceof UsageError || code?.startsWith('ERR_PARSE_ARGS')) console.error(`Usage: ${usage}`);
+    // A number, where it comes from gRPC.
+    const { code } = error as { code?: unknown };
+    if (error instanceof UsageError || String(code).startsWith('ERR_PARSE_ARGS'))
+      console.error(`Usage: ${usage}`);
     process.exitCode = 1;
+  }
+}
+
+/**
+ * Loads what is built.
+ * @throws Error with what to do when it is not
+ */
+export async function built<T>(load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new Error(`This needs the project to be built: npm run build (${reason(error)})`, { cause: error });
   }
 }

@@ -7,11 +7,11 @@ import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { postgresHome } from '../../apps/local/src/postgres/home.js';
-import { migrateDatabase } from '../../apps/local/src/postgres/migrations.js';
 import { createDatabase, databaseUrl, startPostgres } from '../../apps/local/src/postgres/server.js';
+import { migrateDatabase } from '../../libs/database/src/migrate.js';
 import { migrateQueue } from '../../libs/jobs/src/migrate.js';
 
-const ROOT = path.resolve(import.meta.dirname, '../..');
+const MIGRATIONS = path.resolve(import.meta.dirname, '../../prisma/migrations');
 
 /** Waits for the tests to end, in whatever way, then stops the server and removes what it kept. */
 const GUARD = `cat >/dev/null; kill -INT "$1" 2>/dev/null; while kill -0 "$1" 2>/dev/null; do sleep 0.02; done; shift; rm -rf "$@"`;
@@ -55,7 +55,7 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   try {
     await createDatabase(port, password);
     const template = databaseUrl(port, password);
-    await migrateDatabase(template, ROOT);
+    await migrateDatabase(template, MIGRATIONS);
     await migrateQueue(template);
     return { url: databaseUrl(port, password, 'postgres'), template: 'stowage', stop };
   } catch (error) {

@@ -8,7 +8,7 @@ import { JobsModule } from '#libs/jobs';
 import { QuotaModule } from '#libs/quota';
 import { HealthModule, loggerParams, MetricsModule } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';
-import { GcsObjectStore, GcsUrlSigner, PubSubObjectEvents } from '#libs/storage/gcs';
+import { GcsObjectStore, GcsUrlSigner, KeptNotifications, PubSubObjectEvents } from '#libs/storage/gcs';
 import { UploadModule } from '#libs/upload';
 import { type ApiEnvironment, readSigningKey } from './config.js';
 import { ApiGraphQLModule } from './graphql.module.js';
@@ -31,7 +31,11 @@ export class AppModule {
         JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL, poolSize: 2 }),
         StorageModule.forRoot({
           store: new GcsObjectStore({ projectId: config.GOOGLE_CLOUD_PROJECT, endpoint }),
-          signer: new GcsUrlSigner({ endpoint, key: readSigningKey(config) }),
+          signer: new GcsUrlSigner({
+            endpoint: config.GCS_PUBLIC_ENDPOINT ?? endpoint,
+            key: readSigningKey(config),
+          }),
+          eventReader: new KeptNotifications(config.INCOMING_BUCKET),
           events: eventsOf(config, params),
           probedBucket: config.INCOMING_BUCKET,
         }),

@@ -49,6 +49,11 @@ export class ApiEnvironment extends Environment {
   @IsString()
   PUBSUB_EMULATOR_HOST?: string;
 
+  /** Where clients reach storage, when that is not where the api does. */
+  @IsOptional()
+  @Matches(/^https?:\/\//, { message: 'GCS_PUBLIC_ENDPOINT must be an http:// or https:// URL' })
+  GCS_PUBLIC_ENDPOINT?: string;
+
   @Bytes()
   MAX_UPLOAD_BYTES = 5 * 2 ** 30;
 

@@ -49,6 +49,7 @@ describe('childEnvironment', () => {
       DATABASE_URL: 'postgresql://elsewhere',
       PGHOST: 'elsewhere',
       STORAGE_EMULATOR_HOST: 'elsewhere',
+      GCS_PUBLIC_ENDPOINT: 'https://elsewhere',
       JWT_JWKS_URL: 'https://elsewhere',
       no_proxy: 'intranet',
     });

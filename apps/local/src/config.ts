@@ -57,7 +57,7 @@ const PROJECT = 'stowage-local';
 /** Where `npm run example` serves its page: examples/web/serve.ts. */
 const EXAMPLE_PORT_OFFSET = 5;
 /** What would lead clients of PostgreSQL and of Cloud Storage, or whoever checks tokens, elsewhere. */
-const ELSEWHERE = /^PG[A-Z]+$|^STORAGE_EMULATOR_HOST$|^JWT_JWKS_URL$/;
+const ELSEWHERE = /^PG[A-Z]+$|^STORAGE_EMULATOR_HOST$|^GCS_PUBLIC_ENDPOINT$|^JWT_JWKS_URL$/;
 
 /**
  * What the children read: everything the user set, and over it what makes them one stack.
@@ -90,6 +90,7 @@ export function childEnvironment(
     PUBSUB_EMULATOR_HOST: pubSubHost ?? `127.0.0.1:${ports.pubSub}`,
     PUBSUB_PORT: pubSubHost === undefined ? String(ports.pubSub) : '',
     PUBSUB_SUBSCRIPTION: 'stowage-incoming',
+    PUBSUB_DEAD_LETTER_SUBSCRIPTION: 'stowage-incoming-dead-letter',
     JWT_SECRET: secrets.jwtSecret,
     JWT_ISSUER: TOKEN_PARTY,
     JWT_AUDIENCE: TOKEN_PARTY,

@@ -1,4 +1,7 @@
-/** The emulators of Cloud Storage and Pub/Sub, with the buckets, topics and subscriptions of the embedded stack in them. */
+/**
+ * The emulators of Cloud Storage and Pub/Sub, with the buckets, topics and subscriptions in them that the environment names.
+ * They ask nobody who they are: HOST is loopback unless it is set, and what else can reach them has to be trusted.
+ */
 import path from 'node:path';
 import { PubSub, type Topic } from '@google-cloud/pubsub';
 import { pino } from 'pino';
@@ -9,11 +12,11 @@ const PUBLISH_TIMEOUT_MS = 10_000;
 const STOP_LIMIT_MS = 8_000;
 
 const logger = pino({ level: process.env.LOG_LEVEL || 'info' });
-/** Set by the supervisor, where nothing else is said. */
 const setting = (name: string) => process.env[name] ?? '';
 const settings = {
   projectId: setting('GOOGLE_CLOUD_PROJECT'),
   dataFolder: setting('DATA_DIR'),
+  host: setting('HOST') || '127.0.0.1',
   gcsPort: Number(new URL(setting('GCS_API_ENDPOINT')).port),
   pubSubAddress: setting('PUBSUB_EMULATOR_HOST'),
   /** Null when the address is an emulator's that the user runs. */
@@ -54,12 +57,14 @@ async function start(): Promise<() => Promise<void>> {
     pubSubPort === null
       ? null
       : await startPubSubEmulator({
+          host: settings.host,
           port: pubSubPort,
           dataDir: path.join(dataFolder, 'pubsub'),
           onError: (error) => logger.error({ err: error }, 'Pub/Sub emulator'),
         });
   const { publish, close } = publisher();
   const gcs = await startGcsEmulator({
+    host: settings.host,
     port: settings.gcsPort,
     dataDir: path.join(dataFolder, 'gcs'),
     hmacKeys: [{ accessId: setting('GCS_HMAC_ACCESS_ID'), secret: setting('GCS_HMAC_SECRET') }],
@@ -67,17 +72,21 @@ async function start(): Promise<() => Promise<void>> {
     publish,
     onError: (error) => logger.error({ err: error }, 'Cloud Storage emulator'),
   });
-  await provision({
-    projectId: settings.projectId,
-    storage: { endpoint: gcs.url },
-    pubsub: { emulator: settings.pubSubAddress },
-    names: {
-      incomingBucket: setting('INCOMING_BUCKET'),
-      contentBucket: setting('CONTENT_BUCKET'),
-      quarantineBucket: setting('QUARANTINE_BUCKET'),
-      subscription: setting('PUBSUB_SUBSCRIPTION'),
-    },
-  });
+  // Where several parts are started side by side, one of them makes these for all: `npm run provision`.
+  if (setting('INCOMING_BUCKET') !== '') {
+    await provision({
+      projectId: settings.projectId,
+      storage: { endpoint: gcs.url },
+      pubsub: { emulator: settings.pubSubAddress },
+      names: {
+        incomingBucket: setting('INCOMING_BUCKET'),
+        contentBucket: setting('CONTENT_BUCKET'),
+        quarantineBucket: setting('QUARANTINE_BUCKET'),
+        subscription: setting('PUBSUB_SUBSCRIPTION'),
+        deadLetter: setting('PUBSUB_DEAD_LETTER_SUBSCRIPTION'),
+      },
+    });
+  }
   logger.info({ gcs: gcs.port, pubSub: pubSub?.port }, 'The emulators serve');
   process.send?.({ type: 'ready', ports: { gcs: gcs.port, pubSub: pubSub?.port } });
   return async () => {

@@ -32,6 +32,7 @@ export class AppModule {
           events: new PubSubObjectEvents({
             projectId: config.GOOGLE_CLOUD_PROJECT,
             subscription: config.PUBSUB_SUBSCRIPTION,
+            deadLetterSubscription: config.PUBSUB_DEAD_LETTER_SUBSCRIPTION,
             emulator: config.PUBSUB_EMULATOR_HOST,
             incomingBucket: config.INCOMING_BUCKET,
             logger: new PinoLogger(params),

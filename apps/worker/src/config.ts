@@ -6,6 +6,11 @@ export class WorkerEnvironment extends Environment {
   @MinLength(1)
   PUBSUB_SUBSCRIPTION: string;
 
+  /** The subscription to what Pub/Sub gave up on; without it, that waits there. */
+  @IsOptional()
+  @IsString()
+  PUBSUB_DEAD_LETTER_SUBSCRIPTION?: string;
+
   @IsOptional()
   @IsString()
   PUBSUB_EMULATOR_HOST?: string;

@@ -1,4 +1,5 @@
 export * from './database.js';
 export * from './database.module.js';
+export * from './migrate.js';
 export { Prisma } from './generated/client.js';
 export type * from './generated/client.js';

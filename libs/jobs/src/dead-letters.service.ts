@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type DeadLetter, type Prisma, type Tx } from '#libs/database';
+import { Database, type DeadLetter, type Tx } from '#libs/database';
+import { StowageError } from '#libs/domain';
 
 export type DeadLetterState = DeadLetter['state'];
 export type { DeadLetter };
@@ -7,6 +8,8 @@ export type { DeadLetter };
 export interface NewDeadLetter {
   /** The queue or subscription that it came from. */
   readonly source: string;
+  /** What the source calls it, where it can come twice; at most 255 characters. */
+  readonly sourceId?: string;
   readonly assetId: string | null;
   readonly error: string;
   readonly attempts: number;
@@ -14,17 +17,45 @@ export interface NewDeadLetter {
   readonly payload: string;
 }
 
+/**
+ * Hands the work in once more, and closes the letter as RETRIED: where there is a transaction, in that one. A letter that it
+ * leaves OPEN has nothing left to retry. May be called by several at once.
+ */
+export type Retry = (letter: DeadLetter) => Promise<unknown>;
+
 const LONGEST_ERROR = 4_096;
 
 /** Work that was given up, kept until an operator has decided about it. */
 @Injectable()
 export class DeadLetters {
+  private readonly retries = new Map<string, Retry>();
+
   constructor(private readonly database: Database) {}
 
-  /** In the transaction that gives the work up. */
-  async add(tx: Tx, letter: NewDeadLetter): Promise<void> {
-    const data: Prisma.DeadLetterCreateInput = { ...letter, error: letter.error.slice(0, LONGEST_ERROR) };
-    await tx.deadLetter.create({ data, select: { id: true } });
+  /** From then on it is `retry` that retries the letters of this source. Each source has one, from its module's start. */
+  retryWith(source: string, retry: Retry): void {
+    if (this.retries.has(source)) throw new Error(`Dead letters of ${source} are retried already`);
+    this.retries.set(source, retry);
+  }
+
+  /**
+   * As whoever is in charge of the letter's source does it.
+   * @throws StowageError conflict DEAD_LETTER_NOT_RETRIABLE when nobody is; else what retrying throws
+   */
+  async retry(letter: DeadLetter): Promise<void> {
+    const retry = this.retries.get(letter.source);
+    if (retry === undefined) {
+      const message = 'Nothing here knows how to retry a dead letter of this source.';
+      throw new StowageError('conflict', 'DEAD_LETTER_NOT_RETRIABLE', message);
+    }
+    await retry(letter);
+  }
+
+  /** In the transaction that gives the work up. False when the source has given it up before. */
+  async add(tx: Tx, letter: NewDeadLetter): Promise<boolean> {
+    const data = { ...letter, error: letter.error.slice(0, LONGEST_ERROR) };
+    const { count } = await tx.deadLetter.createMany({ data, skipDuplicates: true });
+    return count === 1;
   }
 
   find(id: bigint): Promise<DeadLetter | null> {

@@ -1,11 +1,11 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { Assets, AssetTransitions } from '#libs/assets';
-import { type DeadLetter, DeadLetters, Jobs } from '#libs/jobs';
+import { type DeadLetter, DeadLetters, Jobs, PROCESS_QUEUE } from '#libs/jobs';
 
 /** One more attempt at an asset that had failed for good, at an operator's word. */
 @Injectable()
-export class Revival {
+export class Revival implements OnModuleInit {
   constructor(
     private readonly assets: Assets,
     private readonly transitions: AssetTransitions,
@@ -14,6 +14,10 @@ export class Revival {
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Revival.name);
+  }
+
+  onModuleInit(): void {
+    this.deadLetters.retryWith(PROCESS_QUEUE, (letter) => this.revive(letter));
   }
 
   /** False when the asset is not FAILED any more, or somebody else decided about the dead letter. */

@@ -7,7 +7,7 @@ import {
   Optional,
 } from '@nestjs/common';
 import { HealthChecks } from '#libs/runtime';
-import { ObjectEvents } from './object-events.js';
+import { ObjectEventReader, ObjectEvents } from './object-events.js';
 import { ObjectStore } from './object-store.js';
 import { UrlSigner } from './url-signer.js';
 
@@ -19,6 +19,8 @@ export interface StorageAdapters {
   readonly signer?: UrlSigner;
   /** Only where events are taken, or asked for their health. */
   readonly events?: ObjectEvents;
+  /** Only where events that were kept are handed in again. */
+  readonly eventReader?: ObjectEventReader;
 }
 
 const PROBED_BUCKET = Symbol('PROBED_BUCKET');
@@ -27,11 +29,12 @@ const PROBED_BUCKET = Symbol('PROBED_BUCKET');
 @Global()
 @Module({})
 export class StorageModule implements OnApplicationShutdown {
-  static forRoot({ store, probedBucket, signer, events }: StorageAdapters): DynamicModule {
+  static forRoot({ store, probedBucket, signer, events, eventReader }: StorageAdapters): DynamicModule {
     const ports = [
       { provide: ObjectStore, useValue: store },
       ...(signer === undefined ? [] : [{ provide: UrlSigner, useValue: signer }]),
       ...(events === undefined ? [] : [{ provide: ObjectEvents, useValue: events }]),
+      ...(eventReader === undefined ? [] : [{ provide: ObjectEventReader, useValue: eventReader }]),
     ];
     return {
       module: StorageModule,

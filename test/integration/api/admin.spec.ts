@@ -54,6 +54,15 @@ describe('what operators see (real: the api, PostgreSQL, queue)', () => {
     ]);
   });
 
+  it('retries nothing whose source nobody is in charge of', async () => {
+    const data = { source: 'a source of old', error: 'error', attempts: 1, payload: '{}' };
+    const { id } = await api.app.get(Database).prisma.deadLetter.create({ data });
+    expect((await asOperator(`mutation { retryDeadLetter(id: "${id}") { id } }`)).errors).toMatchObject([
+      { extensions: { code: 'CONFLICT', reason: 'DEAD_LETTER_NOT_RETRIABLE' } },
+    ]);
+    expect(await page('first: 1')).toMatchObject({ nodes: [{ id: String(id), state: 'OPEN' }] });
+  });
+
   it.each(['0', 'x', '999999'])('knows no dead letter %s', async (id) => {
     expect((await asOperator(`mutation { discardDeadLetter(id: "${id}") { id } }`)).errors).toMatchObject([
       { path: ['discardDeadLetter'], extensions: { code: 'NOT_FOUND', reason: 'DEAD_LETTER_NOT_FOUND' } },

@@ -114,3 +114,12 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
     });
   });
 });
+
+it('signs URLs for where clients reach storage, when that is elsewhere', async () => {
+  await using api = await TestApi.start({ GCS_PUBLIC_ENDPOINT: 'https://storage.example.com' });
+  const request = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { upload { url } } }`;
+  const { data } = await api.query(request, { input: input(1) });
+  expect(data).toMatchObject({
+    requestUpload: { upload: { url: expect.stringMatching(/^https:\/\/storage\.example\.com\/incoming\//) } },
+  });
+});

@@ -1,5 +1,11 @@
 /** Real: the emulators with their files, HTTP, gRPC. */
-import { GcsObjectStore, GcsUrlSigner, PubSubObjectEvents, provision } from '#libs/storage/gcs';
+import {
+  GcsObjectStore,
+  GcsUrlSigner,
+  KeptNotifications,
+  PubSubObjectEvents,
+  provision,
+} from '#libs/storage/gcs';
 import { objectEventsContract, objectStoreContract, urlSignerContract } from '#libs/storage/testing';
 import { Emulators, HMAC_KEY, NAMES, PROJECT, RSA_KEY } from './emulators.js';
 
@@ -42,6 +48,8 @@ objectEventsContract('Google Cloud Storage over Pub/Sub', async () => {
   const { pubsub, pubsubAddress } = given.emulators;
   // As provisioned but for the back-off of what is given back, which is 10 s at the least.
   await pubsub.topic(NAMES.subscription).createSubscription('contract', { ackDeadlineSeconds: 60 });
+  const deadLetters = pubsub.topic(`${NAMES.subscription}-dead-letter`);
+  await deadLetters.createSubscription('contract-dead-letter');
   return {
     ...given,
     consumer: () =>
@@ -49,6 +57,7 @@ objectEventsContract('Google Cloud Storage over Pub/Sub', async () => {
         projectId: PROJECT,
         emulator: pubsubAddress,
         subscription: 'contract',
+        deadLetterSubscription: 'contract-dead-letter',
         incomingBucket: NAMES.incomingBucket,
         pauseMs: { first: 10, longest: 50 },
         logger: { warn: () => undefined },
@@ -56,5 +65,17 @@ objectEventsContract('Google Cloud Storage over Pub/Sub', async () => {
     sendMalformed: async () => {
       await pubsub.topic(NAMES.subscription).publishMessage({ data: Buffer.from('hello') });
     },
+    sendGivenUp: async ({ bucket, key }) => {
+      const attributes = {
+        eventType: 'OBJECT_FINALIZE',
+        bucketId: bucket,
+        objectId: key,
+        objectGeneration: '1',
+        CloudPubSubDeadLetterSourceDeliveryCount: '100',
+        CloudPubSubDeadLetterSourceSubscription: 'contract',
+      };
+      await deadLetters.publishMessage({ attributes });
+    },
+    reader: new KeptNotifications(NAMES.incomingBucket),
   };
 });

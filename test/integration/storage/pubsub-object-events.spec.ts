@@ -2,23 +2,24 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { v1 } from '@google-cloud/pubsub';
 import type { EventVerdict } from '#libs/domain';
-import type { MalformedEvent, ObjectFinalized } from '#libs/storage';
+import type { ObjectFinalized, UndeliverableEvent } from '#libs/storage';
 import { PubSubObjectEvents } from '#libs/storage/gcs';
 import { Emulators, PROJECT } from './emulators.js';
 
 const TOPIC = 'events';
 const BUCKET = 'incoming';
+const DEAD_LETTERS = 'dead-letters';
 
 /** Real: the Pub/Sub emulator with its file, the official client over gRPC. Messages are published by hand. */
 describe('PubSubObjectEvents', () => {
   let emulators: Emulators;
   let events: PubSubObjectEvents;
   const warnings: string[] = [];
-  const received: (ObjectFinalized | MalformedEvent)[] = [];
+  const received: (ObjectFinalized | UndeliverableEvent)[] = [];
   let verdict: () => EventVerdict | Promise<EventVerdict>;
   let wake = () => {};
 
-  const take = async (event: ObjectFinalized | MalformedEvent) => {
+  const take = async (event: ObjectFinalized | UndeliverableEvent) => {
     received.push(event);
     wake();
     return verdict();
@@ -26,7 +27,7 @@ describe('PubSubObjectEvents', () => {
   const until = async (condition: () => boolean) => {
     while (!condition()) await new Promise<void>((resolve) => (wake = resolve));
   };
-  const keys = () => received.map((event) => ('key' in event ? event.key : event.problem));
+  const keys = () => received.map((event) => ('problem' in event ? event.problem : event.key));
 
   const begin = async (pauseMs = { first: 10, longest: 50 }) => {
     events = new PubSubObjectEvents({
@@ -34,6 +35,7 @@ describe('PubSubObjectEvents', () => {
       emulator: emulators.pubsubAddress,
       subscription: TOPIC,
       incomingBucket: BUCKET,
+      deadLetterSubscription: DEAD_LETTERS,
       pauseMs,
       logger: {
         warn: (details, message) => {
@@ -42,7 +44,7 @@ describe('PubSubObjectEvents', () => {
         },
       },
     });
-    await events.start({ finalized: take, malformed: take });
+    await events.start({ finalized: take, undeliverable: take });
   };
   const publish = async (attributes: Record<string, string> = {}) => {
     const key = randomUUID();
@@ -65,6 +67,8 @@ describe('PubSubObjectEvents', () => {
     verdict = () => 'ack';
     emulators = await Emulators.start();
     await emulators.pubsub.createTopic(TOPIC);
+    await emulators.pubsub.createTopic(DEAD_LETTERS);
+    await emulators.pubsub.topic(DEAD_LETTERS).createSubscription(DEAD_LETTERS);
   });
   afterEach(async () => {
     await events.stop(1000);
@@ -132,7 +136,7 @@ describe('PubSubObjectEvents', () => {
     await publish({ bucketId: 'other' });
     const key = await publish();
     await until(() => received.length === 2);
-    expect(keys().sort()).toEqual([key, 'it is of another bucket'].sort());
+    expect(keys().sort()).toEqual([key, 'malformed: it is of another bucket'].sort());
     await events.stop(1000);
 
     const client = new v1.SubscriberClient({
@@ -149,6 +153,43 @@ describe('PubSubObjectEvents', () => {
     });
     await client.close();
     expect(left.receivedMessages).toEqual([]);
+  });
+
+  it('tells of what Pub/Sub gave up on, with what Pub/Sub knows about it', async () => {
+    const deadLetterTopic = emulators.pubsub.topic(DEAD_LETTERS).name;
+    await emulators.pubsub
+      .topic(TOPIC)
+      .createSubscription(TOPIC, { deadLetterPolicy: { deadLetterTopic, maxDeliveryAttempts: 5 } });
+    verdict = () => (received.some((event) => 'problem' in event) ? 'ack' : 'nack');
+    await begin();
+    const key = await publish();
+    await until(() => received.some((event) => 'problem' in event));
+    expect(keys().slice(0, 5)).toEqual(Array.from({ length: 5 }, () => key));
+    expect(received.at(-1)).toEqual({
+      messageId: expect.stringMatching(/^dead-letter\/./),
+      problem: `given up after 5 deliveries to ${TOPIC}`,
+      attempts: 5,
+      key,
+      payload: expect.stringContaining(key),
+    });
+  });
+
+  it('believes nothing that a made-up dead letter says of itself', async () => {
+    await createSubscription();
+    await begin();
+    await emulators.pubsub.topic(DEAD_LETTERS).publishMessage({
+      attributes: {
+        CloudPubSubDeadLetterSourceDeliveryCount: '1e99',
+        CloudPubSubDeadLetterSourceSubscription: 'line\nbreak\0',
+      },
+    });
+    await until(() => received.length === 1);
+    expect(received[0]).toMatchObject({
+      problem:
+        'given up after 1 deliveries to a subscription without a name; malformed: an attribute is missing',
+      attempts: 1,
+      key: null,
+    });
   });
 
   it('pulls nothing while it pauses, longer each time, until something was acknowledged', async () => {
@@ -184,7 +225,7 @@ describe('PubSubObjectEvents', () => {
       running--;
       return 'ack' as const;
     };
-    await events.start({ finalized: take, malformed: take });
+    await events.start({ finalized: take, undeliverable: take });
     const published = await Promise.all(Array.from({ length: 20 }, () => publish()));
     await until(() => published.every((key) => keys().includes(key)));
     expect(most).toBeLessThanOrEqual(3);

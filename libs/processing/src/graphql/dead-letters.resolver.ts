@@ -4,7 +4,6 @@ import { type Actor, invalid, StowageError } from '#libs/domain';
 import { connectionOf, parsePage } from '#libs/graphql-edge';
 import { AdminModel, assertOperator, CurrentActor } from '#libs/identity/graphql';
 import { type DeadLetter, DeadLetters } from '#libs/jobs';
-import { Revival } from '../revival.service.js';
 import { DeadLetterConnectionModel, DeadLetterModel, DeadLettersArgs } from './dead-letter.model.js';
 
 const ID_TEXT = /^[1-9][0-9]{0,17}$/;
@@ -28,7 +27,6 @@ const closed = () =>
 export class DeadLettersResolver {
   constructor(
     private readonly deadLetters: DeadLetters,
-    private readonly revival: Revival,
     private readonly database: Database,
   ) {}
 
@@ -63,8 +61,8 @@ export class DeadLettersResolver {
 
   @Mutation(() => DeadLetterModel, {
     description:
-      'Tries once more. A repeat answers the dead letter as it is; CONFLICT when it was discarded or its asset is not FAILED ' +
-      'any more.',
+      'Tries once more. A repeat answers the dead letter as it is; CONFLICT when it was discarded, its asset is not FAILED ' +
+      'any more, or its event is malformed.',
   })
   async retryDeadLetter(
     @CurrentActor() actor: Actor,
@@ -72,7 +70,7 @@ export class DeadLettersResolver {
   ): Promise<DeadLetterModel> {
     assertOperator(actor);
     const letter = await this.find(id);
-    if (letter.state === 'OPEN') await this.revival.revive(letter);
+    if (letter.state === 'OPEN') await this.deadLetters.retry(letter);
     return this.decided(id, 'RETRIED');
   }
 

@@ -1,5 +1,8 @@
 export * from './gcs-object-store.js';
 export * from './gcs-url-signer.js';
+export type { FieldDifference } from './field-differences.js';
+export { KeptNotifications } from './kept-event.js';
+export type { PubSubOptions } from './pubsub-client.js';
 export { PubSubObjectEvents } from './pubsub-object-events.js';
-export type { PubSubObjectEventsOptions, PubSubOptions } from './pubsub-object-events.js';
+export type { PubSubObjectEventsOptions } from './pubsub-object-events.js';
 export * from './provision.js';

@@ -57,16 +57,10 @@ describe('decodeObjectEvent', () => {
     ['a generation beyond 64 bits', { objectGeneration: '1'.repeat(20) }],
     ['a line break in the generation', { objectGeneration: '1\n' }],
   ])('calls it malformed: %s', (_, changes) =>
-    expect(decode(changes)).toEqual({
-      kind: 'malformed',
-      event: { messageId: '17', problem: expect.any(String) },
-    }),
+    expect(decode(changes)).toEqual({ kind: 'malformed', problem: expect.any(String) }),
   );
 
   it.each(['', 'not json', '{"a":'])('calls the payload %j malformed', (data) =>
-    expect(decode({}, data)).toMatchObject({
-      kind: 'malformed',
-      event: { problem: 'the payload is not JSON' },
-    }),
+    expect(decode({}, data)).toEqual({ kind: 'malformed', problem: 'the payload is not JSON' }),
   );
 });

@@ -1,15 +1,16 @@
-import type { MalformedEvent, ObjectFinalized } from '../object-events.js';
+import type { ObjectFinalized } from '../object-events.js';
 
 /** The parts of a Pub/Sub message that a notification is made of. */
 export interface NotificationMessage {
   readonly id: string;
   readonly attributes: Readonly<Record<string, string>>;
-  readonly data: Buffer;
+  /** Null when it was too large to be kept; what it says is not needed. */
+  readonly data: Buffer | null;
 }
 
 export type DecodedEvent =
   | { readonly kind: 'finalized'; readonly event: ObjectFinalized }
-  | { readonly kind: 'malformed'; readonly event: MalformedEvent }
+  | { readonly kind: 'malformed'; readonly problem: string }
   /** A notification of something else, which is nobody's business here. */
   | { readonly kind: 'other' };
 
@@ -33,7 +34,7 @@ function problemOf({ attributes, data }: NotificationMessage, bucket: string): s
   if (bucketId !== bucket) return 'it is of another bucket';
   if (objectId === '') return 'the object has no name';
   if (!GENERATION.test(objectGeneration)) return 'the generation is not a number';
-  if (payloadFormat === 'JSON_API_V1' && !isJson(data)) return 'the payload is not JSON';
+  if (payloadFormat === 'JSON_API_V1' && data !== null && !isJson(data)) return 'the payload is not JSON';
   return null;
 }
 
@@ -46,6 +47,6 @@ export function decodeObjectEvent(message: NotificationMessage, bucket: string):
   const { eventType, objectId = '', objectGeneration = '' } = message.attributes;
   if (eventType !== undefined && eventType !== 'OBJECT_FINALIZE') return { kind: 'other' };
   const problem = eventType === undefined ? 'an attribute is missing' : problemOf(message, bucket);
-  if (problem !== null) return { kind: 'malformed', event: { messageId, problem } };
+  if (problem !== null) return { kind: 'malformed', problem };
   return { kind: 'finalized', event: { messageId, bucket, key: objectId, version: objectGeneration } };
 }

@@ -1,9 +1,11 @@
+import { differences } from './field-differences.js';
+import type { FieldDifference } from './field-differences.js';
 import { GcsClient } from './gcs-client.js';
 import type { GcsOptions } from './gcs-client.js';
-import { pubSubClient } from './pubsub-object-events.js';
-import type { PubSubOptions } from './pubsub-object-events.js';
+import { pubSubClient } from './pubsub-client.js';
+import type { PubSubOptions } from './pubsub-client.js';
 import { wantedResources } from './wanted-resources.js';
-import type { Fields, WantedResource } from './wanted-resources.js';
+import type { WantedResource } from './wanted-resources.js';
 
 export interface ResourceNames {
   readonly incomingBucket: string;
@@ -33,6 +35,8 @@ export interface ProvisionedResource {
   /** Kind and name, e.g. `bucket incoming`. */
   readonly resource: string;
   readonly action: 'created' | 'updated' | 'unchanged';
+  /** What an update changes; empty for the other actions. */
+  readonly changes: readonly FieldDifference[];
 }
 
 /**
@@ -52,7 +56,7 @@ export async function provision(options: ProvisionOptions): Promise<ProvisionedR
   try {
     const done: ProvisionedResource[] = [];
     for (const wanted of wantedResources(new GcsClient({ projectId, ...storage }), client, options)) {
-      done.push({ resource: wanted.resource, action: await settle(wanted, dryRun) });
+      done.push(await settle(wanted, dryRun));
     }
     return done;
   } finally {
@@ -60,35 +64,21 @@ export async function provision(options: ProvisionOptions): Promise<ProvisionedR
   }
 }
 
-async function settle(wanted: WantedResource, dryRun: boolean): Promise<ProvisionedResource['action']> {
+async function settle(wanted: WantedResource, dryRun: boolean): Promise<ProvisionedResource> {
+  const { resource, fields } = wanted;
   let current = await wanted.read();
   if (current === null) {
-    if (dryRun || (await wanted.create())) return 'created';
+    if (dryRun || (await wanted.create())) return { resource, action: 'created', changes: [] };
     // Somebody else has just created it.
     current = await wanted.read();
   }
-  const changes = Object.entries(wanted.fields).filter(([name, value]) => !covers(current?.[name], value));
-  if (changes.length === 0) return 'unchanged';
-  if (!dryRun) await wanted.update(Object.fromEntries(changes));
-  return 'updated';
-}
-
-const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
-const isScalar = (value: unknown): value is string | number | boolean =>
-  ['string', 'number', 'boolean'].includes(typeof value);
-
-/** Whether all that is wanted is so. Null stands for not set; 64-bit numbers come as text. */
-function covers(actual: unknown, wanted: unknown): boolean {
-  if (wanted === null) return actual === null || actual === undefined;
-  if (Array.isArray(wanted)) {
-    return (
-      Array.isArray(actual) &&
-      actual.length === wanted.length &&
-      wanted.every((value, index) => covers(actual[index], value))
-    );
-  }
-  if (isFields(wanted)) {
-    return isFields(actual) && Object.entries(wanted).every(([name, value]) => covers(actual[name], value));
-  }
-  return isScalar(actual) && isScalar(wanted) && String(actual) === String(wanted);
+  const changes = Object.entries(fields).map(([name, value]) => ({
+    name,
+    value,
+    differences: differences(name, current?.[name], value),
+  }));
+  const wrong = changes.filter((change) => change.differences.length > 0);
+  if (wrong.length === 0) return { resource, action: 'unchanged', changes: [] };
+  if (!dryRun) await wanted.update(Object.fromEntries(wrong.map(({ name, value }) => [name, value])));
+  return { resource, action: 'updated', changes: wrong.flatMap((change) => change.differences) };
 }

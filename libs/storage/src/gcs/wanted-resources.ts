@@ -1,9 +1,8 @@
 import type { PubSub, SubscriptionMetadata, Topic } from '@google-cloud/pubsub';
+import type { Fields } from './field-differences.js';
 import type { CallLimits, GcsClient } from './gcs-client.js';
 import type { ProvisionOptions } from './provision.js';
 import { StorageAnswerError } from './storage-error.js';
-
-export type Fields = Readonly<Record<string, unknown>>;
 
 /** One thing that has to be there. */
 export interface WantedResource {
@@ -71,7 +70,6 @@ export function wantedResources(
     wantedSubscription(pubsub, topic, subscription, {
       ...KEPT,
       ackDeadlineSeconds: 60,
-      retryPolicy: { minimumBackoff: { seconds: 10 }, maximumBackoff: { seconds: 600 } },
       deadLetterPolicy: {
         deadLetterTopic: pubsub.topic(deadLetter).name,
         // The most there can be: a dependency that is down for hours is no reason to give an event up.
@@ -79,16 +77,18 @@ export function wantedResources(
       },
     }),
     bucket(incomingBucket, { cors: cors(UPLOAD_METHODS, UPLOAD_HEADERS), softDeletePolicy: NO_SOFT_DELETE }),
+    // Its soft delete is left as it is, storage's own seven days unless somebody chose otherwise: the way back from an accident.
     bucket(contentBucket, { cors: cors(DOWNLOAD_METHODS, DOWNLOAD_HEADERS) }),
     bucket(quarantineBucket, { softDeletePolicy: NO_SOFT_DELETE }),
     wantedNotification(gcs, incomingBucket, pubsub.topic(topic).name),
   ];
 }
 
-/** Of every subscription: it never expires, and keeps what nobody took for seven days. */
+/** Of every subscription: it never expires, keeps what nobody took for seven days, and waits with what was given back. */
 const KEPT: SubscriptionMetadata = {
   expirationPolicy: { ttl: null },
   messageRetentionDuration: { seconds: 7 * 24 * 3600 },
+  retryPolicy: { minimumBackoff: { seconds: 10 }, maximumBackoff: { seconds: 600 } },
 };
 
 function wantedBucket(

@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { EventVerdict, ObjectRef } from '#libs/domain';
-import type { MalformedEvent, ObjectEventHandler, ObjectEvents, ObjectFinalized } from '../object-events.js';
+import type {
+  ObjectEventHandler,
+  ObjectEventReader,
+  ObjectEvents,
+  ObjectFinalized,
+  UndeliverableEvent,
+} from '../object-events.js';
 import type { Put } from './seed.js';
 
 export interface ObjectEventsSetup {
@@ -11,6 +17,9 @@ export interface ObjectEventsSetup {
   readonly put: Put;
   /** Sends something that is no event of an object. */
   sendMalformed(): Promise<void>;
+  /** Sends an event of this object, which has been given up. */
+  sendGivenUp(object: ObjectRef): Promise<void>;
+  readonly reader: ObjectEventReader;
   close?(): Promise<void>;
 }
 
@@ -22,7 +31,8 @@ class Inbox implements ObjectEventHandler {
   private readonly verdicts = new Map<string, (event: ObjectFinalized) => Verdict>();
   private readonly arrivals: (() => void)[] = [];
   readonly events: ObjectFinalized[] = [];
-  readonly malformedEvents: MalformedEvent[] = [];
+  readonly undeliverables: UndeliverableEvent[] = [];
+  verdictOnUndeliverable: () => EventVerdict = () => 'ack';
 
   on({ key }: ObjectRef, verdict: (event: ObjectFinalized) => Verdict): void {
     this.verdicts.set(key, verdict);
@@ -33,9 +43,9 @@ class Inbox implements ObjectEventHandler {
     return (await this.verdicts.get(event.key)?.(event)) ?? 'ack';
   }
 
-  malformed(event: MalformedEvent): Promise<EventVerdict> {
-    this.note(this.malformedEvents, event);
-    return Promise.resolve('ack');
+  undeliverable(event: UndeliverableEvent): Promise<EventVerdict> {
+    this.note(this.undeliverables, event);
+    return Promise.resolve(this.verdictOnUndeliverable());
   }
 
   private note<T>(list: T[], event: T): void {
@@ -118,13 +128,32 @@ export function objectEventsContract(name: string, setup: () => Promise<ObjectEv
       const inbox = new Inbox();
       await consume(inbox);
       await given.sendMalformed();
-      await inbox.until(() => inbox.malformedEvents.length > 0);
-      expect(inbox.malformedEvents[0]).toEqual({
-        messageId: expect.stringMatching(/./),
+      await inbox.until(() => inbox.undeliverables.length > 0);
+      const [event] = inbox.undeliverables;
+      expect(event).toEqual({
+        messageId: expect.stringMatching(/^.{1,255}$/),
         problem: expect.stringMatching(/./),
+        attempts: 1,
+        key: null,
+        payload: expect.stringMatching(/./),
       });
+      expect(given.reader.read(event!.payload)).toEqual({ problem: expect.stringMatching(/./) });
       const object = await put(place());
       await inbox.until(() => inbox.of(object).length > 0);
+    });
+
+    it('tells of what was given up, under the same name until that is taken', async () => {
+      const inbox = new Inbox();
+      inbox.verdictOnUndeliverable = () => (inbox.undeliverables.length < 3 ? 'pause' : 'ack');
+      const object = place();
+      await consume(inbox);
+      await given.sendGivenUp(object);
+      await inbox.until(() => inbox.undeliverables.length === 3);
+      const [first, ...again] = inbox.undeliverables;
+      expect(first).toMatchObject({ key: object.key, problem: expect.stringMatching(/given up/) });
+      expect(again).toEqual([first, first]);
+      expect(given.reader.read(first!.payload)).toEqual({ key: object.key });
+      expect(inbox.of(object)).toEqual([]);
     });
 
     it('waits for running handlers when it stops, and what they acknowledged is done', async () => {

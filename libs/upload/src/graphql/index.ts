@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
+import { EventRetriesModule } from '../upload.module.js';
 import { UploadResolver } from './upload.resolver.js';
 
-@Module({ providers: [UploadResolver] })
+@Module({ imports: [EventRetriesModule], providers: [UploadResolver] })
 export class UploadGraphQLModule {}

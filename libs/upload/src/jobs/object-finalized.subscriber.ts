@@ -1,13 +1,16 @@
 import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { ERROR_KINDS, type EventVerdict, kindOf } from '#libs/domain';
+import { Database } from '#libs/database';
+import { assetIdOfIncomingKey, ERROR_KINDS, type EventVerdict, kindOf } from '#libs/domain';
+import { DeadLetters } from '#libs/jobs';
 import {
-  type MalformedEvent,
   type ObjectEventHandler,
   ObjectEvents,
   type ObjectFinalized,
+  type UndeliverableEvent,
 } from '#libs/storage';
 import { Arrivals } from '../arrivals.service.js';
+import { OBJECT_EVENTS } from '../event-retries.service.js';
 
 const DRAIN_MS = 8_000;
 
@@ -19,6 +22,8 @@ export class ObjectFinalizedSubscriber
   constructor(
     private readonly events: ObjectEvents,
     private readonly arrivals: Arrivals,
+    private readonly deadLetters: DeadLetters,
+    private readonly database: Database,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(ObjectFinalizedSubscriber.name);
@@ -32,26 +37,42 @@ export class ObjectFinalizedSubscriber
     return this.events.stop(DRAIN_MS);
   }
 
-  async finalized({ key, version, messageId }: ObjectFinalized): Promise<EventVerdict> {
-    try {
+  finalized({ key, version, messageId }: ObjectFinalized): Promise<EventVerdict> {
+    return this.verdictOn({ messageId, key }, async () => {
       const arrival = await this.arrivals.look(key);
       this.logger.debug({ messageId, key, generation: version, arrival }, 'object finalized');
       if (arrival === 'unknown-asset')
         this.logger.warn({ messageId, key }, 'event for an object that nobody asked for');
       return 'ack';
-    } catch (err) {
-      const verdict = ERROR_KINDS[kindOf(err)].event;
-      this.logger[verdict === 'pause' ? 'warn' : 'error'](
-        { err, messageId, key, verdict },
-        'event not handled',
-      );
-      return verdict;
-    }
+    });
   }
 
-  malformed({ messageId, problem }: MalformedEvent): Promise<EventVerdict> {
-    // Nacked until the subscription's dead-letter policy takes it out of the way.
-    this.logger.error({ messageId, problem }, 'malformed event');
-    return Promise.resolve('nack');
+  /** Becomes a dead letter, however often it comes. */
+  undeliverable({ messageId, problem, ...event }: UndeliverableEvent): Promise<EventVerdict> {
+    return this.verdictOn({ messageId }, async () => {
+      const letter = {
+        source: OBJECT_EVENTS,
+        sourceId: messageId,
+        assetId: event.key === null ? null : assetIdOfIncomingKey(event.key),
+        error: problem,
+        attempts: event.attempts,
+        payload: event.payload,
+      };
+      const isNew = await this.database.transaction((tx) => this.deadLetters.add(tx, letter));
+      if (isNew) this.logger.error({ messageId, problem }, 'event became a dead letter');
+      else this.logger.debug({ messageId }, 'event is a dead letter already');
+      return 'ack';
+    });
+  }
+
+  /** The subscriber's edge of the error table. */
+  private async verdictOn(event: object, handle: () => Promise<EventVerdict>): Promise<EventVerdict> {
+    try {
+      return await handle();
+    } catch (err) {
+      const verdict = ERROR_KINDS[kindOf(err)].event;
+      this.logger[verdict === 'pause' ? 'warn' : 'error']({ err, ...event, verdict }, 'event not handled');
+      return verdict;
+    }
   }
 }

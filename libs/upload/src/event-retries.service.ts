@@ -1,0 +1,40 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { PinoLogger } from 'nestjs-pino';
+import { Database } from '#libs/database';
+import { StowageError } from '#libs/domain';
+import { type DeadLetter, DeadLetters } from '#libs/jobs';
+import { ObjectEventReader } from '#libs/storage';
+import { Arrivals } from './arrivals.service.js';
+
+/** Source of the dead letters that storage's events become when nothing can come of them. */
+export const OBJECT_EVENTS = 'object-events';
+
+/** Hands an event in again that had been given up, at an operator's word. */
+@Injectable()
+export class EventRetries implements OnModuleInit {
+  constructor(
+    private readonly reader: ObjectEventReader,
+    private readonly arrivals: Arrivals,
+    private readonly deadLetters: DeadLetters,
+    private readonly database: Database,
+    private readonly logger: PinoLogger,
+  ) {
+    logger.setContext(EventRetries.name);
+  }
+
+  onModuleInit(): void {
+    this.deadLetters.retryWith(OBJECT_EVENTS, (letter) => this.retry(letter));
+  }
+
+  /** @throws StowageError conflict EVENT_MALFORMED, unavailable; the letter stays OPEN then */
+  private async retry(letter: DeadLetter): Promise<void> {
+    const event = this.reader.read(letter.payload);
+    if ('problem' in event) {
+      const message = `The event is malformed as before: ${event.problem}.`;
+      throw new StowageError('conflict', 'EVENT_MALFORMED', message);
+    }
+    const arrival = await this.arrivals.look(event.key);
+    await this.database.transaction((tx) => this.deadLetters.close(tx, letter.id, 'RETRIED'));
+    this.logger.info({ deadLetterId: String(letter.id), arrival }, 'event handed in again');
+  }
+}

@@ -1,0 +1,20 @@
+#!/bin/sh
+# What a container of the image runs: api, worker, migrate, provision or emulators, and with what arguments.
+# `exec`, so that Node is the container's first process and gets its signals.
+set -eu
+cd "$(dirname "$0")/.."
+
+name=${1:-api}
+[ $# -eq 0 ] || shift
+case $name in
+  api) exec node --enable-source-maps dist/apps/api/src/main.js "$@" ;;
+  # What moves bytes has a small young generation (docs/operating.md).
+  worker) exec node --enable-source-maps --max-semi-space-size=2 dist/apps/worker/src/main.js "$@" ;;
+  emulators) exec node --enable-source-maps --max-semi-space-size=2 dist/apps/local/src/emulators.js "$@" ;;
+  migrate) exec node scripts/migrate.ts "$@" ;;
+  provision) exec node scripts/provision.ts "$@" ;;
+  *)
+    echo "There is no $name: api, worker, migrate, provision or emulators" >&2
+    exit 64
+    ;;
+esac

@@ -1,0 +1,35 @@
+/** What `npm run provision` reads; the apps read the same, but for the bucket that no app reads yet. */
+export const PROVISION_VARIABLES = {
+  required: [
+    'GOOGLE_CLOUD_PROJECT',
+    'INCOMING_BUCKET',
+    'CONTENT_BUCKET',
+    'QUARANTINE_BUCKET',
+    'PUBSUB_SUBSCRIPTION',
+  ],
+  optional: ['GCS_API_ENDPOINT', 'PUBSUB_EMULATOR_HOST', 'PUBSUB_DEAD_LETTER_SUBSCRIPTION'],
+} as const;
+
+/** What `npm run migrate` reads. */
+export const MIGRATE_VARIABLES = { required: ['DATABASE_URL'], optional: [] } as const;
+
+interface Names<Required extends string, Optional extends string> {
+  readonly required: readonly Required[];
+  readonly optional: readonly Optional[];
+}
+
+/**
+ * The variables of these names. As in the apps, an empty one counts as not set.
+ * @throws Error naming all that are missing
+ */
+export function readVariables<Required extends string, Optional extends string>(
+  { required, optional }: Names<Required, Optional>,
+  env: NodeJS.ProcessEnv,
+): Record<Required, string> & Partial<Record<Optional, string>> {
+  const missing = required.filter((name) => !env[name]);
+  if (missing.length > 0) throw new Error(`Configuration: ${missing.join(', ')} must be set.`);
+  const entries = [...required, ...optional].flatMap((name) =>
+    env[name] ? [[name, env[name]] as const] : [],
+  );
+  return Object.fromEntries(entries) as Record<Required, string> & Partial<Record<Optional, string>>;
+}

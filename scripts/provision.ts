@@ -1,0 +1,72 @@
+/**
+ * Makes buckets, topics, subscriptions and the notification be as Stowage needs them, and says what it changed:
+ * `npm run provision [-- --dry-run] [--location europe-west3] [--origin https://app.example.com …] [--wait SECONDS]`.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import type { ProvisionedResource } from '#libs/storage/gcs';
+import { built, run, UsageError } from './command.ts';
+import { PROVISION_VARIABLES, readVariables } from './environment.ts';
+
+const USAGE =
+  'npm run provision [-- --dry-run] [--location europe-west3] [--origin https://app.example.com …] [--wait SECONDS]';
+const PAUSE_MS = 1_000;
+
+await run(USAGE, async () => {
+  const { values } = parseArgs({
+    options: {
+      'dry-run': { type: 'boolean', default: false },
+      location: { type: 'string' },
+      origin: { type: 'string', multiple: true },
+      wait: { type: 'string', default: '0' },
+    },
+  });
+  if (!/^\d{1,4}$/.test(values.wait)) throw new UsageError('--wait takes a number of seconds');
+  const bad = values.origin?.find((origin) => !isOrigin(origin));
+  if (bad !== undefined)
+    throw new UsageError(`--origin ${bad} is no origin, such as https://app.example.com`);
+  const env = readVariables(PROVISION_VARIABLES, process.env);
+  const { provision } = await built(() => import('#libs/storage/gcs'));
+  const resources = await within(Number(values.wait) * 1000, () =>
+    provision({
+      projectId: env.GOOGLE_CLOUD_PROJECT,
+      storage: { endpoint: env.GCS_API_ENDPOINT },
+      pubsub: { emulator: env.PUBSUB_EMULATOR_HOST },
+      names: {
+        incomingBucket: env.INCOMING_BUCKET,
+        contentBucket: env.CONTENT_BUCKET,
+        quarantineBucket: env.QUARANTINE_BUCKET,
+        subscription: env.PUBSUB_SUBSCRIPTION,
+        deadLetter: env.PUBSUB_DEAD_LETTER_SUBSCRIPTION,
+      },
+      location: values.location,
+      allowedOrigins: values.origin,
+      dryRun: values['dry-run'],
+    }),
+  );
+  for (const resource of resources) console.log(lines(resource));
+  if (values['dry-run']) console.log('Nothing was changed: this is what would be done (--dry-run).');
+});
+
+function isOrigin(text: string): boolean {
+  return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
+}
+
+/** What `attempt` gives, tried again until this time is over; then its error counts. */
+async function within<T>(limitMs: number, attempt: () => Promise<T>): Promise<T> {
+  for (const end = Date.now() + limitMs; ; await delay(PAUSE_MS)) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() + PAUSE_MS > end) throw error;
+    }
+  }
+}
+
+function lines({ resource, action, changes }: ProvisionedResource): string {
+  const text = (value: unknown) => (value === null ? '(not set)' : JSON.stringify(value));
+  return [
+    `${action.padEnd(9)}  ${resource}`,
+    ...changes.map(({ field, from, to }) => `             ${field}: ${text(from)} → ${text(to)}`),
+  ].join('\n');
+}

@@ -1,0 +1,191 @@
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { getMetadataStorage } from 'class-validator';
+import { ApiEnvironment, readConfig as readApiConfig } from '../../apps/api/src/config.js';
+import { readConfig as readWorkerConfig, WorkerEnvironment } from '../../apps/worker/src/config.js';
+import { MIGRATE_VARIABLES, PROVISION_VARIABLES, readVariables } from '../../scripts/environment.js';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
+
+describe('the image', () => {
+  const dockerfile = read('Dockerfile').replaceAll(/\\\n/g, ' ');
+  /** Of the repository, not of another stage. */
+  const copied = dockerfile
+    .split('\n')
+    .filter((line) => /^COPY (?!--from)/.test(line))
+    .map((line) => line.split(/\s+/).slice(1, -1));
+  const lastStage = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));
+
+  it('is made of what is there and is sent to Docker', () => {
+    const sent = read('.dockerignore')
+      .split('\n')
+      .filter((line) => line.startsWith('!'))
+      .map((line) => line.slice(1));
+    const sources = copied.flat();
+    expect(sources.length).toBeGreaterThan(10);
+    expect(sources.filter((source) => !existsSync(path.join(ROOT, source)))).toEqual([]);
+    expect(sources.filter((source) => !sent.includes(source.split('/')[0]!))).toEqual([]);
+  });
+
+  it('has in its last stage what its commands run', () => {
+    const targets = [...read('scripts/container.sh').matchAll(/exec node [^"]*?(\S+\.(?:js|ts)) /g)].map(
+      ([, target = '']) => target,
+    );
+    expect(targets).toHaveLength(5);
+    for (const target of targets) {
+      const source = target.replace(/^dist\/(.*)\.js$/, '$1.ts');
+      expect([target, existsSync(path.join(ROOT, source))]).toEqual([target, true]);
+      if (target.startsWith('dist/')) continue;
+      const imports = [...read(target).matchAll(/from '\.\/(\S+)'/g)].map(([, name]) => `scripts/${name}`);
+      for (const file of [target, ...imports]) expect(lastStage).toContain(` ${file} `);
+    }
+  });
+
+  it('runs on the Node.js that the project is tested on, and not as root', () => {
+    const { devDependencies } = JSON.parse(read('package.json')) as { devDependencies: { node: string } };
+    const bases = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, base]) => base);
+    const [major, minor] = devDependencies.node.split('.');
+    expect(new Set(bases)).toEqual(new Set([`node:${major}.${minor}-bookworm-slim`]));
+    expect(lastStage).toMatch(/^USER node$/m);
+  });
+});
+
+const PROFILES = ['emulators', 'third-party'];
+const SECRETS: Record<string, string> = {
+  POSTGRES_PASSWORD: 'a-password',
+  JWT_SECRET: 'a secret of at least 32 characters, truly',
+  GCS_HMAC_ACCESS_ID: 'an-access-id',
+  GCS_HMAC_SECRET: 'a-secret-of-HMAC',
+};
+
+function compose(env: NodeJS.ProcessEnv, ...args: string[]) {
+  const { status, stdout, stderr } = spawnSync('docker-compose', [...args, 'config'], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH, ...env },
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  return { status, stdout, stderr };
+}
+
+type Service = Record<string, string[]>;
+const text = (yaml: string) => yaml.trim().replace(/^(['"])(.*)\1$/, '$2');
+
+/** Of each service the lines below each of its keys. What Compose prints is in order, two spaces a level. */
+function servicesIn(config: string): Record<string, Service> {
+  const services: Record<string, Service> = {};
+  let service: Service = {};
+  let lines: string[] = [];
+  const from = config.indexOf('\nservices:');
+  for (const line of config.slice(from).split('\n').slice(2)) {
+    if (/^\S/.test(line)) break;
+    const [, indent = '', name = ''] = /^( +)([\w.-]+):/.exec(line) ?? [];
+    if (indent.length === 2) services[name] = service = {};
+    else if (indent.length === 4) service[name] = lines = [];
+    else lines.push(line.slice(4));
+  }
+  return services;
+}
+
+const environmentOf = (service: Service | undefined): Record<string, string> =>
+  Object.fromEntries(
+    (service?.environment ?? []).map((line) => {
+      const colon = line.indexOf(':');
+      return [line.slice(0, colon).trim(), text(line.slice(colon + 1))];
+    }),
+  );
+
+const fieldsOf = (type: new () => object) => [
+  ...new Set(
+    getMetadataStorage()
+      .getTargetValidationMetadatas(type, '', false, false)
+      .map(({ propertyName }) => propertyName),
+  ),
+];
+const namesOf = ({ required, optional }: { required: readonly string[]; optional: readonly string[] }) => [
+  ...required,
+  ...optional,
+];
+/** What the emulators ask for, by name, in their source. */
+const emulatorSettings = [
+  ...read('apps/local/src/emulators.ts').matchAll(/setting\('([A-Z_]+)'\)|process\.env\.([A-Z_]+)/g),
+].map(([, setting, variable]) => setting ?? variable ?? '');
+
+const hasCompose = (process.env.PATH ?? '').split(path.delimiter).some((folder) => {
+  try {
+    accessSync(path.join(folder, 'docker-compose'), constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+});
+const isSkipped = !hasCompose && process.env.CI !== 'true';
+if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get install docker-compose)\n');
+
+/** Real: docker-compose, which needs no Docker to read its file. */
+(isSkipped ? describe.skip : describe)('docker-compose.yml', () => {
+  let services: Record<string, Service>;
+  beforeAll(() => {
+    const { status, stdout, stderr } = compose(SECRETS, ...PROFILES.flatMap((name) => ['--profile', name]));
+    if (status !== 0) throw new Error(`docker-compose config: ${stderr}`);
+    services = servicesIn(stdout);
+  });
+
+  it('is understood, with each of its profiles', () => {
+    for (const profile of PROFILES) {
+      expect(compose(SECRETS, '--profile', profile)).toMatchObject({ status: 0, stderr: '' });
+    }
+  });
+
+  it.each(Object.keys(SECRETS))('makes up no %s', (name) => {
+    const { status, stderr } = compose({ ...SECRETS, [name]: '' });
+    expect([status, stderr]).toEqual([1, expect.stringContaining(`${name} is not set`)]);
+  });
+
+  it.each([
+    ['api', fieldsOf(ApiEnvironment)],
+    ['worker', fieldsOf(WorkerEnvironment)],
+    ['migrate', namesOf(MIGRATE_VARIABLES)],
+    ['provision', namesOf(PROVISION_VARIABLES)],
+    ['emulators', emulatorSettings],
+  ])('tells the %s only what it asks for', (name, known) => {
+    const given = Object.keys(environmentOf(services[name]));
+    expect(given.length).toBeGreaterThan(0);
+    expect(given.filter((variable) => !known.includes(variable))).toEqual([]);
+  });
+
+  it('tells all of them what they need', () => {
+    const { api, worker, migrate, provision } = services;
+    const config = readApiConfig(environmentOf(api));
+    expect(config).toMatchObject({ PORT: 3000, HOST: '0.0.0.0', REDIS_URL: 'redis://redis:6379' });
+    expect(config.ALLOWED_HOSTS).toEqual(['127.0.0.1:3000', 'localhost:3000', '127.0.0.1:3000']);
+    expect(config.GCS_PUBLIC_ENDPOINT).toBe('http://127.0.0.1:3001');
+    const { DATABASE_URL } = readWorkerConfig(environmentOf(worker));
+    expect(DATABASE_URL).toBe(config.DATABASE_URL);
+    expect(readVariables(MIGRATE_VARIABLES, environmentOf(migrate))).toEqual({ DATABASE_URL });
+    const names = readVariables(PROVISION_VARIABLES, environmentOf(provision));
+    expect(readWorkerConfig(environmentOf(worker))).toMatchObject({
+      INCOMING_BUCKET: names.INCOMING_BUCKET,
+      PUBSUB_SUBSCRIPTION: names.PUBSUB_SUBSCRIPTION,
+      PUBSUB_DEAD_LETTER_SUBSCRIPTION: names.PUBSUB_DEAD_LETTER_SUBSCRIPTION,
+    });
+  });
+
+  it('publishes the api and storage, on loopback, and nothing else', () => {
+    const published = Object.entries(services).flatMap(([name, { ports = [] }]) =>
+      ports.map((port) => [name, text(port.replace(/^\s*-/, ''))]),
+    );
+    expect(published).toEqual([
+      ['api', '127.0.0.1:3000:3000/tcp'],
+      ['emulators', '127.0.0.1:3001:3001/tcp'],
+      ['fake-gcs-server', '127.0.0.1:3001:3001/tcp'],
+    ]);
+  });
+
+  it('lets Redis throw no job of the queue away', () => {
+    expect(services.redis?.command?.join(' ')).toMatch(/maxmemory-policy.*noeviction/);
+  });
+});
