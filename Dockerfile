@@ -29,8 +29,8 @@ COPY prisma/migrations prisma/migrations
 COPY scripts/container.sh scripts/command.ts scripts/environment.ts scripts/migrate.ts scripts/provision.ts scripts/
 USER node
 EXPOSE 3000
-# Of the api; a container that runs something else turns it off.
+# Of the api and the worker; a container that runs something else turns it off.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 3000}/health/live`, { signal: AbortSignal.timeout(4000) }).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.WORKER_PORT || process.env.PORT || 3000}/health/live`, { signal: AbortSignal.timeout(4000) }).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["/app/scripts/container.sh"]
 CMD ["api"]
