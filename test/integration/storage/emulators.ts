@@ -39,6 +39,7 @@ export class Emulators implements AsyncDisposable {
       port: 0,
       dataDir: path.join(folder, 'gcs'),
       hmacKeys: [HMAC_KEY],
+      admin: true,
       rsaKeys: [{ clientEmail: RSA_KEY.clientEmail, publicKeyPem: pair.publicKey }],
       publish: async (topic, message) => {
         await publisher.topic(topic).publishMessage(message);
