@@ -38,7 +38,8 @@ export class ObjectFinalizedSubscriber
       this.logger.debug({ messageId, key, generation: version, arrival }, 'object finalized');
       if (arrival === 'unknown-asset')
         this.logger.warn({ messageId, key }, 'event for an object that nobody asked for');
-      return 'ack';
+      // It comes again after the subscription's growing pause; no row of the database would remember it.
+      return arrival === 'early' ? 'nack' : 'ack';
     } catch (err) {
       const verdict = ERROR_KINDS[kindOf(err)].event;
       this.logger[verdict === 'pause' ? 'warn' : 'error'](
