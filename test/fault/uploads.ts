@@ -107,11 +107,18 @@ export async function expectReady(fleet: Fleet, ids: readonly string[], limitMs?
 
 const TIDY_MS = 20_000;
 
-/** Waits until what follows from the last transitions is done; then the invariants 3 to 6 hold, or the test fails. */
+/**
+ * Waits until what follows from the last transitions is done; then the invariants 3 to 6 hold and no job is
+ * left, or the test fails.
+ */
 export async function expectConsistent(fleet: Fleet): Promise<void> {
   let problems: string[] = [];
   const look = async () => {
-    problems = await inconsistencies(fleet.database.url, fleet.emulators);
+    const jobs = await rows<{ id: string }>(fleet, 'select id from bullmq.job');
+    problems = [
+      ...(await inconsistencies(fleet.database.url, fleet.emulators)),
+      ...jobs.map(({ id }) => `job ${id} is left`),
+    ];
     return problems.length === 0 ? problems : null;
   };
   await until('nothing is inconsistent', look, TIDY_MS).catch(() => undefined);
