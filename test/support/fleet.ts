@@ -171,8 +171,9 @@ export class Fleet implements AsyncDisposable {
       headers: { 'content-type': 'application/json', authorization: `Bearer ${await signJwt(subject)}` },
       body: JSON.stringify({ query, variables }),
     });
-    const { data, errors } = (await response.json()) as { data?: Data; errors?: object[] };
-    if (errors !== undefined || data === undefined) throw new Error(JSON.stringify(errors));
+    const answer = (await response.json()) as { data?: Data; errors?: object[] };
+    const { data, errors } = answer;
+    if (errors !== undefined || data === undefined) throw new Error(JSON.stringify(errors ?? answer));
     return data;
   }
 
