@@ -13,6 +13,9 @@ import { migrateQueue } from '../../libs/jobs/src/migrate.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
+/** For all suites that run at a time; a fleet of several apis and workers alone may hold a hundred. */
+const MAX_CONNECTIONS = 500;
+
 /** Waits for the tests to end, in whatever way, then stops the server and removes what it kept. */
 const GUARD = `cat >/dev/null; pid=$(cat "$1"); kill -INT "$pid" 2>/dev/null; while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done; shift; rm -rf "$@"`;
 
@@ -52,6 +55,7 @@ export async function startTestPostgres({
       port,
       password,
       durable,
+      maxConnections: MAX_CONNECTIONS,
       logFile,
       spawn: (_name, command, args, options) => spawn(command, args, options),
     });
