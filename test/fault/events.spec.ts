@@ -43,6 +43,22 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
       return there ? null : true;
     });
 
+  it('before the row can be seen', async () => {
+    const { id, ticket } = await requestUpload(fleet, 'too early');
+    const [row] = await rows(fleet, 'delete from media_assets where asset_id = $1 returning *', [id]);
+    expect(await put(ticket, 'too early')).toBe(200);
+    await logged('object finalized', id, '"early"');
+    // No sweeper looks in the time of this test: it is the event that comes again.
+    await rows(
+      fleet,
+      `insert into media_assets select * from jsonb_populate_record(null::media_assets,
+         $1::jsonb || jsonb_build_object('next_check_at', now() + interval '1 hour'))`,
+      [JSON.stringify(row)],
+    );
+    await expectReady(fleet, [id]);
+    await expectConsistent(fleet);
+  }, 70_000);
+
   it('twice', async () => {
     const { id, ticket } = await requestUpload(fleet, 'doubled');
     await strike(id, { events: 'double' });
