@@ -4,7 +4,7 @@ import path from 'node:path';
 import { type JWTPayload, SignJWT } from 'jose';
 import { provision } from '#libs/storage/gcs';
 import { Emulators, HMAC_KEY, NAMES, PROJECT } from '../integration/storage/emulators.js';
-import { createTestDatabase, freePort, type TestDatabase } from './postgres.js';
+import { createTestDatabase, freePort, type TestDatabase, type TestPostgres } from './postgres.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const READY_MS = 60_000;
@@ -94,14 +94,17 @@ export interface FleetOptions {
   readonly apis?: number;
   readonly workers?: number;
   readonly env?: NodeJS.ProcessEnv;
+  /** A server of the suite's own, in place of the one that all suites share. */
+  readonly postgres?: TestPostgres;
   /** What stands between the members and the database, as an address. */
   readonly databaseUrl?: (url: string) => string | Promise<string>;
 }
 
 /** Any number of apis and workers side by side, over one real PostgreSQL and the emulators. */
 export class Fleet implements AsyncDisposable {
-  static async start({ apis = 1, workers = 1, env = {}, databaseUrl }: FleetOptions = {}): Promise<Fleet> {
-    const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
+  static async start(options: FleetOptions = {}): Promise<Fleet> {
+    const { apis = 1, workers = 1, env = {}, postgres, databaseUrl } = options;
+    const [database, emulators] = await Promise.all([createTestDatabase(postgres), Emulators.start()]);
     await provision({
       projectId: PROJECT,
       storage: { endpoint: emulators.gcs.url },
@@ -175,8 +178,9 @@ export class Fleet implements AsyncDisposable {
       headers: { 'content-type': 'application/json', authorization: `Bearer ${await signJwt(subject)}` },
       body: JSON.stringify({ query, variables }),
     });
-    const { data, errors } = (await response.json()) as { data?: Data; errors?: object[] };
-    if (errors !== undefined || data === undefined) throw new Error(JSON.stringify(errors));
+    const answer = (await response.json()) as { data?: Data; errors?: object[] };
+    const { data, errors } = answer;
+    if (errors !== undefined || data === undefined) throw new Error(JSON.stringify(errors ?? answer));
     return data;
   }
 

@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdtemp } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -13,51 +13,81 @@ import { migrateQueue } from '../../libs/jobs/src/migrate.js';
 
 const MIGRATIONS = path.resolve(import.meta.dirname, '../../prisma/migrations');
 
+/** For all suites that run at a time; a fleet of several apis and workers alone may hold a hundred. */
+const MAX_CONNECTIONS = 500;
+
 /** Waits for the tests to end, in whatever way, then stops the server and removes what it kept. */
-const GUARD = `cat >/dev/null; kill -INT "$1" 2>/dev/null; while kill -0 "$1" 2>/dev/null; do sleep 0.02; done; shift; rm -rf "$@"`;
+const GUARD = `cat >/dev/null; pid=$(cat "$1"); kill -INT "$pid" 2>/dev/null; while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done; shift; rm -rf "$@"`;
 
 export interface TestPostgres {
   /** A database that has all tables and is to be copied, not used. */
   readonly template: string;
   /** Address of the server's database `postgres`. */
   readonly url: string;
+  /** Kills the server with -9; it runs again on its port once the function that is returned was called. */
+  crash(): Promise<() => Promise<void>>;
   /** Stops the server and removes all that it kept. */
   stop(): Promise<void>;
+}
+
+export interface TestPostgresOptions {
+  /** Whether it keeps what it committed when it crashes; else it is faster. Default false. */
+  readonly durable?: boolean;
 }
 
 /**
  * Starts PostgreSQL on a free port and in a folder of its own, with a template database to which all migrations were
  * applied. It ends with this process, even when that is killed.
  */
-export async function startTestPostgres(): Promise<TestPostgres> {
+export async function startTestPostgres({
+  durable = false,
+}: TestPostgresOptions = {}): Promise<TestPostgres> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'stowage-postgres-'));
   // When we are root, PostgreSQL runs as somebody else, who has to get in.
   await chmod(folder, 0o711);
   const home = await postgresHome(folder);
   const [port, password] = [await freePort(), randomBytes(12).toString('hex')];
-  const server = await startPostgres({
-    home,
-    port,
-    password,
-    durable: false,
-    logFile: path.join(folder, 'postgres.log'),
-    spawn: (_name, command, args, options) => spawn(command, args, options),
-  });
-  const guard = spawn('/bin/sh', ['-c', GUARD, 'sh', String(server.pid), folder, home.folder], {
+  const pidFile = path.join(folder, 'pid');
+  const run = async (): Promise<ChildProcess> => {
+    const logFile = path.join(folder, 'postgres.log');
+    const server = await startPostgres({
+      home,
+      port,
+      password,
+      durable,
+      maxConnections: MAX_CONNECTIONS,
+      logFile,
+      spawn: (_name, command, args, options) => spawn(command, args, options),
+    });
+    await writeFile(pidFile, String(server.pid));
+    return server;
+  };
+  let server = await run();
+  const guard = spawn('/bin/sh', ['-c', GUARD, 'sh', pidFile, folder, home.folder], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
   const stop = async () => {
-    const gone = Promise.all([once(guard, 'exit'), once(server, 'exit')]);
+    const isRunning = server.exitCode === null && server.signalCode === null;
+    const gone = Promise.all([once(guard, 'exit'), isRunning ? once(server, 'exit') : null]);
     guard.stdin?.end();
     await gone;
+  };
+  const crash = async () => {
+    const exit = once(server, 'exit');
+    await rm(pidFile);
+    server.kill('SIGKILL');
+    await exit;
+    return async () => {
+      server = await run();
+    };
   };
   try {
     await createDatabase(port, password);
     const template = databaseUrl(port, password);
     await migrateDatabase(template, MIGRATIONS);
     await migrateQueue(template);
-    return { url: databaseUrl(port, password, 'postgres'), template: 'stowage', stop };
+    return { url: databaseUrl(port, password, 'postgres'), template: 'stowage', crash, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -70,9 +100,10 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** A new database with all tables and no rows, on the server that Jest's set-up started. */
-export async function createTestDatabase(): Promise<TestDatabase> {
-  const { TEST_POSTGRES_URL: server, TEST_POSTGRES_TEMPLATE: template } = process.env;
+/** A new database with all tables and no rows, on the server that Jest's set-up started or on another. */
+export async function createTestDatabase(on?: TestPostgres): Promise<TestDatabase> {
+  const { TEST_POSTGRES_URL, TEST_POSTGRES_TEMPLATE } = process.env;
+  const { url: server, template } = on ?? { url: TEST_POSTGRES_URL, template: TEST_POSTGRES_TEMPLATE };
   if (!server || !template)
     throw new Error('There is no test server: global-setup.ts has to be in the Jest configuration');
   const name = `test_${randomBytes(8).toString('hex')}`;

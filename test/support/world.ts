@@ -106,7 +106,7 @@ export class World implements AsyncDisposable {
   private constructor(
     readonly module: TestingModule,
     readonly emulators: Emulators,
-    private readonly testDatabase: TestDatabase,
+    readonly testDatabase: TestDatabase,
   ) {}
 
   /** Asks for an upload of these bytes. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { parseCrc32c, parseSha256 } from './checksum.js';
 import { uploadDeadline } from './deadlines.js';
 import { parseMetadata } from './metadata.js';
-import { assetIdOfIncomingKey, contentKey, incomingKey } from './object-ref.js';
+import { assetIdMadeAt, assetIdOfIncomingKey, contentKey, incomingKey } from './object-ref.js';
 
 const ID = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
 
@@ -11,6 +11,13 @@ describe('keys', () => {
     expect(assetIdOfIncomingKey(incomingKey(ID))).toBe(ID);
     for (const key of ['', ID.toUpperCase(), `${ID}/x`, `../${ID}`, 'content/x'])
       expect(assetIdOfIncomingKey(key)).toBeNull();
+  });
+
+  it('knows when an id was made, of those that Stowage makes', () => {
+    // The example of https://www.rfc-editor.org/rfc/rfc9562#name-example-of-a-uuidv7-value
+    const made = Date.parse('2022-02-22T19:22:22Z');
+    expect(assetIdMadeAt('017f22e2-79b0-7cc3-98c4-dc0c0c07398f')).toBe(made);
+    expect(assetIdMadeAt('017f22e2-79b0-4cc3-98c4-dc0c0c07398f')).toBeNull();
   });
 
   it('names content by its hash, apart for each scope', () => {

@@ -14,6 +14,10 @@ const ASSET_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0
 /** Whether the text has the form of an asset id (a lower-case UUID). */
 export const isAssetId = (text: string) => ASSET_ID.test(text);
 
+/** When an id of Stowage's own making (a version 7 UUID) was made, in milliseconds since 1970; null for any other. */
+export const assetIdMadeAt = (assetId: string): number | null =>
+  assetId[14] === '7' ? Number.parseInt(assetId.slice(0, 8) + assetId.slice(9, 13), 16) : null;
+
 /** Keys of the incoming bucket are asset ids; no text of a client is ever part of a key. */
 export const incomingKey = (assetId: string) => assetId;
 

@@ -1,6 +1,7 @@
 import { InjectQueue } from '@nestjs/bullmq';
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Queue } from 'bullmq';
+import { PinoLogger } from 'nestjs-pino';
 import { Database } from '#libs/database';
 import { type AssetReceived, unavailable } from '#libs/domain';
 import { JOBS_OPTIONS, type JobsOptions } from './jobs.options.js';
@@ -15,7 +16,12 @@ export class Jobs implements OnModuleInit {
     @Inject(JOBS_OPTIONS) private readonly options: JobsOptions,
     @InjectQueue(PROCESS_QUEUE) private readonly queue: Queue<AssetReceived>,
     private readonly database: Database,
-  ) {}
+    private readonly logger: PinoLogger,
+  ) {
+    logger.setContext(Jobs.name);
+    // Without a listener BullMQ prints the whole error, connection and all.
+    queue.on('error', (err) => this.logger.warn({ err }, 'queue trouble'));
+  }
 
   /** A worker on a database without the queue's tables would spin on errors. @throws Error in one sentence */
   async onModuleInit(): Promise<void> {

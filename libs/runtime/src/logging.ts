@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Injectable } from '@nestjs/common';
 import type { FastifyInstance } from 'fastify';
 import { Logger, type Params, type PinoLogger } from 'nestjs-pino';
+import pino from 'pino';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -12,10 +13,29 @@ export function requestIdOf(request: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
+/**
+ * What is logged of an error: its type, message and stack with those of its causes, and its own plain values such as a
+ * code. Objects that libraries hang on their errors are left out: clients, requests and responses with their keys and
+ * tokens (pg adds the connection with the key that cancels its queries).
+ */
+export function loggedError(error: unknown): unknown {
+  if (!(error instanceof Object)) return error;
+  const full = error instanceof Error ? pino.stdSerializers.err(error) : error;
+  return Object.fromEntries(Object.entries(full).filter(([, value]) => !(value instanceof Object)));
+}
+
 /** JSON lines on standard output. */
 export function loggerParams(service: string, level: string): Params {
-  // Nest's middleware does not reach routes that Apollo registers with Fastify; see logRequests.
-  return { pinoHttp: { level, base: { service, pid: process.pid }, autoLogging: false }, forRoutes: [] };
+  return {
+    pinoHttp: {
+      level,
+      base: { service, pid: process.pid },
+      autoLogging: false,
+      serializers: { err: loggedError },
+    },
+    // Nest's middleware does not reach routes that Apollo registers with Fastify; see logRequests.
+    forRoutes: [],
+  };
 }
 
 /**

@@ -1,12 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
-import { assetIdOfIncomingKey, INCOMING_IS_WASTE } from '#libs/domain';
+import { assetIdMadeAt, assetIdOfIncomingKey, INCOMING_IS_WASTE } from '#libs/domain';
 import { Jobs } from '#libs/jobs';
 import { UploadMetrics } from './upload-metrics.js';
 
-/** What the arrival of bytes (or the rumour of it) came to. */
-export type Arrival = 'claimed' | 'known' | 'discarded' | 'nothing-there' | 'unknown-asset';
+/**
+ * What the arrival of bytes (or the rumour of it) came to. `early`: there is no such asset, and it is too soon to say that
+ * there never will be; ask again later.
+ */
+export type Arrival = 'claimed' | 'known' | 'discarded' | 'nothing-there' | 'early' | 'unknown-asset';
+
+/** A row is seen by all in seconds from when its id was made, or never; the rest is for clocks that differ. */
+const ROW_SEEN_WITHIN_MS = 10 * 60_000;
 
 /** "The bytes are here": from an event, a client or a sweeper to a claimed generation and a job. */
 @Injectable()
@@ -27,31 +33,31 @@ export class Arrivals {
    * the asset waits is claimed, and whatever else lies there serves nobody. Repeatable.
    * @throws StowageError unavailable
    */
-  async look(key: string): Promise<Arrival> {
-    const arrival = await this.find(key);
+  async look(key: string, now = new Date()): Promise<Arrival> {
+    const arrival = await this.find(key, now);
     this.metrics.arrived(arrival);
     return arrival;
   }
 
-  private async find(key: string): Promise<Arrival> {
+  private async find(key: string, now: Date): Promise<Arrival> {
     const assetId = assetIdOfIncomingKey(key);
     if (assetId === null) return 'unknown-asset';
     const object = await this.incoming.stat(assetId);
     if (object === null) return 'nothing-there';
     const generation = object.version;
-    const claimed = await this.transitions.claim(assetId, generation, new Date());
-    if (claimed === null) return this.settled(assetId, generation);
+    const claimed = await this.transitions.claim(assetId, generation, now);
+    if (claimed === null) return this.settled(assetId, generation, now);
     const { attempt, requestId } = claimed;
     await this.jobs.process({ assetId, generation, attempt, requestId });
-    this.metrics.received((Date.now() - claimed.createdAt.getTime()) / 1000);
+    this.metrics.received((now.getTime() - claimed.createdAt.getTime()) / 1000);
     this.logger.info({ assetId, reqId: claimed.requestId }, 'upload received');
     return 'claimed';
   }
 
   /** Bytes for an asset that is not waiting for any. */
-  private async settled(assetId: string, generation: string): Promise<Arrival> {
+  private async settled(assetId: string, generation: string, now: Date): Promise<Arrival> {
     const asset = await this.assets.load(assetId);
-    if (asset === null) return 'unknown-asset';
+    if (asset === null) return this.unasked(assetId, generation, now);
     const isClaimed = asset.claimedGeneration === generation;
     if (asset.status === 'PROCESSING' && isClaimed) {
       // Whoever claimed it may have died before enqueueing.
@@ -61,6 +67,16 @@ export class Arrivals {
     if (isClaimed && !INCOMING_IS_WASTE.includes(asset.status)) return 'known';
     await this.incoming.delete(assetId, generation);
     this.logger.info({ assetId, reqId: asset.requestId, status: asset.status }, 'late object deleted');
+    return 'discarded';
+  }
+
+  /** Bytes for an asset that is not there: purged while its ticket lived, or not there yet. */
+  private async unasked(assetId: string, generation: string, now: Date): Promise<Arrival> {
+    const madeAt = assetIdMadeAt(assetId);
+    if (madeAt === null) return 'unknown-asset';
+    if (now.getTime() < madeAt + ROW_SEEN_WITHIN_MS) return 'early';
+    await this.incoming.delete(assetId, generation);
+    this.logger.warn({ assetId }, 'object without an asset deleted');
     return 'discarded';
   }
 

@@ -26,7 +26,7 @@ export class EventRetries implements OnModuleInit {
     this.deadLetters.retryWith(OBJECT_EVENTS, (letter) => this.retry(letter));
   }
 
-  /** @throws StowageError conflict EVENT_MALFORMED, unavailable; the letter stays OPEN then */
+  /** @throws StowageError conflict EVENT_MALFORMED, EVENT_EARLY, unavailable; the letter stays OPEN then */
   private async retry(letter: DeadLetter): Promise<void> {
     const event = this.reader.read(letter.payload);
     if ('problem' in event) {
@@ -34,6 +34,13 @@ export class EventRetries implements OnModuleInit {
       throw new StowageError('conflict', 'EVENT_MALFORMED', message);
     }
     const arrival = await this.arrivals.look(event.key);
+    if (arrival === 'early') {
+      throw new StowageError(
+        'conflict',
+        'EVENT_EARLY',
+        'There is no such asset yet. Try again in ten minutes.',
+      );
+    }
     await this.database.transaction((tx) => this.deadLetters.close(tx, letter.id, 'RETRIED'));
     this.logger.info({ deadLetterId: String(letter.id), arrival }, 'event handed in again');
   }

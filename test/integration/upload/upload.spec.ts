@@ -296,7 +296,8 @@ describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
     await world.emulators.put({ bucket: INCOMING, key: stray }, Buffer.from('x'), {
       contentType: 'text/plain',
     });
-    expect(await world.arrivals.look(stray)).toBe('unknown-asset');
+    expect(await world.arrivals.look(stray)).toBe('discarded');
+    expect(await world.objects(INCOMING)).not.toContain(stray);
   });
 
   it('calls an upload off: quota back, bytes gone, and what comes later goes too', async () => {

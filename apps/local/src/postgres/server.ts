@@ -16,6 +16,8 @@ export interface PostgresOptions {
   readonly logFile: string;
   /** False gives up durability for speed; for tests alone. Default true. */
   readonly durable?: boolean;
+  /** Default 100. */
+  readonly maxConnections?: number;
   /** Starts a program under a name, in a process group of its own. */
   readonly spawn: (
     name: string,
@@ -136,12 +138,12 @@ async function checkCluster({ home }: PostgresOptions, cluster: string): Promise
 }
 
 function spawnServer(options: PostgresOptions, cluster: string): ChildProcess {
-  const { home, port, durable = true } = options;
+  const { home, port, durable = true, maxConnections = 100 } = options;
   const settings: Record<string, string | number> = {
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: '',
-    max_connections: 100,
+    max_connections: maxConnections,
     timezone: 'UTC',
     log_timezone: 'UTC',
     ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),

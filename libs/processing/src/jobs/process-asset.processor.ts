@@ -22,7 +22,8 @@ export const processorOf = ({ concurrency, lockSeconds }: ProcessingOptions) => 
     autorun: false,
     concurrency,
     lockDuration: lockSeconds * 1000,
-    stalledInterval: (lockSeconds * 1000) / 3,
+    // PostgreSQL takes whole milliseconds alone, and the check would fail each time.
+    stalledInterval: Math.ceil((lockSeconds * 1000) / 3),
     maxStalledCount: CRASHES_PER_ATTEMPT + 1,
   })(ProcessAssetProcessor);
   return ProcessAssetProcessor;

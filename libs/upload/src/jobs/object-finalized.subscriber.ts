@@ -43,7 +43,8 @@ export class ObjectFinalizedSubscriber
       this.logger.debug({ messageId, key, generation: version, arrival }, 'object finalized');
       if (arrival === 'unknown-asset')
         this.logger.warn({ messageId, key }, 'event for an object that nobody asked for');
-      return 'ack';
+      // It comes again after the subscription's growing pause; no row of the database would remember it.
+      return arrival === 'early' ? 'nack' : 'ack';
     });
   }
 

@@ -1,0 +1,217 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { headersOf, put, type Ticket } from '../e2e/stack.js';
+import { HMAC_KEY, NAMES, PROJECT } from '../integration/storage/emulators.js';
+import { FaultDoor } from '../support/fault-door.js';
+import { Fleet, JWT, signJwt } from '../support/fleet.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { expectReady, hurrySweepers, requestUpload, settled, upload } from './uploads.js';
+import { until } from '../support/until.js';
+
+const TOPIC = `projects/${PROJECT}/topics/${NAMES.subscription}`;
+const PIECE = 256 * 1024;
+
+describe('the logs of a full run, at the level trace (real: an api and a worker as processes, PostgreSQL, emulators)', () => {
+  let fleet: Fleet;
+  let proxy: TcpProxy;
+  let door: FaultDoor;
+  /** Each value that must not be read anywhere, by what it is. */
+  const secrets = new Map<string, string>([
+    ['the secret that tokens are signed with', JWT.secret],
+    ['the secret that URLs are signed with', HMAC_KEY.secret],
+  ]);
+
+  beforeAll(async () => {
+    const databaseUrl = async (url: string) => {
+      secrets.set('the database’s password', new URL(url).password);
+      proxy = await TcpProxy.start(new URL(url).host);
+      return proxy.urlOf(url);
+    };
+    fleet = await Fleet.start({ env: { LOG_LEVEL: 'trace' }, databaseUrl });
+    door = new FaultDoor(fleet.emulators.gcs.url);
+  }, 60_000);
+  afterAll(async () => {
+    await fleet[Symbol.asyncDispose]();
+    await proxy[Symbol.asyncDispose]();
+  });
+
+  const keep = (what: string, value: string): string => {
+    expect(value.length).toBeGreaterThan(7);
+    secrets.set(what, value);
+    return value;
+  };
+  const keepSigned = (what: string, url: string) =>
+    keep(`the signature of ${what}`, new URL(url).searchParams.get('X-Goog-Signature') ?? '');
+
+  const post = async (body: string, headers: Record<string, string> = {}, route = '/graphql') => {
+    const response = await fleet.apis[0]!.fetch(route, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body,
+    });
+    await response.text();
+    return response.status;
+  };
+
+  /** Starts a resumable session; its URI. */
+  async function startSession(ticket: Ticket): Promise<string> {
+    const init = { method: 'POST', headers: headersOf(ticket), signal: AbortSignal.timeout(10_000) };
+    const response = await fetch(ticket.url, init);
+    await response.arrayBuffer();
+    expect(response.status).toBe(201);
+    return response.headers.get('location') ?? '';
+  }
+  async function sendPiece(session: string, body: Buffer, from: number): Promise<number> {
+    const piece = body.subarray(from, from + PIECE);
+    const response = await fetch(session, {
+      method: 'PUT',
+      headers: { 'content-range': `bytes ${from}-${from + piece.length - 1}/${body.length}` },
+      body: new Uint8Array(piece),
+      redirect: 'manual',
+      signal: AbortSignal.timeout(10_000),
+    });
+    await response.arrayBuffer();
+    return response.status;
+  }
+
+  it('uploads, downloads and refusals', async () => {
+    const fine = await requestUpload(fleet, 'what the file says');
+    keepSigned('a PUT', fine.ticket.url);
+    expect(await put(fine.ticket, 'what the file says')).toBe(200);
+    keep('the bytes of a file', 'what the file says');
+    const wrong = await requestUpload(fleet, 'what was promised');
+    const last = wrong.ticket.url.at(-1) === '0' ? '1' : '0';
+    const altered = wrong.ticket.url.slice(0, -1) + last;
+    expect(await put(wrong.ticket, 'what was promised', { url: altered })).toBe(403);
+    expect(await put(wrong.ticket, 'WHAT WAS PROMISED')).toBe(200);
+    await expectReady(fleet, [fine.id]);
+    expect(await settled(fleet, [wrong.id])).toMatchObject([{ status: 'REJECTED' }]);
+    const { asset } = await fleet.query<{ asset: { downloadUrl: { url: string } } }>(
+      'query ($id: ID!) { asset(id: $id) { downloadUrl { url } } }',
+      { id: fine.id },
+    );
+    keepSigned('a GET', asset.downloadUrl.url);
+    expect((await fetch(asset.downloadUrl.url)).status).toBe(200);
+  });
+
+  it('resumable sessions, also interrupted ones', async () => {
+    const body = Buffer.alloc(2 * PIECE + 7, 'in pieces ');
+    const { id, ticket } = await requestUpload(fleet, body, { method: 'RESUMABLE' });
+    keepSigned('a POST', ticket.url);
+    const session = await startSession(ticket);
+    keep('a session’s id', new URL(session).searchParams.get('upload_id') ?? '');
+    expect(await sendPiece(session, body, 0)).toBe(308);
+    const match = { bucket: NAMES.incomingBucket, keyPrefix: id };
+    await door.add({ match, times: 1, action: { cutAfterBytes: 1000, direction: 'request' } });
+    await expect(sendPiece(session, body, PIECE)).rejects.toThrow('fetch failed');
+    expect(await sendPiece(session, body, PIECE)).toBe(308);
+    expect(await sendPiece(session, body, 2 * PIECE)).toBe(200);
+    await expectReady(fleet, [id]);
+  });
+
+  it('callers who are refused, and requests that are none', async () => {
+    const good = keep('a token', await signJwt('42'));
+    const bad = [
+      keep('a token that is over', await signJwt('42', {}, '-1h')),
+      keep('a token with a wrong signature', `${good.slice(0, -6)}AAAAAA`),
+      keep('what is no token', 'no-token-but-perhaps-a-password'),
+    ];
+    const query = JSON.stringify({ query: '{ viewer { id } }' });
+    for (const token of bad) expect(await post(query, { authorization: `Bearer ${token}` })).toBe(200);
+    expect(await post(query, { authorization: `Basic ${keep('a password', 'dXNlcjpodW50ZXIy')}` })).toBe(200);
+    expect(await post(query, {}, `/graphql?access_token=${good}`)).toBe(200);
+    expect(await post('{}', {}, `/nowhere?access_token=${good}`)).toBe(404);
+    const marked = keep('a part of a body', 'only-in-a-body-42');
+    const by = { authorization: `Bearer ${good}` };
+    expect(await post(`{"query": "${marked}`, by)).toBe(400);
+    expect(await post(JSON.stringify({ query: `{ ${marked.replaceAll('-', '_')}( }` }), by)).toBe(400);
+    expect(await post(JSON.stringify({ query: '{ viewer { id } }', variables: { marked } }), by)).toBe(200);
+    keep('a part of a query', marked.replaceAll('-', '_'));
+    const input = { filename: '../x', mimeType: 'text/plain', sizeBytes: 1, checksumSha256: marked };
+    const mutation =
+      'mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } } }';
+    expect(await post(JSON.stringify({ query: mutation, variables: { input } }), by)).toBe(400);
+  });
+
+  it('storage, database and Pub/Sub in trouble', async () => {
+    const one = await requestUpload(fleet, 'in trouble');
+    const match = { bucket: NAMES.incomingBucket, keyPrefix: one.id };
+    await door.add({ match: { ...match, method: 'PUT' }, times: 1, action: { status: 503 } });
+    expect(await put(one.ticket, 'in trouble')).toBe(503);
+    for (const action of [
+      { status: 503 },
+      { cutAfterBytes: 0, direction: 'response' },
+      { status: 429 },
+    ] as const)
+      await door.add({ match: { ...match, api: 'json' }, times: 4, action });
+    expect(await put(one.ticket, 'in trouble')).toBe(200);
+    const complete = 'mutation ($id: ID!) { completeUpload(assetId: $id) { status } }';
+    await expect(fleet.query(complete, { id: one.id })).rejects.toThrow('UNAVAILABLE');
+
+    await proxy.refuse();
+    await expect(requestUpload(fleet, 'no database')).rejects.toThrow('UNAVAILABLE');
+    expect((await fleet.apis[0]!.fetch('/health/ready')).status).toBe(503);
+    await proxy.pass();
+    const startPubSub = await fleet.emulators.stopPubSub();
+    await until('the worker notices', () =>
+      fleet.logs.includes('object events: trouble') || fleet.logs.includes('pulling object events failed')
+        ? true
+        : null,
+    );
+    await startPubSub();
+    await door.forge(TOPIC, {
+      eventType: 'OBJECT_FINALIZE',
+      objectId: keep('a forged key', 'signed?X-Goog-Signature=1'),
+    });
+    const two = await until('the api is back', () => upload(fleet, 'after the trouble').catch(() => null));
+    await hurrySweepers(fleet);
+    await expectReady(fleet, [one.id, two]);
+  }, 120_000);
+
+  it('members that cannot start', async () => {
+    const unusable = {
+      JWT_SECRET: keep('a secret that is too short', 'short secret'),
+      DATABASE_URL: `mysql://stowage:${keep('a password of a URL that is none', 'hunter2hunter2')}@127.0.0.1/x`,
+      GCS_HMAC_SECRET: '',
+    };
+    for (const [name, value] of Object.entries(unusable))
+      await expect(fleet.addApi({ [name]: value })).rejects.toThrow(name);
+    const wrongPassword = new URL(proxy.urlOf(fleet.database.url));
+    wrongPassword.password = keep('a wrong password', 'hunter3hunter3');
+    await expect(fleet.addWorker({ DATABASE_URL: wrongPassword.href })).rejects.toThrow('ended');
+  });
+
+  it('tell the whole story, and not one token, signature, session, password or body', async () => {
+    for (const member of [fleet.apis[0]!, fleet.workers[0]!]) expect(await member.end()).toBe(0);
+    const { logs } = fleet;
+    // So that an empty log cannot pass.
+    for (const line of [
+      '"request"',
+      '"upload requested"',
+      '"upload received"',
+      '"object finalized"',
+      '"asset ready"',
+      '"asset rejected"',
+      '"event not handled"',
+      '"malformed event"',
+      'DATABASE_UNAVAILABLE',
+      'STORAGE_UNAVAILABLE',
+      '"level":20',
+    ])
+      expect(logs).toContain(line);
+    const lines = logs.split('\n');
+
+    const shapes = [
+      /X-Goog-(?!Signature=1)/i,
+      /upload_id/i,
+      /Bearer /i,
+      /secretKey/,
+      /authorization/i,
+      /eyJ[\w-]{8,}\.eyJ/,
+      /postgres(ql)?:\/\/\w/,
+    ];
+    for (const shape of shapes) expect(lines.filter((line) => shape.test(line))).toEqual([]);
+    const read = [...secrets].filter(([, value]) => logs.includes(value)).map(([what]) => what);
+    expect(read).toEqual([]);
+    expect(secrets.size).toBeGreaterThan(15);
+  });
+});

@@ -1,0 +1,174 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { put } from '../e2e/stack.js';
+import { NAMES } from '../integration/storage/emulators.js';
+import { FaultDoor } from '../support/fault-door.js';
+import { Fleet, type Member } from '../support/fleet.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import {
+  expectConsistent,
+  expectReady,
+  requestUpload,
+  type Requested,
+  rows,
+  sha256,
+  upload,
+} from './uploads.js';
+import { until } from '../support/until.js';
+
+const STOP_LIMIT_MS = 10_000;
+/** Assets that a worker processes at a time. */
+const CONCURRENCY = 4;
+
+describe('two apis and two workers side by side (real: all of them as processes, PostgreSQL, emulators)', () => {
+  let fleet: Fleet;
+  let proxy: TcpProxy;
+  let door: FaultDoor;
+
+  beforeAll(async () => {
+    fleet = await Fleet.start({ apis: 2, workers: 2, env: { WORKER_CONCURRENCY: String(CONCURRENCY) } });
+    proxy = await TcpProxy.start(new URL(fleet.database.url).host);
+    door = new FaultDoor(fleet.emulators.gcs.url);
+  }, 60_000);
+  afterAll(async () => {
+    await fleet[Symbol.asyncDispose]();
+    await proxy[Symbol.asyncDispose]();
+  });
+
+  it('share the work, the objects and the counts', async () => {
+    const ids = await Promise.all(
+      Array.from({ length: 60 }, (_, index) =>
+        upload(fleet, `shared by three: ${index % 20}`, {
+          subject: String(500 + (index % 7)),
+          api: fleet.apis[index % 2],
+        }),
+      ),
+    );
+    await expectReady(fleet, ids);
+    await expectConsistent(fleet);
+    expect(await rows(fleet, `select count(*)::int, sum(ref_count)::int from stored_objects`)).toEqual([
+      { count: 20, sum: 60 },
+    ]);
+    for (const { output } of fleet.workers) expect(output).toContain('"asset ready"');
+    for (const { output } of fleet.apis) expect(output).toContain('"upload requested"');
+  });
+
+  it('let exactly as many requests through as the quota has room for, and answer one key once', async () => {
+    await rows(fleet, 'insert into owner_quotas (owner_id, limit_assets) values (600, 15)');
+    const taken: string[] = [];
+    const refused: string[] = [];
+    const ask = async (index: number) => {
+      const api = fleet.apis[index % 2];
+      try {
+        taken.push(await upload(fleet, `counted ${index}`, { subject: '600', api }));
+      } catch (error) {
+        refused.push(String(error));
+      }
+    };
+    await Promise.all(Array.from({ length: 40 }, (_, index) => ask(index)));
+    expect(taken).toHaveLength(15);
+    for (const error of refused) expect(error).toContain('QUOTA_EXCEEDED');
+    const same = await Promise.all(
+      Array.from({ length: 10 }, (_, index) =>
+        requestUpload(fleet, 'one key', { subject: '601', api: fleet.apis[index % 2], idempotencyKey: 'k' }),
+      ),
+    );
+    expect(new Set(same.map(({ id }) => id)).size).toBe(1);
+    expect(await put(same[0]!.ticket, 'one key')).toBe(200);
+    await expectReady(fleet, [...taken, same[0]!.id]);
+    await expectConsistent(fleet);
+  });
+
+  it('an api killed with -9 after it created an asset and before it said so: the other one answers the same', async () => {
+    const api = await fleet.addApi({ DATABASE_URL: proxy.urlOf(fleet.database.url) });
+    const hold = proxy.hold({ what: 'answer', after: ['upload_create', 'said twice'] });
+    const options = { subject: '602', idempotencyKey: 'said twice' };
+    const unanswered = requestUpload(fleet, 'said twice', { ...options, api });
+    const refused = expect(unanswered).rejects.toThrow('fetch failed');
+    await hold.held;
+    await api.end('SIGKILL');
+    await refused;
+    const created = await rows<{ id: string }>(
+      fleet,
+      'select asset_id as id from media_assets where owner_id = 602',
+    );
+    const { id, ticket } = await requestUpload(fleet, 'said twice', options);
+    expect(created).toEqual([{ id }]);
+    expect(await put(ticket, 'said twice')).toBe(200);
+    await expectReady(fleet, [id]);
+    await expectConsistent(fleet);
+  });
+
+  it('one api and one worker are told to stop under load: within 10 s, and nothing is lost', async () => {
+    const [leavingApi, stayingApi] = fleet.apis as [Member, Member];
+    const [leavingWorker] = fleet.workers as [Member];
+    // Every worker is in the middle of as many bodies as it can be.
+    const slowBytes = Buffer.alloc(512 * 1024, 'slow ');
+    const slow = await Promise.all(
+      Array.from({ length: 2 * CONCURRENCY }, async (_, index) => {
+        const bytes = Buffer.concat([slowBytes, Buffer.from(String(index))]);
+        const requested = await requestUpload(fleet, bytes, { subject: '700' });
+        const match = { bucket: NAMES.incomingBucket, keyPrefix: requested.id, method: 'GET' };
+        await door.add({ match, times: 2, action: { delayMs: 0 } });
+        const reading = await door.add({
+          match,
+          times: 1,
+          action: { bytesPerSecond: 20_000, direction: 'response' },
+        });
+        expect(await put(requested.ticket, bytes)).toBe(200);
+        return { ...requested, reading };
+      }),
+    );
+    const areRead = async () => {
+      const hits = await Promise.all(slow.map(({ reading }) => door.hits(reading)));
+      return hits.every((count) => count > 0) ? true : null;
+    };
+    await until('every worker reads as much as it can', areRead);
+
+    const answered: (Requested & { readonly bytes: string })[] = [];
+    const sent: string[] = [];
+    const unanswered: string[] = [];
+    let isOver = false;
+    /** Asks the two in turn; whoever gets no answer asks the other with the same key. */
+    const client = async (name: number) => {
+      for (let turn = 0; !isOver; turn++) {
+        const bytes = `client ${name}, upload ${turn}`;
+        const options = { subject: String(800 + name), idempotencyKey: bytes };
+        const requested = await requestUpload(fleet, bytes, {
+          ...options,
+          api: turn % 2 === 0 ? leavingApi : stayingApi,
+        }).catch((error: unknown) => {
+          unanswered.push(String(error));
+          return requestUpload(fleet, bytes, { ...options, api: stayingApi });
+        });
+        answered.push({ ...requested, bytes });
+        if ((await put(requested.ticket, bytes)) === 200) sent.push(requested.id);
+      }
+    };
+    const clients = Array.from({ length: 8 }, (_, name) => client(name));
+    const reached = (count: number) => until(`${count} uploads`, () => (sent.length >= count ? true : null));
+    await reached(40);
+
+    const started = performance.now();
+    const codes = await Promise.all([leavingApi.end('SIGTERM'), leavingWorker.end('SIGTERM')]);
+    const ms = performance.now() - started;
+    expect(codes).toEqual([0, 0]);
+    expect(ms).toBeLessThan(STOP_LIMIT_MS);
+    await reached(sent.length + 40);
+    isOver = true;
+    await Promise.all(clients);
+    await door.clear();
+
+    // Whoever got no answer was told so at once: no connection, or the server's last word on an old one.
+    for (const error of unanswered) expect(error).toMatch(/fetch failed|Service Unavailable/);
+    expect(sent).toHaveLength(answered.length);
+    const found = await rows<{ id: string; sum: string }>(
+      fleet,
+      'select asset_id as id, checksum_sha256 as sum from media_assets where owner_id between 800 and 807',
+    );
+    expect(new Map(found.map(({ id, sum }) => [id, sum]))).toEqual(
+      new Map(answered.map(({ id, bytes }) => [id, sha256(bytes)])),
+    );
+    await expectReady(fleet, [...slow.map(({ id }) => id), ...sent]);
+    await expectConsistent(fleet);
+  }, 90_000);
+});

@@ -1,0 +1,228 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import type { StowageError } from '#libs/domain';
+import { inconsistencies } from '../../support/consistency.js';
+import { actor, INCOMING, World } from '../../support/world.js';
+
+const later = (minutes: number) => new Date(Date.now() + minutes * 60_000);
+const ROUNDS = 15;
+
+describe('every order of events (real: PostgreSQL, queue, storage emulator)', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.start();
+  });
+  afterAll(() => world[Symbol.asyncDispose]());
+
+  /** Everything that an event for an asset could change. */
+  async function everythingOf(id: string, ownerId: bigint) {
+    const { prisma } = world.database;
+    return {
+      asset: await prisma.mediaAsset.findUnique({ where: { assetId: id } }),
+      quota: await prisma.ownerQuota.findUnique({ where: { ownerId } }),
+      events: await world.events(id),
+      stored: await world.storedObjects(),
+      content: await world.objects('content'),
+    };
+  }
+
+  /** Runs what is PROCESSING to its end, since there is no worker here. */
+  async function finish(id: string) {
+    if ((await world.asset(id)).status === 'PROCESSING') await world.process(await world.job(id));
+  }
+
+  const expectConsistent = async () =>
+    expect(await inconsistencies(world.testDatabase.url, world.emulators)).toEqual([]);
+
+  describe('an event before its row is visible', () => {
+    it.each([
+      ['comes again', (id: string) => world.arrivals.look(id)],
+      ['is lost, and a sweeper looks', () => world.sweeper.sweepUnfinished(later(2))],
+    ])('and %s', async (then, again) => {
+      const { id, ticket } = await world.request(then, {}, actor(1n));
+      expect(await world.put(ticket, then)).toBe(200);
+      const writer = new pg.Client({ connectionString: world.testDatabase.url });
+      await writer.connect();
+      try {
+        const { rows } = await writer.query('delete from media_assets where asset_id = $1 returning *', [id]);
+        await writer.query('begin');
+        await writer.query(
+          'insert into media_assets select * from jsonb_populate_record(null::media_assets, $1)',
+          [JSON.stringify(rows[0])],
+        );
+        expect(await world.arrivals.look(id)).toBe('early');
+        await writer.query('commit');
+      } finally {
+        await writer.end();
+      }
+      await again(id);
+      await finish(id);
+      expect(await world.asset(id)).toMatchObject({ status: 'READY', attempt: 1 });
+      await expectConsistent();
+    });
+  });
+
+  /** Ends of an upload whose ticket lives on. */
+  const ENDS: [string, (id: string, bytes: string, by: ReturnType<typeof actor>) => Promise<unknown>][] = [
+    ['CANCELLED', (id, _, by) => world.uploads.cancel(by, id)],
+    ['EXPIRED', (id) => world.sweeper.sweepUnfinished(later(80)).then(() => world.asset(id))],
+    ['DELETED', (id, _, by) => world.removal.delete(by, id)],
+    ['REJECTED', (id, bytes) => send(id, bytes.toUpperCase())],
+    ['READY', (id, bytes) => send(id, bytes)],
+    ['DELETED', (id, bytes, by) => send(id, bytes).then(() => world.removal.delete(by, id))],
+  ];
+  async function send(id: string, bytes: string) {
+    const ticket = await world.uploads.renew(actor((await world.asset(id)).ownerId), id);
+    expect(await world.put(ticket, bytes)).toBe(200);
+    await world.arrivals.look(id);
+    await finish(id);
+  }
+
+  it.each(ENDS.map(([status, end], index) => ({ status, end, by: actor(BigInt(10 + index)) })))(
+    'takes away what a PUT still brings once the asset is $status, and changes nothing else',
+    async ({ status, end, by }) => {
+      const bytes = `late for ${by.ownerId}`;
+      const { id, ticket } = await world.request(bytes, {}, by);
+      await end(id, bytes, by);
+      expect(await world.asset(id)).toMatchObject({ status });
+      const before = await everythingOf(id, by.ownerId);
+      expect(await world.put(ticket, bytes)).toBe(200);
+      const events = await Promise.all([world.arrivals.look(id), world.arrivals.look(id)]);
+      expect(events).toContain('discarded');
+      expect(await world.arrivals.look(id)).toBe('nothing-there');
+      expect(await everythingOf(id, by.ownerId)).toEqual(before);
+      await expectConsistent();
+    },
+  );
+
+  it('keeps what FAILED, whatever events still come', async () => {
+    const by = actor(20n);
+    const { id, job } = await world.received('kept for an operator', {}, by);
+    const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
+    const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
+    await world.transitions.fail(await world.asset(id), reason, letter, new Date());
+    const before = await everythingOf(id, 20n);
+    expect(await world.arrivals.look(id)).toBe('known');
+    await world.process(job);
+    expect(await everythingOf(id, 20n)).toEqual(before);
+    expect((await world.incoming.stat(id))?.version).toBe(job.generation);
+  });
+
+  it('takes away what a PUT still brings once the asset is purged, when no row can be about to appear', async () => {
+    const by = actor(21n);
+    const { id, ticket } = await world.request('purged, and sent all the same', {}, by);
+    await world.removal.purge(by, id);
+    expect(await world.put(ticket, 'purged, and sent all the same')).toBe(200);
+    expect(await world.arrivals.look(id)).toBe('early');
+    expect(await world.objects(INCOMING)).toContain(id);
+    expect(await world.arrivals.look(id, later(11))).toBe('discarded');
+    expect(await world.events(id)).toEqual(['asset.requested', 'asset.purged']);
+    expect(await world.quotas.of(21n)).toMatchObject({ reservedAssets: 0, usedAssets: 0 });
+    expect(await world.objects(INCOMING)).not.toContain(id);
+  });
+
+  it('lets a job that comes after the asset is purged do nothing', async () => {
+    const by = actor(22n);
+    const { id, job } = await world.received('READY, purged, and processed again', {}, by);
+    await world.process(job);
+    await world.removal.purge(by, id);
+    const before = await everythingOf(id, 22n);
+    await world.process(job);
+    expect(await everythingOf(id, 22n)).toEqual(before);
+  });
+
+  it('claims once when completeUpload, its events and a sweeper come at the same moment', async () => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const by = actor(BigInt(100 + round));
+      const { id, ticket } = await world.request(`all at once, ${round}`, {}, by);
+      await world.put(ticket, `all at once, ${round}`);
+      await Promise.all([
+        world.uploads.complete(by, id),
+        world.arrivals.look(id),
+        world.sweeper.sweepUnfinished(later(2)),
+        world.arrivals.look(id),
+      ]);
+      expect(await world.events(id)).toEqual(['asset.requested', 'asset.received']);
+      const { rows } = await world.database.pool.query('select 1 from bullmq.job where id like $1', [
+        `${id}.%`,
+      ]);
+      expect(rows).toHaveLength(1);
+      await finish(id);
+      expect(await world.asset(id)).toMatchObject({ status: 'READY', attempt: 1 });
+    }
+    await expectConsistent();
+  });
+
+  it('lets exactly one of cancel and the event win, and leaves nothing of the other', async () => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const by = actor(BigInt(200 + round));
+      const { id, ticket } = await world.request(`cancelled or not, ${round}`, {}, by);
+      await world.put(ticket, `cancelled or not, ${round}`);
+      const [cancel, event] = await Promise.allSettled([
+        world.uploads.cancel(by, id),
+        world.arrivals.look(id),
+      ]);
+      const { status } = await world.asset(id);
+      if (cancel.status === 'fulfilled') {
+        expect(status).toBe('CANCELLED');
+        expect(event).toMatchObject({ status: 'fulfilled' });
+        expect(event).not.toMatchObject({ value: 'claimed' });
+      } else {
+        expect(cancel.reason).toMatchObject({ reason: 'UPLOAD_NOT_PENDING' });
+        expect(status).toBe('PROCESSING');
+      }
+      await finish(id);
+    }
+    await expectConsistent();
+  });
+
+  it('lets exactly one of expiry and renewal win', async () => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const by = actor(BigInt(300 + round));
+      const bytes = `renewed or not, ${round}`;
+      const { id, asset: requested } = await world.request(bytes, {}, by);
+      // Asked for a minute ago: a ticket's seconds are whole, and the renewed one has to live longer.
+      await world.database.prisma.mediaAsset.update({
+        where: { assetId: id },
+        data: { uploadDeadlineAt: new Date(requested.uploadDeadlineAt.getTime() - 60_000) },
+      });
+      const asset = await world.asset(id);
+      const [renewal] = await Promise.allSettled([
+        world.uploads.renew(by, id),
+        world.sweeper.sweepUnfinished(asset.uploadDeadlineAt),
+      ]);
+      const { status, uploadDeadlineAt } = await world.asset(id);
+      if (renewal.status === 'fulfilled') {
+        expect(status).toBe('PENDING');
+        expect(uploadDeadlineAt.getTime()).toBeGreaterThan(asset.uploadDeadlineAt.getTime());
+        expect(await world.put(renewal.value, bytes)).toBe(200);
+        expect(await world.arrivals.look(id)).toBe('claimed');
+        await finish(id);
+        expect(await world.asset(id)).toMatchObject({ status: 'READY' });
+      } else {
+        expect((renewal.reason as StowageError).reason).toBe('UPLOAD_NOT_PENDING');
+        expect(status).toBe('EXPIRED');
+      }
+    }
+    await expectConsistent();
+  });
+
+  it('lets exactly one of expiry and the event win, and no bytes outlive the expired', async () => {
+    for (let round = 0; round < ROUNDS; round++) {
+      const by = actor(BigInt(400 + round));
+      const bytes = `in time or not, ${round}`;
+      const { id, asset, ticket } = await world.request(bytes, {}, by);
+      await world.put(ticket, bytes);
+      const [expired, event] = await Promise.all([
+        world.transitions.expire(asset, asset.uploadDeadlineAt),
+        world.arrivals.look(id),
+      ]);
+      expect([expired, event]).toEqual(
+        expired ? [true, expect.stringMatching(/discarded|nothing/)] : [false, 'claimed'],
+      );
+      await finish(id);
+      expect(await world.asset(id)).toMatchObject({ status: expired ? 'EXPIRED' : 'READY' });
+    }
+    await expectConsistent();
+  });
+});

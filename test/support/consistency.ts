@@ -1,0 +1,80 @@
+import pg from 'pg';
+import { NAMES, type Emulators } from '../integration/storage/emulators.js';
+
+/** What is never true once everything has settled; each row says in one text what is wrong. */
+const NEVER = [
+  // Invariant 3: nothing waits for ever.
+  `select format('%s is %s', asset_id, status) as problem from media_assets where status in ('PENDING', 'PROCESSING')`,
+  // Invariant 4: each asset comes to one end, once; for what is purged while it waits, that is it.
+  `select format('%s ended %s times: %s', asset_id, count(*) filter (where type = any(ends)), string_agg(type, ', ' order by id)) as problem
+     from domain_events, (values (array['asset.ready', 'asset.adopted', 'asset.rejected', 'asset.failed', 'asset.expired',
+       'asset.cancelled', 'asset.abandoned'])) as e (ends)
+     group by asset_id having count(*) filter (where type = any(ends)) <>
+       (case when bool_or(type = 'asset.purged') and not bool_or(type = any(ends)) then 0 else 1 end)`,
+  `select format('%s has no event', asset_id) as problem from media_assets a
+     where not exists (select from domain_events e where e.asset_id = a.asset_id)`,
+  // Invariant 5: the quota is the sum of what it stands for.
+  `select format('quota of %s is %s, its assets make %s', owner_id, held, made) as problem
+     from (select owner_id, row(used_bytes, used_assets, reserved_bytes, reserved_assets) as held from owner_quotas) q
+     full join (select owner_id, row(
+         coalesce(sum(size_bytes) filter (where stored_object_id is not null), 0)::bigint,
+         (count(*) filter (where stored_object_id is not null))::int,
+         coalesce(sum(size_bytes) filter (where status in ('PENDING', 'PROCESSING', 'FAILED')), 0)::bigint,
+         (count(*) filter (where status in ('PENDING', 'PROCESSING', 'FAILED')))::int) as made
+       from media_assets group by owner_id) s using (owner_id)
+     where held is distinct from coalesce(made, row(0::bigint, 0, 0::bigint, 0))`,
+  // Invariant 6: the count is the number of those that point here.
+  `select format('object %s is %s and counts %s references, %s point at it', o.id, o.state, o.ref_count, count(a.asset_id)) as problem
+     from stored_objects o left join media_assets a on a.stored_object_id = o.id
+     group by o.id having o.ref_count <> count(a.asset_id) or (o.ref_count > 0) <> (o.state = 'LIVE')`,
+  `select format('%s is %s, stored object %s', asset_id, status, coalesce(stored_object_id::text, 'none')) as problem from media_assets
+     where (status = 'READY') <> (stored_object_id is not null) and status <> 'DELETED'`,
+];
+
+const KNOWN = `select c.bucket || '/' || c.key || '#' || c.version as name from object_copies c`;
+/** Only what failed for good keeps its bytes. */
+const KEPT = `select asset_id || '#' || claimed_generation as name from media_assets where status = 'FAILED'`;
+
+async function generations(emulators: Emulators, bucket: string): Promise<string[]> {
+  const [files] = await emulators.client.bucket(bucket).getFiles();
+  return files.map(({ name, metadata }) => `${name}#${metadata.generation}`);
+}
+
+const difference = (some: readonly string[], others: readonly string[]) =>
+  some.filter((one) => !others.includes(one));
+
+/**
+ * Whatever of the invariants 3 to 6 does not hold between the database and the buckets, in words; empty when all do.
+ * For a moment in which nobody works: between a transition and what follows from it there is something to find.
+ */
+export async function inconsistencies(databaseUrl: string, emulators: Emulators): Promise<string[]> {
+  const client = new pg.Client({
+    connectionString: databaseUrl,
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 10_000,
+  });
+  await client.connect();
+  try {
+    const problems: string[] = [];
+    for (const sql of NEVER) {
+      const { rows } = await client.query<{ problem: string }>(sql);
+      problems.push(...rows.map(({ problem }) => problem));
+    }
+    const names = async (sql: string) =>
+      (await client.query<{ name: string }>(sql)).rows.map(({ name }) => name);
+    const [known, kept] = [await names(KNOWN), await names(KEPT)];
+    const content = (await generations(emulators, NAMES.contentBucket)).map(
+      (name) => `${NAMES.contentBucket}/${name}`,
+    );
+    const incoming = await generations(emulators, NAMES.incomingBucket);
+    return [
+      ...problems,
+      ...difference(content, known).map((name) => `no row knows ${name}`),
+      ...difference(known, content).map((name) => `a row knows ${name}, which is not there`),
+      ...difference(incoming, kept).map((name) => `incoming ${name} serves nobody`),
+      ...difference(kept, incoming).map((name) => `incoming ${name} is gone`),
+    ];
+  } finally {
+    await client.end();
+  }
+}
