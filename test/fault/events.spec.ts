@@ -142,7 +142,10 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
     await logged('object finalized', never, 'nothing-there');
     await logged('nobody asked for', '../etc/passwd');
     for (const problem of ['another bucket', 'not a number', 'attribute is missing', 'payload is not JSON'])
-      await logged('malformed event', problem);
+      await logged('event became a dead letter', problem);
+    expect(
+      await rows(fleet, `select source, asset_id, state, count(*)::int from dead_letters group by 1, 2, 3`),
+    ).toEqual([{ source: 'object-events', asset_id: null, state: 'OPEN', count: 4 }]);
     expect(await rows(fleet, 'select status from media_assets where asset_id = $1', [id])).toEqual([
       { status: 'PENDING' },
     ]);

@@ -192,7 +192,7 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
       '"asset ready"',
       '"asset rejected"',
       '"event not handled"',
-      '"malformed event"',
+      '"event became a dead letter"',
       'DATABASE_UNAVAILABLE',
       'STORAGE_UNAVAILABLE',
       '"level":20',
