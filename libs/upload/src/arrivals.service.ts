@@ -41,7 +41,11 @@ export class Arrivals {
   /** Bytes for an asset that is not waiting for any. */
   private async settled(assetId: string, generation: string): Promise<Arrival> {
     const asset = await this.assets.load(assetId);
-    if (asset === null) return 'unknown-asset';
+    if (asset === null) {
+      // Purged while its ticket lived, or never asked for: no row will ever lead a sweeper here.
+      await this.incoming.delete(assetId, generation);
+      return 'unknown-asset';
+    }
     const isClaimed = asset.claimedGeneration === generation;
     if (asset.status === 'PROCESSING' && isClaimed) {
       // Whoever claimed it may have died before enqueueing.

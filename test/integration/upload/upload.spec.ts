@@ -299,6 +299,15 @@ describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
     expect(await world.arrivals.look(stray)).toBe('unknown-asset');
   });
 
+  it('takes away what a ticket brings after its asset was purged', async () => {
+    const by = actor(136n);
+    const { id, ticket } = await world.request('abc', {}, by);
+    await world.removal.purge(by, id);
+    expect(await world.put(ticket, 'abc')).toBe(200);
+    expect(await world.arrivals.look(id)).toBe('unknown-asset');
+    expect(await world.objects(INCOMING)).not.toContain(id);
+  });
+
   it('calls an upload off: quota back, bytes gone, and what comes later goes too', async () => {
     const by = actor(8n);
     const { id, ticket } = await world.request('abc', {}, by);
