@@ -1,0 +1,221 @@
+import { getQueueToken } from '@nestjs/bullmq';
+import type { Queue } from 'bullmq';
+import { type AssetReceived, StowageError } from '#libs/domain';
+import { PROCESS_QUEUE } from '#libs/jobs';
+import type { SignedRequest } from '#libs/storage';
+import { actor, CONTENT, INCOMING, sha256, type World } from '../support/world.js';
+import { Crash } from './effects.js';
+import type { Inventory } from './inventory.js';
+import type { Tables } from './observation.js';
+import { CONTENTS, type Item, type Operation } from './steps.js';
+
+const SESSION_MS = 7 * 24 * 3_600_000;
+
+/** An item of a request: what a client knows of its upload. */
+export interface Slot {
+  readonly owner: number;
+  readonly item: Item;
+  readonly filename: string;
+  readonly key: string | null;
+  /** How the request was answered; null while it is under way, and for good when it died. */
+  answer: string | null;
+  assetId: string | null;
+  ticket: SignedRequest | null;
+  session: { readonly url: string; readonly startedAt: number } | null;
+}
+
+/** An operation with everything that it depends on made out: nothing is chosen while it runs. */
+export interface Deed {
+  readonly operation: Operation;
+  /** The slots that a request makes, else the one that it is about. */
+  readonly slots: readonly Slot[];
+  readonly assetId: string | null;
+  readonly job: (AssetReceived & { readonly jobId: string | null }) | null;
+  readonly letter: number | null;
+}
+
+const right = (slot: Slot) => CONTENTS[slot.item.content]!;
+
+function wrong(slot: Slot): Buffer {
+  const bytes = Buffer.from(right(slot));
+  bytes[0] = bytes[0]! ^ 1;
+  return bytes;
+}
+
+export const sumOf = (slot: Slot) => sha256(right(slot));
+
+/** Does what clients, storage's events, workers, operators and sweepers do. */
+export class Operations {
+  /** Keys whose events have not been delivered. */
+  readonly undelivered = new Set<string>();
+  private readonly queue: Queue;
+
+  constructor(
+    private readonly world: World,
+    private readonly inventory: Inventory,
+  ) {
+    this.queue = world.module.get<Queue>(getQueueToken(PROCESS_QUEUE), { strict: false });
+  }
+
+  async perform({ operation, slots, assetId, job, letter }: Deed): Promise<void> {
+    const { world } = this;
+    if (operation.do === 'request') return this.request(slots);
+    if (operation.do === 'sweep') return this.sweep(operation.what);
+    const [slot] = slots;
+    if (slot === undefined || assetId === null) return;
+    const by = actor(BigInt(slot.owner));
+    switch (operation.do) {
+      case 'put':
+        return this.put(slot, assetId, operation.body === 'right' ? right(slot) : wrong(slot));
+      case 'notify':
+        await world.arrivals.look(assetId);
+        this.undelivered.delete(assetId);
+        return;
+      case 'work':
+      case 'die':
+        return job === null ? undefined : this.work(job, operation.do);
+      case 'renew':
+        slot.ticket = await world.uploads.renew(by, assetId);
+        return;
+      case 'complete':
+      case 'cancel':
+        await world.uploads[operation.do](by, assetId);
+        return;
+      case 'delete':
+      case 'restore':
+      case 'purge':
+        await world.removal[operation.do](by, assetId);
+        return;
+      case 'vanish':
+        return this.vanish(assetId);
+      case 'revive':
+      case 'dismiss':
+        return letter === null ? undefined : this.decide(BigInt(letter), operation.do);
+      case 'advance':
+        throw new Error('it was to be made out what comes next');
+    }
+  }
+
+  private async request(slots: readonly Slot[]): Promise<void> {
+    const uploads = slots.map((slot) => ({
+      filename: slot.filename,
+      mimeType: 'text/plain',
+      sizeBytes: right(slot).length,
+      checksumSha256: sumOf(slot),
+      method: slot.item.method,
+      idempotencyKey: slot.key,
+    }));
+    const results = await this.world.uploads.requestAll(actor(BigInt(slots[0]!.owner)), uploads, 'property');
+    results.forEach((result, index) => {
+      const slot = slots[index]!;
+      if (result instanceof StowageError) {
+        slot.answer = result.reason;
+        return;
+      }
+      slot.answer = result.asset.status;
+      slot.assetId = result.asset.id;
+      slot.ticket = result.ticket;
+    });
+  }
+
+  /** As the ticket says; a resumable one first starts a session, and sends its bytes the next time. */
+  private async put(slot: Slot, assetId: string, bytes: Buffer): Promise<void> {
+    const { ticket, session } = slot;
+    if (ticket === null) return;
+    const hasSession = session !== null && session.startedAt + SESSION_MS > Date.now();
+    if (ticket.httpMethod === 'POST' && !hasSession) {
+      const started = await this.send(ticket.url, 'POST', ticket.headers);
+      const url = started.headers.get('location');
+      if (started.status === 201 && url !== null) slot.session = { url, startedAt: Date.now() };
+      return;
+    }
+    const response =
+      session !== null && hasSession
+        ? await this.send(session.url, 'PUT', [], bytes)
+        : await this.send(ticket.url, 'PUT', ticket.headers, bytes);
+    const generation = response.headers.get('x-goog-generation');
+    if (response.status !== 200 || generation === null) return;
+    // A session that is over answers with what it made.
+    if (this.inventory.sumAt(INCOMING, generation) !== undefined) return;
+    this.inventory.written({ bucket: INCOMING, key: assetId, version: generation }, sha256(bytes));
+    this.undelivered.add(assetId);
+  }
+
+  private async send(
+    url: string,
+    method: string,
+    headers: SignedRequest['headers'],
+    body?: Buffer,
+  ): Promise<Response> {
+    const response = await fetch(url, {
+      method,
+      headers: Object.fromEntries(headers.map(({ name, value }) => [name, value])),
+      body: body === undefined ? undefined : new Uint8Array(body),
+      redirect: 'manual',
+      signal: AbortSignal.timeout(10_000),
+    });
+    await response.arrayBuffer();
+    return response;
+  }
+
+  /** As the queue does: a job that waits or whose worker died comes again. */
+  private async work({ jobId, ...job }: NonNullable<Deed['job']>, how: 'work' | 'die'): Promise<void> {
+    try {
+      if (how === 'die') await this.world.processing.crashed(job, 3);
+      else await this.world.process(job);
+    } catch (error) {
+      if (error instanceof Crash || (error instanceof StowageError && error.kind === 'unavailable'))
+        throw error;
+      if (jobId !== null) await this.queue.remove(jobId);
+      throw error;
+    }
+    if (jobId !== null) await this.queue.remove(jobId);
+  }
+
+  private async sweep(what: 'unfinished' | 'waste' | 'objects'): Promise<void> {
+    const { sweeper } = this.world;
+    const now = new Date();
+    if (what === 'unfinished') await sweeper.sweepUnfinished(now);
+    else if (what === 'waste') await sweeper.sweepWaste(now);
+    else await sweeper.sweepObjects(now);
+  }
+
+  private async vanish(assetId: string): Promise<void> {
+    const version = this.inventory.incoming.get(assetId);
+    if (version === undefined) return;
+    const file = this.world.emulators.client.bucket(INCOMING).file(assetId);
+    await file.delete({ ifGenerationMatch: version, ignoreNotFound: true });
+    this.inventory.deleted({ bucket: INCOMING, key: assetId, version });
+  }
+
+  private async decide(id: bigint, how: 'revive' | 'dismiss'): Promise<void> {
+    const { deadLetters, revival, database } = this.world;
+    if (how === 'dismiss') {
+      await database.transaction((tx) => deadLetters.close(tx, id, 'DISCARDED'));
+      return;
+    }
+    const found = await deadLetters.find(id);
+    if (found?.state === 'OPEN') await revival.revive(found);
+  }
+
+  /** What readers are given at the place of these bytes. */
+  async servedSum(key: string): Promise<string> {
+    const [bytes] = await this.world.emulators.client
+      .bucket(CONTENT)
+      .file(key)
+      .download({ validation: false });
+    return sha256(bytes);
+  }
+
+  /** The job as the queue has it, or as it would come a second time; `stale`: of the attempt before. */
+  static jobOf(tables: Tables, assetId: string, stale: boolean): Deed['job'] {
+    const queued = tables.jobs.find(({ data }) => data.assetId === assetId);
+    const asset = tables.assets.find(({ id }) => id === assetId);
+    if (stale || queued === undefined) {
+      if (asset === undefined || asset.claimed === null) return null;
+      const attempt = stale ? asset.attempt - 1 : asset.attempt;
+      return { assetId, generation: asset.claimed, attempt, requestId: 'property', jobId: null };
+    }
+    return { ...queued.data, jobId: queued.id };
+  }
+}

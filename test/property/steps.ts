@@ -1,0 +1,174 @@
+import fc from 'fast-check';
+import type { Fault } from './effects.js';
+
+/** Few owners, few contents: identical files, own duplicates and those of strangers are the rule. */
+export const OWNERS = 3;
+export const CONTENTS = [1, 120, 260, 400].map((size, index) =>
+  Buffer.alloc(size, `${'abcd'[index]} content `),
+);
+/** Small enough that refusals happen, for bytes and for files. */
+export const QUOTA = { quotaBytes: 1_500, quotaAssets: 8 };
+
+export interface Item {
+  /** Index into {@link CONTENTS}. */
+  readonly content: number;
+  readonly method: 'PUT' | 'RESUMABLE';
+  /** One of few idempotency keys of the owner, so that they are used again. */
+  readonly key: number | null;
+}
+
+/** `slot` counts back from the upload that was asked for last; each item that was ever asked for has one, refused or not. */
+export type Operation =
+  | { readonly do: 'request'; readonly owner: number; readonly items: readonly Item[] }
+  | { readonly do: 'put'; readonly slot: number; readonly body: 'right' | 'wrong' }
+  | { readonly do: 'work'; readonly slot: number; readonly stale: boolean }
+  | { readonly do: 'sweep'; readonly what: 'unfinished' | 'waste' | 'objects' }
+  | { readonly do: SlotVerb; readonly slot: number };
+
+/**
+ * `advance`: whatever comes next for it when nothing goes wrong. `notify`: storage's event, or a rumour. `die`: the queue found
+ * that its worker died on it three times. `vanish`: storage loses the incoming object. `dismiss`: an operator drops its dead letter.
+ */
+export type SlotVerb =
+  | 'advance'
+  | 'notify'
+  | 'die'
+  | 'renew'
+  | 'complete'
+  | 'cancel'
+  | 'delete'
+  | 'restore'
+  | 'purge'
+  | 'vanish'
+  | 'revive'
+  | 'dismiss';
+
+export interface Act {
+  /** What the clock moves on before it. */
+  readonly seconds: number;
+  /** One, or two at once. */
+  readonly operations: readonly Operation[];
+  /** Two take turns effect by effect as these bits say; null: they run freely. */
+  readonly turns: number | null;
+  /** Hits the first operation. */
+  readonly fault: Fault | null;
+}
+
+/** What stood still goes on, or dies before or after its next effect. */
+export interface Resume {
+  readonly resume: number;
+  readonly end: 'crash-before' | 'crash-after' | null;
+}
+
+export type Step = Act | Resume;
+
+const MINUTE = 60;
+const slot = fc.oneof(
+  { weight: 5, arbitrary: fc.nat({ max: 3 }) },
+  { weight: 3, arbitrary: fc.nat({ max: 11 }) },
+  { weight: 1, arbitrary: fc.nat({ max: 60 }) },
+);
+
+const item: fc.Arbitrary<Item> = fc.record({
+  content: fc.nat({ max: CONTENTS.length - 1 }),
+  method: fc.constantFrom('PUT', 'PUT', 'PUT', 'RESUMABLE'),
+  key: fc.option(fc.nat({ max: 3 }), { freq: 1, nil: null }),
+});
+
+const verb = (name: SlotVerb, weight: number) => ({
+  weight,
+  arbitrary: fc.record({ do: fc.constant(name), slot }),
+});
+
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  {
+    weight: 16,
+    arbitrary: fc.record({
+      do: fc.constant('request' as const),
+      owner: fc.nat({ max: OWNERS - 1 }),
+      items: fc.oneof(
+        { weight: 4, arbitrary: fc.array(item, { minLength: 1, maxLength: 1 }) },
+        { weight: 1, arbitrary: fc.array(item, { minLength: 2, maxLength: 4 }) },
+      ),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('put' as const),
+      slot,
+      body: fc.constantFrom('right', 'right', 'wrong'),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('work' as const),
+      slot,
+      stale: fc.constantFrom(false, false, false, true),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('sweep' as const),
+      what: fc.constantFrom('unfinished', 'waste', 'objects'),
+    }),
+  },
+  verb('advance', 34),
+  verb('notify', 4),
+  verb('die', 4),
+  verb('renew', 3),
+  verb('complete', 3),
+  verb('cancel', 3),
+  verb('delete', 6),
+  verb('restore', 4),
+  verb('purge', 6),
+  verb('vanish', 2),
+  verb('revive', 3),
+  verb('dismiss', 1),
+);
+
+/** Two on the same upload more often than not. */
+const pair = fc
+  .tuple(operation, operation, fc.boolean())
+  .map(([one, two, same]): Operation[] =>
+    same && 'slot' in one && 'slot' in two ? [one, { ...two, slot: one.slot }] : [one, two],
+  );
+
+const seconds = fc.oneof(
+  { weight: 16, arbitrary: fc.constant(1) },
+  { weight: 3, arbitrary: fc.constant(2 * MINUTE) },
+  { weight: 1, arbitrary: fc.constant(11 * MINUTE) },
+  { weight: 1, arbitrary: fc.constant(80 * MINUTE) },
+);
+
+const fault: fc.Arbitrary<Fault> = fc.record({
+  kind: fc.constantFrom('down', 'lost', 'bug', 'crash-before', 'crash-after', 'pause', 'pause', 'pause'),
+  at: fc.nat({ max: 9 }),
+});
+
+const single = fc.record({
+  seconds,
+  operations: operation.map((one) => [one]),
+  turns: fc.constant(null),
+  fault: fc.option(fault, { freq: 2, nil: null }),
+});
+
+const double = fc.record({
+  seconds,
+  operations: pair,
+  turns: fc.option(fc.nat({ max: 0xffff }), { freq: 3, nil: null }),
+  fault: fc.constant(null),
+});
+
+const resume: fc.Arbitrary<Resume> = fc.record({
+  resume: fc.nat({ max: 3 }),
+  end: fc.constantFrom(null, null, 'crash-before', 'crash-after'),
+});
+
+export const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 14, arbitrary: single },
+  { weight: 4, arbitrary: double },
+  { weight: 2, arbitrary: resume },
+);
