@@ -46,6 +46,9 @@ const MOVES: Readonly<Record<string, readonly [from: readonly Status[], to: Stat
   purged: [['READY', 'DELETED', ...SETTLED], 'PURGED'],
 };
 
+/** Everything that can happen to an asset. */
+export const EVENTS = Object.keys(MOVES);
+
 const NEXT_ATTEMPT = ['received', 'retried', 'revived'];
 
 /** A delete that came during PROCESSING: no event of the log, since nothing has happened yet. */

@@ -2,12 +2,12 @@ import { kindOf, StowageError } from '#libs/domain';
 import { INCOMING, type World } from '../support/world.js';
 import { Course, Crash, type Fault, weave } from './effects.js';
 import { checkInvariants, checkQuota, claim } from './invariants.js';
-import { type AssetState, NONE, type Scene } from './model.js';
+import { type AssetState, isTerminal, NONE, type Scene } from './model.js';
 import type { Inventory } from './inventory.js';
 import { type AssetRow, observe, type Tables } from './observation.js';
 import { type Deed, Operations, type Slot, sumOf } from './operations.js';
 import { deadlineOf, expectAnswers, outcomeOf, waysOf } from './prediction.js';
-import { type Act, type Item, type Operation, OWNERS, type Resume, type Step } from './steps.js';
+import { type Act, ANY_SLOT, type Item, type Operation, OWNERS, type Resume, type Step } from './steps.js';
 
 const FAILED_KEEP_MS = 7 * 24 * 3_600_000;
 /** More than these do not stand still at a time; the oldest goes on first. */
@@ -34,6 +34,8 @@ interface Running {
 
 /** One run: the world, the model beside it, and the comparison after each step. */
 export class Run {
+  /** All events so far. */
+  readonly happened: string[] = [];
   private readonly known = new Map<string, Known>();
   private readonly slots: Slot[] = [];
   private paused: Running[] = [];
@@ -113,7 +115,7 @@ export class Run {
   private slotOf(assetId: string): number {
     const index = this.slots.findIndex((slot) => slot.assetId === assetId);
     claim(index >= 0, 'nobody knows of an asset', assetId);
-    return this.slots.length - 1 - index;
+    return ANY_SLOT + this.slots.length - 1 - index;
   }
 
   private alone(operation: Operation): Promise<void> {
@@ -152,23 +154,32 @@ export class Run {
       return { operation, slots, assetId: null, job: null, letter: null };
     }
     if (operation.do === 'sweep') return { operation, slots: [], assetId: null, job: null, letter: null };
-    const { length } = this.slots;
-    const slot = length === 0 ? undefined : this.slots[length - 1 - (operation.slot % length)];
+    const slot = this.pick(operation.slot, operation.do === 'advance');
     const assetId = slot?.assetId ?? null;
-    const made = operation.do === 'advance' ? this.advance(operation.slot, assetId) : operation;
+    const made = operation.do === 'advance' ? this.advance(assetId) : operation;
     const isStale = made.do === 'work' && made.stale;
     const job = assetId === null ? null : Operations.jobOf(this.tables, assetId, isStale);
     const letter = this.tables.letters.findLast((each) => each.assetId === assetId)?.id ?? null;
     return { operation: made, slots: slot === undefined ? [] : [slot], assetId, job, letter };
   }
 
+  private pick(back: number, isUnfinished: boolean): Slot | undefined {
+    const isFit = ({ assetId }: Slot) => {
+      const state = assetId === null ? undefined : this.known.get(assetId)?.state;
+      return state !== undefined && (isUnfinished ? !isTerminal(state) : state.status !== 'PURGED');
+    };
+    const isAny = back >= ANY_SLOT;
+    const slots = isAny ? this.slots : this.slots.filter(isFit);
+    return slots.at(-1 - ((isAny ? back - ANY_SLOT : back) % Math.max(slots.length, 1)));
+  }
+
   /** What comes next when nothing goes wrong. */
-  private advance(slot: number, assetId: string | null): Operation {
+  private advance(assetId: string | null): Operation {
     const status = assetId === null ? undefined : this.known.get(assetId)?.state.status;
-    if (status === 'PROCESSING') return { do: 'work', slot, stale: false };
-    if (status === 'FAILED') return { do: 'revive', slot };
+    if (status === 'PROCESSING') return { do: 'work', slot: 0, stale: false };
+    if (status === 'FAILED') return { do: 'revive', slot: 0 };
     const isThere = assetId !== null && this.incoming.has(assetId);
-    return isThere ? { do: 'notify', slot } : { do: 'put', slot, body: 'right' };
+    return isThere ? { do: 'notify', slot: 0 } : { do: 'put', slot: 0, body: 'right' };
   }
 
   private newSlot(owner: number, item: Item): Slot {
@@ -211,6 +222,7 @@ export class Run {
         row: rows.get(id),
         ways,
       });
+      this.happened.push(...events);
       const failures = known.failures + events.filter((event) => event === 'failed').length;
       const failedAt = events.includes('failed') ? startedAt : known.failedAt;
       this.known.set(id, { state: way.state, failedAt, failures });

@@ -4,6 +4,7 @@ import { Jobs } from '#libs/jobs';
 import { World } from '../support/world.js';
 import { EffectStore, makeEffects } from './effects.js';
 import { Inventory } from './inventory.js';
+import { EVENTS } from './model.js';
 import { Run } from './run.js';
 import { QUOTA, type Step, step } from './steps.js';
 
@@ -16,6 +17,7 @@ const FIRST_DAY = Date.UTC(2031, 0, 1);
 
 let world: World;
 const inventory = new Inventory();
+const happened = new Map<string, number>();
 
 beforeAll(async () => {
   world = await World.start({
@@ -47,6 +49,7 @@ async function play(steps: readonly Step[]): Promise<Error | null> {
       done += 1;
     }
     await run.settle();
+    for (const event of run.happened) happened.set(event, (happened.get(event) ?? 0) + 1);
     return null;
   } catch (error) {
     return new Error(`after ${done} of ${steps.length} steps`, { cause: error });
@@ -90,7 +93,8 @@ it(
       }
       played += length;
     }
-    expect(world.database).toBeDefined();
+    // Or the steps prove nothing.
+    if (STEPS >= 5_000) expect(EVENTS.filter((event) => !happened.has(event))).toEqual([]);
   },
   15 * 60_000,
 );
