@@ -1,48 +1,14 @@
 import { getQueueToken } from '@nestjs/bullmq';
 import type { Queue } from 'bullmq';
-import { type AssetReceived, StowageError } from '#libs/domain';
+import { StowageError } from '#libs/domain';
 import { PROCESS_QUEUE } from '#libs/jobs';
 import type { SignedRequest } from '#libs/storage';
 import { actor, CONTENT, INCOMING, sha256, type World } from '../support/world.js';
+import { bytesOf, type Deed, type Slot, sumOf, wrongBytesOf } from './deeds.js';
 import { Crash } from './effects.js';
 import type { Inventory } from './inventory.js';
-import type { Tables } from './observation.js';
-import { CONTENTS, type Item, type Operation } from './steps.js';
 
 const SESSION_MS = 7 * 24 * 3_600_000;
-
-/** An item of a request: what a client knows of its upload. */
-export interface Slot {
-  readonly owner: number;
-  readonly item: Item;
-  readonly filename: string;
-  readonly key: string | null;
-  /** How the request was answered; null while it is under way, and for good when it died. */
-  answer: string | null;
-  assetId: string | null;
-  ticket: SignedRequest | null;
-  session: { readonly url: string; readonly startedAt: number } | null;
-}
-
-/** An operation with everything that it depends on made out: nothing is chosen while it runs. */
-export interface Deed {
-  readonly operation: Operation;
-  /** The slots that a request makes, else the one that it is about. */
-  readonly slots: readonly Slot[];
-  readonly assetId: string | null;
-  readonly job: (AssetReceived & { readonly jobId: string | null }) | null;
-  readonly letter: number | null;
-}
-
-const right = (slot: Slot) => CONTENTS[slot.item.content]!;
-
-function wrong(slot: Slot): Buffer {
-  const bytes = Buffer.from(right(slot));
-  bytes[0] = bytes[0]! ^ 1;
-  return bytes;
-}
-
-export const sumOf = (slot: Slot) => sha256(right(slot));
 
 /** Does what clients, storage's events, workers, operators and sweepers do. */
 export class Operations {
@@ -66,7 +32,7 @@ export class Operations {
     const by = actor(BigInt(slot.owner));
     switch (operation.do) {
       case 'put':
-        return this.put(slot, assetId, operation.body === 'right' ? right(slot) : wrong(slot));
+        return this.put(slot, assetId, operation.body === 'right' ? bytesOf(slot) : wrongBytesOf(slot));
       case 'notify':
         await world.arrivals.look(assetId);
         this.undelivered.delete(assetId);
@@ -100,7 +66,7 @@ export class Operations {
     const uploads = slots.map((slot) => ({
       filename: slot.filename,
       mimeType: 'text/plain',
-      sizeBytes: right(slot).length,
+      sizeBytes: bytesOf(slot).length,
       checksumSha256: sumOf(slot),
       method: slot.item.method,
       idempotencyKey: slot.key,
@@ -205,17 +171,5 @@ export class Operations {
       .file(key)
       .download({ validation: false });
     return sha256(bytes);
-  }
-
-  /** The job as the queue has it, or as it would come a second time; `stale`: of the attempt before. */
-  static jobOf(tables: Tables, assetId: string, stale: boolean): Deed['job'] {
-    const queued = tables.jobs.find(({ data }) => data.assetId === assetId);
-    const asset = tables.assets.find(({ id }) => id === assetId);
-    if (stale || queued === undefined) {
-      if (asset === undefined || asset.claimed === null) return null;
-      const attempt = stale ? asset.attempt - 1 : asset.attempt;
-      return { assetId, generation: asset.claimed, attempt, requestId: 'property', jobId: null };
-    }
-    return { ...queued.data, jobId: queued.id };
   }
 }

@@ -1,6 +1,8 @@
 import { afterAll, ASKED, type AssetState, type Outcome, OUTCOMES, type Path, type Scene } from './model.js';
-import { type Deed, type Slot, sumOf } from './operations.js';
-import type { AssetRow } from './observation.js';
+import { INCOMING } from '../support/world.js';
+import { type Deed, type Slot, sumOf } from './deeds.js';
+import type { Inventory } from './inventory.js';
+import type { AssetRow, Tables } from './observation.js';
 import { CONTENTS, QUOTA } from './steps.js';
 
 /** One way in which a step may go for an asset. */
@@ -8,6 +10,54 @@ export interface Way {
   /** What the log must say of it. */
   readonly events: readonly string[];
   readonly state: AssetState;
+}
+
+const FAILED_KEEP_MS = 7 * 24 * 3_600_000;
+
+/** The tables, and the generations in the incoming bucket by key. */
+export interface Seen {
+  readonly tables: Tables;
+  readonly incoming: ReadonlyMap<string, string>;
+}
+
+/** What an asset looks like in the model, beside its row. */
+export interface Known {
+  readonly state: AssetState;
+  readonly failedAt: number;
+  readonly failures: number;
+}
+
+export interface Circumstances {
+  /** The asset's, before the step. */
+  readonly row: AssetRow | undefined;
+  readonly known: Known;
+  readonly seen: Seen;
+  readonly inventory: Inventory;
+  readonly now: number;
+  /** Nobody else is at work, and nothing fails. */
+  readonly isExact: boolean;
+  readonly isBuggy: boolean;
+}
+
+/** What a deed finds. */
+export function sceneOf({ job, letter }: Deed, at: Circumstances): Scene {
+  const { row, known, seen, inventory, isExact, isBuggy, now } = at;
+  const there = row && seen.incoming.get(row.id);
+  const isRight = row?.claimed && inventory.sumAt(INCOMING, row.claimed) === row.sum;
+  const claimed = isRight ? 'right' : 'wrong';
+  const present = there === row?.claimed ? claimed : 'other';
+  const possible =
+    row && inventory.hasSent(row.id) ? ([claimed, 'other', 'none'] as const) : (['none'] as const);
+  const isDeleting = seen.tables.stored.some(({ sum, state }) => sum === row?.sum && state === 'DELETING');
+  return {
+    incoming: isExact ? [there === undefined ? 'none' : present] : possible,
+    isOverdue: row !== undefined && row.deadline <= now,
+    isForgotten: known.state.status === 'FAILED' && known.failedAt + FAILED_KEEP_MS <= now,
+    hasOpenLetter: seen.tables.letters.find(({ id }) => id === letter)?.state === 'OPEN',
+    jobAttempt: job !== null && job.generation === row?.claimed ? job.attempt : null,
+    isBusy: isExact && isDeleting,
+    isBuggy,
+  };
 }
 
 const nothing: Outcome = { paths: [[]], answer: 'ok' };
@@ -78,12 +128,7 @@ export function expectAnswers(
   );
   let bytes = QUOTA.quotaBytes - counting.reduce((sum, { size }) => sum + size, 0);
   let assets = QUOTA.quotaAssets - counting.length;
-  const keys = new Map(
-    own.flatMap((row) => (row.idempotencyKey === null ? [] : [[row.idempotencyKey, row]])) as [
-      string,
-      AssetRow,
-    ][],
-  );
+  const keys = new Map(own.map((row) => [row.idempotencyKey, row]));
   const fresh = new Map<string, { filename: string; answer: string }>();
   return slots.map((slot) => {
     const before = slot.key === null ? undefined : keys.get(slot.key);

@@ -1,29 +1,27 @@
 import { kindOf, StowageError } from '#libs/domain';
-import { INCOMING, type World } from '../support/world.js';
+import type { World } from '../support/world.js';
 import { Course, Crash, type Fault, weave } from './effects.js';
+import { type Deed, Deeds, sumOf } from './deeds.js';
 import { checkInvariants, checkQuota, claim } from './invariants.js';
-import { type AssetState, isTerminal, NONE, type Scene } from './model.js';
+import { type AssetState, isTerminal, NONE } from './model.js';
 import type { Inventory } from './inventory.js';
-import { type AssetRow, observe, type Tables } from './observation.js';
-import { type Deed, Operations, type Slot, sumOf } from './operations.js';
-import { deadlineOf, expectAnswers, outcomeOf, waysOf } from './prediction.js';
-import { type Act, ANY_SLOT, type Item, type Operation, OWNERS, type Resume, type Step } from './steps.js';
+import { type AssetRow, observe } from './observation.js';
+import { Operations } from './operations.js';
+import {
+  deadlineOf,
+  expectAnswers,
+  type Known,
+  outcomeOf,
+  sceneOf,
+  type Seen,
+  waysOf,
+} from './prediction.js';
+import { type Act, type Operation, OWNERS, type Resume, type Step } from './steps.js';
 
-const FAILED_KEEP_MS = 7 * 24 * 3_600_000;
 /** More than these do not stand still at a time; the oldest goes on first. */
 const MAX_PAUSED = 4;
 
-/** What an asset looks like in the model, beside its row. */
-interface Known {
-  readonly state: AssetState;
-  readonly failedAt: number;
-  readonly failures: number;
-}
-
-interface Before {
-  readonly tables: Tables;
-  readonly incoming: ReadonlyMap<string, string>;
-}
+const UNKNOWN: Known = { state: NONE, failedAt: 0, failures: 0 };
 
 interface Running {
   readonly deed: Deed;
@@ -37,11 +35,10 @@ export class Run {
   /** All events so far. */
   readonly happened: string[] = [];
   private readonly known = new Map<string, Known>();
-  private readonly slots: Slot[] = [];
+  private readonly deeds = new Deeds();
   private paused: Running[] = [];
-  /** As the last comparison saw them: what the next step begins with. */
-  private tables!: Tables;
-  private incoming: ReadonlyMap<string, string> = new Map();
+  /** As the last comparison saw it: what the next step begins with. */
+  private seen!: Seen;
   private lastEvent = 0;
 
   private constructor(
@@ -64,7 +61,7 @@ export class Run {
       'truncate media_assets, stored_objects, owner_quotas, domain_events, dead_letters, bullmq.job cascade',
     );
     await inventory.clear(world);
-    run.tables = await observe(world, 0);
+    run.seen = { tables: await observe(world, 0), incoming: new Map() };
     return run;
   }
 
@@ -77,45 +74,52 @@ export class Run {
   async settle(): Promise<void> {
     while (this.paused.length > 0) await this.resume({ resume: 0, end: null });
     await this.inventory.check(this.world);
-    const unfinished = () =>
-      [...this.known].filter(([, { state }]) => ['PENDING', 'PROCESSING', 'FAILED'].includes(state.status));
-    for (let round = 0; round < 4 || unfinished().length > 0 || this.tables.jobs.length > 0; round++) {
+    const unfinished = () => [...this.known].filter(([, { state }]) => !isTerminal(state));
+    for (let round = 0; round < 4 || unfinished().length > 0 || this.seen.tables.jobs.length > 0; round++) {
       claim(round < 12, 'it does not come to an end', unfinished());
       this.pass(8 * 24 * 3600);
       for (const what of ['unfinished', 'waste', 'objects'] as const) await this.alone({ do: 'sweep', what });
-      for (const { data } of this.tables.jobs)
-        await this.alone({ do: 'work', slot: this.slotOf(data.assetId), stale: false });
+      for (const { data } of this.seen.tables.jobs)
+        await this.alone({ do: 'work', slot: this.deeds.slotOf(data.assetId), stale: false });
     }
     const ownerless = new Set(
       [...this.inventory.incoming.keys()].filter((key) => this.known.get(key)?.state.status !== 'PURGED'),
     );
     claim(ownerless.size === 0, 'incoming objects are left', [...ownerless]);
-    for (const id of this.operations.undelivered) await this.alone({ do: 'notify', slot: this.slotOf(id) });
+    for (const id of this.operations.undelivered)
+      await this.alone({ do: 'notify', slot: this.deeds.slotOf(id) });
     claim(this.inventory.incoming.size === 0, 'incoming objects of purged assets are left', [
       ...this.inventory.incoming.keys(),
     ]);
-    for (const object of this.tables.stored) {
+    for (const object of this.seen.tables.stored) {
       claim(object.state === 'LIVE' && object.refs > 0, 'a stored object is left', object);
       const served = await this.operations.servedSum(object.key!);
       claim(served === object.sum, 'other bytes are served', object);
     }
-    for (const { id } of this.tables.assets) await this.alone({ do: 'purge', slot: this.slotOf(id) });
+    for (const { id } of this.seen.tables.assets)
+      await this.alone({ do: 'purge', slot: this.deeds.slotOf(id) });
     this.pass(2 * 3600);
     await this.alone({ do: 'sweep', what: 'objects' });
-    claim(this.tables.stored.length === 0, 'stored objects are left', this.tables.stored);
+    claim(this.seen.tables.stored.length === 0, 'stored objects are left', this.seen.tables.stored);
     await this.inventory.check(this.world);
     claim(this.inventory.content.size === 0, 'objects are left', [...this.inventory.content.keys()]);
+  }
+
+  /** What stands still dies. */
+  async abandon(): Promise<void> {
+    for (const { course } of this.paused) {
+      course.letGo('crash-before');
+      await course.result;
+    }
+  }
+
+  private stateOf(id: string): AssetState | undefined {
+    return this.known.get(id)?.state;
   }
 
   private pass(seconds: number): void {
     this.now += seconds * 1000;
     this.setTime(this.now);
-  }
-
-  private slotOf(assetId: string): number {
-    const index = this.slots.findIndex((slot) => slot.assetId === assetId);
-    claim(index >= 0, 'nobody knows of an asset', assetId);
-    return ANY_SLOT + this.slots.length - 1 - index;
   }
 
   private alone(operation: Operation): Promise<void> {
@@ -124,7 +128,9 @@ export class Run {
 
   private async act({ seconds, operations, turns, fault }: Act): Promise<void> {
     this.pass(seconds);
-    const deeds = operations.map((operation) => this.deedOf(operation));
+    const deeds = operations.map((operation) =>
+      this.deeds.of(operation, this.seen, (id) => this.stateOf(id)),
+    );
     const isHeld = turns !== null;
     const running = deeds.map((deed, index): Running => {
       const hit = index === 0 ? fault : null;
@@ -148,68 +154,33 @@ export class Run {
     await this.compare([running!], false);
   }
 
-  private deedOf(operation: Operation): Deed {
-    if (operation.do === 'request') {
-      const slots = operation.items.map((item) => this.newSlot(1 + (operation.owner % OWNERS), item));
-      return { operation, slots, assetId: null, job: null, letter: null };
-    }
-    if (operation.do === 'sweep') return { operation, slots: [], assetId: null, job: null, letter: null };
-    const slot = this.pick(operation.slot, operation.do === 'advance');
-    const assetId = slot?.assetId ?? null;
-    const made = operation.do === 'advance' ? this.advance(assetId) : operation;
-    const isStale = made.do === 'work' && made.stale;
-    const job = assetId === null ? null : Operations.jobOf(this.tables, assetId, isStale);
-    const letter = this.tables.letters.findLast((each) => each.assetId === assetId)?.id ?? null;
-    return { operation: made, slots: slot === undefined ? [] : [slot], assetId, job, letter };
-  }
-
-  private pick(back: number, isUnfinished: boolean): Slot | undefined {
-    const isFit = ({ assetId }: Slot) => {
-      const state = assetId === null ? undefined : this.known.get(assetId)?.state;
-      return state !== undefined && (isUnfinished ? !isTerminal(state) : state.status !== 'PURGED');
-    };
-    const isAny = back >= ANY_SLOT;
-    const slots = isAny ? this.slots : this.slots.filter(isFit);
-    return slots.at(-1 - ((isAny ? back - ANY_SLOT : back) % Math.max(slots.length, 1)));
-  }
-
-  /** What comes next when nothing goes wrong. */
-  private advance(assetId: string | null): Operation {
-    const status = assetId === null ? undefined : this.known.get(assetId)?.state.status;
-    if (status === 'PROCESSING') return { do: 'work', slot: 0, stale: false };
-    if (status === 'FAILED') return { do: 'revive', slot: 0 };
-    const isThere = assetId !== null && this.incoming.has(assetId);
-    return isThere ? { do: 'notify', slot: 0 } : { do: 'put', slot: 0, body: 'right' };
-  }
-
-  private newSlot(owner: number, item: Item): Slot {
-    const key = item.key === null ? null : `key ${item.key}`;
-    const filename =
-      key === null ? `number ${this.slots.length}.txt` : `${key} ${item.content} ${item.method}.txt`;
-    const slot = { owner, item, filename, key, answer: null, assetId: null, ticket: null, session: null };
-    this.slots.push(slot);
-    return slot;
-  }
-
   /** Waits for what runs to end or to stand still, and holds what was against what may be. */
   private async compare(running: readonly Running[], isExact: boolean): Promise<void> {
-    const before = { tables: this.tables, incoming: this.incoming };
+    const before = this.seen;
     const expected = isExact ? this.expectRequest(running[0]!.deed) : null;
     for (const each of running) await this.ended(each, isExact, before);
-    this.tables = await observe(this.world, this.lastEvent);
-    this.lastEvent = this.tables.events.at(-1)?.id ?? this.lastEvent;
-    const rows = new Map(this.tables.assets.map((row) => [row.id, row]));
-    for (const row of rows.values()) this.attribute(row);
+    const tables = await observe(this.world, this.lastEvent);
+    this.seen = { tables, incoming: new Map(this.inventory.incoming) };
+    this.lastEvent = tables.events.at(-1)?.id ?? this.lastEvent;
+    const rows = new Map(tables.assets.map((row) => [row.id, row]));
+    for (const row of tables.assets.filter(({ id }) => !this.known.has(id))) {
+      this.deeds.attribute(row);
+      this.known.set(row.id, UNKNOWN);
+    }
+    const strange = tables.events.find(({ assetId }) => !this.known.has(assetId));
+    claim(strange === undefined, 'something happened to an asset that nobody knows', strange);
     const deeds = running.map(({ deed }) => deed);
     const startedAt = Math.min(...running.map((each) => each.startedAt));
     const isBuggy = running.some(({ fault }) => fault?.kind === 'bug');
+    const { inventory, now } = this;
+    const circumstances = { seen: before, inventory, now, isExact, isBuggy };
     for (const [id, known] of this.known) {
       const old = before.tables.assets.find((row) => row.id === id);
-      const scene = (deed: Deed) => this.scene(deed, old, known, before, isExact, isBuggy);
+      const scene = { ...circumstances, row: old, known };
       const outcome = (deed: Deed, state: AssetState) =>
-        outcomeOf(deed, id, rows.get(id), state, scene(deed));
+        outcomeOf(deed, id, rows.get(id), state, sceneOf(deed, scene));
       const ways = waysOf(deeds, known.state, outcome, !isExact);
-      const events = this.tables.events
+      const events = tables.events
         .filter(({ assetId }) => assetId === id)
         .map(({ type }) => type.slice('asset.'.length));
       const way = ways.find(
@@ -226,23 +197,36 @@ export class Run {
       const failures = known.failures + events.filter((event) => event === 'failed').length;
       const failedAt = events.includes('failed') ? startedAt : known.failedAt;
       this.known.set(id, { state: way.state, failedAt, failures });
-      const letters = this.tables.letters.filter(({ assetId }) => assetId === id).length;
+      const letters = tables.letters.filter(({ assetId }) => assetId === id).length;
       claim(letters === failures, 'not one dead letter for each failure', { id, letters, failures });
-      claim(
-        !old || !rows.get(id) || rows.get(id)!.deadline >= old.deadline,
-        'a deadline moved back',
-        rows.get(id),
-      );
+      if (old !== undefined && rows.has(id)) this.checkDeadline(running, old, rows.get(id)!, isExact);
     }
     if (expected !== null) this.checkRequest(running[0]!.deed, expected, rows);
-    this.incoming = new Map(this.inventory.incoming);
     this.checkAll();
+  }
+
+  /** It moves only with a new ticket, and never back. */
+  private checkDeadline(
+    running: readonly Running[],
+    old: AssetRow,
+    { id, deadline }: AssetRow,
+    isExact: boolean,
+  ): void {
+    const renewal = running.find(
+      ({ deed }) => deed.operation.do === 'request' || (deed.operation.do === 'renew' && deed.assetId === id),
+    );
+    claim(deadline >= old.deadline, 'a deadline moved back', { id, deadline });
+    claim(deadline === old.deadline || renewal !== undefined, 'a deadline moved', { id, deadline });
+    const isRenewed = isExact && renewal?.deed.operation.do === 'renew';
+    if (!isRenewed || old.status !== 'PENDING' || old.deadline <= this.now) return;
+    const fresh = deadlineOf(renewal.deed.slots[0]!, this.now);
+    claim(deadline === Math.max(old.deadline, fresh), 'a ticket is not renewed', { id, deadline });
   }
 
   private async ended(
     { deed, course, startedAt, fault }: Running,
     isExact: boolean,
-    before: Before,
+    before: Seen,
   ): Promise<void> {
     await course.rest();
     if (course.isWaiting) {
@@ -255,8 +239,9 @@ export class Run {
     if (isExact) {
       const state = (deed.assetId === null ? undefined : this.known.get(deed.assetId)?.state) ?? NONE;
       const old = before.tables.assets.find(({ id }) => id === deed.assetId);
-      const known = { state, failedAt: 0, failures: 0 };
-      const scene = this.scene(deed, old, known, before, true, false);
+      const { inventory, now } = this;
+      const known = { ...UNKNOWN, state };
+      const scene = sceneOf(deed, { row: old, known, seen: before, inventory, now, isExact, isBuggy: false });
       const wanted = deed.assetId === null ? 'ok' : outcomeOf(deed, deed.assetId, old, state, scene).answer;
       if (answer !== wanted)
         throw new Error(`${deed.operation.do} answered ${answer}, not ${wanted}`, { cause: reason });
@@ -266,48 +251,10 @@ export class Run {
     if (!isMeant && fault?.kind !== 'bug') throw new Error(`${deed.operation.do} failed`, { cause: reason });
   }
 
-  /** A new row belongs to an item that asked for it. */
-  private attribute({ id, owner, filename }: AssetRow): void {
-    if (this.known.has(id)) return;
-    const slot = this.slots.findLast((each) => each.owner === owner && each.filename === filename);
-    claim(slot !== undefined, 'nobody asked for an asset', { id, filename });
-    // Whoever died before it was answered does not know its id; the model does.
-    slot.assetId ??= id;
-    this.known.set(id, { state: NONE, failedAt: 0, failures: 0 });
-  }
-
-  private scene(
-    deed: Deed,
-    row: AssetRow | undefined,
-    { state, failedAt }: Known,
-    { tables, incoming }: Before,
-    isExact: boolean,
-    isBuggy: boolean,
-  ): Scene {
-    const { job, letter } = deed;
-    const there = row && incoming.get(row.id);
-    const isClaimed = there !== undefined && there === row?.claimed;
-    const claimedBytes =
-      row?.claimed && this.inventory.sumAt(INCOMING, row.claimed) === row.sum ? 'right' : 'wrong';
-    const exact = there === undefined ? 'none' : isClaimed ? claimedBytes : 'other';
-    const any =
-      row && this.inventory.hasSent(row.id)
-        ? ([claimedBytes, 'other', 'none'] as const)
-        : (['none'] as const);
-    return {
-      incoming: isExact ? [exact] : any,
-      isOverdue: row !== undefined && row.deadline <= this.now,
-      isForgotten: state.status === 'FAILED' && failedAt + FAILED_KEEP_MS <= this.now,
-      hasOpenLetter: tables.letters.find(({ id }) => id === letter)?.state === 'OPEN',
-      jobAttempt: job !== null && job.generation === row?.claimed ? job.attempt : null,
-      isBusy: isExact && tables.stored.some(({ sum, state: at }) => sum === row?.sum && at === 'DELETING'),
-      isBuggy,
-    };
-  }
-
   private expectRequest(deed: Deed): ReturnType<typeof expectAnswers> | null {
     if (deed.operation.do !== 'request') return null;
-    return expectAnswers(deed.slots, this.tables.assets, this.now, ({ id }) => this.incoming.has(id));
+    const { tables, incoming } = this.seen;
+    return expectAnswers(deed.slots, tables.assets, this.now, ({ id }) => incoming.has(id));
   }
 
   private checkRequest(
@@ -335,9 +282,10 @@ export class Run {
   }
 
   private checkAll(): void {
-    checkInvariants(this.tables, this.inventory);
+    const { tables } = this.seen;
+    checkInvariants(tables, this.inventory);
     const owners = Array.from({ length: OWNERS }, (_, index) => index + 1);
-    checkQuota(this.tables, owners, (id) => this.known.get(id)?.state ?? NONE);
+    checkQuota(tables, owners, (id) => this.stateOf(id) ?? NONE);
   }
 }
 

@@ -52,6 +52,7 @@ async function play(steps: readonly Step[]): Promise<Error | null> {
     for (const event of run.happened) happened.set(event, (happened.get(event) ?? 0) + 1);
     return null;
   } catch (error) {
+    await run.abandon();
     return new Error(`after ${done} of ${steps.length} steps`, { cause: error });
   }
 }
