@@ -268,6 +268,20 @@ describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
     expect(await world.request('abc', { idempotencyKey: 'k' }, by)).toMatchObject({ id, ticket: null });
   });
 
+  it('takes bytes that came in time when a key is repeated after the deadline, and does not expire them', async () => {
+    const by = actor(137n);
+    const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
+    await world.put(ticket, 'abc');
+    await world.database.prisma.mediaAsset.update({
+      where: { assetId: id },
+      data: { uploadDeadlineAt: new Date(Date.now() - 1) },
+    });
+    const { asset } = await world.request('abc', { idempotencyKey: 'k' }, by);
+    expect(asset).toMatchObject({ id, status: 'PROCESSING' });
+    await world.process(await world.job(id));
+    expect(await world.asset(id)).toMatchObject({ status: 'READY' });
+  });
+
   it('accepts exactly one of two PUTs at once, and only what was signed', async () => {
     const by = actor(6n);
     const { ticket } = await world.request('abc', {}, by);
