@@ -172,8 +172,59 @@ const resume: fc.Arbitrary<Resume> = fc.record({
   end: fc.constantFrom(null, null, 'crash-before', 'crash-after'),
 });
 
-export const step: fc.Arbitrary<Step> = fc.oneof(
+const any: fc.Arbitrary<Step> = fc.oneof(
   { weight: 14, arbitrary: single },
   { weight: 4, arbitrary: double },
   { weight: 2, arbitrary: resume },
 );
+
+const act = (operation: Operation, fault: Fault | null = null, wait = 1): Act => ({
+  seconds: wait,
+  operations: [operation],
+  turns: null,
+  fault,
+});
+const advance = act({ do: 'advance', slot: 0 });
+const ask = (owner: number, content: number) =>
+  act({ do: 'request', owner, items: [{ content, method: 'PUT', key: null }] });
+const whose = { owner: fc.nat({ max: OWNERS - 1 }), content: fc.nat({ max: CONTENTS.length - 1 }) };
+
+/** An upload as it should be: asked for, sent, announced, processed. */
+const upload: fc.Arbitrary<Step[]> = fc
+  .record(whose)
+  .map(({ owner, content }) => [ask(owner, content), advance, advance, advance]);
+
+/** A worker stands still with its bytes half stored, while the collector comes, and dies maybe. */
+const standstill: fc.Arbitrary<Step[]> = fc
+  .record({
+    ...whose,
+    at: fc.integer({ min: 3, max: 7 }),
+    between: fc.array(any, { maxLength: 3 }),
+    wait: fc.constantFrom(1, 80 * MINUTE),
+    collector: fc.option(
+      fc.record({ kind: fc.constantFrom('crash-before', 'crash-after', 'pause'), at: fc.nat({ max: 3 }) }),
+    ),
+    resume,
+  })
+  .map(({ owner, content, at, between, wait, collector, resume: last }) => [
+    ask(owner, content),
+    advance,
+    advance,
+    act({ do: 'work', slot: 0, stale: false }, { kind: 'pause', at }),
+    ...between,
+    act({ do: 'sweep', what: 'objects' }, collector, wait),
+    last,
+  ]);
+
+/** So many steps: most at random, some that belong together, since chance alone seldom brings them together. */
+export const stepsOf = (length: number): fc.Arbitrary<Step[]> =>
+  fc
+    .array(
+      fc.oneof(
+        { weight: 30, arbitrary: any.map((step) => [step]) },
+        { weight: 1, arbitrary: upload },
+        { weight: 1, arbitrary: standstill },
+      ),
+      { minLength: length, maxLength: length, size: 'max' },
+    )
+    .map((parts) => parts.flat().slice(0, length));
