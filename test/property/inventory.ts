@@ -7,6 +7,8 @@ import { claim } from './invariants.js';
  * each step; now and then the two are compared.
  */
 export class Inventory {
+  /** Content objects that were seen without a row, as a death in between may leave them. */
+  readonly strays = new Set<string>();
   /** Generations by key. */
   private readonly present = { incoming: new Map<string, string>(), content: new Map<string, string>() };
   private readonly sums = new Map<string, string>();
@@ -55,6 +57,7 @@ export class Inventory {
       for (const file of files) await file.delete();
       this.in(bucket).clear();
     }
+    this.strays.clear();
   }
 
   /** Against what storage says. */

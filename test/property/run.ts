@@ -82,15 +82,12 @@ export class Run {
       for (const { data } of this.seen.tables.jobs)
         await this.alone({ do: 'work', slot: this.deeds.slotOf(data.assetId), stale: false });
     }
-    const ownerless = new Set(
-      [...this.inventory.incoming.keys()].filter((key) => this.known.get(key)?.state.status !== 'PURGED'),
-    );
-    claim(ownerless.size === 0, 'incoming objects are left', [...ownerless]);
+    const { incoming, content, strays } = this.inventory;
+    const wasted = [...incoming.keys()].filter((key) => this.stateOf(key)?.status !== 'PURGED');
+    claim(wasted.length === 0, 'incoming objects are left', wasted);
     for (const id of this.operations.undelivered)
       await this.alone({ do: 'notify', slot: this.deeds.slotOf(id) });
-    claim(this.inventory.incoming.size === 0, 'incoming objects of purged assets are left', [
-      ...this.inventory.incoming.keys(),
-    ]);
+    claim(incoming.size === 0, 'incoming objects of purged assets are left', [...incoming.keys()]);
     for (const object of this.seen.tables.stored) {
       claim(object.state === 'LIVE' && object.refs > 0, 'a stored object is left', object);
       const served = await this.operations.servedSum(object.key!);
@@ -102,7 +99,8 @@ export class Run {
     await this.alone({ do: 'sweep', what: 'objects' });
     claim(this.seen.tables.stored.length === 0, 'stored objects are left', this.seen.tables.stored);
     await this.inventory.check(this.world);
-    claim(this.inventory.content.size === 0, 'objects are left', [...this.inventory.content.keys()]);
+    const left = [...content.keys()].filter((key) => !strays.has(key));
+    claim(left.length === 0, 'objects are left', left);
   }
 
   /** What stands still dies. */
