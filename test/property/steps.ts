@@ -3,8 +3,8 @@ import type { Fault } from './effects.js';
 
 /** Few owners, few contents: identical files, own duplicates and those of strangers are the rule. */
 export const OWNERS = 3;
-export const CONTENTS = [1, 120, 260, 400, 30, 40].map((size, index) =>
-  Buffer.alloc(size, `${'abcdef'[index]} content `),
+export const CONTENTS = [1, 120, 260, 400, 20, 21, 22, 23, 24, 25].map((size, index) =>
+  Buffer.alloc(size, `${'abcdefghij'[index]} content `),
 );
 /** How many of them every upload may have; the others are for the few that need an object of their own. */
 const COMMON = 4;
@@ -196,27 +196,50 @@ const upload: fc.Arbitrary<Step[]> = fc
   .record({ owner, content: fc.nat({ max: COMMON - 1 }) })
   .map((by) => [ask(by.owner, by.content), advance, advance, advance]);
 
-/** A worker stands still with its bytes half stored, while the collector comes, and dies maybe. */
+/** So that there is room for what comes. */
+const makeRoom: fc.Arbitrary<Step> = fc
+  .integer({ min: 4, max: 11 })
+  .map((back) => act({ do: 'purge', slot: back }));
+const work: Operation = { do: 'work', slot: 0, stale: false };
+const ownContent = fc.integer({ min: COMMON, max: CONTENTS.length - 1 });
+
+/** A worker stands still with its bytes half stored, while another stores the same or the collector comes; it dies maybe. */
 const standstill: fc.Arbitrary<Step[]> = fc
   .record({
     owner,
-    content: fc.integer({ min: COMMON, max: CONTENTS.length - 1 }),
+    content: ownContent,
+    room: makeRoom,
     at: fc.integer({ min: 3, max: 7 }),
+    twin: fc.option(owner),
     between: fc.array(any, { maxLength: 3 }),
-    wait: fc.constantFrom(1, 80 * MINUTE),
-    collector: fc.option(
-      fc.record({ kind: fc.constantFrom('crash-before', 'crash-after', 'pause'), at: fc.nat({ max: 3 }) }),
-    ),
-    resume,
+    wait: fc.constantFrom(1, 80 * MINUTE, 80 * MINUTE),
+    collector: fc.record({
+      kind: fc.constantFrom('crash-before', 'crash-after', 'pause', 'pause', 'pause'),
+      at: fc.nat({ max: 3 }),
+    }),
+    last: resume,
   })
-  .map(({ content, at, between, wait, collector, resume: last, ...by }) => [
+  .map(({ content, room, at, twin, between, wait, collector, last, ...by }) => [
+    room,
     ask(by.owner, content),
     advance,
     advance,
-    act({ do: 'work', slot: 0, stale: false }, { kind: 'pause', at }),
-    ...between,
+    act(work, { kind: 'pause', at }),
+    ...(twin === null ? between : [ask(twin, content), advance, advance, advance]),
     act({ do: 'sweep', what: 'objects' }, collector, wait),
     last,
+  ]);
+
+/** A worker dies before it has tidied up, and its asset is purged before anybody else has. */
+const leftover: fc.Arbitrary<Step[]> = fc
+  .record({ owner, content: ownContent, room: makeRoom, at: fc.integer({ min: 6, max: 9 }) })
+  .map(({ content, room, at, ...by }) => [
+    room,
+    ask(by.owner, content),
+    advance,
+    advance,
+    act(work, { kind: 'crash-before', at }),
+    act({ do: 'purge', slot: 0 }),
   ]);
 
 /** So many steps: most at random, some that belong together, since chance alone seldom brings them together. */
@@ -224,9 +247,10 @@ export const stepsOf = (length: number): fc.Arbitrary<Step[]> =>
   fc
     .array(
       fc.oneof(
-        { weight: 30, arbitrary: any.map((step) => [step]) },
+        { weight: 40, arbitrary: any.map((step) => [step]) },
         { weight: 1, arbitrary: upload },
-        { weight: 1, arbitrary: standstill },
+        { weight: 2, arbitrary: standstill },
+        { weight: 1, arbitrary: leftover },
       ),
       { minLength: length, maxLength: length, size: 'max' },
     )
