@@ -62,7 +62,9 @@ export class Deeds {
     const slot = this.pick(operation.slot, isNext, stateOf);
     const assetId = slot?.assetId ?? null;
     if (slot === undefined || assetId === null) return { ...bare, slots: slot === undefined ? [] : [slot] };
-    const made = isNext ? nextOf(stateOf(assetId), incoming.has(assetId)) : operation;
+    const isQueued = tables.jobs.some(({ data }) => data.assetId === assetId);
+    const made = isNext ? nextOf(stateOf(assetId), incoming.has(assetId), isQueued) : operation;
+    if (made.do === 'sweep') return { ...bare, operation: made };
     const job = jobOf(tables, assetId, made.do === 'work' && made.stale);
     const letter = tables.letters.findLast((each) => each.assetId === assetId)?.id ?? null;
     return { operation: made, slots: [slot], assetId, job, letter };
@@ -103,9 +105,11 @@ export class Deeds {
   }
 }
 
-/** What comes next when nothing goes wrong. */
-function nextOf(state: AssetState | undefined, isThere: boolean): Operation {
-  if (state?.status === 'PROCESSING') return { do: 'work', slot: 0, stale: false };
+/** What comes next when nothing goes wrong; where something did, the sweeper. */
+function nextOf(state: AssetState | undefined, isThere: boolean, isQueued: boolean): Operation {
+  if (state?.status === 'PROCESSING') {
+    return isQueued ? { do: 'work', slot: 0, stale: false } : { do: 'sweep', what: 'unfinished' };
+  }
   if (state?.status === 'FAILED') return { do: 'revive', slot: 0 };
   return isThere ? { do: 'notify', slot: 0 } : { do: 'put', slot: 0, body: 'right' };
 }

@@ -8,6 +8,8 @@ import { EVENTS } from './model.js';
 import { Run } from './run.js';
 import { QUOTA, type Step, stepsOf } from './steps.js';
 
+// Real: PostgreSQL, queue tables, storage emulator, all services. Clients, events, workers, operators and clock are the test's.
+// A run is made of its seed alone, the first of them at random: PROPERTY_SEED and PROPERTY_STEPS of a failure play it again.
 const STEPS = Number(process.env.PROPERTY_STEPS ?? 20_000);
 const SEED = Number(process.env.PROPERTY_SEED ?? Date.now() % 2 ** 31);
 /** Long enough for quotas to fill and objects to be shared, short enough to be shrunk. */
