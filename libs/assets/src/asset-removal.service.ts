@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type Actor, StowageError } from '#libs/domain';
+import { type Actor, INCOMING_IS_WASTE, StowageError } from '#libs/domain';
 import type { Asset } from './asset.js';
 import { Assets } from './assets.service.js';
 import { IncomingObjects } from './incoming-objects.service.js';
@@ -48,7 +48,7 @@ export class AssetRemoval {
 
   /**
    * At once and for good: the record, and the bytes unless another asset shares them. A repeat is not-found.
-   * @throws StowageError conflict STILL_PROCESSING
+   * @throws StowageError conflict STILL_PROCESSING; unavailable, and then the asset is still there, though maybe deleted
    */
   async purge(actor: Actor, id: string): Promise<void> {
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
@@ -60,9 +60,17 @@ export class AssetRemoval {
           'This asset is being processed. Try again later.',
         );
       }
+      if (!INCOMING_IS_WASTE.includes(asset.status)) {
+        // Called off first: until then its incoming bytes are wanted.
+        await this.transitions.delete(asset, new Date());
+        continue;
+      }
+      // Before the row goes: nothing else leads to what lies in the incoming bucket.
+      await this.incoming.discard(asset.id, asset.claimedGeneration, new Date());
       if (await this.transitions.purge(asset)) {
         this.logger.info({ assetId: id }, 'asset purged');
-        return this.removeBytes(asset);
+        if (asset.storedObjectId !== null) await this.collect(asset.storedObjectId, id);
+        return;
       }
     }
     throw changing();
@@ -76,13 +84,12 @@ export class AssetRemoval {
     throw changing();
   }
 
-  /** Best effort: the collectors find what is left. */
-  private async removeBytes(asset: Asset): Promise<void> {
+  /** Best effort: the collector finds what is left. */
+  private async collect(objectId: bigint, assetId: string): Promise<void> {
     try {
-      if (asset.storedObjectId !== null) await this.objects.collect(asset.storedObjectId, new Date());
-      else await this.incoming.discard(asset.id, asset.claimedGeneration, new Date());
+      await this.objects.collect(objectId, new Date());
     } catch (err) {
-      this.logger.warn({ err, assetId: asset.id }, 'bytes of a purged asset not deleted yet');
+      this.logger.warn({ err, assetId }, 'bytes of a purged asset not deleted yet');
     }
   }
 }

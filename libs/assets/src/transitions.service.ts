@@ -171,18 +171,20 @@ export class AssetTransitions {
     );
   }
 
-  /** For good: the row and everything on it, its reference, its quota. False when it is PROCESSING, changed or gone. */
+  /**
+   * For good: the row and everything on it, its reference, its quota. False when it is unfinished (and so to be deleted
+   * first), changed or gone.
+   */
   purge(seen: Seen & Pick<Asset, 'status'>): Promise<boolean> {
     return this.committed(async (tx) => {
       const where = { assetId: seen.id, version: seen.version, status: seen.status };
       const asset = await tx.mediaAsset.findFirst({ where, select: { storedObjectId: true } });
-      if (asset === null || seen.status === 'PROCESSING') return false;
+      if (asset === null || HOLDS_RESERVATION.has(seen.status)) return false;
       const { count } = await tx.mediaAsset.deleteMany({ where });
       if (count === 0) return false;
       await this.events.append(tx, { type: 'asset.purged', assetId: seen.id, ownerId: seen.ownerId });
       if (asset.storedObjectId !== null) await this.objects.removeReference(tx, asset.storedObjectId);
-      const held = HOLDS_RESERVATION.has(seen.status) ? 'release' : 'none';
-      const effect = asset.storedObjectId === null ? held : 'return';
+      const effect = asset.storedObjectId === null ? 'none' : 'return';
       await this.quotas.apply(tx, effect, seen.ownerId, BigInt(seen.sizeBytes));
       return true;
     });

@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { type Asset, Assets, StoredObjects } from '#libs/assets';
+import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow, StoredObjects } from '#libs/assets';
 import { Database, isUniqueViolation, type Tx } from '#libs/database';
 import { OCTET_STREAM, TRANSITIONS } from '#libs/domain';
 import { DomainEvents } from '#libs/events';
 import { Quotas } from '#libs/quota';
 import type { NewAsset } from './upload.repository.js';
+
+const READ = `select ${ASSET_COLUMNS} from media_assets a where a.asset_id = $1::uuid`;
 
 /**
  * A new asset over bytes that its owner has in another READY asset: READY at once, one more reference, quota counted. That
@@ -14,7 +16,6 @@ import type { NewAsset } from './upload.repository.js';
 export class Adoptions {
   constructor(
     private readonly database: Database,
-    private readonly assets: Assets,
     private readonly objects: StoredObjects,
     private readonly quotas: Quotas,
     private readonly events: DomainEvents,
@@ -24,17 +25,17 @@ export class Adoptions {
   async adopt(ownerId: bigint, asset: NewAsset): Promise<Asset | null> {
     class Undo extends Error {}
     try {
-      await this.database.transaction(async (tx) => {
+      return await this.database.transaction(async (tx) => {
         if (!(await this.create(tx, ownerId, asset))) throw new Undo();
+        // In the same transaction: as soon as others see it, they may purge it.
+        const [row] = await tx.$queryRawUnsafe<AssetRow[]>(READ, asset.id);
+        return { ...assetOf(row!), details: { metadata: asset.metadata, acl: asset.acl } };
       });
     } catch (error) {
       // A key that was used meanwhile is found in the next round.
       if (error instanceof Undo || isUniqueViolation(error)) return null;
       throw error;
     }
-    const { metadata, acl } = asset;
-    const adopted = await this.assets.load(asset.id);
-    return adopted === null ? null : { ...adopted, details: { metadata, acl } };
   }
 
   private async create(tx: Tx, ownerId: bigint, asset: NewAsset): Promise<boolean> {

@@ -120,11 +120,14 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     await comes('both states', () => seen.states.length === 2);
     expect(seen.states.map(({ id }) => id)).toEqual([mine, also]);
     await api.query(CANCEL, { id: also });
-    await api.query(PURGE, { id: mine });
     await comes('the change', () => seen.states.length === 3);
+    await api.query(CANCEL, { id: mine });
+    await comes('the other change', () => seen.states.length === 4);
+    await api.query(PURGE, { id: mine });
+    expect(seen.end).toBeNull();
     await api.query(PURGE, { id: also });
     await comes('the end', () => seen.end === 'complete');
-    expect(statuses(seen)).toEqual(['PENDING', 'PENDING', 'CANCELLED']);
+    expect(statuses(seen)).toEqual(['PENDING', 'PENDING', 'CANCELLED', 'CANCELLED']);
   });
 
   it.each([

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { contentKey, kindOf } from '#libs/domain';
+import { contentKey, kindOf, unavailable } from '#libs/domain';
 import { actor, CONTENT, INCOMING, sha256, World } from '../../support/world.js';
 
 describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulator)', () => {
@@ -137,3 +137,29 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
     expect(await world.asset(id)).toMatchObject({ status: 'READY' });
   });
 });
+
+it.each([
+  ['READY', 'promised'],
+  ['REJECTED', 'received'],
+] as const)(
+  'purges what is %s only once nothing of it is left in the incoming bucket',
+  async (status, sent) => {
+    let isDown = true;
+    await using world = await World.start({
+      around: (real) =>
+        Object.assign(Object.create(real) as typeof real, {
+          delete: (...args: Parameters<typeof real.delete>) =>
+            isDown ? Promise.reject(unavailable('DOWN', 'down')) : real.delete(...args),
+        }),
+    });
+    const { id, job } = await world.received('promised', {}, actor(), sent);
+    await world.process(job);
+    expect(await world.asset(id)).toMatchObject({ status });
+    await expect(world.removal.purge(actor(), id)).rejects.toMatchObject({ kind: 'unavailable' });
+    expect(await world.asset(id)).toMatchObject({ status });
+    isDown = false;
+    await world.removal.purge(actor(), id);
+    expect(await world.objects(INCOMING)).toEqual([]);
+    expect(await world.assets.load(id)).toBeNull();
+  },
+);

@@ -116,7 +116,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
     expect(await world.arrivals.look(id)).toBe('early');
     expect(await world.objects(INCOMING)).toContain(id);
     expect(await world.arrivals.look(id, later(11))).toBe('discarded');
-    expect(await world.events(id)).toEqual(['asset.requested', 'asset.purged']);
+    expect(await world.events(id)).toEqual(['asset.requested', 'asset.abandoned', 'asset.purged']);
     expect(await world.quotas.of(21n)).toMatchObject({ reservedAssets: 0, usedAssets: 0 });
     expect(await world.objects(INCOMING)).not.toContain(id);
   });

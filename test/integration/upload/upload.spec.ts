@@ -260,12 +260,49 @@ describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
     );
   });
 
+  it('answers what it adopted, even when that is purged before the answer', async () => {
+    const by = actor(138n);
+    await world.upload('mine', {}, by);
+    const { database } = world;
+    const transaction = database.transaction.bind(database);
+    database.transaction = async (work) => {
+      const result = await transaction(work);
+      database.transaction = transaction;
+      const [newest] = await database.prisma.mediaAsset.findMany({
+        where: { ownerId: 138n },
+        orderBy: { createdAt: 'desc' },
+        take: 1,
+      });
+      await world.removal.purge(by, newest!.assetId);
+      return result;
+    };
+    const { id, asset, ticket } = await world.request('mine', {}, by);
+    expect(asset).toMatchObject({ status: 'READY' });
+    expect(ticket).toBeNull();
+    expect(await world.assets.load(id)).toBeNull();
+    expect(await world.events(id)).toEqual(['asset.adopted', 'asset.purged']);
+  });
+
   it('gives a replay no ticket once the bytes are there', async () => {
     const by = actor(5n);
     const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
     await world.put(ticket, 'abc');
     await world.arrivals.look(id);
     expect(await world.request('abc', { idempotencyKey: 'k' }, by)).toMatchObject({ id, ticket: null });
+  });
+
+  it('takes bytes that came in time when a key is repeated after the deadline, and does not expire them', async () => {
+    const by = actor(137n);
+    const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
+    await world.put(ticket, 'abc');
+    await world.database.prisma.mediaAsset.update({
+      where: { assetId: id },
+      data: { uploadDeadlineAt: new Date(Date.now() - 1) },
+    });
+    const { asset } = await world.request('abc', { idempotencyKey: 'k' }, by);
+    expect(asset).toMatchObject({ id, status: 'PROCESSING' });
+    await world.process(await world.job(id));
+    expect(await world.asset(id)).toMatchObject({ status: 'READY' });
   });
 
   it('accepts exactly one of two PUTs at once, and only what was signed', async () => {

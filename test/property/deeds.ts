@@ -1,0 +1,125 @@
+import type { AssetReceived } from '#libs/domain';
+import type { SignedRequest } from '#libs/storage';
+import { sha256 } from '../support/world.js';
+import { claim } from './invariants.js';
+import { type AssetState, isTerminal } from './model.js';
+import type { AssetRow, Tables } from './observation.js';
+import type { Seen } from './prediction.js';
+import { ANY_SLOT, CONTENTS, type Item, type Operation, OWNERS } from './steps.js';
+
+/** An item of a request: what a client knows of its upload. */
+export interface Slot {
+  readonly owner: number;
+  readonly item: Item;
+  readonly filename: string;
+  readonly key: string | null;
+  /** How the request was answered; null while it is under way, and for good when it died. */
+  answer: string | null;
+  assetId: string | null;
+  ticket: SignedRequest | null;
+  session: { readonly url: string; readonly startedAt: number } | null;
+}
+
+/** A job as the queue has it; without an id it comes once more than the queue knows. */
+export type QueuedJob = AssetReceived & { readonly jobId: string | null };
+
+/** An operation with everything that it depends on made out: nothing is chosen while it runs. */
+export interface Deed {
+  readonly operation: Operation;
+  /** The slots that a request makes, else the one that it is about. */
+  readonly slots: readonly Slot[];
+  readonly assetId: string | null;
+  readonly job: QueuedJob | null;
+  readonly letter: number | null;
+}
+
+export const bytesOf = (slot: Slot) => CONTENTS[slot.item.content]!;
+export const sumOf = (slot: Slot) => sha256(bytesOf(slot));
+
+/** Others of the same length. */
+export function wrongBytesOf(slot: Slot): Buffer {
+  const bytes = Buffer.from(bytesOf(slot));
+  bytes[0] = bytes[0]! ^ 1;
+  return bytes;
+}
+
+type StateOf = (assetId: string) => AssetState | undefined;
+
+/** Makes deeds of operations, and knows which asset belongs to which request. */
+export class Deeds {
+  private readonly slots: Slot[] = [];
+
+  of(operation: Operation, { tables, incoming }: Seen, stateOf: StateOf): Deed {
+    const bare = { operation, slots: [], assetId: null, job: null, letter: null };
+    if (operation.do === 'sweep') return bare;
+    if (operation.do === 'request') {
+      return {
+        ...bare,
+        slots: operation.items.map((item) => this.add(1 + (operation.owner % OWNERS), item)),
+      };
+    }
+    const isNext = operation.do === 'advance';
+    const slot = this.pick(operation.slot, isNext, stateOf);
+    const assetId = slot?.assetId ?? null;
+    if (slot === undefined || assetId === null) return { ...bare, slots: slot === undefined ? [] : [slot] };
+    const isQueued = tables.jobs.some(({ data }) => data.assetId === assetId);
+    const made = isNext ? nextOf(stateOf(assetId), incoming.has(assetId), isQueued) : operation;
+    if (made.do === 'sweep') return { ...bare, operation: made };
+    const job = jobOf(tables, assetId, made.do === 'work' && made.stale);
+    const letter = tables.letters.findLast((each) => each.assetId === assetId)?.id ?? null;
+    return { operation: made, slots: [slot], assetId, job, letter };
+  }
+
+  /** Names the slot of an asset, as an operation does. */
+  slotOf(assetId: string): number {
+    const index = this.slots.findIndex((slot) => slot.assetId === assetId);
+    claim(index >= 0, 'nobody knows of an asset', assetId);
+    return ANY_SLOT + this.slots.length - 1 - index;
+  }
+
+  /** A new row belongs to an item that asked for it. */
+  attribute({ id, owner, filename }: AssetRow): void {
+    const slot = this.slots.findLast((each) => each.owner === owner && each.filename === filename);
+    claim(slot !== undefined, 'nobody asked for an asset', { id, filename });
+    // Whoever died before it was answered does not know its id; the model does.
+    slot.assetId ??= id;
+  }
+
+  private add(owner: number, item: Item): Slot {
+    const key = item.key === null ? null : `key ${item.key}`;
+    const filename =
+      key === null ? `number ${this.slots.length}.txt` : `${key} ${item.content} ${item.method}.txt`;
+    const slot = { owner, item, filename, key, answer: null, assetId: null, ticket: null, session: null };
+    this.slots.push(slot);
+    return slot;
+  }
+
+  private pick(back: number, isUnfinished: boolean, stateOf: StateOf): Slot | undefined {
+    const isFit = ({ assetId }: Slot) => {
+      const state = assetId === null ? undefined : stateOf(assetId);
+      return state !== undefined && (isUnfinished ? !isTerminal(state) : state.status !== 'PURGED');
+    };
+    const isAny = back >= ANY_SLOT;
+    const slots = isAny ? this.slots : this.slots.filter(isFit);
+    return slots.at(-1 - ((isAny ? back - ANY_SLOT : back) % Math.max(slots.length, 1)));
+  }
+}
+
+/** What comes next when nothing goes wrong; where something did, the sweeper. */
+function nextOf(state: AssetState | undefined, isThere: boolean, isQueued: boolean): Operation {
+  if (state?.status === 'PROCESSING') {
+    return isQueued ? { do: 'work', slot: 0, stale: false } : { do: 'sweep', what: 'unfinished' };
+  }
+  if (state?.status === 'FAILED') return { do: 'revive', slot: 0 };
+  return isThere ? { do: 'notify', slot: 0 } : { do: 'put', slot: 0, body: 'right' };
+}
+
+/** As the queue has it, or as it would come a second time; `stale`: of the attempt before. */
+function jobOf(tables: Tables, assetId: string, stale: boolean): QueuedJob | null {
+  const queued = tables.jobs.find(({ data }) => data.assetId === assetId);
+  if (queued !== undefined && !stale) return { ...queued.data, jobId: queued.id };
+  const asset = tables.assets.find(({ id }) => id === assetId);
+  if (asset === undefined || asset.claimed === null) return null;
+  const attempt = stale ? asset.attempt - 1 : asset.attempt;
+  return { assetId, generation: asset.claimed, attempt, requestId: 'property', jobId: null };
+}

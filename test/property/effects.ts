@@ -1,0 +1,169 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Readable } from 'node:stream';
+import type { Database } from '#libs/database';
+import { type ObjectRef, type ObjectVersion, unavailable } from '#libs/domain';
+import type { Jobs } from '#libs/jobs';
+import { type CallOptions, type CopyRequest, type CopyResult, ObjectStore } from '#libs/storage';
+import type { Inventory } from './inventory.js';
+
+/**
+ * `down`: the dependency is not there, once. `lost`: the effect happened, its answer did not come back. `bug`: an error of no
+ * known kind. `crash-…`: the process dies right before or after the effect. `pause`: it stands still before the effect, for
+ * any number of other steps.
+ */
+export type FaultKind = 'down' | 'lost' | 'bug' | 'crash-before' | 'crash-after' | 'pause';
+
+export interface Fault {
+  readonly kind: FaultKind;
+  /** Which effect is hit, counted from 0 over storage, database and queue. */
+  readonly at: number;
+}
+
+/** What a dead process sees of itself: whatever it tries from now on does nothing. */
+export class Crash extends Error {}
+
+const courses = new AsyncLocalStorage<Course>();
+
+/**
+ * One operation under way, effect by effect. A transaction or a statement is one effect, and so is a call to storage or to the
+ * queue: the places between them are where a process can die and where others can come in between.
+ */
+export class Course<T = unknown> {
+  /** Never rejects. */
+  readonly result: Promise<PromiseSettledResult<T>>;
+  private effects = 0;
+  private underWay = 0;
+  private isDead = false;
+  private isOver = false;
+  private readonly waiting: (() => void)[] = [];
+  private changed = () => {};
+
+  /** `held`: it stands still before each effect until it is let go. */
+  constructor(
+    operation: () => Promise<T>,
+    private fault: Fault | null = null,
+    private readonly isHeld = false,
+  ) {
+    this.result = Promise.allSettled([courses.run(this, operation)]).then(([result]) => {
+      this.isOver = true;
+      this.changed();
+      return result;
+    });
+  }
+
+  get isWaiting(): boolean {
+    return this.waiting.length > 0;
+  }
+
+  /** Until it stands still or is over. */
+  async rest(): Promise<void> {
+    while (!this.isOver && !(this.isWaiting && this.underWay === 0)) {
+      await new Promise<void>((resolve) => {
+        this.changed = resolve;
+      });
+    }
+  }
+
+  /** Lets one effect happen, or lets it die before or after it. */
+  letGo(end?: 'crash-before' | 'crash-after'): void {
+    // What was counted already is the effect that is let go.
+    if (end !== undefined) this.fault = { kind: end, at: this.effects - (this.isHeld ? 0 : 1) };
+    this.waiting.shift()?.();
+  }
+
+  async effect<R>(call: () => Promise<R>): Promise<R> {
+    if (this.isDead) throw new Crash();
+    if (this.isHeld) await this.standStill();
+    const index = this.effects++;
+    if (this.fault?.kind === 'pause' && this.fault.at === index) await this.standStill();
+    const hit = this.fault?.at === index ? this.fault.kind : null;
+    if (hit === 'down') throw unavailable('DOWN', 'This step made it fail.');
+    if (hit === 'bug') throw new Error('This step made it fail.');
+    if (hit === 'crash-before') this.die();
+    this.underWay += 1;
+    try {
+      const answer = await call();
+      if (hit === 'crash-after') this.die();
+      if (hit === 'lost') throw unavailable('LOST', 'This step lost the answer.');
+      return answer;
+    } finally {
+      this.underWay -= 1;
+      this.changed();
+    }
+  }
+
+  private die(): never {
+    this.isDead = true;
+    throw new Crash();
+  }
+
+  private standStill(): Promise<void> {
+    return new Promise((resolve) => {
+      this.waiting.push(resolve);
+      this.changed();
+    });
+  }
+}
+
+/** Lets held courses take turns, one effect at a time, as the bits say. */
+export async function weave(held: readonly Course[], bits: number): Promise<void> {
+  for (let turn = 0; ; turn++) {
+    await Promise.all(held.map((course) => course.rest()));
+    const waiting = held.filter(({ isWaiting }) => isWaiting);
+    if (waiting.length === 0) return;
+    waiting[((bits >> (turn % 16)) & 1) % waiting.length]!.letGo();
+  }
+}
+
+const effect = <R>(call: () => Promise<R>): Promise<R> => courses.getStore()?.effect(call) ?? call();
+
+/** The real store, with each call an effect; what it did goes into the inventory. */
+export class EffectStore extends ObjectStore {
+  constructor(
+    private readonly real: ObjectStore,
+    private readonly inventory: Inventory,
+  ) {
+    super();
+  }
+
+  override stat(object: ObjectRef | ObjectVersion, options?: CallOptions) {
+    return effect(() => this.real.stat(object, options));
+  }
+
+  override read(object: ObjectVersion, options?: CallOptions): Readable {
+    const open = () => effect(() => Promise.resolve(this.real.read(object, options)));
+    return Readable.from(
+      (async function* () {
+        yield* (await open()) as AsyncIterable<Buffer>;
+      })(),
+    );
+  }
+
+  override copy(request: CopyRequest, options?: CallOptions): Promise<CopyResult> {
+    return effect(async () => {
+      const result = await this.real.copy(request, options);
+      if (result.outcome === 'copied') this.inventory.copied(request.from, result.copy);
+      return result;
+    });
+  }
+
+  override delete(object: ObjectVersion, options?: CallOptions) {
+    return effect(async () => {
+      const wasThere = await this.real.delete(object, options);
+      if (wasThere) this.inventory.deleted(object);
+      return wasThere;
+    });
+  }
+}
+
+/** Makes each statement and transaction, and each job handed to the queue, an effect; what they do stays real. */
+export function makeEffects(database: Database, jobs: Jobs): void {
+  const query = database.query.bind(database);
+  const read = database.read.bind(database);
+  const transaction = database.transaction.bind(database);
+  database.query = (statement, values) => effect(() => query(statement, values));
+  database.read = (work) => effect(() => read(work));
+  database.transaction = (work) => effect(() => transaction(work));
+  const process = jobs.process.bind(jobs);
+  jobs.process = (received, delayMs) => effect(() => process(received, delayMs));
+}

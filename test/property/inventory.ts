@@ -1,0 +1,76 @@
+import type { ObjectVersion } from '#libs/domain';
+import { CONTENT, INCOMING, type World } from '../support/world.js';
+import { claim } from './invariants.js';
+
+/**
+ * What lies in the buckets, and which bytes: everything that writes or deletes there says so here. It spares asking storage after
+ * each step; now and then the two are compared.
+ */
+export class Inventory {
+  /** Content objects that were seen without a row, as a death in between may leave them. */
+  readonly strays = new Set<string>();
+  /** Generations by key. */
+  private readonly present = { incoming: new Map<string, string>(), content: new Map<string, string>() };
+  private readonly sums = new Map<string, string>();
+  private readonly deletions = new Set<string>();
+  private readonly sent = new Set<string>();
+
+  get incoming(): ReadonlyMap<string, string> {
+    return this.present.incoming;
+  }
+
+  get content(): ReadonlyMap<string, string> {
+    return this.present.content;
+  }
+
+  /** Whether anything was ever sent for the asset. */
+  hasSent(assetId: string): boolean {
+    return this.sent.has(assetId);
+  }
+
+  sumAt(bucket: string, generation: string): string | undefined {
+    return this.sums.get(`${bucket} ${generation}`);
+  }
+
+  written({ bucket, key, version }: ObjectVersion, sum: string): void {
+    this.sums.set(`${bucket} ${version}`, sum);
+    const objects = this.in(bucket);
+    if (bucket === INCOMING) this.sent.add(key);
+    // Answers may come in another order than what they tell of.
+    const isLatest = BigInt(version) > BigInt(objects.get(key) ?? 0);
+    if (isLatest && !this.deletions.has(`${bucket} ${version}`)) objects.set(key, version);
+  }
+
+  copied(from: ObjectVersion, to: ObjectVersion): void {
+    this.written(to, this.sumAt(from.bucket, from.version) ?? 'bytes that nobody sent');
+  }
+
+  deleted({ bucket, key, version }: ObjectVersion): void {
+    this.deletions.add(`${bucket} ${version}`);
+    if (this.in(bucket).get(key) === version) this.in(bucket).delete(key);
+  }
+
+  /** Empties the buckets. */
+  async clear(world: World): Promise<void> {
+    for (const bucket of [INCOMING, CONTENT]) {
+      const [files] = await world.emulators.client.bucket(bucket).getFiles();
+      for (const file of files) await file.delete();
+      this.in(bucket).clear();
+    }
+    this.strays.clear();
+  }
+
+  /** Against what storage says. */
+  async check(world: World): Promise<void> {
+    for (const bucket of [INCOMING, CONTENT]) {
+      const [files] = await world.emulators.client.bucket(bucket).getFiles();
+      const there = files.map(({ name, metadata }) => `${name} ${metadata.generation}`).sort();
+      const noted = [...this.in(bucket)].map(([key, generation]) => `${key} ${generation}`).sort();
+      claim(String(there) === String(noted), 'the buckets hold something else', { there, noted });
+    }
+  }
+
+  private in(bucket: string): Map<string, string> {
+    return bucket === INCOMING ? this.present.incoming : this.present.content;
+  }
+}

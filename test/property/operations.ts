@@ -1,0 +1,175 @@
+import { getQueueToken } from '@nestjs/bullmq';
+import type { Queue } from 'bullmq';
+import { StowageError } from '#libs/domain';
+import { PROCESS_QUEUE } from '#libs/jobs';
+import type { SignedRequest } from '#libs/storage';
+import { actor, CONTENT, INCOMING, sha256, type World } from '../support/world.js';
+import { bytesOf, type Deed, type Slot, sumOf, wrongBytesOf } from './deeds.js';
+import { Crash } from './effects.js';
+import type { Inventory } from './inventory.js';
+
+const SESSION_MS = 7 * 24 * 3_600_000;
+
+/** Does what clients, storage's events, workers, operators and sweepers do. */
+export class Operations {
+  /** Keys whose events have not been delivered. */
+  readonly undelivered = new Set<string>();
+  private readonly queue: Queue;
+
+  constructor(
+    private readonly world: World,
+    private readonly inventory: Inventory,
+  ) {
+    this.queue = world.module.get<Queue>(getQueueToken(PROCESS_QUEUE), { strict: false });
+  }
+
+  async perform({ operation, slots, assetId, job, letter }: Deed): Promise<void> {
+    const { world } = this;
+    if (operation.do === 'request') return this.request(slots);
+    if (operation.do === 'sweep') return this.sweep(operation.what);
+    const [slot] = slots;
+    if (slot === undefined || assetId === null) return;
+    const by = actor(BigInt(slot.owner));
+    switch (operation.do) {
+      case 'put':
+        return this.put(slot, assetId, operation.body === 'right' ? bytesOf(slot) : wrongBytesOf(slot));
+      case 'notify':
+        // What was too early is given back, and comes again.
+        if ((await world.arrivals.look(assetId)) !== 'early') this.undelivered.delete(assetId);
+        return;
+      case 'work':
+      case 'die':
+        return job === null ? undefined : this.work(job, operation.do);
+      case 'renew':
+        slot.ticket = await world.uploads.renew(by, assetId);
+        return;
+      case 'complete':
+      case 'cancel':
+        await world.uploads[operation.do](by, assetId);
+        return;
+      case 'delete':
+      case 'restore':
+      case 'purge':
+        await world.removal[operation.do](by, assetId);
+        return;
+      case 'vanish':
+        return this.vanish(assetId);
+      case 'revive':
+      case 'dismiss':
+        return letter === null ? undefined : this.decide(BigInt(letter), operation.do);
+      case 'advance':
+        throw new Error('it was to be made out what comes next');
+    }
+  }
+
+  private async request(slots: readonly Slot[]): Promise<void> {
+    const uploads = slots.map((slot) => ({
+      filename: slot.filename,
+      mimeType: 'text/plain',
+      sizeBytes: bytesOf(slot).length,
+      checksumSha256: sumOf(slot),
+      method: slot.item.method,
+      idempotencyKey: slot.key,
+    }));
+    const results = await this.world.uploads.requestAll(actor(BigInt(slots[0]!.owner)), uploads, 'property');
+    results.forEach((result, index) => {
+      const slot = slots[index]!;
+      if (result instanceof StowageError) {
+        slot.answer = result.reason;
+        return;
+      }
+      slot.answer = result.asset.status;
+      slot.assetId = result.asset.id;
+      slot.ticket = result.ticket;
+    });
+  }
+
+  /** As the ticket says; a resumable one first starts a session, and sends its bytes the next time. */
+  private async put(slot: Slot, assetId: string, bytes: Buffer): Promise<void> {
+    const { ticket, session } = slot;
+    if (ticket === null) return;
+    const hasSession = session !== null && session.startedAt + SESSION_MS > Date.now();
+    if (ticket.httpMethod === 'POST' && !hasSession) {
+      const started = await this.send(ticket.url, 'POST', ticket.headers);
+      const url = started.headers.get('location');
+      if (started.status === 201 && url !== null) slot.session = { url, startedAt: Date.now() };
+      return;
+    }
+    const response =
+      session !== null && hasSession
+        ? await this.send(session.url, 'PUT', [], bytes)
+        : await this.send(ticket.url, 'PUT', ticket.headers, bytes);
+    const generation = response.headers.get('x-goog-generation');
+    if (response.status !== 200 || generation === null) return;
+    // A session that is over answers with what it made.
+    if (this.inventory.sumAt(INCOMING, generation) !== undefined) return;
+    this.inventory.written({ bucket: INCOMING, key: assetId, version: generation }, sha256(bytes));
+    this.undelivered.add(assetId);
+  }
+
+  private async send(
+    url: string,
+    method: string,
+    headers: SignedRequest['headers'],
+    body?: Buffer,
+  ): Promise<Response> {
+    const response = await fetch(url, {
+      method,
+      headers: Object.fromEntries(headers.map(({ name, value }) => [name, value])),
+      body: body === undefined ? undefined : new Uint8Array(body),
+      redirect: 'manual',
+      signal: AbortSignal.timeout(10_000),
+    });
+    await response.arrayBuffer();
+    return response;
+  }
+
+  /** As the queue does: a job that waits or whose worker died comes again. */
+  private async work({ jobId, ...job }: NonNullable<Deed['job']>, how: 'work' | 'die'): Promise<void> {
+    try {
+      if (how === 'die') await this.world.processing.crashed(job, 3);
+      else await this.world.process(job);
+    } catch (error) {
+      if (error instanceof Crash || (error instanceof StowageError && error.kind === 'unavailable'))
+        throw error;
+      if (jobId !== null) await this.queue.remove(jobId);
+      throw error;
+    }
+    if (jobId !== null) await this.queue.remove(jobId);
+  }
+
+  private async sweep(what: 'unfinished' | 'waste' | 'objects'): Promise<void> {
+    const { sweeper } = this.world;
+    const now = new Date();
+    if (what === 'unfinished') await sweeper.sweepUnfinished(now);
+    else if (what === 'waste') await sweeper.sweepWaste(now);
+    else await sweeper.sweepObjects(now);
+  }
+
+  private async vanish(assetId: string): Promise<void> {
+    const version = this.inventory.incoming.get(assetId);
+    if (version === undefined) return;
+    const file = this.world.emulators.client.bucket(INCOMING).file(assetId);
+    await file.delete({ ifGenerationMatch: version, ignoreNotFound: true });
+    this.inventory.deleted({ bucket: INCOMING, key: assetId, version });
+  }
+
+  private async decide(id: bigint, how: 'revive' | 'dismiss'): Promise<void> {
+    const { deadLetters, revival, database } = this.world;
+    if (how === 'dismiss') {
+      await database.transaction((tx) => deadLetters.close(tx, id, 'DISCARDED'));
+      return;
+    }
+    const found = await deadLetters.find(id);
+    if (found?.state === 'OPEN') await revival.revive(found);
+  }
+
+  /** What readers are given at the place of these bytes. */
+  async servedSum(key: string): Promise<string> {
+    const [bytes] = await this.world.emulators.client
+      .bucket(CONTENT)
+      .file(key)
+      .download({ validation: false });
+    return sha256(bytes);
+  }
+}

@@ -1,0 +1,161 @@
+import { afterAll, ASKED, type AssetState, type Outcome, OUTCOMES, type Path, type Scene } from './model.js';
+import { INCOMING } from '../support/world.js';
+import { type Deed, type Slot, sumOf } from './deeds.js';
+import type { Inventory } from './inventory.js';
+import type { AssetRow, Tables } from './observation.js';
+import { CONTENTS, QUOTA } from './steps.js';
+
+/** One way in which a step may go for an asset. */
+export interface Way {
+  /** What the log must say of it. */
+  readonly events: readonly string[];
+  readonly state: AssetState;
+}
+
+const FAILED_KEEP_MS = 7 * 24 * 3_600_000;
+
+/** The tables, and the generations in the incoming bucket by key. */
+export interface Seen {
+  readonly tables: Tables;
+  readonly incoming: ReadonlyMap<string, string>;
+}
+
+/** What an asset looks like in the model, beside its row. */
+export interface Known {
+  readonly state: AssetState;
+  readonly failedAt: number;
+  readonly failures: number;
+}
+
+export interface Circumstances {
+  /** The asset's, before the step. */
+  readonly row: AssetRow | undefined;
+  readonly known: Known;
+  readonly seen: Seen;
+  readonly inventory: Inventory;
+  readonly now: number;
+  /** Nobody else is at work, and nothing fails. */
+  readonly isExact: boolean;
+  readonly isBuggy: boolean;
+}
+
+/** What a deed finds. */
+export function sceneOf({ job, letter }: Deed, at: Circumstances): Scene {
+  const { row, known, seen, inventory, isExact, isBuggy, now } = at;
+  const there = row && seen.incoming.get(row.id);
+  const isRight = row?.claimed && inventory.sumAt(INCOMING, row.claimed) === row.sum;
+  const claimed = isRight ? 'right' : 'wrong';
+  const present = there === row?.claimed ? claimed : 'other';
+  const possible =
+    row && inventory.hasSent(row.id) ? ([claimed, 'other', 'none'] as const) : (['none'] as const);
+  const isDeleting = seen.tables.stored.some(({ sum, state }) => sum === row?.sum && state === 'DELETING');
+  return {
+    incoming: isExact ? [there === undefined ? 'none' : present] : possible,
+    isOverdue: row !== undefined && row.deadline <= now,
+    isForgotten: known.state.status === 'FAILED' && known.failedAt + FAILED_KEEP_MS <= now,
+    hasOpenLetter: seen.tables.letters.find(({ id }) => id === letter)?.state === 'OPEN',
+    jobAttempt: job !== null && job.generation === row?.claimed ? job.attempt : null,
+    isBusy: isExact && isDeleting,
+    isBuggy,
+  };
+}
+
+const nothing: Outcome = { paths: [[]], answer: 'ok' };
+
+const isAnswerOf = (deed: Deed, row: AssetRow | undefined) =>
+  deed.slots.some(
+    ({ owner, key, filename }) => key !== null && owner === row?.owner && filename === row.filename,
+  );
+
+/** What the deed makes of an asset that is in this state. */
+export function outcomeOf(
+  deed: Deed,
+  assetId: string,
+  row: AssetRow | undefined,
+  state: AssetState,
+  scene: Scene,
+): Outcome {
+  const { operation } = deed;
+  if (operation.do === 'sweep')
+    return operation.what === 'unfinished' ? OUTCOMES.sweep!(state, scene) : nothing;
+  if (operation.do === 'request') {
+    if (state.status !== 'NONE') return isAnswerOf(deed, row) ? OUTCOMES.replay!(state, scene) : nothing;
+    const isNew = deed.slots.some(({ owner, filename }) => row?.owner === owner && row.filename === filename);
+    return isNew ? { paths: [[], ['requested'], ['adopted']], answer: 'ok' } : nothing;
+  }
+  return deed.assetId === assetId ? (OUTCOMES[operation.do]?.(state, scene) ?? nothing) : nothing;
+}
+
+/** A path, and all that is left of it when whoever goes it stops half-way. */
+const beginnings = (path: Path): Path[] => [...path.map((_, index) => path.slice(0, index)), path];
+
+/** All ways of some deeds, in any order; `partial`: each may stop half-way or come too late. */
+export function waysOf(
+  deeds: readonly Deed[],
+  start: AssetState,
+  outcome: (deed: Deed, state: AssetState) => Outcome,
+  partial: boolean,
+): Way[] {
+  const orders = deeds.length < 2 ? [deeds] : [deeds, [...deeds].reverse()];
+  return orders.flatMap((order) =>
+    order.reduce<Way[]>(
+      (ways, deed) =>
+        ways.flatMap(({ events, state }) => {
+          const { paths } = outcome(deed, state);
+          return (partial ? paths.flatMap(beginnings) : paths).flatMap((path) => {
+            const more = path.flatMap((together) => together.split('+'));
+            const next = afterAll(state, more);
+            return next === null
+              ? []
+              : [{ events: [...events, ...more.filter((event) => event !== ASKED)], state: next }];
+          });
+        }),
+      [{ events: [], state: start }],
+    ),
+  );
+}
+
+/** How each item of a request is answered when nobody else is at work: first come, first served. */
+export function expectAnswers(
+  slots: readonly Slot[],
+  rows: readonly AssetRow[],
+  now: number,
+  hasBytes: (row: AssetRow) => boolean,
+): { readonly answer: string; readonly isNew: boolean }[] {
+  const own = rows.filter(({ owner }) => owner === slots[0]?.owner);
+  const counting = own.filter(
+    ({ status, stored }) => stored !== null || ['PENDING', 'PROCESSING', 'FAILED'].includes(status),
+  );
+  let bytes = QUOTA.quotaBytes - counting.reduce((sum, { size }) => sum + size, 0);
+  let assets = QUOTA.quotaAssets - counting.length;
+  const keys = new Map(own.map((row) => [row.idempotencyKey, row]));
+  const fresh = new Map<string, { filename: string; answer: string }>();
+  return slots.map((slot) => {
+    const before = slot.key === null ? undefined : keys.get(slot.key);
+    const sibling = slot.key === null ? undefined : fresh.get(slot.key);
+    const taken = before ?? sibling;
+    if (taken !== undefined && taken.filename !== slot.filename)
+      return { answer: 'IDEMPOTENCY_KEY_REUSED', isNew: false };
+    if (before !== undefined) return { answer: replayed(before, now, hasBytes(before)), isNew: false };
+    if (sibling !== undefined) return { answer: sibling.answer, isNew: false };
+    const size = CONTENTS[slot.item.content]!.length;
+    if (size > bytes || assets < 1) return { answer: 'QUOTA_EXCEEDED', isNew: false };
+    bytes -= size;
+    assets -= 1;
+    const hasTwin = own.some(({ status, sum }) => status === 'READY' && sum === sumOf(slot));
+    const answer = hasTwin ? 'READY' : 'PENDING';
+    if (slot.key !== null) fresh.set(slot.key, { filename: slot.filename, answer });
+    return { answer, isNew: true };
+  });
+}
+
+function replayed(row: AssetRow, now: number, hasBytes: boolean): string {
+  if (row.status !== 'PENDING' || row.deadline > now) return row.status;
+  return hasBytes ? 'PROCESSING' : 'EXPIRED';
+}
+
+/** When the bytes must be there, of a ticket that is made now. */
+export function deadlineOf(slot: Slot, now: number): number {
+  const hours = slot.item.method === 'RESUMABLE' ? 7 * 24 : 1;
+  return now + 900_000 + hours * 3_600_000;
+}

@@ -1,0 +1,298 @@
+import { kindOf, StowageError } from '#libs/domain';
+import type { World } from '../support/world.js';
+import { Course, Crash, type Fault, weave } from './effects.js';
+import { type Deed, Deeds, sumOf } from './deeds.js';
+import { checkInvariants, checkQuota, claim } from './invariants.js';
+import { type AssetState, isTerminal, NONE } from './model.js';
+import type { Inventory } from './inventory.js';
+import { type AssetRow, observe } from './observation.js';
+import { Operations } from './operations.js';
+import {
+  deadlineOf,
+  expectAnswers,
+  type Known,
+  outcomeOf,
+  sceneOf,
+  type Seen,
+  waysOf,
+} from './prediction.js';
+import { type Act, type Operation, OWNERS, type Resume, type Step } from './steps.js';
+
+/** More than these do not stand still at a time; the oldest goes on first. */
+const MAX_PAUSED = 4;
+
+const UNKNOWN: Known = { state: NONE, failedAt: 0, failures: 0 };
+
+interface Running {
+  readonly deed: Deed;
+  readonly course: Course<void>;
+  readonly startedAt: number;
+  readonly fault: Fault | null;
+}
+
+/** One run: the world, the model beside it, and the comparison after each step. */
+export class Run {
+  /** All events so far. */
+  readonly happened: string[] = [];
+  private readonly known = new Map<string, Known>();
+  private readonly deeds = new Deeds();
+  private paused: Running[] = [];
+  /** As the last comparison saw it: what the next step begins with. */
+  private seen!: Seen;
+  private lastEvent = 0;
+
+  private constructor(
+    private readonly world: World,
+    private readonly inventory: Inventory,
+    private readonly operations: Operations,
+    private readonly setTime: (now: number) => void,
+    private now: number,
+  ) {}
+
+  static async start(
+    world: World,
+    inventory: Inventory,
+    setTime: (now: number) => void,
+    now: number,
+  ): Promise<Run> {
+    const run = new Run(world, inventory, new Operations(world, inventory), setTime, now);
+    setTime(now);
+    await world.database.pool.query(
+      'truncate media_assets, stored_objects, owner_quotas, domain_events, dead_letters, bullmq.job cascade',
+    );
+    await inventory.clear(world);
+    run.seen = { tables: await observe(world, 0), incoming: new Map() };
+    return run;
+  }
+
+  async step(step: Step): Promise<void> {
+    if ('resume' in step) await this.resume(step);
+    else await this.act(step);
+  }
+
+  /** Until nothing is due any more; everything asked for is over, and nothing lies about. Then for nothing at all to be left. */
+  async settle(): Promise<void> {
+    while (this.paused.length > 0) await this.resume({ resume: 0, end: null });
+    await this.inventory.check(this.world);
+    const unfinished = () => [...this.known].filter(([, { state }]) => !isTerminal(state));
+    for (let round = 0; round < 4 || unfinished().length > 0 || this.seen.tables.jobs.length > 0; round++) {
+      claim(round < 12, 'it does not come to an end', unfinished());
+      this.pass(8 * 24 * 3600);
+      for (const what of ['unfinished', 'waste', 'objects'] as const) await this.alone({ do: 'sweep', what });
+      for (const { data } of this.seen.tables.jobs)
+        await this.alone({ do: 'work', slot: this.deeds.slotOf(data.assetId), stale: false });
+    }
+    const { incoming, content, strays } = this.inventory;
+    const wasted = [...incoming.keys()].filter((key) => this.stateOf(key)?.status !== 'PURGED');
+    claim(wasted.length === 0, 'incoming objects are left', wasted);
+    for (const id of this.operations.undelivered)
+      await this.alone({ do: 'notify', slot: this.deeds.slotOf(id) });
+    claim(incoming.size === 0, 'incoming objects of purged assets are left', [...incoming.keys()]);
+    for (const object of this.seen.tables.stored) {
+      claim(object.state === 'LIVE' && object.refs > 0, 'a stored object is left', object);
+      const served = await this.operations.servedSum(object.key!);
+      claim(served === object.sum, 'other bytes are served', object);
+    }
+    for (const { id } of this.seen.tables.assets)
+      await this.alone({ do: 'purge', slot: this.deeds.slotOf(id) });
+    this.pass(2 * 3600);
+    await this.alone({ do: 'sweep', what: 'objects' });
+    claim(this.seen.tables.stored.length === 0, 'stored objects are left', this.seen.tables.stored);
+    await this.inventory.check(this.world);
+    const left = [...content.keys()].filter((key) => !strays.has(key));
+    claim(left.length === 0, 'objects are left', left);
+  }
+
+  /** What stands still dies. */
+  async abandon(): Promise<void> {
+    for (const { course } of this.paused) {
+      course.letGo('crash-before');
+      await course.result;
+    }
+  }
+
+  private stateOf(id: string): AssetState | undefined {
+    return this.known.get(id)?.state;
+  }
+
+  private pass(seconds: number): void {
+    this.now += seconds * 1000;
+    this.setTime(this.now);
+  }
+
+  private alone(operation: Operation): Promise<void> {
+    return this.act({ seconds: 1, operations: [operation], turns: null, fault: null });
+  }
+
+  private async act({ seconds, operations, turns, fault }: Act): Promise<void> {
+    this.pass(seconds);
+    const deeds = operations.map((operation) =>
+      this.deeds.of(operation, this.seen, (id) => this.stateOf(id)),
+    );
+    const isHeld = turns !== null;
+    const running = deeds.map((deed, index): Running => {
+      const hit = index === 0 ? fault : null;
+      const course = new Course(() => this.operations.perform(deed), hit, isHeld);
+      return { deed, course, startedAt: this.now, fault: hit };
+    });
+    if (isHeld)
+      await weave(
+        running.map(({ course }) => course),
+        turns,
+      );
+    await this.compare(running, running.length === 1 && fault === null);
+    while (this.paused.length > MAX_PAUSED) await this.resume({ resume: 0, end: null });
+  }
+
+  private async resume({ resume, end }: Resume): Promise<void> {
+    if (this.paused.length === 0) return;
+    this.pass(1);
+    const [running] = this.paused.splice(resume % this.paused.length, 1);
+    running!.course.letGo(end ?? undefined);
+    await this.compare([running!], false);
+  }
+
+  /** Waits for what runs to end or to stand still, and holds what was against what may be. */
+  private async compare(running: readonly Running[], isExact: boolean): Promise<void> {
+    const before = this.seen;
+    const expected = isExact ? this.expectRequest(running[0]!.deed) : null;
+    for (const each of running) await this.ended(each, isExact, before);
+    const tables = await observe(this.world, this.lastEvent);
+    this.seen = { tables, incoming: new Map(this.inventory.incoming) };
+    this.lastEvent = tables.events.at(-1)?.id ?? this.lastEvent;
+    const rows = new Map(tables.assets.map((row) => [row.id, row]));
+    for (const row of tables.assets.filter(({ id }) => !this.known.has(id))) {
+      this.deeds.attribute(row);
+      this.known.set(row.id, UNKNOWN);
+    }
+    const strange = tables.events.find(({ assetId }) => !this.known.has(assetId));
+    claim(strange === undefined, 'something happened to an asset that nobody knows', strange);
+    const deeds = running.map(({ deed }) => deed);
+    const startedAt = Math.min(...running.map((each) => each.startedAt));
+    const isBuggy = running.some(({ fault }) => fault?.kind === 'bug');
+    const { inventory, now } = this;
+    const circumstances = { seen: before, inventory, now, isExact, isBuggy };
+    for (const [id, known] of this.known) {
+      const old = before.tables.assets.find((row) => row.id === id);
+      const scene = { ...circumstances, row: old, known };
+      const outcome = (deed: Deed, state: AssetState) =>
+        outcomeOf(deed, id, rows.get(id), state, sceneOf(deed, scene));
+      const ways = waysOf(deeds, known.state, outcome, !isExact);
+      const events = tables.events
+        .filter(({ assetId }) => assetId === id)
+        .map(({ type }) => type.slice('asset.'.length));
+      const way = ways.find(
+        (each) => String(each.events) === String(events) && isLike(each.state, rows.get(id)),
+      );
+      claim(way !== undefined, 'this may not happen', {
+        id,
+        from: known.state,
+        events,
+        row: rows.get(id),
+        ways,
+      });
+      this.happened.push(...events);
+      const failures = known.failures + events.filter((event) => event === 'failed').length;
+      const failedAt = events.includes('failed') ? startedAt : known.failedAt;
+      this.known.set(id, { state: way.state, failedAt, failures });
+      const letters = tables.letters.filter(({ assetId }) => assetId === id).length;
+      claim(letters === failures, 'not one dead letter for each failure', { id, letters, failures });
+      if (old !== undefined && rows.has(id)) this.checkDeadline(running, old, rows.get(id)!, isExact);
+    }
+    if (expected !== null) this.checkRequest(running[0]!.deed, expected, rows);
+    this.checkAll();
+  }
+
+  /** It moves only with a new ticket, and never back. */
+  private checkDeadline(
+    running: readonly Running[],
+    old: AssetRow,
+    { id, deadline }: AssetRow,
+    isExact: boolean,
+  ): void {
+    const renewal = running.find(
+      ({ deed }) => deed.operation.do === 'request' || (deed.operation.do === 'renew' && deed.assetId === id),
+    );
+    claim(deadline >= old.deadline, 'a deadline moved back', { id, deadline });
+    claim(deadline === old.deadline || renewal !== undefined, 'a deadline moved', { id, deadline });
+    const isRenewed = isExact && renewal?.deed.operation.do === 'renew';
+    if (!isRenewed || old.status !== 'PENDING' || old.deadline <= this.now) return;
+    const fresh = deadlineOf(renewal.deed.slots[0]!, this.now);
+    claim(deadline === Math.max(old.deadline, fresh), 'a ticket is not renewed', { id, deadline });
+  }
+
+  private async ended(
+    { deed, course, startedAt, fault }: Running,
+    isExact: boolean,
+    before: Seen,
+  ): Promise<void> {
+    await course.rest();
+    if (course.isWaiting) {
+      this.paused.push({ deed, course, startedAt, fault });
+      return;
+    }
+    const result = await course.result;
+    const answer = result.status === 'fulfilled' ? 'ok' : kindOf(result.reason);
+    const reason: unknown = result.status === 'fulfilled' ? null : result.reason;
+    if (isExact) {
+      const state = (deed.assetId === null ? undefined : this.known.get(deed.assetId)?.state) ?? NONE;
+      const old = before.tables.assets.find(({ id }) => id === deed.assetId);
+      const { inventory, now } = this;
+      const known = { ...UNKNOWN, state };
+      const scene = sceneOf(deed, { row: old, known, seen: before, inventory, now, isExact, isBuggy: false });
+      const wanted = deed.assetId === null ? 'ok' : outcomeOf(deed, deed.assetId, old, state, scene).answer;
+      if (answer !== wanted)
+        throw new Error(`${deed.operation.do} answered ${answer}, not ${wanted}`, { cause: reason });
+      return;
+    }
+    const isMeant = reason === null || reason instanceof StowageError || reason instanceof Crash;
+    if (!isMeant && fault?.kind !== 'bug') throw new Error(`${deed.operation.do} failed`, { cause: reason });
+  }
+
+  private expectRequest(deed: Deed): ReturnType<typeof expectAnswers> | null {
+    if (deed.operation.do !== 'request') return null;
+    const { tables, incoming } = this.seen;
+    return expectAnswers(deed.slots, tables.assets, this.now, ({ id }) => incoming.has(id));
+  }
+
+  private checkRequest(
+    deed: Deed,
+    expected: ReturnType<typeof expectAnswers>,
+    rows: ReadonlyMap<string, AssetRow>,
+  ): void {
+    const answers = deed.slots.map(({ answer }) => answer);
+    claim(
+      String(answers) === String(expected.map(({ answer }) => answer)),
+      'a request is answered otherwise',
+      { answers, expected },
+    );
+    deed.slots.forEach((slot, index) => {
+      if (expected[index]!.answer !== 'PENDING') return;
+      claim(slot.ticket !== null, 'there is no ticket', slot);
+      if (!expected[index]!.isNew) return;
+      const row = rows.get(slot.assetId!);
+      claim(
+        row?.deadline === deadlineOf(slot, this.now) && row.sum === sumOf(slot),
+        'it is not what was asked for',
+        row,
+      );
+    });
+  }
+
+  private checkAll(): void {
+    const { tables } = this.seen;
+    checkInvariants(tables, this.inventory);
+    const owners = Array.from({ length: OWNERS }, (_, index) => index + 1);
+    checkQuota(tables, owners, (id) => this.stateOf(id) ?? NONE);
+  }
+}
+
+function isLike(state: AssetState, row: AssetRow | undefined): boolean {
+  if (row === undefined) return state.status === 'PURGED' || state.status === 'NONE';
+  return (
+    row.status === state.status &&
+    row.attempt === state.attempt &&
+    row.deleted === (state.asked || state.status === 'DELETED') &&
+    (row.stored !== null) === state.stored
+  );
+}

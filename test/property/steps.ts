@@ -1,0 +1,257 @@
+import fc from 'fast-check';
+import type { Fault } from './effects.js';
+
+/** Few owners, few contents: identical files, own duplicates and those of strangers are the rule. */
+export const OWNERS = 3;
+export const CONTENTS = [1, 120, 260, 400, 20, 21, 22, 23, 24, 25].map((size, index) =>
+  Buffer.alloc(size, `${'abcdefghij'[index]} content `),
+);
+/** How many of them every upload may have; the others are for the few that need an object of their own. */
+const COMMON = 4;
+/** Small enough that refusals happen, for bytes and for files. */
+export const QUOTA = { quotaBytes: 1_700, quotaAssets: 9 };
+
+export interface Item {
+  /** Index into {@link CONTENTS}. */
+  readonly content: number;
+  readonly method: 'PUT' | 'RESUMABLE';
+  /** One of few idempotency keys of the owner, so that they are used again. */
+  readonly key: number | null;
+}
+
+/**
+ * `slot` counts back from the asset that was made last over those that are there, and from {@link ANY_SLOT} on over all items that
+ * were ever asked for: refused, purged, or lost with whoever asked.
+ */
+export type Operation =
+  | { readonly do: 'request'; readonly owner: number; readonly items: readonly Item[] }
+  | { readonly do: 'put'; readonly slot: number; readonly body: 'right' | 'wrong' }
+  | { readonly do: 'work'; readonly slot: number; readonly stale: boolean }
+  | { readonly do: 'sweep'; readonly what: 'unfinished' | 'waste' | 'objects' }
+  | { readonly do: SlotVerb; readonly slot: number };
+
+/**
+ * `advance`: whatever comes next when nothing goes wrong, for one of those that are not finished. `notify`: storage's event, or a rumour. `die`: the queue found
+ * that its worker died on it three times. `vanish`: storage loses the incoming object. `dismiss`: an operator drops its dead letter.
+ */
+export type SlotVerb =
+  | 'advance'
+  | 'notify'
+  | 'die'
+  | 'renew'
+  | 'complete'
+  | 'cancel'
+  | 'delete'
+  | 'restore'
+  | 'purge'
+  | 'vanish'
+  | 'revive'
+  | 'dismiss';
+
+export const ANY_SLOT = 40;
+
+export interface Act {
+  /** What the clock moves on before it. */
+  readonly seconds: number;
+  /** One, or two at once. */
+  readonly operations: readonly Operation[];
+  /** Two take turns effect by effect as these bits say; null: they run freely. */
+  readonly turns: number | null;
+  /** Hits the first operation. */
+  readonly fault: Fault | null;
+}
+
+/** What stood still goes on, or dies before or after its next effect. */
+export interface Resume {
+  readonly resume: number;
+  readonly end: 'crash-before' | 'crash-after' | null;
+}
+
+export type Step = Act | Resume;
+
+const MINUTE = 60;
+const slot = fc.oneof(
+  { weight: 5, arbitrary: fc.nat({ max: 3 }) },
+  { weight: 3, arbitrary: fc.nat({ max: 11 }) },
+  { weight: 1, arbitrary: fc.integer({ min: ANY_SLOT, max: ANY_SLOT + 15 }) },
+);
+
+const item: fc.Arbitrary<Item> = fc.record({
+  content: fc.nat({ max: COMMON - 1 }),
+  method: fc.constantFrom('PUT', 'PUT', 'PUT', 'RESUMABLE'),
+  key: fc.option(fc.nat({ max: 3 }), { freq: 1, nil: null }),
+});
+
+const verb = (name: SlotVerb, weight: number) => ({
+  weight,
+  arbitrary: fc.record({ do: fc.constant(name), slot }),
+});
+
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  {
+    weight: 16,
+    arbitrary: fc.record({
+      do: fc.constant('request' as const),
+      owner: fc.nat({ max: OWNERS - 1 }),
+      items: fc.oneof(
+        { weight: 4, arbitrary: fc.array(item, { minLength: 1, maxLength: 1 }) },
+        { weight: 1, arbitrary: fc.array(item, { minLength: 2, maxLength: 4 }) },
+      ),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('put' as const),
+      slot,
+      body: fc.constantFrom('right', 'right', 'wrong'),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('work' as const),
+      slot,
+      stale: fc.constantFrom(false, false, false, true),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('sweep' as const),
+      what: fc.constantFrom('unfinished', 'waste', 'objects'),
+    }),
+  },
+  verb('advance', 40),
+  verb('notify', 4),
+  verb('die', 6),
+  verb('renew', 3),
+  verb('complete', 3),
+  verb('cancel', 3),
+  verb('delete', 6),
+  verb('restore', 6),
+  verb('purge', 5),
+  verb('vanish', 5),
+  verb('revive', 4),
+  verb('dismiss', 1),
+);
+
+/** Two on the same upload more often than not. */
+const pair = fc
+  .tuple(operation, operation, fc.boolean())
+  .map(([one, two, same]): Operation[] =>
+    same && 'slot' in one && 'slot' in two ? [one, { ...two, slot: one.slot }] : [one, two],
+  );
+
+const seconds = fc.oneof(
+  { weight: 30, arbitrary: fc.constant(1) },
+  { weight: 3, arbitrary: fc.constant(2 * MINUTE) },
+  { weight: 1, arbitrary: fc.constant(11 * MINUTE) },
+  { weight: 1, arbitrary: fc.constant(80 * MINUTE) },
+);
+
+const fault: fc.Arbitrary<Fault> = fc.record({
+  kind: fc.constantFrom('down', 'lost', 'bug', 'crash-before', 'crash-after', 'pause', 'pause', 'pause'),
+  at: fc.nat({ max: 9 }),
+});
+
+const single = fc.record({
+  seconds,
+  operations: operation.map((one) => [one]),
+  turns: fc.constant(null),
+  fault: fc.option(fault, { freq: 2, nil: null }),
+});
+
+const double = fc.record({
+  seconds,
+  operations: pair,
+  turns: fc.option(fc.nat({ max: 0xffff }), { freq: 3, nil: null }),
+  fault: fc.constant(null),
+});
+
+const resume: fc.Arbitrary<Resume> = fc.record({
+  resume: fc.nat({ max: 3 }),
+  end: fc.constantFrom(null, null, 'crash-before', 'crash-after'),
+});
+
+const any: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 14, arbitrary: single },
+  { weight: 4, arbitrary: double },
+  { weight: 2, arbitrary: resume },
+);
+
+const act = (operation: Operation, fault: Fault | null = null, wait = 1): Act => ({
+  seconds: wait,
+  operations: [operation],
+  turns: null,
+  fault,
+});
+const advance = act({ do: 'advance', slot: 0 });
+const ask = (owner: number, content: number) =>
+  act({ do: 'request', owner, items: [{ content, method: 'PUT', key: null }] });
+const owner = fc.nat({ max: OWNERS - 1 });
+
+/** An upload as it should be: asked for, sent, announced, processed. */
+const upload: fc.Arbitrary<Step[]> = fc
+  .record({ owner, content: fc.nat({ max: COMMON - 1 }) })
+  .map((by) => [ask(by.owner, by.content), advance, advance, advance]);
+
+/** So that there is room for what comes. */
+const makeRoom: fc.Arbitrary<Step> = fc
+  .integer({ min: 4, max: 11 })
+  .map((back) => act({ do: 'purge', slot: back }));
+const work: Operation = { do: 'work', slot: 0, stale: false };
+const ownContent = fc.integer({ min: COMMON, max: CONTENTS.length - 1 });
+
+/** A worker stands still with its bytes half stored, while another stores the same or the collector comes; it dies maybe. */
+const standstill: fc.Arbitrary<Step[]> = fc
+  .record({
+    owner,
+    content: ownContent,
+    room: makeRoom,
+    at: fc.integer({ min: 3, max: 7 }),
+    twin: fc.option(owner),
+    between: fc.array(any, { maxLength: 3 }),
+    wait: fc.constantFrom(1, 80 * MINUTE, 80 * MINUTE),
+    collector: fc.record({
+      kind: fc.constantFrom('crash-before', 'crash-after', 'pause', 'pause', 'pause'),
+      at: fc.nat({ max: 3 }),
+    }),
+    last: resume,
+  })
+  .map(({ content, room, at, twin, between, wait, collector, last, ...by }) => [
+    room,
+    ask(by.owner, content),
+    advance,
+    advance,
+    act(work, { kind: 'pause', at }),
+    ...(twin === null ? between : [ask(twin, content), advance, advance, advance]),
+    act({ do: 'sweep', what: 'objects' }, collector, wait),
+    last,
+  ]);
+
+/** A worker dies before it has tidied up, and its asset is purged before anybody else has. */
+const leftover: fc.Arbitrary<Step[]> = fc
+  .record({ owner, content: ownContent, room: makeRoom, at: fc.integer({ min: 6, max: 9 }) })
+  .map(({ content, room, at, ...by }) => [
+    room,
+    ask(by.owner, content),
+    advance,
+    advance,
+    act(work, { kind: 'crash-before', at }),
+    act({ do: 'purge', slot: 0 }),
+  ]);
+
+/** So many steps: most at random, some that belong together, since chance alone seldom brings them together. */
+export const stepsOf = (length: number): fc.Arbitrary<Step[]> =>
+  fc
+    .array(
+      fc.oneof(
+        { weight: 40, arbitrary: any.map((step) => [step]) },
+        { weight: 1, arbitrary: upload },
+        { weight: 2, arbitrary: standstill },
+        { weight: 1, arbitrary: leftover },
+      ),
+      { minLength: length, maxLength: length, size: 'max' },
+    )
+    .map((parts) => parts.flat().slice(0, length));

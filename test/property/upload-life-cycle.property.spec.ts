@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import fc from 'fast-check';
+import { Jobs } from '#libs/jobs';
+import { World } from '../support/world.js';
+import { EffectStore, makeEffects } from './effects.js';
+import { Inventory } from './inventory.js';
+import { EVENTS } from './model.js';
+import { Run } from './run.js';
+import { QUOTA, type Step, stepsOf } from './steps.js';
+
+// Real: PostgreSQL, queue tables, storage emulator, all services. Clients, events, workers, operators and clock are the test's.
+// A run is made of its seed alone, the first of them at random: PROPERTY_SEED and PROPERTY_STEPS of a failure play it again.
+const STEPS = Number(process.env.PROPERTY_STEPS ?? 20_000);
+const SEED = Number(process.env.PROPERTY_SEED ?? Date.now() % 2 ** 31);
+/** Long enough for quotas to fill and objects to be shared, short enough to be shrunk. */
+const RUN_STEPS = 400;
+const SHRINK_MS = 120_000;
+const FIRST_DAY = Date.UTC(2031, 0, 1);
+
+let world: World;
+const inventory = new Inventory();
+const happened = new Map<string, number>();
+
+beforeAll(async () => {
+  world = await World.start({
+    ...QUOTA,
+    around: (real) => new EffectStore(real, inventory),
+  });
+  makeEffects(world.database, world.module.get(Jobs));
+  // Only dates: what time it is, this test says. Timers are real.
+  jest.useFakeTimers({
+    now: FIRST_DAY,
+    doNotFake: [
+      ...(['hrtime', 'nextTick', 'performance', 'queueMicrotask', 'setImmediate', 'clearImmediate'] as const),
+      ...(['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] as const),
+    ],
+  });
+});
+afterAll(async () => {
+  jest.useRealTimers();
+  await world[Symbol.asyncDispose]();
+});
+
+/** What went wrong, or null. */
+async function play(steps: readonly Step[]): Promise<Error | null> {
+  const run = await Run.start(world, inventory, (now) => jest.setSystemTime(now), FIRST_DAY);
+  let done = 0;
+  try {
+    for (const each of steps) {
+      await run.step(each);
+      done += 1;
+    }
+    await run.settle();
+    for (const event of run.happened) happened.set(event, (happened.get(event) ?? 0) + 1);
+    return null;
+  } catch (error) {
+    await run.abandon();
+    return new Error(`after ${done} of ${steps.length} steps`, { cause: error });
+  }
+}
+
+/** The same failure (or another) in fewer steps: pieces are left out, smaller and smaller ones. */
+async function shrink(steps: readonly Step[]): Promise<readonly Step[]> {
+  const until = performance.now() + SHRINK_MS;
+  let left = steps;
+  for (let size = Math.ceil(steps.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let from = 0; from < left.length && performance.now() < until;) {
+      const fewer = [...left.slice(0, from), ...left.slice(from + size)];
+      if ((await play(fewer)) === null) from += size;
+      else left = fewer;
+    }
+  }
+  return left;
+}
+
+function messages(error: unknown): string {
+  return error instanceof Error ? `${error.message}\n${messages(error.cause)}` : '';
+}
+
+it(
+  `holds its invariants over ${STEPS} random steps`,
+  async () => {
+    for (let played = 0, seed = SEED; played < STEPS; seed++) {
+      const length = Math.min(RUN_STEPS, STEPS - played);
+      const [steps] = fc.sample(stepsOf(RUN_STEPS), { seed, numRuns: 1, unbiased: true });
+      const first = steps!.slice(0, length);
+      if ((await play(first)) !== null) {
+        const few = await shrink(first);
+        const failure = await play(few);
+        const lines = few.map((each) => JSON.stringify(each)).join('\n');
+        throw new Error(
+          `PROPERTY_SEED=${seed} PROPERTY_STEPS=${length} shows it again; ${few.length} steps suffice:\n${lines}\n${messages(failure)}`,
+          { cause: failure },
+        );
+      }
+      played += length;
+    }
+    // Or the steps prove nothing.
+    if (STEPS >= 5_000) expect(EVENTS.filter((event) => !happened.has(event))).toEqual([]);
+  },
+  30 * 60_000,
+);
