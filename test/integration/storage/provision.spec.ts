@@ -44,6 +44,7 @@ describe('provision', () => {
       iamConfiguration: { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' },
       softDeletePolicy: { retentionDurationSeconds: '0' },
       cors: [{ origin: ['*'], method: ['PUT', 'POST', 'GET', 'HEAD'] }],
+      lifecycle: { rule: [{ action: { type: 'Delete' }, condition: { age: 30 } }] },
     });
     expect(await bucketOf('content')).toMatchObject({ cors: [{ method: ['GET', 'HEAD'] }] });
     expect(await bucketOf('quarantine')).toMatchObject({

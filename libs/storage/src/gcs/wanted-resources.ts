@@ -26,6 +26,11 @@ const ALREADY_EXISTS = 6;
 const PRIVATE = { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' };
 /** Soft-deleted bytes are billed, and these are deleted to be gone. */
 const NO_SOFT_DELETE = { retentionDurationSeconds: '0' };
+/**
+ * The last resort for what no row leads to: longer than a resumable session lives and the bytes of a failed asset are kept.
+ * https://docs.cloud.google.com/storage/docs/lifecycle
+ */
+const FORGOTTEN = { rule: [{ action: { type: 'Delete' }, condition: { age: 30 } }] };
 const UPLOAD_METHODS = ['PUT', 'POST', 'GET', 'HEAD'];
 /** Every header that an upload signs or that a client of a resumable session sends or reads. */
 const UPLOAD_HEADERS = [
@@ -76,7 +81,11 @@ export function wantedResources(
         maxDeliveryAttempts: 100,
       },
     }),
-    bucket(incomingBucket, { cors: cors(UPLOAD_METHODS, UPLOAD_HEADERS), softDeletePolicy: NO_SOFT_DELETE }),
+    bucket(incomingBucket, {
+      cors: cors(UPLOAD_METHODS, UPLOAD_HEADERS),
+      softDeletePolicy: NO_SOFT_DELETE,
+      lifecycle: FORGOTTEN,
+    }),
     // Its soft delete is left as it is, storage's own seven days unless somebody chose otherwise: the way back from an accident.
     bucket(contentBucket, { cors: cors(DOWNLOAD_METHODS, DOWNLOAD_HEADERS) }),
     bucket(quarantineBucket, { softDeletePolicy: NO_SOFT_DELETE }),
