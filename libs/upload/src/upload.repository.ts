@@ -25,13 +25,14 @@ export type Created =
 /**
  * The hot path of requestUpload and requestUploads, over the tables of quota, assets, acl and events: one reservation for
  * all assets and everything that stands on it, or nothing. No row means that the reservation would have passed the limit, or
- * that the owner has the bytes of one of them already.
+ * that the owner has the bytes of one of them already. The checksum has the type of its column: compared as text, no index of
+ * it can be used, and every request would read all READY assets of its owner.
  */
 const CREATE: Statement<AssetRow> = {
   name: 'upload_create',
   text: `with item as (
       select * from jsonb_to_recordset($4::jsonb) as i (id uuid, bucket text, key text, filename text, "mimeType" text,
-        "sizeBytes" bigint, "checksumSha256" text, crc32c text, method upload_method, "idempotencyKey" text, fingerprint text,
+        "sizeBytes" bigint, "checksumSha256" char(64), crc32c text, method upload_method, "idempotencyKey" text, fingerprint text,
         "requestId" text, "urlExpiresAt" timestamptz, "uploadDeadlineAt" timestamptz, "nextCheckAt" timestamptz,
         now timestamptz, metadata jsonb, acl jsonb, adopt boolean)),
     twin as (
