@@ -3,7 +3,7 @@ import type { SQLInputValue } from 'node:sqlite';
 import { ApiError } from '../http/errors.js';
 import type { Blobs, StagedBlob } from './blobs.js';
 import type { Buckets } from './buckets.js';
-import { transaction } from './database.js';
+import { prepared, transaction } from './database.js';
 import type { Outbox } from './outbox.js';
 
 /** What a writer may set on an object; everything else is the service's own. */
@@ -79,7 +79,9 @@ export class Objects {
   ) {}
 
   private row(where: string, ...values: SQLInputValue[]): StoredObject | undefined {
-    const row = this.db.prepare(`SELECT * FROM objects WHERE ${where} ORDER BY name LIMIT 1`).get(...values);
+    const row = prepared(this.db, `SELECT * FROM objects WHERE ${where} ORDER BY name LIMIT 1`).get(
+      ...values,
+    );
     return row && fromRow(row as unknown as ObjectRow);
   }
 
@@ -146,28 +148,27 @@ export class Objects {
   }
 
   private insert(object: StoredObject): void {
-    this.db
-      .prepare('INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
-      .run(
-        object.bucket,
-        object.name,
-        object.generation,
-        object.metageneration,
-        object.size,
-        object.md5,
-        object.crc32c,
-        object.blob,
-        JSON.stringify(object.metadata),
-        object.createdAt,
-        object.updatedAt,
-      );
+    prepared(this.db, 'INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+      object.bucket,
+      object.name,
+      object.generation,
+      object.metageneration,
+      object.size,
+      object.md5,
+      object.crc32c,
+      object.blob,
+      JSON.stringify(object.metadata),
+      object.createdAt,
+      object.updatedAt,
+    );
   }
 
   /** Microseconds like the real thing's, but never the same or less, whatever the clock does. */
   private nextGeneration(): number {
-    const row = this.db
-      .prepare('UPDATE generation_clock SET latest = max(latest + 1, ?) RETURNING latest')
-      .get(this.now().getTime() * 1000);
+    const row = prepared(
+      this.db,
+      'UPDATE generation_clock SET latest = max(latest + 1, ?) RETURNING latest',
+    ).get(this.now().getTime() * 1000);
     return Number(row?.latest);
   }
 
@@ -198,7 +199,7 @@ export class Objects {
       const current = this.get(key, generation);
       check(current);
       if (isHeld(current)) throw new ApiError('held');
-      this.db.prepare('DELETE FROM objects WHERE bucket = ? AND name = ?').run(key.bucket, key.name);
+      prepared(this.db, 'DELETE FROM objects WHERE bucket = ? AND name = ?').run(key.bucket, key.name);
       this.outbox.enqueue('OBJECT_DELETE', current);
       return current;
     });
