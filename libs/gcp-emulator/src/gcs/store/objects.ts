@@ -4,6 +4,7 @@ import { ApiError } from '../http/errors.js';
 import type { Blobs, StagedBlob } from './blobs.js';
 import type { Buckets } from './buckets.js';
 import { prepared, transaction } from './database.js';
+import { GroupCommit } from './group-commit.js';
 import type { Outbox } from './outbox.js';
 
 /** What a writer may set on an object; everything else is the service's own. */
@@ -43,6 +44,11 @@ export interface ObjectKey {
 /** Called with what is there at the moment of writing; throws to refuse. */
 export type Check = (current: StoredObject | undefined) => void;
 
+interface Written {
+  readonly stored: StoredObject;
+  readonly replaced: StoredObject | undefined;
+}
+
 interface ObjectRow {
   bucket: string;
   name: string;
@@ -67,8 +73,10 @@ const fromRow = ({ created_at, updated_at, metadata, ...row }: ObjectRow): Store
 const isHeld = ({ metadata }: StoredObject) =>
   metadata.temporaryHold === true || metadata.eventBasedHold === true;
 
-/** Objects: a row in the index and the bytes it names. Every write is one transaction, its events included. */
+/** Objects: a row in the index and the bytes it names. Every write is in one transaction with its events. */
 export class Objects {
+  private readonly group: GroupCommit;
+
   constructor(
     private readonly db: DatabaseSync,
     private readonly blobs: Blobs,
@@ -76,7 +84,9 @@ export class Objects {
     private readonly outbox: Outbox,
     private readonly now: () => Date,
     private readonly onError: (error: unknown) => void,
-  ) {}
+  ) {
+    this.group = new GroupCommit(db);
+  }
 
   private row(where: string, ...values: SQLInputValue[]): StoredObject | undefined {
     const row = prepared(this.db, `SELECT * FROM objects WHERE ${where} ORDER BY name LIMIT 1`).get(
@@ -110,7 +120,7 @@ export class Objects {
   /** Makes staged bytes the object of that name. Refused, the bytes are removed. */
   async put(key: ObjectKey, blob: StagedBlob, metadata: ObjectMetadata, check: Check): Promise<StoredObject> {
     try {
-      return this.commit(key, blob, metadata, check);
+      return this.written(await this.group.run(() => this.write(key, blob, metadata, check)));
     } catch (error) {
       await this.blobs.remove(blob.id);
       throw error;
@@ -125,23 +135,35 @@ export class Objects {
     check: Check,
     along: (stored: StoredObject) => void = () => undefined,
   ): StoredObject {
-    const { stored, replaced } = transaction(this.db, () => {
-      this.buckets.get(key.bucket);
-      const replaced = this.find(key);
-      check(replaced);
-      if (replaced && isHeld(replaced)) throw new ApiError('held');
-      const now = this.now().toISOString();
-      const { size, md5, crc32c } = blob;
-      const object = { ...key, generation: this.nextGeneration(), metageneration: 1, size, md5, crc32c };
-      const stored = { ...object, blob: blob.id, metadata, createdAt: now, updatedAt: now };
-      this.insert(stored);
-      if (replaced) {
-        this.outbox.enqueue('OBJECT_DELETE', replaced, { overwrittenByGeneration: stored.generation });
-      }
-      this.outbox.enqueue('OBJECT_FINALIZE', stored, { overwroteGeneration: replaced?.generation });
-      along(stored);
-      return { stored, replaced };
-    });
+    return this.written(
+      transaction(this.db, () => {
+        const written = this.write(key, blob, metadata, check);
+        along(written.stored);
+        return written;
+      }),
+    );
+  }
+
+  /** Inside a transaction. */
+  private write(key: ObjectKey, blob: StagedBlob, metadata: ObjectMetadata, check: Check): Written {
+    this.buckets.get(key.bucket);
+    const replaced = this.find(key);
+    check(replaced);
+    if (replaced && isHeld(replaced)) throw new ApiError('held');
+    const now = this.now().toISOString();
+    const { size, md5, crc32c } = blob;
+    const object = { ...key, generation: this.nextGeneration(), metageneration: 1, size, md5, crc32c };
+    const stored = { ...object, blob: blob.id, metadata, createdAt: now, updatedAt: now };
+    this.insert(stored);
+    if (replaced) {
+      this.outbox.enqueue('OBJECT_DELETE', replaced, { overwrittenByGeneration: stored.generation });
+    }
+    this.outbox.enqueue('OBJECT_FINALIZE', stored, { overwroteGeneration: replaced?.generation });
+    return { stored, replaced };
+  }
+
+  /** When it is on disk. */
+  private written({ stored, replaced }: Written): StoredObject {
     this.outbox.wake();
     if (replaced) this.discard(replaced);
     return stored;
