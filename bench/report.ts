@@ -19,7 +19,7 @@ function verdictOf(figure: Figure): string {
 }
 
 /** A row for each figure, under the headers; the spread is the ratio's where there is one, else the value's. */
-export function rowsOf(figures: readonly Figure[]): string[][] {
+function rowsOf(figures: readonly Figure[]): string[][] {
   return figures.map((figure) => {
     const { what, unit, values, against } = figure;
     const ratio = ratioOf(figure);

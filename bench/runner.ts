@@ -65,6 +65,8 @@ async function run(measurements: readonly Measurement[]): Promise<Figure[]> {
       process.once(signal, () => reject(new Error(`Stopped by ${signal}.`)));
     }
   });
+  // Nobody waits for it while the stack starts.
+  interrupted.catch(() => undefined);
   const began = performance.now();
   const say = (line: string) =>
     console.log(`${String(Math.round((performance.now() - began) / 1000)).padStart(4)} s  ${line}`);
