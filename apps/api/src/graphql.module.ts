@@ -1,5 +1,6 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { unwrapResolverError } from '@apollo/server/errors';
+import { ApolloServerPluginCacheControlDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { type DynamicModule, Injectable, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
@@ -63,7 +64,13 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
       validationRules: [queryLimits()],
       context: (req: GraphQLContext['req']): GraphQLContext => ({ req }),
       formatError: (formatted, error) => formatGraphQLError(formatted, unwrapResolverError(error)),
-      plugins: [this.errorReports(), requestMetrics(this.metrics), this.drain()],
+      plugins: [
+        this.errorReports(),
+        requestMetrics(this.metrics),
+        this.drain(),
+        // It would watch every field, only to say that nothing is to be cached.
+        ApolloServerPluginCacheControlDisabled(),
+      ],
     };
   }
 
@@ -89,6 +96,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
             return Promise.resolve();
           },
           willSendResponse: ({ response, contextValue }) => {
+            response.http.headers.set('cache-control', 'no-store');
             if (response.body.kind !== 'single') return Promise.resolve();
             for (const error of response.body.singleResult.errors ?? []) {
               if (error.extensions?.code === ERROR_KINDS.internal.graphql) {

@@ -15,10 +15,15 @@ export interface ChildOptions {
 }
 
 /**
- * What moves bytes has a small young generation: chunks die young, but a big one is collected so seldom that they pile up.
+ * What moves bytes has a small young generation: chunks die young, but a big one is collected so seldom that they pile up. The
+ * api's old generation has a bound: V8 lets the heap grow in proportion to it, by default to several times what is in use.
  */
 const LEAN = '--max-semi-space-size=2';
-const FLAGS: Readonly<Record<string, readonly string[]>> = { worker: [LEAN], emulators: [LEAN] };
+export const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  api: ['--max-semi-space-size=8', '--max-old-space-size=768'],
+  worker: [LEAN],
+  emulators: [LEAN],
+};
 
 /** A start includes loading all code, on a machine that is busy with its siblings. */
 const READY_MS = 60_000;
@@ -67,7 +72,7 @@ export class Child {
 
   private spawn(): ChildProcess {
     const { name, entry, env, processes } = this.options;
-    const flags = ['--enable-source-maps', ...(FLAGS[name] ?? [])];
+    const flags = ['--enable-source-maps', ...(NODE_FLAGS[name] ?? [])];
     const child = processes.spawn(name, process.execPath, [...flags, entry], {
       env,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

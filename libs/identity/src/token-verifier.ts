@@ -1,5 +1,6 @@
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import { StowageError, isGroupName, unavailable } from '#libs/domain';
+import { VerifiedTokens } from './verified-tokens.js';
 
 export interface IdentityOptions {
   readonly issuer: string;
@@ -40,6 +41,7 @@ export const unauthenticated = (reason: string, message: string) =>
 export class TokenVerifier {
   private readonly key: Uint8Array | JWTVerifyGetKey;
   private readonly algorithms: string[];
+  private readonly verified = new VerifiedTokens();
 
   constructor(private readonly options: IdentityOptions) {
     if ('secret' in options.key) {
@@ -51,9 +53,17 @@ export class TokenVerifier {
     }
   }
 
-  /** @throws StowageError unauthenticated TOKEN_EXPIRED, TOKEN_INVALID; unavailable KEYS_UNAVAILABLE */
+  /**
+   * A token that was verified is believed for a minute without another look at its key.
+   * @throws StowageError unauthenticated TOKEN_EXPIRED, TOKEN_INVALID; unavailable KEYS_UNAVAILABLE
+   */
   async verify(token: string): Promise<Claims> {
-    return claimsOf(await this.payloadOf(token));
+    const known = this.verified.find(token);
+    if (known !== undefined) return known;
+    const payload = await this.payloadOf(token);
+    const claims = claimsOf(payload);
+    this.verified.add(token, claims, (payload.exp ?? 0) * 1000);
+    return claims;
   }
 
   private async payloadOf(token: string): Promise<JWTPayload> {

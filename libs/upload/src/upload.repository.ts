@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow, assetSql, IncomingObjects } from '#libs/assets';
+import { type Asset, assetOf, type AssetRow, assetSql, IncomingObjects } from '#libs/assets';
 import { Database, isUniqueViolation, type Statement } from '#libs/database';
-import { OCTET_STREAM, TRANSITIONS, unavailable } from '#libs/domain';
+import { type ObjectRef, OCTET_STREAM, TRANSITIONS, unavailable } from '#libs/domain';
 import { Quotas } from '#libs/quota';
 import { Adoptions } from './adoptions.service.js';
 import type { ParsedUploadRequest } from './upload-request.js';
@@ -26,13 +26,15 @@ export type Created =
 /**
  * The hot path of requestUpload and requestUploads, over the tables of quota, assets, acl and events: one reservation for
  * all assets and everything that stands on it, or nothing. No row means that the reservation would have passed the limit, or
- * that the owner has the bytes of one of them already.
+ * that the owner has the bytes of one of them already. The checksum has the type of its column: compared as text, no index of
+ * it can be used, and every request would read all READY assets of its owner. What it writes is known here ({@link newAssetOf}) and
+ * is not read back.
  */
-const CREATE: Statement<AssetRow> = {
+const CREATE: Statement<{ asset_id: string }> = {
   name: 'upload_create',
   text: `with item as (
       select * from jsonb_to_recordset($4::jsonb) as i (id uuid, bucket text, key text, filename text, "mimeType" text,
-        "sizeBytes" bigint, "checksumSha256" text, crc32c text, method upload_method, "idempotencyKey" text, fingerprint text,
+        "sizeBytes" bigint, "checksumSha256" char(64), crc32c text, method upload_method, "idempotencyKey" text, fingerprint text,
         "requestId" text, "urlExpiresAt" timestamptz, "uploadDeadlineAt" timestamptz, "nextCheckAt" timestamptz,
         now timestamptz, metadata jsonb, acl jsonb, adopt boolean)),
     twin as (
@@ -59,7 +61,7 @@ const CREATE: Statement<AssetRow> = {
         i.crc32c, 'PENDING', i.method, i."idempotencyKey", i.fingerprint, i."requestId", i."urlExpiresAt", i."uploadDeadlineAt",
         i."nextCheckAt", i.now, i.now
       from item i cross join quota q
-      returning *),
+      returning asset_id, owner_id),
     described as (
       insert into asset_metadata (asset_id, key, value)
       select i.id, m.key, m.value from quota, item i, jsonb_to_recordset(i.metadata) as m (key text, value text)),
@@ -70,7 +72,7 @@ const CREATE: Statement<AssetRow> = {
     logged as (
       insert into domain_events (type, asset_id, owner_id)
       select '${TRANSITIONS.request.event}', asset_id, owner_id from created)
-    select ${ASSET_COLUMNS} from created a`,
+    select asset_id from created`,
 };
 
 const FIND_REPLAYED: Statement<AssetRow & { key: string; fingerprint: string }> = {
@@ -118,10 +120,11 @@ export class UploadRepository {
       if (round > 0) await this.settle(ownerId, open, created, sent);
       const fresh = open.filter((asset) => !created.has(asset) && !grantsThePast(asset));
       const chosen = withoutRepeatedKeys(fresh);
-      for (const row of chosen.length > 0 ? await this.insert(ownerId, chosen, sent) : []) {
-        const asset = chosen.find(({ id }) => id === row.asset_id)!;
-        const { metadata, acl } = asset;
-        created.set(asset, { outcome: 'created', asset: { ...assetOf(row), details: { metadata, acl } } });
+      if (chosen.length > 0 && (await this.insert(ownerId, chosen, sent))) {
+        for (const asset of chosen) {
+          const ref = this.incoming.refOf(asset.id);
+          created.set(asset, { outcome: 'created', asset: newAssetOf(asset, ownerId, ref) });
+        }
       }
       if (created.size < assets.length) continue;
       for (const outcome of created.values()) this.metrics.requested(outcome);
@@ -130,12 +133,12 @@ export class UploadRepository {
     throw unavailable('QUOTA_BUSY', 'Too many uploads are being requested at once. Try again later.');
   }
 
-  /** No rows when the quota has no room for all, a key is in use, or bytes are there that could be adopted. */
+  /** All, or none: the quota has no room for all, a key is in use, or bytes are there that could be adopted. */
   private async insert(
     ownerId: bigint,
     assets: readonly NewAsset[],
     sent: ReadonlySet<NewAsset>,
-  ): Promise<AssetRow[]> {
+  ): Promise<boolean> {
     const { limitBytes, limitAssets } = this.quotas.defaults;
     const items = assets.map((asset) => ({
       ...asset,
@@ -143,9 +146,10 @@ export class UploadRepository {
       adopt: !sent.has(asset),
     }));
     try {
-      return await this.database.query(CREATE, [ownerId, limitBytes, limitAssets, JSON.stringify(items)]);
+      const values = [ownerId, limitBytes, limitAssets, JSON.stringify(items)];
+      return (await this.database.query(CREATE, values)).length > 0;
     } catch (error) {
-      if (isUniqueViolation(error)) return [];
+      if (isUniqueViolation(error)) return false;
       throw error;
     }
   }
@@ -194,6 +198,36 @@ export class UploadRepository {
     return (await this.database.query(EXTEND, [assetId, urlExpiresAt, uploadDeadlineAt, now])).length === 1;
   }
 }
+
+/** What {@link CREATE} makes of an item. */
+const newAssetOf = (item: NewAsset, ownerId: bigint, { bucket, key }: ObjectRef): Asset => ({
+  id: item.id,
+  ownerId,
+  bucket,
+  objectKey: key,
+  filename: item.filename,
+  mimeType: item.mimeType,
+  sizeBytes: item.sizeBytes,
+  checksumSha256: item.checksumSha256,
+  crc32c: item.crc32c,
+  uploadMethod: item.method,
+  status: 'PENDING',
+  statusReason: null,
+  storedObjectId: null,
+  claimedGeneration: null,
+  attempt: 0,
+  requestId: item.requestId,
+  urlExpiresAt: item.urlExpiresAt,
+  uploadDeadlineAt: item.uploadDeadlineAt,
+  createdAt: item.now,
+  updatedAt: item.now,
+  readyAt: null,
+  accessedAt: null,
+  deletedAt: null,
+  version: 0,
+  details: { metadata: item.metadata, acl: item.acl },
+  granted: [],
+});
 
 /** A grant that has expired cannot be written; a replay of one that was written is answered all the same. */
 const grantsThePast = ({ acl, now }: NewAsset) =>

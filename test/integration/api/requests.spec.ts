@@ -30,6 +30,21 @@ describe('what the api takes (real: PostgreSQL, queue, storage emulator, HTTP)',
     },
   );
 
+  it('lets nobody keep an answer', async () => {
+    const query = encodeURIComponent(QUERY);
+    const headers = { authorization, 'apollo-require-preflight': 'true' };
+    const answers = [
+      await post('application/json', JSON_BODY),
+      await post('application/json', JSON.stringify({ query: '{ nothing }' })),
+      await api.fetch(`/graphql?query=${query}`, { headers }),
+    ];
+    expect(answers.map((answer) => [answer.status, answer.headers.get('cache-control')])).toEqual([
+      [200, 'no-store'],
+      [400, 'no-store'],
+      [200, 'no-store'],
+    ]);
+  });
+
   it.each([
     ['text/plain', JSON_BODY],
     ['text/plain; application/json', JSON_BODY],

@@ -44,6 +44,7 @@ describe('identity (real: PostgreSQL, jose, a key server)', () => {
       ownerId: 42n,
       groups: ['a', 'b.c'],
       isAdmin: true,
+      until: expect.any(Date),
     });
     expect(await as(await token(String(2n ** 62n)))).toMatchObject({ ownerId: 2n ** 62n });
     const jwts = await Promise.all(
@@ -89,6 +90,7 @@ describe('identity (real: PostgreSQL, jose, a key server)', () => {
       ownerId: 7n,
       groups: [],
       isAdmin: false,
+      until: expect.any(Date),
       delegate: 'mailer',
     });
     await expect(as(await token('mailer', { scope: 'stowage.admin' }), behalf)).rejects.toMatchObject({

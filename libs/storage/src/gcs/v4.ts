@@ -44,6 +44,17 @@ const encodeStrictly = (text: string) => encodeURIComponent(text).replace(/[!'()
 /** Percent-encodes all but the unreserved characters. */
 export const encodeParameter = (text: string) => (isPlain(text, false) ? text : encodeStrictly(text));
 
+/** The same, with the last answer at hand: credential and header names rarely change from one URL to the next. */
+function encoderOfTheSame(): typeof encodeParameter {
+  let last = { text: '', encoded: '' };
+  return (text) => {
+    if (text !== last.text) last = { text, encoded: encodeParameter(text) };
+    return last.encoded;
+  };
+}
+const encodeCredential = encoderOfTheSame();
+const encodeNames = encoderOfTheSame();
+
 /** Percent-encodes all but the unreserved characters and the slash. */
 export const encodePath = (text: string) =>
   isPlain(text, true) ? text : encodeStrictly(text).replaceAll('%2F', '/');
@@ -104,10 +115,10 @@ export function prepareV4(request: V4Request, key: Pick<SigningKey, 'algorithm' 
 
   const own: Pair[] = [
     ['X-Goog-Algorithm', key.algorithm],
-    ['X-Goog-Credential', encodeParameter(`${key.accessId}/${scope}`)],
+    ['X-Goog-Credential', encodeCredential(`${key.accessId}/${scope}`)],
     ['X-Goog-Date', signedAt],
     ['X-Goog-Expires', String(request.expiresInSeconds)],
-    ['X-Goog-SignedHeaders', encodeParameter(headers.names)],
+    ['X-Goog-SignedHeaders', encodeNames(headers.names)],
   ];
   if (request.query !== undefined) {
     for (const [name, value] of request.query) own.push([encodeParameter(name), encodeParameter(value)]);

@@ -32,6 +32,9 @@ async function syncDirectory(directory: string): Promise<void> {
 
 /** The bytes of objects: immutable files, one per generation. A file becomes an object when a row of the index names it. */
 export class Blobs {
+  /** Folders that are there for good. */
+  private readonly shards = new Set<string>();
+
   private constructor(
     private readonly objects: string,
     private readonly temporary: string,
@@ -56,16 +59,23 @@ export class Blobs {
     return path.join(this.objects, id.slice(0, 2), id);
   }
 
-  /** Streams bytes to disk, hashing on the way. Nothing is left behind when the source or the disk fails. */
+  /**
+   * Streams bytes to disk, at their place from the start, hashing on the way. Nothing is left behind when the source or the disk
+   * fails; they outlive a power cut once this returns.
+   */
   async write(
     source: AsyncIterable<Buffer>,
     { max = Infinity, sha256 }: WriteLimits = {},
   ): Promise<StagedBlob> {
     const id = randomUUID();
-    const file = path.join(this.temporary, id);
+    const file = this.pathOf(id);
+    await this.makeShard(id);
     const digest = new ContentDigest();
     const sha = sha256 ? createHash('sha256') : undefined;
     const handle = await open(file, 'wx');
+    // While the bytes arrive.
+    const named = syncDirectory(path.dirname(file));
+    named.catch(() => undefined);
     try {
       for await (const chunk of source) {
         if (digest.size + chunk.length > max) throw new ApiError('tooLarge');
@@ -73,14 +83,13 @@ export class Blobs {
         sha?.update(chunk);
         await handle.appendFile(chunk);
       }
-      await handle.sync();
+      await Promise.all([handle.sync(), named]);
     } catch (error) {
       await handle.close();
       await rm(file, { force: true });
       throw error;
     }
     await handle.close();
-    await this.adopt(file, id);
     return { id, ...digest.sums(), sha256: sha?.digest('hex') };
   }
 
@@ -154,8 +163,12 @@ export class Blobs {
 
   /** Files are spread over 256 folders by the first byte of their id. */
   private async makeShard(id: string): Promise<void> {
-    const made = await mkdir(path.dirname(this.pathOf(id)), { recursive: true });
-    if (made !== undefined) await syncDirectory(this.objects);
+    const shard = path.dirname(this.pathOf(id));
+    if (this.shards.has(shard)) return;
+    // Whoever comes at the same time must not go on before it is on disk either, whichever of the two has made it.
+    await mkdir(shard, { recursive: true });
+    await syncDirectory(this.objects);
+    this.shards.add(shard);
   }
 
   /** Opens a file for reading; it can be read to its end even when the object is replaced meanwhile. */

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { ApiError } from '../http/errors.js';
 import type { CorsRule } from '../http/cors.js';
-import { transaction } from './database.js';
+import { prepared, transaction } from './database.js';
 
 /** A bucket as stored: what was set on it, word for word, and what the service adds. */
 export interface StoredBucket {
@@ -43,7 +43,7 @@ export class Buckets {
   ) {}
 
   find(name: string): StoredBucket | undefined {
-    const row = this.db.prepare('SELECT * FROM buckets WHERE name = ?').get(name);
+    const row = prepared(this.db, 'SELECT * FROM buckets WHERE name = ?').get(name);
     return row && fromRow(row as unknown as BucketRow);
   }
 
@@ -54,7 +54,7 @@ export class Buckets {
   }
 
   list(): StoredBucket[] {
-    const rows = this.db.prepare('SELECT * FROM buckets ORDER BY name').all();
+    const rows = prepared(this.db, 'SELECT * FROM buckets ORDER BY name').all();
     return rows.map((row) => fromRow(row as unknown as BucketRow));
   }
 
@@ -62,9 +62,12 @@ export class Buckets {
     const now = this.now().toISOString();
     return transaction(this.db, () => {
       if (this.find(name)) throw new ApiError('bucketExists');
-      this.db
-        .prepare('INSERT INTO buckets VALUES (?, ?, 1, ?, ?)')
-        .run(name, JSON.stringify(settings), now, now);
+      prepared(this.db, 'INSERT INTO buckets VALUES (?, ?, 1, ?, ?)').run(
+        name,
+        JSON.stringify(settings),
+        now,
+        now,
+      );
       return this.get(name);
     });
   }
@@ -73,11 +76,10 @@ export class Buckets {
   update(name: string, change: (bucket: StoredBucket) => BucketSettings): StoredBucket {
     return transaction(this.db, () => {
       const settings = change(this.get(name));
-      this.db
-        .prepare(
-          'UPDATE buckets SET settings = ?, updated_at = ?, metageneration = metageneration + 1 WHERE name = ?',
-        )
-        .run(JSON.stringify(settings), this.now().toISOString(), name);
+      prepared(
+        this.db,
+        'UPDATE buckets SET settings = ?, updated_at = ?, metageneration = metageneration + 1 WHERE name = ?',
+      ).run(JSON.stringify(settings), this.now().toISOString(), name);
       return this.get(name);
     });
   }
@@ -85,11 +87,11 @@ export class Buckets {
   delete(name: string, check: (bucket: StoredBucket) => void): void {
     transaction(this.db, () => {
       check(this.get(name));
-      if (this.db.prepare('SELECT 1 FROM objects WHERE bucket = ? LIMIT 1').get(name)) {
+      if (prepared(this.db, 'SELECT 1 FROM objects WHERE bucket = ? LIMIT 1').get(name)) {
         throw new ApiError('bucketNotEmpty');
       }
-      this.db.prepare('DELETE FROM notifications WHERE bucket = ?').run(name);
-      this.db.prepare('DELETE FROM buckets WHERE name = ?').run(name);
+      prepared(this.db, 'DELETE FROM notifications WHERE bucket = ?').run(name);
+      prepared(this.db, 'DELETE FROM buckets WHERE name = ?').run(name);
     });
   }
 }

@@ -1,4 +1,4 @@
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 
 /** Each entry takes the index one version further; only ever append. */
 const MIGRATIONS = [
@@ -93,12 +93,23 @@ function migrate(db: DatabaseSync): void {
   });
 }
 
+const statements = new WeakMap<DatabaseSync, Map<string, StatementSync>>();
+
+/** Prepares a statement the first time. For texts of which there are only so many. */
+export function prepared(db: DatabaseSync, sql: string): StatementSync {
+  let known = statements.get(db);
+  if (known === undefined) statements.set(db, (known = new Map<string, StatementSync>()));
+  let statement = known.get(sql);
+  if (statement === undefined) known.set(sql, (statement = db.prepare(sql)));
+  return statement;
+}
+
 /** All of `work`, on disk when this returns, or none of it. `work` is synchronous, so transactions never interleave. */
 export function transaction<T>(db: DatabaseSync, work: () => T): T {
-  db.exec('BEGIN IMMEDIATE');
+  prepared(db, 'BEGIN IMMEDIATE').run();
   try {
     const result = work();
-    db.exec('COMMIT');
+    prepared(db, 'COMMIT').run();
     return result;
   } catch (error) {
     // A full disk rolls back by itself, and a second ROLLBACK would hide why.

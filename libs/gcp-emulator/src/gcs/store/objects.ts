@@ -3,7 +3,8 @@ import type { SQLInputValue } from 'node:sqlite';
 import { ApiError } from '../http/errors.js';
 import type { Blobs, StagedBlob } from './blobs.js';
 import type { Buckets } from './buckets.js';
-import { transaction } from './database.js';
+import { prepared, transaction } from './database.js';
+import { GroupCommit } from './group-commit.js';
 import type { Outbox } from './outbox.js';
 
 /** What a writer may set on an object; everything else is the service's own. */
@@ -43,6 +44,11 @@ export interface ObjectKey {
 /** Called with what is there at the moment of writing; throws to refuse. */
 export type Check = (current: StoredObject | undefined) => void;
 
+interface Written {
+  readonly stored: StoredObject;
+  readonly replaced: StoredObject | undefined;
+}
+
 interface ObjectRow {
   bucket: string;
   name: string;
@@ -67,8 +73,10 @@ const fromRow = ({ created_at, updated_at, metadata, ...row }: ObjectRow): Store
 const isHeld = ({ metadata }: StoredObject) =>
   metadata.temporaryHold === true || metadata.eventBasedHold === true;
 
-/** Objects: a row in the index and the bytes it names. Every write is one transaction, its events included. */
+/** Objects: a row in the index and the bytes it names. Every write is in one transaction with its events. */
 export class Objects {
+  private readonly group: GroupCommit;
+
   constructor(
     private readonly db: DatabaseSync,
     private readonly blobs: Blobs,
@@ -76,10 +84,14 @@ export class Objects {
     private readonly outbox: Outbox,
     private readonly now: () => Date,
     private readonly onError: (error: unknown) => void,
-  ) {}
+  ) {
+    this.group = new GroupCommit(db);
+  }
 
   private row(where: string, ...values: SQLInputValue[]): StoredObject | undefined {
-    const row = this.db.prepare(`SELECT * FROM objects WHERE ${where} ORDER BY name LIMIT 1`).get(...values);
+    const row = prepared(this.db, `SELECT * FROM objects WHERE ${where} ORDER BY name LIMIT 1`).get(
+      ...values,
+    );
     return row && fromRow(row as unknown as ObjectRow);
   }
 
@@ -108,7 +120,7 @@ export class Objects {
   /** Makes staged bytes the object of that name. Refused, the bytes are removed. */
   async put(key: ObjectKey, blob: StagedBlob, metadata: ObjectMetadata, check: Check): Promise<StoredObject> {
     try {
-      return this.commit(key, blob, metadata, check);
+      return this.written(await this.group.run(() => this.write(key, blob, metadata, check)));
     } catch (error) {
       await this.blobs.remove(blob.id);
       throw error;
@@ -123,51 +135,62 @@ export class Objects {
     check: Check,
     along: (stored: StoredObject) => void = () => undefined,
   ): StoredObject {
-    const { stored, replaced } = transaction(this.db, () => {
-      this.buckets.get(key.bucket);
-      const replaced = this.find(key);
-      check(replaced);
-      if (replaced && isHeld(replaced)) throw new ApiError('held');
-      const now = this.now().toISOString();
-      const { size, md5, crc32c } = blob;
-      const object = { ...key, generation: this.nextGeneration(), metageneration: 1, size, md5, crc32c };
-      const stored = { ...object, blob: blob.id, metadata, createdAt: now, updatedAt: now };
-      this.insert(stored);
-      if (replaced) {
-        this.outbox.enqueue('OBJECT_DELETE', replaced, { overwrittenByGeneration: stored.generation });
-      }
-      this.outbox.enqueue('OBJECT_FINALIZE', stored, { overwroteGeneration: replaced?.generation });
-      along(stored);
-      return { stored, replaced };
-    });
+    return this.written(
+      transaction(this.db, () => {
+        const written = this.write(key, blob, metadata, check);
+        along(written.stored);
+        return written;
+      }),
+    );
+  }
+
+  /** Inside a transaction. */
+  private write(key: ObjectKey, blob: StagedBlob, metadata: ObjectMetadata, check: Check): Written {
+    this.buckets.get(key.bucket);
+    const replaced = this.find(key);
+    check(replaced);
+    if (replaced && isHeld(replaced)) throw new ApiError('held');
+    const now = this.now().toISOString();
+    const { size, md5, crc32c } = blob;
+    const object = { ...key, generation: this.nextGeneration(), metageneration: 1, size, md5, crc32c };
+    const stored = { ...object, blob: blob.id, metadata, createdAt: now, updatedAt: now };
+    this.insert(stored);
+    if (replaced) {
+      this.outbox.enqueue('OBJECT_DELETE', replaced, { overwrittenByGeneration: stored.generation });
+    }
+    this.outbox.enqueue('OBJECT_FINALIZE', stored, { overwroteGeneration: replaced?.generation });
+    return { stored, replaced };
+  }
+
+  /** When it is on disk. */
+  private written({ stored, replaced }: Written): StoredObject {
     this.outbox.wake();
     if (replaced) this.discard(replaced);
     return stored;
   }
 
   private insert(object: StoredObject): void {
-    this.db
-      .prepare('INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
-      .run(
-        object.bucket,
-        object.name,
-        object.generation,
-        object.metageneration,
-        object.size,
-        object.md5,
-        object.crc32c,
-        object.blob,
-        JSON.stringify(object.metadata),
-        object.createdAt,
-        object.updatedAt,
-      );
+    prepared(this.db, 'INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
+      object.bucket,
+      object.name,
+      object.generation,
+      object.metageneration,
+      object.size,
+      object.md5,
+      object.crc32c,
+      object.blob,
+      JSON.stringify(object.metadata),
+      object.createdAt,
+      object.updatedAt,
+    );
   }
 
   /** Microseconds like the real thing's, but never the same or less, whatever the clock does. */
   private nextGeneration(): number {
-    const row = this.db
-      .prepare('UPDATE generation_clock SET latest = max(latest + 1, ?) RETURNING latest')
-      .get(this.now().getTime() * 1000);
+    const row = prepared(
+      this.db,
+      'UPDATE generation_clock SET latest = max(latest + 1, ?) RETURNING latest',
+    ).get(this.now().getTime() * 1000);
     return Number(row?.latest);
   }
 
@@ -198,7 +221,7 @@ export class Objects {
       const current = this.get(key, generation);
       check(current);
       if (isHeld(current)) throw new ApiError('held');
-      this.db.prepare('DELETE FROM objects WHERE bucket = ? AND name = ?').run(key.bucket, key.name);
+      prepared(this.db, 'DELETE FROM objects WHERE bucket = ? AND name = ?').run(key.bucket, key.name);
       this.outbox.enqueue('OBJECT_DELETE', current);
       return current;
     });

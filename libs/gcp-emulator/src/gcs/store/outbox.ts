@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { objectResource } from '../resources.js';
+import { prepared } from './database.js';
 import type { StoredObject } from './objects.js';
 
 /** Event types GCS knows and the emulator can cause. https://docs.cloud.google.com/storage/docs/pubsub-notifications */
@@ -44,9 +45,9 @@ export class Outbox {
   ) {}
 
   configs(bucket: string): NotificationConfig[] {
-    const rows = this.db
-      .prepare('SELECT id, settings FROM notifications WHERE bucket = ? ORDER BY id')
-      .all(bucket);
+    const rows = prepared(this.db, 'SELECT id, settings FROM notifications WHERE bucket = ? ORDER BY id').all(
+      bucket,
+    );
     return rows.map((row) => ({
       ...(JSON.parse(String(row.settings)) as Omit<NotificationConfig, 'id'>),
       id: String(row.id),
@@ -54,19 +55,19 @@ export class Outbox {
   }
 
   addConfig(bucket: string, settings: Omit<NotificationConfig, 'id'>): NotificationConfig {
-    const row = this.db
-      .prepare(
-        `INSERT INTO notifications
+    const row = prepared(
+      this.db,
+      `INSERT INTO notifications
          SELECT ?1, 1 + coalesce(max(id), 0), ?2 FROM notifications WHERE bucket = ?1 RETURNING id`,
-      )
-      .get(bucket, JSON.stringify(settings));
+    ).get(bucket, JSON.stringify(settings));
     return { ...settings, id: String(row?.id) };
   }
 
   removeConfig(bucket: string, id: string): boolean {
-    const { changes } = this.db
-      .prepare('DELETE FROM notifications WHERE bucket = ? AND id = ?')
-      .run(bucket, id);
+    const { changes } = prepared(this.db, 'DELETE FROM notifications WHERE bucket = ? AND id = ?').run(
+      bucket,
+      id,
+    );
     return Number(changes) > 0;
   }
 
@@ -93,14 +94,12 @@ export class Outbox {
       for (const [name, generation] of Object.entries(generations)) {
         if (generation !== undefined) attributes[name] = String(generation);
       }
-      this.db
-        .prepare('INSERT INTO outbox (topic, attributes, data, enqueued_at) VALUES (?, ?, ?, ?)')
-        .run(
-          config.topic,
-          JSON.stringify(attributes),
-          this.payload(config, type, object, now),
-          now.getTime(),
-        );
+      prepared(this.db, 'INSERT INTO outbox (topic, attributes, data, enqueued_at) VALUES (?, ?, ?, ?)').run(
+        config.topic,
+        JSON.stringify(attributes),
+        this.payload(config, type, object, now),
+        now.getTime(),
+      );
     }
   }
 
@@ -112,13 +111,12 @@ export class Outbox {
 
   /** The oldest entries that are not to be left alone just now, themselves or their topic. */
   pending(limit: number, exceptTopics: readonly string[], exceptIds: readonly number[] = []): OutboxEntry[] {
-    const rows = this.db
-      .prepare(
-        `SELECT id, topic, attributes, data FROM outbox
+    const rows = prepared(
+      this.db,
+      `SELECT id, topic, attributes, data FROM outbox
          WHERE topic NOT IN (SELECT value FROM json_each(?)) AND id NOT IN (SELECT value FROM json_each(?))
          ORDER BY id LIMIT ?`,
-      )
-      .all(JSON.stringify(exceptTopics), JSON.stringify(exceptIds), limit) as unknown as EntryRow[];
+    ).all(JSON.stringify(exceptTopics), JSON.stringify(exceptIds), limit) as unknown as EntryRow[];
     return rows.map((row) => ({
       id: row.id,
       topic: row.topic,
@@ -128,15 +126,15 @@ export class Outbox {
   }
 
   remove(ids: readonly number[]): void {
-    this.db
-      .prepare('DELETE FROM outbox WHERE id IN (SELECT value FROM json_each(?))')
-      .run(JSON.stringify(ids));
+    prepared(this.db, 'DELETE FROM outbox WHERE id IN (SELECT value FROM json_each(?))').run(
+      JSON.stringify(ids),
+    );
   }
 
   dropUndeliverable(): void {
-    this.db
-      .prepare('DELETE FROM outbox WHERE enqueued_at < ?')
-      .run(this.now().getTime() - UNDELIVERABLE_AFTER_MS);
+    prepared(this.db, 'DELETE FROM outbox WHERE enqueued_at < ?').run(
+      this.now().getTime() - UNDELIVERABLE_AFTER_MS,
+    );
   }
 
   onEnqueued(listener: () => void): void {

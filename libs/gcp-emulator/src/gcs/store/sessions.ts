@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Upload } from '../uploads.js';
+import { prepared } from './database.js';
 import type { StoredObject } from './objects.js';
 
 /** A resumable upload. Its id is a secret: whoever knows it may write, and needs nothing else. */
@@ -47,22 +48,20 @@ export class Sessions {
 
   create(start: Pick<Session, 'api' | 'origin' | 'upload' | 'total'>): string {
     const id = randomBytes(32).toString('base64url');
-    this.db
-      .prepare("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, 0, ?, 'open', NULL, ?)")
-      .run(
-        id,
-        start.api,
-        start.origin ?? null,
-        JSON.stringify(start.upload),
-        randomUUID(),
-        start.total ?? null,
-        this.now().getTime() + LIFETIME_MS,
-      );
+    prepared(this.db, "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, 0, ?, 'open', NULL, ?)").run(
+      id,
+      start.api,
+      start.origin ?? null,
+      JSON.stringify(start.upload),
+      randomUUID(),
+      start.total ?? null,
+      this.now().getTime() + LIFETIME_MS,
+    );
     return id;
   }
 
   find(id: string): Session | undefined {
-    const found = this.db.prepare('SELECT * FROM sessions WHERE id = ?').get(id);
+    const found = prepared(this.db, 'SELECT * FROM sessions WHERE id = ?').get(id);
     if (found === undefined) return undefined;
     const { expires_at, ...row } = found as unknown as SessionRow;
     return {
@@ -77,27 +76,33 @@ export class Sessions {
 
   /** Call when the bytes are on disk, not before. */
   advance(id: string, stored: number, total: number | undefined): void {
-    this.db.prepare('UPDATE sessions SET stored = ?, total = ? WHERE id = ?').run(stored, total ?? null, id);
+    prepared(this.db, 'UPDATE sessions SET stored = ?, total = ? WHERE id = ?').run(
+      stored,
+      total ?? null,
+      id,
+    );
   }
 
   /** Call inside the transaction that makes the bytes an object. */
   finish(id: string, object: StoredObject): void {
-    this.db
-      .prepare("UPDATE sessions SET state = 'finished', stored = ?, object = ? WHERE id = ?")
-      .run(object.size, JSON.stringify(object), id);
+    prepared(this.db, "UPDATE sessions SET state = 'finished', stored = ?, object = ? WHERE id = ?").run(
+      object.size,
+      JSON.stringify(object),
+      id,
+    );
   }
 
   cancel(id: string): void {
-    this.db.prepare("UPDATE sessions SET state = 'cancelled' WHERE id = ?").run(id);
+    prepared(this.db, "UPDATE sessions SET state = 'cancelled' WHERE id = ?").run(id);
   }
 
   /** Ids of those whose time is over. */
   expired(): string[] {
-    const rows = this.db.prepare('SELECT id FROM sessions WHERE expires_at <= ?').all(this.now().getTime());
+    const rows = prepared(this.db, 'SELECT id FROM sessions WHERE expires_at <= ?').all(this.now().getTime());
     return rows.map(({ id }) => String(id));
   }
 
   remove(id: string): void {
-    this.db.prepare('DELETE FROM sessions WHERE id = ?').run(id);
+    prepared(this.db, 'DELETE FROM sessions WHERE id = ?').run(id);
   }
 }

@@ -2,6 +2,7 @@ import {
   createHash,
   createHmac,
   createPublicKey,
+  createSecretKey,
   timingSafeEqual,
   verify,
   type KeyObject,
@@ -190,7 +191,8 @@ function canonicalRequest(
   ].join('\n');
 }
 
-const hmac = (key: string | Buffer, data: string) => createHmac('sha256', key).update(data).digest();
+const hmac = (key: string | Buffer | KeyObject, data: string) =>
+  createHmac('sha256', key).update(data).digest();
 
 /**
  * Verifies signed URLs in full: https://docs.cloud.google.com/storage/docs/authentication/signatures. Written apart from every
@@ -199,6 +201,8 @@ const hmac = (key: string | Buffer, data: string) => createHmac('sha256', key).u
 export class V4Verifier {
   private readonly hmacSecrets: Map<string, string>;
   private readonly rsaKeys: Map<string, KeyObject>;
+  /** The key that was derived last: requests of one day and one access id have the same. */
+  private derived: { readonly credential: string; readonly key: KeyObject } | undefined;
 
   constructor(hmacKeys: readonly HmacKey[], rsaKeys: readonly RsaKey[]) {
     this.hmacSecrets = new Map(hmacKeys.map(({ accessId, secret }) => [accessId, secret]));
@@ -247,11 +251,19 @@ export class V4Verifier {
     if (algorithm === 'GOOG4-HMAC-SHA256') {
       const secret = this.hmacSecrets.get(credential.accessId);
       if (secret === undefined) throw new ApiError('invalidSecurity');
-      const scope = [credential.date, credential.location, 'storage', 'goog4_request'];
-      const key = scope.reduce<string | Buffer>((k, part) => hmac(k, part), `GOOG4${secret}`);
-      const expected = hmac(key, stringToSign);
+      const expected = hmac(this.keyOf(credential, secret), stringToSign);
       return given.length === expected.length && timingSafeEqual(given, expected);
     }
     throw malformed('X-Goog-Algorithm', 'The signing algorithm is not supported.');
+  }
+
+  private keyOf({ accessId, date, location }: Authorization['credential'], secret: string): KeyObject {
+    const credential = [accessId, date, location].join('/');
+    if (this.derived?.credential !== credential) {
+      const scope = [date, location, 'storage', 'goog4_request'];
+      const key = scope.reduce<string | Buffer>((k, part) => hmac(k, part), `GOOG4${secret}`);
+      this.derived = { credential, key: createSecretKey(Buffer.from(key)) };
+    }
+    return this.derived.key;
   }
 }

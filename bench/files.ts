@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Load, LoadRequest } from './load/load.ts';
+import type { Stack } from './stack.ts';
+import { ask, operation, REQUEST_UPLOADS, type UploadInput } from './users.ts';
+
+const POLL_MS = 25;
+const LIMIT_MS = 120_000;
+const MAX_BATCH = 100;
+
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+
+interface Requested {
+  readonly asset: { readonly id: string };
+  readonly upload: {
+    readonly url: string;
+    readonly headers: readonly { readonly name: string; readonly value: string }[];
+  };
+}
+
+export interface Upload {
+  readonly id: string;
+  /** The PUT that the ticket asks for, without its body. */
+  readonly put: LoadRequest;
+}
+
+/** Asks for uploads as one owner, 100 at a time. */
+export async function requestAll(
+  stack: Stack,
+  token: string,
+  inputs: readonly UploadInput[],
+): Promise<Upload[]> {
+  const uploads: Upload[] = [];
+  for (let from = 0; from < inputs.length; from += MAX_BATCH) {
+    const batch = inputs.slice(from, from + MAX_BATCH);
+    const { requestUploads } = await ask<{ requestUploads: Requested[] }>(
+      stack,
+      operation(token, REQUEST_UPLOADS, { inputs: batch }),
+    );
+    requestUploads.forEach(({ asset: { id }, upload: { url, headers } }, index) => {
+      const signed = Object.fromEntries(headers.map(({ name, value }) => [name, value]));
+      const length = { 'content-length': String(batch[index]!.sizeBytes) };
+      const path = url.slice(stack.storageOrigin.length);
+      uploads.push({ id, put: { method: 'PUT', path, headers: { ...signed, ...length } } });
+    });
+  }
+  return uploads;
+}
+
+/** Asks for uploads of files and sends them over that many connections. Answers with the assets' ids. */
+export async function uploadAll(
+  { stack, load, token, connections }: { stack: Stack; load: Load; token: string; connections: number },
+  files: readonly Buffer[],
+): Promise<string[]> {
+  const inputs = files.map((bytes, index) => ({
+    filename: `file-${index}.bin`,
+    mimeType: 'application/octet-stream',
+    sizeBytes: bytes.length,
+    checksumSha256: sha256(bytes),
+  }));
+  const uploads = await requestAll(stack, token, inputs);
+  const requests = uploads.map(({ put }) => put);
+  await load.rate({ origin: stack.storageOrigin, requests, bodies: files, connections });
+  return uploads.map(({ id }) => id);
+}
+
+/** Waits until all of them are READY. @throws Error when one of them never will be */
+export async function untilReady(stack: Stack, ids: readonly string[]): Promise<void> {
+  for (const end = Date.now() + LIMIT_MS; ; await delay(POLL_MS)) {
+    const rows = await stack.query<{ status: string; count: number }>(
+      'select status, count(*)::int from media_assets where asset_id = any($1) group by 1',
+      [ids],
+    );
+    const counts = new Map(rows.map(({ status, count }) => [status, count]));
+    if (counts.get('READY') === ids.length) return;
+    const waiting =
+      (counts.get('PENDING') ?? 0) + (counts.get('PROCESSING') ?? 0) + (counts.get('READY') ?? 0);
+    if (waiting < ids.length || Date.now() > end) {
+      throw new Error(`not all files are READY: ${JSON.stringify(Object.fromEntries(counts))}`);
+    }
+  }
+}
