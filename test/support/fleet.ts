@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { type JWTPayload, SignJWT } from 'jose';
 import { provision } from '#libs/storage/gcs';
+import { NODE_FLAGS } from '../../apps/local/src/child.js';
 import { Emulators, HMAC_KEY, NAMES, PROJECT } from '../integration/storage/emulators.js';
 import { createTestDatabase, freePort, type TestDatabase, type TestPostgres } from './postgres.js';
 
@@ -146,7 +147,7 @@ export class Fleet implements AsyncDisposable {
     const port = await freePort();
     const child = spawn(
       process.execPath,
-      ['--max-semi-space-size=2', path.join(ROOT, `dist/apps/${name}/src/main.js`)],
+      [...(NODE_FLAGS[name] ?? []), path.join(ROOT, `dist/apps/${name}/src/main.js`)],
       {
         cwd: ROOT,
         env: {
