@@ -17,8 +17,6 @@ export interface StopOptions {
   readonly signal: NodeJS.Signals;
   readonly force: NodeJS.Signals;
   readonly graceMs: number;
-  /** Its own children are asked as well. */
-  readonly group?: boolean;
 }
 
 const GENTLE: StopOptions = { signal: 'SIGTERM', force: 'SIGKILL', graceMs: 10_000 };
@@ -27,7 +25,7 @@ const GENTLE: StopOptions = { signal: 'SIGTERM', force: 'SIGKILL', graceMs: 10_0
  * https://www.postgresql.org/docs/current/server-shutdown.html
  */
 const POSTGRES: StopOptions = { signal: 'SIGINT', force: 'SIGQUIT', graceMs: 10_000 };
-const STOP: Record<string, StopOptions> = { postgres: POSTGRES, migrate: { ...GENTLE, group: true } };
+const STOP: Record<string, StopOptions> = { postgres: POSTGRES };
 
 /** Dependents before what they depend on. */
 const STOP_ORDER = ['migrate', 'initdb', 'api', 'worker', 'emulators', 'postgres'];
@@ -167,14 +165,13 @@ function startOf(pid: number): string | null {
 
 const isAlive = (entry: Entry) => startOf(entry.pid) === entry.started;
 
-async function end(entry: Entry, { signal, force, graceMs, group }: StopOptions): Promise<void> {
+async function end(entry: Entry, { signal, force, graceMs }: StopOptions): Promise<void> {
   const gone = () => !isAlive(entry);
-  const target = group ? -entry.pid : entry.pid;
-  send(target, signal);
+  send(entry.pid, signal);
   if (await until(gone, graceMs)) return;
-  send(target, force);
+  send(entry.pid, force);
   if (await until(gone, 5_000)) return;
-  send(target, 'SIGKILL');
+  send(entry.pid, 'SIGKILL');
   await until(gone, 5_000);
 }
 
