@@ -5,10 +5,11 @@ import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { type DynamicModule, Injectable, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { type GqlOptionsFactory, GraphQLModule } from '@nestjs/graphql';
+import { GraphQLError, OperationTypeNode } from 'graphql';
 import { PinoLogger } from 'nestjs-pino';
 import { AssetsGraphQLModule } from '#libs/assets/graphql';
 import { DeliveryGraphQLModule } from '#libs/delivery/graphql';
-import { ERROR_KINDS, kindOf } from '#libs/domain';
+import { ERROR_KINDS, invalid, kindOf } from '#libs/domain';
 import {
   ErrorsFilter,
   formatGraphQLError,
@@ -36,6 +37,19 @@ export const SCHEMA_MODULES = [
   UploadGraphQLModule,
   DeliveryGraphQLModule,
 ];
+
+/** Apollo would run a subscription like a query, past the guards, which stand before `subscribe`. */
+const noSubscriptions: ApolloServerPlugin = {
+  requestDidStart: () =>
+    Promise.resolve({
+      didResolveOperation: ({ operation }) => {
+        if (operation?.operation !== OperationTypeNode.SUBSCRIPTION) return Promise.resolve();
+        const message = 'Subscriptions are served over WebSocket, at the same path.';
+        const originalError = invalid('SUBSCRIPTION_OVER_HTTP', message);
+        throw new GraphQLError(message, { originalError, extensions: { http: { status: 400 } } });
+      },
+    }),
+};
 
 @Module({ providers: [RequestMetrics], exports: [RequestMetrics] })
 class RequestMetricsModule {}
@@ -67,6 +81,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
       plugins: [
         this.errorReports(),
         requestMetrics(this.metrics),
+        noSubscriptions,
         this.drain(),
         // It would watch every field, only to say that nothing is to be cached.
         ApolloServerPluginCacheControlDisabled(),

@@ -154,10 +154,12 @@ function startOf(pid: number): string | null {
     return started === undefined || state?.startsWith('Z') ? null : started;
   }
   try {
-    // The name, in parentheses, may hold anything; state is field 3, start time field 22 (proc_pid_stat(5)).
+    // The name, in parentheses, may hold anything; state is field 3, the number of threads field 20, start time field 22
+    // (proc_pid_stat(5)). While other threads are still ending, a dead first one does not mean that ports are free.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null);
+    const isGone = fields[0] === 'X' || (fields[0] === 'Z' && Number(fields[17]) <= 1);
+    return isGone ? null : (fields[19] ?? null);
   } catch {
     return null;
   }

@@ -35,6 +35,7 @@ export class EventRelay implements OnApplicationBootstrap, BeforeApplicationShut
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> | undefined;
   private again = false;
+  private gathering = false;
   private started = false;
 
   constructor(private readonly database: Database) {}
@@ -54,12 +55,17 @@ export class EventRelay implements OnApplicationBootstrap, BeforeApplicationShut
   wake(): void {
     if (!this.started) return;
     if (this.running !== undefined) this.again = true;
-    else this.schedule(GATHER_MS);
+    else if (!this.gathering) {
+      // Not put off by those who come after: under load they come without a pause.
+      this.gathering = true;
+      this.schedule(GATHER_MS);
+    }
   }
 
   private schedule(ms: number): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
+      this.gathering = false;
       this.running = this.deliver().finally(() => {
         this.running = undefined;
         if (!this.started) return;

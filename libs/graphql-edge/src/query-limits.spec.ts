@@ -104,6 +104,8 @@ describe('queryLimits', () => {
       expect.stringContaining('Cannot query field "nothing"'),
       'Unknown fragment "Sort".',
     ]);
-    expect(refusals('subscription { nothing }')).toEqual([]);
+    expect(refusals('subscription { nothing }')).toEqual([
+      'Cannot query field "nothing" on type "Subscription".',
+    ]);
   });
 });

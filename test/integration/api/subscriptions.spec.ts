@@ -190,6 +190,14 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     expect(seen.errors[0]?.extensions).toEqual(reason === undefined ? { code } : { code, reason });
   });
 
+  it.each([null, '42'])('refuses a subscription by POST, of %s', async (subject) => {
+    const { data, errors } = await api.query('subscription { assetChanged(id: "x") { id } }', {}, subject);
+    expect(data).toBeUndefined();
+    expect(errors?.map(({ extensions }) => extensions)).toEqual([
+      { code: 'BAD_USER_INPUT', reason: 'SUBSCRIPTION_OVER_HTTP' },
+    ]);
+  });
+
   it('hears of changes that were told while it could not listen', async () => {
     const id = await pending();
     const seen = await watch(id);

@@ -116,6 +116,19 @@ describe('the event log', () => {
     expect([...heard.keys()]).toEqual([told]);
   });
 
+  it('delivers while it is woken without a pause', async () => {
+    const { database, events, relay, feed } = await start();
+    const id = randomUUID();
+    const heard = listen(feed, [id]);
+    const waking = setInterval(() => relay.wake(), 1);
+    try {
+      await database.transaction((tx: Tx) => events.append(tx, event(id)));
+      await until('it is heard', () => heard.get(id) ?? null, 5_000);
+    } finally {
+      clearInterval(waking);
+    }
+  });
+
   it('delivers more than fit into one notification or one claim', async () => {
     const { database, feed } = await start();
     const ids = Array.from({ length: 2_500 }, () => randomUUID());
