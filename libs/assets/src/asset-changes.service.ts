@@ -5,6 +5,8 @@ import type { Asset } from './asset.js';
 import { Assets } from './assets.service.js';
 
 const MAX_ASSETS = 100;
+/** How long what was read, and that the caller may read it, is believed. */
+const FRESH_MS = 500;
 /** What a timer can wait: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -70,39 +72,40 @@ export class AssetChanges {
     close: () => void,
   ): AsyncGenerator<Asset, undefined> {
     const sent = new Map<string, string>();
+    let assets = found;
+    /** Null when the last look failed, and another is due. */
+    let readAt: number | null = performance.now();
     try {
-      for (let assets = found; assets.length > 0; assets = await this.again(actor, watch, assets, end)) {
-        for (const asset of assets) {
-          const state = `${asset.version} ${asset.updatedAt.getTime()}`;
-          if (end.aborted) return;
-          if (sent.get(asset.id) === state) continue;
-          sent.set(asset.id, state);
+      while (assets.length > 0 && !end.aborted) {
+        const asset = assets.find((each) => sent.get(each.id) !== stateOf(each));
+        // A reader may take their time between two of them, and may not be one any more by then.
+        const isFresh = readAt !== null && performance.now() - readAt < FRESH_MS;
+        if (asset !== undefined && isFresh) {
+          sent.set(asset.id, stateOf(asset));
           yield asset;
+          continue;
         }
+        if (asset === undefined && readAt !== null) await watch.next(end);
+        const read = end.aborted ? [] : await this.read(actor, assets);
+        readAt = read === null ? null : performance.now();
+        if (read === null) await watch.next(end);
+        else assets = read;
       }
     } finally {
       close();
     }
   }
 
-  /** The same assets, less those that are gone, once something may have happened to them. */
-  private async again(
-    actor: Actor,
-    watch: Watch,
-    assets: readonly Asset[],
-    end: AbortSignal,
-  ): Promise<readonly Asset[]> {
-    await watch.next(end);
-    if (end.aborted) return [];
+  /** The same assets, less those that are gone; null when the database is down just now. */
+  private async read(actor: Actor, assets: readonly Asset[]): Promise<readonly Asset[] | null> {
+    const ids = assets.map(({ id }) => id);
     try {
-      return await this.assets.findAll(
-        actor,
-        assets.map(({ id }) => id),
-      );
+      return await this.assets.findAll(actor, ids);
     } catch (error) {
-      // The database is down just now: nothing is known to have changed.
-      if (kindOf(error) === 'unavailable') return assets;
+      if (kindOf(error) === 'unavailable') return null;
       throw error;
     }
   }
 }
+
+const stateOf = ({ version, updatedAt }: Asset) => `${version} ${updatedAt.getTime()}`;

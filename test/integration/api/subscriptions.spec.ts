@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Client, createClient, type SubscribePayload } from 'graphql-ws';
 import pg from 'pg';
 import { WebSocket } from 'ws';
+import { AssetChanges } from '../../../libs/assets/src/asset-changes.service.js';
 import { signJwt } from '../../support/fleet.js';
 import { until } from '../../support/until.js';
 import { TestApi } from './test-api.js';
@@ -148,6 +149,18 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     await api.query(CANCEL, { id });
     await comes('the end', () => seen.end === 'complete');
     expect(statuses(seen)).toEqual(['PENDING']);
+  });
+
+  it('lets a reader out who takes their time, before the next asset', async () => {
+    const acl = [{ principal: 'user:44', permissions: ['READ'] }];
+    const ids = [await pending('42', acl), await pending('42', acl)];
+    const reader = { ownerId: 44n, groups: [], isAdmin: false };
+    const states = await api.app.get(AssetChanges, { strict: false }).watch(reader, ids);
+    expect(await states.next()).toMatchObject({ value: { id: ids[0] } });
+    await database.query('delete from asset_acl where asset_id = any($1)', [ids]);
+    const since = performance.now();
+    await until('a second has passed', () => performance.now() - since > 1_000 || null);
+    expect(await states.next()).toEqual({ done: true, value: undefined });
   });
 
   it('ends with the token', async () => {
