@@ -127,7 +127,9 @@ export class AssetTransitions {
   /** Failed for good, and nobody revived it while its bytes were kept. */
   lapse(seen: Seen, now: Date): Promise<boolean> {
     const data = { incomingPresent: true, nextCheckAt: after(now, WASTE_AFTER_MS) };
-    return this.settle('lapse', seen, data, now);
+    // Nothing changes what is FAILED. What failed in a process of an older version comes up long before that.
+    const where = { updatedAt: { lte: after(now, -FAILED_KEEP_MS) } };
+    return this.settle('lapse', { ...seen, where }, data, now);
   }
 
   /** The upload deadline passed and nothing came. */

@@ -87,6 +87,22 @@ describe('sweeper (real: PostgreSQL, queue, storage emulator)', () => {
     });
   });
 
+  it('keeps what FAILED for the week, when a process of an older version left it to be looked at sooner', async () => {
+    const { id } = await world.received('abc');
+    const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
+    const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
+    await world.transitions.fail(await world.asset(id), reason, letter, new Date());
+    await world.database.prisma.mediaAsset.update({
+      where: { assetId: id },
+      data: { nextCheckAt: later(5) },
+    });
+
+    expect(await world.sweeper.sweepUnfinished(later(6))).toEqual({ examined: 1, failed: 0 });
+    expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+    await world.sweeper.sweepUnfinished(later(7 * 24 * 60 + 1));
+    expect(await world.asset(id)).toMatchObject({ status: 'EXPIRED' });
+  });
+
   it('deletes incoming objects that outlived their asset’s need', async () => {
     const asset = await world.upload('abc');
     expect(await world.objects(INCOMING)).toEqual([]);
