@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import { GraphQLSchemaHost } from '@nestjs/graphql';
-import { handleProtocols, makeServer } from 'graphql-ws';
+import { CloseCode, handleProtocols, makeServer, MessageType, parseMessage } from 'graphql-ws';
 import { PinoLogger } from 'nestjs-pino';
 import { Gauge, Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -23,6 +23,17 @@ const PATH = '/graphql';
 /** An operation with a hundred ids has five thousand. */
 const MAX_MESSAGE_BYTES = 128 * 1024;
 const MAX_SOCKETS_PER_OWNER = 100;
+/** A peer that leaves so much of what it is sent lying is listened to no more until it has taken it. */
+const MAX_UNSENT_BYTES = 1024 * 1024;
+/** https://www.rfc-editor.org/rfc/rfc6455#section-5.5 less the code. */
+const MAX_REASON_BYTES = 123;
+const FROM_CLIENTS: ReadonlySet<MessageType> = new Set([
+  MessageType.ConnectionInit,
+  MessageType.Ping,
+  MessageType.Pong,
+  MessageType.Subscribe,
+  MessageType.Complete,
+]);
 /** A peer that does not answer a ping until the next is gone. */
 const PING_MS = 15_000;
 const GOING_AWAY = 1001;
@@ -108,14 +119,8 @@ export class SubscriptionServer implements OnApplicationBootstrap {
       {
         protocol: socket.protocol,
         send: (text) => send(socket, text),
-        close: (code, reason) => socket.close(code, reason),
-        onMessage: (take) =>
-          socket.on('message', (data) => {
-            take(asText(data)).catch((err: unknown) => {
-              this.logger.error({ err }, 'message of a socket not handled');
-              socket.close(1011, 'Internal error');
-            });
-          }),
+        close: (code, reason = '') => socket.close(code, shortened(reason)),
+        onMessage: (take) => socket.on('message', (data) => this.hear(socket, asText(data), take)),
       },
       connection,
     );
@@ -124,6 +129,16 @@ export class SubscriptionServer implements OnApplicationBootstrap {
       closed(code, reason.toString()).catch((err: unknown) =>
         this.logger.error({ err }, 'socket not closed'),
       );
+    });
+  }
+
+  private hear(socket: WebSocket, text: string, take: (text: string) => Promise<void>): void {
+    // What still comes after the server's goodbye is for nobody.
+    if (socket.readyState !== socket.OPEN) return;
+    if (!isFromClient(text)) return socket.close(CloseCode.BadRequest, 'Invalid message received');
+    take(text).catch((err: unknown) => {
+      this.logger.error({ err }, 'message of a socket not handled');
+      socket.close(1011, 'Internal error');
     });
   }
 
@@ -154,11 +169,33 @@ export class SubscriptionServer implements OnApplicationBootstrap {
 const asText = (data: Buffer | ArrayBuffer | Buffer[]): string =>
   Array.isArray(data) ? Buffer.concat(data).toString() : Buffer.from(data as Buffer).toString();
 
-/** Returns when the peer's side has taken it: a reader who is slow is told less, and held in no queue. */
+/** graphql-ws throws at what is well-formed and only a server says; anybody could fill the log with that. */
+function isFromClient(text: string): boolean {
+  try {
+    return FROM_CLIENTS.has(parseMessage(text).type);
+  } catch {
+    return false;
+  }
+}
+
+/** A reason may hold what the client chose, and ws throws at one that is too long. */
+const shortened = (reason: string) => {
+  const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(MAX_REASON_BYTES));
+  return reason.slice(0, read);
+};
+
+/**
+ * Returns when the peer's side has taken it: a reader who is slow is told less, and held in no queue. Nor are answers to
+ * whoever asks and does not read: one who does not take them in time answers no ping either, and is cut off.
+ */
 function send(socket: WebSocket, text: string): Promise<void> {
   return new Promise((resolve) => {
-    if (socket.readyState === socket.OPEN) socket.send(text, () => resolve());
-    else resolve();
+    if (socket.readyState !== socket.OPEN) return resolve();
+    socket.send(text, () => {
+      if (socket.isPaused && socket.bufferedAmount <= MAX_UNSENT_BYTES) socket.resume();
+      resolve();
+    });
+    if (socket.bufferedAmount > MAX_UNSENT_BYTES) socket.pause();
   });
 }
 
