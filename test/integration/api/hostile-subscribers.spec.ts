@@ -7,6 +7,8 @@ import { signJwt } from '../../support/fleet.js';
 import { until } from '../../support/until.js';
 import { TestApi } from './test-api.js';
 
+const REQUEST = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } } }`;
+const SHA256 = '5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e746f6be03';
 const NOBODYS = `subscription { assetChanged(id: "x") { id } }`;
 const MIB = 1024 * 1024;
 
@@ -35,6 +37,13 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
     socket.send(JSON.stringify({ type: 'connection_init', payload }));
     await once(socket, 'message');
     return { socket, peer, end };
+  }
+
+  /** An asset of 42's that waits for its bytes. */
+  async function asset(): Promise<string> {
+    const input = { filename: 'f', mimeType: 'text/plain', sizeBytes: 6, checksumSha256: SHA256 };
+    const { data } = await api.query(REQUEST, { input });
+    return (data?.requestUpload as { asset: { id: string } }).asset.id;
   }
 
   const nonsense: Record<string, [code: number, message: object]> = {
@@ -69,5 +78,35 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
     await comes('all answers', () => answers === 400);
     expect(peer.isPaused).toBe(false);
     socket.terminate();
+  });
+
+  it('have a thousand subscriptions in all their sockets, and room again when one is gone', async () => {
+    const types = new Map<string, number>();
+    const query = `subscription { assetChanged(id: "${await asset()}") { id } }`;
+    const subscribe = ({ socket }: { socket: WebSocket }, count: number) => {
+      for (let id = 0; id < count; id++)
+        socket.send(JSON.stringify({ type: 'subscribe', id: `${id}`, payload: { query } }));
+    };
+    const join = async () => {
+      const opened = await open('42');
+      opened.socket.on('message', (data: Buffer) => {
+        const { type } = JSON.parse(data.toString()) as { type: string };
+        types.set(type, (types.get(type) ?? 0) + 1);
+      });
+      return opened;
+    };
+    const full: Awaited<ReturnType<typeof open>>[] = [];
+    for (let count = 0; count < 10; count++) full.push(await join());
+    for (const each of full) subscribe(each, 100);
+    await comes('a thousand states', () => types.get('next') === 1_000);
+    const last = await join();
+    subscribe(last, 1);
+    await comes('a refusal', () => types.get('error') === 1);
+    const [gone] = full;
+    gone!.socket.close();
+    await once(gone!.peer, 'close');
+    subscribe(last, 1);
+    await comes('one more', () => types.get('next') === 1_001);
+    for (const { socket } of [...full, last]) socket.close();
   });
 });

@@ -20,6 +20,8 @@ import type { WebSocket } from 'ws';
 
 /** What one socket may have open at a time. */
 export const MAX_SUBSCRIPTIONS = 100;
+/** And all sockets of an owner. Each keeps its message, and reads its assets now and then though nothing happens. */
+const MAX_SUBSCRIPTIONS_OF_OWNER = 1_000;
 /** https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1, registered since: the client is to come back later. */
 const TRY_AGAIN_LATER = 1013;
 /** Headers that a browser cannot set on a socket come in the payload of `connection_init`, by these names. */
@@ -30,6 +32,8 @@ export interface Connection {
   readonly request: IncomingMessage;
   /** Who opened it. */
   ownerId?: bigint;
+  /** How many subscriptions it carries. */
+  count?: () => number;
 }
 
 export interface ProtocolParts {
@@ -37,6 +41,8 @@ export interface ProtocolParts {
   authenticate(headers: IncomingHttpHeaders): Promise<Actor>;
   /** False when the owner has too many sockets already. */
   admit(connection: Connection, ownerId: bigint): boolean;
+  /** The sockets of whoever opened this one. */
+  socketsLike(connection: Connection): Iterable<Connection>;
   /** An error that is ours: a bug, or something that is down. */
   report(error: unknown, requestId: string | undefined): void;
 }
@@ -106,6 +112,7 @@ export function subscriptionProtocol(
   return {
     onConnect: async (context) => {
       const { socket } = context.extra;
+      context.extra.count = () => Object.keys(context.subscriptions).length;
       try {
         const { ownerId } = await parts.authenticate(headersOf(context));
         if (parts.admit(context.extra, ownerId)) return true;
@@ -125,6 +132,12 @@ export function subscriptionProtocol(
         return [
           refusal('TOO_MANY_SUBSCRIPTIONS', `A socket may have at most ${MAX_SUBSCRIPTIONS} subscriptions.`),
         ];
+      }
+      let ofOwner = 0;
+      for (const { count } of parts.socketsLike(context.extra)) ofOwner += count?.() ?? 0;
+      if (ofOwner > MAX_SUBSCRIPTIONS_OF_OWNER) {
+        const message = `All your sockets together may have at most ${MAX_SUBSCRIPTIONS_OF_OWNER} subscriptions.`;
+        return [refusal('TOO_MANY_SUBSCRIPTIONS', message)];
       }
       const operation = operationOf(parts.schema(), payload);
       if (Array.isArray(operation)) return operation as readonly GraphQLError[];

@@ -49,12 +49,13 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     clientTracking: true,
     handleProtocols: (protocols) => handleProtocols(protocols),
   });
-  private readonly perOwner = new Map<bigint, number>();
+  private readonly perOwner = new Map<bigint, Set<Connection>>();
   private readonly protocol = makeServer(
     subscriptionProtocol({
       schema: () => this.modules.get(GraphQLSchemaHost, { strict: false }).schema,
       authenticate: (headers) => this.identity.authenticate(headers),
       admit: (connection, ownerId) => this.admit(connection, ownerId),
+      socketsLike: ({ ownerId }) => (ownerId === undefined ? [] : (this.perOwner.get(ownerId) ?? [])),
       report: (err, reqId) => this.logger.error({ err, reqId }, 'subscription failed'),
     }),
   );
@@ -143,19 +144,20 @@ export class SubscriptionServer implements OnApplicationBootstrap {
   }
 
   private admit(connection: Connection, ownerId: bigint): boolean {
-    const open = this.perOwner.get(ownerId) ?? 0;
-    if (open >= MAX_SOCKETS_PER_OWNER || connection.socket.readyState !== connection.socket.OPEN)
+    const open = this.perOwner.get(ownerId) ?? new Set();
+    if (open.size >= MAX_SOCKETS_PER_OWNER || connection.socket.readyState !== connection.socket.OPEN)
       return false;
     connection.ownerId = ownerId;
-    this.perOwner.set(ownerId, open + 1);
+    this.perOwner.set(ownerId, open.add(connection));
     return true;
   }
 
-  private leave({ ownerId }: Connection): void {
+  private leave(connection: Connection): void {
+    const { ownerId } = connection;
     if (ownerId === undefined) return;
-    const open = (this.perOwner.get(ownerId) ?? 1) - 1;
-    if (open === 0) this.perOwner.delete(ownerId);
-    else this.perOwner.set(ownerId, open);
+    const open = this.perOwner.get(ownerId);
+    open?.delete(connection);
+    if (open?.size === 0) this.perOwner.delete(ownerId);
   }
 
   private ping(): void {
