@@ -33,6 +33,8 @@ const ASYMMETRIC = [
 const SUBJECT = /^[^\p{Cc}\p{Cs}]{1,255}$/u;
 const JWKS_TIMEOUT_MS = 5_000;
 const CLOCK_TOLERANCE_SECONDS = 30;
+/** The last moment of a Date: https://tc39.es/ecma262/#sec-time-values-and-time-range */
+const END_OF_TIME_MS = 8.64e15;
 
 export const unauthenticated = (reason: string, message: string) =>
   new StowageError('unauthenticated', reason, message);
@@ -111,6 +113,6 @@ function claimsOf(payload: JWTPayload): Claims {
     subject,
     groups: groups as string[],
     scopes: new Set(scope.split(' ')),
-    expiresAt: new Date((exp + CLOCK_TOLERANCE_SECONDS) * 1000),
+    expiresAt: new Date(Math.min((exp + CLOCK_TOLERANCE_SECONDS) * 1000, END_OF_TIME_MS)),
   };
 }

@@ -57,6 +57,12 @@ describe('identity (real: PostgreSQL, jose, a key server)', () => {
     expect((await other.authenticate({ authorization: `bearer ${jwts[0]!}` })).ownerId).toBe(ids[0]);
   });
 
+  it('knows when a token ends, however far that is', async () => {
+    const exp = Math.floor(Date.now() / 1000) + 60;
+    expect(await as(await token('42', { exp }))).toMatchObject({ until: new Date((exp + 30) * 1000) });
+    expect(await as(await token('42', { exp: 1e15 }))).toMatchObject({ until: new Date(8.64e15) });
+  });
+
   it.each<[string, Promise<string>]>([
     ['without a subject', token(undefined)],
     ['with an empty subject', token('')],
