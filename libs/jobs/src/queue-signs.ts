@@ -17,6 +17,7 @@ interface Depth {
 /** What is seen of the queue from outside: whether it answers, how much work there is, and how long the oldest of it has been waiting; nothing is shown while the queue does not answer. */
 @Injectable()
 export class QueueSigns {
+  private readonly ask: () => Promise<Depth | null>;
   private last: { readonly at: number; readonly found: Promise<Depth | null> } | undefined;
 
   constructor(
@@ -24,7 +25,11 @@ export class QueueSigns {
     registry: Registry,
     health: HealthChecks,
   ) {
-    health.add('queue', () => queue.isPaused());
+    this.ask = oneAtATime(() => this.depth());
+    health.add(
+      'queue',
+      oneAtATime(() => queue.isPaused()),
+    );
     const look = () => this.look();
     new Gauge({
       name: 'stowage_queue_jobs',
@@ -59,7 +64,7 @@ export class QueueSigns {
     return this.last.found;
   }
 
-  private async ask(): Promise<Depth | null> {
+  private async depth(): Promise<Depth | null> {
     try {
       const [counts, [oldest]] = await Promise.all([
         this.queue.getJobCounts(...STATES),
@@ -71,6 +76,12 @@ export class QueueSigns {
       return null;
     }
   }
+}
+
+/** BullMQ keeps every question for a Redis that is down until it is back: what is open is not asked once more. */
+function oneAtATime<T>(ask: () => Promise<T>): () => Promise<T> {
+  let open: Promise<T> | undefined;
+  return () => (open ??= ask().finally(() => (open = undefined)));
 }
 
 const tooLate = () => new Promise<null>((resolve) => setTimeout(() => resolve(null), TIMEOUT_MS).unref());
