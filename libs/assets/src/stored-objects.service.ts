@@ -67,6 +67,11 @@ const CONDEMN: Statement<{ bucket: string; key: string; version: string | null }
     select c.bucket, c.key, c.version from condemned d join object_copies c on c.stored_object_id = d.id`,
 };
 
+const CONDEMNED: Statement<{ id: string }> = {
+  name: 'objects_condemned',
+  text: `select id from stored_objects where id = $1 and state = 'DELETING'`,
+};
+
 const DROP: Statement<never> = {
   name: 'objects_drop',
   text: `delete from stored_objects where id = $1 and state = 'DELETING'`,
@@ -144,11 +149,22 @@ export class StoredObjects {
     const copies = await this.database.query(CONDEMN, [id, now]);
     if (copies.length === 0) return false;
     for (const { bucket, key, version } of copies) {
-      // A copy that was made but not recorded is there at a version that only storage knows.
-      const there = version ?? (await this.store.stat({ bucket, key }))?.version;
-      if (there !== undefined) await this.store.delete({ bucket, key, version: there });
+      const there = version ?? (await this.unrecorded(id, { bucket, key }));
+      if (there !== null) await this.store.delete({ bucket, key, version: there });
     }
     await this.database.query(DROP, [id]);
     return true;
+  }
+
+  /**
+   * A copy that was made but not recorded is there at a version that only storage knows. Asked before the row: while that
+   * stands in DELETING nobody can store these bytes anew, and what was seen there is not what somebody else needs. Another
+   * collector may have finished meanwhile.
+   */
+  private async unrecorded(id: bigint, at: ObjectRef): Promise<string | null> {
+    const there = await this.store.stat(at);
+    if (there === null) return null;
+    const rows = await this.database.query(CONDEMNED, [id]);
+    return rows.length === 1 ? there.version : null;
   }
 }
