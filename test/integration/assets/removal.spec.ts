@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { contentKey, kindOf, unavailable } from '#libs/domain';
+import { until } from '../../support/until.js';
 import { actor, CONTENT, INCOMING, sha256, World } from '../../support/world.js';
 
 describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulator)', () => {
@@ -163,3 +164,34 @@ it.each([
     expect(await world.assets.load(id)).toBeNull();
   },
 );
+
+it('deletes nothing that was stored anew while a collector stood still', async () => {
+  let resume = () => undefined as void;
+  let isHeld = false;
+  await using world = await World.start({
+    around: (real) =>
+      Object.assign(Object.create(real) as typeof real, {
+        stat: async (...args: Parameters<typeof real.stat>) => {
+          if (isHeld) {
+            isHeld = false;
+            await new Promise<void>((resolve) => (resume = resolve));
+          }
+          return real.stat(...args);
+        },
+      }),
+  });
+  const bytes = 'copied, and never recorded';
+  const seen = { sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
+  const place = { bucket: CONTENT, key: contentKey(seen.sha256) };
+  const staged = await world.stored.stage({ scope: '', ...seen }, place, new Date());
+  await world.emulators.put(place, Buffer.from(bytes), { contentType: 'text/plain' });
+  const later = new Date(Date.now() + 2 * 3_600_000);
+  isHeld = true;
+  const slow = world.stored.collect(staged!.id, later);
+  await until('it is about to ask storage', () => (isHeld ? null : true));
+  expect(await world.stored.collect(staged!.id, later)).toBe(true);
+  expect(await world.upload(bytes)).toMatchObject({ status: 'READY' });
+  resume();
+  await slow;
+  expect(await world.store.stat(place)).not.toBeNull();
+});
