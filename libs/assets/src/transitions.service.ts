@@ -67,8 +67,8 @@ export class AssetTransitions {
   async claim(assetId: string, generation: string, now: Date): Promise<Claimed | null> {
     const next = after(now, PROCESSING_SILENCE_MS);
     const [row] = await this.database.query(CLAIM, [assetId, generation, now, next]);
-    this.relay.wake();
     if (row === undefined) return null;
+    this.relay.wake();
     return { attempt: row.attempt, requestId: row.request_id, createdAt: row.created_at };
   }
 

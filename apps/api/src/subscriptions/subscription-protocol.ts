@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import { unwrapResolverError } from '@apollo/server/errors';
 import {
   type DocumentNode,
@@ -29,7 +29,6 @@ const HEADERS = new Set(['authorization', 'x-stowage-on-behalf-of']);
 
 export interface Connection {
   readonly socket: WebSocket;
-  readonly request: IncomingMessage;
   /** Who opened it. */
   ownerId?: bigint;
   /** How many subscriptions it carries. */

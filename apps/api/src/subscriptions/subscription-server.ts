@@ -93,7 +93,7 @@ export class SubscriptionServer implements OnApplicationBootstrap {
       if (!isAllowed(request)) refuse(socket, '403 Forbidden');
       else if (!isOurs) refuse(socket, '404 Not Found');
       else if (this.stopping) refuse(socket, '503 Service Unavailable');
-      else this.sockets.handleUpgrade(request, socket, head, (opened) => this.open(opened, request));
+      else this.sockets.handleUpgrade(request, socket, head, (opened) => this.open(opened));
     });
     this.pinging = setInterval(() => this.ping(), PING_MS);
   }
@@ -111,8 +111,8 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     for (const socket of this.sockets.clients) socket.terminate();
   }
 
-  private open(socket: WebSocket, request: IncomingMessage): void {
-    const connection: Connection = { socket, request };
+  private open(socket: WebSocket): void {
+    const connection: Connection = { socket };
     this.alive.add(socket);
     socket.on('pong', () => this.alive.add(socket));
     socket.on('error', (err) => this.logger.debug({ err }, 'socket failed'));
