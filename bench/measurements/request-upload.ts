@@ -6,6 +6,7 @@ import { CONNECTIONS, MANY_OWNERS, newInput, operation, REQUEST_UPLOAD, tokensOf
 
 const SECONDS = 5;
 const WARM_UP_SECONDS = 4;
+const ROUNDS = 5;
 
 /** One request after another of many owners and of one, against a server that only inserts a row. */
 export const requestUpload: Measurement = {
@@ -33,6 +34,7 @@ export const requestUpload: Measurement = {
         'one owner': () => send(stack.apiOrigin, one),
       },
       say,
+      ROUNDS,
     );
     const against = { what: 'one prepared insert behind node:http', values: rates['one prepared insert'] };
     return [

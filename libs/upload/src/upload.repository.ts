@@ -27,7 +27,9 @@ export type Created =
  * The hot path of requestUpload and requestUploads, over the tables of quota, assets, acl and events: one reservation for
  * all assets and everything that stands on it, or nothing. No row means that the reservation would have passed the limit, or
  * that the owner has the bytes of one of them already. The checksum has the type of its column: compared as text, no index of
- * it can be used, and every request would read all READY assets of its owner. What it writes is known here ({@link newAssetOf}) and
+ * it can be used, and every request would read all READY assets of its owner; joined without the limit, that is what the planner
+ * chooses. Its event counts as delivered: nobody can wait
+ * for news of an asset whose id nobody knows yet. What it writes is known here ({@link newAssetOf}) and
  * is not read back.
  */
 const CREATE: Statement<{ asset_id: string }> = {
@@ -38,8 +40,10 @@ const CREATE: Statement<{ asset_id: string }> = {
         "requestId" text, "urlExpiresAt" timestamptz, "uploadDeadlineAt" timestamptz, "nextCheckAt" timestamptz,
         now timestamptz, metadata jsonb, acl jsonb, adopt boolean)),
     twin as (
-      select 1 from item i join media_assets a on a.owner_id = $1::bigint and a.checksum_sha256 = i."checksumSha256"
-        and a.status = 'READY' and a.size_bytes = i."sizeBytes" and (a.mime_type = i."mimeType" or i."mimeType" = '${OCTET_STREAM}')
+      select 1 from item i, lateral (
+        select 1 from media_assets a where a.owner_id = $1::bigint and a.checksum_sha256 = i."checksumSha256"
+          and a.status = 'READY' and a.size_bytes = i."sizeBytes" and (a.mime_type = i."mimeType" or i."mimeType" = '${OCTET_STREAM}')
+        limit 1) a
       where i.adopt),
     demand as (select coalesce(sum("sizeBytes"), 0)::bigint as bytes, count(*)::int as assets from item),
     quota as (
@@ -70,8 +74,8 @@ const CREATE: Statement<{ asset_id: string }> = {
       select i.id, g.principal, g.permission, g."expiresAt" from quota, item i,
         jsonb_to_recordset(i.acl) as g (principal text, permission permission, "expiresAt" timestamptz)),
     logged as (
-      insert into domain_events (type, asset_id, owner_id)
-      select '${TRANSITIONS.request.event}', asset_id, owner_id from created)
+      insert into domain_events (type, asset_id, owner_id, delivered_at)
+      select '${TRANSITIONS.request.event}', asset_id, owner_id, now() from created)
     select asset_id from created`,
 };
 
