@@ -10,6 +10,8 @@ export const RANKS = {
   runtime: 0,
   database: 1,
   storage: 1,
+  scanner: 1,
+  inspection: 1,
   'gcp-emulator': 1,
   'graphql-edge': 1,
   identity: 2,

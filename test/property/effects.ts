@@ -3,7 +3,14 @@ import { Readable } from 'node:stream';
 import type { Database } from '#libs/database';
 import { type ObjectRef, type ObjectVersion, unavailable } from '#libs/domain';
 import type { Jobs } from '#libs/jobs';
-import { type CallOptions, type CopyRequest, type CopyResult, ObjectStore } from '#libs/storage';
+import {
+  type CallOptions,
+  type CopyRequest,
+  type CopyResult,
+  ObjectStore,
+  type WriteRequest,
+  type WriteResult,
+} from '#libs/storage';
 import type { Inventory } from './inventory.js';
 
 /**
@@ -145,6 +152,10 @@ export class EffectStore extends ObjectStore {
       if (result.outcome === 'copied') this.inventory.copied(request.from, result.copy);
       return result;
     });
+  }
+
+  override write(request: WriteRequest, options?: CallOptions): Promise<WriteResult> {
+    return effect(() => this.real.write(request, options));
   }
 
   override delete(object: ObjectVersion, options?: CallOptions) {

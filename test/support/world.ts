@@ -12,6 +12,7 @@ import {
 import { Database, DatabaseModule } from '#libs/database';
 import { DeliveryModule, DownloadUrls } from '#libs/delivery';
 import type { Actor, AssetReceived } from '#libs/domain';
+import { InspectionModule } from '#libs/inspection';
 import { DeadLetters, JobsModule } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
 import { Processing, ProcessingModule, Revival, RevivalModule } from '#libs/processing';
@@ -78,6 +79,13 @@ export class World implements AsyncDisposable {
         }),
         UploadModule.forRoot({ maxUploadBytes: 2 ** 30, urlSeconds: 900 }),
         ArrivalsModule,
+        InspectionModule.forRoot({
+          processes: 1,
+          seconds: 30,
+          memoryBytes: 2 ** 30,
+          maxPixels: 100_000_000,
+          maxFrames: 10_000,
+        }),
         DeliveryModule.forRoot({ maxSeconds: 3600 }),
         ProcessingModule,
         RevivalModule,

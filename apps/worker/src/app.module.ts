@@ -2,6 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { LoggerModule, PinoLogger } from 'nestjs-pino';
 import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
+import { InspectionModule } from '#libs/inspection';
 import { JobsModule } from '#libs/jobs';
 import { LifecycleModule } from '#libs/lifecycle';
 import { ProcessingJobsModule } from '#libs/processing/jobs';
@@ -44,6 +45,13 @@ export class AppModule {
           contentBucket: config.CONTENT_BUCKET,
           dedupeScope: config.DEDUPE_SCOPE,
           allowedTypes: config.ALLOWED_TYPES,
+        }),
+        InspectionModule.forRoot({
+          processes: config.INSPECT_PROCESSES,
+          seconds: config.INSPECT_SECONDS,
+          memoryBytes: config.INSPECT_MEMORY,
+          maxPixels: config.MAX_PIXELS,
+          maxFrames: config.MAX_FRAMES,
         }),
         UploadJobsModule,
         ProcessingJobsModule.forRoot({

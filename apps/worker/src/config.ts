@@ -1,5 +1,8 @@
-import { IsOptional, IsString, MinLength } from 'class-validator';
-import { Environment, readEnvironment, Whole } from '#libs/runtime';
+import { availableParallelism, tmpdir } from 'node:os';
+import path from 'node:path';
+import { IsOptional, IsString, Matches, MinLength } from 'class-validator';
+import { DEFAULT_PROFILES } from '#libs/domain';
+import { Bytes, Environment, Flag, readEnvironment, Whole, Words } from '#libs/runtime';
 
 export class WorkerEnvironment extends Environment {
   @IsString()
@@ -30,8 +33,81 @@ export class WorkerEnvironment extends Environment {
   /** How long the jobs of a worker that died wait for another. */
   @Whole(1, 600)
   JOB_LOCK_SECONDS = 15;
+
+  /** Where infected bytes go. */
+  @IsString()
+  @MinLength(3)
+  QUARANTINE_BUCKET: string;
+
+  /** Where files lie while they are looked into; one folder a machine. */
+  @IsString()
+  SPOOL_DIR = path.join(tmpdir(), 'stowage-spool');
+
+  /** The most that lies there at a time; a larger file is not looked into. */
+  @Bytes()
+  SPOOL_BYTES = 8 * 2 ** 30;
+
+  /** Processes that look into files. */
+  @Whole(1, 64)
+  INSPECT_PROCESSES = availableParallelism();
+
+  /** Processor and wall time for one look into a file. */
+  @Whole(1, 3600)
+  INSPECT_SECONDS = 60;
+
+  /** Memory of each process that looks into files. */
+  @Bytes()
+  INSPECT_MEMORY = 2 ** 30;
+
+  /** Pictures with more are refused; all frames count. */
+  @Whole(1)
+  MAX_PIXELS = 100_000_000;
+
+  @Whole(1)
+  MAX_FRAMES = 10_000;
+
+  /** Variants that every picture gets: `name=format:longest side:quality`. */
+  @Words()
+  VARIANT_PROFILES: string[] = DEFAULT_PROFILES;
+
+  /** `host:port` of clamd, or `unix:/path` of its socket. */
+  @IsOptional()
+  @Matches(/^(unix:\/.+|[^:\s]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$/, {
+    message: 'CLAMD_ADDRESS must be host:port or unix:/path',
+  })
+  CLAMD_ADDRESS?: string;
+
+  /** No more than clamd's StreamMaxLength, MaxFileSize and MaxScanSize. */
+  @Bytes()
+  CLAMD_MAX_BYTES = 2000 * 2 ** 20;
+
+  /** Whether the worker refuses to start without a virus scanner; unless set, it does where NODE_ENV is `production`. */
+  @IsOptional()
+  @Flag()
+  SCANNER_REQUIRED?: boolean;
+
+  /** A file with one SHA-256 a line, for the scanner that there is without clamd. */
+  @IsOptional()
+  @IsString()
+  MALWARE_HASHES?: string;
+
+  /** Types and families that are stored although the scanner could not look into them; empty for none. */
+  @Words()
+  ADMIT_UNSCANNABLE: string[] = [];
+
+  /** How fast stored objects are scanned again when there are new signatures, a second. */
+  @Bytes()
+  RESCAN_BYTES = 10 * 2 ** 20;
 }
 
 /** Read once, at start. @throws Error in one sentence */
-export const readConfig = (env: NodeJS.ProcessEnv): WorkerEnvironment =>
-  readEnvironment(WorkerEnvironment, env);
+export function readConfig(env: NodeJS.ProcessEnv): WorkerEnvironment {
+  const config = readEnvironment(WorkerEnvironment, env);
+  config.SCANNER_REQUIRED ??= env.NODE_ENV === 'production';
+  if (config.SCANNER_REQUIRED && config.CLAMD_ADDRESS === undefined) {
+    throw new Error(
+      'Configuration: set CLAMD_ADDRESS, or SCANNER_REQUIRED=false to store what nobody scanned.',
+    );
+  }
+  return config;
+}

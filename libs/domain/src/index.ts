@@ -9,3 +9,5 @@ export * from './media-type-match.js';
 export * from './metadata.js';
 export * from './object-ref.js';
 export * from './principal.js';
+export * from './properties.js';
+export * from './variant-profile.js';

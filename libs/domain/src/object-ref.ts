@@ -27,3 +27,10 @@ export const assetIdOfIncomingKey = (key: string) => (isAssetId(key) ? key : nul
 /** Keys of the content bucket are named by their bytes. `scope` is empty when identical files are shared by all. */
 export const contentKey = (sha256: string, scope = '') =>
   scope === '' ? `content/${sha256}` : `content/${scope}/${sha256}`;
+
+/** A variant belongs to the stored object and says by its key what it is. */
+export const variantKey = (sha256: string, spec: string, scope = '') =>
+  scope === '' ? `variant/${sha256}/${spec}` : `variant/${scope}/${sha256}/${spec}`;
+
+/** Infected bytes are kept once, whoever sent them. */
+export const quarantineKey = (sha256: string) => `quarantine/${sha256}`;

@@ -9,6 +9,7 @@ import {
   IncomingObjects,
 } from '#libs/assets';
 import { type AssetReceived, INCOMING_IS_WASTE, kindOf, type StatusReason, StowageError } from '#libs/domain';
+import { Inspector } from '#libs/inspection';
 import { backoffMs, Jobs, PROCESS_QUEUE } from '#libs/jobs';
 import { ObjectStore } from '#libs/storage';
 import { ContentStore, incomingGone, type StoredContent } from './content-store.js';
@@ -36,6 +37,7 @@ export class Processing {
     private readonly incoming: IncomingObjects,
     private readonly store: ObjectStore,
     private readonly contents: ContentStore,
+    private readonly inspector: Inspector,
     private readonly jobs: Jobs,
     private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
@@ -94,7 +96,8 @@ export class Processing {
     verifyStat(asset, stat);
     const seen = await readObject(this.store.read(object, { signal }));
     verifyBytes(asset, stat, seen);
-    return { seen, mimeType: await verifyType(asset, seen, this.options.allowedTypes) };
+    const detected = await this.inspector.detect(seen.head, signal);
+    return { seen, mimeType: verifyType(asset, detected, this.options.allowedTypes) };
   }
 
   private async accept(

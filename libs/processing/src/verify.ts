@@ -1,7 +1,6 @@
 import type { Asset } from '#libs/assets';
 import { isAllowedType, type RejectionCode, settleMediaType, StowageError } from '#libs/domain';
 import type { ObjectStat } from '#libs/storage';
-import { detectType } from './detect-type.js';
 import type { Observation } from './read-object.js';
 
 const rejected = (code: RejectionCode, message: string) => new StowageError('rejected', code, message);
@@ -33,12 +32,7 @@ export function verifyBytes(asset: Asset, stat: ObjectStat, seen: Observation): 
 }
 
 /** The asset's type from now on. @throws StowageError rejected TYPE_MISMATCH, TYPE_NOT_ALLOWED */
-export async function verifyType(
-  asset: Asset,
-  seen: Observation,
-  allowedTypes: readonly string[],
-): Promise<string> {
-  const detected = await detectType(seen.head);
+export function verifyType(asset: Asset, detected: string | null, allowedTypes: readonly string[]): string {
   const settled = settleMediaType(asset.mimeType, detected);
   if (settled === null) {
     throw rejected(

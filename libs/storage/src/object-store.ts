@@ -25,6 +25,20 @@ export interface CopyRequest {
   readonly cacheControl?: string;
 }
 
+/** Something small that is at hand whole: a variant of a picture. */
+export interface WriteRequest {
+  readonly to: ObjectRef;
+  readonly body: Buffer;
+  readonly expect: ExpectedVersion;
+  /** The object's metadata, whole. */
+  readonly contentType: string;
+  readonly cacheControl?: string;
+}
+
+/** `changed`: the place was not as expected, and nothing was written. */
+export type WriteResult =
+  { readonly outcome: 'written'; readonly object: ObjectStat } | { readonly outcome: 'changed' };
+
 /** `changed`: the destination was not as expected, and nothing was written. */
 export type CopyResult =
   | { readonly outcome: 'copied'; readonly copy: ObjectStat }
@@ -51,6 +65,12 @@ export abstract class ObjectStore {
 
   /** Copies inside the store, pinned to the source's version; repeatable. */
   abstract copy(request: CopyRequest, options?: CallOptions): Promise<CopyResult>;
+
+  /**
+   * Writes all of it or nothing, checked by its CRC32C on the way. When the answer got lost, a repeat meets its own work and
+   * says `changed`.
+   */
+  abstract write(request: WriteRequest, options?: CallOptions): Promise<WriteResult>;
 
   /** Deletes this version and no other; false when it was not there (any more). */
   abstract delete(object: ObjectVersion, options?: CallOptions): Promise<boolean>;

@@ -3,7 +3,14 @@ import type { File, FileMetadata, Storage } from '@google-cloud/storage';
 import { StowageError } from '#libs/domain';
 import type { ObjectRef, ObjectVersion } from '#libs/domain';
 import { ObjectStore } from '../object-store.js';
-import type { CallOptions, CopyRequest, CopyResult, ObjectStat } from '../object-store.js';
+import type {
+  CallOptions,
+  CopyRequest,
+  CopyResult,
+  ObjectStat,
+  WriteRequest,
+  WriteResult,
+} from '../object-store.js';
 import { GcsClient } from './gcs-client.js';
 import type { GcsOptions } from './gcs-client.js';
 import { openMedia, rawRead } from './raw-read.js';
@@ -147,6 +154,25 @@ export class GcsObjectStore extends ObjectStore {
       rewriteToken = step.next;
     }
     throw new NoAnswerError('The copy does not come to an end');
+  }
+
+  override async write(request: WriteRequest, { signal }: CallOptions = {}): Promise<WriteResult> {
+    const { to, body, expect, contentType, cacheControl } = request;
+    try {
+      return await this.client.call({ timeoutMs: this.callTimeoutMs, signal }, async (storage) => {
+        const file = fileOf(storage, to);
+        await file.save(body, {
+          resumable: false,
+          validation: 'crc32c',
+          preconditionOpts: { ifGenerationMatch: expect === 'absent' ? 0 : expect.version },
+          metadata: { contentType, cacheControl },
+        });
+        return { outcome: 'written', object: statOf(file.metadata) };
+      });
+    } catch (error) {
+      if (isChanged(error)) return { outcome: 'changed' };
+      throw portError(error);
+    }
   }
 
   override async delete(object: ObjectVersion, { signal }: CallOptions = {}): Promise<boolean> {

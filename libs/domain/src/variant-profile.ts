@@ -1,0 +1,57 @@
+import { invalid } from './errors.js';
+
+export const VARIANT_FORMATS = ['webp', 'jpeg', 'avif'] as const;
+export type VariantFormat = (typeof VARIANT_FORMATS)[number];
+
+/** A smaller rendition that every image gets. Adding one is configuration. */
+export interface VariantProfile {
+  /** What clients know it by. */
+  readonly name: string;
+  readonly format: VariantFormat;
+  /** Pixels of the longer side at most; nothing is enlarged. */
+  readonly maxSide: number;
+  /** 1 to 100. */
+  readonly quality: number;
+}
+
+/** Goes up when the same parameters begin to give other pictures: all variants are then made again. */
+const REVISION = 1;
+const PROFILE = /^([a-z0-9][a-z0-9-]{0,31})=(webp|jpeg|avif):([0-9]{1,5}):([0-9]{1,3})$/;
+const MAX_SIDE = 8192;
+
+export const DEFAULT_PROFILES = ['small=webp:320:80', 'large=webp:1280:80'];
+
+/** What makes a variant what it is; two profiles of one specification give the same picture. */
+export const specOf = ({ format, maxSide, quality }: VariantProfile) =>
+  `${format}-${maxSide}-q${quality}-r${REVISION}`;
+
+/** All specifications in one text, to see that they have changed. */
+export const specsOf = (profiles: readonly VariantProfile[]) => profiles.map(specOf).sort().join(' ');
+
+export const variantType = (format: VariantFormat) => `image/${format}`;
+
+/**
+ * Profiles written as `name=format:longest side:quality`.
+ * @throws StowageError invalid PROFILE_INVALID, also for a name or a specification that comes twice
+ */
+export function parseProfiles(texts: readonly string[]): VariantProfile[] {
+  const profiles = texts.map((text) => {
+    const [, name = '', format = '', side, quality] = PROFILE.exec(text) ?? [];
+    const profile = {
+      name,
+      format: format as VariantFormat,
+      maxSide: Number(side),
+      quality: Number(quality),
+    };
+    const { maxSide, quality: q } = profile;
+    if (name === '' || maxSide < 1 || maxSide > MAX_SIDE || q < 1 || q > 100) {
+      throw invalid('PROFILE_INVALID', `A profile is name=format:longest side:quality, not ${text}.`);
+    }
+    return profile;
+  });
+  const isTwice = (keys: string[]) => new Set(keys).size < keys.length;
+  if (isTwice(profiles.map(({ name }) => name)) || isTwice(profiles.map(specOf))) {
+    throw invalid('PROFILE_INVALID', 'Two profiles have the same name or the same specification.');
+  }
+  return profiles;
+}

@@ -1,0 +1,15 @@
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { INSPECTION_OPTIONS, type InspectionOptions, Inspector } from './inspector.js';
+
+/** Needs `HealthModule`. */
+@Global()
+@Module({})
+export class InspectionModule {
+  static forRoot(options: InspectionOptions): DynamicModule {
+    return {
+      module: InspectionModule,
+      providers: [{ provide: INSPECTION_OPTIONS, useValue: options }, Inspector],
+      exports: [Inspector],
+    };
+  }
+}

@@ -1,0 +1,2 @@
+export * from './scanner.js';
+export * from './scanner.module.js';

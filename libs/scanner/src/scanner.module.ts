@@ -1,0 +1,17 @@
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { HealthChecks } from '#libs/runtime';
+import { Scanner } from './scanner.js';
+
+/** Binds the port to the adapter that an app chose. Needs `HealthModule`. */
+@Global()
+@Module({})
+export class ScannerModule {
+  static forRoot(scanner: Scanner): DynamicModule {
+    const port = { provide: Scanner, useValue: scanner };
+    return { module: ScannerModule, providers: [port], exports: [Scanner] };
+  }
+
+  constructor(health: HealthChecks, scanner: Scanner) {
+    health.add('scanner', (signal) => scanner.check(signal));
+  }
+}
