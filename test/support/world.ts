@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
 import {
@@ -7,34 +10,40 @@ import {
   AssetsModule,
   AssetTransitions,
   IncomingObjects,
+  Quarantine,
   StoredObjects,
 } from '#libs/assets';
 import { Database, DatabaseModule } from '#libs/database';
 import { DeliveryModule, DownloadUrls } from '#libs/delivery';
-import type { Actor, AssetReceived } from '#libs/domain';
-import { InspectionModule } from '#libs/inspection';
+import { type Actor, type AssetReceived, DEFAULT_PROFILES, parseProfiles } from '#libs/domain';
+import { InspectionModule, Inspector } from '#libs/inspection';
 import { DeadLetters, JobsModule } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
-import { Processing, ProcessingModule, Revival, RevivalModule } from '#libs/processing';
+import { Processing, ProcessingModule, Rederivation, Rescan, Revival, RevivalModule } from '#libs/processing';
 import { QuotaModule, Quotas } from '#libs/quota';
 import { HealthModule, MetricsModule } from '#libs/runtime';
+import { ScannerModule } from '#libs/scanner';
 import { ObjectStore, type SignedRequest, StorageModule } from '#libs/storage';
 import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
 import { Arrivals, ArrivalsModule, UploadModule, type UploadRequest, Uploads } from '#libs/upload';
 import { Emulators, HMAC_KEY, PROJECT } from '../integration/storage/emulators.js';
 import { createTestDatabase, type TestDatabase } from './postgres.js';
+import { ScriptedScanner } from './scripted-scanner.js';
 
 export interface WorldOptions {
   readonly quotaBytes?: number;
   readonly quotaAssets?: number;
   readonly dedupeScope?: 'global' | 'owner';
   readonly allowedTypes?: string[];
+  readonly admitUnscannable?: string[];
+  readonly profiles?: string[];
   /** Stands between the services and the real store, to make it fail. */
   readonly around?: (store: ObjectStore) => ObjectStore;
 }
 
 export const INCOMING = 'incoming';
 export const CONTENT = 'content';
+export const QUARANTINE = 'quarantine';
 
 export const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
 
@@ -52,8 +61,10 @@ export const actor = (ownerId = 42n, more: Partial<Actor> = {}): Actor => ({
  */
 export class World implements AsyncDisposable {
   static async start(options: WorldOptions = {}): Promise<World> {
+    const scanner = new ScriptedScanner();
+    const spoolFolder = await mkdtemp(path.join(tmpdir(), 'stowage-spool-'));
     const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
-    for (const bucket of [INCOMING, CONTENT]) await emulators.client.createBucket(bucket);
+    for (const bucket of [INCOMING, CONTENT, QUARANTINE]) await emulators.client.createBucket(bucket);
     const real = new GcsObjectStore({ projectId: PROJECT, endpoint: emulators.gcs.url });
     const module = await Test.createTestingModule({
       imports: [
@@ -87,12 +98,19 @@ export class World implements AsyncDisposable {
           maxFrames: 10_000,
         }),
         DeliveryModule.forRoot({ maxSeconds: 3600 }),
-        ProcessingModule,
+        ScannerModule.forRoot(scanner),
+        ProcessingModule.forRoot({
+          quarantineBucket: QUARANTINE,
+          spoolFolder,
+          spoolBytes: 2 ** 30,
+          admitUnscannable: options.admitUnscannable ?? [],
+          profiles: parseProfiles(options.profiles ?? DEFAULT_PROFILES),
+        }),
         RevivalModule,
-        LifecycleModule,
+        LifecycleModule.forRoot({ rescanBytesPerSecond: 2 ** 30 }),
       ],
     }).compile();
-    return new World(module, emulators, database);
+    return new World(module, emulators, database, scanner, spoolFolder);
   }
 
   readonly database = this.module.get(Database);
@@ -110,11 +128,18 @@ export class World implements AsyncDisposable {
   readonly urls = this.module.get(DownloadUrls);
   readonly removal = this.module.get(AssetRemoval);
   readonly store = this.module.get(ObjectStore);
+  readonly quarantine = this.module.get(Quarantine);
+  readonly rescan = this.module.get(Rescan);
+  readonly rederivation = this.module.get(Rederivation);
+  readonly inspector = this.module.get(Inspector);
 
   private constructor(
     readonly module: TestingModule,
     readonly emulators: Emulators,
     readonly testDatabase: TestDatabase,
+    /** Finds everything clean, unless a test says otherwise. */
+    readonly scanner: ScriptedScanner,
+    readonly spoolFolder: string,
   ) {}
 
   /** Asks for an upload of these bytes. */
@@ -205,5 +230,6 @@ export class World implements AsyncDisposable {
     await this.module.close();
     await this.emulators[Symbol.asyncDispose]();
     await this.testDatabase.drop();
+    await rm(this.spoolFolder, { recursive: true, force: true });
   }
 }

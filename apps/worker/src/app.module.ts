@@ -2,16 +2,19 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { LoggerModule, PinoLogger } from 'nestjs-pino';
 import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
+import { parseProfiles } from '#libs/domain';
 import { InspectionModule } from '#libs/inspection';
 import { JobsModule } from '#libs/jobs';
 import { LifecycleModule } from '#libs/lifecycle';
 import { ProcessingJobsModule } from '#libs/processing/jobs';
 import { QuotaModule } from '#libs/quota';
 import { HealthModule, loggerParams, MetricsModule } from '#libs/runtime';
+import { ScannerModule } from '#libs/scanner';
 import { StorageModule } from '#libs/storage';
 import { GcsObjectStore, PubSubObjectEvents } from '#libs/storage/gcs';
 import { UploadJobsModule } from '#libs/upload/jobs';
 import type { WorkerEnvironment } from './config.js';
+import { scannerOf } from './scanner.js';
 
 /** Subscriber, queue processors and schedules: which adapters and modules they are made of. */
 @Module({})
@@ -53,12 +56,18 @@ export class AppModule {
           maxPixels: config.MAX_PIXELS,
           maxFrames: config.MAX_FRAMES,
         }),
+        ScannerModule.forRoot(scannerOf(config)),
         UploadJobsModule,
         ProcessingJobsModule.forRoot({
           concurrency: config.WORKER_CONCURRENCY,
           lockSeconds: config.JOB_LOCK_SECONDS,
+          quarantineBucket: config.QUARANTINE_BUCKET,
+          spoolFolder: config.SPOOL_DIR,
+          spoolBytes: config.SPOOL_BYTES,
+          admitUnscannable: config.ADMIT_UNSCANNABLE,
+          profiles: parseProfiles(config.VARIANT_PROFILES),
         }),
-        LifecycleModule,
+        LifecycleModule.forRoot({ rescanBytesPerSecond: config.RESCAN_BYTES }),
       ],
     };
   }

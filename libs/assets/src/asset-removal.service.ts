@@ -42,7 +42,11 @@ export class AssetRemoval {
           'Only a deleted asset that was READY can be restored.',
         );
       }
-      return this.transitions.restore(asset, new Date());
+      if (await this.transitions.restore(asset, new Date())) return true;
+      if (await this.objects.isQuarantined(asset.storedObjectId)) {
+        throw new StowageError('conflict', 'NOTHING_TO_RESTORE', 'The file was found to be infected.');
+      }
+      return false;
     });
   }
 

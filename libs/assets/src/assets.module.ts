@@ -4,6 +4,9 @@ import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
 import { AssetRemoval } from './asset-removal.service.js';
 import { Assets } from './assets.service.js';
 import { IncomingObjects } from './incoming-objects.service.js';
+import { ObjectUpkeep } from './object-upkeep.service.js';
+import { ObjectVariants } from './object-variants.service.js';
+import { Quarantine } from './quarantine.service.js';
 import { StoredObjects } from './stored-objects.service.js';
 import { AssetTransitions } from './transitions.service.js';
 
@@ -12,7 +15,16 @@ import { AssetTransitions } from './transitions.service.js';
 @Module({})
 export class AssetsModule {
   static forRoot(options: AssetsOptions): DynamicModule {
-    const services = [Assets, AssetRemoval, AssetTransitions, IncomingObjects, StoredObjects];
+    const services = [
+      Assets,
+      AssetRemoval,
+      AssetTransitions,
+      IncomingObjects,
+      ObjectUpkeep,
+      ObjectVariants,
+      Quarantine,
+      StoredObjects,
+    ];
     return {
       module: AssetsModule,
       imports: [EventsModule],

@@ -4,5 +4,8 @@ export * from './assets.module.js';
 export * from './assets.options.js';
 export * from './assets.service.js';
 export * from './incoming-objects.service.js';
+export * from './object-upkeep.service.js';
+export * from './object-variants.service.js';
+export * from './quarantine.service.js';
 export * from './stored-objects.service.js';
 export * from './transitions.service.js';

@@ -23,9 +23,22 @@ export interface StagedObject {
   readonly version: string | null;
 }
 
+/** What is known of the bytes when an asset begins to point at them. */
+export interface ObjectFacts {
+  /** Who found them clean. */
+  readonly scannedBy: string;
+  /** The specifications of their variants; null for bytes that get none. */
+  readonly variantSpecs: string | null;
+  readonly now: Date;
+}
+
 interface StagedRow {
   id: string;
   version: string | null;
+}
+
+interface Place extends ObjectRef {
+  readonly version: string | null;
 }
 
 const STAGE: Statement<StagedRow> = {
@@ -57,14 +70,26 @@ const COLLECTABLE: Statement<{ id: string }> = {
     order by id limit $2`,
 };
 
-const CONDEMN: Statement<{ bucket: string; key: string; version: string | null }> = {
+const CONDEMN: Statement<Place> = {
   name: 'objects_condemn',
   text: `with condemned as (
       update stored_objects set state = 'DELETING'
       where id = $1 and ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING')
         and (pinned_until is null or pinned_until < $2)
       returning id)
-    select c.bucket, c.key, c.version from condemned d join object_copies c on c.stored_object_id = d.id`,
+    select c.bucket, c.key, c.version from condemned d join object_copies c on c.stored_object_id = d.id
+    union all
+    select v.bucket, v.key, v.version from condemned d join object_variants v on v.stored_object_id = d.id`,
+};
+
+const QUARANTINED: Statement<{ id: string }> = {
+  name: 'objects_quarantined',
+  text: `select id from stored_objects where id = $1 and state = 'QUARANTINED'`,
+};
+
+const KNOWN_INFECTED: Statement<{ id: string }> = {
+  name: 'objects_known_infected',
+  text: `select id from stored_objects where sha256 = $1 and state = 'QUARANTINED' limit 1`,
 };
 
 const CONDEMNED: Statement<{ id: string }> = {
@@ -103,6 +128,15 @@ export class StoredObjects {
     return row === undefined ? null : { id: BigInt(row.id), version: row.version };
   }
 
+  /** Whether these bytes were found infected before, whoever had them. */
+  async isKnownInfected(sha256: string): Promise<boolean> {
+    return (await this.database.query(KNOWN_INFECTED, [sha256])).length > 0;
+  }
+
+  async isQuarantined(id: bigint): Promise<boolean> {
+    return (await this.database.query(QUARANTINED, [id])).length > 0;
+  }
+
   /**
    * Notes the version of a copy just made. `superseded` are the versions that it certainly replaced; false when
    * another's copy was recorded meanwhile, which is then the one that counts.
@@ -117,13 +151,29 @@ export class StoredObjects {
   }
 
   /** Counts an asset in, in the transaction that points it here. False when the object is not one to point at. */
-  async addReference(tx: Tx, id: bigint): Promise<boolean> {
+  async addReference(tx: Tx, id: bigint, facts?: ObjectFacts): Promise<boolean> {
     const { count } = await tx.storedObject.updateMany({
       where: { id, state: { in: ['STAGING', 'LIVE'] } },
-      // Referenced, it needs no pin; another who is about to point here and comes too late stores the bytes again.
-      data: { refCount: { increment: 1 }, state: 'LIVE', pinnedUntil: null },
+      data: {
+        refCount: { increment: 1 },
+        state: 'LIVE',
+        // Referenced, it needs no pin; another who is about to point here and comes too late stores the bytes again.
+        pinnedUntil: null,
+        ...(facts && {
+          scannedBy: facts.scannedBy,
+          scannedAt: facts.now,
+          variantSpecs: facts.variantSpecs,
+        }),
+      },
     });
     return count === 1;
+  }
+
+  /** Whether its bytes may be served; whoever is about to change that waits for this transaction. */
+  async isServed(tx: Tx, id: bigint): Promise<boolean> {
+    const rows = await tx.$queryRaw<object[]>`
+      select 1 from stored_objects where id = ${id} and state = 'LIVE' for share`;
+    return rows.length === 1;
   }
 
   /** Counts an asset out, in the transaction that removes it. */

@@ -1,9 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { Database, isForeignKeyViolation, type Prisma, type Statement, type Tx } from '#libs/database';
 import {
+  type AssetProperties,
   type AssetStatus,
   deletionOf,
   FAILED_KEEP_MS,
+  type ObjectRef,
   type StatusReason,
   TRANSITIONS,
   type TransitionName,
@@ -16,6 +18,16 @@ import { StoredObjects } from './stored-objects.service.js';
 
 /** The asset as the caller of a transition saw it. */
 export type Seen = Pick<Asset, 'id' | 'ownerId' | 'sizeBytes' | 'version'>;
+
+/** What the pipeline has found, for an asset that becomes READY. */
+export interface Accepted extends ObjectRef {
+  readonly objectId: bigint;
+  readonly mimeType: string;
+  readonly properties: AssetProperties;
+  readonly scannedBy: string;
+  /** The specifications of the object's variants; null for bytes that get none. */
+  readonly variantSpecs: string | null;
+}
 
 /** What must still be true, besides status and version. */
 type Guarded = Seen & { readonly where?: Prisma.MediaAssetWhereInput };
@@ -79,23 +91,29 @@ export class AssetTransitions {
   }
 
   /**
-   * Hash, size and type are right and the bytes are stored: READY, and one more reference. False also when the stored
+   * Hash, size, type and scan are right and the bytes are stored: READY, and one more reference. False also when the stored
    * object is no longer one to point at; the caller stores the bytes again.
    */
-  accept(
-    seen: Seen,
-    stored: { objectId: bigint; bucket: string; key: string; mimeType: string },
-    now: Date,
-  ): Promise<boolean> {
+  accept(seen: Seen & Pick<Asset, 'createdAt'>, accepted: Accepted, now: Date): Promise<boolean> {
+    const { objectId, bucket, key, mimeType, properties, scannedBy, variantSpecs } = accepted;
     const data = {
-      storedObjectId: stored.objectId,
-      bucket: stored.bucket,
-      objectKey: stored.key,
-      mimeType: stored.mimeType,
+      storedObjectId: objectId,
+      bucket,
+      objectKey: key,
+      mimeType,
+      scannedBy,
       readyAt: now,
       nextCheckAt: after(now, WASTE_AFTER_MS),
     };
-    return this.settle('accept', seen, data, now, (tx) => this.objects.addReference(tx, stored.objectId));
+    return this.settle('accept', seen, data, now, async (tx) => {
+      if (!(await this.objects.addReference(tx, objectId, { scannedBy, variantSpecs, now }))) return false;
+      const { id: assetId, ownerId, createdAt } = seen;
+      await tx.assetProperties.create({
+        data: { assetId, ownerId, createdAt, ...properties },
+        select: { assetId: true },
+      });
+      return true;
+    });
   }
 
   /** The bytes are not what was promised. */
@@ -163,13 +181,12 @@ export class AssetTransitions {
     return count === 1;
   }
 
-  /** Only what had become READY; false for anything else. */
-  restore(seen: Seen, now: Date): Promise<boolean> {
-    return this.settle(
-      'restore',
-      { ...seen, where: { storedObjectId: { not: null } } },
-      { deletedAt: null },
-      now,
+  /** Only what had become READY and is not found infected since; false for anything else. */
+  restore(seen: Seen & Pick<Asset, 'storedObjectId'>, now: Date): Promise<boolean> {
+    const { storedObjectId } = seen;
+    if (storedObjectId === null) return Promise.resolve(false);
+    return this.settle('restore', { ...seen, where: { storedObjectId } }, { deletedAt: null }, now, (tx) =>
+      this.objects.isServed(tx, storedObjectId),
     );
   }
 

@@ -33,7 +33,8 @@ export type TransitionName =
   | 'delete'
   | 'abandon'
   | 'remove'
-  | 'restore';
+  | 'restore'
+  | 'condemn';
 
 export interface Transition {
   readonly from: readonly AssetStatus[];
@@ -90,6 +91,8 @@ export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
     quota: 'none',
     incoming: 'delete',
   },
+  // New signatures found something in bytes that had been stored.
+  condemn: { from: ['READY'], to: 'REJECTED', event: 'asset.condemned', quota: 'return', incoming: 'delete' },
   restore: { from: ['DELETED'], to: 'READY', event: 'asset.restored', quota: 'none', incoming: 'delete' },
 };
 

@@ -1,17 +1,33 @@
-import { Injectable } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
 import { Interval } from '@nestjs/schedule';
 import { PinoLogger } from 'nestjs-pino';
-import { type Sweep, Sweeper } from './sweeper.service.js';
+import { unavailable } from '#libs/domain';
+import { Rederivation, Rescan } from '#libs/processing';
+import { Sweeper } from './sweeper.service.js';
+
+export interface LifecycleOptions {
+  /** How fast stored objects are scanned again. */
+  readonly rescanBytesPerSecond: number;
+}
+
+export const LIFECYCLE_OPTIONS = Symbol('LIFECYCLE_OPTIONS');
 
 const EVERY_MS = 10_000;
+/** How often what is done object by object looks for the next. */
+const OBJECT_EVERY_MS = 1_000;
 
 /** When the tasks of this lib run. Any number of workers may run them at once. */
 @Injectable()
-export class LifecycleSchedule {
-  private readonly running = new Set<string>();
+export class LifecycleSchedule implements BeforeApplicationShutdown {
+  private readonly running = new Map<string, Promise<void>>();
+  private readonly shutdown = new AbortController();
+  private rescanAt = 0;
 
   constructor(
+    @Inject(LIFECYCLE_OPTIONS) private readonly options: LifecycleOptions,
     private readonly sweeper: Sweeper,
+    private readonly rescan: Rescan,
+    private readonly rederivation: Rederivation,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(LifecycleSchedule.name);
@@ -32,15 +48,42 @@ export class LifecycleSchedule {
     return this.run('objects', (now) => this.sweeper.sweepObjects(now));
   }
 
-  private async run(task: string, sweep: (now: Date) => Promise<Sweep>): Promise<void> {
-    if (this.running.has(task)) return;
-    this.running.add(task);
-    try {
-      await sweep(new Date());
-    } catch (err) {
-      this.logger.warn({ err, task }, 'task not run');
-    } finally {
-      this.running.delete(task);
-    }
+  @Interval(EVERY_MS)
+  quarantine(): Promise<void> {
+    return this.run('quarantine', (now) => this.rescan.finish(now));
+  }
+
+  /** At the rate that is configured: a large object is followed by a long pause. */
+  @Interval(OBJECT_EVERY_MS)
+  signatures(): Promise<void> {
+    return this.run('signatures', async (now) => {
+      if (now.getTime() < this.rescanAt) return;
+      const bytes = await this.rescan.next(now, this.shutdown.signal);
+      const pauseMs = bytes === null ? EVERY_MS : (bytes * 1000) / this.options.rescanBytesPerSecond;
+      this.rescanAt = now.getTime() + pauseMs;
+    });
+  }
+
+  @Interval(OBJECT_EVERY_MS)
+  variants(): Promise<void> {
+    return this.run('variants', (now) => this.rederivation.next(now, this.shutdown.signal));
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    this.shutdown.abort(unavailable('SHUTTING_DOWN', 'This worker is stopping.'));
+    await Promise.all(this.running.values());
+  }
+
+  private run(task: string, work: (now: Date) => Promise<unknown>): Promise<void> {
+    const running = this.running.get(task);
+    if (running !== undefined || this.shutdown.signal.aborted) return Promise.resolve();
+    const done = work(new Date())
+      .then(
+        () => undefined,
+        (err: unknown) => this.logger.warn({ err, task }, 'task not run'),
+      )
+      .finally(() => this.running.delete(task));
+    this.running.set(task, done);
+    return done;
   }
 }

@@ -1,8 +1,26 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { ASSETS_OPTIONS, type AssetsOptions, StoredObjects } from '#libs/assets';
-import { contentKey, type ObjectRef, type ObjectVersion, StowageError, unavailable } from '#libs/domain';
-import { type ObjectStat, ObjectStore } from '#libs/storage';
-import type { Observation } from './read-object.js';
+import {
+  ASSETS_OPTIONS,
+  type AssetsOptions,
+  type NewVariant,
+  ObjectVariants,
+  Quarantine,
+  StoredObjects,
+} from '#libs/assets';
+import {
+  contentKey,
+  type ObjectRef,
+  type ObjectVersion,
+  specOf,
+  StowageError,
+  unavailable,
+  variantKey,
+  variantType,
+} from '#libs/domain';
+import type { Rendition } from '#libs/inspection';
+import { type ExpectedVersion, ObjectStore } from '#libs/storage';
+import type { Observation } from './observer.js';
+import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
 /** Readers get the asset's own type through the signed URL; nothing of the client's is stored beside the bytes. */
 const STORED_TYPE = 'application/octet-stream';
@@ -14,56 +32,139 @@ export interface StoredContent extends ObjectRef {
   readonly objectId: bigint;
 }
 
+/** What was written where, or that the place was not as expected. */
+interface Written {
+  readonly version: string;
+  readonly storageClass: string | null;
+}
+
 /**
- * Verified bytes to their place in the content bucket, which identical bytes share. A row stands and is pinned before
- * anything is copied; the copy is always tried, so that hit and miss take the same calls.
+ * Verified bytes to their place in the content bucket, which identical bytes share, and their variants beside them. A row stands
+ * and is pinned before anything is written; the copy is always tried, so that hit and miss take the same calls.
  */
 @Injectable()
 export class ContentStore {
   constructor(
     @Inject(ASSETS_OPTIONS) private readonly options: AssetsOptions,
+    @Inject(PIPELINE_OPTIONS) private readonly pipeline: PipelineOptions,
     private readonly store: ObjectStore,
     private readonly objects: StoredObjects,
+    private readonly variants: ObjectVariants,
+    private readonly quarantine: Quarantine,
   ) {}
 
-  /** @throws StowageError not-found INCOMING_GONE; unavailable STORED_OBJECT_BUSY, STORAGE_UNAVAILABLE */
+  /** Who shares identical bytes with this owner. */
+  scopeOf(ownerId: bigint): string {
+    return this.options.dedupeScope === 'owner' ? String(ownerId) : '';
+  }
+
+  /**
+   * @throws StowageError not-found INCOMING_GONE; rejected MALWARE; unavailable STORED_OBJECT_BUSY, STORAGE_UNAVAILABLE
+   */
   async put(
     from: ObjectVersion,
     seen: Observation,
-    ownerId: bigint,
+    scope: string,
     signal?: AbortSignal,
   ): Promise<StoredContent> {
-    const scope = this.options.dedupeScope === 'owner' ? String(ownerId) : '';
     const to = { bucket: this.options.contentBucket, key: contentKey(seen.sha256, scope) };
     for (let turn = 0; turn < MAX_TURNS; turn++) {
       const staged = await this.objects.stage({ scope, ...seen }, to, new Date());
       if (staged === null) break;
-      const known = staged.version === null ? [] : [staged.version];
-      const first = await this.copy(from, to, null, signal);
-      if (first !== null) {
-        // The place was empty, so whatever version the row knew is gone.
-        if (await this.objects.recordCopy(staged.id, first, known)) return { objectId: staged.id, ...to };
-        continue;
-      }
-      const there = await this.store.stat(to, { signal });
-      if (there === null) continue;
-      if (there.version === staged.version) return { objectId: staged.id, ...to };
-      // Bytes that no row vouches for are never trusted: they are written over, at the version seen.
-      const second = await this.copy(from, to, there.version, signal);
-      if (second !== null && (await this.objects.recordCopy(staged.id, second, [...known, there.version]))) {
-        return { objectId: staged.id, ...to };
-      }
+      const { id: objectId, version } = staged;
+      const isThere = await this.place(to, version, {
+        write: (expect) => this.copy(from, to, expect, signal),
+        record: (copy, superseded) => this.objects.recordCopy(objectId, copy, superseded),
+      });
+      if (isThere) return { objectId, ...to };
     }
-    throw unavailable('STORED_OBJECT_BUSY', 'The stored object is being changed. Try again later.');
+    if (await this.objects.isKnownInfected(seen.sha256)) throw infected('these very bytes');
+    throw busy();
+  }
+
+  /** Infected bytes to where nobody gets at them. @throws StowageError not-found INCOMING_GONE */
+  async putAway(from: ObjectVersion, { sha256 }: Observation, signal?: AbortSignal): Promise<void> {
+    const { quarantineBucket } = this.pipeline;
+    if (!(await this.quarantine.keep(from, quarantineBucket, sha256, signal))) throw incomingGone();
+  }
+
+  /** Specifications of the variants that these bytes have already. */
+  variantsOf(sha256: string, scope: string): Promise<ReadonlySet<string>> {
+    return this.variants.made(scope, sha256);
+  }
+
+  /** Puts variants of a stored object in their places. False when the object is gone, and what was written with it. */
+  async putVariants(
+    objectId: bigint,
+    { sha256 }: Pick<Observation, 'sha256'>,
+    scope: string,
+    renditions: readonly Rendition[],
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    for (const { profile, width, height, bytes } of renditions) {
+      const spec = specOf(profile);
+      const to = { bucket: this.options.contentBucket, key: variantKey(sha256, spec, scope) };
+      const mimeType = variantType(profile.format);
+      const size = { width, height, sizeBytes: bytes.length };
+      const variant: NewVariant = { ...to, spec, name: profile.name, mimeType, ...size };
+      if (!(await this.putVariant(objectId, variant, bytes, signal))) return false;
+    }
+    return true;
+  }
+
+  private async putVariant(objectId: bigint, variant: NewVariant, body: Buffer, signal?: AbortSignal) {
+    const to = { bucket: variant.bucket, key: variant.key };
+    const { mimeType: contentType } = variant;
+    for (let turn = 0; turn < MAX_TURNS; turn++) {
+      const version = await this.variants.stage(objectId, variant, new Date());
+      if (version === undefined) return false;
+      const isThere = await this.place(to, version, {
+        write: async (expect) => {
+          const request = { to, body, expect, contentType, cacheControl: CACHE_CONTROL };
+          const result = await this.store.write(request, { signal });
+          return result.outcome === 'written' ? result.object : null;
+        },
+        record: async (written, superseded) => {
+          if (await this.variants.record(objectId, variant, written.version, superseded)) return true;
+          // The collector took the row away meanwhile, and nothing else leads to what was written.
+          await this.store.delete({ ...to, version: written.version });
+          return false;
+        },
+      });
+      if (isThere) return true;
+    }
+    throw busy();
+  }
+
+  /**
+   * One turn: writes where nothing is, or where something is that no row vouches for, which is never trusted. False when
+   * somebody else came in between.
+   */
+  private async place(
+    to: ObjectRef,
+    known: string | null,
+    how: {
+      write: (expect: ExpectedVersion) => Promise<Written | null>;
+      record: (written: Written, superseded: readonly string[]) => Promise<boolean>;
+    },
+  ): Promise<boolean> {
+    const superseded = known === null ? [] : [known];
+    const first = await how.write('absent');
+    // The place was empty, so whatever version the row knew is gone.
+    if (first !== null) return how.record(first, superseded);
+    const there = await this.store.stat(to);
+    if (there === null) return false;
+    if (there.version === known) return true;
+    const second = await how.write({ version: there.version });
+    return second !== null && how.record(second, [...superseded, there.version]);
   }
 
   private async copy(
     from: ObjectVersion,
     to: ObjectRef,
-    replaces: string | null,
+    expect: ExpectedVersion,
     signal?: AbortSignal,
-  ): Promise<ObjectStat | null> {
-    const expect = replaces === null ? ('absent' as const) : { version: replaces };
+  ): Promise<Written | null> {
     const request = { from, to, expect, contentType: STORED_TYPE, cacheControl: CACHE_CONTROL };
     const result = await this.store.copy(request, { signal });
     switch (result.outcome) {
@@ -76,6 +177,11 @@ export class ContentStore {
     }
   }
 }
+
+const busy = () => unavailable('STORED_OBJECT_BUSY', 'The stored object is being changed. Try again later.');
+
+export const infected = (what: string) =>
+  new StowageError('rejected', 'MALWARE', `The file is infected: ${what}.`);
 
 export const incomingGone = () =>
   new StowageError('not-found', 'INCOMING_GONE', 'The uploaded bytes are not there any more.');

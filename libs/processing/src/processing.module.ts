@@ -1,12 +1,32 @@
-import { Module } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { ContentStore } from './content-store.js';
+import { Examination } from './examination.js';
+import { Intake } from './intake.js';
 import { ProcessingMetrics } from './processing-metrics.js';
+import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 import { Processing } from './processing.service.js';
+import { Rederivation } from './rederivation.service.js';
+import { Rescan } from './rescan.service.js';
 import { Revival } from './revival.service.js';
+import { Spool } from './spool.js';
 
-/** Needs the modules of `assets`, `jobs` and `database`, `MetricsModule`, and a provider of the port `ObjectStore`. */
-@Module({ providers: [ContentStore, Processing, ProcessingMetrics], exports: [Processing] })
-export class ProcessingModule {}
+/**
+ * Needs the modules of `assets`, `jobs`, `database` and `inspection`, `MetricsModule`, and providers of the ports `ObjectStore`
+ * and `Scanner`.
+ */
+@Module({})
+export class ProcessingModule {
+  static forRoot(options: PipelineOptions): DynamicModule {
+    const inner = [ContentStore, Examination, Intake, ProcessingMetrics, Spool];
+    const services = [Processing, Rescan, Rederivation];
+    return {
+      module: ProcessingModule,
+      global: true,
+      providers: [{ provide: PIPELINE_OPTIONS, useValue: options }, ...inner, ...services],
+      exports: services,
+    };
+  }
+}
 
 /** What operators may do about failures, without the pipeline itself. Needs the modules of `assets` and `jobs`. */
 @Module({ providers: [Revival], exports: [Revival] })

@@ -1,43 +1,33 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
+import { type Asset, Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
 import {
-  type Asset,
-  Assets,
-  ASSETS_OPTIONS,
-  type AssetsOptions,
-  AssetTransitions,
-  IncomingObjects,
-} from '#libs/assets';
-import { type AssetReceived, INCOMING_IS_WASTE, kindOf, type StatusReason, StowageError } from '#libs/domain';
-import { Inspector } from '#libs/inspection';
+  type AssetReceived,
+  INCOMING_IS_WASTE,
+  kindOf,
+  type ObjectVersion,
+  type StatusReason,
+  StowageError,
+} from '#libs/domain';
 import { backoffMs, Jobs, PROCESS_QUEUE } from '#libs/jobs';
-import { ObjectStore } from '#libs/storage';
-import { ContentStore, incomingGone, type StoredContent } from './content-store.js';
+import { ContentStore, type StoredContent } from './content-store.js';
+import { Examination, type Examined } from './examination.js';
 import { ProcessingMetrics } from './processing-metrics.js';
-import { type Observation, readObject } from './read-object.js';
-import { verifyBytes, verifyStat, verifyType } from './verify.js';
 
 /** Failures that may pass are tried so often before the asset is FAILED. */
 const MAX_ATTEMPTS = 5;
 /** A stored object can vanish between copy and reference; copying again finds a new place for the bytes. */
 const MAX_PLACINGS = 3;
 
-interface Examined {
-  readonly seen: Observation;
-  readonly mimeType: string;
-}
-
 /** From "the bytes are here" to READY or REJECTED. */
 @Injectable()
 export class Processing {
   constructor(
-    @Inject(ASSETS_OPTIONS) private readonly options: AssetsOptions,
     private readonly assets: Assets,
     private readonly transitions: AssetTransitions,
     private readonly incoming: IncomingObjects,
-    private readonly store: ObjectStore,
+    private readonly examination: Examination,
     private readonly contents: ContentStore,
-    private readonly inspector: Inspector,
     private readonly jobs: Jobs,
     private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
@@ -62,10 +52,10 @@ export class Processing {
     if (asset.status !== 'PROCESSING' || !isCurrent) return;
     const started = performance.now();
     try {
-      const { seen, mimeType } = await this.metrics.time('read', () =>
-        this.examine(asset, job.generation, signal),
-      );
-      if (!(await this.accept(asset, job.generation, seen, mimeType, signal))) {
+      const object = { ...this.incoming.refOf(asset.id), version: job.generation };
+      const examine = () => this.examination.examine(asset, object, signal);
+      const examined = await this.metrics.time('read', examine);
+      if (!(await this.accept(asset, object, examined, signal))) {
         this.metrics.ended('moot');
         return;
       }
@@ -89,30 +79,22 @@ export class Processing {
     await this.retry(asset, new Error(`the worker died ${times} times`));
   }
 
-  private async examine(asset: Asset, generation: string, signal: AbortSignal): Promise<Examined> {
-    const object = { ...this.incoming.refOf(asset.id), version: generation };
-    const stat = await this.store.stat(object, { signal });
-    if (stat === null) throw incomingGone();
-    verifyStat(asset, stat);
-    const seen = await readObject(this.store.read(object, { signal }));
-    verifyBytes(asset, stat, seen);
-    const detected = await this.inspector.detect(seen.head, signal);
-    return { seen, mimeType: verifyType(asset, detected, this.options.allowedTypes) };
-  }
-
   private async accept(
     asset: Asset,
-    generation: string,
-    seen: Observation,
-    mimeType: string,
+    from: ObjectVersion,
+    { seen, renditions, ...found }: Examined,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const from = { ...this.incoming.refOf(asset.id), version: generation };
+    const scope = this.contents.scopeOf(asset.ownerId);
     for (let turn = 0; turn < MAX_PLACINGS; turn++) {
-      const stored: StoredContent = await this.metrics.time('store', () =>
-        this.contents.put(from, seen, asset.ownerId, signal),
-      );
-      const accept = () => this.transitions.accept(asset, { ...stored, mimeType }, new Date());
+      const store = async (): Promise<StoredContent | null> => {
+        const stored = await this.contents.put(from, seen, scope, signal);
+        const isWhole = await this.contents.putVariants(stored.objectId, seen, scope, renditions, signal);
+        return isWhole ? stored : null;
+      };
+      const stored = await this.metrics.time('store', store);
+      if (stored === null) continue;
+      const accept = () => this.transitions.accept(asset, { ...stored, ...found }, new Date());
       if (await this.metrics.time('settle', accept)) return true;
       const now = await this.assets.load(asset.id);
       if (now?.status !== 'PROCESSING' || now.version !== asset.version) return false;

@@ -1,9 +1,9 @@
 import type { Asset } from '#libs/assets';
 import { isAllowedType, type RejectionCode, settleMediaType, StowageError } from '#libs/domain';
 import type { ObjectStat } from '#libs/storage';
-import type { Observation } from './read-object.js';
+import type { Observation } from './observer.js';
 
-const rejected = (code: RejectionCode, message: string) => new StowageError('rejected', code, message);
+export const rejected = (code: RejectionCode, message: string) => new StowageError('rejected', code, message);
 
 /** What storage says of the object, before a byte is read. @throws StowageError rejected */
 export function verifyStat(asset: Asset, stat: ObjectStat): void {

@@ -4,7 +4,8 @@ ALTER TABLE "media_assets" ADD COLUMN     "scanned_by" VARCHAR(128);
 -- AlterTable
 ALTER TABLE "stored_objects" ADD COLUMN     "scanned_by" VARCHAR(128),
 ADD COLUMN     "scanned_at" TIMESTAMPTZ(3),
-ADD COLUMN     "variant_specs" VARCHAR(512);
+ADD COLUMN     "variant_specs" VARCHAR(512),
+ADD COLUMN     "claimed_until" TIMESTAMPTZ(3);
 
 -- CreateTable
 CREATE TABLE "asset_properties" (
@@ -64,7 +65,7 @@ CREATE INDEX "asset_properties_artist_idx" ON "asset_properties" ("owner_id", lo
 CREATE INDEX "asset_properties_album_idx" ON "asset_properties" ("owner_id", lower("album"), "created_at", "asset_id") WHERE "album" IS NOT NULL;
 CREATE INDEX "asset_properties_has_location_idx" ON "asset_properties" ("owner_id", "has_location", "created_at", "asset_id") WHERE "has_location" IS NOT NULL;
 
--- What the re-scan passes over, newest first; what has to be derived again; assets of what was found infected.
+-- What is scanned and derived again, newest first, and what was found infected.
 CREATE INDEX "stored_objects_live_idx" ON "stored_objects" ("id") INCLUDE ("scanned_by") WHERE "state" = 'LIVE';
 CREATE INDEX "stored_objects_derived_idx" ON "stored_objects" ("id") INCLUDE ("variant_specs") WHERE "state" = 'LIVE' AND "variant_specs" IS NOT NULL;
-CREATE INDEX "stored_objects_quarantined_idx" ON "stored_objects" ("id") WHERE "state" = 'QUARANTINED' AND "ref_count" > 0;
+CREATE INDEX "stored_objects_quarantined_idx" ON "stored_objects" ("id") WHERE "state" = 'QUARANTINED';

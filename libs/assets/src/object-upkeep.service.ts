@@ -1,0 +1,84 @@
+import { Injectable } from '@nestjs/common';
+import { Database, type Statement } from '#libs/database';
+import type { ObjectVersion } from '#libs/domain';
+
+/** How long whoever took an object has it; then it is another's. */
+const CLAIM_MS = 60 * 60_000;
+
+/** A stored object that somebody works on now. */
+export interface ClaimedObject {
+  readonly id: bigint;
+  readonly scope: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  readonly place: ObjectVersion;
+}
+
+interface ClaimedRow {
+  id: string;
+  scope: string;
+  sha256: string;
+  size_bytes: string;
+  bucket: string;
+  key: string;
+  version: string;
+}
+
+const CLAIM = (name: string, condition: string): Statement<ClaimedRow> => ({
+  name,
+  text: `with next as (
+      select o.id from stored_objects o
+      where o.state = 'LIVE' and o.id < $1 and ${condition} and (o.claimed_until is null or o.claimed_until < $3)
+      order by o.id desc limit 1 for update skip locked),
+    claimed as (
+      update stored_objects o set claimed_until = $4 from next n where o.id = n.id
+      returning o.id, o.scope, o.sha256, o.size_bytes)
+    select o.*, c.bucket, c.key, c.version from claimed o
+      join object_copies c on c.stored_object_id = o.id and c.version is not null order by c.location limit 1`,
+});
+
+const CLAIMS = {
+  scan: CLAIM('upkeep_claim_scan', 'o.scanned_by is distinct from $2'),
+  variants: CLAIM('upkeep_claim_variants', 'o.variant_specs is not null and o.variant_specs <> $2'),
+};
+
+const SCANNED: Statement<never> = {
+  name: 'upkeep_scanned',
+  text: `update stored_objects set scanned_by = $2, scanned_at = $3, claimed_until = null where id = $1`,
+};
+
+export type Upkeep = keyof typeof CLAIMS;
+
+/** What is done again with stored objects, newest first, each by one worker at a time. */
+@Injectable()
+export class ObjectUpkeep {
+  constructor(private readonly database: Database) {}
+
+  /**
+   * The next object below `before` for which something else than `current` was noted: who scanned it, or the specifications of
+   * its variants. Null when there is none.
+   */
+  async claim(
+    what: Upkeep,
+    current: string,
+    before: bigint | null,
+    now: Date,
+  ): Promise<ClaimedObject | null> {
+    const until = new Date(now.getTime() + CLAIM_MS);
+    const values = [before ?? 2n ** 63n - 1n, current, now, until];
+    const [row] = await this.database.query(CLAIMS[what], values);
+    if (row === undefined) return null;
+    const { bucket, key, version } = row;
+    return {
+      id: BigInt(row.id),
+      scope: row.scope,
+      sha256: row.sha256,
+      sizeBytes: Number(row.size_bytes),
+      place: { bucket, key, version },
+    };
+  }
+
+  async noteScan(id: bigint, scannedBy: string, now: Date): Promise<void> {
+    await this.database.query(SCANNED, [id, scannedBy, now]);
+  }
+}

@@ -1,0 +1,105 @@
+import { Injectable } from '@nestjs/common';
+import { Database, type Statement } from '#libs/database';
+import type { ObjectRef, ObjectVersion } from '#libs/domain';
+import { ObjectStore } from '#libs/storage';
+
+/** A variant whose place is known and whose bytes may not be there yet. */
+export interface NewVariant extends ObjectRef {
+  readonly spec: string;
+  readonly name: string;
+  readonly mimeType: string;
+  readonly width: number;
+  readonly height: number;
+  readonly sizeBytes: number;
+}
+
+const MADE: Statement<{ spec: string }> = {
+  name: 'variants_made',
+  text: `select v.spec from stored_objects o join object_variants v on v.stored_object_id = o.id
+    where o.scope = $1 and o.sha256 = $2 and o.state in ('STAGING', 'LIVE') and v.version is not null`,
+};
+
+const STAGE: Statement<{ version: string | null }> = {
+  name: 'variants_stage',
+  text: `insert into object_variants as v (stored_object_id, spec, name, mime_type, width, height, size_bytes, bucket, key, created_at)
+    select id, $2, $3, $4, $5, $6, $7, $8, $9, $10 from stored_objects where id = $1 and state in ('STAGING', 'LIVE')
+    on conflict (stored_object_id, spec) do update set name = excluded.name
+    returning version`,
+};
+
+const RECORD: Statement<{ spec: string }> = {
+  name: 'variants_record',
+  text: `update object_variants v set version = $3, size_bytes = $4, width = $5, height = $6
+    where stored_object_id = $1 and spec = $2 and (version is null or version = any($7::text[])) returning spec`,
+};
+
+const SUPERSEDED: Statement<{ spec: string; bucket: string; key: string; version: string | null }> = {
+  name: 'variants_superseded',
+  text: `select spec, bucket, key, version from object_variants
+    where stored_object_id = $1 and not spec = any($2::text[])`,
+};
+
+const DROP: Statement<never> = {
+  name: 'variants_drop',
+  text: `delete from object_variants where stored_object_id = $1 and spec = $2`,
+};
+
+const SPECS: Statement<never> = {
+  name: 'variants_specs',
+  text: `update stored_objects set variant_specs = $2, claimed_until = null where id = $1`,
+};
+
+/** Smaller renditions of stored pictures. They come and go with the object that they were made of. */
+@Injectable()
+export class ObjectVariants {
+  constructor(
+    private readonly database: Database,
+    private readonly store: ObjectStore,
+  ) {}
+
+  /** Specifications of those that these bytes have already. */
+  async made(scope: string, sha256: string): Promise<Set<string>> {
+    const rows = await this.database.query(MADE, [scope, sha256]);
+    return new Set(rows.map(({ spec }) => spec));
+  }
+
+  /**
+   * Makes sure that a row stands before the bytes are written. Answers with the version at which they are known to be, null
+   * when none is; undefined when there is no such object to make variants of.
+   */
+  async stage(objectId: bigint, variant: NewVariant, now: Date): Promise<string | null | undefined> {
+    const { spec, name, mimeType, width, height, sizeBytes, bucket, key } = variant;
+    const values = [objectId, spec, name, mimeType, width, height, sizeBytes, bucket, key, now];
+    return (await this.database.query(STAGE, values))[0]?.version;
+  }
+
+  /** Notes what was written over `superseded`. False when another's counts, or the row is gone. */
+  async record(
+    objectId: bigint,
+    { spec, sizeBytes, width, height }: NewVariant,
+    version: string,
+    superseded: readonly string[],
+  ): Promise<boolean> {
+    const values = [objectId, spec, version, sizeBytes, width, height, superseded];
+    return (await this.database.query(RECORD, values)).length === 1;
+  }
+
+  /** All of these and no others: deletes what was made by other profiles, and notes what the object has. */
+  async settle(objectId: bigint, specs: readonly string[]): Promise<void> {
+    for (const { spec, bucket, key, version } of await this.database.query(SUPERSEDED, [objectId, specs])) {
+      await this.discard({ bucket, key }, version);
+      await this.database.query(DROP, [objectId, spec]);
+    }
+    await this.note(objectId, [...specs].sort().join(' '));
+  }
+
+  /** What the object's variants were made by. */
+  async note(objectId: bigint, specs: string): Promise<void> {
+    await this.database.query(SPECS, [objectId, specs]);
+  }
+
+  private async discard(at: ObjectRef, version: string | null): Promise<void> {
+    const there: ObjectVersion | null = version === null ? await this.store.stat(at) : { ...at, version };
+    if (there !== null) await this.store.delete(there);
+  }
+}

@@ -1,0 +1,105 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { type Asset, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
+import {
+  type AssetProperties,
+  isAllowedType,
+  NO_PROPERTIES,
+  type ObjectVersion,
+  specOf,
+  specsOf,
+} from '#libs/domain';
+import { type Inspection, Inspector, type Rendition } from '#libs/inspection';
+import { ObjectStore } from '#libs/storage';
+import { ContentStore, incomingGone, infected } from './content-store.js';
+import { Intake, type Taken } from './intake.js';
+import type { Observation } from './observer.js';
+import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
+import { rejected, verifyBytes, verifyStat, verifyType } from './verify.js';
+
+/** What is known of an asset's bytes once all checks have passed. */
+export interface Examined {
+  readonly seen: Observation;
+  readonly mimeType: string;
+  readonly properties: AssetProperties;
+  /** Those that its stored object has not got yet. */
+  readonly renditions: readonly Rendition[];
+  /** The specifications of all variants that it will have; null for bytes that get none. */
+  readonly variantSpecs: string | null;
+  readonly scannedBy: string;
+}
+
+/** Everything that is found out about the bytes of one generation, before anything is done with them. */
+@Injectable()
+export class Examination {
+  constructor(
+    @Inject(ASSETS_OPTIONS) private readonly assets: AssetsOptions,
+    @Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions,
+    private readonly store: ObjectStore,
+    private readonly intake: Intake,
+    private readonly inspector: Inspector,
+    private readonly contents: ContentStore,
+  ) {}
+
+  /**
+   * @throws StowageError rejected, with the code of a status reason; not-found INCOMING_GONE; unavailable. Anything else is
+   * a failure that may pass: InspectionFailed, a scanner that fails on these bytes.
+   */
+  async examine(asset: Asset, object: ObjectVersion, signal: AbortSignal): Promise<Examined> {
+    const stat = await this.store.stat(object, { signal });
+    if (stat === null) throw incomingGone();
+    verifyStat(asset, stat);
+    await using taken = await this.intake.take({ ...asset, object }, signal);
+    verifyBytes(asset, stat, taken.seen);
+    await this.judge(taken, object, signal);
+    const { seen, scannedBy } = taken;
+    return { ...(await this.inspect(asset, taken, signal)), seen, scannedBy };
+  }
+
+  /** Infected bytes are put away before anybody is told. */
+  private async judge({ verdict, seen }: Taken, object: ObjectVersion, signal: AbortSignal): Promise<void> {
+    if (verdict.outcome === 'error') throw new Error(`the scanner failed: ${verdict.message}`);
+    if (verdict.outcome !== 'infected') return;
+    await this.contents.putAway(object, seen, signal);
+    throw infected(verdict.signature);
+  }
+
+  private async inspect(asset: Asset, taken: Taken, signal: AbortSignal) {
+    const scope = this.contents.scopeOf(asset.ownerId);
+    const made = await this.contents.variantsOf(taken.seen.sha256, scope);
+    const found = await this.look(asset, taken, made, signal);
+    const mimeType = verifyType(asset, found.detected, this.assets.allowedTypes);
+    if (found.refusal !== null) throw rejected(found.refusal.code, found.refusal.message);
+    this.verifyOpenness(mimeType, taken, found);
+    const { profiles } = this.options;
+    const hasVariants = found.renditions.length > 0 || profiles.some((profile) => made.has(specOf(profile)));
+    return {
+      mimeType,
+      properties: found.properties,
+      renditions: found.renditions,
+      variantSpecs: hasVariants ? specsOf(profiles) : null,
+    };
+  }
+
+  private async look(
+    asset: Asset,
+    { detected, path, isTooLarge }: Taken,
+    made: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<Inspection> {
+    const opaque = isTooLarge ? 'it is too large to be looked into' : null;
+    const nothing = { detected, properties: NO_PROPERTIES, renditions: [], refusal: null, opaque };
+    if (path === null) return nothing;
+    const profiles = this.options.profiles.filter((profile) => !made.has(specOf(profile)));
+    const { sizeBytes } = asset;
+    return this.inspector.inspect({ path, sizeBytes, detected, profiles }, signal);
+  }
+
+  /** What nobody could look into is refused, unless the operator has said that its type is stored all the same. */
+  private verifyOpenness(mimeType: string, { verdict }: Taken, { opaque }: Inspection): void {
+    const why = verdict.outcome === 'unscannable' ? verdict.why : opaque;
+    if (why === null) return;
+    const { admitUnscannable } = this.options;
+    if (admitUnscannable.length > 0 && isAllowedType(mimeType, admitUnscannable)) return;
+    throw rejected('UNSCANNABLE', `The file could not be scanned for malware: ${why}.`);
+  }
+}

@@ -1,0 +1,128 @@
+import { Injectable } from '@nestjs/common';
+import { type ObjectVersion, OCTET_STREAM } from '#libs/domain';
+import { Inspector, isInspected } from '#libs/inspection';
+import { Scanner, type Verdict } from '#libs/scanner';
+import { ObjectStore } from '#libs/storage';
+import { HEAD_BYTES, type Observation, Observer, release } from './observer.js';
+import { Spool, type SpoolRoom } from './spool.js';
+
+export interface Wanted {
+  readonly object: ObjectVersion;
+  readonly sizeBytes: number;
+  /** The declared type: what nobody looks into needs no room on disk. */
+  readonly mimeType: string;
+}
+
+/** What one read has brought. Whoever takes it in disposes of it, and so of the file. */
+export interface Taken extends AsyncDisposable {
+  readonly seen: Observation;
+  readonly verdict: Verdict;
+  /** Engine and signatures. */
+  readonly scannedBy: string;
+  /** As the head shows. */
+  readonly detected: string | null;
+  /** The whole file on disk, of kinds that somebody looks into. */
+  readonly path: string | null;
+  /** It would be looked into, and can never have room. */
+  readonly isTooLarge: boolean;
+}
+
+/**
+ * Reads an object once, raw, at one generation. Hash, checksum, size and head are taken as the chunks go by, the scanner is the
+ * one consumer, and what somebody is to look into goes to disk on the way. Memory does not grow with the file.
+ */
+@Injectable()
+export class Intake {
+  constructor(
+    private readonly store: ObjectStore,
+    private readonly scanner: Scanner,
+    private readonly inspector: Inspector,
+    private readonly spool: Spool,
+  ) {}
+
+  /** @throws StowageError not-found OBJECT_NOT_FOUND; unavailable, of storage, scanner or disk; InspectionFailed */
+  async take({ object, sizeBytes, mimeType }: Wanted, signal?: AbortSignal): Promise<Taken> {
+    // Before the scan: what it is told later may be newer than what it scanned with.
+    const { label: scannedBy } = await this.scanner.identify(signal);
+    const fits = this.spool.fits(sizeBytes);
+    const mayBeInspected = mimeType === OCTET_STREAM || isInspected(mimeType);
+    const room = fits && mayBeInspected ? await this.spool.reserve(sizeBytes, signal) : null;
+    const pass = new Pass(room, (head) => this.inspector.detect(head, signal));
+    const reading = new AbortController();
+    const stop = () => reading.abort(signal?.reason);
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      signal?.throwIfAborted();
+      const content = pass.through(this.store.read(object, { signal: reading.signal }));
+      const options = { sizeBytes, sha256: () => pass.observer.sha256(), signal };
+      const verdict = await this.scanner.scan(shared(content), options);
+      // A scanner that has seen enough leaves the rest.
+      while ((await content.next()).done !== true);
+      return {
+        seen: pass.observer.end(),
+        verdict,
+        scannedBy,
+        detected: pass.detected,
+        path: pass.room?.path ?? null,
+        isTooLarge: !fits && isInspected(pass.detected),
+        [Symbol.asyncDispose]: async () => pass.room?.[Symbol.asyncDispose](),
+      };
+    } catch (error) {
+      reading.abort(error);
+      await room?.[Symbol.asyncDispose]();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+}
+
+/** A consumer that stops early does not end it, and may leave a chunk that it has asked for to its fate. */
+const shared = (content: AsyncGenerator<Buffer>): AsyncIterable<Buffer> => ({
+  [Symbol.asyncIterator]: () => ({
+    next: () => {
+      const step = content.next();
+      step.catch(() => undefined);
+      return step;
+    },
+  }),
+});
+
+/** One pass of chunks from the source to the consumer. */
+class Pass {
+  readonly observer = new Observer();
+  detected: string | null = null;
+  private isDetected = false;
+
+  constructor(
+    public room: SpoolRoom | null,
+    private readonly detect: (head: Buffer) => Promise<string | null>,
+  ) {}
+
+  async *through(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of source) {
+      const inHead = this.observer.see(chunk);
+      if (!this.isDetected && this.observer.headBytes === HEAD_BYTES) await this.decide();
+      // Until it is known whether anybody needs them, the first bytes wait in the head.
+      const spooled = this.room !== null && this.isDetected && inHead < chunk.length;
+      yield chunk;
+      if (spooled) await this.room!.add(inHead === 0 ? chunk : chunk.subarray(inHead), release);
+      else release(chunk);
+    }
+    if (!this.isDetected) await this.decide();
+    await this.room?.finish();
+  }
+
+  /** The type, and with it whether the file is needed on disk. */
+  private async decide(): Promise<void> {
+    const { head } = this.observer;
+    this.detected = await this.detect(head);
+    this.isDetected = true;
+    if (this.room === null) return;
+    if (isInspected(this.detected)) await this.room.add(head, () => undefined);
+    else {
+      await this.room[Symbol.asyncDispose]();
+      this.room = null;
+    }
+  }
+}

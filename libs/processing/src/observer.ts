@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import { crc32c } from '@node-rs/crc32';
+
+/** How many of the first bytes are kept for finding out the type. */
+export const HEAD_BYTES = 64 * 1024;
+
+/** What one pass over the bytes found. */
+export interface Observation {
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  /** Base64 of the big-endian CRC32C, as storage writes it. */
+  readonly crc32c: string;
+  /** The first bytes; all of them when `sizeBytes` is no more. */
+  readonly head: Buffer;
+}
+
+/** Sees every chunk of a file, in order; holds nothing of it but the head. */
+export class Observer {
+  private readonly hash = createHash('sha256');
+  private readonly parts: Buffer[] = [];
+  private digest: string | undefined;
+  private crc = 0;
+  headBytes = 0;
+  sizeBytes = 0;
+
+  /** How many bytes of the chunk belong to the head. */
+  see(chunk: Buffer): number {
+    this.hash.update(chunk);
+    this.crc = crc32c(chunk, this.crc);
+    this.sizeBytes += chunk.length;
+    if (this.headBytes === HEAD_BYTES) return 0;
+    // A copy: a slice would keep the whole chunk alive.
+    const part = Buffer.from(chunk.subarray(0, HEAD_BYTES - this.headBytes));
+    this.parts.push(part);
+    this.headBytes += part.length;
+    return part.length;
+  }
+
+  get head(): Buffer {
+    return Buffer.concat(this.parts);
+  }
+
+  /** The digest of all that was seen; nothing can be seen after it. */
+  sha256(): string {
+    return (this.digest ??= this.hash.digest('hex'));
+  }
+
+  end(): Observation {
+    const crcBytes = Buffer.alloc(4);
+    crcBytes.writeUInt32BE(this.crc);
+    return {
+      sizeBytes: this.sizeBytes,
+      sha256: this.sha256(),
+      crc32c: crcBytes.toString('base64'),
+      head: this.head,
+    };
+  }
+}
+
+/**
+ * Gives a chunk's memory back now. The collector counts a buffer as a few bytes, so that without this a fast source
+ * fills memory with spent chunks long before it runs.
+ */
+export function release(chunk: Buffer): void {
+  const { buffer } = chunk;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === chunk.byteLength) buffer.transfer(0);
+}
+
+/** The same chunks, each given back as soon as its consumer asks for the next. */
+export async function* released(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const chunk of source) {
+    yield chunk;
+    release(chunk);
+  }
+}

@@ -1,0 +1,85 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { PinoLogger } from 'nestjs-pino';
+import { type ClaimedObject, ObjectUpkeep, Quarantine } from '#libs/assets';
+import { Scanner, type Verdict } from '#libs/scanner';
+import { ObjectStore } from '#libs/storage';
+import { released } from './observer.js';
+import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
+
+const BATCH = 10;
+/** What came in while a pass was under way, scanned by a worker that did not know the new signatures, is met by the next. */
+const PASS_MS = 60 * 60_000;
+
+/**
+ * Scans stored objects again when the scanner has other signatures than they were scanned with, newest first. What it finds is
+ * quarantined at once. Any number of workers may do it.
+ */
+@Injectable()
+export class Rescan {
+  private label = '';
+  /** All above were looked at in this pass. */
+  private before: bigint | null = null;
+  private passAt = 0;
+
+  constructor(
+    @Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions,
+    private readonly scanner: Scanner,
+    private readonly store: ObjectStore,
+    private readonly upkeep: ObjectUpkeep,
+    private readonly quarantine: Quarantine,
+    private readonly logger: PinoLogger,
+  ) {
+    logger.setContext(Rescan.name);
+  }
+
+  /**
+   * The next object. Answers how many bytes it read, null when there is nothing to scan again.
+   * @throws StowageError unavailable
+   */
+  async next(now: Date, signal?: AbortSignal): Promise<number | null> {
+    const { label } = await this.scanner.identify(signal);
+    if (label !== this.label || now.getTime() - this.passAt > PASS_MS) {
+      [this.label, this.before, this.passAt] = [label, null, now.getTime()];
+    }
+    const object = await this.upkeep.claim('scan', label, this.before, now);
+    if (object === null) return null;
+    this.before = object.id;
+    await this.settle(object, await this.scan(object, signal), label, now);
+    return object.sizeBytes;
+  }
+
+  /** Finishes what any worker has begun to quarantine. */
+  async finish(now: Date): Promise<void> {
+    for (const object of await this.quarantine.unfinished(BATCH)) {
+      await this.quarantine.finish(object, this.options.quarantineBucket, now);
+    }
+  }
+
+  private scan({ place, sizeBytes, sha256 }: ClaimedObject, signal?: AbortSignal): Promise<Verdict> {
+    const content = this.store.read(place, { signal });
+    // A scanner may have its verdict without having asked for all of it.
+    content.on('error', () => undefined);
+    return this.scanner
+      .scan(released(content), { sizeBytes, sha256: () => sha256, signal })
+      .finally(() => content.destroy());
+  }
+
+  private async settle(object: ClaimedObject, verdict: Verdict, label: string, now: Date): Promise<void> {
+    const storedObject = String(object.id);
+    switch (verdict.outcome) {
+      case 'clean':
+        return this.upkeep.noteScan(object.id, label, now);
+      case 'unscannable':
+        // It was let in as such, or the scanner's limits have changed: no sign of malware.
+        this.logger.warn({ storedObject, why: verdict.why }, 'stored object not scannable');
+        return this.upkeep.noteScan(object.id, label, now);
+      case 'error':
+        this.logger.error({ storedObject, why: verdict.message }, 'stored object not scanned');
+        return;
+      case 'infected':
+        this.logger.warn({ storedObject, signature: verdict.signature }, 'stored object found infected');
+        if (!(await this.quarantine.condemn(object.id))) return;
+        await this.quarantine.finish(object, this.options.quarantineBucket, now);
+    }
+  }
+}

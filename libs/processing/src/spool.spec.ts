@@ -1,0 +1,107 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Spool } from './spool.js';
+
+describe('the spool', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'spool-'));
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  const spoolOf = (spoolBytes: number) =>
+    new Spool({
+      quarantineBucket: '',
+      spoolFolder: folder,
+      spoolBytes,
+      admitUnscannable: [],
+      profiles: [],
+    });
+  const nothing = () => undefined;
+
+  it('holds a file until its room is disposed of, and gives chunks back once they are on disk', async () => {
+    const spool = spoolOf(10 ** 7);
+    const bytes = randomBytes(3_000_000);
+    const room = await spool.reserve(bytes.length);
+    const spent: number[] = [];
+    for (let at = 0; at < bytes.length; at += 100_000) {
+      await room.add(bytes.subarray(at, at + 100_000), ({ length }) => spent.push(length));
+    }
+    expect(spent.length).toBeGreaterThan(20);
+    await room.finish();
+    expect((await readFile(room.path)).equals(bytes)).toBe(true);
+    expect((await stat(room.path)).mode & 0o777).toBe(0o644);
+    expect((await stat(path.dirname(room.path))).mode & 0o777).toBe(0o711);
+    await room[Symbol.asyncDispose]();
+    expect(existsSync(room.path)).toBe(false);
+  });
+
+  it('gives room in the order in which it was asked for, and never more than there is', async () => {
+    const spool = spoolOf(100);
+    const order: string[] = [];
+    const first = await spool.reserve(60);
+    const large = spool.reserve(80).then((room) => (order.push('large'), room));
+    const small = spool.reserve(10).then((room) => (order.push('small'), room));
+    await new Promise(setImmediate);
+    // There would be room for the small one; it would starve the large one.
+    expect(order).toEqual([]);
+    await first[Symbol.asyncDispose]();
+    const rooms = await Promise.all([large, small]);
+    expect(order).toEqual(['large', 'small']);
+    for (const room of rooms) await room[Symbol.asyncDispose]();
+    const whole = await spool.reserve(100);
+    await whole[Symbol.asyncDispose]();
+    // A second disposal gives nothing back.
+    await whole[Symbol.asyncDispose]();
+    await using one = await spool.reserve(60);
+    expect(one.bytes).toBe(60);
+    const aborted = new AbortController();
+    const waiting = spool.reserve(60, aborted.signal);
+    aborted.abort(new Error('no more'));
+    await expect(waiting).rejects.toThrow('no more');
+    await using next = await spool.reserve(40);
+    expect(next.bytes).toBe(40);
+  });
+
+  it('lets those behind go on when the first that waits gives up', async () => {
+    const spool = spoolOf(100);
+    await using held = await spool.reserve(50);
+    expect(held.bytes).toBe(50);
+    const aborted = new AbortController();
+    const large = spool.reserve(90, aborted.signal);
+    const small = spool.reserve(50);
+    aborted.abort(new Error('no more'));
+    await expect(large).rejects.toThrow('no more');
+    await using room = await small;
+    expect(room.bytes).toBe(50);
+  });
+
+  it('takes no more of a file than was asked for', async () => {
+    await using room = await spoolOf(100).reserve(3);
+    await expect(room.add(Buffer.from('four'), nothing)).rejects.toThrow('larger than its room');
+    expect(spoolOf(100).fits(100)).toBe(true);
+    expect(spoolOf(100).fits(101)).toBe(false);
+  });
+
+  it('removes what dead processes have left, and nothing of the living', async () => {
+    const dead = spawn(process.execPath, ['-e', '']);
+    await once(dead, 'exit');
+    const alive = String(process.ppid);
+    for (const name of [String(dead.pid), alive, String(process.pid), 'notes']) {
+      await mkdir(path.join(folder, name));
+      await writeFile(path.join(folder, name, 'left'), '');
+    }
+    const spool = spoolOf(100);
+    await spool.onModuleInit();
+    expect((await readdir(folder)).sort()).toEqual([alive, String(process.pid), 'notes'].sort());
+    expect(await readdir(path.join(folder, String(process.pid)))).toEqual([]);
+    await spool.onApplicationShutdown();
+    expect(existsSync(path.join(folder, String(process.pid)))).toBe(false);
+  });
+});

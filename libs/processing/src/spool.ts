@@ -1,0 +1,189 @@
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { unavailable } from '#libs/domain';
+import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
+
+/** Chunks are written together: each write is a trip to another thread. */
+const WRITE_BYTES = 512 * 1024;
+/** Others may pass through and read what they know the name of, but not look around: those who look into files. */
+const FOLDER_MODE = 0o711;
+const FILE_MODE = 0o644;
+
+interface Waiting {
+  readonly bytes: number;
+  readonly admit: () => void;
+}
+
+/**
+ * Files on disk while they are looked into. Room for all of a file is taken before it is read, first come first served, so that
+ * no number of files can fill the disk between them.
+ */
+@Injectable()
+export class Spool implements OnModuleInit, OnApplicationShutdown {
+  private readonly folder: string;
+  private readonly waiting: Waiting[] = [];
+  private taken = 0;
+  private prepared: Promise<void> | undefined;
+
+  constructor(@Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions) {
+    this.folder = path.join(options.spoolFolder, String(process.pid));
+  }
+
+  onModuleInit(): Promise<void> {
+    return (this.prepared ??= this.prepare());
+  }
+
+  /** Removes what processes that are no more have left, those that were killed among them. */
+  private async prepare(): Promise<void> {
+    const { spoolFolder } = this.options;
+    await mkdir(spoolFolder, { recursive: true, mode: FOLDER_MODE });
+    for (const name of await readdir(spoolFolder)) {
+      if (/^\d+$/.test(name) && !isAlive(Number(name))) {
+        await rm(path.join(spoolFolder, name), { recursive: true, force: true });
+      }
+    }
+    await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE });
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** Whether there can ever be room for so much. */
+  fits(bytes: number): boolean {
+    return bytes <= this.options.spoolBytes;
+  }
+
+  /** Waits for room. Whoever gets it disposes of it. @throws the signal's reason */
+  async reserve(bytes: number, signal?: AbortSignal): Promise<SpoolRoom> {
+    await this.onModuleInit();
+    signal?.throwIfAborted();
+    if (this.waiting.length > 0 || this.taken + bytes > this.options.spoolBytes) {
+      await this.turn(bytes, signal);
+    } else {
+      this.taken += bytes;
+    }
+    const file = path.join(this.folder, randomBytes(16).toString('hex'));
+    return new SpoolRoom(file, bytes, () => this.release(bytes));
+  }
+
+  private turn(bytes: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const admit = () => {
+        signal?.removeEventListener('abort', giveUp);
+        resolve();
+      };
+      const entry = { bytes, admit };
+      const giveUp = () => {
+        this.waiting.splice(this.waiting.indexOf(entry), 1);
+        this.admitNext();
+        reject(signal?.reason as Error);
+      };
+      signal?.addEventListener('abort', giveUp, { once: true });
+      this.waiting.push(entry);
+    });
+  }
+
+  private release(bytes: number): void {
+    this.taken -= bytes;
+    this.admitNext();
+  }
+
+  private admitNext(): void {
+    for (let next = this.waiting[0]; next !== undefined; next = this.waiting[0]) {
+      if (this.taken + next.bytes > this.options.spoolBytes) return;
+      this.waiting.shift();
+      this.taken += next.bytes;
+      next.admit();
+    }
+  }
+}
+
+/** Room for one file, and the file. */
+export class SpoolRoom implements AsyncDisposable {
+  private handle: FileHandle | undefined;
+  private pending: Buffer[] = [];
+  private pendingBytes = 0;
+  private left: number;
+  private disposed = false;
+
+  constructor(
+    readonly path: string,
+    readonly bytes: number,
+    private readonly release: () => void,
+  ) {
+    this.left = bytes;
+  }
+
+  /**
+   * Adds to the file. The chunk is not to be changed before `spent` is called with it.
+   * @throws StowageError unavailable SPOOL_FULL when the disk is
+   */
+  async add(chunk: Buffer, spent: (chunk: Buffer) => void): Promise<void> {
+    this.left -= chunk.length;
+    if (this.left < 0) throw new RangeError('the file is larger than its room');
+    this.pending.push(chunk);
+    this.pendingBytes += chunk.length;
+    if (this.pendingBytes >= WRITE_BYTES) await this.flush(spent);
+  }
+
+  /** The file is whole. */
+  async finish(): Promise<void> {
+    await this.flush(() => undefined);
+    await this.handle?.close();
+    this.handle = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.disposed) return;
+    this.disposed = true;
+    this.pending = [];
+    try {
+      await this.handle?.close();
+      await rm(this.path, { force: true });
+    } finally {
+      this.release();
+    }
+  }
+
+  private async flush(spent: (chunk: Buffer) => void): Promise<void> {
+    const chunks = this.pending;
+    this.pending = [];
+    this.pendingBytes = 0;
+    try {
+      this.handle ??= await open(this.path, 'wx', FILE_MODE);
+      await writeAll(this.handle, chunks);
+    } catch (error) {
+      if (['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) {
+        throw unavailable('SPOOL_FULL', 'There is no room on disk to look into the file.', error);
+      }
+      throw error;
+    }
+    for (const chunk of chunks) spent(chunk);
+  }
+}
+
+async function writeAll(handle: FileHandle, chunks: readonly Buffer[]): Promise<void> {
+  let rest = chunks.filter(({ length }) => length > 0);
+  while (rest.length > 0) {
+    let { bytesWritten } = await handle.writev(rest);
+    // A disk that is nearly full takes a part.
+    rest = rest.flatMap((chunk) => {
+      const written = Math.min(bytesWritten, chunk.length);
+      bytesWritten -= written;
+      return written === chunk.length ? [] : [chunk.subarray(written)];
+    });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

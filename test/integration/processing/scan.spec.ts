@@ -1,0 +1,196 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { quarantineKey } from '#libs/domain';
+import { actor, CONTENT, INCOMING, QUARANTINE, sha256, World } from '../../support/world.js';
+
+const NO_QUOTA = { reservedBytes: 0, usedBytes: 0, reservedAssets: 0, usedAssets: 0 };
+
+describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that says what it is told)', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.start({ admitUnscannable: ['text/csv'] });
+  });
+  afterAll(() => world[Symbol.asyncDispose]());
+  beforeEach(() => {
+    world.scanner.answers.clear();
+    world.scanner.isDown = false;
+    world.scanner.label = 'scripted 1';
+  });
+
+  const refuse = (text: string, signature = 'Test.Signature') =>
+    world.scanner.answers.set(text, { outcome: 'infected', signature });
+  const newSignatures = () => (world.scanner.label = `scripted ${Math.random()}`);
+  /** Until there is nothing more to scan again. */
+  const rescan = async () => {
+    while ((await world.rescan.next(new Date())) !== null);
+  };
+  const isThere = async (bucket: string, key: string) => (await world.objects(bucket)).includes(key);
+
+  it('notes who found an asset clean', async () => {
+    const asset = await world.upload('clean one');
+    expect(asset.status).toBe('READY');
+    const row = await world.database.prisma.mediaAsset.findUniqueOrThrow({
+      where: { assetId: asset.id },
+      include: { storedObject: true },
+    });
+    expect([row.scannedBy, row.storedObject?.scannedBy]).toEqual(['scripted 1', 'scripted 1']);
+  });
+
+  it('refuses what is infected, and keeps it where nobody gets at it', async () => {
+    refuse('evil one');
+    const bytes = 'an evil one';
+    const asset = await world.upload(bytes, {}, actor(2n));
+    expect(asset).toMatchObject({
+      status: 'REJECTED',
+      statusReason: { code: 'MALWARE', message: 'The file is infected: Test.Signature.' },
+      storedObjectId: null,
+    });
+    expect(await world.objects(QUARANTINE)).toContain(quarantineKey(sha256(bytes)));
+    expect(await isThere(INCOMING, asset.id)).toBe(false);
+    expect(await isThere(CONTENT, `content/${sha256(bytes)}`)).toBe(false);
+    expect(await world.quotas.of(2n)).toMatchObject(NO_QUOTA);
+    expect(await world.urls.sign(actor(2n), asset, 60, 'ATTACHMENT')).toBeNull();
+    // The same bytes again: they lie there already.
+    expect(await world.upload(bytes, {}, actor(3n))).toMatchObject({ status: 'REJECTED' });
+  });
+
+  it('refuses what could not be scanned, unless its type is let in', async () => {
+    world.scanner.answers.set('sealed', { outcome: 'unscannable', why: 'it is encrypted' });
+    expect(await world.upload('a sealed one')).toMatchObject({
+      status: 'REJECTED',
+      statusReason: {
+        code: 'UNSCANNABLE',
+        message: 'The file could not be scanned for malware: it is encrypted.',
+      },
+    });
+    expect(await world.upload('a,sealed,one', { mimeType: 'text/csv' })).toMatchObject({ status: 'READY' });
+  });
+
+  it('says that bytes are not the declared ones before it says what is in them', async () => {
+    refuse('evil two');
+    const { id, job } = await world.received('good bytes', {}, actor(4n), 'evil two !');
+    await world.process(job);
+    expect(await world.asset(id)).toMatchObject({ statusReason: { code: 'CHECKSUM_MISMATCH' } });
+  });
+
+  it('waits for a scanner that is down, at no cost', async () => {
+    const { id, job } = await world.received('patient');
+    world.scanner.isDown = true;
+    for (let turn = 0; turn < 7; turn++) {
+      await expect(world.process(job)).rejects.toMatchObject({ reason: 'SCANNER_UNAVAILABLE' });
+    }
+    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
+    world.scanner.isDown = false;
+    await world.process(job);
+    expect(await world.asset(id)).toMatchObject({ status: 'READY', attempt: 1 });
+  });
+
+  it('uses up an attempt when the scanner fails on these very bytes', async () => {
+    world.scanner.answers.set('poison', { outcome: 'error', message: 'out of memory' });
+    const { id } = await world.received('poison');
+    for (let attempt = 1; attempt <= 5; attempt++) {
+      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt });
+      await world.process(await world.job(id));
+    }
+    expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+    const letters = await world.database.prisma.deadLetter.findMany({ where: { assetId: id } });
+    expect(letters).toMatchObject([{ error: 'Error: the scanner failed: out of memory', attempts: 5 }]);
+  });
+
+  it('leaves nothing on disk, whatever became of the file', async () => {
+    world.scanner.answers.set('breaks', new Error('broken'));
+    const octets = { mimeType: 'application/octet-stream' };
+    await world.upload('%PDF-1.4 one', octets);
+    await world.upload('%PDF-1.4 breaks', octets);
+    await world.upload(Buffer.alloc(200_000, 'text '), octets);
+    expect(await readdir(path.join(world.spoolFolder, String(process.pid)))).toEqual([]);
+  });
+
+  describe('again, with new signatures', () => {
+    it('takes stored bytes from all who share them, at once and for good', async () => {
+      const [bytes, mine, theirs] = ['a sleeper', actor(10n), actor(11n)];
+      const first = await world.upload(bytes, {}, mine);
+      const second = await world.upload(bytes, {}, theirs);
+      const deleted = await world.upload(bytes, {}, actor(12n));
+      await world.removal.delete(actor(12n), deleted.id);
+      const signed = await world.urls.sign(theirs, second, 60, 'ATTACHMENT');
+      expect((await fetch(signed!.url)).status).toBe(200);
+
+      refuse('sleeper', 'Late.Signature');
+      newSignatures();
+      await rescan();
+      for (const id of [first.id, second.id]) {
+        expect(await world.asset(id)).toMatchObject({
+          status: 'REJECTED',
+          statusReason: { code: 'MALWARE' },
+          storedObjectId: null,
+        });
+        expect((await world.events(id)).at(-1)).toBe('asset.condemned');
+      }
+      for (const owner of [10n, 11n]) expect(await world.quotas.of(owner)).toMatchObject(NO_QUOTA);
+      // A URL that was handed out before leads nowhere.
+      expect((await fetch(signed!.url)).status).toBe(404);
+      expect(await world.objects(QUARANTINE)).toContain(quarantineKey(sha256(bytes)));
+      await expect(world.removal.restore(actor(12n), deleted.id)).rejects.toMatchObject({
+        reason: 'NOTHING_TO_RESTORE',
+        message: 'The file was found to be infected.',
+      });
+      await world.removal.purge(actor(12n), deleted.id);
+      expect(await world.quotas.of(12n)).toMatchObject(NO_QUOTA);
+
+      // Bytes that were once found infected are known, even to a scanner that is not.
+      world.scanner.answers.clear();
+      expect(await world.upload(bytes, {}, actor(13n))).toMatchObject({
+        status: 'REJECTED',
+        statusReason: { code: 'MALWARE' },
+      });
+    });
+
+    it('finishes what was begun by one who died', async () => {
+      const asset = await world.upload('half condemned', {}, actor(20n));
+      await world.stored.isQuarantined(asset.storedObjectId!);
+      expect(await world.quarantine.condemn(asset.storedObjectId!)).toBe(true);
+      expect(await world.quarantine.condemn(asset.storedObjectId!)).toBe(false);
+      await world.rescan.finish(new Date());
+      await world.rescan.finish(new Date());
+      expect(await world.asset(asset.id)).toMatchObject({ status: 'REJECTED' });
+      expect(await isThere(CONTENT, asset.objectKey)).toBe(false);
+      expect((await world.events(asset.id)).filter((type) => type === 'asset.condemned')).toHaveLength(1);
+    });
+
+    it('goes from the newest to the oldest, each by one worker', async () => {
+      await rescan();
+      const texts = ['in order one', 'in order two', 'in order three'];
+      for (const text of texts) await world.upload(text);
+      newSignatures();
+      world.scanner.scanned.length = 0;
+      const now = new Date();
+      await Promise.all([world.rescan.next(now), world.rescan.next(now), world.rescan.next(now)]);
+      await rescan();
+      const order = world.scanner.scanned.filter((sum) => texts.map(sha256).includes(sum));
+      expect(order).toHaveLength(3);
+      expect(new Set(order)).toEqual(new Set(texts.map(sha256)));
+      world.scanner.scanned.length = 0;
+      newSignatures();
+      await rescan();
+      expect(world.scanner.scanned.slice(0, 3)).toEqual([...texts].reverse().map(sha256));
+      // All are scanned with these signatures now.
+      world.scanner.scanned.length = 0;
+      await rescan();
+      expect(world.scanner.scanned).toEqual([]);
+    });
+
+    it('leaves an object to another while the scanner fails, and one that became unscannable alone', async () => {
+      const asset = await world.upload('cannot be scanned again');
+      world.scanner.answers.set('scanned again', { outcome: 'unscannable', why: 'limits' });
+      newSignatures();
+      await rescan();
+      expect(await world.asset(asset.id)).toMatchObject({ status: 'READY' });
+      world.scanner.isDown = true;
+      newSignatures();
+      await expect(world.rescan.next(new Date())).rejects.toMatchObject({ reason: 'SCANNER_UNAVAILABLE' });
+      expect(await world.asset(asset.id)).toMatchObject({ status: 'READY' });
+    });
+  });
+});

@@ -1,0 +1,39 @@
+import { unavailable } from '#libs/domain';
+import { type ScanOptions, Scanner, type ScannerIdentity, type Verdict } from '#libs/scanner';
+
+type Answer = Verdict | Error;
+
+/** A scanner that reads everything and says what a test wants it to say, by what the bytes contain. */
+export class ScriptedScanner extends Scanner {
+  label = 'scripted 1';
+  /** By a text that the content contains. */
+  readonly answers = new Map<string, Answer>();
+  isDown = false;
+  /** SHA-256 of all that was scanned, in order. */
+  readonly scanned: string[] = [];
+
+  override async scan(content: AsyncIterable<Buffer>, { sha256 }: ScanOptions): Promise<Verdict> {
+    this.mustBeUp();
+    const chunks: Buffer[] = [];
+    for await (const chunk of content) chunks.push(Buffer.from(chunk));
+    const bytes = Buffer.concat(chunks);
+    this.scanned.push(sha256());
+    const answer = [...this.answers].find(([text]) => bytes.includes(text))?.[1] ?? { outcome: 'clean' };
+    if (answer instanceof Error) throw answer;
+    return answer;
+  }
+
+  override identify(): Promise<ScannerIdentity> {
+    this.mustBeUp();
+    return Promise.resolve({ label: this.label, signaturesAt: null });
+  }
+
+  override check(): Promise<void> {
+    this.mustBeUp();
+    return Promise.resolve();
+  }
+
+  private mustBeUp(): void {
+    if (this.isDown) throw unavailable('SCANNER_UNAVAILABLE', 'The scanner is not available.');
+  }
+}
