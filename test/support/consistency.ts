@@ -26,12 +26,18 @@ const NEVER = [
   // Invariant 6: the count is the number of those that point here.
   `select format('object %s is %s and counts %s references, %s point at it', o.id, o.state, o.ref_count, count(a.asset_id)) as problem
      from stored_objects o left join media_assets a on a.stored_object_id = o.id
-     group by o.id having o.ref_count <> count(a.asset_id) or (o.ref_count > 0) <> (o.state = 'LIVE')`,
+     group by o.id having o.ref_count <> count(a.asset_id) or (o.ref_count > 0 and o.state not in ('LIVE', 'QUARANTINED')) or (o.ref_count = 0 and o.state = 'LIVE')`,
   `select format('%s is %s, stored object %s', asset_id, status, coalesce(stored_object_id::text, 'none')) as problem from media_assets
      where (status = 'READY') <> (stored_object_id is not null) and status <> 'DELETED'`,
+  // Invariant 2: what is READY was scanned, its bytes are served, and what was found in them is known.
+  `select format('%s is READY, its object %s, scanned by %s', a.asset_id, o.state, a.scanned_by) as problem
+     from media_assets a join stored_objects o on o.id = a.stored_object_id
+     where a.status = 'READY' and (o.state <> 'LIVE' or a.scanned_by is null
+       or not exists (select from asset_properties p where p.asset_id = a.asset_id))`,
 ];
 
-const KNOWN = `select c.bucket || '/' || c.key || '#' || c.version as name from object_copies c`;
+const KNOWN = `select c.bucket || '/' || c.key || '#' || c.version as name from object_copies c
+  union all select v.bucket || '/' || v.key || '#' || v.version from object_variants v`;
 /** Only what failed for good keeps its bytes. */
 const KEPT = `select asset_id || '#' || claimed_generation as name from media_assets where status = 'FAILED'`;
 

@@ -9,17 +9,16 @@ import { LifecycleModule } from '#libs/lifecycle';
 import { ProcessingJobsModule } from '#libs/processing/jobs';
 import { QuotaModule } from '#libs/quota';
 import { HealthModule, loggerParams, MetricsModule } from '#libs/runtime';
-import { ScannerModule } from '#libs/scanner';
+import { type Scanner, ScannerModule } from '#libs/scanner';
 import { StorageModule } from '#libs/storage';
 import { GcsObjectStore, PubSubObjectEvents } from '#libs/storage/gcs';
 import { UploadJobsModule } from '#libs/upload/jobs';
 import type { WorkerEnvironment } from './config.js';
-import { scannerOf } from './scanner.js';
 
 /** Subscriber, queue processors and schedules: which adapters and modules they are made of. */
 @Module({})
 export class AppModule {
-  static forRoot(config: WorkerEnvironment): DynamicModule {
+  static forRoot(config: WorkerEnvironment, scanner: Scanner): DynamicModule {
     const endpoint = config.GCS_API_ENDPOINT;
     const params = loggerParams('worker', config.LOG_LEVEL);
     return {
@@ -56,7 +55,7 @@ export class AppModule {
           maxPixels: config.MAX_PIXELS,
           maxFrames: config.MAX_FRAMES,
         }),
-        ScannerModule.forRoot(scannerOf(config)),
+        ScannerModule.forRoot(scanner),
         UploadJobsModule,
         ProcessingJobsModule.forRoot({
           concurrency: config.WORKER_CONCURRENCY,

@@ -5,13 +5,14 @@ import { PinoLogger } from 'nestjs-pino';
 import { NestLogger, serve } from '#libs/runtime';
 import { AppModule } from './app.module.js';
 import { readConfig } from './config.js';
+import { scannerOf } from './scanner.js';
 
 const DRAIN_MS = 9_000;
 
 async function start(): Promise<NestFastifyApplication> {
   const config = readConfig(process.env);
   const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.forRoot(config),
+    AppModule.forRoot(config, await scannerOf(config)),
     new FastifyAdapter(),
     {
       bufferLogs: true,

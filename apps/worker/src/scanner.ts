@@ -2,9 +2,12 @@ import { ClamdScanner, readMalwareHashes, type Scanner, SignatureListScanner } f
 import type { WorkerEnvironment } from './config.js';
 
 /** clamd where one is named, else the list of signatures. @throws Error in one sentence */
-export function scannerOf({ CLAMD_ADDRESS, CLAMD_MAX_BYTES, MALWARE_HASHES }: WorkerEnvironment): Scanner {
+export async function scannerOf(config: WorkerEnvironment): Promise<Scanner> {
+  const { CLAMD_ADDRESS, CLAMD_MAX_BYTES, MALWARE_HASHES } = config;
   if (CLAMD_ADDRESS !== undefined) {
     return new ClamdScanner({ address: CLAMD_ADDRESS, maxBytes: CLAMD_MAX_BYTES });
   }
-  return new SignatureListScanner(MALWARE_HASHES === undefined ? [] : readMalwareHashes(MALWARE_HASHES));
+  return new SignatureListScanner(
+    MALWARE_HASHES === undefined ? [] : await readMalwareHashes(MALWARE_HASHES),
+  );
 }
