@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto';
+import { crc32, deflateRawSync } from 'node:zlib';
+
+const NAME = Buffer.from('probe');
+const VERSION_NEEDED = 20;
+const ENCRYPTED = 1;
+const DEFLATED = 8;
+/** 1 January 1980, the first day that there is. */
+const DATE = 0x21;
+/** What ZipCrypto puts before the bytes. */
+const ENCRYPTION_HEADER_BYTES = 12;
+
+interface Entry {
+  readonly bytes: Buffer;
+  readonly sizeBytes: number;
+  readonly crc: number;
+  readonly flags: number;
+  readonly method: number;
+}
+
+/** A ZIP file with one entry (PKWARE APPNOTE.TXT 4.3.7, 4.3.12, 4.3.16). */
+function archiveOf({ bytes, sizeBytes, crc, flags, method }: Entry): Buffer {
+  const local = Buffer.alloc(30);
+  local.writeUInt32LE(0x04034b50, 0);
+  local.writeUInt16LE(VERSION_NEEDED, 4);
+  local.writeUInt16LE(flags, 6);
+  local.writeUInt16LE(method, 8);
+  local.writeUInt16LE(DATE, 12);
+  local.writeUInt32LE(crc, 14);
+  local.writeUInt32LE(bytes.length, 18);
+  local.writeUInt32LE(sizeBytes, 22);
+  local.writeUInt16LE(NAME.length, 26);
+  const central = Buffer.alloc(46);
+  central.writeUInt32LE(0x02014b50, 0);
+  central.writeUInt16LE(VERSION_NEEDED, 4);
+  local.copy(central, 6, 4);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50, 0);
+  end.writeUInt16LE(1, 8);
+  end.writeUInt16LE(1, 10);
+  end.writeUInt32LE(central.length + NAME.length, 12);
+  end.writeUInt32LE(local.length + NAME.length + bytes.length, 16);
+  return Buffer.concat([local, NAME, bytes, central, NAME, end]);
+}
+
+/** ZIP in ZIP in ZIP, around some random bytes. */
+export function nestedArchive(depth: number): Buffer {
+  let content: Buffer = randomBytes(16);
+  for (let level = 0; level < depth; level++) {
+    content = archiveOf({
+      bytes: deflateRawSync(content),
+      sizeBytes: content.length,
+      crc: crc32(content),
+      flags: 0,
+      method: DEFLATED,
+    });
+  }
+  return content;
+}
+
+/** A ZIP file whose entry says that it is encrypted; there is nothing behind it. */
+export function encryptedArchive(): Buffer {
+  const bytes = randomBytes(ENCRYPTION_HEADER_BYTES + 16);
+  return archiveOf({
+    bytes,
+    sizeBytes: bytes.length - ENCRYPTION_HEADER_BYTES,
+    crc: 0,
+    flags: ENCRYPTED,
+    method: 0,
+  });
+}
