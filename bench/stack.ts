@@ -21,8 +21,13 @@ const ENTRIES: Readonly<Record<Program, string>> = {
   emulators: 'dist/apps/local/src/emulators.js',
 };
 
-/** What the users of the load may have, so that no limit is measured. */
-const UNLIMITED = { RATE_LIMIT_PER_MINUTE: '0', QUOTA_BYTES: '8000 TiB', QUOTA_ASSETS: String(2 ** 31 - 1) };
+/** What the users of the load may have, so that no limit is measured; no scanner but where one is measured. */
+const UNLIMITED = {
+  RATE_LIMIT_PER_MINUTE: '0',
+  QUOTA_BYTES: '8000 TiB',
+  QUOTA_ASSETS: String(2 ** 31 - 1),
+  SCANNER_REQUIRED: 'false',
+};
 
 /**
  * What is measured: PostgreSQL with durable settings, the emulators and the api, each in a process of its own as
