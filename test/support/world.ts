@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
 import {
@@ -12,7 +14,7 @@ import {
 import { Database, DatabaseModule } from '#libs/database';
 import { DeliveryModule, DownloadUrls } from '#libs/delivery';
 import type { Actor, AssetReceived } from '#libs/domain';
-import { InspectionModule } from '#libs/inspection';
+import { findProgram, InspectionModule } from '#libs/inspection';
 import { DeadLetters, JobsModule } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
 import { Processing, ProcessingModule, Revival, RevivalModule } from '#libs/processing';
@@ -85,6 +87,8 @@ export class World implements AsyncDisposable {
           memoryBytes: 2 ** 30,
           maxPixels: 100_000_000,
           maxFrames: 10_000,
+          spoolFolder: path.join(tmpdir(), 'stowage-spool'),
+          ffprobe: findProgram('ffprobe'),
         }),
         DeliveryModule.forRoot({ maxSeconds: 3600 }),
         ProcessingModule,
