@@ -16,7 +16,7 @@ import {
 import { Database, DatabaseModule } from '#libs/database';
 import { DeliveryModule, DownloadUrls } from '#libs/delivery';
 import { type Actor, type AssetReceived, DEFAULT_PROFILES, parseProfiles } from '#libs/domain';
-import { InspectionModule, Inspector } from '#libs/inspection';
+import { findProgram, InspectionModule, Inspector } from '#libs/inspection';
 import { DeadLetters, JobsModule } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
 import { Processing, ProcessingModule, Rederivation, Rescan, Revival, RevivalModule } from '#libs/processing';
@@ -96,6 +96,8 @@ export class World implements AsyncDisposable {
           memoryBytes: 2 ** 30,
           maxPixels: 100_000_000,
           maxFrames: 10_000,
+          spoolFolder,
+          ffprobe: findProgram('ffprobe'),
         }),
         DeliveryModule.forRoot({ maxSeconds: 3600 }),
         ScannerModule.forRoot(scanner),

@@ -1,9 +1,10 @@
+import path from 'node:path';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { LoggerModule, PinoLogger } from 'nestjs-pino';
 import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
 import { parseProfiles } from '#libs/domain';
-import { InspectionModule } from '#libs/inspection';
+import { findProgram, InspectionModule } from '#libs/inspection';
 import { JobsModule } from '#libs/jobs';
 import { LifecycleModule } from '#libs/lifecycle';
 import { ProcessingJobsModule } from '#libs/processing/jobs';
@@ -54,6 +55,9 @@ export class AppModule {
           memoryBytes: config.INSPECT_MEMORY,
           maxPixels: config.MAX_PIXELS,
           maxFrames: config.MAX_FRAMES,
+          spoolFolder: path.resolve(config.SPOOL_DIR),
+          ffprobe: findProgram('ffprobe'),
+          scannableBytes: config.CLAMD_MAX_BYTES,
         }),
         ScannerModule.forRoot(scanner),
         UploadJobsModule,

@@ -24,6 +24,10 @@ const CONTAINER_REFINEMENTS: Readonly<Record<string, RegExp>> = {
   'image/tiff': /^image\/(x-adobe-dng|x-canon-cr2|x-nikon-nef|x-sony-arw|tiff-fx)$/,
 };
 
+/** What Windows calls a CSV file where Excel is installed. */
+const isCsv = (found: string, promised: string) =>
+  found === 'text/plain' && promised === 'application/vnd.ms-excel';
+
 /**
  * The type that an asset has once its bytes were looked at, or null when the declaration is wrong.
  * `detected` null: the bytes have no signature that Stowage knows, so they are {@link OCTET_STREAM}.
@@ -32,5 +36,6 @@ export function settleMediaType(declared: string, detected: string | null): stri
   const found = foldMediaType(detected ?? OCTET_STREAM);
   const promised = foldMediaType(declared);
   if (promised === OCTET_STREAM || promised === found) return found;
+  if (isCsv(found, promised)) return 'text/csv';
   return CONTAINER_REFINEMENTS[found]?.test(promised) === true ? promised : null;
 }

@@ -27,6 +27,9 @@ describe('parseMediaType', () => {
   });
 });
 
+const DOCX = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document';
+const DOCM = 'application/vnd.ms-word.document.macroenabled.12';
+
 describe('settleMediaType', () => {
   it.each([
     ['image/png', 'image/png', 'image/png'],
@@ -47,6 +50,23 @@ describe('settleMediaType', () => {
     ['text/rtf', 'application/rtf', 'application/rtf'],
     ['message/rfc822', 'text/plain', 'message/rfc822'],
     ['application/vnd.api+json', 'text/plain', 'application/vnd.api+json'],
+    ['application/vnd.ms-excel', 'text/plain', 'text/csv'],
+    ['application/vnd.ms-excel', 'application/x-cfb', 'application/vnd.ms-excel'],
+    ['application/vnd.ms-excel', 'text/html', null],
+    [DOCX, DOCX, DOCX],
+    [DOCX, DOCM, null],
+    [DOCM, DOCM, DOCM],
+    [DOCM, DOCX, null],
+    [DOCX, 'application/zip', null],
+    ['application/zip', DOCM, null],
+    ['application/octet-stream', DOCM, DOCM],
+    ['image/svg+xml', 'image/svg+xml', 'image/svg+xml'],
+    ['application/octet-stream', 'image/svg+xml', 'image/svg+xml'],
+    ['text/plain', 'image/svg+xml', null],
+    ['image/png', 'image/svg+xml', null],
+    ['text/html', 'text/html', 'text/html'],
+    ['application/xml', 'text/xml', 'text/xml'],
+    ['image/png', 'text/xml', null],
     ['text/plain', 'text/html', null],
     ['image/png', 'text/html', null],
     ['text/html', 'text/plain', null],
@@ -83,6 +103,8 @@ describe('kinds and inline', () => {
     ['text/plain', 'DOCUMENT', true],
     ['text/html', 'DOCUMENT', false],
     ['application/vnd.oasis.opendocument.text', 'DOCUMENT', false],
+    ['text/xml', 'DOCUMENT', false],
+    [DOCM, 'DOCUMENT', false],
     ['application/zip', 'OTHER', false],
     ['application/octet-stream', 'OTHER', false],
   ])('%s is %s, inline %p', (type, kind, inline) => {

@@ -1,8 +1,12 @@
-/**
- * Types that somebody looks into, so that the whole file has to be on disk. Only what can be told from the detected type; kept
- * apart from the readers, which only children load.
- */
-const INSPECTED =
-  /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/(pdf|zip|epub\+zip|java-archive|vnd\.(oasis\.opendocument|openxmlformats-officedocument|ms-(excel|word|powerpoint)\.[\w.]*macroenabled|android\.package-archive)))/i;
+/** Types that are a ZIP archive inside, by the names that their first entries give them. */
+export const ZIP_FAMILY =
+  /^(application\/(zip$|epub\+zip$|java-archive$|x-xpinstall$|vnd\.(oasis\.opendocument\.|openxmlformats-officedocument\.|ms-[a-z]+\.[a-z.]*macroenabled|visio$|apple\.(keynote|numbers|pages)$|android\.package-archive$))|model\/3mf$)/i;
 
-export const isInspected = (detected: string | null) => detected !== null && INSPECTED.test(detected);
+const MEDIA = /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/pdf$)/i;
+
+/**
+ * Whether somebody looks into files of this type, so that the whole file has to be on disk. Only what can be told from the detected
+ * type; kept apart from the readers, which only children load.
+ */
+export const isInspected = (detected: string | null) =>
+  detected !== null && (MEDIA.test(detected) || ZIP_FAMILY.test(detected));

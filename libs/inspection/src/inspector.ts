@@ -1,9 +1,16 @@
-import { Injectable } from '@nestjs/common';
-import { type AssetProperties, NO_PROPERTIES, type VariantProfile } from '#libs/domain';
-import { detectType } from './child/detect-type.js';
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { PinoLogger } from 'nestjs-pino';
+import type { AssetProperties, VariantProfile } from '#libs/domain';
+import { HealthChecks } from '#libs/runtime';
+import { toDetected, toInspection } from './answer.js';
+import { findLaunch, type Launch, type Protection, PROTECTIONS } from './isolation.js';
+import { ProcessPool } from './process-pool.js';
 
 export interface InspectionRequest {
-  /** The whole file on disk; nothing but it is shown to the process that reads it. */
+  /**
+   * The whole file on disk, in the spool folder. The process that reads it may run as nobody: folder 0711, unguessable name, file
+   * mode 0644.
+   */
   readonly path: string;
   readonly sizeBytes: number;
   /** As found in the head of the file. */
@@ -34,38 +41,118 @@ export interface Inspection {
   readonly opaque: string | null;
 }
 
-/** A process that looked into a file ended or was ended: one attempt at one file. */
-export class InspectionFailed extends Error {}
-
 export interface InspectionOptions {
   readonly processes: number;
   /** Wall and processor time for one look into a file. */
   readonly seconds: number;
+  /** Resident memory of one process. */
   readonly memoryBytes: number;
   readonly maxPixels: number;
   readonly maxFrames: number;
+  /** Where the files lie; the processes read nothing else that is not the program. An absolute path. */
+  readonly spoolFolder: string;
+  /** The program, or null to do without it. */
+  readonly ffprobe: string | null;
+  /** The most of a file in an archive that the scanner looks into. */
+  readonly scannableBytes?: number;
+  /** Looks after which a process is replaced by a fresh one; 200 unless given. */
+  readonly recycleAfter?: number;
+  /** Absolute paths of modules that export `READERS` of their own. */
+  readonly readers?: readonly string[];
 }
 
 export const INSPECTION_OPTIONS = Symbol('INSPECTION_OPTIONS');
 
-/** Looks into bytes that nobody vouches for, in processes that can do no harm. */
+const RECYCLE_AFTER = 200;
+/** The limit is one on a process's whole life: it is replaced after the first part, which leaves as much to its last task. */
+const CPU_LIMIT_FACTOR = 2;
+
+/**
+ * Looks into bytes that nobody vouches for, in processes that can do no harm. One that crashes, hangs, bloats or is aborted is
+ * replaced, and fails only the look that it was at.
+ */
 @Injectable()
-export class Inspector {
-  /** The media type that the first bytes of a file show, or null when they show none. An empty file is text. */
-  detect(head: Buffer, signal?: AbortSignal): Promise<string | null> {
-    signal?.throwIfAborted();
-    return detectType(head);
+export class Inspector implements OnModuleInit, OnApplicationShutdown {
+  private readonly pool: ProcessPool;
+  /** What only wants to know a type reads an upload just then: it does not wait behind those who look into whole files. */
+  private readonly detectors: ProcessPool;
+  private launch: Promise<Launch> | undefined;
+  private found: readonly Protection[] = [];
+
+  constructor(
+    @Inject(INSPECTION_OPTIONS) private readonly options: InspectionOptions,
+    private readonly logger: PinoLogger,
+    health: HealthChecks,
+  ) {
+    logger.setContext(Inspector.name);
+    const { recycleAfter = RECYCLE_AFTER } = options;
+    this.pool = new ProcessPool({ ...options, recycleAfter }, () => this.command(), logger);
+    this.detectors = new ProcessPool(
+      { ...options, recycleAfter, processes: 1 },
+      () => this.command(),
+      logger,
+    );
+    health.add('inspection', () => this.check());
   }
 
-  /** @throws InspectionFailed */
-  async inspect({ detected }: InspectionRequest, signal?: AbortSignal): Promise<Inspection> {
-    signal?.throwIfAborted();
-    return Promise.resolve({
-      detected,
-      properties: NO_PROPERTIES,
-      renditions: [],
-      refusal: null,
-      opaque: null,
+  /** What the processes are kept from; empty until the first was started. */
+  get isolation(): readonly Protection[] {
+    return this.found;
+  }
+
+  onModuleInit(): void {
+    this.pool.start();
+    this.detectors.start();
+  }
+
+  /** When nothing asks any more: jobs are closed one hook earlier. */
+  async onApplicationShutdown(): Promise<void> {
+    await Promise.all([this.pool.close(), this.detectors.close()]);
+  }
+
+  /**
+   * The media type that the first bytes of a file show, or null when they show none. An empty file is text.
+   * @throws InspectionFailed; StowageError unavailable when there is no process; the signal's reason
+   */
+  async detect(head: Buffer, signal?: AbortSignal): Promise<string | null> {
+    return toDetected(await this.detectors.run({ kind: 'detect', head }, signal));
+  }
+
+  /** @throws InspectionFailed; StowageError unavailable when there is no process; the signal's reason */
+  async inspect(request: InspectionRequest, signal?: AbortSignal): Promise<Inspection> {
+    const { maxPixels, maxFrames, ffprobe, scannableBytes } = this.options;
+    const limits = { maxPixels, maxFrames, ffprobe, scannableBytes };
+    const { path, sizeBytes, detected, profiles } = request;
+    const file = { path, sizeBytes, detected, profiles };
+    return toInspection(await this.pool.run({ kind: 'inspect', file, limits }, signal), request);
+  }
+
+  /** @throws StowageError unavailable while no process can be started */
+  check(): Promise<void> {
+    return new Promise((resolve) => {
+      this.detectors.check();
+      resolve(this.pool.check());
     });
+  }
+
+  private async command(): Promise<readonly string[]> {
+    this.launch ??= this.findLaunch();
+    try {
+      return (await this.launch).command;
+    } catch (error) {
+      this.launch = undefined;
+      throw error;
+    }
+  }
+
+  private async findLaunch(): Promise<Launch> {
+    const { seconds, memoryBytes, spoolFolder, ffprobe, readers = [] } = this.options;
+    const cpuSeconds = seconds * CPU_LIMIT_FACTOR;
+    const startsPrograms = ffprobe !== null;
+    const launch = await findLaunch({ cpuSeconds, memoryBytes, spoolFolder, startsPrograms, readers });
+    this.found = launch.isolation;
+    const missing = PROTECTIONS.filter((name) => !launch.isolation.includes(name));
+    this.logger.info({ isolation: launch.isolation, missing }, 'files are looked into in isolation');
+    return launch;
   }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { unavailable } from '#libs/domain';
@@ -38,13 +38,16 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
   /** Removes what processes that are no more have left, those that were killed among them. */
   private async prepare(): Promise<void> {
     const { spoolFolder } = this.options;
-    await mkdir(spoolFolder, { recursive: true, mode: FOLDER_MODE });
+    await mkdir(spoolFolder, { recursive: true });
+    // Whatever the umask is, or whoever has made it; not ours, it is left as it is.
+    await chmod(spoolFolder, FOLDER_MODE).catch(() => undefined);
     for (const name of await readdir(spoolFolder)) {
       if (/^\d+$/.test(name) && !isAlive(Number(name))) {
         await rm(path.join(spoolFolder, name), { recursive: true, force: true });
       }
     }
-    await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE });
+    await mkdir(this.folder, { recursive: true });
+    await chmod(this.folder, FOLDER_MODE);
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -148,12 +151,18 @@ export class SpoolRoom implements AsyncDisposable {
     }
   }
 
+  private async create(): Promise<FileHandle> {
+    const handle = await open(this.path, 'wx');
+    await handle.chmod(FILE_MODE);
+    return handle;
+  }
+
   private async flush(spent: (chunk: Buffer) => void): Promise<void> {
     const chunks = this.pending;
     this.pending = [];
     this.pendingBytes = 0;
     try {
-      this.handle ??= await open(this.path, 'wx', FILE_MODE);
+      this.handle ??= await this.create();
       await writeAll(this.handle, chunks);
     } catch (error) {
       if (['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) {

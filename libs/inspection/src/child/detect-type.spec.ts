@@ -1,10 +1,32 @@
 import { describe, expect, it } from '@jest/globals';
+import { officeParts, zipArchive } from '../testing/index.js';
 import { detectType } from './detect-type.js';
 
 const utf16 = (text: string, littleEndian: boolean) => {
   const bytes = Buffer.from(`\ufeff${text}`, 'utf16le');
   return littleEndian ? bytes : bytes.swap16();
 };
+
+const DOCX = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document';
+const lateDocument = zipArchive([
+  { name: 'media', content: Buffer.alloc(200_000, 'x'), method: 0 },
+  ...officeParts(`${DOCX}.main+xml`),
+]).subarray(0, 65_536);
+
+function jpegWithComment(comment: string): Buffer {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(comment.length + 2);
+  return Buffer.concat([
+    Buffer.from('ffd8fffe', 'hex'),
+    length,
+    Buffer.from(comment),
+    Buffer.from('ffd9', 'hex'),
+  ]);
+}
+
+/** The first box of an ISO base media file. */
+const ftyp = (brand: string) =>
+  Buffer.from(`\0\0\0\x18ftyp${brand}\0\0\0\0${brand}\0\0\0\0\xff\xfe`, 'latin1');
 
 it('comes to an end with what was made to make it slow', async () => {
   // Quadratic matching would take hours for a mebibyte.
@@ -49,6 +71,38 @@ describe('detectType', () => {
     ['HTML behind a comment', '<!-- \n -->\n<HTML>', 'text/html'],
     ['HTML in UTF-16, either way', utf16('<html>', false), 'text/html'],
     ['a script', '<script>alert(1)</script>', 'text/html'],
+    ['HTML in UTF-7', '+/v8-+ADw-script+AD4-alert(1)+ADw-/script+AD4-', 'text/plain'],
+    ['HTML in UTF-16 without its mark', Buffer.from('<html>', 'utf16le'), null],
+    [
+      'SVG with all that it can do',
+      '<svg onload="alert(1)"><script>alert(1)</script><foreignObject/><use href="x#y"/><image href="http://x/"/></svg>',
+      'image/svg+xml',
+    ],
+    [
+      'XML with entities',
+      '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "b"><!ENTITY x SYSTEM "file:///etc/passwd">]><lolz>&a;&x;</lolz>',
+      'text/xml',
+    ],
+    ['the same without its declaration', '<!DOCTYPE lolz [<!ENTITY a "b">]><lolz>&a;</lolz>', 'text/xml'],
+    ['a JPEG with a script in its comment', jpegWithComment('<script>alert(1)</script>'), 'image/jpeg'],
+    ['a GIF that is a script', Buffer.from('GIF89a/*\0\0\xf7*/=1;alert(1)\0', 'latin1'), 'image/gif'],
+    [
+      'a JPEG and an archive',
+      Buffer.concat([jpegWithComment(''), zipArchive([{ name: 'a' }])]),
+      'image/jpeg',
+    ],
+    [
+      'a PDF and an archive',
+      Buffer.concat([Buffer.from('%PDF-1.7\n'), zipArchive([{ name: 'a' }])]),
+      'application/pdf',
+    ],
+    ['a film', ftyp('isom'), 'video/mp4'],
+    ['a HEIC', ftyp('heic'), 'image/heic'],
+    ['an AVIF', ftyp('avif'), 'image/avif'],
+    ['a film of a brand that nobody knows', ftyp('zzzz'), 'video/mp4'],
+    ['a film of a hostile brand', ftyp('\0\xff<s'), null],
+    ['a document', zipArchive(officeParts(`${DOCX}.main+xml`)), DOCX],
+    ['a document whose types come late', lateDocument, 'application/zip'],
     ['PNG', Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), 'image/png'],
     ['ZIP', Buffer.from('504b0304140000000000', 'hex'), 'application/zip'],
     ['ELF', Buffer.from('7f454c4602010100', 'hex'), 'application/x-elf'],

@@ -27,7 +27,7 @@ const LEADING_NOISE = /^(?:\s+|<!--[\s\S]*?-->|<\?[\s\S]*?\?>|<!doctype\s+svg[^>
 const HTML = /^<(?:!doctype\s+html|html|head|body|script|title|iframe|meta)\b/i;
 
 /** XML may do without its declaration. */
-const ELEMENT = /^<[a-z_][\w:.-]*(?:\s[^<>]*)?\/?>/i;
+const ELEMENT = /^<(?:[a-z_][\w:.-]*(?:\s[^<>]*)?\/?>|!doctype\s+[a-z_])/i;
 
 function typeOfText(text: string): string {
   const isXml = /^\s*<\?xml\b/i.test(text);

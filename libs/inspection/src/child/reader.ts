@@ -8,6 +8,8 @@ export interface Limits {
   readonly maxFrames: number;
   /** The program, where there is one. */
   readonly ffprobe: string | null;
+  /** The most of a file in an archive that a scanner looks into. */
+  readonly scannableBytes?: number;
 }
 
 export interface FileToRead {

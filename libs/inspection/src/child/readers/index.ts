@@ -1,4 +1,8 @@
+import { ZIP_FAMILY } from '../../inspected-types.js';
 import type { ReaderEntry } from '../reader.js';
 
 /** Who looks into what. More than one may look into a file; a type that nobody looks into needs no file on disk. */
-export const READERS: readonly ReaderEntry[] = [];
+export const READERS: readonly ReaderEntry[] = [
+  { types: ZIP_FAMILY, load: () => import('./archive.js') },
+  { types: /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/pdf$)/, load: () => import('./polyglot.js') },
+];

@@ -1,0 +1,55 @@
+import { describe, expect, it } from '@jest/globals';
+import { NO_PROPERTIES } from '#libs/domain';
+import { toDetected, toInspection } from './answer.js';
+
+const profile = { name: 'small', format: 'webp', maxSide: 320, quality: 80 } as const;
+const request = { path: '/spool/x', sizeBytes: 1, detected: 'image/png', profiles: [profile] };
+const honest = {
+  detected: 'image/png',
+  properties: { width: 3, height: 2, takenAt: new Date(0), title: 'A title' },
+  renditions: [{ profile: { ...profile }, width: 3, height: 2, bytes: Buffer.from('x') }],
+  refusal: null,
+  opaque: null,
+};
+
+describe('what a child says', () => {
+  it('is taken when it is an answer', () => {
+    const { properties, renditions, ...rest } = toInspection(honest, request);
+    expect(rest).toEqual({ detected: 'image/png', refusal: null, opaque: null });
+    expect(properties).toEqual({ ...NO_PROPERTIES, ...honest.properties });
+    // Not the child's idea of the profile.
+    expect(renditions[0]?.profile).toBe(profile);
+  });
+
+  it.each([
+    ['nothing', undefined],
+    ['text', 'x'],
+    ['no renditions', { ...honest, renditions: null }],
+    [
+      'a profile that nobody asked for',
+      { ...honest, renditions: [{ ...honest.renditions[0], profile: { name: 'x' } }] },
+    ],
+    ['a rendition without bytes', { ...honest, renditions: [{ ...honest.renditions[0], bytes: 'x' }] }],
+    ['a rendition without width', { ...honest, renditions: [{ ...honest.renditions[0], width: -1 }] }],
+    ['a refusal of its own', { ...honest, refusal: { code: 'INFECTED', message: '' } }],
+    ['a type that is none', { ...honest, detected: 'image/png\r\nset-cookie: x' }],
+  ])('is refused when it is %s', (_, said) => {
+    expect(() => toInspection(said, request)).toThrow(/nonsense/);
+  });
+
+  it('loses properties that are none', () => {
+    const properties = {
+      ...{ width: -1, height: 1.5, durationSeconds: Infinity, pageCount: '1', takenAt: new Date(NaN) },
+      ...{ hasLocation: 1, latitude: '0', title: 'x'.repeat(1001), unknown: 1, __proto__: null },
+    };
+    expect(toInspection({ ...honest, properties }, request).properties).toEqual(NO_PROPERTIES);
+  });
+
+  it('is a media type or null', () => {
+    expect(toDetected(null)).toBeNull();
+    expect(toDetected('audio/ogg; codecs=opus')).toBe('audio/ogg; codecs=opus');
+    for (const said of [undefined, 1, '', 'x', 'a/b c', `a/${'b'.repeat(1000)}`]) {
+      expect(() => toDetected(said)).toThrow(/nonsense/);
+    }
+  });
+});

@@ -1,0 +1,90 @@
+/**
+ * The process that looks into files: one task at a time, for as long as its parent is there. Started without a channel it only
+ * shows that it can be loaded. Arguments: modules whose `READERS` look into files as well.
+ */
+import { stat } from 'node:fs/promises';
+import { NO_PROPERTIES } from '#libs/domain';
+import type { Inspection } from '../inspector.js';
+import { detectType } from './detect-type.js';
+import type { Answer, Question } from './messages.js';
+import type { FileToRead, Finding, Limits, ReaderEntry } from './reader.js';
+import { READERS } from './readers/index.js';
+
+const NOTHING: Inspection = {
+  detected: null,
+  properties: NO_PROPERTIES,
+  renditions: [],
+  refusal: null,
+  opaque: null,
+};
+
+const merge = (found: Inspection, finding: Finding): Inspection => ({
+  detected: finding.detected ?? found.detected,
+  properties: { ...found.properties, ...finding.properties },
+  renditions: [...found.renditions, ...(finding.renditions ?? [])],
+  refusal: found.refusal ?? finding.refusal ?? null,
+  opaque: found.opaque ?? finding.opaque ?? null,
+});
+
+/** What the operating system says: no file, no right, no memory. That is no property of the file. */
+const isOfTheSystem = (error: unknown) => error instanceof Error && 'syscall' in error;
+
+async function inspect(
+  { detected, ...file }: Extract<Question, { kind: 'inspect' }>['file'],
+  limits: Limits,
+  readers: readonly ReaderEntry[],
+): Promise<Inspection> {
+  const { size } = await stat(file.path);
+  if (size !== file.sizeBytes) throw new Error('the file has another size');
+  let found: Inspection = { ...NOTHING, detected };
+  for (const { types, load } of detected === null ? [] : readers) {
+    if (!types.test(detected!)) continue;
+    const { read } = await load();
+    try {
+      found = merge(found, await read({ ...file, detected: detected! } satisfies FileToRead, limits));
+    } catch (error) {
+      if (isOfTheSystem(error)) throw error;
+      // Unreadable is not unacceptable.
+      console.error(error);
+    }
+    if (found.refusal !== null) break;
+  }
+  return found;
+}
+
+async function answer(question: Question, readers: readonly ReaderEntry[]): Promise<unknown> {
+  return question.kind === 'detect'
+    ? detectType(question.head)
+    : inspect(question.file, question.limits, readers);
+}
+
+const nameOf = (error: unknown) =>
+  error instanceof Error ? `${error.name} ${'code' in error ? String(error.code) : ''}`.trim() : 'Error';
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
+async function serve(say: (answer: Answer) => void): Promise<void> {
+  const more = await Promise.all(
+    process.argv.slice(2).map((module) => import(module) as Promise<{ READERS: readonly ReaderEntry[] }>),
+  );
+  const readers = [...READERS, ...more.flatMap((module) => module.READERS)];
+  process.on('message', (question: Question) => {
+    answer(question, readers).then(
+      (value) => say({ id: question.id, cpuSeconds: cpuSeconds(), value }),
+      (error: unknown) => {
+        console.error(error);
+        say({ id: question.id, cpuSeconds: cpuSeconds(), failed: nameOf(error) });
+      },
+    );
+  });
+  say({ ready: true });
+}
+
+if (process.send !== undefined) {
+  // Whoever asked is gone. What this process has started goes with it: it leads their group.
+  process.on('disconnect', () => process.kill(0, 'SIGKILL'));
+  await serve((said) => process.send?.(said));
+}

@@ -1,0 +1,359 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { type ArchivedFile, type ArchiveLies, officeParts, zipArchive } from '../../testing/index.js';
+import type { Finding } from '../reader.js';
+import { read as readArchive } from './archive.js';
+import { read as readPolyglot } from './polyglot.js';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'archive-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const LIMITS = { maxPixels: 1, maxFrames: 1, ffprobe: null };
+const ZIP = 'application/zip';
+const file = path.join(folder, 'file');
+
+function look(bytes: Buffer, detected = ZIP, limits = {}, read = readArchive): Promise<Finding> {
+  writeFileSync(file, bytes);
+  return read({ path: file, sizeBytes: bytes.length, detected, profiles: [] }, { ...LIMITS, ...limits });
+}
+
+const OOXML = 'application/vnd.openxmlformats-officedocument';
+const DOCX = `${OOXML}.wordprocessingml.document`;
+const DOCM = 'application/vnd.ms-word.document.macroenabled.12';
+const docx = (...more: ArchivedFile[]) => zipArchive([...officeParts(`${DOCX}.main+xml`), ...more]);
+const noise = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 2654435761) >>> 24));
+
+describe('the type of an archive', () => {
+  it.each<[string, Buffer, string]>([
+    ['nothing in it', zipArchive([]), ZIP],
+    ['files', zipArchive([{ name: 'a.txt', content: 'a' }]), ZIP],
+    ['a document', docx(), DOCX],
+    [
+      'a document whose types come last',
+      zipArchive([{ name: 'media', content: noise, method: 0 }, ...officeParts(`${DOCX}.main+xml`)]),
+      DOCX,
+    ],
+    [
+      'a sheet',
+      zipArchive(officeParts(`${OOXML}.spreadsheetml.sheet.main+xml`)),
+      `${OOXML}.spreadsheetml.sheet`,
+    ],
+    [
+      'a presentation',
+      zipArchive(officeParts(`${OOXML}.presentationml.presentation.main+xml`)),
+      `${OOXML}.presentationml.presentation`,
+    ],
+    [
+      'a document with macros',
+      zipArchive(officeParts('application/vnd.ms-word.document.macroEnabled.main+xml')),
+      DOCM,
+    ],
+    ['a document that says nothing of its macros', docx({ name: 'word/vbaProject.bin' }), DOCM],
+    ['the same in other letters', docx({ name: 'WORD/VBAPROJECT.BIN' }), DOCM],
+    [
+      'a document whose macros have another name',
+      zipArchive(officeParts(`${DOCX}.main+xml`, 'application/vnd.ms-office.vbaProject')),
+      DOCM,
+    ],
+    [
+      'the same in references',
+      zipArchive(officeParts(`${DOCX}.main+xml`, 'application/vnd.ms-office.&#118;ba&#x50;roject')),
+      DOCM,
+    ],
+    [
+      'the same in UTF-16',
+      zipArchive([
+        {
+          name: '[Content_Types].xml',
+          content: Buffer.from(
+            `\ufeff${String(officeParts(`${DOCX}.main+xml`, 'application/vnd.ms-office.vbaProject')[0]!.content)}`,
+            'utf16le',
+          ),
+        },
+      ]),
+      DOCM,
+    ],
+    [
+      'a sheet with macros of Excel 4',
+      zipArchive(
+        officeParts(`${OOXML}.spreadsheetml.sheet.main+xml`, 'application/vnd.ms-excel.macrosheet+xml'),
+      ),
+      'application/vnd.ms-excel.sheet.macroenabled.12',
+    ],
+    [
+      'a binary sheet',
+      zipArchive(officeParts('application/vnd.ms-excel.sheet.binary.macroEnabled.main')),
+      'application/vnd.ms-excel.sheet.binary.macroenabled.12',
+    ],
+    [
+      'a template with macros',
+      zipArchive(officeParts('application/vnd.ms-word.template.macroEnabledTemplate.main+xml')),
+      'application/vnd.ms-word.template.macroenabled.12',
+    ],
+    [
+      'an OpenDocument',
+      zipArchive([
+        { name: 'mimetype', content: 'application/vnd.oasis.opendocument.text', method: 0 },
+        { name: 'META-INF/manifest.xml' },
+      ]),
+      'application/vnd.oasis.opendocument.text',
+    ],
+    [
+      'a book',
+      zipArchive([{ name: 'x' }, { name: 'mimetype', content: 'application/epub+zip' }]),
+      'application/epub+zip',
+    ],
+    ['a mimetype that is none', zipArchive([{ name: 'mimetype', content: 'text/html' }]), ZIP],
+    ['a JAR', zipArchive([{ name: 'x' }, { name: 'META-INF/MANIFEST.MF' }]), 'application/java-archive'],
+    [
+      'an app',
+      zipArchive([
+        { name: 'AndroidManifest.xml' },
+        { name: 'classes.dex' },
+        { name: 'META-INF/MANIFEST.MF' },
+      ]),
+      'application/vnd.android.package-archive',
+    ],
+  ])('%s', async (_, bytes, type) => {
+    expect(await look(bytes)).toEqual({ detected: type, opaque: null });
+  });
+
+  it('is not what only its first entries show', async () => {
+    expect(await look(zipArchive([{ name: 'a' }]), DOCX)).toEqual({ detected: ZIP, opaque: null });
+    expect(await look(zipArchive([{ name: 'a' }]), 'model/3mf')).toMatchObject({ detected: 'model/3mf' });
+  });
+
+  it('does not inflate a part that is too large', async () => {
+    const [types, part] = officeParts(`${DOCX}.main+xml`);
+    const bomb = { ...types!, content: Buffer.alloc(64 * 2 ** 20, String(types!.content)) };
+    expect(await look(zipArchive([bomb, part!]))).toMatchObject({ detected: ZIP });
+    const lying = { ...bomb, lies: { bytes: 100 } };
+    expect(await look(zipArchive([lying, part!]))).toMatchObject({ detected: ZIP });
+  });
+});
+
+const ZIP64 = Buffer.from('0100080000000000000000ff', 'hex');
+const AES = Buffer.from('01990700020041450108ff', 'hex');
+const a: ArchivedFile = { name: 'a', content: 'aaaa', method: 0 };
+const b: ArchivedFile = { name: 'b', content: 'bbbb', method: 0 };
+const GIB = 2 ** 30;
+
+describe('what a scanner cannot see through', () => {
+  it.each<[string, ArchivedFile[], ArchiveLies, string]>([
+    ['encryption', [{ ...a, lies: { flags: 1 } }], {}, 'it is encrypted'],
+    ['strong encryption', [{ ...a, lies: { flags: 0x40 } }], {}, 'it is encrypted'],
+    ['AES', [{ ...a, lies: { method: 99 } }], {}, 'it is compressed by method 99'],
+    ['AES by its field', [{ ...a, central: { extra: AES } }], {}, 'it is encrypted'],
+    ['ZIP64 in the directory', [{ ...a, central: { extra: ZIP64 } }], {}, 'it has ZIP64 fields'],
+    ['ZIP64 in an entry', [{ ...a, local: { extra: ZIP64 } }], {}, 'it has ZIP64 fields'],
+    ['LZMA', [{ ...a, lies: { method: 14 } }], {}, 'it is compressed by method 14'],
+    ['something before', [a], { before: 'x' }, 'something precedes its first entry'],
+    ['something after', [a], { after: 'x' }, 'something follows the archive'],
+    ['a directory elsewhere', [a], { directoryOffset: 0 }, 'its directory is broken'],
+    ['fewer entries than listed', [a, b], { entries: 1 }, 'its directory has more entries than it says'],
+    ['more entries than listed', [a], { entries: 2 }, 'its directory is broken'],
+    ['too many entries', [a], { entries: 10_001 }, 'it has more than 10000 entries'],
+    ['another disk', [a], { disk: 1 }, 'it is one part of several'],
+    ['two of one name', [a, a], {}, 'two entries have one name'],
+    ['one entry twice', [a, { ...b, central: { offset: 0 } }], {}, 'two entries overlap'],
+    ['overlapping entries', [{ ...a, lies: { packedBytes: 10, bytes: 10 } }, b], {}, 'two entries overlap'],
+    [
+      'an entry that reaches into the directory',
+      [{ ...a, lies: { packedBytes: 10, bytes: 10 } }],
+      {},
+      'an entry reaches into the directory',
+    ],
+    ['another name', [{ ...a, local: { name: 'x' } }], {}, 'an entry and the directory disagree'],
+    ['another method', [{ ...a, local: { method: 8 } }], {}, 'an entry and the directory disagree'],
+    ['another size', [{ ...a, local: { bytes: 3 } }], {}, 'an entry and the directory disagree'],
+    ['encryption in one place', [{ ...a, local: { flags: 1 } }], {}, 'an entry and the directory disagree'],
+    ['two sizes of what is stored', [{ ...a, lies: { bytes: 3 } }], {}, 'two sizes of one entry disagree'],
+    ['an entry outside', [{ ...a, central: { offset: GIB } }], {}, 'it points out of the file'],
+    ['an entry that is none', [{ ...a, central: { offset: 1 } }], {}, 'an entry is not where it should be'],
+    [
+      'a flat bomb',
+      [{ name: 'a', content: Buffer.alloc(101 * 2 ** 20) }],
+      {},
+      'it unpacks to far more than it is',
+    ],
+    [
+      'a bomb beside something large',
+      [
+        { name: 'a', content: Buffer.concat([noise, noise]), method: 0 },
+        { name: 'b', content: Buffer.alloc(101 * 2 ** 20) },
+      ],
+      {},
+      'it unpacks to far more than it is',
+    ],
+    [
+      'two GiB',
+      [a, b, { name: 'c' }].map((entry) => ({ ...entry, method: 8, lies: { bytes: GIB } })),
+      {},
+      'it unpacks to too much',
+    ],
+  ])('%s', async (_, files, lies, reason) => {
+    expect((await look(zipArchive(files, lies))).opaque).toBe(reason);
+  });
+
+  it('a ZIP64 locator', async () => {
+    const bytes = zipArchive([a]);
+    const locator = Buffer.alloc(20);
+    locator.write('PK\x06\x07', 'latin1');
+    const end = bytes.length - 22;
+    const found = await look(Buffer.concat([bytes.subarray(0, end), locator, bytes.subarray(end)]));
+    expect(found.opaque).toBe('it has ZIP64 fields');
+  });
+
+  it('a second directory in the comment', async () => {
+    const first = zipArchive([a, b]);
+    const second = zipArchive([{ name: 'c' }]);
+    const end = second.subarray(-22);
+    end.writeUInt32LE(first.length + second.length - 22 - end.readUInt32LE(12), 16);
+    const both = Buffer.concat([first, second]);
+    both.writeUInt16LE(second.length, first.length - 2);
+    expect((await look(both)).opaque).toBe('it has two directories');
+  });
+
+  it('a file without a directory, or cut off', async () => {
+    const bytes = zipArchive([a, b]);
+    expect((await look(Buffer.from('PK\x03\x04', 'latin1'))).opaque).toBe('it has no directory');
+    expect((await look(bytes.subarray(0, -30))).opaque).toBe('it has no directory');
+    expect((await look(bytes.subarray(0, -1))).opaque).not.toBeNull();
+  });
+
+  it('an entry that is larger than what is scanned', async () => {
+    const bytes = zipArchive([{ name: 'a', content: noise }]);
+    expect((await look(bytes, ZIP, { scannableBytes: noise.length - 1 })).opaque).toMatch(/larger than/);
+    expect((await look(bytes, ZIP, { scannableBytes: noise.length })).opaque).toBeNull();
+  });
+
+  it('but what honest programs write', async () => {
+    const streamed = {
+      ...{ name: 'a', content: 'aaaa', lies: { flags: 8 } },
+      local: { crc: 0, bytes: 0, packedBytes: 0 },
+    };
+    const padded = { ...b, local: { extra: Buffer.alloc(3) } };
+    const aligned = zipArchive([streamed, padded, { name: 'folder/' }], {
+      between: Buffer.from('the signing block of an app'),
+      comment: 'made by hand PK\x05\x06',
+    });
+    expect(await look(aligned)).toEqual({ detected: ZIP, opaque: null });
+    const inner = { name: 'inner.zip', content: zipArchive([a, b]), method: 0 as const };
+    expect(await look(zipArchive([a, inner]))).toEqual({ detected: ZIP, opaque: null });
+  });
+});
+
+const PNG = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
+
+describe('a file that is an archive as well', () => {
+  const archive = zipArchive([a, b]);
+  const pdf = '%PDF-1.7\n1 0 obj\n';
+  /** Offsets from the beginning of the picture. */
+  const adjusted = zipArchive([a, b], { before: PNG });
+  it.each<[string, Buffer, string, boolean]>([
+    ['a picture', PNG, 'image/png', false],
+    ['a picture and an archive', Buffer.concat([PNG, archive]), 'image/gif', true],
+    ['a picture and an adjusted archive', adjusted, 'image/png', true],
+    ['a picture, an archive and a byte', Buffer.concat([PNG, archive, PNG]), 'image/jpeg', true],
+    ['sound and an archive', Buffer.concat([PNG, archive]), 'audio/mpeg', true],
+    [
+      'a motion photo',
+      Buffer.concat([PNG, Buffer.from('0000001c6674797069736f6d', 'hex')]),
+      'image/jpeg',
+      false,
+    ],
+    [
+      'a picture that speaks of archives',
+      Buffer.concat([PNG, Buffer.from('PK\x05\x06'.repeat(9))]),
+      'image/png',
+      false,
+    ],
+    ['a picture and an empty archive', Buffer.concat([PNG, zipArchive([])]), 'image/png', false],
+    ['a PDF and an archive', Buffer.concat([Buffer.from(`${pdf}%%EOF`), archive]), 'application/pdf', true],
+    [
+      'a PDF in the comment of an archive',
+      zipArchive([a], { before: pdf, comment: '\n%%EOF' }),
+      'application/pdf',
+      true,
+    ],
+    [
+      'a PDF with an attachment',
+      zipArchive([a], { before: pdf, after: '\nendstream\n%%EOF\n' }),
+      'application/pdf',
+      false,
+    ],
+    ['a picture with an attachment', zipArchive([a], { before: PNG, after: '%%EOF' }), 'image/png', true],
+  ])('%s', async (_, bytes, detected, isRefused) => {
+    const { refusal = null } = await look(bytes, detected, {}, readPolyglot);
+    expect(refusal?.code ?? null).toBe(isRefused ? 'TYPE_MISMATCH' : null);
+  });
+
+  it('also with ZIP64', async () => {
+    const locator = Buffer.alloc(20);
+    locator.write('PK\x06\x07', 'latin1');
+    const end = zipArchive([], { directoryOffset: 0xffffffff });
+    const { refusal } = await look(Buffer.concat([PNG, locator, end]), 'image/png', {}, readPolyglot);
+    expect(refusal?.code).toBe('TYPE_MISMATCH');
+  });
+});
+
+describe('any bytes', () => {
+  const honest = zipArchive([...officeParts(`${DOCX}.main+xml`), a, b, { name: 'mimetype', content: 'x' }]);
+  const position = fc.nat(honest.length - 1);
+  const change = fc.oneof(
+    fc.record({ at: position, bytes: fc.uint8Array({ minLength: 1, maxLength: 4 }) }),
+    fc.record({
+      at: position,
+      bytes: fc
+        .constantFrom('ffff', 'ffffffff', '00000000', '504b0506')
+        .map((hex) => Buffer.from(hex, 'hex')),
+    }),
+  );
+  const mutated = fc
+    .tuple(fc.array(change, { maxLength: 12 }), position, fc.nat(3))
+    .map(([changes, cut, kind]) => {
+      const bytes = Buffer.from(honest);
+      for (const { at, bytes: patch } of changes) bytes.set(patch.slice(0, bytes.length - at), at);
+      if (kind === 0) return bytes.subarray(0, cut);
+      return kind === 1 ? Buffer.concat([bytes.subarray(cut), bytes, bytes.subarray(0, cut)]) : bytes;
+    });
+
+  it('get an answer at once', async () => {
+    await fc.assert(
+      fc.asyncProperty(mutated, async (bytes) => {
+        const began = performance.now();
+        const { detected = null, opaque } = await look(bytes);
+        const { refusal = null } = await look(bytes, 'image/png', {}, readPolyglot);
+        expect(performance.now() - began).toBeLessThan(1000);
+        expect(opaque === null || typeof opaque === 'string').toBe(true);
+        // What nothing can be told of is not clean.
+        if (detected === null) expect(opaque).not.toBeNull();
+        expect(refusal === null || refusal.code === 'TYPE_MISMATCH').toBe(true);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('are read in bounds, however many entries and ends they have', async () => {
+    const many = zipArchive(
+      Array.from({ length: 10_000 }, (_, index) => ({ name: `entry-${index}`, method: 0 as const })),
+    );
+    const extras = zipArchive(
+      Array.from({ length: 600 }, (_, index) => ({
+        ...a,
+        name: `${index}`,
+        local: { extra: Buffer.alloc(0xffff, 2) },
+      })),
+    );
+    const ends = Buffer.concat([PNG, Buffer.from('PK\x05\x06'.repeat(17_000), 'latin1')]);
+    const began = performance.now();
+    expect((await look(many)).opaque).toBeNull();
+    expect((await look(extras)).opaque).toBe('its directory is too large');
+    expect((await look(ends, 'image/png', {}, readPolyglot)).refusal ?? null).toBeNull();
+    expect((await look(Buffer.concat([zipArchive([a]), ends]))).opaque).not.toBeNull();
+    expect(performance.now() - began).toBeLessThan(5000);
+  });
+});

@@ -1,0 +1,221 @@
+import { type BoundedFile, Unbelievable } from './bounded-file.js';
+
+/*
+ * PKWARE's APPNOTE.TXT 6.3.10: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT. An archive is read from its end: the end
+ * record (4.3.16) says where the directory (4.3.12) is, which says where each entry's own header (4.3.7) is.
+ */
+const END_SIGNATURE = 'PK\x05\x06';
+const END_BYTES = 22;
+const MAX_COMMENT = 0xffff;
+const ENTRY_SIGNATURE = 0x02014b50;
+const ENTRY_BYTES = 46;
+const LOCAL_SIGNATURE = 0x04034b50;
+const LOCAL_BYTES = 30;
+const ZIP64_LOCATOR_SIGNATURE = 0x07064b50;
+const ZIP64_LOCATOR_BYTES = 20;
+const ZIP64_EXTRA = 0x0001;
+const AES_EXTRA = 0x9901;
+
+const ENCRYPTED = 0x2041;
+const SIZES_FOLLOW = 0x0008;
+const STORED = 0;
+/** Stored, imploded, deflated, deflate64, bzip2: what ClamAV unpacks. */
+const KNOWN_METHODS: readonly number[] = [STORED, 6, 8, 9, 12];
+
+const MAX_ENTRIES = 10_000;
+
+export interface ZipEntry {
+  /** Its bytes as Latin-1, so that two names are equal when their bytes are. */
+  readonly name: string;
+  readonly method: number;
+  readonly packedBytes: number;
+  readonly bytes: number;
+  /** Of its own header. */
+  readonly offset: number;
+  /** Of its data; after {@link checkEntries}. */
+  data: number;
+}
+
+export interface ZipDirectory {
+  readonly entries: readonly ZipEntry[];
+  /** Why not everybody reads the same entries from it, or why a scanner reads none. */
+  readonly objection: string | null;
+}
+
+interface End {
+  readonly position: number;
+  readonly disks: readonly [here: number, directory: number];
+  readonly entriesHere: number;
+  readonly entries: number;
+  readonly directoryBytes: number;
+  readonly directoryOffset: number;
+  /** Bytes after the record and its comment; negative when the comment is cut off. */
+  readonly after: number;
+}
+
+/** All that look like an end record in the last 64 KiB, the last first. */
+export function findEnds(file: BoundedFile): End[] {
+  const start = Math.max(0, file.sizeBytes - END_BYTES - MAX_COMMENT);
+  const tail = file.read(start, file.sizeBytes - start);
+  const ends: End[] = [];
+  const signature = Buffer.from(END_SIGNATURE, 'latin1');
+  for (
+    let at = tail.lastIndexOf(signature);
+    at >= 0;
+    at = at === 0 ? -1 : tail.lastIndexOf(signature, at - 1)
+  ) {
+    if (at + END_BYTES > tail.length) continue;
+    const field = (offset: number) => tail.readUInt16LE(at + offset);
+    ends.push({
+      position: start + at,
+      disks: [field(4), field(6)],
+      entriesHere: field(8),
+      entries: field(10),
+      directoryBytes: tail.readUInt32LE(at + 12),
+      directoryOffset: tail.readUInt32LE(at + 16),
+      after: tail.length - at - END_BYTES - field(20),
+    });
+  }
+  return ends;
+}
+
+const startsWith = (file: BoundedFile, offset: number, signature: number) =>
+  offset >= 0 && offset + 4 <= file.sizeBytes && file.read(offset, 4).readUInt32LE() === signature;
+
+const isZip64 = (file: BoundedFile, { position }: End) =>
+  startsWith(file, position - ZIP64_LOCATOR_BYTES, ZIP64_LOCATOR_SIGNATURE);
+
+/** Whether there is a directory of at least one entry where an end record says, or just before it, as unpackers accept. */
+export const hasDirectory = (file: BoundedFile, end: End) =>
+  isZip64(file, end) ||
+  (end.directoryBytes >= ENTRY_BYTES &&
+    [end.directoryOffset, end.position - end.directoryBytes].some((offset) =>
+      startsWith(file, offset, ENTRY_SIGNATURE),
+    ));
+
+/** Extra fields by id; what is no field at its end is padding. */
+function extraIds(extra: Buffer): number[] {
+  const ids: number[] = [];
+  for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2))
+    ids.push(extra.readUInt16LE(at));
+  return ids;
+}
+
+/** The first of things that are wrong. */
+class Objections {
+  first: string | null = null;
+
+  add(isWrong: boolean, what: string): void {
+    if (isWrong) this.first ??= what;
+  }
+}
+
+function findDirectory(file: BoundedFile, objections: Objections): End {
+  const ends = findEnds(file);
+  const end = ends.find(({ after }) => after === 0) ?? ends[0];
+  if (end === undefined) throw new Unbelievable('it has no directory');
+  objections.add(end.after > 0, 'something follows the archive');
+  objections.add(end.after < 0, 'its end is cut off');
+  const { position, directoryBytes, directoryOffset } = end;
+  const isLarge = end.entries === 0xffff || directoryBytes === 0xffffffff || directoryOffset === 0xffffffff;
+  objections.add(isLarge || isZip64(file, end), 'it has ZIP64 fields');
+  objections.add(
+    end.disks.some((disk) => disk !== 0) || end.entriesHere !== end.entries,
+    'it is one part of several',
+  );
+  objections.add(directoryOffset + directoryBytes !== position, 'its directory does not end where it should');
+  const others = ends.filter(
+    (other) =>
+      other !== end &&
+      other.directoryOffset + other.directoryBytes === other.position &&
+      hasDirectory(file, other),
+  );
+  objections.add(others.length > 0, 'it has two directories');
+  if (end.entries > MAX_ENTRIES) throw new Unbelievable(`it has more than ${MAX_ENTRIES} entries`);
+  return end;
+}
+
+interface Described extends ZipEntry {
+  readonly flags: number;
+  readonly crc: number;
+}
+
+function readEntries(file: BoundedFile, end: End, objections: Objections): Described[] {
+  const directory = file.read(end.directoryOffset, end.directoryBytes);
+  const entries: Described[] = [];
+  let at = 0;
+  for (let index = 0; index < end.entries; index++) {
+    if (at + ENTRY_BYTES > directory.length || directory.readUInt32LE(at) !== ENTRY_SIGNATURE) {
+      throw new Unbelievable('its directory is broken');
+    }
+    const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((offset) =>
+      directory.readUInt16LE(at + offset),
+    );
+    const nameAt = at + ENTRY_BYTES;
+    const extraAt = nameAt + nameBytes!;
+    const next = extraAt + extraBytes! + commentBytes!;
+    if (next > directory.length) throw new Unbelievable('its directory is broken');
+    const flags = directory.readUInt16LE(at + 8);
+    const method = directory.readUInt16LE(at + 10);
+    const extras = extraIds(directory.subarray(extraAt, extraAt + extraBytes!));
+    const packedBytes = directory.readUInt32LE(at + 20);
+    const bytes = directory.readUInt32LE(at + 24);
+    const offset = directory.readUInt32LE(at + 42);
+    objections.add((flags & ENCRYPTED) !== 0 || extras.includes(AES_EXTRA), 'it is encrypted');
+    objections.add(extras.includes(ZIP64_EXTRA), 'it has ZIP64 fields');
+    objections.add(!KNOWN_METHODS.includes(method), `it is compressed by method ${method}`);
+    objections.add(method === STORED && packedBytes !== bytes, 'two sizes of one entry disagree');
+    objections.add(directory.readUInt16LE(at + 34) !== 0, 'it is one part of several');
+    const name = directory.toString('latin1', nameAt, extraAt);
+    const crc = directory.readUInt32LE(at + 16);
+    entries.push({ name, flags, method, crc, packedBytes, bytes, offset, data: 0 });
+    at = next;
+  }
+  objections.add(at !== directory.length, 'its directory has more entries than it says');
+  objections.add(new Set(entries.map(({ name }) => name)).size < entries.length, 'two entries have one name');
+  return entries;
+}
+
+/** Compares each entry with its own header, by which others read the archive. */
+function checkEntries(
+  file: BoundedFile,
+  entries: readonly Described[],
+  end: End,
+  objections: Objections,
+): void {
+  let last = 0;
+  for (const entry of entries.toSorted((a, b) => a.offset - b.offset)) {
+    objections.add(last === 0 && entry.offset !== 0, 'something precedes its first entry');
+    objections.add(entry.offset < last, 'two entries overlap');
+    const header = file.read(entry.offset, LOCAL_BYTES + entry.name.length);
+    if (header.readUInt32LE() !== LOCAL_SIGNATURE)
+      throw new Unbelievable('an entry is not where it should be');
+    const flags = header.readUInt16LE(6);
+    const extraBytes = header.readUInt16LE(28);
+    const extraAt = entry.offset + LOCAL_BYTES + entry.name.length;
+    const fields = [14, 18, 22].map((offset) => header.readUInt32LE(offset));
+    const promised = [entry.crc, entry.packedBytes, entry.bytes];
+    const isPostponed = (flags & SIZES_FOLLOW) !== 0;
+    const agrees =
+      header.readUInt16LE(26) === entry.name.length &&
+      header.toString('latin1', LOCAL_BYTES) === entry.name &&
+      header.readUInt16LE(8) === entry.method &&
+      (flags & ENCRYPTED) === (entry.flags & ENCRYPTED) &&
+      fields.every((value, index) => value === promised[index] || (isPostponed && value === 0));
+    const extras = extraIds(file.read(extraAt, extraBytes));
+    objections.add(extras.includes(ZIP64_EXTRA), 'it has ZIP64 fields');
+    objections.add(!agrees, 'an entry and the directory disagree');
+    entry.data = extraAt + extraBytes;
+    last = entry.data + entry.packedBytes;
+  }
+  objections.add(last > end.directoryOffset, 'an entry reaches into the directory');
+}
+
+/** @throws Unbelievable when its entries cannot be told */
+export function readDirectory(file: BoundedFile): ZipDirectory {
+  const objections = new Objections();
+  const end = findDirectory(file, objections);
+  const entries = readEntries(file, end, objections);
+  checkEntries(file, entries, end, objections);
+  return { entries, objection: objections.first };
+}

@@ -1,0 +1,193 @@
+import { execFile } from 'node:child_process';
+import { accessSync, constants, realpathSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+/**
+ * What keeps a process that reads hostile bytes from doing harm:
+ * - `no-network`: a network namespace of its own, without any interface that is up;
+ * - `other-user`: neither the worker's user nor any other that owns something (nobody), without groups;
+ * - `no-capabilities`: none of root's powers, whatever the user;
+ * - `no-new-privileges`: nothing that it starts can gain any (`PR_SET_NO_NEW_PRIVS`);
+ * - `dies-with-parent`: the kernel ends it when the worker ends, however that ends (`PR_SET_PDEATHSIG`);
+ * - `limits`: of memory, processor time, open files; it can write to no file and leaves no core (`setrlimit`);
+ * - `file-permissions`: Node's permission model: its code reads the project, its packages and the spool folder, writes nothing.
+ */
+export const PROTECTIONS = [
+  'no-network',
+  'other-user',
+  'no-capabilities',
+  'no-new-privileges',
+  'dies-with-parent',
+  'limits',
+  'file-permissions',
+] as const;
+export type Protection = (typeof PROTECTIONS)[number];
+
+export interface Launch {
+  /** Program and arguments. */
+  readonly command: readonly string[];
+  readonly isolation: readonly Protection[];
+}
+
+export interface LaunchOptions {
+  /** Processor time of the process, over its whole life. */
+  readonly cpuSeconds: number;
+  readonly memoryBytes: number;
+  readonly spoolFolder: string;
+  /** Whether it may start programs (ffprobe). */
+  readonly startsPrograms: boolean;
+  /** Modules with readers that are not ours. */
+  readonly readers: readonly string[];
+}
+
+interface Layer {
+  readonly gives: readonly Protection[];
+  readonly words: readonly string[];
+}
+
+/** Compiled, also where the parent runs from its TypeScript (Jest does that): a child has no compiler. */
+const ENTRY = import.meta.filename.endsWith('.ts')
+  ? path.resolve(import.meta.dirname, '../../../dist/libs/inspection/src/child/main.js')
+  : path.join(import.meta.dirname, 'child/main.js');
+const ROOT = path.resolve(path.dirname(ENTRY), '../../../../..');
+
+/** Where an administrator installs programs; a PATH could name others. */
+export const SYSTEM_FOLDERS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'];
+
+/** Where a program of the system is, or null where it is not installed. */
+export function findProgram(name: string, folders: readonly string[] = SYSTEM_FOLDERS): string | null {
+  const isThere = (file: string) => {
+    try {
+      accessSync(file, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return folders.map((folder) => path.join(folder, name)).find(isThere) ?? null;
+}
+
+const NOBODY = 65_534;
+const NO_CAPABILITIES = ['--inh-caps=-all', '--bounding-set=-all'];
+const PRIVILEGES = ['--no-new-privs', '--pdeathsig', 'KILL'];
+
+/** From strong to weak; the first that works is taken. */
+const NETWORK: readonly Layer[] = [
+  { gives: ['no-network'], words: ['unshare', '--net', '--'] },
+  { gives: ['no-network'], words: ['unshare', '--user', '--map-current-user', '--net', '--'] },
+];
+const USER: readonly Layer[] = [
+  {
+    gives: ['other-user', 'no-capabilities', 'no-new-privileges', 'dies-with-parent'],
+    words: [
+      ...['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'],
+      ...NO_CAPABILITIES,
+      ...PRIVILEGES,
+      '--',
+    ],
+  },
+  {
+    gives: ['no-capabilities', 'no-new-privileges', 'dies-with-parent'],
+    words: ['setpriv', ...NO_CAPABILITIES, ...PRIVILEGES, '--'],
+  },
+  { gives: ['no-new-privileges', 'dies-with-parent'], words: ['setpriv', ...PRIVILEGES, '--'] },
+];
+
+/** What V8 and libvips map as data without ever touching it (900 MB are needed to start). */
+const UNTOUCHED_BYTES = 2 ** 30;
+const OPEN_FILES = 256;
+
+/** Not the number of processes, which counts those of the user on the whole machine; nor addresses, which WebAssembly reserves. */
+const limits = ({ cpuSeconds, memoryBytes }: LaunchOptions): Layer => ({
+  gives: ['limits'],
+  words: [
+    'prlimit',
+    `--data=${memoryBytes + UNTOUCHED_BYTES}`,
+    `--cpu=${Math.ceil(cpuSeconds)}`,
+    `--nofile=${OPEN_FILES}`,
+    '--fsize=0',
+    '--core=0',
+    '--',
+  ],
+});
+
+function permissions({ spoolFolder, startsPrograms, readers }: LaunchOptions): Layer {
+  const packages = path.join(ROOT, 'node_modules');
+  const folders = [path.join(ROOT, 'dist'), packages, realpathSync(packages), spoolFolder];
+  const readable = [
+    ...new Set(folders.map((folder) => `${folder}/*`)),
+    path.join(ROOT, 'package.json'),
+    ...readers,
+  ];
+  return {
+    gives: ['file-permissions'],
+    words: [
+      '--permission',
+      // sharp is one.
+      '--allow-addons',
+      '--disable-warning=SecurityWarning',
+      ...(startsPrograms ? ['--allow-child-process'] : []),
+      ...readable.map((file) => `--allow-fs-read=${file}`),
+    ],
+  };
+}
+
+const CHECK_TIMEOUT_MS = 30_000;
+const run = promisify(execFile);
+const NONE: Layer = { gives: [], words: [] };
+
+/**
+ * The strongest way to start a child that this machine, this user and this installation allow.
+ * @throws Error when it does not start in any way, so that nothing can be learned about ways
+ */
+export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDERS): Promise<Launch> {
+  const heapMebibytes = Math.max(64, Math.floor(options.memoryBytes / 2 ** 21));
+  const compose = (layers: readonly Layer[], flags: Layer): Launch => ({
+    command: [
+      ...layers.flatMap(({ words }) => words),
+      process.execPath,
+      `--max-old-space-size=${heapMebibytes}`,
+      ...flags.words,
+      ENTRY,
+      ...options.readers,
+    ],
+    isolation: [...layers.flatMap(({ gives }) => gives), ...flags.gives],
+  });
+  const check = ({ command: [file = '', ...args] }: Launch) =>
+    run(file, args, { env: {}, cwd: '/', timeout: CHECK_TIMEOUT_MS, killSignal: 'SIGKILL' });
+  const works = (launch: Launch) =>
+    check(launch).then(
+      () => true,
+      (error: { killed?: boolean }) => {
+        // A machine that is too slow just now refuses nothing.
+        if (error.killed === true) throw new Error('A process that looks into files was not there in time.');
+        return false;
+      },
+    );
+
+  const stages = [NETWORK, USER, [limits(options)]].map((layers) =>
+    layers.flatMap(({ gives, words: [name = '', ...rest] }) => {
+      const program = findProgram(name, folders);
+      return program === null ? [] : [{ gives, words: [program, ...rest] }];
+    }),
+  );
+  const flags = permissions(options);
+  const strongest = compose(
+    stages.flatMap((layers) => layers.slice(0, 1)),
+    flags,
+  );
+  if (await works(strongest)) return strongest;
+
+  await check(compose([], NONE));
+  const chosen: Layer[] = [];
+  for (const layers of stages) {
+    for (const layer of layers) {
+      if (!(await works(compose([...chosen, layer], NONE)))) continue;
+      chosen.push(layer);
+      break;
+    }
+  }
+  const withFlags = compose(chosen, flags);
+  return (await works(withFlags)) ? withFlags : compose(chosen, NONE);
+}

@@ -1,0 +1,82 @@
+/** What hostile files may make of a process that reads them. Loaded by the children, as it is: types are stripped by Node.js. */
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+
+const kept: Buffer[] = [];
+const never = () => new Promise<never>(() => undefined);
+
+function codeOf(deed: () => unknown): string {
+  try {
+    deed();
+    return 'done';
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+}
+
+const connect = (port: number) =>
+  new Promise<string>((resolve) => {
+    const socket = net.connect(port, '127.0.0.1', () => resolve('connected'));
+    socket.on('error', (error) => resolve((error as { code?: string }).code ?? 'error'));
+  });
+
+const DEEDS: Record<string, (path: string) => unknown> = {
+  exit: () => process.exit(7),
+  segfault: () => process.kill(process.pid, 'SIGSEGV'),
+  throw: () => {
+    throw new TypeError('a reader that is wrong');
+  },
+  'late-throw': () => {
+    setImmediate(() => {
+      throw new Error('nobody catches this');
+    });
+    return never();
+  },
+  loop: () => {
+    for (;;);
+  },
+  wait: never,
+  // Slowly, so that nothing but its parent's look at it ends it.
+  bloat: () => {
+    setInterval(() => kept.push(Buffer.alloc(16 * 2 ** 20, 1)), 20);
+    return never();
+  },
+  'bloat-at-once': () => {
+    for (;;) kept.push(Buffer.alloc(64 * 2 ** 20, 1));
+  },
+  'speak-twice': () => {
+    for (const id of ['', 'x']) process.send?.({ id, cpuSeconds: 0, value: null });
+    return never();
+  },
+  nonsense: () => ({
+    renditions: [{ profile: { name: 'unasked' }, width: 1, height: 1, bytes: Buffer.alloc(1) }],
+  }),
+  'start-a-program': () => {
+    const { pid } = spawn('/bin/sleep', ['1000'], { stdio: 'ignore' });
+    return { properties: { pageCount: pid ?? 0 } };
+  },
+  pid: () => ({ properties: { pageCount: process.pid } }),
+  look: async (path: string) => ({
+    properties: {
+      title: JSON.stringify({
+        env: Object.keys(process.env),
+        user: [process.getuid?.(), process.getgid?.(), process.getgroups?.()],
+        interfaces: Object.keys(os.networkInterfaces()),
+        connect: await connect(Number(readFileSync(path, 'utf8'))),
+        priority: os.getPriority(),
+        passwd: codeOf(() => readFileSync('/etc/passwd')),
+        spool: codeOf(() => readdirSync('/')),
+        write: codeOf(() => writeFileSync(`${path}.written`, 'x')),
+        program: codeOf(() => spawn('/bin/true')),
+        signal: codeOf(() => process.kill(process.ppid, 0)),
+      }),
+    },
+  }),
+};
+
+export const READERS = Object.entries(DEEDS).map(([name, deed]) => ({
+  types: new RegExp(`^test/${name}$`),
+  load: () => Promise.resolve({ read: async ({ path }: { path: string }) => (await deed(path)) ?? {} }),
+}));

@@ -1,0 +1,309 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { chmod } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { LoggerModule } from 'nestjs-pino';
+import {
+  findProgram,
+  InspectionFailed,
+  InspectionModule,
+  type InspectionOptions,
+  Inspector,
+} from '#libs/inspection';
+import { officeParts, zipArchive } from '#libs/inspection/testing';
+import { HealthModule } from '#libs/runtime';
+import { until } from '../../support/until.js';
+
+const READERS = path.join(import.meta.dirname, 'sandbox-readers.ts');
+const PARENT = path.join(import.meta.dirname, 'sandbox-parent.ts');
+const DIST = path.resolve(import.meta.dirname, '../../../dist');
+
+const DOCX = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document';
+
+const needed = ['unshare', 'setpriv', 'prlimit'];
+const isSkipped = process.env.CI !== 'true' && needed.some((name) => findProgram(name) === null);
+if (isSkipped) process.stdout.write('skipped: isolation of processes (apt-get install util-linux)\n');
+
+const stateOf = (pid: number) => {
+  try {
+    return /^State:\s*(\w)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? null;
+  } catch {
+    return null;
+  }
+};
+/** A zombie is one that nobody asked about yet. */
+const isRunning = (pid: number) => ![null, 'Z', 'X'].includes(stateOf(pid));
+const childrenOf = (parent: number) =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return new RegExp(`^PPid:\\s*${parent}$`, 'm').test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+      } catch {
+        return false;
+      }
+    });
+const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(pid) ? null : true));
+
+/** Real: processes, their isolation, the channel. What they read with is the test's. */
+(isSkipped ? describe.skip : describe)('processes that look into files', () => {
+  const spoolFolder = mkdtempSync(path.join(tmpdir(), 'spool-'));
+  let module: TestingModule | undefined;
+  let inspector: Inspector;
+
+  beforeAll(() => chmod(spoolFolder, 0o711));
+  afterAll(() => rmSync(spoolFolder, { recursive: true }));
+  afterEach(async () => {
+    await module?.close();
+    module = undefined;
+  });
+
+  async function start(options: Partial<InspectionOptions> = {}) {
+    module = await Test.createTestingModule({
+      imports: [
+        LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
+        HealthModule.forRoot(),
+        InspectionModule.forRoot({
+          processes: 1,
+          seconds: 20,
+          memoryBytes: 512 * 2 ** 20,
+          maxPixels: 1,
+          maxFrames: 1,
+          spoolFolder,
+          ffprobe: null,
+          readers: [READERS],
+          ...options,
+        }),
+      ],
+    }).compile();
+    await module.init();
+    inspector = module.get(Inspector);
+  }
+
+  function inspect(deed: string, signal?: AbortSignal, content = 'x') {
+    const file = path.join(spoolFolder, `${deed}-${crypto.randomUUID()}`);
+    writeFileSync(file, content, { mode: 0o644 });
+    const request = { path: file, sizeBytes: content.length, detected: `test/${deed}`, profiles: [] };
+    return inspector.inspect(request, signal);
+  }
+  const pidOf = async (deed = 'pid') => (await inspect(deed)).properties.pageCount!;
+
+  it.each([
+    ['exits', 'exit', {}, /exit code 7/],
+    ['crashes', 'segfault', {}, /SIGSEGV/],
+    ['throws when nobody listens', 'late-throw', {}, /exit code 1/],
+    ['loops for ever', 'loop', { seconds: 1 }, /not done after 1 s/],
+    ['waits for ever', 'wait', { seconds: 1 }, /not done after 1 s/],
+    ['bloats', 'bloat', {}, /more than 536870912 bytes of memory/],
+    ['bloats at once', 'bloat-at-once', {}, /RangeError|bytes of memory|SIG|exit code/],
+    ['speaks out of turn', 'speak-twice', {}, /out of turn/],
+    ['answers what was not asked', 'nonsense', {}, /nonsense/],
+  ])('fails one look when a reader %s', async (_, deed, options, message) => {
+    await start(options);
+    const before = await pidOf();
+    const failure = inspect(deed);
+    await expect(failure).rejects.toThrow(message);
+    await expect(failure).rejects.toBeInstanceOf(InspectionFailed);
+    const after = await pidOf();
+    if (deed !== 'nonsense') {
+      expect(after).not.toBe(before);
+      expect(isRunning(before)).toBe(false);
+    }
+    await expect(inspector.check()).resolves.toBeUndefined();
+  });
+
+  it('takes a reader that throws for a file that cannot be read', async () => {
+    await start();
+    expect(await inspect('throw')).toMatchObject({ detected: 'test/throw', refusal: null, opaque: null });
+  });
+
+  it('fails for a file that it cannot get at', async () => {
+    await start();
+    const file = path.join(spoolFolder, 'short');
+    writeFileSync(file, 'x', { mode: 0o644 });
+    const request = { sizeBytes: 2, detected: 'test/pid', profiles: [] };
+    await expect(inspector.inspect({ ...request, path: file })).rejects.toThrow(InspectionFailed);
+    await expect(inspector.inspect({ ...request, path: `${file}-not` })).rejects.toThrow(/ENOENT/);
+    await expect(inspector.inspect({ ...request, path: '/etc/passwd' })).rejects.toThrow(/ERR_ACCESS_DENIED/);
+  });
+
+  it('is aborted while it runs and while it waits', async () => {
+    await start();
+    const pid = await pidOf();
+    const [running, waiting] = [new AbortController(), new AbortController()];
+    const first = inspect('loop', running.signal);
+    const second = inspect('pid', waiting.signal);
+    const third = pidOf();
+    waiting.abort(new Error('no longer wanted'));
+    await expect(second).rejects.toThrow('no longer wanted');
+    running.abort(new Error('stopping'));
+    await expect(first).rejects.toThrow('stopping');
+    expect(await third).not.toBe(pid);
+    expect(isRunning(pid)).toBe(false);
+    await expect(inspect('pid', AbortSignal.abort(new Error('from the start')))).rejects.toThrow('start');
+  });
+
+  it('takes along what a reader started', async () => {
+    await start({ seconds: 1, ffprobe: '/bin/sleep' });
+    const pid = await pidOf('start-a-program');
+    expect(isRunning(pid)).toBe(true);
+    await expect(inspect('loop')).rejects.toThrow('not done');
+    await gone(pid);
+    const other = await pidOf('start-a-program');
+    await expect(inspect('segfault')).rejects.toThrow('SIGSEGV');
+    await gone(other);
+  });
+
+  it('does a hundred tasks with two processes', async () => {
+    await start({ processes: 2 });
+    const warm = await until('both are there', async () => {
+      const pids = new Set(await Promise.all([pidOf(), pidOf()]));
+      return pids.size === 2 ? pids : null;
+    });
+    const pids = new Set(await Promise.all(Array.from({ length: 100 }, () => pidOf())));
+    expect(pids).toEqual(warm);
+  });
+
+  it('serves first who came first', async () => {
+    await start();
+    const order: number[] = [];
+    const asked = Array.from({ length: 50 }, (_, index) => index);
+    await Promise.all(asked.map(async (index) => pidOf().then(() => order.push(index))));
+    expect(order).toEqual(asked);
+  });
+
+  it.each<[string, Buffer, string, object]>([
+    ['a document', zipArchive(officeParts(`${DOCX}.main+xml`)), 'application/zip', { detected: DOCX }],
+    [
+      'what is encrypted',
+      zipArchive([{ name: 'a', lies: { flags: 1 } }]),
+      'application/zip',
+      { opaque: 'it is encrypted' },
+    ],
+    [
+      'a picture that is an archive',
+      zipArchive([{ name: 'a' }], { before: Buffer.from('89504e470d0a1a0a', 'hex') }),
+      'image/png',
+      { refusal: { code: 'TYPE_MISMATCH', message: expect.any(String) } },
+    ],
+  ])('looks into %s in all its isolation', async (_, bytes, detected, found) => {
+    await start({ readers: [] });
+    const file = path.join(spoolFolder, crypto.randomUUID());
+    writeFileSync(file, bytes, { mode: 0o644 });
+    const request = { path: file, sizeBytes: bytes.length, detected, profiles: [] };
+    expect(await inspector.inspect(request)).toMatchObject(found);
+    expect(await inspector.detect(Buffer.from('<svg/>'))).toBe('image/svg+xml');
+  });
+
+  it('replaces a process after so many tasks', async () => {
+    await start({ recycleAfter: 3 });
+    const pids: number[] = [];
+    for (let i = 0; i < 9; i++) pids.push(await pidOf());
+    expect([pids[0], pids[3], pids[6]]).toEqual([pids[2], pids[5], pids[8]]);
+    expect(new Set(pids).size).toBe(3);
+    await Promise.all([...new Set(pids)].slice(0, 2).map(gone));
+  });
+
+  it('replaces one that ends while it has nothing to do', async () => {
+    await start();
+    const pid = await pidOf();
+    process.kill(pid, 'SIGKILL');
+    await gone(pid);
+    const next = await until('an answer', () => pidOf().catch(() => null));
+    expect(next).not.toBe(pid);
+  });
+
+  it('says so when none can be started, does not spin, and is there again when one can', async () => {
+    const missing = path.join(spoolFolder, 'readers.mjs');
+    await start({ readers: [missing] });
+    await expect(inspector.detect(Buffer.from('x'))).rejects.toMatchObject({ kind: 'unavailable' });
+    await expect(inspector.check()).rejects.toMatchObject({ reason: 'INSPECTION_UNAVAILABLE' });
+    await expect(inspector.detect(Buffer.from('x'))).rejects.toMatchObject({ kind: 'unavailable' });
+    writeFileSync(missing, 'export const READERS = [];', { mode: 0o644 });
+    const type = await until('an answer', () => inspector.detect(Buffer.from('x')).catch(() => null));
+    expect(type).toBe('text/plain');
+    await expect(inspector.check()).resolves.toBeUndefined();
+  });
+
+  it('ends what runs before it closes, and refuses what waits', async () => {
+    await start({ seconds: 1 });
+    const pid = await pidOf();
+    const [first, second] = [inspect('wait'), inspect('pid')];
+    const ends = Promise.allSettled([first, second]);
+    await module?.close();
+    const [ran, waited] = await ends;
+    expect(ran).toMatchObject({
+      reason: expect.objectContaining({ message: expect.stringMatching('not done') }),
+    });
+    expect(waited).toMatchObject({ reason: { kind: 'unavailable' } });
+    expect(isRunning(pid)).toBe(false);
+    await expect(inspector.detect(Buffer.from('x'))).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+
+  it('sees no environment, no network, no files, and is nobody', async () => {
+    await start();
+    const server = net.createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as net.AddressInfo;
+    const { title } = (await inspect('look', undefined, String(port))).properties;
+    server.close();
+    const seen = JSON.parse(title!) as Record<string, unknown>;
+    expect(seen).toMatchObject({
+      env: [],
+      interfaces: [],
+      priority: 19,
+      passwd: 'ERR_ACCESS_DENIED',
+      spool: 'ERR_ACCESS_DENIED',
+      write: 'ERR_ACCESS_DENIED',
+      program: 'ERR_ACCESS_DENIED',
+    });
+    expect(seen.connect).toMatch(/ENETUNREACH|EADDRNOTAVAIL|EINVAL/);
+    const isRoot = process.getuid?.() === 0;
+    expect(inspector.isolation).toEqual([
+      'no-network',
+      ...(isRoot ? ['other-user'] : []),
+      ...['no-capabilities', 'no-new-privileges', 'dies-with-parent', 'limits', 'file-permissions'],
+    ]);
+    if (isRoot) {
+      expect(seen).toMatchObject({ user: [65_534, 65_534, [65_534]], signal: 'EPERM' });
+    }
+  });
+
+  describe('when their parent is killed', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'programs-'));
+    beforeAll(() => symlinkSync(findProgram('prlimit')!, path.join(folder, 'prlimit')));
+    afterAll(() => rmSync(folder, { recursive: true }));
+
+    it.each([
+      ['end with their channel', '', '600', [folder]],
+      ['are ended by the kernel while they loop', 'test/loop', '600', []],
+      ['run out of processor time while they loop', 'test/loop', '2', [folder]],
+    ])('%s', async (_, type, cpuSeconds, folders) => {
+      const parent = spawn(process.execPath, [PARENT, DIST, type, cpuSeconds, ...folders], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+        env: { SIZE: String(statSync(PARENT).size) },
+      });
+      await once(parent.stdout, 'data');
+      const [child, ...others] = childrenOf(parent.pid!);
+      expect(others).toEqual([]);
+      expect(isRunning(child!)).toBe(true);
+      parent.kill('SIGKILL');
+      await once(parent, 'exit');
+      await gone(child!);
+    });
+  });
+});
