@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, realpathSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
@@ -141,10 +141,12 @@ const run = promisify(execFile);
 const NONE: Layer = { gives: [], words: [] };
 
 /**
- * The strongest way to start a child that this machine, this user and this installation allow.
+ * The strongest way to start a child that this machine, this user and this installation allow. Makes the spool folder, where there
+ * is none: a user who cannot get at it is no use.
  * @throws Error when it does not start in any way, so that nothing can be learned about ways
  */
 export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDERS): Promise<Launch> {
+  mkdirSync(options.spoolFolder, { recursive: true, mode: 0o711 });
   const heapMebibytes = Math.max(64, Math.floor(options.memoryBytes / 2 ** 21));
   const compose = (layers: readonly Layer[], flags: Layer): Launch => {
     const words = [
@@ -153,6 +155,7 @@ export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDER
       `--max-old-space-size=${heapMebibytes}`,
       ...flags.words,
       ENTRY,
+      options.spoolFolder,
       ...options.readers,
     ];
     return {
