@@ -8,8 +8,8 @@ import { ProcessPool } from './process-pool.js';
 
 export interface InspectionRequest {
   /**
-   * The whole file on disk, in the spool folder. The process that reads it may run as nobody: folder 0711, unguessable name, file
-   * mode 0644.
+   * The whole file on disk, in the spool folder. The process that reads it may have a user of its own: folder 0711, unguessable name,
+   * file mode 0644.
    */
   readonly path: string;
   readonly sizeBytes: number;
@@ -86,10 +86,11 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
   ) {
     logger.setContext(Inspector.name);
     const { recycleAfter = RECYCLE_AFTER } = options;
-    this.pool = new ProcessPool({ ...options, recycleAfter }, () => this.command(), logger);
+    this.pool = new ProcessPool({ ...options, recycleAfter }, (place) => this.command(place), logger);
     this.detectors = new ProcessPool(
       { ...options, recycleAfter, processes: 1 },
-      () => this.command(),
+      // A place of its own, after those of the others.
+      () => this.command(options.processes),
       logger,
     );
     health.add('inspection', () => this.check());
@@ -135,10 +136,10 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
     });
   }
 
-  private async command(): Promise<readonly string[]> {
+  private async command(place: number): Promise<readonly string[]> {
     this.launch ??= this.findLaunch();
     try {
-      return (await this.launch).command;
+      return (await this.launch).command(place);
     } catch (error) {
       this.launch = undefined;
       throw error;

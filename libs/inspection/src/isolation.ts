@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, realpathSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
 /**
  * What keeps a process that reads hostile bytes from doing harm:
  * - `no-network`: a network namespace of its own, without any interface that is up;
- * - `other-user`: neither the worker's user nor any other that owns something (nobody), without groups;
+ * - `other-user`: neither the worker's user nor any that owns anything, one of its own for each of 14 processes, without groups;
  * - `no-capabilities`: none of root's powers, whatever the user;
  * - `no-new-privileges`: nothing that it starts can gain any (`PR_SET_NO_NEW_PRIVS`);
  * - `dies-with-parent`: the kernel ends it when the worker ends, however that ends (`PR_SET_PDEATHSIG`);
@@ -25,8 +25,8 @@ export const PROTECTIONS = [
 export type Protection = (typeof PROTECTIONS)[number];
 
 export interface Launch {
-  /** Program and arguments. */
-  readonly command: readonly string[];
+  /** Program and arguments of the process that has this place among all of them. */
+  readonly command: (place: number) => readonly string[];
   readonly isolation: readonly Protection[];
 }
 
@@ -68,7 +68,10 @@ export function findProgram(name: string, folders: readonly string[] = SYSTEM_FO
   return folders.map((folder) => path.join(folder, name)).find(isThere) ?? null;
 }
 
-const NOBODY = 65_534;
+/** Nobody's: between what systemd gives out and `nobody`, which owns something on many machines (PostgreSQL, here). */
+const FIRST_USER = 65_520;
+const USERS = 14;
+const USER = '{user}';
 const NO_CAPABILITIES = ['--inh-caps=-all', '--bounding-set=-all'];
 const PRIVILEGES = ['--no-new-privs', '--pdeathsig', 'KILL'];
 
@@ -77,11 +80,11 @@ const NETWORK: readonly Layer[] = [
   { gives: ['no-network'], words: ['unshare', '--net', '--'] },
   { gives: ['no-network'], words: ['unshare', '--user', '--map-current-user', '--net', '--'] },
 ];
-const USER: readonly Layer[] = [
+const PRIVILEGE: readonly Layer[] = [
   {
     gives: ['other-user', 'no-capabilities', 'no-new-privileges', 'dies-with-parent'],
     words: [
-      ...['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'],
+      ...['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups'],
       ...NO_CAPABILITIES,
       ...PRIVILEGES,
       '--',
@@ -138,24 +141,32 @@ const run = promisify(execFile);
 const NONE: Layer = { gives: [], words: [] };
 
 /**
- * The strongest way to start a child that this machine, this user and this installation allow.
+ * The strongest way to start a child that this machine, this user and this installation allow. Makes the spool folder, where there
+ * is none: a user who cannot get at it is no use.
  * @throws Error when it does not start in any way, so that nothing can be learned about ways
  */
 export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDERS): Promise<Launch> {
+  mkdirSync(options.spoolFolder, { recursive: true, mode: 0o711 });
   const heapMebibytes = Math.max(64, Math.floor(options.memoryBytes / 2 ** 21));
-  const compose = (layers: readonly Layer[], flags: Layer): Launch => ({
-    command: [
-      ...layers.flatMap(({ words }) => words),
+  const compose = (layers: readonly Layer[], flags: Layer): Launch => {
+    const words = [
+      ...layers.flatMap((layer) => layer.words),
       process.execPath,
       `--max-old-space-size=${heapMebibytes}`,
       ...flags.words,
       ENTRY,
+      options.spoolFolder,
       ...options.readers,
-    ],
-    isolation: [...layers.flatMap(({ gives }) => gives), ...flags.gives],
-  });
-  const check = ({ command: [file = '', ...args] }: Launch) =>
-    run(file, args, { env: {}, cwd: '/', timeout: CHECK_TIMEOUT_MS, killSignal: 'SIGKILL' });
+    ];
+    return {
+      command: (place) => words.map((word) => word.replace(USER, String(FIRST_USER + (place % USERS)))),
+      isolation: [...layers.flatMap(({ gives }) => gives), ...flags.gives],
+    };
+  };
+  const check = ({ command }: Launch) => {
+    const [file = '', ...args] = command(0);
+    return run(file, args, { env: {}, cwd: '/', timeout: CHECK_TIMEOUT_MS, killSignal: 'SIGKILL' });
+  };
   const works = (launch: Launch) =>
     check(launch).then(
       () => true,
@@ -166,7 +177,7 @@ export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDER
       },
     );
 
-  const stages = [NETWORK, USER, [limits(options)]].map((layers) =>
+  const stages = [NETWORK, PRIVILEGE, [limits(options)]].map((layers) =>
     layers.flatMap(({ gives, words: [name = '', ...rest] }) => {
       const program = findProgram(name, folders);
       return program === null ? [] : [{ gives, words: [program, ...rest] }];

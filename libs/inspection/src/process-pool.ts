@@ -39,14 +39,15 @@ export class ProcessPool {
 
   constructor(
     private readonly options: PoolOptions,
-    private readonly command: () => Promise<readonly string[]>,
+    /** Of the process at a place. */
+    private readonly command: (place: number) => Promise<readonly string[]>,
     private readonly logger: PinoLogger,
   ) {}
 
   start(): void {
     if (this.isStarted) return;
     this.isStarted = true;
-    for (let i = 0; i < this.options.processes; i++) this.fill();
+    for (let place = 0; place < this.options.processes; place++) this.fill(place);
   }
 
   /** @throws InspectionFailed; StowageError unavailable; the signal's reason */
@@ -127,13 +128,13 @@ export class ProcessPool {
   }
 
   /** Starts one process, sooner or later. */
-  private fill(): void {
-    const starting = this.startOne();
+  private fill(place: number): void {
+    const starting = this.startOne(place);
     this.starting.add(starting);
     void starting.then(() => this.starting.delete(starting));
   }
 
-  private async startOne(): Promise<void> {
+  private async startOne(place: number): Promise<void> {
     const { signal } = this.closed;
     while (!signal.aborted) {
       const pause =
@@ -141,14 +142,14 @@ export class ProcessPool {
       // Only closing ends it early.
       if (pause > 0) await delay(pause, undefined, { signal }).catch(() => undefined);
       try {
-        const command = await this.command();
+        const command = await this.command(place);
         if (signal.aborted) return;
         const process = new SandboxedProcess(command, this.options.memoryBytes);
         const stop = () => process.kill('closing');
         signal.addEventListener('abort', stop);
         await process.ready.finally(() => signal.removeEventListener('abort', stop));
         this.live.add(process);
-        void process.ended.then((how) => this.onEnd(process, how));
+        void process.ended.then((how) => this.onEnd(process, place, how));
         this.offer(process);
         return;
       } catch (error) {
@@ -157,7 +158,7 @@ export class ProcessPool {
     }
   }
 
-  private onEnd(process: SandboxedProcess, how: string): void {
+  private onEnd(process: SandboxedProcess, place: number, how: string): void {
     this.live.delete(process);
     const index = this.idle.indexOf(process);
     if (index >= 0) this.idle.splice(index, 1);
@@ -168,7 +169,7 @@ export class ProcessPool {
     );
     if (process.tasks === 0)
       this.onFailure(new InspectionFailed(`a process ended before its first task: ${how}`));
-    this.fill();
+    this.fill(place);
   }
 
   private onFailure(err: unknown): void {

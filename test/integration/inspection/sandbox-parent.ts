@@ -16,7 +16,7 @@ const { command } = await findLaunch(
   },
   folder === undefined ? undefined : [folder],
 );
-const child = new SandboxedProcess(command, 2 ** 30);
+const child = new SandboxedProcess(command(0), 2 ** 30);
 await child.ready;
 const file = {
   path: import.meta.filename,

@@ -1,7 +1,8 @@
 /**
  * The process that looks into files: one task at a time, for as long as its parent is there. Started without a channel it only
- * shows that it can be loaded. Arguments: modules whose `READERS` look into files as well.
+ * shows that it can be loaded and can get at the spool folder. Arguments: that folder; modules whose `READERS` look into files as well.
  */
+import { accessSync, constants } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { NO_PROPERTIES } from '#libs/domain';
 import type { Inspection } from '../inspector.js';
@@ -66,9 +67,9 @@ function cpuSeconds(): number {
   return (user + system) / 1e6;
 }
 
-async function serve(say: (answer: Answer) => void): Promise<void> {
+async function serve(modules: readonly string[], say: (answer: Answer) => void): Promise<void> {
   const more = await Promise.all(
-    process.argv.slice(2).map((module) => import(module) as Promise<{ READERS: readonly ReaderEntry[] }>),
+    modules.map((module) => import(module) as Promise<{ READERS: readonly ReaderEntry[] }>),
   );
   const readers = [...READERS, ...more.flatMap((module) => module.READERS)];
   process.on('message', (question: Question) => {
@@ -83,8 +84,11 @@ async function serve(say: (answer: Answer) => void): Promise<void> {
   say({ ready: true });
 }
 
-if (process.send !== undefined) {
+const [spoolFolder = '', ...modules] = process.argv.slice(2);
+if (process.send === undefined) {
+  accessSync(spoolFolder, constants.X_OK);
+} else {
   // Whoever asked is gone. What this process has started goes with it: it leads their group.
   process.on('disconnect', () => process.kill(0, 'SIGKILL'));
-  await serve((said) => process.send?.(said));
+  await serve(modules, (said) => process.send?.(said));
 }

@@ -1,0 +1,63 @@
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { findLaunch, findProgram, PROTECTIONS } from './isolation.js';
+
+const needed = ['unshare', 'setpriv', 'prlimit'];
+const isSkipped = process.env.CI !== 'true' && needed.some((name) => findProgram(name) === null);
+if (isSkipped) process.stdout.write('skipped: isolation of processes (apt-get install util-linux)\n');
+
+/** Real: the tools, where they are let in, and Node.js. */
+(isSkipped ? describe.skip : describe)('the way in which a child is started', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'programs-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const options = {
+    ...{ cpuSeconds: 10, memoryBytes: 2 ** 30, spoolFolder: tmpdir() },
+    ...{ startsPrograms: false, readers: [] },
+  };
+  const letIn = (name: string) => symlinkSync(findProgram(name)!, path.join(folder, name));
+  const refuse = (name: string) =>
+    writeFileSync(path.join(folder, name), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  const isolation = async () => (await findLaunch(options, [folder])).isolation;
+  const isRoot = process.getuid?.() === 0;
+  const privileges = ['no-capabilities', 'no-new-privileges', 'dies-with-parent'];
+  const user = isRoot ? ['other-user'] : [];
+
+  it('has all there is', async () => {
+    const launch = await findLaunch(options);
+    expect(launch.isolation).toEqual(PROTECTIONS.filter((name) => isRoot || name !== 'other-user'));
+    expect(launch.command(0)).not.toContain('{user}');
+  });
+
+  it('does without what is not installed', async () => {
+    expect(await isolation()).toEqual(['file-permissions']);
+    letIn('prlimit');
+    expect(await isolation()).toEqual(['limits', 'file-permissions']);
+  });
+
+  it('does without what is refused', async () => {
+    refuse('unshare');
+    letIn('prlimit');
+    letIn('setpriv');
+    const found = await isolation();
+    // Capabilities are given up by root alone, or in a namespace of one's own.
+    expect(found).toEqual([
+      ...user,
+      ...privileges.filter((name) => isRoot || name !== 'no-capabilities'),
+      ...['limits', 'file-permissions'],
+    ]);
+  });
+
+  it('keeps the user where no other gets at the files', async () => {
+    for (const name of needed) letIn(name);
+    // The folder around it is its owner's alone.
+    const spoolFolder = path.join(folder, 'spool');
+    const launch = await findLaunch({ ...options, spoolFolder }, [folder]);
+    expect(launch.isolation).toEqual(['no-network', ...privileges, 'limits', 'file-permissions']);
+  });
+});
