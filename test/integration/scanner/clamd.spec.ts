@@ -195,7 +195,7 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
       ['when all was sent', 0],
     ])('is down when it hangs %s, and goes on when it does', async (_, mebibytes) => {
       await using clamd = await TestClamd.start();
-      const scanner = scannerOf(clamd, { idleMs: 500, replyMs: 500, commandMs: 500 });
+      const scanner = scannerOf(clamd, { idleMs: 1000, replyMs: 1000, commandMs: 1000 });
       await scanner.check();
       const hung = scanner.scan(
         interrupted(mebibytes, () => clamd.pause()),

@@ -19,12 +19,10 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
     new ClamdScanner({
       address: clamd.address,
       maxBytes: 100 * MIB,
-      connectMs: 1000,
-      commandMs: 300,
-      idleMs: 300,
-      replyMs: 300,
       ...options,
     });
+  /** Long enough for whoever does answer, on a busy machine too. */
+  const impatient = () => scannerOf({ commandMs: 1000, idleMs: 1000, replyMs: 1000 });
 
   describe('after a whole content', () => {
     it.each<[string, Required<Pick<Deeds, 'onEnd'>>['onEnd']]>([
@@ -49,7 +47,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       ['no answer at all', () => undefined],
     ])('%s, from a daemon that is well at once, is the content’s fault', async (_, onEnd) => {
       clamd.deeds = { onEnd };
-      expect(await scan(scannerOf(), WORDS)).toEqual({
+      expect(await scan(impatient(), WORDS)).toEqual({
         outcome: 'error',
         message: expect.stringMatching(/^The scanner was lost over it: /) as unknown,
       });
@@ -125,7 +123,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       ['that it waited too long', (socket) => socket.end('COMMAND READ TIMED OUT\n')],
     ])('%s is no verdict', async (_, onStart) => {
       clamd.deeds = { onStart };
-      await expect(scannerOf().scan(randomMebibytes(20), LONG)).rejects.toMatchObject(DOWN);
+      await expect(impatient().scan(randomMebibytes(20), LONG)).rejects.toMatchObject(DOWN);
     });
 
     it('is not counted against the content', async () => {
@@ -195,7 +193,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       const abort = new AbortController();
       const reason = new Error('stopped');
       clamd.deeds = { onEnd: () => abort.abort(reason) };
-      const stopped = scan(scannerOf({ replyMs: 60_000 }), WORDS, { signal: abort.signal });
+      const stopped = scan(scannerOf(), WORDS, { signal: abort.signal });
       await expect(stopped).rejects.toBe(reason);
       await until('no connection', () => (clamd.sockets.size === 0 ? true : null));
     });
@@ -224,7 +222,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
         }
       })();
       clamd.deeds = { onStart: (socket) => void socket.pause() };
-      const scanning = scannerOf().scan(content, { sizeBytes: 80 * MIB, sha256: () => '' });
+      const scanning = impatient().scan(content, { sizeBytes: 80 * MIB, sha256: () => '' });
       await expect(scanning).rejects.toMatchObject(DOWN);
       expect(sent).toBeLessThan(40);
     });
@@ -292,7 +290,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       ['it says nothing to what it is sent', { onProbe: () => undefined }],
     ])('is failed when %s', async (_, deeds) => {
       clamd.deeds = deeds;
-      const scanner = scannerOf();
+      const scanner = impatient();
       await expect(scan(scanner, WORDS)).rejects.toMatchObject(DOWN);
       await expect(scanner.check()).rejects.toMatchObject(DOWN);
       await expect(scanner.identify()).rejects.toMatchObject(DOWN);
