@@ -1,4 +1,9 @@
 import type { ReaderEntry } from '../reader.js';
 
 /** Who looks into what. More than one may look into a file; a type that nobody looks into needs no file on disk. */
-export const READERS: readonly ReaderEntry[] = [];
+export const READERS: readonly ReaderEntry[] = [
+  { types: /^image\/(?!svg\+xml$)/, load: () => import('./image/image.js') },
+  { types: /^(audio\/|application\/ogg$)/, load: () => import('./media/audio.js') },
+  { types: /^(video\/|application\/vnd\.ms-asf$)/, load: () => import('./media/video.js') },
+  { types: /^application\/pdf$/, load: () => import('./pdf.js') },
+];

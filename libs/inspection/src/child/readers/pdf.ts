@@ -1,0 +1,76 @@
+import {
+  type PDFDocumentLoadingTask,
+  getDocument,
+  PDFDataRangeTransport,
+} from 'pdfjs-dist/legacy/build/pdf.mjs';
+// Which makes itself known to the other, so that no worker is started.
+import 'pdfjs-dist/legacy/build/pdf.worker.mjs';
+import type { Reader } from '../reader.js';
+import { findingOf } from './finding.js';
+import { type ReadAt, readingFrom } from './read-at.js';
+
+const CHUNK_BYTES = 65_536;
+/** The most that is read to find out; a damaged file would be searched from its beginning to its end. */
+const MAX_READ_BYTES = 128 * 2 ** 20;
+/** The library makes room for all of the file, though it fills only what it reads. */
+const MAX_FILE_BYTES = 2 ** 30;
+const MAX_SECONDS = 20;
+
+/** Reads what is asked for, and gives up after so much of it. */
+class FileTransport extends PDFDataRangeTransport {
+  private read = 0;
+
+  constructor(
+    private readonly at: ReadAt,
+    sizeBytes: number,
+    private readonly giveUp: () => void,
+  ) {
+    super(sizeBytes, null);
+  }
+
+  override requestDataRange(begin: number, end: number): void {
+    this.read += end - begin;
+    if (this.read > MAX_READ_BYTES) this.giveUp();
+    else
+      this.at(begin, end - begin).then(
+        (chunk) => this.onDataRange(begin, new Uint8Array(chunk)),
+        this.giveUp,
+      );
+  }
+}
+
+async function propertiesOf(task: PDFDocumentLoadingTask) {
+  const document = await task.promise;
+  const { info, metadata } = await document.getMetadata();
+  const title = (info as { Title?: unknown }).Title;
+  return { pageCount: document.numPages, title: title || metadata?.get('dc:title') };
+}
+
+/** Number of pages and title of a document; nothing for one that is damaged or opens only with a password. */
+export const read: Reader = ({ path, sizeBytes }) =>
+  readingFrom(path, async (at) => {
+    if (sizeBytes > MAX_FILE_BYTES) return {};
+    const abandoned = Promise.withResolvers<never>();
+    const giveUp = () => abandoned.reject(new Error('too much to read'));
+    const timer = setTimeout(giveUp, MAX_SECONDS * 1000);
+    const task = getDocument({
+      range: new FileTransport(at, sizeBytes, giveUp),
+      rangeChunkSize: CHUNK_BYTES,
+      disableStream: true,
+      disableAutoFetch: true,
+      disableFontFace: true,
+      useSystemFonts: false,
+      useWorkerFetch: false,
+      useWasm: false,
+      enableXfa: false,
+      verbosity: 0,
+    });
+    try {
+      return findingOf(await Promise.race([propertiesOf(task), abandoned.promise]));
+    } catch {
+      return {};
+    } finally {
+      clearTimeout(timer);
+      await task.destroy();
+    }
+  });
