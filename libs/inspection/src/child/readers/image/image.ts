@@ -42,9 +42,11 @@ function excess({ width, height, frames }: DeclaredSize, type: string, limits: L
   );
 }
 
-/** Where memory ended, nothing is said of the file. */
+/** Where memory ended, nothing is said of the file; where a decoder's own limit was passed, that it is hostile. */
 function rethrowExhaustion(error: unknown): void {
-  if (error instanceof Error && /memory|allocat/i.test(error.message)) throw error;
+  if (error instanceof Error && /memory|allocat/i.test(error.message) && !/limit/i.test(error.message)) {
+    throw error;
+  }
 }
 
 async function metadataOf(path: string): Promise<Metadata | null> {

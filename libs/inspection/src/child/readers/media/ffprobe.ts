@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { instantOf } from '../instants.js';
 import { placeOfIso6709 } from '../places.js';
-import type { Film } from './mp4.js';
+import { type Film, isPlausible } from './mp4.js';
 
 const MAX_SECONDS = 20;
 const MAX_OUTPUT_BYTES = 2 ** 20;
@@ -79,11 +79,11 @@ export async function probe(program: string, path: string): Promise<Partial<Film
   );
   const quicktime = (name: string) => tags.get(`com.apple.quicktime.${name}`);
   const place = quicktime('location.iso6709') ?? tags.get('location');
-  const instant = instantOf(quicktime('creationdate')) ?? instantOf(tags.get('creation_time'));
-  const isSet = instant?.takenAt && instant.takenAt.getUTCFullYear() >= 1990;
+  const created = instantOf(tags.get('creation_time'))?.takenAt;
   return {
     ...pictureOf(streams),
-    ...(isSet && instant),
+    ...(created && isPlausible(created) && { takenAt: created, takenAtOffsetMinutes: null }),
+    ...instantOf(quicktime('creationdate')),
     ...(place !== undefined && placeOfIso6709(place)),
     durationSeconds: Number(text(format.duration) ?? NaN),
     title: tags.get('title') ?? null,

@@ -23,7 +23,8 @@ export type Film = Pick<
 /** Seconds from 1904, where the time of these files begins, to 1970. */
 const EPOCH_1904 = 2_082_844_800;
 /** Earlier than any such file: clocks that were not set, and programs that count from 1970. */
-const EARLIEST = Date.UTC(1990);
+export const isPlausible = (created: Date) => created.getTime() >= Date.UTC(1990);
+
 const MAX_VALUE_BYTES = 1024;
 const MAX_KEYS_BYTES = 65_536;
 
@@ -52,7 +53,7 @@ async function timesOf(at: ReadAt, moov: Box): Promise<Partial<Film>> {
   const takenAt = new Date(1000 * (created - EPOCH_1904));
   return {
     ...(units > 0 && scale > 0 && { durationSeconds: units / scale }),
-    ...(takenAt.getTime() >= EARLIEST && { takenAt, takenAtOffsetMinutes: null }),
+    ...(isPlausible(takenAt) && { takenAt, takenAtOffsetMinutes: null }),
   };
 }
 
@@ -99,7 +100,11 @@ async function namedValues(at: ReadAt, meta: Box | null): Promise<Map<string, st
 }
 
 async function namedBy(at: ReadAt, moov: Box): Promise<Partial<Film>> {
-  const values = await namedValues(at, await boxAt(at, moov, 'meta'));
+  // Cameras write them beside the tracks, other programs among the user's data.
+  const values = new Map([
+    ...(await namedValues(at, await boxAt(at, moov, 'udta', 'meta'))),
+    ...(await namedValues(at, await boxAt(at, moov, 'meta'))),
+  ]);
   const quicktime = (name: string) => values.get(`com.apple.quicktime.${name}`);
   const place = quicktime('location.ISO6709');
   const [title, cameraMake, cameraModel] = [quicktime('title'), quicktime('make'), quicktime('model')];
