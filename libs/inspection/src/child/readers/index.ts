@@ -5,4 +5,8 @@ import type { ReaderEntry } from '../reader.js';
 export const READERS: readonly ReaderEntry[] = [
   { types: ZIP_FAMILY, load: () => import('./archive.js') },
   { types: /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/pdf$)/, load: () => import('./polyglot.js') },
+  { types: /^image\/(?!svg\+xml$)/, load: () => import('./image/image.js') },
+  { types: /^(audio\/|application\/ogg$)/, load: () => import('./media/audio.js') },
+  { types: /^(video\/|application\/vnd\.ms-asf$)/, load: () => import('./media/video.js') },
+  { types: /^application\/pdf$/, load: () => import('./pdf.js') },
 ];

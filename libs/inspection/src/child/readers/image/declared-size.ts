@@ -1,0 +1,133 @@
+import { boxAt, boxesIn, contentOf } from '../iso-boxes.js';
+import type { ReadAt } from '../read-at.js';
+import { TiffReader } from './tiff-fields.js';
+
+/** What a file says of itself, before anybody makes room for it. */
+export interface DeclaredSize {
+  readonly width: number;
+  readonly height: number;
+  readonly frames: number;
+}
+
+type Sizer = (at: ReadAt, sizeBytes: number) => Promise<DeclaredSize | null>;
+
+const size = (width: number, height: number, frames = 1): DeclaredSize => ({ width, height, frames });
+
+const MAX_SEGMENTS = 1000;
+
+/** ITU-T T.81, B.1.1.2: the first start of a frame. */
+const jpeg: Sizer = async (at) => {
+  let offset = 2;
+  for (let count = 0; count < MAX_SEGMENTS; count++) {
+    const segment = await at(offset, 9);
+    if (segment.length < 9 || segment[0] !== 0xff) return null;
+    const marker = segment[1]!;
+    if (marker === 0xff) offset += 1;
+    else if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) {
+      return size(segment.readUInt16BE(7), segment.readUInt16BE(5));
+    } else if (marker === 0xda || marker === 0xd9) return null;
+    else offset += 2 + segment.readUInt16BE(2);
+  }
+  return null;
+};
+
+/** PNG 3, 11.2.1; the frames of an animation come before the first data, 11.3.6.1. */
+const png: Sizer = async (at) => {
+  const head = await at(16, 8);
+  if (head.length < 8) return null;
+  const [width, height] = [head.readUInt32BE(0), head.readUInt32BE(4)];
+  let offset = 8;
+  for (let count = 0; count < MAX_SEGMENTS; count++) {
+    const chunk = await at(offset, 12);
+    const type = chunk.toString('latin1', 4, 8);
+    if (chunk.length < 12 || type === 'IDAT') break;
+    if (type === 'acTL') return size(width, height, chunk.readUInt32BE(8));
+    offset += 12 + chunk.readUInt32BE(0);
+  }
+  return size(width, height);
+};
+
+/** GIF89a, 18. */
+const gif: Sizer = async (at) => {
+  const head = await at(6, 4);
+  return head.length < 4 ? null : size(head.readUInt16LE(0), head.readUInt16LE(2));
+};
+
+/** RFC 9649, 2.5 to 2.7. */
+const webp: Sizer = async (at) => {
+  const head = await at(12, 18);
+  if (head.length < 18) return null;
+  const type = head.toString('latin1', 0, 4);
+  if (type === 'VP8X') return size(head.readUIntLE(12, 3) + 1, head.readUIntLE(15, 3) + 1);
+  if (type === 'VP8 ') return size(head.readUInt16LE(14) & 0x3fff, head.readUInt16LE(16) & 0x3fff);
+  if (type !== 'VP8L') return null;
+  const bits = head.readUInt32LE(9);
+  return size((bits & 0x3fff) + 1, ((bits >>> 14) & 0x3fff) + 1);
+};
+
+/** TIFF 6.0, section 8: the first page. */
+const tiff: Sizer = async (at) => {
+  const reader = await TiffReader.open(at);
+  const fields = await reader?.fields(reader.start);
+  const [width] = (await reader?.numbers(fields?.get(256), 1)) ?? [];
+  const [height] = (await reader?.numbers(fields?.get(257), 1)) ?? [];
+  return width === undefined || height === undefined ? null : size(width, height);
+};
+
+/** ISO/IEC 23008-12, 6.5.3: the largest of the pictures in it, of which tiles and thumbnails are the smaller. */
+const heif: Sizer = async (at, sizeBytes) => {
+  const file = { type: '', start: 0, end: sizeBytes };
+  const meta = await boxAt(at, file, 'meta');
+  // It is a full box: a version and flags come first.
+  const properties = meta && (await boxAt(at, { ...meta, start: meta.start + 4 }, 'iprp', 'ipco'));
+  let largest: DeclaredSize | null = null;
+  if (properties === null) return null;
+  for await (const box of boxesIn(at, properties.start, properties.end)) {
+    const content = box.type === 'ispe' ? await contentOf(at, box, 12) : null;
+    if (content?.length !== 12) continue;
+    const found = size(content.readUInt32BE(4), content.readUInt32BE(8));
+    if (largest === null || found.width * found.height > largest.width * largest.height) largest = found;
+  }
+  return largest;
+};
+
+/** BITMAPINFOHEADER, where a negative height means top-down, or the BITMAPCOREHEADER before it. */
+const bmp: Sizer = async (at) => {
+  const head = await at(14, 12);
+  if (head.length < 12) return null;
+  return head.readUInt32LE(0) === 12
+    ? size(head.readUInt16LE(4), head.readUInt16LE(6))
+    : size(head.readInt32LE(4), Math.abs(head.readInt32LE(8)));
+};
+
+/** The largest of its pictures; 0 stands for 256. */
+const icon: Sizer = async (at) => {
+  const head = await at(4, 2);
+  const entries = head.length < 2 ? head : await at(6, 16 * Math.min(head.readUInt16LE(0), 64));
+  const sides: [number, number][] = [];
+  for (let entry = 0; entry + 16 <= entries.length; entry += 16) {
+    sides.push([entries[entry]! || 256, entries[entry + 1]! || 256]);
+  }
+  const [largest] = sides.sort(([a, b], [c, d]) => c * d - a * b);
+  return largest === undefined ? null : size(...largest);
+};
+
+const SIZERS: Record<string, Sizer> = {
+  'image/jpeg': jpeg,
+  'image/png': png,
+  'image/apng': png,
+  'image/gif': gif,
+  'image/webp': webp,
+  'image/tiff': tiff,
+  'image/avif': heif,
+  'image/heic': heif,
+  'image/heif': heif,
+  'image/heic-sequence': heif,
+  'image/heif-sequence': heif,
+  'image/bmp': bmp,
+  'image/x-icon': icon,
+};
+
+/** Null for types that are not known here, and where the file does not say. Frames only where they are declared: in a PNG. */
+export const declaredSize = (at: ReadAt, sizeBytes: number, type: string): Promise<DeclaredSize | null> =>
+  SIZERS[type]?.(at, sizeBytes) ?? Promise.resolve(null);

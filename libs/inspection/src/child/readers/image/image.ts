@@ -1,0 +1,126 @@
+import { readFile } from 'node:fs/promises';
+import type { Metadata, SharpOptions } from 'sharp';
+import type { RefusalCode } from '../../../inspector.js';
+import type { FileToRead, Finding, Limits, Reader } from '../../reader.js';
+import { findingOf } from '../finding.js';
+import { bytesAt, type ReadAt, readingFrom } from '../read-at.js';
+import { declaredSize, type DeclaredSize } from './declared-size.js';
+import { readExif, readXmp, type Shot } from './exif.js';
+import { type Pictures, renderAll } from './renditions.js';
+import { sharp } from './sharp.js';
+
+/** What renditions are made of. */
+const DECODED = /^image\/(jpeg|a?png|gif|webp|avif|tiff)$/;
+/** Known, but not decoded: only their sizes and what their cameras wrote. */
+const HEIC = /^image\/hei[cf]/;
+/** Built like a TIFF, with the size of a thumbnail where that of the picture should be. */
+const RAW = /^image\/x-(adobe-dng|canon-cr2|nikon-nef|olympus-orf|panasonic-rw2|sony-arw)$/;
+
+/** A decoder of AVIF holds all of it, and needs 18 bytes a pixel where the others need 8 at most. */
+const SHARE_OF_PIXELS: Record<string, number> = { 'image/avif': 0.5 };
+
+/** What the last bytes of a file are, for those that are shown as well without them. */
+const END_MARKS: Record<string, Buffer> = {
+  'image/jpeg': Buffer.from([0xff, 0xd9]),
+  'image/gif': Buffer.from([0x3b]),
+};
+const MAX_MENDED_BYTES = 64 * 2 ** 20;
+
+const NO_LIMIT: SharpOptions = { limitInputPixels: false };
+const EXIF_PREFIX = Buffer.from('Exif\0\0', 'latin1');
+
+const refusal = (code: RefusalCode, message: string): Finding => ({ refusal: { code, message } });
+
+/** Pages of a TIFF are no frames: nobody has them all before him at once. */
+function excess({ width, height, frames }: DeclaredSize, type: string, limits: Limits): Finding | null {
+  const most = limits.maxPixels * (SHARE_OF_PIXELS[type] ?? 1);
+  const pixels = width * height * (type === 'image/tiff' ? 1 : frames);
+  if (pixels <= most && frames <= limits.maxFrames) return null;
+  return refusal(
+    'TOO_MANY_PIXELS',
+    `The picture has ${width} × ${height} pixels in ${frames} frame(s); ${most} pixels and ${limits.maxFrames} frames are allowed.`,
+  );
+}
+
+/** Where memory ended, nothing is said of the file; where a decoder's own limit was passed, that it is hostile. */
+function rethrowExhaustion(error: unknown): void {
+  if (error instanceof Error && /memory|allocat/i.test(error.message) && !/limit/i.test(error.message)) {
+    throw error;
+  }
+}
+
+async function metadataOf(path: string): Promise<Metadata | null> {
+  try {
+    return await sharp(path, { ...NO_LIMIT, failOn: 'none' }).metadata();
+  } catch (error) {
+    rethrowExhaustion(error);
+    return null;
+  }
+}
+
+async function shotOf(at: ReadAt, type: string, metadata: Metadata | null): Promise<Partial<Shot>> {
+  const { exif, xmp } = metadata ?? {};
+  const block = exif?.indexOf(EXIF_PREFIX) === 0 ? exif.subarray(EXIF_PREFIX.length) : exif;
+  const isTiff = type === 'image/tiff' || RAW.test(type);
+  return {
+    ...(xmp && readXmp(xmp)),
+    ...(isTiff ? await readExif(at) : block && (await readExif(bytesAt(block)))),
+  };
+}
+
+/**
+ * A file that lacks nothing but the mark at its end is whole for everybody who looks at it, and for the decoder only with
+ * the mark; then it must have no other fault.
+ */
+async function mended({ path, sizeBytes, detected }: FileToRead): Promise<Buffer | null> {
+  const mark = END_MARKS[detected];
+  if (mark === undefined || sizeBytes > MAX_MENDED_BYTES) return null;
+  return Buffer.concat([await readFile(path), mark]);
+}
+
+async function picturesOf(file: FileToRead): Promise<Pictures | null> {
+  try {
+    return await renderAll(sharp(file.path, { ...NO_LIMIT, failOn: 'error' }), file.profiles);
+  } catch (error) {
+    rethrowExhaustion(error);
+  }
+  const bytes = await mended(file);
+  if (bytes === null) return null;
+  try {
+    return await renderAll(sharp(bytes, { ...NO_LIMIT, failOn: 'warning' }), file.profiles);
+  } catch (error) {
+    rethrowExhaustion(error);
+    return null;
+  }
+}
+
+/**
+ * Size, camera, time and place of a picture, and its renditions. Refuses what has too many pixels before anything makes room
+ * for them, and what would be decoded but cannot be.
+ */
+export const read: Reader = (file, limits) =>
+  readingFrom(file.path, async (at) => {
+    const { detected } = file;
+    const declared = await declaredSize(at, file.sizeBytes, detected);
+    const tooMany = declared && excess(declared, detected, limits);
+    if (tooMany) return tooMany;
+    const isDecoded = DECODED.test(detected);
+    if (!isDecoded && !HEIC.test(detected)) {
+      return findingOf({ ...(await shotOf(at, detected, null)), ...declared });
+    }
+
+    const metadata = await metadataOf(file.path);
+    const { width, height } = metadata?.autoOrient ?? {};
+    const frames = Math.max(metadata?.pages ?? 1, declared?.frames ?? 1);
+    const found = {
+      ...(await shotOf(at, detected, metadata)),
+      ...{ width, height },
+      pageCount: detected === 'image/tiff' ? metadata?.pages : null,
+    };
+    if (!isDecoded) return findingOf(found);
+    const excessive = metadata && excess({ width: width!, height: height!, frames }, detected, limits);
+    if (excessive) return excessive;
+    const pictures = metadata && (await picturesOf(file));
+    if (!pictures) return refusal('UNREADABLE', 'The picture is damaged and cannot be decoded.');
+    return { ...findingOf({ ...found, thumbhash: pictures.thumbhash }), renditions: pictures.renditions };
+  });

@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process';
+import { instantOf } from '../instants.js';
+import { placeOfIso6709 } from '../places.js';
+import { type Film, isPlausible } from './mp4.js';
+
+const MAX_SECONDS = 20;
+const MAX_OUTPUT_BYTES = 2 ** 20;
+
+/** No playlists and no lists of files: what names other files is not followed. */
+const FORMATS = 'mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,ogg,flv,asf';
+const ENTRIES =
+  'format=duration:format_tags:stream=codec_type,width,height:stream_tags=rotate:stream_side_data=rotation:stream_disposition=attached_pic';
+
+interface Stream {
+  readonly codec_type?: unknown;
+  readonly width?: unknown;
+  readonly height?: unknown;
+  readonly tags?: { readonly rotate?: unknown };
+  readonly side_data_list?: readonly { readonly rotation?: unknown }[];
+  readonly disposition?: { readonly attached_pic?: unknown };
+}
+
+interface Report {
+  readonly streams?: readonly Stream[];
+  readonly format?: { readonly duration?: unknown; readonly tags?: Readonly<Record<string, unknown>> };
+}
+
+/** What the program prints; null when it fails, says too much or takes too long. */
+function run(program: string, path: string): Promise<string | null> {
+  const options = ['-v', 'quiet', '-protocol_whitelist', 'file', '-format_whitelist', FORMATS];
+  const output = ['-of', 'json', '-show_entries', ENTRIES];
+  const child = spawn(program, [...options, ...output, '-i', `file:${path}`], {
+    env: {},
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: MAX_SECONDS * 1000,
+    killSignal: 'SIGKILL',
+  });
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  child.stdout.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MAX_OUTPUT_BYTES) child.kill('SIGKILL');
+  });
+  return new Promise((resolve) => {
+    child.once('error', () => resolve(null));
+    child.once('close', (code) => resolve(code === 0 ? Buffer.concat(chunks).toString() : null));
+  });
+}
+
+const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+
+function pictureOf(streams: readonly Stream[]): Partial<Film> {
+  const picture = streams.find(
+    ({ codec_type, disposition }) => codec_type === 'video' && disposition?.attached_pic !== 1,
+  );
+  const { width, height } = picture ?? {};
+  if (typeof width !== 'number' || typeof height !== 'number') return {};
+  const turns = picture?.side_data_list?.map(({ rotation }) => rotation) ?? [];
+  const degrees = Number(turns.find((turn) => typeof turn === 'number') ?? picture?.tags?.rotate ?? 0);
+  return Math.abs(degrees) % 180 === 90 ? { width: height, height: width } : { width, height };
+}
+
+function reportIn(printed: string | null): Report | null {
+  try {
+    return printed === null ? null : (JSON.parse(printed) as Report);
+  } catch {
+    return null;
+  }
+}
+
+/** What a film says of itself to ffprobe; null when the program does not answer. https://ffmpeg.org/ffprobe.html */
+export async function probe(program: string, path: string): Promise<Partial<Film> | null> {
+  const report = reportIn(await run(program, path));
+  if (report === null) return null;
+  const { streams = [], format = {} } = report;
+  const tags = new Map(
+    Object.entries(format.tags ?? {}).map(([name, value]) => [name.toLowerCase(), text(value)]),
+  );
+  const quicktime = (name: string) => tags.get(`com.apple.quicktime.${name}`);
+  const place = quicktime('location.iso6709') ?? tags.get('location');
+  const created = instantOf(tags.get('creation_time'))?.takenAt;
+  return {
+    ...pictureOf(streams),
+    ...(created && isPlausible(created) && { takenAt: created, takenAtOffsetMinutes: null }),
+    ...instantOf(quicktime('creationdate')),
+    ...(place !== undefined && placeOfIso6709(place)),
+    durationSeconds: Number(text(format.duration) ?? NaN),
+    title: tags.get('title') ?? null,
+    cameraMake: quicktime('make') ?? null,
+    cameraModel: quicktime('model') ?? null,
+  };
+}

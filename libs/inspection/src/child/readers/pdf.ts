@@ -1,0 +1,104 @@
+import { setImmediate } from 'node:timers/promises';
+import {
+  type PDFDocumentLoadingTask,
+  getDocument,
+  PDFDataRangeTransport,
+} from 'pdfjs-dist/legacy/build/pdf.mjs';
+// Which makes itself known to the other, so that no worker is started.
+import 'pdfjs-dist/legacy/build/pdf.worker.mjs';
+import type { Finding, Reader } from '../reader.js';
+import { findingOf } from './finding.js';
+import { type ReadAt, readingFrom } from './read-at.js';
+
+const CHUNK_BYTES = 65_536;
+/** The most that is read to find out; a damaged file is searched from its beginning to its end. */
+const MAX_READ_BYTES = 32 * 2 ** 20;
+/** The library makes room for all of the file, though it fills only what it reads. */
+const MAX_FILE_BYTES = 2 ** 30;
+const MAX_SECONDS = 20;
+
+/** Reads what is asked for, and gives up after so much of it. */
+class FileTransport extends PDFDataRangeTransport {
+  private read = 0;
+
+  constructor(
+    private readonly at: ReadAt,
+    sizeBytes: number,
+    private readonly giveUp: () => void,
+  ) {
+    super(sizeBytes, null);
+  }
+
+  override requestDataRange(begin: number, end: number): void {
+    this.read += end - begin;
+    if (this.read > MAX_READ_BYTES) this.giveUp();
+    else
+      this.at(begin, end - begin).then(
+        (chunk) => this.onDataRange(begin, new Uint8Array(chunk)),
+        this.giveUp,
+      );
+  }
+}
+
+async function propertiesOf(task: PDFDocumentLoadingTask) {
+  const document = await task.promise;
+  const { info, metadata } = await document.getMetadata();
+  const title = (info as { Title?: unknown }).Title;
+  const packet: unknown = metadata?.get('dc:title');
+  return { pageCount: document.numPages, title: title || packet };
+}
+
+/** Where the table of objects is. Without it the library searches backwards, and from the end again for every chunk. */
+async function hasStart(at: ReadAt, sizeBytes: number): Promise<boolean> {
+  const tail = await at(Math.max(0, sizeBytes - CHUNK_BYTES), CHUNK_BYTES);
+  return sizeBytes <= MAX_READ_BYTES / 2 || tail.includes('startxref');
+}
+
+/** The library leaves some errors of damaged files to nobody. Whatever else happens meanwhile is its doing, too. */
+async function ignoringStrays<T>(work: () => Promise<T>): Promise<T> {
+  const ignore = () => undefined;
+  process.on('unhandledRejection', ignore);
+  try {
+    return await work();
+  } finally {
+    await setImmediate();
+    process.off('unhandledRejection', ignore);
+  }
+}
+
+async function readDocument(at: ReadAt, sizeBytes: number): Promise<Finding> {
+  const abandoned = Promise.withResolvers<never>();
+  const giveUp = () => abandoned.reject(new Error('too much to read'));
+  const timer = setTimeout(giveUp, MAX_SECONDS * 1000);
+  const task = getDocument({
+    range: new FileTransport(at, sizeBytes, giveUp),
+    rangeChunkSize: CHUNK_BYTES,
+    disableStream: true,
+    disableAutoFetch: true,
+    disableFontFace: true,
+    useSystemFonts: false,
+    useWorkerFetch: false,
+    useWasm: false,
+    enableXfa: false,
+    verbosity: 0,
+  });
+  // Before it is or could not be opened, ending it is an error that nobody catches; nothing holds it any longer either.
+  let isSettled = false;
+  const settle = () => (isSettled = true);
+  task.promise.then(settle, settle);
+  try {
+    return findingOf(await Promise.race([propertiesOf(task), abandoned.promise]));
+  } catch {
+    return {};
+  } finally {
+    clearTimeout(timer);
+    if (isSettled) await task.destroy();
+  }
+}
+
+/** Number of pages and title of a document; nothing for one that is damaged or opens only with a password. */
+export const read: Reader = ({ path, sizeBytes }) =>
+  readingFrom(path, async (at) => {
+    if (sizeBytes > MAX_FILE_BYTES || !(await hasStart(at, sizeBytes))) return {};
+    return ignoringStrays(() => readDocument(at, sizeBytes));
+  });
