@@ -68,6 +68,7 @@ const click = (selector: string) => `document.querySelector('${selector}').click
     expect(await run(3)).toEqual({ asset: null });
     // Nobody's asset: an error, and no data.
     expect(await run(4)).toBeUndefined();
+    expect(await run(5)).toMatchObject({ assets: { nodes: [] } });
   }, 60_000);
 
   it('shows what happens to an asset as it happens', async () => {

@@ -4,7 +4,6 @@ import { Database, type Statement } from '#libs/database';
 import {
   type Actor,
   assetNotFound,
-  type AssetStatus,
   isAssetId,
   type MetadataEntry,
   type Permission,
@@ -12,6 +11,18 @@ import {
   StowageError,
 } from '#libs/domain';
 import { type Asset, type AssetDetails, ASSET_COLUMNS, assetOf, type AssetRow, assetSql } from './asset.js';
+import { type AssetContents, CONTENTS, contentsFrom } from './asset-contents.js';
+import {
+  type AssetList,
+  type AssetListing,
+  COUNT_ALIKE,
+  FILTERED_PROPERTIES,
+  type FilteredProperty,
+  LAST_BY,
+  LIST,
+  LIST_BY,
+  type ListRow,
+} from './asset-lists.js';
 
 const FIND: Statement<AssetRow> = {
   name: 'assets_find',
@@ -30,7 +41,11 @@ const LOAD: Statement<AssetRow> = {
 
 const NOTE_ACCESS: Statement<never> = {
   name: 'assets_note_access',
-  text: `update media_assets set accessed_at = $2 where asset_id = $1 and (accessed_at is null or accessed_at < $2)`,
+  // In the order of the ids, so that two of these never wait for each other.
+  text: `update media_assets set accessed_at = $2 where asset_id in (
+      select asset_id from media_assets
+      where asset_id = any($1::uuid[]) and (accessed_at is null or accessed_at < $2)
+      order by asset_id for no key update)`,
 };
 
 const DETAILS: Statement<{
@@ -48,33 +63,10 @@ const DETAILS: Statement<{
     from unnest($1::uuid[]) as a (asset_id)`,
 };
 
-// Sentinels instead of optional conditions: one statement an order, so that each is planned once. Status by status, since
-// that is how the index reads a page without passing over what is filtered out.
-const LIST = (order: 'asc' | 'desc'): Statement<AssetRow> => ({
-  name: `assets_list_created_${order}`,
-  text: `select ${assetSql('$2')} from unnest($3::asset_status[]) as s (status), lateral (
-      select * from media_assets m
-      where m.owner_id = $1 and m.status = s.status and m.created_at > $4::timestamptz and m.created_at < $5::timestamptz
-        and (m.created_at, m.asset_id) ${order === 'asc' ? '>' : '<'} ($6::timestamptz, $7::uuid)
-      order by m.created_at ${order}, m.asset_id ${order} limit $8) a
-    order by a.created_at ${order}, a.asset_id ${order} limit $8`,
-});
-const LISTS = { asc: LIST('asc'), desc: LIST('desc') };
 const ENDS = {
-  asc: { createdAt: '-infinity', id: '00000000-0000-0000-0000-000000000000' },
-  desc: { createdAt: 'infinity', id: 'ffffffff-ffff-ffff-ffff-ffffffffffff' },
+  asc: { at: '-infinity', id: '00000000-0000-0000-0000-000000000000' },
+  desc: { at: 'infinity', id: 'ffffffff-ffff-ffff-ffff-ffffffffffff' },
 };
-
-export interface AssetListing {
-  readonly ownerId: bigint;
-  readonly statuses: readonly AssetStatus[];
-  readonly createdAfter?: Date;
-  readonly createdBefore?: Date;
-  readonly order: 'asc' | 'desc';
-  /** The asset that the page comes after, in this order. */
-  readonly after?: { readonly createdAt: Date; readonly id: string };
-  readonly limit: number;
-}
 
 /** Reading assets. */
 @Injectable()
@@ -115,20 +107,41 @@ export class Assets {
     return asset;
   }
 
-  /** A page of one owner's assets by creation. The caller has seen to it that the actor may list this owner. */
-  async list(actor: Actor, listing: AssetListing): Promise<Asset[]> {
-    const end = ENDS[listing.order];
-    const rows = await this.database.query(LISTS[listing.order], [
-      listing.ownerId,
-      principalsOf(actor),
-      listing.statuses,
-      listing.createdAfter ?? '-infinity',
-      listing.createdBefore ?? 'infinity',
-      listing.after?.createdAt ?? end.createdAt,
-      listing.after?.id ?? end.id,
-      listing.limit,
+  /** A page of one owner's assets. The caller has seen to it that the actor may list this owner. */
+  async list(actor: Actor, listing: AssetListing): Promise<AssetList> {
+    const { ownerId, by, statuses, order, from, to, properties = {}, after, limit } = listing;
+    const bounds = [ownerId, from ?? '-infinity', to ?? 'infinity'];
+    const place = after ?? ENDS[order];
+    const page = [...bounds, place.at, place.id, principalsOf(actor), limit];
+    const asked = FILTERED_PROPERTIES.filter((name) => properties[name] !== undefined);
+    if (by !== 'taken' && asked.length === 0) {
+      const rows = await this.database.query(LIST[order], [...page, statuses]);
+      return { found: rows.map(listedOf), brokenOffAt: null };
+    }
+    if (!statuses.includes('READY')) return { found: [], brokenOffAt: null };
+    const values = FILTERED_PROPERTIES.map((name) => properties[name] ?? null);
+    const driver = by === 'taken' ? by : await this.rarest(asked, [...bounds, ...values]);
+    const rows = await this.database.query(LIST_BY[driver][order], [...page, ...values]);
+    const found = rows.map(listedOf);
+    if (found.length === limit) return { found, brokenOffAt: null };
+    const value = driver === 'taken' ? [] : [properties[driver]];
+    const [last] = await this.database.query(LAST_BY[driver][order], [
+      ...bounds,
+      place.at,
+      place.id,
+      ...value,
     ]);
-    return rows.map(assetOf);
+    return { found, brokenOffAt: last === undefined ? null : { at: last.at, id: last.asset_id } };
+  }
+
+  /** That of several properties which the fewest of an owner's assets have in common. */
+  private async rarest(
+    asked: readonly FilteredProperty[],
+    values: readonly unknown[],
+  ): Promise<FilteredProperty> {
+    if (asked.length === 1) return asked[0]!;
+    const [counts] = await this.database.query(COUNT_ALIKE, values);
+    return asked.reduce((rarest, name) => (counts![name] < counts![rarest] ? name : rarest));
   }
 
   /** Metadata and access lists of many assets, in one statement. */
@@ -148,8 +161,16 @@ export class Assets {
     );
   }
 
-  /** When a reader was last given the bytes, or a way to them. */
-  async noteAccess(id: string, at: Date): Promise<void> {
-    await this.database.query(NOTE_ACCESS, [id, at]);
+  /** What is known of the bytes of many assets, in one statement; nothing of those that are not, or no more, READY. */
+  async contents(ids: readonly string[]): Promise<Map<string, AssetContents>> {
+    const rows = await this.database.query(CONTENTS, [ids]);
+    return new Map(rows.map((row) => [row.assetId, contentsFrom(row)]));
+  }
+
+  /** When readers were last given the bytes, or a way to them. */
+  async noteAccess(ids: readonly string[], at: Date): Promise<void> {
+    await this.database.query(NOTE_ACCESS, [ids, at]);
   }
 }
+
+const listedOf = (row: ListRow) => ({ asset: assetOf(row), at: row.at });

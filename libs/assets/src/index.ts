@@ -1,4 +1,5 @@
 export * from './asset.js';
+export { type AssetContents, type Variant } from './asset-contents.js';
 export * from './asset-removal.service.js';
 export * from './assets.module.js';
 export * from './assets.options.js';

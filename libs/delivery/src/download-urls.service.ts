@@ -1,9 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { may } from '#libs/acl';
-import { type Asset, Assets } from '#libs/assets';
-import { type Actor, invalid, isSafeInline } from '#libs/domain';
+import { type Asset, Assets, type Variant } from '#libs/assets';
+import { type Actor, invalid, isSafeInline, type ObjectRef } from '#libs/domain';
 import { contentDisposition, UrlSigner } from '#libs/storage';
+import { variantFilename } from './variant-filename.js';
 
 export interface DeliveryOptions {
   /** No URL outlives this, seconds. */
@@ -14,11 +15,25 @@ export const DELIVERY_OPTIONS = Symbol('DELIVERY_OPTIONS');
 
 export type Disposition = 'INLINE' | 'ATTACHMENT';
 
+export interface DownloadUrl {
+  readonly url: string;
+  readonly expiresAt: Date;
+}
+
+interface Download extends ObjectRef {
+  readonly mimeType: string;
+  readonly filename: string;
+  readonly disposition: Disposition;
+}
+
 const HOUR_MS = 3_600_000;
 
 /** From READY to the reader: URLs that carry type and disposition inside their signature. */
 @Injectable()
 export class DownloadUrls {
+  /** Assets whose access is about to be noted. */
+  private readonly accessed = new Set<string>();
+
   constructor(
     @Inject(DELIVERY_OPTIONS) private readonly options: DeliveryOptions,
     private readonly signer: UrlSigner,
@@ -32,25 +47,49 @@ export class DownloadUrls {
    * Null unless the asset is READY and the caller may READ it.
    * @throws StowageError invalid EXPIRY_OUT_OF_RANGE
    */
-  async sign(
+  sign(
     actor: Actor,
     asset: Asset,
     expiresInSeconds: number,
     disposition: Disposition,
-  ): Promise<{ url: string; expiresAt: Date } | null> {
+  ): Promise<DownloadUrl | null> {
+    const { bucket, objectKey: key, mimeType, filename } = asset;
+    return this.grant(actor, asset, expiresInSeconds, { bucket, key, mimeType, filename, disposition });
+  }
+
+  /**
+   * The same for a smaller rendition of the asset, to be shown in place.
+   * @throws StowageError invalid EXPIRY_OUT_OF_RANGE
+   */
+  signVariant(
+    actor: Actor,
+    asset: Asset,
+    variant: Variant,
+    expiresInSeconds: number,
+  ): Promise<DownloadUrl | null> {
+    const filename = variantFilename(asset.filename, variant.mimeType);
+    return this.grant(actor, asset, expiresInSeconds, { ...variant, filename, disposition: 'INLINE' });
+  }
+
+  private async grant(
+    actor: Actor,
+    asset: Asset,
+    expiresInSeconds: number,
+    { bucket, key, mimeType, filename, disposition }: Download,
+  ): Promise<DownloadUrl | null> {
     const { maxSeconds } = this.options;
     if (expiresInSeconds < 1 || expiresInSeconds > maxSeconds) {
       throw invalid('EXPIRY_OUT_OF_RANGE', `expiresInSeconds is 1 to ${maxSeconds}.`, ['expiresInSeconds']);
     }
     if (asset.status !== 'READY' || !may(actor, 'READ', asset)) return null;
-    const inline = disposition === 'INLINE' && isSafeInline(asset.mimeType);
+    const inline = disposition === 'INLINE' && isSafeInline(mimeType);
     const now = new Date();
     const { url, expiresAt } = await this.signer.signDownload(
       {
-        bucket: asset.bucket,
-        key: asset.objectKey,
-        contentType: asset.mimeType,
-        contentDisposition: contentDisposition(inline ? 'inline' : 'attachment', asset.filename),
+        bucket,
+        key,
+        contentType: mimeType,
+        contentDisposition: contentDisposition(inline ? 'inline' : 'attachment', filename),
       },
       { now, expiresInSeconds },
     );
@@ -58,12 +97,19 @@ export class DownloadUrls {
     return { url, expiresAt };
   }
 
-  /** To the hour, and never in the reader's way: a URL is worth more than its bookkeeping. */
+  /** To the hour, and never in the reader's way: a URL is worth more than its bookkeeping. All of one page together. */
   private noteAccess(asset: Asset, now: Date): void {
     const hour = new Date(now.getTime() - (now.getTime() % HOUR_MS));
     if (asset.accessedAt !== null && asset.accessedAt >= hour) return;
+    if (this.accessed.size === 0) setImmediate(() => this.writeAccessed(hour));
+    this.accessed.add(asset.id);
+  }
+
+  private writeAccessed(hour: Date): void {
+    const ids = [...this.accessed];
+    this.accessed.clear();
     this.assets
-      .noteAccess(asset.id, hour)
-      .catch((err: unknown) => this.logger.warn({ err, assetId: asset.id }, 'access not noted'));
+      .noteAccess(ids, hour)
+      .catch((err: unknown) => this.logger.warn({ err, assetIds: ids }, 'access not noted'));
   }
 }

@@ -9,10 +9,16 @@ export class PageInfo {
   @Field(() => Boolean, { description: 'Whether there is more before this page.' })
   hasPreviousPage: boolean;
 
-  @Field(() => String, { nullable: true, description: 'Cursor of the first edge; null on an empty page.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Cursor of the first edge; null on an empty page, unless the list goes on before it.',
+  })
   startCursor: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Cursor of the last edge; null on an empty page.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Cursor of the last edge; null on an empty page, unless the list goes on after it.',
+  })
   endCursor: string | null;
 }
 

@@ -9,8 +9,8 @@ import type { NewAsset } from './upload.repository.js';
 const READ = `select ${ASSET_COLUMNS} from media_assets a where a.asset_id = $1::uuid`;
 
 /**
- * A new asset over bytes that its owner has in another READY asset: READY at once, one more reference, quota counted. That
- * tells the owner nothing but what is theirs.
+ * A new asset over bytes that its owner has in another READY asset: READY at once, with what was found in them, one more
+ * reference, quota counted. That tells the owner nothing but what is theirs.
  */
 @Injectable()
 export class Adoptions {
@@ -44,12 +44,20 @@ export class Adoptions {
     const sameType = mimeType === OCTET_STREAM ? undefined : mimeType;
     const twin = await tx.mediaAsset.findFirst({
       where: { ownerId, checksumSha256, sizeBytes, status: 'READY', mimeType: sameType },
-      select: { storedObjectId: true, bucket: true, objectKey: true, mimeType: true },
+      select: {
+        storedObjectId: true,
+        bucket: true,
+        objectKey: true,
+        mimeType: true,
+        scannedBy: true,
+        properties: { omit: { assetId: true } },
+      },
     });
     if (twin?.storedObjectId == null) return false;
+    const { properties, ...known } = twin;
     await tx.mediaAsset.create({
       data: {
-        ...twin,
+        ...known,
         assetId,
         ownerId,
         sizeBytes,
@@ -68,6 +76,7 @@ export class Adoptions {
         createdAt: now,
         updatedAt: now,
         readyAt: now,
+        properties: properties === null ? undefined : { create: { ...properties, createdAt: now } },
         metadata: { create: metadata.map(({ key, value }) => ({ key, value })) },
         acl: {
           create: acl.map(({ principal, permission, expiresAt }) => ({ principal, permission, expiresAt })),

@@ -44,17 +44,18 @@ describe('reading assets (real: PostgreSQL)', () => {
     });
     for (const order of ['asc', 'desc'] as const) {
       const seen: string[] = [];
-      for (let after: { createdAt: Date; id: string } | undefined; ;) {
-        const page = await world.assets.list(owner, {
+      for (let after: { at: Date; id: string } | undefined; ;) {
+        const { found: page } = await world.assets.list(owner, {
           ownerId: 50n,
           statuses: ['PENDING'],
           order,
           after,
           limit: 2,
         });
-        seen.push(...page.map(({ id }) => id));
-        if (page.length < 2) break;
-        after = page.at(-1);
+        seen.push(...page.map(({ asset }) => asset.id));
+        const last = page.at(-1);
+        if (page.length < 2 || last === undefined) break;
+        after = { at: last.at, id: last.asset.id };
       }
       expect(seen).toEqual(order === 'asc' ? [...ids].sort() : [...ids].sort().reverse());
     }
@@ -63,12 +64,20 @@ describe('reading assets (real: PostgreSQL)', () => {
   it('filters by status and by creation', async () => {
     const owner = actor(51n);
     const { asset } = await world.request('x', {}, owner);
-    const list = (more: object) =>
-      world.assets.list(owner, { ownerId: 51n, statuses: ['PENDING'], order: 'asc', limit: 10, ...more });
+    const list = async (more: object) => {
+      const listing = {
+        ownerId: 51n,
+        statuses: ['PENDING' as const],
+        order: 'asc' as const,
+        limit: 10,
+        ...more,
+      };
+      return (await world.assets.list(owner, listing)).found;
+    };
     expect(await list({})).toHaveLength(1);
     expect(await list({ statuses: ['READY'] })).toEqual([]);
-    expect(await list({ createdAfter: asset.createdAt })).toEqual([]);
-    expect(await list({ createdBefore: asset.createdAt })).toEqual([]);
-    expect(await list({ createdAfter: new Date(asset.createdAt.getTime() - 1) })).toHaveLength(1);
+    expect(await list({ from: asset.createdAt })).toEqual([]);
+    expect(await list({ to: asset.createdAt })).toEqual([]);
+    expect(await list({ from: new Date(asset.createdAt.getTime() - 1) })).toHaveLength(1);
   });
 });

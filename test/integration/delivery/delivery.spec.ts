@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { actor, World } from '../../support/world.js';
+import type { Asset } from '#libs/assets';
+import type { Actor } from '#libs/domain';
+import { until } from '../../support/until.js';
+import { actor, CONTENT, World } from '../../support/world.js';
 
 describe('download URLs (real: PostgreSQL, storage emulator)', () => {
   let world: World;
@@ -54,5 +57,68 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
     const at = await noted();
     expect(at.getTime() % 3_600_000).toBe(0);
     expect(Date.now() - at.getTime()).toBeLessThan(3_600_000);
+  });
+
+  describe('of variants', () => {
+    const BYTES = Buffer.from('smaller');
+    const variant = (mimeType = 'image/webp') => ({
+      name: 'small',
+      mimeType,
+      width: 320,
+      height: 240,
+      sizeBytes: BYTES.length,
+      bucket: CONTENT,
+      key: 'variant/of/it',
+    });
+    beforeAll(() => world.emulators.put(variant(), BYTES, { contentType: 'application/x-of-no-matter' }));
+
+    it.each([
+      ['holiday.HEIC', 'image/webp', 'holiday.webp'],
+      ['two.dots.tar', 'image/jpeg', 'two.dots.jpg'],
+      ['none', 'image/avif', 'none.avif'],
+      ['.hidden', 'image/webp', '.hidden.webp'],
+      ['trailing.', 'image/webp', 'trailing.webp'],
+    ])('shows that of %s as %s in place, under the name %s', async (filename, mimeType, name) => {
+      const asset = await world.upload(`a picture called ${filename}`, { filename });
+      const { url } = (await world.urls.signVariant(actor(), asset, variant(mimeType), 60))!;
+      const shown = await headers(url);
+      expect(shown).toMatchObject({ status: 200, body: 'smaller' });
+      expect(shown.get('content-type')).toBe(mimeType);
+      expect(shown.get('content-disposition')).toBe(`inline; filename="${name}"`);
+    });
+
+    it('says nothing of the file name that could break the header', async () => {
+      const asset = await world.upload('a quoted picture', { filename: 'a "quoted" naïve;name.txt' });
+      const { url } = (await world.urls.signVariant(actor(), asset, variant(), 60))!;
+      expect((await headers(url)).get('content-disposition')).toBe(
+        `inline; filename="a _quoted_ naive;name.webp"; filename*=UTF-8''a%20%22quoted%22%20na%C3%AFve%3Bname.webp`,
+      );
+    });
+
+    it('hands out none before READY, of what was deleted or refused, or to those who may not read', async () => {
+      const sign = (by: Actor, asset: Asset) => world.urls.signVariant(by, asset, variant(), 60);
+      const { asset: pending } = await world.request('a picture to come');
+      expect(await sign(actor(), pending)).toBeNull();
+      const asset = await world.upload('a picture');
+      expect(await sign(actor(), asset)).not.toBeNull();
+      expect(await sign(actor(7n), asset)).toBeNull();
+      for (const status of ['DELETED', 'REJECTED'] as const) {
+        expect(await sign(actor(), { ...asset, status })).toBeNull();
+      }
+    });
+
+    it.each([0, -1, 3601])('refuses a life of %i seconds', async (seconds) => {
+      const asset = await world.upload(`a picture for ${seconds} seconds`);
+      await expect(world.urls.signVariant(actor(), asset, variant(), seconds)).rejects.toMatchObject({
+        kind: 'invalid',
+        reason: 'EXPIRY_OUT_OF_RANGE',
+      });
+    });
+
+    it('counts as access to the asset', async () => {
+      const asset = await world.upload('a picture to look at');
+      await world.urls.signVariant(actor(), asset, variant(), 60);
+      await until('it is noted', async () => (await world.asset(asset.id)).accessedAt);
+    });
   });
 });

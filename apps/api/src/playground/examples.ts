@@ -94,6 +94,22 @@ query Asset($id: ID!) {
     mimeType
     sizeBytes
     checksumSha256
+    properties {
+      width
+      height
+      durationSeconds
+      pageCount
+      takenAt
+      thumbhash
+    }
+    variants {
+      name
+      width
+      height
+      downloadUrl {
+        url
+      }
+    }
     downloadUrl {
       url
       expiresAt
@@ -120,5 +136,43 @@ subscription AssetChanged($id: ID!) {
 }
 `,
     variables: { id: NOBODY },
+  },
+  {
+    query: `# Your pictures, the one taken last first, each with
+# its small rendition and what to show until that is
+# loaded.
+query Gallery($first: Int, $after: String, $filter: PropertiesFilter) {
+  assets(
+    orderBy: TAKEN_DESC
+    first: $first
+    after: $after
+    filter: { properties: $filter }
+  ) {
+    nodes {
+      id
+      filename
+      properties {
+        takenAt
+        width
+        height
+        thumbhash
+      }
+      variants {
+        name
+        width
+        height
+        downloadUrl {
+          url
+        }
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+`,
+    variables: { first: 10, filter: { takenAfter: '2020-01-01T00:00:00Z' } },
   },
 ];

@@ -1,29 +1,39 @@
 import DataLoader from 'dataloader';
 import type { GraphQLContext } from '#libs/graphql-edge';
 import type { Asset, AssetDetails } from '../asset.js';
+import { type AssetContents, mayHaveContents, NO_CONTENTS } from '../asset-contents.js';
 import type { Assets } from '../assets.service.js';
 
-type Loader = DataLoader<string, AssetDetails>;
-const loaders = new WeakMap<object, Loader>();
-
-/** Metadata and access list of an asset; those of all assets of one operation are read together. */
-export async function detailsOf(
-  asset: Asset,
-  assets: Assets,
-  { req }: GraphQLContext,
-): Promise<AssetDetails> {
-  if (asset.details !== undefined) return asset.details;
-  let loader = loaders.get(req);
-  if (loader === undefined) {
-    loader = new DataLoader(
-      async (ids) => {
-        const found = await assets.details(ids);
-        return ids.map((id) => found.get(id) ?? { metadata: [], acl: [] });
-      },
-      // Another mutation of the same operation may have changed them.
-      { cache: false },
-    );
-    loaders.set(req, loader);
-  }
-  return loader.load(asset.id);
+/** Reads something of an asset; that of all assets of one operation together. */
+function together<Found>(
+  read: (assets: Assets, ids: readonly string[]) => Promise<Map<string, Found>>,
+  none: Found,
+) {
+  const loaders = new WeakMap<object, DataLoader<string, Found>>();
+  return ({ id }: Asset, assets: Assets, { req }: GraphQLContext): Promise<Found> => {
+    let loader = loaders.get(req);
+    if (loader === undefined) {
+      loader = new DataLoader(
+        async (ids) => {
+          const found = await read(assets, [...new Set(ids)]);
+          return ids.map((each) => found.get(each) ?? none);
+        },
+        // Another mutation of the same operation may have changed them.
+        { cache: false },
+      );
+      loaders.set(req, loader);
+    }
+    return loader.load(id);
+  };
 }
+
+const readDetails = together<AssetDetails>((assets, ids) => assets.details(ids), { metadata: [], acl: [] });
+const readContents = together<AssetContents>((assets, ids) => assets.contents(ids), NO_CONTENTS);
+
+/** Metadata and access list of an asset. */
+export const detailsOf = async (asset: Asset, assets: Assets, context: GraphQLContext) =>
+  asset.details ?? readDetails(asset, assets, context);
+
+/** What is known of the bytes of an asset. */
+export const contentsOf = async (asset: Asset, assets: Assets, context: GraphQLContext) =>
+  mayHaveContents(asset) ? readContents(asset, assets, context) : NO_CONTENTS;

@@ -1,23 +1,37 @@
 import { type Actor, ASSET_STATUSES, type AssetStatus, invalid, isAssetId, StowageError } from '#libs/domain';
 import { type PageRequest } from '#libs/graphql-edge';
-import type { Asset } from '../asset.js';
-import type { AssetListing } from '../assets.service.js';
-import type { AssetFilterInput, AssetsArgs } from './assets.args.js';
+import { type AssetListing, FILTERED_PROPERTIES, type Place, type PropertyFilter } from '../asset-lists.js';
+import type { AssetFilterInput, AssetsArgs, PropertiesFilterInput } from './assets.args.js';
+import type { AssetOrderEnum } from './enums.js';
+
+type Order = keyof typeof AssetOrderEnum;
 
 const HIDDEN: readonly AssetStatus[] = ['DELETED', 'EXPIRED', 'CANCELLED'];
 const SHOWN = ASSET_STATUSES.filter((status) => !HIDDEN.includes(status));
 const OWNER_ID = /^(0|[1-9][0-9]{0,18})$/;
+/** From the year 1200 before our era, since a picture may say anything. */
+const MILLIS = /^(\d{1,15}|-\d{1,14})$/;
 
-export const cursorOf = (asset: Pick<Asset, 'createdAt' | 'id'>) =>
-  Buffer.from(`created:${asset.createdAt.getTime()}:${asset.id}`).toString('base64url');
+const ORDERS: Partial<Record<Order, Required<Pick<AssetListing, 'by' | 'order'>>>> = {
+  CREATED_DESC: { by: 'created', order: 'desc' },
+  CREATED_ASC: { by: 'created', order: 'asc' },
+  TAKEN_DESC: { by: 'taken', order: 'desc' },
+  TAKEN_ASC: { by: 'taken', order: 'asc' },
+};
 
-function parseCursor(cursor: string, path: string): { createdAt: Date; id: string } {
+const orderOf = (args: AssetsArgs): Order => args.orderBy ?? 'CREATED_DESC';
+
+/** Of a place in the list that was asked for. */
+export const cursorIn = (args: AssetsArgs) => (place: Place) =>
+  Buffer.from(`${orderOf(args)}:${place.at.getTime()}:${place.id}`).toString('base64url');
+
+function parseCursor(cursor: string, order: Order, path: string): Place {
   const parts = Buffer.from(cursor, 'base64url').toString().split(':');
-  const [order, millis = '', id = ''] = parts;
-  if (parts.length !== 3 || order !== 'created' || !/^\d{1,15}$/.test(millis) || !isAssetId(id)) {
+  const [of, millis = '', id = ''] = parts;
+  if (parts.length !== 3 || of !== order || !MILLIS.test(millis) || !isAssetId(id)) {
     throw invalid('CURSOR_INVALID', 'The cursor is not one of this list.', [path]);
   }
-  return { createdAt: new Date(Number(millis)), id };
+  return { at: new Date(Number(millis)), id };
 }
 
 function parseOwner(actor: Actor, ownerId: string | null | undefined): bigint {
@@ -40,23 +54,63 @@ const UNSERVED: readonly (keyof AssetFilterInput)[] = [
   'filenameContains',
 ];
 
-/** @throws StowageError invalid (CURSOR_INVALID, OWNER_ID_INVALID, LIST_NOT_SERVED), forbidden OPERATORS_ONLY */
+/** What an index serves in one order alone. */
+const SERVED_IN: Readonly<
+  Record<
+    'created' | 'taken',
+    { filter: (keyof AssetFilterInput)[]; properties: (keyof PropertiesFilterInput)[] }
+  >
+> = {
+  created: { filter: ['createdAfter', 'createdBefore'], properties: [...FILTERED_PROPERTIES] },
+  taken: { filter: [], properties: ['takenAfter', 'takenBefore'] },
+};
+
+function parseProperties(input: PropertiesFilterInput): PropertyFilter {
+  for (const name of FILTERED_PROPERTIES) {
+    const value = input[name];
+    // The database knows no text with it.
+    if (typeof value === 'string' && value.includes('\0')) {
+      throw invalid('FILTER_INVALID', 'A text contains no NUL.', ['filter', 'properties', name]);
+    }
+  }
+  const given = FILTERED_PROPERTIES.filter((name) => input[name] != null);
+  return Object.fromEntries(given.map((name) => [name, input[name]]));
+}
+
+/**
+ * @throws StowageError invalid (CURSOR_INVALID, OWNER_ID_INVALID, FILTER_INVALID, LIST_NOT_SERVED), forbidden
+ * OPERATORS_ONLY
+ */
 export function parseListing(actor: Actor, args: AssetsArgs, page: PageRequest): AssetListing {
   const filter = args.filter ?? {};
+  const properties = filter.properties ?? {};
   const refuse = (path: string[]) =>
     invalid('LIST_NOT_SERVED', 'This combination of scope, filters and order is not served.', path);
-  const { scope, orderBy } = { scope: args.scope ?? 'OWN', orderBy: args.orderBy ?? 'CREATED_DESC' };
-  if (scope !== 'OWN') throw refuse(['scope']);
-  if (orderBy !== 'CREATED_DESC' && orderBy !== 'CREATED_ASC') throw refuse(['orderBy']);
-  const unserved = UNSERVED.find((name) => filter[name] != null);
+  if ((args.scope ?? 'OWN') !== 'OWN') throw refuse(['scope']);
+  const listed = ORDERS[orderOf(args)];
+  if (listed === undefined) throw refuse(['orderBy']);
+  const { by, order } = listed;
+  const other = SERVED_IN[by === 'created' ? 'taken' : 'created'];
+  const unserved = [...UNSERVED, ...other.filter].find((name) => filter[name] != null);
   if (unserved !== undefined) throw refuse(['filter', unserved]);
+  const unknown = other.properties.find((name) => properties[name] != null);
+  if (unknown !== undefined) throw refuse(['filter', 'properties', unknown]);
+  const [from, to] =
+    by === 'created'
+      ? [filter.createdAfter, filter.createdBefore]
+      : [properties.takenAfter, properties.takenBefore];
   return {
     ownerId: parseOwner(actor, filter.ownerId),
+    by,
     statuses: filter.status ?? SHOWN,
-    createdAfter: filter.createdAfter ?? undefined,
-    createdBefore: filter.createdBefore ?? undefined,
-    order: (orderBy === 'CREATED_ASC') === page.backward ? 'desc' : 'asc',
-    after: page.cursor === null ? undefined : parseCursor(page.cursor, page.backward ? 'before' : 'after'),
+    from: from ?? undefined,
+    to: to ?? undefined,
+    properties: parseProperties(properties),
+    order: (order === 'asc') === page.backward ? 'desc' : 'asc',
+    after:
+      page.cursor === null
+        ? undefined
+        : parseCursor(page.cursor, orderOf(args), page.backward ? 'before' : 'after'),
     limit: page.size + 1,
   };
 }

@@ -1,4 +1,4 @@
-import { Field, Float, ID, Int, ObjectType } from '@nestjs/graphql';
+import { Field, ID, ObjectType } from '@nestjs/graphql';
 import type { AssetKind, AssetStatus, Permission } from '#libs/domain';
 import { kindOfMediaType } from '#libs/domain';
 import { ByteSize, DateTime, PageInfo, Sha256, Url } from '#libs/graphql-edge';
@@ -48,69 +48,6 @@ export class SignedUrlModel {
 
   @Field(() => DateTime, { description: 'When it stops working.' })
   expiresAt: Date;
-}
-
-@ObjectType('Variant', { description: 'A smaller rendition, made by the service.' })
-export class VariantModel {
-  @Field(() => String, { description: 'The name of its profile.' })
-  name: string;
-
-  @Field(() => String, { description: 'Its media type.' })
-  mimeType: string;
-
-  @Field(() => Int, { description: 'Pixels across.' })
-  width: number;
-
-  @Field(() => Int, { description: 'Pixels down.' })
-  height: number;
-
-  @Field(() => ByteSize, { description: 'Its size.' })
-  sizeBytes: number;
-}
-
-@ObjectType('AssetProperties', {
-  description:
-    'What was found in the bytes. Everything is null where it does not apply or could not be read.',
-})
-export class AssetPropertiesModel {
-  @Field(() => Int, { nullable: true, description: 'Pixels across, as shown.' })
-  width: number | null;
-
-  @Field(() => Int, { nullable: true, description: 'Pixels down, as shown.' })
-  height: number | null;
-
-  @Field(() => Float, { nullable: true, description: 'Length of audio or video.' })
-  durationSeconds: number | null;
-
-  @Field(() => Int, { nullable: true, description: 'Pages of a document.' })
-  pageCount: number | null;
-
-  @Field(() => DateTime, { nullable: true, description: 'When a picture was taken.' })
-  takenAt: Date | null;
-
-  @Field(() => String, { nullable: true, description: 'Maker of the camera.' })
-  cameraMake: string | null;
-
-  @Field(() => String, { nullable: true, description: 'Model of the camera.' })
-  cameraModel: string | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Whether the bytes say where they were made.' })
-  hasLocation: boolean | null;
-
-  @Field(() => String, { nullable: true, description: 'Title of a track or document.' })
-  title: string | null;
-
-  @Field(() => String, { nullable: true, description: 'Artist of a track.' })
-  artist: string | null;
-
-  @Field(() => String, { nullable: true, description: 'Album of a track.' })
-  album: string | null;
-
-  @Field(() => String, {
-    nullable: true,
-    description: 'Base64 ThumbHash: a placeholder to show while loading.',
-  })
-  thumbhash: string | null;
 }
 
 @ObjectType('Asset', { description: 'A file: its name, what is known of its bytes, and who may use it.' })

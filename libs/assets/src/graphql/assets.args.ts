@@ -12,6 +12,37 @@ export class MetadataFilterInput {
   value?: string | null;
 }
 
+@InputType('PropertiesFilter', {
+  description:
+    'What was found in the bytes; texts exactly, but in any case. READY assets alone have properties. takenAfter and ' +
+    'takenBefore go with the orders by takenAt, all others with those by creation.',
+})
+export class PropertiesFilterInput {
+  @Field(() => String, { nullable: true, description: 'Maker of the camera.' })
+  cameraMake?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Model of the camera.' })
+  cameraModel?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Title of a track or document.' })
+  title?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Artist of a track.' })
+  artist?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Album of a track.' })
+  album?: string | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Whether the bytes say where they were made.' })
+  hasLocation?: boolean | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'Taken after this instant.' })
+  takenAfter?: Date | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'Taken before this instant.' })
+  takenBefore?: Date | null;
+}
+
 @InputType('AssetFilter', { description: 'Conditions that all have to hold.' })
 export class AssetFilterInput {
   @Field(() => ID, { nullable: true, description: 'Whose assets; for operators when it is not your own id.' })
@@ -43,6 +74,9 @@ export class AssetFilterInput {
 
   @Field(() => String, { nullable: true, description: 'Case-insensitive, anywhere in the file name.' })
   filenameContains?: string | null;
+
+  @Field(() => PropertiesFilterInput, { nullable: true, description: 'All of these properties.' })
+  properties?: PropertiesFilterInput | null;
 }
 
 @ArgsType()

@@ -1,19 +1,18 @@
 import { Args, Context, ID, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import { permissionsOf } from '#libs/acl';
 import type { Actor, Permission } from '#libs/domain';
-import { connectionOf, type GraphQLContext, parsePage } from '#libs/graphql-edge';
+import {
+  connectionOf,
+  type GraphQLContext,
+  type PageInfo,
+  type PageRequest,
+  parsePage,
+} from '#libs/graphql-edge';
 import { CurrentActor } from '#libs/identity/graphql';
 import { Assets } from '../assets.service.js';
 import { detailsOf } from './asset-details.js';
-import { cursorOf, parseListing } from './asset-listing.js';
-import {
-  AclEntryModel,
-  AssetConnectionModel,
-  AssetModel,
-  AssetPropertiesModel,
-  MetadataEntryModel,
-  VariantModel,
-} from './asset.model.js';
+import { cursorIn, parseListing } from './asset-listing.js';
+import { AclEntryModel, AssetConnectionModel, AssetModel, MetadataEntryModel } from './asset.model.js';
 import { AssetsArgs } from './assets.args.js';
 import { PermissionEnum, StorageClassEnum } from './enums.js';
 
@@ -38,13 +37,21 @@ export class AssetsResolver {
     description:
       'Assets that the caller may read. At most 100 a page, 20 when neither first nor last is given; both is ' +
       'BAD_USER_INPUT. filter.ownerId beside scope OWN is for operators. A combination of filters and order that no ' +
-      'index serves is BAD_USER_INPUT.',
+      'index serves is BAD_USER_INPUT. With filter.properties and in the orders by takenAt a page may be shorter than ' +
+      'asked for, even empty, and the list go on: pageInfo says whether it does, and from where.',
   })
   async list(@CurrentActor() actor: Actor, @Args() args: AssetsArgs): Promise<AssetConnectionModel> {
     const page = parsePage(args);
-    const found = await this.assets.list(actor, parseListing(actor, args, page));
-    const models = found.map((asset) => new AssetModel(asset));
-    return connectionOf(models, page, cursorOf);
+    const cursorOf = cursorIn(args);
+    const { found, brokenOffAt } = await this.assets.list(actor, parseListing(actor, args, page));
+    const listed = found.map(({ asset, at }) => ({ id: asset.id, at, model: new AssetModel(asset) }));
+    const { edges, nodes, pageInfo } = connectionOf(listed, page, cursorOf);
+    if (brokenOffAt !== null) Object.assign(pageInfo, goingOn(page, cursorOf(brokenOffAt)));
+    return {
+      edges: edges.map(({ cursor, node }) => ({ cursor, node: node.model })),
+      nodes: nodes.map(({ model }) => model),
+      pageInfo,
+    };
   }
 
   @ResolveField(() => [MetadataEntryModel], { description: 'What the owner attached, by key.' })
@@ -79,17 +86,8 @@ export class AssetsResolver {
   storageClass(): keyof typeof StorageClassEnum | null {
     return null;
   }
-
-  @ResolveField(() => AssetPropertiesModel, {
-    nullable: true,
-    description: 'What was found in the bytes; null until it was looked for.',
-  })
-  properties(): AssetPropertiesModel | null {
-    return null;
-  }
-
-  @ResolveField(() => [VariantModel], { description: 'Smaller renditions of a READY asset.' })
-  variants(): VariantModel[] {
-    return [];
-  }
 }
+
+/** A page that looked at enough is not the last: the next one goes on behind what was looked at. */
+const goingOn = ({ backward }: PageRequest, cursor: string): Partial<PageInfo> =>
+  backward ? { hasPreviousPage: true, startCursor: cursor } : { hasNextPage: true, endCursor: cursor };

@@ -16,6 +16,8 @@ export const AssetOrderEnum = enumOf([
   'SIZE_DESC',
   'SIZE_ASC',
   'FILENAME_ASC',
+  'TAKEN_DESC',
+  'TAKEN_ASC',
 ]);
 
 const values = <Name extends string>(descriptions: Record<Name, string>) =>
@@ -94,5 +96,7 @@ registerEnumType(AssetOrderEnum, {
     SIZE_DESC: 'Largest first.',
     SIZE_ASC: 'Smallest first.',
     FILENAME_ASC: 'By file name.',
+    TAKEN_DESC: 'By takenAt, the latest first; only READY assets of which it is known.',
+    TAKEN_ASC: 'By takenAt, the earliest first; only READY assets of which it is known.',
   }),
 });

@@ -2,14 +2,22 @@ import { Module } from '@nestjs/common';
 import { FeedModule } from '#libs/events';
 import { AssetChanges } from '../asset-changes.service.js';
 import { AssetChangesResolver } from './asset-changes.resolver.js';
+import { AssetContentsResolver } from './asset-contents.resolver.js';
 import { AssetRemovalResolver } from './asset-removal.resolver.js';
 import { AssetsResolver } from './assets.resolver.js';
 
 export * from './asset.model.js';
+export * from './asset-contents.model.js';
 export * from './enums.js';
 
 @Module({
   imports: [FeedModule],
-  providers: [AssetsResolver, AssetRemovalResolver, AssetChanges, AssetChangesResolver],
+  providers: [
+    AssetsResolver,
+    AssetContentsResolver,
+    AssetRemovalResolver,
+    AssetChanges,
+    AssetChangesResolver,
+  ],
 })
 export class AssetsGraphQLModule {}

@@ -46,11 +46,17 @@ export class DownloadUrlResolver {
 
 @Resolver(() => VariantModel)
 export class VariantUrlResolver {
+  constructor(private readonly urls: DownloadUrls) {}
+
   @ResolveField(() => SignedUrlModel, {
     nullable: true,
     description: 'Null unless the caller may READ the asset and it is READY.',
   })
-  downloadUrl(@Args() _: VariantUrlArgs): SignedUrlModel | null {
-    return null;
+  downloadUrl(
+    @Parent() { asset, variant }: VariantModel,
+    @CurrentActor() actor: Actor,
+    @Args() { expiresInSeconds }: VariantUrlArgs,
+  ): Promise<SignedUrlModel | null> {
+    return this.urls.signVariant(actor, asset, variant, expiresInSeconds ?? 900);
   }
 }

@@ -1,0 +1,63 @@
+import type { Statement } from '#libs/database';
+import { type AssetProperties, type AssetStatus, NO_PROPERTIES, type ObjectRef } from '#libs/domain';
+
+/** A smaller rendition of an asset's bytes, and where it lies. */
+export interface Variant extends ObjectRef {
+  /** Its profile's. */
+  readonly name: string;
+  readonly mimeType: string;
+  readonly width: number;
+  readonly height: number;
+  readonly sizeBytes: number;
+}
+
+/** What processing found out about the bytes of an asset, and made of them. */
+export interface AssetContents {
+  /** Null where nothing was looked for. */
+  readonly properties: AssetProperties | null;
+  /** Of a READY asset, by width and then name; of two with one name the newer. */
+  readonly variants: readonly Variant[];
+  /** Who found the bytes clean: engine and signatures. */
+  readonly scannedBy: string | null;
+}
+
+export const NO_CONTENTS: AssetContents = { properties: null, variants: [], scannedBy: null };
+
+/** Statuses of which there is something to show: DELETED are those too that were READY, and may be again. */
+const WITH_CONTENTS: readonly AssetStatus[] = ['READY', 'DELETED'];
+export const mayHaveContents = ({ status }: { readonly status: AssetStatus }) =>
+  WITH_CONTENTS.includes(status);
+
+const column = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+const PROPERTIES = Object.keys(NO_PROPERTIES).map((name) => `p.${column(name)} as "${name}"`);
+
+interface ContentsRow extends AssetProperties {
+  assetId: string;
+  /** Whether there is a row of properties. */
+  isInspected: boolean;
+  variants: readonly Variant[];
+  scannedBy: string | null;
+}
+
+/** The status is asked for again: what was READY when its asset was read may have been refused since. */
+export const CONTENTS: Statement<ContentsRow> = {
+  name: 'assets_contents',
+  text: `select a.asset_id as "assetId", a.scanned_by as "scannedBy", p.asset_id is not null as "isInspected",
+      ${PROPERTIES.join(', ')},
+      (select coalesce(json_agg(json_build_object('name', v.name, 'mimeType', v.mime_type, 'width', v.width,
+          'height', v.height, 'sizeBytes', v.size_bytes, 'bucket', v.bucket, 'key', v.key) order by v.width, v.name), '[]')
+        from (select distinct on (name) * from object_variants
+          where stored_object_id = a.stored_object_id and version is not null
+          order by name, created_at desc, spec desc) v
+        where a.status = 'READY') as variants
+    from media_assets a left join asset_properties p on p.asset_id = a.asset_id
+    where a.asset_id = any($1::uuid[]) and a.status in (${WITH_CONTENTS.map((name) => `'${name}'`).join(', ')})`,
+};
+
+export const contentsFrom = ({
+  assetId: _,
+  isInspected,
+  variants,
+  scannedBy,
+  ...properties
+}: ContentsRow): AssetContents => ({ properties: isInspected ? properties : null, variants, scannedBy });

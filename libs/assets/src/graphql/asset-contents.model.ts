@@ -1,0 +1,116 @@
+import { Field, Float, Int, ObjectType } from '@nestjs/graphql';
+import type { AssetProperties } from '#libs/domain';
+import { ByteSize, DateTime } from '#libs/graphql-edge';
+import type { Asset } from '../asset.js';
+import type { Variant } from '../asset-contents.js';
+
+@ObjectType('Variant', { description: 'A smaller rendition, made by the service.' })
+export class VariantModel {
+  /** What this was made of, for the field resolvers of other libs. Not GraphQL fields. */
+  readonly asset: Asset;
+  readonly variant: Variant;
+
+  @Field(() => String, { description: 'The name of its profile.' })
+  name: string;
+
+  @Field(() => String, { description: 'Its media type.' })
+  mimeType: string;
+
+  @Field(() => Int, { description: 'Pixels across.' })
+  width: number;
+
+  @Field(() => Int, { description: 'Pixels down.' })
+  height: number;
+
+  @Field(() => ByteSize, { description: 'Its size.' })
+  sizeBytes: number;
+
+  constructor(asset: Asset, variant: Variant) {
+    this.asset = asset;
+    this.variant = variant;
+    this.name = variant.name;
+    this.mimeType = variant.mimeType;
+    this.width = variant.width;
+    this.height = variant.height;
+    this.sizeBytes = variant.sizeBytes;
+  }
+}
+
+@ObjectType('GeoPoint', { description: 'A place on Earth, by WGS 84.' })
+export class GeoPointModel {
+  @Field(() => Float, { description: 'Degrees, north positive.' })
+  latitude: number;
+
+  @Field(() => Float, { description: 'Degrees, east positive.' })
+  longitude: number;
+}
+
+@ObjectType('AssetProperties', {
+  description:
+    'What was found in the bytes. Everything is null where it does not apply or could not be read.',
+})
+export class AssetPropertiesModel {
+  @Field(() => Int, { nullable: true, description: 'Pixels across, as shown.' })
+  width: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'Pixels down, as shown.' })
+  height: number | null;
+
+  @Field(() => Float, { nullable: true, description: 'Length of audio or video.' })
+  durationSeconds: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'Pages of a document.' })
+  pageCount: number | null;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description:
+      'When a picture was taken; where its time zone is not known, its local time as if that were UTC.',
+  })
+  takenAt: Date | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      'Minutes east of UTC where it was taken: takenAt plus these is local time. Null when that is not known. It tells ' +
+      'something of the place: visible to the owner only.',
+  })
+  takenAtOffsetMinutes: number | null;
+
+  @Field(() => String, { nullable: true, description: 'Maker of the camera.' })
+  cameraMake: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Model of the camera.' })
+  cameraModel: string | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Whether the bytes say where they were made.' })
+  hasLocation: boolean | null;
+
+  @Field(() => GeoPointModel, {
+    nullable: true,
+    description: 'Where they were made. Visible to the owner only, not to operators either.',
+  })
+  location: GeoPointModel | null;
+
+  @Field(() => String, { nullable: true, description: 'Title of a track or document.' })
+  title: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Artist of a track.' })
+  artist: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Album of a track.' })
+  album: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Base64 ThumbHash: a placeholder to show while loading.',
+  })
+  thumbhash: string | null;
+
+  constructor(found: AssetProperties, isOwner: boolean) {
+    const { latitude, longitude, takenAtOffsetMinutes, ...shown } = found;
+    Object.assign(this, shown);
+    this.takenAtOffsetMinutes = isOwner ? takenAtOffsetMinutes : null;
+    this.location = isOwner && latitude !== null && longitude !== null ? { latitude, longitude } : null;
+  }
+}

@@ -1,0 +1,53 @@
+import { Context, Parent, ResolveField, Resolver } from '@nestjs/graphql';
+import type { Actor } from '#libs/domain';
+import type { GraphQLContext } from '#libs/graphql-edge';
+import { CurrentActor } from '#libs/identity/graphql';
+import { Assets } from '../assets.service.js';
+import { AssetModel } from './asset.model.js';
+import { AssetPropertiesModel, VariantModel } from './asset-contents.model.js';
+import { contentsOf } from './asset-details.js';
+
+/** What processing found in the bytes and made of them, for whoever may read the asset. */
+@Resolver(() => AssetModel)
+export class AssetContentsResolver {
+  constructor(private readonly assets: Assets) {}
+
+  @ResolveField(() => AssetPropertiesModel, {
+    nullable: true,
+    description: 'What was found in the bytes; null before READY, and where nothing was looked for.',
+  })
+  async properties(
+    @Parent() { asset }: AssetModel,
+    @CurrentActor() actor: Actor,
+    @Context() context: GraphQLContext,
+  ): Promise<AssetPropertiesModel | null> {
+    const { properties } = await contentsOf(asset, this.assets, context);
+    return properties && new AssetPropertiesModel(properties, actor.ownerId === asset.ownerId);
+  }
+
+  @ResolveField(() => [VariantModel], {
+    description: 'Smaller renditions of a READY asset, by width and then name.',
+  })
+  async variants(
+    @Parent() { asset }: AssetModel,
+    @Context() context: GraphQLContext,
+  ): Promise<VariantModel[]> {
+    if (asset.status !== 'READY') return [];
+    const { variants } = await contentsOf(asset, this.assets, context);
+    return variants.map((variant) => new VariantModel(asset, variant));
+  }
+
+  @ResolveField(() => String, {
+    nullable: true,
+    description:
+      'Which virus scanner, with which signatures, found the bytes clean. Null before READY, and for callers who are ' +
+      'not operators.',
+  })
+  async scannedBy(
+    @Parent() { asset }: AssetModel,
+    @CurrentActor() actor: Actor,
+    @Context() context: GraphQLContext,
+  ): Promise<string | null> {
+    return actor.isAdmin ? (await contentsOf(asset, this.assets, context)).scannedBy : null;
+  }
+}

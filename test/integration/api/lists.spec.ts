@@ -1,0 +1,255 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Database } from '#libs/database';
+import { FILTERED_PROPERTIES, MAX_EXAMINED } from '../../../libs/assets/src/asset-lists.js';
+import { storeAsset } from '../../support/stored-asset.js';
+import { type Answer, TestApi } from './test-api.js';
+
+const LIST = `query ($first: Int, $after: String, $last: Int, $before: String, $filter: AssetFilter, $orderBy: AssetOrder) {
+  assets(first: $first, after: $after, last: $last, before: $before, filter: $filter, orderBy: $orderBy) {
+    nodes { id filename } edges { cursor node { id } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`;
+
+interface Page {
+  readonly nodes: { readonly id: string; readonly filename: string }[];
+  readonly edges: { readonly cursor: string; readonly node: { readonly id: string } }[];
+  readonly pageInfo: {
+    readonly hasNextPage: boolean;
+    readonly hasPreviousPage: boolean;
+    readonly startCursor: string | null;
+    readonly endCursor: string | null;
+  };
+}
+
+const minute = (n: number) => new Date(Date.UTC(2026, 0, 1, 0, n));
+const year = (n: number) => new Date(Date.UTC(n, 0, 1));
+
+describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => {
+  let api: TestApi;
+  let database: Database;
+  beforeAll(async () => {
+    api = await TestApi.start();
+    database = api.app.get(Database);
+    // In the order of creation, and in another that they were taken in.
+    const pictures = [
+      ['a', { cameraMake: 'Apple', cameraModel: 'iPhone', hasLocation: true, takenAt: year(2020) }],
+      ['b', { cameraMake: 'APPLE', cameraModel: 'iPad', hasLocation: false, takenAt: year(1950) }],
+      ['c', { cameraMake: 'apple', cameraModel: 'iphone', hasLocation: true, takenAt: year(2010) }],
+      ['d', { cameraMake: 'Canon', cameraModel: 'EOS', hasLocation: true, takenAt: year(2010) }],
+      ['e', { title: 'Füße', artist: 'ÄRZTE', album: '100% "Live"' }],
+      ['f', { title: 'füße', artist: 'Ärzte', album: '100%' }],
+      ['g', {}],
+    ] as const;
+    for (const [index, [filename, properties]] of pictures.entries()) {
+      await storeAsset(database, { filename, properties, createdAt: minute(index) });
+    }
+    const apple = { cameraMake: 'Apple', takenAt: year(2015) };
+    await storeAsset(database, { filename: 'deleted', status: 'DELETED', properties: apple });
+    await storeAsset(database, { filename: "another owner's", ownerId: 43n, properties: apple });
+    await storeAsset(database, { filename: 'not looked into', properties: null });
+  });
+  afterAll(() => api?.[Symbol.asyncDispose]());
+
+  const list = (variables: object, subject = '42', claims = {}): Promise<Answer> =>
+    api.query(LIST, variables, subject, claims);
+  const page = async (variables: object, subject = '42', claims = {}): Promise<Page> => {
+    const { data, errors } = await list(variables, subject, claims);
+    expect(errors).toBeUndefined();
+    return data!.assets as Page;
+  };
+  const names = ({ nodes }: Page) => nodes.map(({ filename }) => filename).join(' ');
+
+  it.each([
+    [{ cameraMake: 'aPPLE' }, 'c b a'],
+    [{ cameraModel: 'IPHONE' }, 'c a'],
+    [{ title: 'FÜSSE' }, ''],
+    [{ title: 'FÜßE' }, 'f e'],
+    [{ artist: 'ärzte' }, 'f e'],
+    [{ album: '100%' }, 'f'],
+    [{ album: '' }, ''],
+    [{ hasLocation: true }, 'd c a'],
+    [{ hasLocation: false }, 'b'],
+    [{ cameraMake: 'apple', hasLocation: true }, 'c a'],
+    [{ cameraMake: 'apple', cameraModel: 'EOS' }, ''],
+    [{ cameraMake: 'canon', cameraModel: 'eos', hasLocation: true, title: null }, 'd'],
+    [{ album: '100%', artist: 'ärzte', title: 'Füße' }, 'f'],
+  ])('filters by %j', async (properties, found) => {
+    expect(names(await page({ filter: { properties } }))).toBe(found);
+    const reverse = found.split(' ').reverse().join(' ');
+    expect(names(await page({ filter: { properties }, orderBy: 'CREATED_ASC' }))).toBe(reverse);
+    // A page that has no room for all ends where it says.
+    const first = await page({ filter: { properties }, first: 1 });
+    expect(names(first)).toBe(found.split(' ')[0]);
+    expect(first.pageInfo.hasNextPage).toBe(found.includes(' '));
+  });
+
+  it('takes no properties for no filter', async () => {
+    expect((await page({ filter: { properties: {} } })).nodes).toHaveLength(8);
+  });
+
+  it('filters by status and creation as well', async () => {
+    const properties = { cameraMake: 'apple' };
+    const [createdAfter, createdBefore] = [minute(0), minute(2)];
+    expect(names(await page({ filter: { properties, createdAfter, createdBefore } }))).toBe('b');
+    expect(names(await page({ filter: { properties, status: ['READY', 'DELETED'] } }))).toBe('c b a');
+    expect(names(await page({ filter: { properties, status: ['DELETED'] } }))).toBe('');
+    expect(names(await page({ orderBy: 'TAKEN_ASC', filter: { status: ['PENDING'] } }))).toBe('');
+  });
+
+  it('lists by when they were taken those of which that is known', async () => {
+    const order = (await page({ orderBy: 'TAKEN_ASC' })).nodes.map(({ filename }) => filename);
+    expect(order).toHaveLength(4);
+    expect([order[0], order[3]]).toEqual(['b', 'a']);
+    expect(names(await page({ orderBy: 'TAKEN_DESC' }))).toBe(order.toReversed().join(' '));
+    const between = { takenAfter: year(1950), takenBefore: year(2020) };
+    expect(names(await page({ orderBy: 'TAKEN_ASC', filter: { properties: between } }))).toBe(
+      order.slice(1, 3).join(' '),
+    );
+  });
+
+  it.each([
+    ['CREATED_DESC', { properties: { hasLocation: true } }],
+    ['CREATED_ASC', { properties: { cameraMake: 'apple', hasLocation: true } }],
+    ['TAKEN_DESC', {}],
+    ['TAKEN_ASC', { properties: { takenAfter: year(1900) } }],
+  ])('goes through %s with %j page by page, there and back', async (orderBy, filter) => {
+    const all = await page({ orderBy, filter });
+    expect(all.nodes.length).toBeGreaterThan(1);
+    const ids = all.nodes.map(({ id }) => id);
+    expect(all.edges.map(({ node }) => node.id)).toEqual(ids);
+    const there: string[] = [];
+    for (let after: string | null = null; ;) {
+      const { nodes, pageInfo }: Page = await page({ orderBy, filter, first: 1, after });
+      there.push(...nodes.map(({ id }) => id));
+      if (!pageInfo.hasNextPage) break;
+      after = pageInfo.endCursor;
+    }
+    expect(there).toEqual(ids);
+    const back: string[] = [];
+    for (let before: string | null = null; ;) {
+      const { nodes, pageInfo }: Page = await page({ orderBy, filter, last: 1, before });
+      back.push(...nodes.map(({ id }) => id));
+      if (!pageInfo.hasPreviousPage) break;
+      before = pageInfo.startCursor;
+    }
+    expect(back.reverse()).toEqual(ids);
+  });
+
+  const refused: [variables: object, path: string[]][] = [
+    [{ filter: { kind: ['IMAGE'], properties: { title: 'x' } } }, ['filter', 'kind']],
+    [{ filter: { mimeType: 'image/png' }, orderBy: 'TAKEN_ASC' }, ['filter', 'mimeType']],
+    [{ filter: { properties: { takenAfter: year(2000) } } }, ['filter', 'properties', 'takenAfter']],
+    [{ filter: { properties: { takenBefore: year(2000) } } }, ['filter', 'properties', 'takenBefore']],
+    [{ orderBy: 'TAKEN_DESC', filter: { createdAfter: year(2000) } }, ['filter', 'createdAfter']],
+    [{ orderBy: 'TAKEN_ASC', filter: { createdBefore: year(2000) } }, ['filter', 'createdBefore']],
+    [{ orderBy: 'SIZE_DESC', filter: { properties: { title: 'x' } } }, ['orderBy']],
+    ...FILTERED_PROPERTIES.map((name): [object, string[]] => [
+      { orderBy: 'TAKEN_DESC', filter: { properties: { [name]: name === 'hasLocation' ? false : 'x' } } },
+      ['filter', 'properties', name],
+    ]),
+  ];
+  it.each(refused)('refuses %j', async (variables, path) => {
+    const { errors } = await list(variables);
+    expect(errors).toMatchObject([
+      { extensions: { code: 'BAD_USER_INPUT', reason: 'LIST_NOT_SERVED', path } },
+    ]);
+  });
+
+  it('refuses a text that the database does not know', async () => {
+    const { errors } = await list({ filter: { properties: { title: 'a\0b' } } });
+    const path = ['filter', 'properties', 'title'];
+    expect(errors).toMatchObject([
+      { extensions: { code: 'BAD_USER_INPUT', reason: 'FILTER_INVALID', path } },
+    ]);
+  });
+
+  it('refuses the cursor of one order in all others', async () => {
+    const orders = ['CREATED_DESC', 'CREATED_ASC', 'TAKEN_DESC', 'TAKEN_ASC'];
+    for (const from of orders) {
+      const { pageInfo } = await page({ orderBy: from, first: 1 });
+      for (const to of orders) {
+        const { errors } = await list({ orderBy: to, first: 1, after: pageInfo.endCursor });
+        expect([from, to, errors?.[0]?.extensions.reason]).toEqual([
+          from,
+          to,
+          from === to ? undefined : 'CURSOR_INVALID',
+        ]);
+      }
+    }
+  });
+
+  it.each(['-62135596800000', '-99999999999999', '999999999999999'])(
+    'takes a cursor at %s milliseconds for what it is',
+    async (millis) => {
+      const id = '00000000-0000-7000-8000-000000000000';
+      const after = Buffer.from(`TAKEN_ASC:${millis}:${id}`).toString('base64url');
+      expect((await page({ orderBy: 'TAKEN_ASC', after })).nodes).toHaveLength(
+        millis.startsWith('-') ? 4 : 0,
+      );
+    },
+  );
+
+  it('keeps the lists of others for operators', async () => {
+    const filter = { ownerId: '42', properties: { hasLocation: true } };
+    expect(names(await page({ filter }, '9', { scope: 'stowage.admin' }))).toBe('d c a');
+    const { errors } = await list({ filter }, '43');
+    expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
+  });
+
+  it('believes the asset, not its properties, whose it is', async () => {
+    const id = await storeAsset(database, { ownerId: 70n, properties: { title: 'mine' } });
+    await database.prisma.assetProperties.update({ where: { assetId: id }, data: { ownerId: 71n } });
+    expect(names(await page({ filter: { properties: { title: 'mine' } } }, '71'))).toBe('');
+  });
+
+  describe('of an owner with many that do not fit', () => {
+    const MANY = 2 * MAX_EXAMINED + 1;
+    beforeAll(async () => {
+      await storeAsset(database, {
+        ownerId: 80n,
+        filename: 'oldest',
+        createdAt: minute(-1),
+        properties: { cameraMake: 'Leica', hasLocation: true, takenAt: year(1999) },
+      });
+      await database.pool.query(
+        `with deleted as (
+           insert into media_assets (asset_id, owner_id, bucket, object_key, filename, mime_type, declared_type, size_bytes,
+             checksum_sha256, status, upload_method, request_id, url_expires_at, upload_deadline_at, next_check_at,
+             created_at, updated_at)
+           select gen_random_uuid(), 80, 'b', 'k', 'f', 'image/jpeg', 'image/jpeg', 1, repeat('0', 64), 'DELETED', 'PUT',
+             'r', now(), now(), now(), '2026-01-01'::timestamptz + n * interval '1 second', now()
+           from generate_series(1, $1) n returning asset_id, owner_id, created_at)
+         insert into asset_properties (asset_id, owner_id, created_at, camera_make, taken_at, has_location)
+           select asset_id, owner_id, created_at, 'Leica', created_at, false from deleted`,
+        [MANY],
+      );
+    });
+
+    it.each([
+      ['CREATED_DESC', { properties: { cameraMake: 'leica' } }],
+      ['TAKEN_DESC', {}],
+    ])('looks through %s a piece at a time', async (orderBy, filter) => {
+      const forward: string[] = [];
+      for (let after: string | null = null; ;) {
+        const one: Page = await page({ orderBy, filter, after }, '80');
+        forward.push(names(one));
+        if (!one.pageInfo.hasNextPage) break;
+        after = one.pageInfo.endCursor;
+      }
+      expect(forward).toEqual(['', '', 'oldest']);
+      const backward: string[] = [];
+      for (let before: string | null = null; ;) {
+        const one: Page = await page({ orderBy, filter, last: 5, before }, '80');
+        backward.push(names(one));
+        if (!one.pageInfo.hasPreviousPage) break;
+        before = one.pageInfo.startCursor;
+      }
+      expect(backward).toEqual(['oldest', '', '']);
+    });
+
+    it('begins with the property that is rarest', async () => {
+      const filter = { properties: { cameraMake: 'leica', hasLocation: true } };
+      const { nodes, pageInfo } = await page({ filter }, '80');
+      expect([nodes.length, pageInfo.hasNextPage]).toEqual([1, false]);
+    });
+  });
+});

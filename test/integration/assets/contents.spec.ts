@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { NO_PROPERTIES } from '#libs/domain';
+import { actor, World } from '../../support/world.js';
+
+const FOUND = {
+  ...NO_PROPERTIES,
+  width: 40,
+  height: 30,
+  takenAt: new Date('1950-05-05T05:05:05.005Z'),
+  takenAtOffsetMinutes: -90,
+  cameraMake: 'Leica',
+  cameraModel: 'M3',
+  hasLocation: true,
+  latitude: 0.1,
+  longitude: -179.99999999999997,
+};
+
+describe('what is known of the bytes (real: PostgreSQL, queue, storage emulator)', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.start();
+  });
+  afterAll(() => world[Symbol.asyncDispose]());
+
+  const contents = async (id: string) => (await world.assets.contents([id])).get(id);
+
+  /** An uploaded asset of which processing found this. */
+  async function inspected(bytes: string, ownerId: bigint) {
+    const asset = await world.upload(bytes, {}, actor(ownerId));
+    const { id: assetId, createdAt } = asset;
+    const { prisma } = world.database;
+    const row = { ownerId, createdAt, ...FOUND };
+    await prisma.assetProperties.upsert({ where: { assetId }, create: { assetId, ...row }, update: row });
+    await prisma.mediaAsset.update({ where: { assetId }, data: { scannedBy: 'ClamAV 1.4/27000' } });
+    await prisma.objectVariant.create({
+      data: {
+        storedObjectId: asset.storedObjectId!,
+        spec: 'webp-20-q80-r1',
+        name: 'tiny',
+        mimeType: 'image/webp',
+        width: 20,
+        height: 15,
+        sizeBytes: 100,
+        bucket: 'content',
+        key: 'variant/tiny',
+        version: '7',
+        createdAt,
+      },
+    });
+    return asset;
+  }
+
+  it('reads what was written', async () => {
+    const { id } = await inspected('a first picture', 42n);
+    expect(await contents(id)).toEqual({
+      properties: FOUND,
+      variants: [
+        {
+          name: 'tiny',
+          mimeType: 'image/webp',
+          width: 20,
+          height: 15,
+          sizeBytes: 100,
+          bucket: 'content',
+          key: 'variant/tiny',
+        },
+      ],
+      scannedBy: 'ClamAV 1.4/27000',
+    });
+  });
+
+  it('is the same of an asset that adopts the bytes of its owner’s other', async () => {
+    const by = actor(43n);
+    const first = await inspected('a second picture', 43n);
+    const { id, ticket, asset } = await world.request('a second picture', { filename: 'again.txt' }, by);
+    expect(ticket).toBeNull();
+    expect(await contents(id)).toEqual(await contents(first.id));
+    const row = await world.database.prisma.assetProperties.findUniqueOrThrow({ where: { assetId: id } });
+    expect(row).toMatchObject({ ownerId: 43n, createdAt: asset.createdAt });
+    const { found } = await world.assets.list(by, {
+      ownerId: 43n,
+      statuses: ['READY'],
+      order: 'asc',
+      properties: { cameraMake: 'leica' },
+      limit: 10,
+    });
+    expect(found.map((each) => each.asset.id)).toEqual([first.id, id]);
+  });
+
+  it('adopts bytes of which nothing is known', async () => {
+    const first = await world.upload('a third picture', {}, actor(44n));
+    await world.database.prisma.assetProperties.deleteMany({ where: { assetId: first.id } });
+    const { id, ticket } = await world.request('a third picture', {}, actor(44n));
+    expect(ticket).toBeNull();
+    expect(await contents(id)).toMatchObject({ properties: null });
+  });
+
+  it('goes with the asset when that is purged, and stays when it is restored', async () => {
+    const by = actor(45n);
+    const { id } = await inspected('a fourth picture', 45n);
+    await world.removal.delete(by, id);
+    expect(await contents(id)).toMatchObject({ properties: FOUND, variants: [] });
+    await world.removal.restore(by, id);
+    expect(await contents(id)).toMatchObject({ properties: FOUND, variants: [{ name: 'tiny' }] });
+    await world.removal.purge(by, id);
+    expect(await contents(id)).toBeUndefined();
+    expect(await world.database.prisma.assetProperties.count({ where: { assetId: id } })).toBe(0);
+  });
+});

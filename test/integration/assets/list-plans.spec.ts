@@ -1,0 +1,183 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import type { Statement } from '#libs/database';
+import { CONTENTS } from '../../../libs/assets/src/asset-contents.js';
+import {
+  COUNT_ALIKE,
+  FILTERED_PROPERTIES,
+  LAST_BY,
+  LIST,
+  LIST_BY,
+  MAX_EXAMINED,
+} from '../../../libs/assets/src/asset-lists.js';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+
+const ASSETS = 100_000;
+const PAGE = 101;
+
+/** One owner, whose pictures are half of one camera and half of another; all that were taken with a third are deleted. */
+const SEED = `
+  insert into stored_objects (id, sha256, crc32c, size_bytes, ref_count, state, created_at)
+    select n, lpad(n::text, 64, '0'), 'AAAAAA==', 1, 1, 'LIVE', now() from generate_series(1, 1000) n;
+  insert into object_variants
+    select n, 's' || m, 'n' || m, 'image/webp', m, m, m, 'content', 'k' || n || m, '1', now()
+    from generate_series(1, 1000) n, generate_series(1, 4) m;
+  insert into media_assets (asset_id, owner_id, bucket, object_key, filename, mime_type, declared_type, size_bytes,
+      checksum_sha256, status, stored_object_id, upload_method, request_id, url_expires_at, upload_deadline_at,
+      next_check_at, created_at, updated_at)
+    select lpad(to_hex(n), 32, '0')::uuid, 1, 'b', 'k', 'f', 'image/jpeg', 'image/jpeg', 1, repeat('0', 64),
+      (case when n % 10 = 0 then 'DELETED' else 'READY' end)::asset_status, 1 + n % 1000, 'PUT', 'r', now(), now(),
+      now(), '2026-01-01'::timestamptz + n * interval '1 minute', now()
+    from generate_series(1, ${ASSETS}) n;
+  insert into asset_properties (asset_id, owner_id, created_at, taken_at, camera_make, camera_model, has_location,
+      title, artist, album)
+    select asset_id, owner_id, created_at, created_at - interval '1 year',
+      case when status = 'DELETED' then 'Leica' when n % 2 = 0 then 'Apple' else 'Canon' end,
+      case when n % 2 = 0 then 'iPhone' else 'EOS' end, n % 3 = 0,
+      'Title ' || n % 50000, 'Artist ' || n % 50, 'Album ' || n % 5
+    from (select *, row_number() over (order by asset_id) as n from media_assets) a;
+  insert into asset_acl select asset_id, 'user:2', 'READ' from media_assets limit 1000;
+  analyze`;
+
+const ENDS = {
+  asc: ['-infinity', '00000000-0000-0000-0000-000000000000'],
+  desc: ['infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'],
+};
+const VALUES = {
+  title: 'title 7',
+  album: 'ALBUM 3',
+  artist: 'artist 7',
+  cameraModel: 'eos',
+  cameraMake: 'apple',
+  hasLocation: true,
+};
+const INDEXES = {
+  title: 'asset_properties_title_idx',
+  album: 'asset_properties_album_idx',
+  artist: 'asset_properties_artist_idx',
+  cameraModel: 'asset_properties_camera_model_idx',
+  cameraMake: 'asset_properties_camera_make_idx',
+  hasLocation: 'asset_properties_has_location_idx',
+  taken: 'asset_properties_owner_id_taken_at_asset_id_idx',
+};
+
+interface Plan {
+  readonly 'Node Type': string;
+  readonly 'Index Name'?: string;
+  readonly 'Index Cond'?: string;
+  readonly 'Actual Rows': number;
+  readonly 'Actual Loops': number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly Plans?: readonly Plan[];
+}
+
+const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
+
+describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', () => {
+  let database: TestDatabase;
+  let client: pg.Client;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    await client.query(SEED);
+  }, 120_000);
+  afterAll(async () => {
+    await client?.end();
+    await database?.drop();
+  });
+
+  type Value = string | number | boolean | null | readonly string[];
+  const literal = (value: Value) =>
+    value === null
+      ? 'null'
+      : pg.escapeLiteral(typeof value === 'object' ? `{${value.join()}}` : String(value));
+
+  /** Index to the entries that were read of it; `Seq Scan`, and a scan of a whole index, stand for themselves. */
+  async function read({ name, text }: Statement<unknown>, values: readonly Value[], mode: string) {
+    await client.query(`set plan_cache_mode = ${mode}`);
+    await client.query(`prepare ${name} as ${text}`);
+    const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+      `explain (analyze, format json) execute ${name}(${values.map(literal).join()})`,
+    );
+    await client.query(`deallocate ${name}`);
+    const entries: Record<string, number> = {};
+    for (const node of nodesOf(rows[0]!['QUERY PLAN'][0].Plan)) {
+      // A bitmap heap scan reads what the index below it found.
+      if (!/(?<!Subquery|Function|Bitmap Heap) Scan$/.test(node['Node Type'])) continue;
+      const index = node['Index Cond'] === undefined ? undefined : node['Index Name'];
+      const count = node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0);
+      entries[index ?? node['Node Type']] = Math.round(count * node['Actual Loops']);
+    }
+    return entries;
+  }
+
+  const bounds = [1, '-infinity', 'infinity'];
+  const others = (names: readonly string[]) =>
+    FILTERED_PROPERTIES.map((name) => (names.includes(name) ? VALUES[name] : null));
+
+  describe.each(['force_custom_plan', 'force_generic_plan'])('%s', (mode) => {
+    describe.each(['asc', 'desc'] as const)('%s', (order) => {
+      const page = [...bounds, ...ENDS[order], ['user:1'], PAGE];
+
+      it.each([...FILTERED_PROPERTIES, 'taken' as const])(
+        'reads a page by %s from its index',
+        async (driver) => {
+          const entries = await read(LIST_BY[driver][order], [...page, ...others([driver])], mode);
+          expect(Object.keys(entries).sort()).toEqual([
+            'asset_acl_pkey',
+            INDEXES[driver],
+            'media_assets_pkey',
+          ]);
+          expect(entries[INDEXES[driver]]).toBeLessThan(2 * PAGE);
+          const value = driver === 'taken' ? [] : [VALUES[driver]];
+          const last = await read(LAST_BY[driver][order], [...bounds, ...ENDS[order], ...value], mode);
+          expect(Object.keys(last)).toEqual([INDEXES[driver]]);
+          expect(last[INDEXES[driver]]).toBeLessThanOrEqual(MAX_EXAMINED);
+        },
+      );
+
+      it('looks at so many entries and no more where nothing fits', async () => {
+        const index = INDEXES.cameraMake;
+        // Never both.
+        const two = await read(
+          LIST_BY.cameraMake[order],
+          [...page, ...others(['cameraMake', 'cameraModel'])],
+          mode,
+        );
+        expect(two[index]).toBe(MAX_EXAMINED);
+        expect(two.media_assets_pkey).toBe(0);
+        const deleted = [null, null, null, null, 'leica', null];
+        const none = await read(LIST_BY.cameraMake[order], [...page, ...deleted], mode);
+        expect(none[index]).toBe(MAX_EXAMINED);
+        expect(none.media_assets_pkey).toBeLessThanOrEqual(MAX_EXAMINED);
+        expect(Object.keys(none)).not.toContain('Seq Scan');
+      });
+
+      it('reads a page by creation from its index', async () => {
+        const entries = await read(LIST[order], [...page, ['READY', 'PENDING']], mode);
+        expect(Object.keys(entries).sort()).toEqual([
+          'asset_acl_pkey',
+          'media_assets_owner_id_status_created_at_asset_id_idx',
+        ]);
+      });
+    });
+
+    it('counts what properties have in common up to what a page looks at', async () => {
+      const entries = await read(COUNT_ALIKE, [...bounds, ...others(FILTERED_PROPERTIES)], mode);
+      expect(Object.keys(entries).sort()).toEqual(FILTERED_PROPERTIES.map((name) => INDEXES[name]).sort());
+      for (const count of Object.values(entries)) expect(count).toBeLessThanOrEqual(MAX_EXAMINED);
+    });
+
+    it('reads what is known of the bytes of a page by keys', async () => {
+      const ids = Array.from({ length: 100 }, (_, index) => (index + 1).toString(16).padStart(32, '0'));
+      const entries = await read(CONTENTS, [ids], mode);
+      expect(Object.keys(entries).sort()).toEqual([
+        'asset_properties_pkey',
+        'media_assets_pkey',
+        'object_variants_pkey',
+      ]);
+      expect(entries.object_variants_pkey).toBe(4 * 90);
+    });
+  });
+});

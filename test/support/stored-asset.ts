@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto';
+import { v7 as uuidv7 } from 'uuid';
+import type { Database } from '#libs/database';
+import type { AssetProperties, AssetStatus } from '#libs/domain';
+
+export interface StoredVariant {
+  readonly name: string;
+  readonly spec?: string;
+  readonly width?: number;
+  readonly height?: number;
+  readonly mimeType?: string;
+  /** Null: its bytes were not written yet. */
+  readonly version?: string | null;
+  readonly createdAt?: Date;
+}
+
+export interface StoredAsset {
+  readonly ownerId?: bigint;
+  readonly status?: AssetStatus;
+  readonly filename?: string;
+  readonly createdAt?: Date;
+  /** Null for none. */
+  readonly properties?: Partial<AssetProperties> | null;
+  readonly variants?: readonly StoredVariant[];
+  /** Principals that may read it. */
+  readonly readers?: readonly string[];
+}
+
+const sizeOf = { sizeBytes: 1_000n, crc32c: 'AAAAAA==' };
+
+/** The rows of a picture as processing leaves them, without its bytes; its id. Owner 42's where nothing else is said. */
+export async function storeAsset({ prisma }: Database, more: StoredAsset = {}): Promise<string> {
+  const { ownerId = 42n, status = 'READY', createdAt = new Date() } = more;
+  const sha256 = randomBytes(32).toString('hex');
+  const [bucket, key] = ['content', `content/${sha256}`];
+  const object = await prisma.storedObject.create({
+    data: {
+      ...sizeOf,
+      sha256,
+      state: 'LIVE',
+      refCount: 1,
+      createdAt,
+      copies: { create: { location: 'primary', bucket, key, version: '1' } },
+      variants: {
+        create: (more.variants ?? []).map(({ width = 320, height = 240, spec, name, ...variant }) => ({
+          mimeType: 'image/webp',
+          version: '1',
+          createdAt,
+          ...variant,
+          name,
+          spec: spec ?? name,
+          width,
+          height,
+          sizeBytes: 500,
+          bucket,
+          key: `variant/${sha256}/${spec ?? name}`,
+        })),
+      },
+    },
+  });
+  const { assetId } = await prisma.mediaAsset.create({
+    data: {
+      ...sizeOf,
+      assetId: uuidv7(),
+      ownerId,
+      bucket,
+      objectKey: key,
+      filename: more.filename ?? 'picture.jpg',
+      mimeType: 'image/jpeg',
+      declaredType: 'image/jpeg',
+      checksumSha256: sha256,
+      status,
+      storedObjectId: object.id,
+      uploadMethod: 'PUT',
+      requestId: 'test',
+      urlExpiresAt: createdAt,
+      uploadDeadlineAt: createdAt,
+      nextCheckAt: createdAt,
+      createdAt,
+      updatedAt: createdAt,
+      scannedBy: 'ClamAV 1.4/27000',
+      acl: { create: (more.readers ?? []).map((principal) => ({ principal, permission: 'READ' })) },
+      properties:
+        more.properties === null ? undefined : { create: { ownerId, createdAt, ...more.properties } },
+    },
+  });
+  return assetId;
+}
