@@ -4,6 +4,7 @@ import { access, constants, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { buildSchema, parse, validate } from 'graphql';
 import { until } from '../support/until.js';
 import { Stack } from './stack.js';
 
@@ -95,4 +96,29 @@ describe('docs/api.md (real: everything; its examples, as they stand)', () => {
     expect(ids[0]).toBe(ids[1]);
     expect(await settled('web.txt')).toEqual([{ filename: 'web.txt', status: 'READY', sizeBytes: 12 }]);
   }, 60_000);
+
+  it('has functions for the web that go through a gallery and choose a variant', async () => {
+    const [, code = ''] = blocks('js');
+    await writeFile(path.join(stack.folder, 'pictures.mjs'), code);
+    const program = `import { pictures, variantFor } from './pictures.mjs';
+      const [api, token] = process.argv.slice(2);
+      const found = await Array.fromAsync(pictures({ api, token, takenAfter: '2020-01-01T00:00:00Z' }));
+      const variants = [{ width: 320 }, { width: 1280 }];
+      const chosen = [100, 320, 321, 5000].map((pixels) => variantFor(variants, pixels).width);
+      console.log(JSON.stringify({ found: found.length, chosen, none: variantFor([], 1) ?? null }));`;
+    const file = path.join(stack.folder, 'gallery.mjs');
+    await writeFile(file, program);
+    const { stdout } = await run(process.execPath, [file, stack.url, token], {
+      env: { ...process.env, NODE_OPTIONS: '' },
+      timeout: LIMIT_MS,
+    });
+    expect(JSON.parse(stdout)).toEqual({ found: 0, chosen: [320, 320, 1280, 1280], none: null });
+  }, 60_000);
+});
+
+it('has operations that the schema knows', () => {
+  const schema = buildSchema(readFileSync(path.join(ROOT, 'apps/api/schema.graphql'), 'utf8'));
+  const operations = blocks('graphql');
+  expect(operations.length).toBeGreaterThan(0);
+  expect(operations.flatMap((text) => validate(schema, parse(text)))).toEqual([]);
 });

@@ -14,6 +14,7 @@ export const FILTERED_PROPERTIES = [
   'hasLocation',
 ] as const;
 export type FilteredProperty = (typeof FILTERED_PROPERTIES)[number];
+/** All of these. */
 export type PropertyFilter = Partial<Record<Exclude<FilteredProperty, 'hasLocation'>, string>> & {
   readonly hasLocation?: boolean;
 };
@@ -24,6 +25,7 @@ export interface Place {
   readonly id: string;
 }
 
+/** Which assets of an owner, in which order, and which page of them. */
 export interface AssetListing {
   readonly ownerId: bigint;
   readonly statuses: readonly AssetStatus[];
@@ -40,11 +42,13 @@ export interface AssetListing {
   readonly limit: number;
 }
 
+/** An asset, and the instant that its list is ordered by. */
 export interface ListedAsset {
   readonly asset: Asset;
   readonly at: Date;
 }
 
+/** A page of a list. */
 export interface AssetList {
   readonly found: readonly ListedAsset[];
   /** Where the search was broken off, when that was before the limit and the end of the list. */

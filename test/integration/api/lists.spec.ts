@@ -188,6 +188,12 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     },
   );
 
+  it('refuses a cursor from before all time', async () => {
+    const after = Buffer.from('TAKEN_ASC:-999999999999999:00000000-0000-7000-8000-000000000000');
+    const { errors } = await list({ orderBy: 'TAKEN_ASC', after: after.toString('base64url') });
+    expect(errors).toMatchObject([{ extensions: { reason: 'CURSOR_INVALID', path: ['after'] } }]);
+  });
+
   it('keeps the lists of others for operators', async () => {
     const filter = { ownerId: '42', properties: { hasLocation: true } };
     expect(names(await page({ filter }, '9', { scope: 'stowage.admin' }))).toBe('d c a');

@@ -32,7 +32,6 @@ export class AssetContentsResolver {
     @Parent() { asset }: AssetModel,
     @Context() context: GraphQLContext,
   ): Promise<VariantModel[]> {
-    if (asset.status !== 'READY') return [];
     const { variants } = await contentsOf(asset, this.assets, context);
     return variants.map((variant) => new VariantModel(asset, variant));
   }
