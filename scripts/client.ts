@@ -12,6 +12,28 @@ export interface Ticket {
   readonly headers: readonly { readonly name: string; readonly value: string }[];
 }
 
+/** What was found in the bytes; null where nothing was. */
+export interface Properties {
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly durationSeconds: number | null;
+  readonly pageCount: number | null;
+  readonly takenAt: string | null;
+  readonly cameraMake: string | null;
+  readonly cameraModel: string | null;
+  readonly title: string | null;
+  readonly artist: string | null;
+  readonly album: string | null;
+  readonly location: { readonly latitude: number; readonly longitude: number } | null;
+}
+
+export interface Variant {
+  readonly name: string;
+  readonly width: number;
+  readonly height: number;
+  readonly sizeBytes: number;
+}
+
 export interface Asset {
   readonly id: string;
   readonly status: string;
@@ -20,6 +42,8 @@ export interface Asset {
   readonly sizeBytes: number;
   readonly checksumSha256: string;
   readonly downloadUrl: { readonly url: string; readonly expiresAt: string } | null;
+  readonly properties: Properties | null;
+  readonly variants: readonly Variant[];
 }
 
 export interface UploadInput {
@@ -52,7 +76,10 @@ const API_TIMEOUT_MS = 30_000;
 const STORAGE_IDLE_MS = 60_000;
 const RETRIED_CODES = new Set(['UNAVAILABLE', 'RATE_LIMITED']);
 
-const ASSET = `id status statusReason { code message } mimeType sizeBytes checksumSha256 downloadUrl { url expiresAt }`;
+const ASSET = `id status statusReason { code message } mimeType sizeBytes checksumSha256 downloadUrl { url expiresAt }
+  properties { width height durationSeconds pageCount takenAt cameraMake cameraModel title artist album
+    location { latitude longitude } }
+  variants { name width height sizeBytes }`;
 const REQUEST_UPLOAD = `mutation ($input: RequestUploadInput!) {
   requestUpload(input: $input) { asset { ${ASSET} } upload { httpMethod url headers { name value } } }
 }`;

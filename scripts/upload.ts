@@ -108,6 +108,27 @@ async function settled(client: Client, id: string): Promise<Asset> {
   }
 }
 
+/** What the service has found in the bytes, a line for each kind of thing. */
+function foundIn({ properties, variants }: Asset): [string, string][] {
+  const lines: [string, string | null][] = variants.map(({ name, width, height, sizeBytes }) => [
+    'variant',
+    `${name}, ${width} × ${height}, ${sizeBytes} bytes`,
+  ]);
+  if (properties !== null) {
+    const { width, height, durationSeconds, pageCount, location } = properties;
+    const names = (...parts: (string | null)[]) => parts.filter((part) => part !== null).join(', ') || null;
+    lines.unshift(
+      ['pixels', width === null ? null : `${width} × ${height}`],
+      ['duration', durationSeconds === null ? null : `${durationSeconds.toFixed(1)} s`],
+      ['pages', pageCount === null ? null : String(pageCount)],
+      ['title', names(properties.title, properties.artist, properties.album)],
+      ['taken', names(properties.takenAt, properties.cameraMake, properties.cameraModel)],
+      ['place', location === null ? null : `${location.latitude}, ${location.longitude}`],
+    );
+  }
+  return lines.filter((line): line is [string, string] => line[1] !== null);
+}
+
 function description(name: string, asset: Asset): string {
   const { statusReason: why, downloadUrl } = asset;
   const lines = [
@@ -115,6 +136,7 @@ function description(name: string, asset: Asset): string {
     ['type', asset.mimeType],
     ['size', `${asset.sizeBytes} bytes`],
     ['sha256', asset.checksumSha256],
+    ...foundIn(asset),
     ...(why ? [['reason', `${why.message} (${why.code})`]] : []),
     ...(downloadUrl ? [['download', downloadUrl.url]] : []),
   ];
