@@ -15,7 +15,13 @@ import {
 } from '#libs/assets';
 import { Database, DatabaseModule } from '#libs/database';
 import { DeliveryModule, DownloadUrls } from '#libs/delivery';
-import { type Actor, type AssetReceived, DEFAULT_PROFILES, parseProfiles } from '#libs/domain';
+import {
+  type Actor,
+  type AssetReceived,
+  DEFAULT_PROFILES,
+  parseProfiles,
+  type VariantProfile,
+} from '#libs/domain';
 import { findProgram, InspectionModule, Inspector } from '#libs/inspection';
 import { DeadLetters, JobsModule } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
@@ -37,6 +43,7 @@ export interface WorldOptions {
   readonly allowedTypes?: string[];
   readonly admitUnscannable?: string[];
   readonly profiles?: string[];
+  readonly spoolBytes?: number;
   /** Stands between the services and the real store, to make it fail. */
   readonly around?: (store: ObjectStore) => ObjectStore;
 }
@@ -62,6 +69,7 @@ export const actor = (ownerId = 42n, more: Partial<Actor> = {}): Actor => ({
 export class World implements AsyncDisposable {
   static async start(options: WorldOptions = {}): Promise<World> {
     const scanner = new ScriptedScanner();
+    const profiles = parseProfiles(options.profiles ?? DEFAULT_PROFILES);
     const spoolFolder = await mkdtemp(path.join(tmpdir(), 'stowage-spool-'));
     const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
     for (const bucket of [INCOMING, CONTENT, QUARANTINE]) await emulators.client.createBucket(bucket);
@@ -104,15 +112,15 @@ export class World implements AsyncDisposable {
         ProcessingModule.forRoot({
           quarantineBucket: QUARANTINE,
           spoolFolder,
-          spoolBytes: 2 ** 30,
+          spoolBytes: options.spoolBytes ?? 2 ** 30,
           admitUnscannable: options.admitUnscannable ?? [],
-          profiles: parseProfiles(options.profiles ?? DEFAULT_PROFILES),
+          profiles,
         }),
         RevivalModule,
         LifecycleModule.forRoot({ rescanBytesPerSecond: 2 ** 30 }),
       ],
     }).compile();
-    return new World(module, emulators, database, scanner, spoolFolder);
+    return new World(module, emulators, database, scanner, spoolFolder, profiles);
   }
 
   readonly database = this.module.get(Database);
@@ -142,6 +150,8 @@ export class World implements AsyncDisposable {
     /** Finds everything clean, unless a test says otherwise. */
     readonly scanner: ScriptedScanner,
     readonly spoolFolder: string,
+    /** Those of the pipeline itself: a test may change them. */
+    readonly profiles: VariantProfile[],
   ) {}
 
   /** Asks for an upload of these bytes. */

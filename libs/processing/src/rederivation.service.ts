@@ -56,6 +56,7 @@ export class Rederivation {
     await using taken = await this.intake.take(wanted, signal);
     const { path, detected } = taken;
     if (path === null) return null;
-    return this.inspector.inspect({ path, sizeBytes, detected, profiles }, signal);
+    // Awaited here: the file goes when this returns.
+    return await this.inspector.inspect({ path, sizeBytes, detected, profiles }, signal);
   }
 }
