@@ -37,6 +37,12 @@ const DEEDS: Record<string, (path: string) => unknown> = {
   loop: () => {
     for (;;);
   },
+  burn: () => {
+    const until = process.cpuUsage().user + 600_000;
+    while (process.cpuUsage().user < until);
+    return { properties: { pageCount: process.pid } };
+  },
+  'lose-the-file': (path: string) => readFileSync(`${path}-that-is-not-there`),
   wait: never,
   // Slowly, so that nothing but its parent's look at it ends it.
   bloat: () => {
