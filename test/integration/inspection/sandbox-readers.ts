@@ -37,6 +37,12 @@ const DEEDS: Record<string, (path: string) => unknown> = {
   loop: () => {
     for (;;);
   },
+  burn: () => {
+    const used = () => process.cpuUsage().user + process.cpuUsage().system;
+    for (const end = used() + 600_000; used() < end;);
+    return { properties: { pageCount: process.pid } };
+  },
+  'lose-the-file': (path: string) => readFileSync(`${path}-that-is-not-there`),
   wait: never,
   // Slowly, so that nothing but its parent's look at it ends it.
   bloat: () => {
