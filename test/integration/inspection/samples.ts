@@ -232,6 +232,9 @@ export function named(values: Readonly<Record<string, string>>): Buffer {
   );
 }
 
+export const titled = (title: string) =>
+  box('udta', fullBox('meta', box('ilst', box('\xa9nam', box('data', u32(1), u32(0), Buffer.from(title))))));
+
 // Matroska
 
 const element = (id: string, ...content: readonly Buffer[]) => {

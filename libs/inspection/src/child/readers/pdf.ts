@@ -8,7 +8,7 @@ import {
 import 'pdfjs-dist/legacy/build/pdf.worker.mjs';
 import type { Finding, Reader } from '../reader.js';
 import { findingOf } from './finding.js';
-import { type ReadAt, readingFrom } from './read-at.js';
+import { affordable, type ReadAt, readingFrom } from './read-at.js';
 
 const CHUNK_BYTES = 65_536;
 /** The most that is read to find out: the library looks at every page of a flat document, and at all of a damaged one. */
@@ -17,11 +17,10 @@ const MAX_READ_BYTES = 256 * 2 ** 20;
 const MAX_FILE_BYTES = 2 ** 30;
 const MAX_SECONDS = 20;
 /** For every chunk that it lacks, the library begins anew with what it was at, and leaves timers no turn. */
-const MAX_PROCESSOR_SECONDS = 5;
+const MAX_PROCESSOR_SECONDS = 3;
 
 /** Reads what is asked for, and gives up after so much of it. */
 class FileTransport extends PDFDataRangeTransport {
-  private readonly started = process.cpuUsage();
   private read = 0;
 
   constructor(
@@ -34,8 +33,7 @@ class FileTransport extends PDFDataRangeTransport {
 
   override requestDataRange(begin: number, end: number): void {
     this.read += end - begin;
-    const { user, system } = process.cpuUsage(this.started);
-    if (this.read > MAX_READ_BYTES || user + system > MAX_PROCESSOR_SECONDS * 1e6) this.giveUp();
+    if (this.read > MAX_READ_BYTES) this.giveUp();
     else {
       this.at(begin, end - begin).then(
         (chunk) => this.onDataRange(begin, new Uint8Array(chunk)),
@@ -70,7 +68,7 @@ async function readDocument(at: ReadAt, sizeBytes: number): Promise<Finding> {
   const giveUp = () => abandoned.reject(new Error('too much to read'));
   const timer = setTimeout(giveUp, MAX_SECONDS * 1000);
   const task = getDocument({
-    range: new FileTransport(at, sizeBytes, giveUp),
+    range: new FileTransport(affordable(at, MAX_PROCESSOR_SECONDS), sizeBytes, giveUp),
     rangeChunkSize: CHUNK_BYTES,
     disableStream: true,
     disableAutoFetch: true,
