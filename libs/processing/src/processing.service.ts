@@ -115,7 +115,8 @@ export class Processing {
     }
     const reason = { code: code as StatusReason['code'], message };
     const settled = await this.transitions.reject(asset, reason, new Date());
-    this.metrics.ended(settled ? 'rejected' : 'moot');
+    if (settled) this.metrics.rejected(code);
+    else this.metrics.ended('moot');
     if (settled) this.logger.info({ code, message }, 'asset rejected');
     return settled;
   }
