@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { unavailable } from '#libs/domain';
@@ -10,6 +11,10 @@ const WRITE_BYTES = 512 * 1024;
 /** Others may pass through and read what they know the name of, but not look around: those who look into files. */
 const FOLDER_MODE = 0o711;
 const FILE_MODE = 0o644;
+/** Containers that share a folder number their processes alike. */
+const HOST = hostname().replaceAll(/[^\w-]/g, '-');
+/** Nobody here can tell whether a process of another host lives. */
+const FOREIGN_MS = 24 * 3_600_000;
 
 interface Waiting {
   readonly bytes: number;
@@ -28,7 +33,7 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
   private prepared: Promise<void> | undefined;
 
   constructor(@Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions) {
-    this.folder = path.join(options.spoolFolder, String(process.pid));
+    this.folder = path.join(options.spoolFolder, `${HOST}.${process.pid}`);
   }
 
   onModuleInit(): Promise<void> {
@@ -42,12 +47,10 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
     // Whatever the umask is, or whoever has made it; not ours, it is left as it is.
     await chmod(spoolFolder, FOLDER_MODE).catch(() => undefined);
     for (const name of await readdir(spoolFolder)) {
-      if (/^\d+$/.test(name) && !isAlive(Number(name))) {
-        await rm(path.join(spoolFolder, name), { recursive: true, force: true });
-      }
+      const folder = path.join(spoolFolder, name);
+      if (await isLeftover(folder)) await rm(folder, { recursive: true, force: true });
     }
-    await mkdir(this.folder, { recursive: true });
-    await chmod(this.folder, FOLDER_MODE);
+    await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE });
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -152,6 +155,8 @@ export class SpoolRoom implements AsyncDisposable {
   }
 
   private async create(): Promise<FileHandle> {
+    // A process of another host may have taken the folder of one that was idle for a leftover.
+    await mkdir(path.dirname(this.path), { recursive: true, mode: FOLDER_MODE });
     const handle = await open(this.path, 'wx');
     await handle.chmod(FILE_MODE);
     return handle;
@@ -185,6 +190,14 @@ async function writeAll(handle: FileHandle, chunks: readonly Buffer[]): Promise<
       return written === chunk.length ? [] : [chunk.subarray(written)];
     });
   }
+}
+
+async function isLeftover(folder: string): Promise<boolean> {
+  const [, host, pid] = /^([\w-]+)\.(\d+)$/.exec(path.basename(folder)) ?? [];
+  if (pid === undefined) return false;
+  if (host === HOST) return !isAlive(Number(pid));
+  const found = await stat(folder).catch(() => null);
+  return found !== null && Date.now() - found.mtimeMs > FOREIGN_MS;
 }
 
 function isAlive(pid: number): boolean {
