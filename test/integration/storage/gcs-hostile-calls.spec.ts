@@ -137,7 +137,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
     const store = storage.store();
     await expect(store.delete(object)).rejects.toThrow(TypeError);
     await expect(buffer(store.read(object))).rejects.toThrow(TypeError);
-    const over = { to: object, expect: object };
+    const over = { to: { bucket: 'content', key }, expect: { version } };
     await expect(store.write({ ...WRITE, ...over })).rejects.toThrow(TypeError);
     await expect(store.copy({ ...COPY, ...over })).rejects.toThrow(TypeError);
     expect(storage.requests).toEqual([]);
