@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
+import { getQueueToken } from '@nestjs/bullmq';
 import { Test, type TestingModule } from '@nestjs/testing';
+import type { Queue } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
 import {
   AssetRemoval,
@@ -13,7 +15,7 @@ import { Database, DatabaseModule } from '#libs/database';
 import { DeliveryModule, DownloadUrls } from '#libs/delivery';
 import type { Actor, AssetReceived } from '#libs/domain';
 import { InspectionModule } from '#libs/inspection';
-import { DeadLetters, JobsModule } from '#libs/jobs';
+import { DeadLetters, JobsModule, PROCESS_QUEUE } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
 import { Processing, ProcessingModule, Revival, RevivalModule } from '#libs/processing';
 import { QuotaModule, Quotas } from '#libs/quota';
@@ -29,6 +31,8 @@ export interface WorldOptions {
   readonly quotaAssets?: number;
   readonly dedupeScope?: 'global' | 'owner';
   readonly allowedTypes?: string[];
+  /** A Redis for the queue, in place of PostgreSQL. */
+  readonly redisUrl?: string;
   /** Stands between the services and the real store, to make it fail. */
   readonly around?: (store: ObjectStore) => ObjectStore;
 }
@@ -61,7 +65,7 @@ export class World implements AsyncDisposable {
         MetricsModule,
         HealthModule.forRoot(),
         DatabaseModule.forRoot({ url: database.url, poolSize: 10 }),
-        JobsModule.forRoot({ databaseUrl: database.url, poolSize: 4 }),
+        JobsModule.forRoot({ databaseUrl: database.url, redisUrl: options.redisUrl, poolSize: 4 }),
         StorageModule.forRoot({
           store: options.around?.(real) ?? real,
           probedBucket: INCOMING,
@@ -110,6 +114,8 @@ export class World implements AsyncDisposable {
   readonly urls = this.module.get(DownloadUrls);
   readonly removal = this.module.get(AssetRemoval);
   readonly store = this.module.get(ObjectStore);
+  /** Where jobs wait; nobody works on them here. */
+  readonly queue = this.module.get<Queue<AssetReceived>>(getQueueToken(PROCESS_QUEUE));
 
   private constructor(
     readonly module: TestingModule,
