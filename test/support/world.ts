@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { getQueueToken } from '@nestjs/bullmq';
 import { Test, type TestingModule } from '@nestjs/testing';
+import type { Queue } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
 import {
   AssetRemoval,
@@ -23,7 +25,7 @@ import {
   type VariantProfile,
 } from '#libs/domain';
 import { findProgram, InspectionModule, Inspector } from '#libs/inspection';
-import { DeadLetters, JobsModule } from '#libs/jobs';
+import { DeadLetters, JobsModule, PROCESS_QUEUE } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
 import { Processing, ProcessingModule, Rederivation, Rescan, Revival, RevivalModule } from '#libs/processing';
 import { QuotaModule, Quotas } from '#libs/quota';
@@ -44,6 +46,8 @@ export interface WorldOptions {
   readonly admitUnscannable?: string[];
   readonly profiles?: string[];
   readonly spoolBytes?: number;
+  /** A Redis for the queue, in place of PostgreSQL. */
+  readonly redisUrl?: string;
   /** Stands between the services and the real store, to make it fail. */
   readonly around?: (store: ObjectStore) => ObjectStore;
 }
@@ -80,7 +84,7 @@ export class World implements AsyncDisposable {
         MetricsModule,
         HealthModule.forRoot(),
         DatabaseModule.forRoot({ url: database.url, poolSize: 10 }),
-        JobsModule.forRoot({ databaseUrl: database.url, poolSize: 4 }),
+        JobsModule.forRoot({ databaseUrl: database.url, redisUrl: options.redisUrl, poolSize: 4 }),
         StorageModule.forRoot({
           store: options.around?.(real) ?? real,
           probedBucket: INCOMING,
@@ -142,6 +146,8 @@ export class World implements AsyncDisposable {
   readonly rescan = this.module.get(Rescan);
   readonly rederivation = this.module.get(Rederivation);
   readonly inspector = this.module.get(Inspector);
+  /** Where jobs wait; nobody works on them here. */
+  readonly queue = this.module.get<Queue<AssetReceived>>(getQueueToken(PROCESS_QUEUE));
 
   private constructor(
     readonly module: TestingModule,
