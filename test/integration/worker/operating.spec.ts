@@ -84,13 +84,14 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
     expect(await metric('stowage_database_pool_connections{state="total"}')).toBeGreaterThan(0);
   });
 
-  it('is ready while all four answer, and says which does not', async () => {
+  it('is ready while all five answer, and says which does not', async () => {
     const ready = async () => {
       const response = await worker().fetch('/health/ready');
       return { status: response.status, ...((await response.json()) as Readiness) };
     };
     const probe = (ok: boolean) => ({ ok, latencyMs: expect.any(Number) });
-    const others = { database: probe(true), queue: probe(true), storage: probe(true) };
+    const up = probe(true);
+    const others = { database: up, queue: up, storage: up, inspection: up };
     expect(await ready()).toEqual({ status: 200, ok: true, checks: { ...others, pubsub: probe(true) } });
     const restart = await fleet.emulators.stopPubSub();
     const down = await until('it is not ready', async () => {
