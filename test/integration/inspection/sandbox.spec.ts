@@ -298,7 +298,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     for (const limit of [
       `Max cpu time ${2 * 20} `,
       `Max data size ${2 ** 30 + 512 * 2 ** 20} `,
-      ...['Max file size 0 ', 'Max core file size 0 ', 'Max open files 256 '],
+      ...['Max file size 0 ', 'Max core file size 0 0 ', 'Max open files 256 '],
     ]) {
       expect(limits).toContain(limit);
     }
