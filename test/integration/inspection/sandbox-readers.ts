@@ -44,6 +44,10 @@ const DEEDS: Record<string, (path: string) => unknown> = {
   },
   'lose-the-file': (path: string) => readFileSync(`${path}-that-is-not-there`),
   wait: never,
+  tick: () => {
+    setInterval(() => undefined, 1000);
+    return never();
+  },
   // Slowly, so that nothing but its parent's look at it ends it.
   bloat: () => {
     setInterval(() => kept.push(Buffer.alloc(16 * 2 ** 20, 1)), 20);

@@ -159,6 +159,17 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     await expect(inspect('pid', AbortSignal.abort(new Error('from the start')))).rejects.toThrow('start');
   });
 
+  it('costs no process what was aborted before its turn', async () => {
+    await start();
+    const first = pidOf('burn');
+    const waiting = new AbortController();
+    const second = inspect('pid', waiting.signal);
+    const third = pidOf();
+    waiting.abort(new Error('no longer wanted'));
+    await expect(second).rejects.toThrow('no longer wanted');
+    expect(await third).toBe(await first);
+  });
+
   it('takes along what a reader started', async () => {
     await start({ seconds: 1, ffprobe: '/bin/sleep' });
     const pid = await pidOf('start-a-program');
@@ -287,7 +298,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     for (const limit of [
       `Max cpu time ${2 * 20} `,
       `Max data size ${2 ** 30 + 512 * 2 ** 20} `,
-      ...['Max file size 0 ', 'Max core file size 0 ', 'Max open files 256 '],
+      ...['Max file size 0 ', 'Max core file size 0 0 ', 'Max open files 256 '],
     ]) {
       expect(limits).toContain(limit);
     }
@@ -309,6 +320,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
 
     it.each([
       ['end with their channel', '', '600', [folder]],
+      ['end with their channel while they wait for something', 'test/tick', '600', [folder]],
       ['are ended by the kernel while they loop', 'test/loop', '600', []],
       ['run out of processor time while they loop', 'test/loop', '2', [folder]],
     ])('%s', async (_, type, cpuSeconds, folders) => {
