@@ -8,14 +8,16 @@ import {
 import 'pdfjs-dist/legacy/build/pdf.worker.mjs';
 import type { Finding, Reader } from '../reader.js';
 import { findingOf } from './finding.js';
-import { type ReadAt, readingFrom } from './read-at.js';
+import { affordable, type ReadAt, readingFrom } from './read-at.js';
 
 const CHUNK_BYTES = 65_536;
-/** The most that is read to find out; a damaged file is searched from its beginning to its end. */
-const MAX_READ_BYTES = 32 * 2 ** 20;
+/** The most that is read to find out: the library looks at every page of a flat document, and at all of a damaged one. */
+const MAX_READ_BYTES = 256 * 2 ** 20;
 /** The library makes room for all of the file, though it fills only what it reads. */
 const MAX_FILE_BYTES = 2 ** 30;
 const MAX_SECONDS = 20;
+/** For every chunk that it lacks, the library begins anew with what it was at, and leaves timers no turn. */
+const MAX_PROCESSOR_SECONDS = 3;
 
 /** Reads what is asked for, and gives up after so much of it. */
 class FileTransport extends PDFDataRangeTransport {
@@ -32,11 +34,12 @@ class FileTransport extends PDFDataRangeTransport {
   override requestDataRange(begin: number, end: number): void {
     this.read += end - begin;
     if (this.read > MAX_READ_BYTES) this.giveUp();
-    else
+    else {
       this.at(begin, end - begin).then(
         (chunk) => this.onDataRange(begin, new Uint8Array(chunk)),
         this.giveUp,
       );
+    }
   }
 }
 
@@ -46,12 +49,6 @@ async function propertiesOf(task: PDFDocumentLoadingTask) {
   const title = (info as { Title?: unknown }).Title;
   const packet: unknown = metadata?.get('dc:title');
   return { pageCount: document.numPages, title: title || packet };
-}
-
-/** Where the table of objects is. Without it the library searches backwards, and from the end again for every chunk. */
-async function hasStart(at: ReadAt, sizeBytes: number): Promise<boolean> {
-  const tail = await at(Math.max(0, sizeBytes - CHUNK_BYTES), CHUNK_BYTES);
-  return sizeBytes <= MAX_READ_BYTES / 2 || tail.includes('startxref');
 }
 
 /** The library leaves some errors of damaged files to nobody. Whatever else happens meanwhile is its doing, too. */
@@ -71,7 +68,7 @@ async function readDocument(at: ReadAt, sizeBytes: number): Promise<Finding> {
   const giveUp = () => abandoned.reject(new Error('too much to read'));
   const timer = setTimeout(giveUp, MAX_SECONDS * 1000);
   const task = getDocument({
-    range: new FileTransport(at, sizeBytes, giveUp),
+    range: new FileTransport(affordable(at, MAX_PROCESSOR_SECONDS), sizeBytes, giveUp),
     rangeChunkSize: CHUNK_BYTES,
     disableStream: true,
     disableAutoFetch: true,
@@ -99,6 +96,6 @@ async function readDocument(at: ReadAt, sizeBytes: number): Promise<Finding> {
 /** Number of pages and title of a document; nothing for one that is damaged or opens only with a password. */
 export const read: Reader = ({ path, sizeBytes }) =>
   readingFrom(path, async (at) => {
-    if (sizeBytes > MAX_FILE_BYTES || !(await hasStart(at, sizeBytes))) return {};
+    if (sizeBytes > MAX_FILE_BYTES) return {};
     return ignoringStrays(() => readDocument(at, sizeBytes));
   });

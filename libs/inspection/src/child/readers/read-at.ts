@@ -25,3 +25,30 @@ export async function readingFrom<T>(path: string, read: (at: ReadAt) => Promise
     await file.close();
   }
 }
+
+const WINDOW_BYTES = 65_536;
+
+/** For whoever reads a few bytes at a time. */
+export function windowed(at: ReadAt): ReadAt {
+  let start = 0;
+  let bytes: Buffer = Buffer.alloc(0);
+  return async (offset, length) => {
+    if (length > WINDOW_BYTES) return at(offset, length);
+    if (offset < start || offset + length > start + bytes.length) {
+      bytes = await at(offset, WINDOW_BYTES);
+      start = offset;
+    }
+    return bytes.subarray(offset - start, offset - start + length);
+  };
+}
+
+/** Fails once this process has worked so long since: for libraries that follow a file wherever it leads them. */
+export function affordable(at: ReadAt, processorSeconds: number): ReadAt {
+  const started = process.cpuUsage();
+  return (offset, length) => {
+    const { user, system } = process.cpuUsage(started);
+    return user + system > processorSeconds * 1e6
+      ? Promise.reject(new Error('Reading this file takes too long.'))
+      : at(offset, length);
+  };
+}

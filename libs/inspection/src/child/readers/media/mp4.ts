@@ -117,6 +117,18 @@ async function namedBy(at: ReadAt, moov: Box): Promise<Partial<Film>> {
   };
 }
 
+/** As music players have it, and as QuickTime did. */
+async function titleIn(at: ReadAt, moov: Box): Promise<Partial<Film>> {
+  const plain = await contentOf(at, await boxAt(at, moov, 'udta', '\xa9nam'), MAX_VALUE_BYTES);
+  // Length and language of the text.
+  if (plain.length > 4) return { title: plain.toString('utf8', 4, 4 + plain.readUInt16BE(0)) };
+  const meta = await boxAt(at, moov, 'udta', 'meta');
+  const data = meta && (await boxAt(at, { ...meta, start: meta.start + 4 }, 'ilst', '\xa9nam', 'data'));
+  const title = await contentOf(at, data, MAX_VALUE_BYTES);
+  // A type and a language come first.
+  return title.length > 8 ? { title: title.toString('utf8', 8) } : {};
+}
+
 /** Where cameras and telephones write the place: QuickTime's ©xyz, and loci of 3GPP TS 26.244, 8.10. */
 async function placeIn(at: ReadAt, moov: Box): Promise<Partial<Film>> {
   const xyz = await contentOf(at, await boxAt(at, moov, 'udta', '\xa9xyz'), MAX_VALUE_BYTES);
@@ -136,6 +148,7 @@ export async function readMp4(at: ReadAt, sizeBytes: number): Promise<Partial<Fi
     ...(await timesOf(at, moov)),
     ...(await pictureOf(at, moov)),
     ...(await placeIn(at, moov)),
+    ...(await titleIn(at, moov)),
     ...(await namedBy(at, moov)),
   };
 }

@@ -1,0 +1,63 @@
+import { describe, expect, it } from '@jest/globals';
+import { type AssetProperties, NO_PROPERTIES, soundProperties } from './properties.js';
+
+type Found = { readonly [P in keyof AssetProperties]?: unknown };
+
+const DAY = new Date('2024-05-06T07:08:09.123Z');
+
+describe('soundProperties', () => {
+  it('leaves alone what is sound', () => {
+    const sound: AssetProperties = {
+      width: 1,
+      height: 2 ** 31 - 1,
+      durationSeconds: 0.125,
+      pageCount: 0,
+      takenAt: DAY,
+      takenAtOffsetMinutes: -720,
+      cameraMake: 'Société',
+      cameraModel: '😀',
+      hasLocation: true,
+      latitude: -90,
+      longitude: 180,
+      title: 'a b',
+      artist: 'c',
+      album: 'd',
+      thumbhash: '4PcBBYB2hfRpd2dZR5h6eL8LSDP0',
+    };
+    expect(soundProperties(sound)).toEqual(sound);
+    expect(soundProperties({})).toEqual(NO_PROPERTIES);
+  });
+
+  it.each<[string, Found, Partial<AssetProperties>]>([
+    ['a side of nothing', { width: 0, height: 5 }, {}],
+    ['half a size', { width: 5 }, {}],
+    ['a size that is no whole number', { width: 5.5, height: 5 }, {}],
+    ['a size beyond its column', { width: 2 ** 31, height: 5 }, {}],
+    ['a length of NaN', { durationSeconds: NaN }, {}],
+    ['a length without end', { durationSeconds: Infinity }, {}],
+    ['a negative length', { durationSeconds: -1 }, {}],
+    ['a long fraction', { durationSeconds: 1 / 3 }, { durationSeconds: 0.333 }],
+    ['pages beyond their column', { pageCount: 2 ** 40 }, {}],
+    ['a time that is none', { takenAt: new Date(NaN), takenAtOffsetMinutes: 60 }, {}],
+    ['a time before photography', { takenAt: new Date('1799-12-31') }, {}],
+    ['a time far ahead', { takenAt: new Date('2101-01-01') }, {}],
+    ['an offset of nowhere', { takenAt: DAY, takenAtOffsetMinutes: 841 }, { takenAt: DAY }],
+    ['a place off the Earth', { hasLocation: true, latitude: 90.1, longitude: 0 }, { hasLocation: true }],
+    ['a place of NaN', { hasLocation: true, latitude: 0, longitude: NaN }, { hasLocation: true }],
+    ['a place', { latitude: 0, longitude: 0 }, { hasLocation: true, latitude: 0, longitude: 0 }],
+    ['a text with NUL', { title: 'a\0b' }, { title: 'a b' }],
+    ['a text of several lines', { title: ' a\r\n\tb\u2028c ' }, { title: 'a b c' }],
+    ['a lone surrogate', { title: 'a\ud800b' }, { title: 'ab' }],
+    ['a text that turns others round', { title: '\u202egnp.\u2066exe' }, { title: 'gnp.exe' }],
+    ['a text of nothing', { title: ' \0 ', artist: '' }, {}],
+    ['a text that is none', { title: 5, artist: null, album: {} }, {}],
+    ['a long text', { cameraMake: '😀'.repeat(200) }, { cameraMake: '😀'.repeat(128) }],
+    ['a thumbhash that is none', { thumbhash: '<script>' }, {}],
+  ])('makes of %s what can be stored', (_, found, sound) => {
+    expect(soundProperties(found)).toEqual({ ...NO_PROPERTIES, ...sound });
+  });
+
+  it('takes no time for a text of a hundred megabytes', () => {
+    expect(soundProperties({ title: ' a'.repeat(5e7) }).title).toHaveLength(511);
+  });
+});

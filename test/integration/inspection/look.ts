@@ -1,0 +1,60 @@
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll } from '@jest/globals';
+import { parseProfiles, type VariantProfile } from '#libs/domain';
+import { detectType } from '../../../libs/inspection/src/child/detect-type.js';
+import type { Finding, Limits } from '../../../libs/inspection/src/child/reader.js';
+import { READERS } from '../../../libs/inspection/src/child/readers/index.js';
+
+export const LIMITS: Limits = { maxPixels: 100_000_000, maxFrames: 10_000, ffprobe: null };
+export const PROFILES = parseProfiles(['small=webp:320:80', 'large=webp:1280:80']);
+
+export interface Look {
+  readonly detected?: string;
+  readonly limits?: Partial<Limits>;
+  readonly profiles?: readonly VariantProfile[];
+}
+
+let folder: string;
+let count = 0;
+
+/** A folder of the suite's own, for the files that it looks into. */
+export function useFolder(): void {
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'readers-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+}
+
+export const fileOf = async (bytes: Buffer): Promise<string> => {
+  const file = path.join(folder, String(count++));
+  await writeFile(file, bytes);
+  return file;
+};
+
+/** What the reader of a file's type, as its first bytes show it, finds in it. */
+export async function lookAt(
+  file: string,
+  bytes: Buffer,
+  { detected, limits, profiles }: Look = {},
+): Promise<Finding> {
+  const type = detected ?? (await detectType(bytes.subarray(0, 65_536))) ?? '';
+  const entries = READERS.filter(({ types }) => types.test(type));
+  if (entries.length !== 1) throw new Error(`${entries.length} readers look into ${type}`);
+  const { read } = await entries[0]!.load();
+  const { size } = await stat(file);
+  return read(
+    { path: file, sizeBytes: size, detected: type, profiles: profiles ?? PROFILES },
+    { ...LIMITS, ...limits },
+  );
+}
+
+export async function look(bytes: Buffer, options: Look = {}): Promise<Finding> {
+  const file = await fileOf(bytes);
+  try {
+    return await lookAt(file, bytes, options);
+  } finally {
+    await rm(file);
+  }
+}

@@ -1,0 +1,98 @@
+/** Real: the libraries. Whatever a file holds, a reader answers. */
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import sharp from 'sharp';
+import { NO_PROPERTIES, soundProperties } from '#libs/domain';
+import { look, useFolder } from './look.js';
+import * as samples from './samples.js';
+
+useFolder();
+
+const TAGS: samples.Tags = { title: 'Title', artist: 'Artist', album: 'Album' };
+const PLACE: samples.Exif = {
+  gps: [
+    [1, 'N'],
+    [2, [1, 1, 2, 1, 3, 1]],
+    [3, 'E'],
+    [4, [1, 1, 2, 1, 3, 1]],
+  ],
+};
+
+const picture = () => sharp({ create: { width: 48, height: 32, channels: 3, background: '#369' } });
+
+const SAMPLES: Readonly<Record<string, () => Buffer | Promise<Buffer>>> = {
+  'image/jpeg': async () => samples.withExif(await picture().jpeg().toBuffer(), PLACE),
+  'image/png': () => picture().png().toBuffer(),
+  'image/gif': () => picture().gif().toBuffer(),
+  'image/webp': () =>
+    picture()
+      .withExif({ IFD0: { Make: 'Maker' } })
+      .webp()
+      .toBuffer(),
+  'image/avif': () => picture().avif().toBuffer(),
+  'image/tiff': () => picture().tiff({ compression: 'lzw' }).toBuffer(),
+  'audio/wav': () => samples.wav(1),
+  'audio/flac': () => samples.flac(9, TAGS),
+  'audio/ogg': () => samples.ogg(9, TAGS),
+  'audio/mpeg': () => samples.mp3(20, TAGS),
+  'video/mp4': () => samples.mp4({ seconds: 1, size: [9, 9], more: [samples.xyz('+1.5+2.5/')] }),
+  'video/quicktime': () =>
+    samples.mp4({ more: [samples.named({ make: 'Maker', 'location.ISO6709': '+1+2/' })] }),
+  'video/matroska': () => samples.matroska('matroska', 9, 9, 9, 'Title'),
+  'application/pdf': () => samples.pdf(3, 'Title'),
+};
+const TYPES = Object.keys(SAMPLES);
+const REFUSALS = ['UNREADABLE', 'TOO_MANY_PIXELS'];
+
+const made = new Map<string, Buffer>();
+beforeAll(async () => {
+  for (const type of TYPES) made.set(type, await SAMPLES[type]!());
+});
+
+/** An answer, and nothing in it that could not be stored. */
+async function answered(bytes: Buffer, type: string): Promise<void> {
+  const { properties = {}, renditions = [], refusal } = await look(bytes, { detected: type });
+  expect(soundProperties(properties)).toEqual({ ...NO_PROPERTIES, ...properties });
+  if (refusal) expect(REFUSALS).toContain(refusal.code);
+  else if (type.startsWith('image/')) expect(renditions).toHaveLength(2);
+}
+
+describe.each(TYPES)('a damaged %s', (type) => {
+  it.each<[string, (bytes: Buffer) => Buffer]>([
+    ['half of it', (bytes) => bytes.subarray(0, bytes.length / 2)],
+    ['300 bytes of it', (bytes) => bytes.subarray(0, 300)],
+    [
+      'with bits turned over',
+      (bytes) => {
+        for (let bit = 0; bit < 200; bit++) bytes[(bit * 7919 + 13) % bytes.length]! ^= 1 << (bit % 8);
+        return bytes;
+      },
+    ],
+    ['with another head', (bytes) => bytes.fill('%$#!', 4, 44)],
+    ['of zeros', (bytes) => bytes.fill(0, 12)],
+  ])('is answered: %s', (_, damage) => answered(damage(Buffer.from(made.get(type)!)), type));
+
+  it('is answered, whatever is changed in it', async () => {
+    const change = fc.oneof(
+      fc.record({ at: fc.nat(), put: fc.uint8Array({ minLength: 1, maxLength: 8 }), drop: fc.nat(8) }),
+      fc.record({
+        at: fc.nat(400),
+        put: fc.constantFrom(Uint8Array.of(255, 255, 255, 255), Uint8Array.of(0, 0, 0, 0)),
+        drop: fc.constant(4),
+      }),
+      fc.record({ at: fc.nat(), put: fc.constant(Uint8Array.of()), drop: fc.nat(200) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 4 }), async (changes) => {
+        let bytes = made.get(type)!;
+        for (const { at, put, drop } of changes) {
+          const offset = at % bytes.length;
+          bytes = Buffer.concat([bytes.subarray(0, offset), put, bytes.subarray(offset + drop)]);
+          if (bytes.length === 0) break;
+        }
+        await answered(bytes, type);
+      }),
+      { numRuns: 40, ...(process.env.CI === 'true' && { seed: 1 }) },
+    );
+  });
+});

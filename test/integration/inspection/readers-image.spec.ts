@@ -1,0 +1,440 @@
+/** Real: the decoders, the files. In this process, which the service never does. */
+import { describe, expect, it } from '@jest/globals';
+import ExifReader from 'exifreader';
+import sharp, { type Sharp } from 'sharp';
+import { parseProfiles } from '#libs/domain';
+import { fileOf, look, lookAt, PROFILES, useFolder } from './look.js';
+import * as samples from './samples.js';
+
+useFolder();
+
+const FORMATS = ['jpeg', 'png', 'gif', 'webp', 'avif', 'tiff'] as const;
+type Format = (typeof FORMATS)[number];
+
+const [COLUMNS, ROWS] = [60, 40];
+
+/** A gradient, so that there is something to see: red to the right, green downwards. */
+function gradient(width: number, height: number): Sharp {
+  const pixels = Buffer.alloc(COLUMNS * ROWS * 3, 128);
+  for (let pixel = 0; pixel < COLUMNS * ROWS; pixel++) {
+    pixels[3 * pixel] = (255 * (pixel % COLUMNS)) / COLUMNS;
+    pixels[3 * pixel + 1] = (255 * Math.floor(pixel / COLUMNS)) / ROWS;
+  }
+  const small = sharp(pixels, { raw: { width: COLUMNS, height: ROWS, channels: 3 } });
+  return small.resize(width, height, { fit: 'fill' });
+}
+
+const make = (format: Format, width = 600, height = 400) =>
+  gradient(width, height).toFormat(format).toBuffer();
+
+const CAMERA: samples.Exif = {
+  main: [
+    [0x10f, 'Canon\0'],
+    [0x110, '  EOS\nR5 '],
+    [0x112, [0x00060000, 0]],
+  ],
+  exif: [
+    [0x9003, '2024:05:06 07:08:09'],
+    [0x9011, '+05:30'],
+    [0x9291, '25'],
+  ],
+  gps: [
+    [1, 'S'],
+    [2, [33, 1, 51, 1, 3132, 100]],
+    [3, 'E'],
+    [4, [151, 1, 12, 1, 4068, 100]],
+  ],
+};
+
+const CAMERA_FOUND = {
+  cameraMake: 'Canon',
+  cameraModel: 'EOS R5',
+  takenAt: new Date('2024-05-06T01:38:09.250Z'),
+  takenAtOffsetMinutes: 330,
+  hasLocation: true,
+  latitude: expect.closeTo(-33.8587, 6),
+  longitude: expect.closeTo(151.2113, 6),
+};
+
+describe('a picture of each format', () => {
+  it.each(FORMATS)('%s has its size, a thumbhash and two renditions', async (format) => {
+    const { properties, renditions = [], refusal } = await look(await make(format, 1600, 800));
+    expect(refusal).toBeUndefined();
+    expect(properties).toEqual({
+      width: 1600,
+      height: 800,
+      thumbhash: expect.stringMatching(/^[\w+/]{20,}=*$/),
+      ...(format === 'tiff' && { pageCount: 1 }),
+    });
+    expect(renditions.map(({ profile, width, height }) => [profile.name, width, height])).toEqual([
+      ['small', 320, 160],
+      ['large', 1280, 640],
+    ]);
+    for (const { bytes, width, height } of renditions) {
+      expect(await sharp(bytes).metadata()).toMatchObject({ format: 'webp', width, height });
+    }
+  });
+
+  it('gives a rendition of every format asked for, and none larger than the original', async () => {
+    const profiles = parseProfiles(['a=jpeg:100:80', 'b=avif:100:50', 'c=webp:4000:80']);
+    const { renditions = [] } = await look(await make('png', 300, 200), { profiles });
+    const made = await Promise.all(renditions.map(({ bytes }) => sharp(bytes).metadata()));
+    expect(made.map(({ format, width, height }) => [format, width, height])).toEqual([
+      ['jpeg', 100, 67],
+      ['heif', 100, 67],
+      ['webp', 300, 200],
+    ]);
+  });
+
+  it.each([
+    ['a single pixel', 1, 1, [1, 1], [1, 1]],
+    ['a line', 20_000, 1, [320, 1], [1280, 1]],
+    ['a column', 1, 20_000, [1, 320], [1, 1280]],
+  ])('%s has renditions of at least one pixel', async (_, width, height, small, large) => {
+    const { properties, renditions = [] } = await look(await make('png', width, height));
+    expect(properties).toMatchObject({ width, height, thumbhash: expect.any(String) });
+    expect(renditions.map((made) => [made.width, made.height])).toEqual([small, large]);
+  });
+
+  it('keeps transparency, and lays it on white where there is none', async () => {
+    const clear = { r: 255, g: 0, b: 0, alpha: 0 };
+    const square = sharp({ create: { width: 64, height: 64, channels: 4, background: clear } });
+    for (const bytes of [await square.png({ palette: true }).toBuffer(), await square.webp().toBuffer()]) {
+      const profiles = parseProfiles(['a=webp:32:80', 'b=jpeg:32:90', 'c=avif:32:80']);
+      const { renditions = [] } = await look(bytes, { profiles });
+      const pixels = await Promise.all(renditions.map((made) => sharp(made.bytes).raw().toBuffer()));
+      expect(pixels[0]![3]).toBe(0);
+      expect([...pixels[1]!.subarray(0, 3)]).toEqual([255, 255, 255]);
+      expect(pixels[2]![3]).toBe(0);
+    }
+  });
+
+  it('turns other colours into sRGB', async () => {
+    const red = () => sharp({ create: { width: 40, height: 40, channels: 3, background: '#f00' } });
+    const colour = async (bytes: Buffer) => {
+      const { renditions = [] } = await look(bytes, { profiles: parseProfiles(['a=jpeg:40:100']) });
+      const { channels, space, icc } = await sharp(renditions[0]!.bytes).metadata();
+      expect({ channels, space, icc }).toEqual({ channels: 3, space: 'srgb', icc: undefined });
+      return [...(await sharp(renditions[0]!.bytes).raw().toBuffer()).subarray(0, 3)];
+    };
+    // The numbers that Display P3 has for the red of sRGB are (234, 51, 35).
+    const wide = await red().withIccProfile('p3').png().toBuffer();
+    expect([...(await sharp(wide, { ignoreIcc: true }).raw().toBuffer()).subarray(0, 3)]).not.toEqual([
+      255, 0, 0,
+    ]);
+    expect(await colour(wide)).toEqual([
+      expect.closeTo(254, -0.7),
+      expect.closeTo(0, -0.7),
+      expect.closeTo(0, -0.7),
+    ]);
+    const [cyan] = await colour(await red().toColourspace('cmyk').jpeg({ quality: 100 }).toBuffer());
+    expect(cyan).toBeGreaterThan(200);
+    expect(await colour(await red().toColourspace('rgb16').png().toBuffer())).toEqual([254, 0, 0]);
+    expect(await colour(await red().greyscale().png().toBuffer())).toEqual([127, 127, 127]);
+  });
+
+  it('shows the first frame of what moves', async () => {
+    const frames = Buffer.concat([Buffer.alloc(40 * 40 * 3, 250), Buffer.alloc(40 * 40 * 3, 5)]);
+    const moving = () => sharp(frames, { raw: { width: 40, height: 80, channels: 3, pageHeight: 40 } });
+    for (const bytes of [await moving().gif().toBuffer(), await moving().webp().toBuffer()]) {
+      expect((await sharp(bytes, { animated: true }).metadata()).pages).toBe(2);
+      const { properties, renditions = [] } = await look(bytes);
+      expect(properties).toMatchObject({ width: 40, height: 40 });
+      expect((await sharp(renditions[0]!.bytes).raw().toBuffer())[0]).toBeGreaterThan(240);
+    }
+  });
+
+  it('counts the pages of a TIFF', async () => {
+    const pages = sharp(Buffer.alloc(40 * 90 * 3), {
+      raw: { width: 40, height: 90, channels: 3, pageHeight: 30 },
+    });
+    const { properties } = await look(await pages.tiff({ compression: 'none' }).toBuffer());
+    expect(properties).toMatchObject({ width: 40, height: 30, pageCount: 3 });
+  });
+});
+
+describe('what a camera wrote', () => {
+  it('is found in a JPEG, and its size is the one shown', async () => {
+    const { properties, renditions = [] } = await look(samples.withExif(await make('jpeg'), CAMERA));
+    // The orientation of 6 above stands in a field of the wrong type, which nobody heeds.
+    expect(properties).toMatchObject({ width: 600, height: 400, ...CAMERA_FOUND });
+    expect(renditions[0]).toMatchObject({ width: 320, height: 213 });
+    const turned = await gradient(600, 400).withMetadata({ orientation: 6 }).jpeg().toBuffer();
+    const found = await look(turned);
+    expect(found.properties).toMatchObject({ width: 400, height: 600 });
+    expect(found.renditions?.[0]).toMatchObject({ width: 213, height: 320 });
+    // What was on the left is on top.
+    const { data, info } = await sharp(found.renditions![0]!.bytes)
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    expect(data[0]).toBeLessThan(40);
+    expect(data.at(-info.channels)).toBeGreaterThan(215);
+  });
+
+  it.each(['jpeg', 'png', 'webp', 'avif'] as const)('is found in a %s', async (format) => {
+    const written = gradient(60, 40).withExif({
+      IFD0: { Make: 'Maker', Model: 'Model' },
+      IFD2: { DateTimeOriginal: '1999:12:31 23:59:59' },
+      IFD3: {
+        GPSLatitudeRef: 'N',
+        GPSLatitude: '48/1 51/1 30/1',
+        GPSLongitudeRef: 'W',
+        GPSLongitude: '2/1 0/1 0/1',
+      },
+    });
+    expect((await look(await written.toFormat(format).toBuffer())).properties).toMatchObject({
+      cameraMake: 'Maker',
+      cameraModel: 'Model',
+      takenAt: new Date('1999-12-31T23:59:59Z'),
+      hasLocation: true,
+      latitude: expect.closeTo(48.858333, 6),
+      longitude: -2,
+    });
+  });
+
+  it('is found in a TIFF and in a raw photograph, wherever in the file it stands', async () => {
+    const block = samples.exifBlock(CAMERA);
+    expect((await look(block, { detected: 'image/x-adobe-dng' })).properties).toEqual(CAMERA_FOUND);
+    const tiff = await gradient(60, 40)
+      .withExif({ IFD0: { Make: 'Maker' } })
+      .tiff({ compression: 'none' })
+      .toBuffer();
+    expect((await look(tiff)).properties).toMatchObject({ width: 60, height: 40, pageCount: 1 });
+  });
+
+  it.each<[string, samples.Exif, Record<string, unknown>]>([
+    [
+      'no time zone',
+      { exif: [[0x9003, '2024:05:06 07:08:09']] },
+      { takenAt: new Date('2024-05-06T07:08:09Z') },
+    ],
+    [
+      'only the time of digitising',
+      { exif: [[0x9004, '2024:05:06 07:08:09']] },
+      { takenAt: new Date('2024-05-06T07:08:09Z') },
+    ],
+    ['blanks for a time', { exif: [[0x9003, '    :  :     :  :  ']] }, {}],
+    ['zeros for a time', { exif: [[0x9003, '0000:00:00 00:00:00']] }, {}],
+    ['the 30th of February', { exif: [[0x9003, '2023:02:30 00:00:00']] }, {}],
+    ['a year that never was', { exif: [[0x9003, '2999:01:01 00:00:00']] }, {}],
+    [
+      'a place without its direction',
+      {
+        gps: [
+          [2, [1, 1, 2, 1, 3, 1]],
+          [4, [1, 1, 2, 1, 3, 1]],
+        ],
+      },
+      { hasLocation: true },
+    ],
+    [
+      'a place divided by nothing',
+      {
+        gps: [
+          [1, 'N'],
+          [2, [1, 0, 0, 0, 0, 0]],
+          [3, 'E'],
+          [4, [1, 1]],
+        ],
+      },
+      { hasLocation: true },
+    ],
+    [
+      'a place off the Earth',
+      {
+        gps: [
+          [1, 'N'],
+          [2, [91, 1]],
+          [3, 'E'],
+          [4, [1, 1]],
+        ],
+      },
+      { hasLocation: true },
+    ],
+    [
+      'half a place',
+      {
+        gps: [
+          [1, 'N'],
+          [2, [9, 1]],
+        ],
+      },
+      { hasLocation: true },
+    ],
+    ['no place but a version', { gps: [[0, 2]] }, {}],
+    ['a long name', { main: [[0x10f, 'x'.repeat(5000)]] }, { cameraMake: 'x'.repeat(128) }],
+    ['control characters', { main: [[0x110, '\x1b[31m\u0007\u0085']] }, { cameraModel: '[31m' }],
+    [
+      'directories that are themselves',
+      {
+        main: [
+          [0x8769, 8],
+          [0x8825, 8],
+          [0x10f, 'M'],
+        ],
+      },
+      { cameraMake: 'M' },
+    ],
+    [
+      'directories that are nowhere',
+      {
+        main: [
+          [0x8769, 0xffff_fff0],
+          [0x8825, 0xffff_ffff],
+        ],
+      },
+      {},
+    ],
+  ])('with %s is taken for what it is', async (_, exif, expected) => {
+    expect((await look(samples.exifBlock(exif), { detected: 'image/x-adobe-dng' })).properties).toEqual(
+      expected,
+    );
+  });
+
+  it('takes no time, however often fields share the same kilobytes', async () => {
+    const block = Buffer.alloc(64 * 2 ** 20, 'A');
+    samples.exifBlock({}).copy(block);
+    block.writeUInt16BE(65_535, 8);
+    for (let field = 0; field < 65_535; field++) {
+      block.set([0x01, 0x0f, 0, 2, 0x03, 0, 0, 0, 0, 0, 0, 0], 10 + 12 * field);
+    }
+    const started = process.cpuUsage();
+    await look(block, { detected: 'image/x-adobe-dng' });
+    const { user, system } = process.cpuUsage(started);
+    expect((user + system) / 1e6).toBeLessThan(1);
+  });
+
+  it('is found in XMP, where there is no EXIF', async () => {
+    const packet = `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description exif:GPSLatitude="51,30.5N"
+      photoshop:DateCreated='2020-02-29T12:00:00.5-03:00'><exif:GPSLongitude>0,7,30W</exif:GPSLongitude></rdf:Description>`;
+    expect((await look(samples.withXmp(await make('jpeg'), packet))).properties).toMatchObject({
+      takenAt: new Date('2020-02-29T15:00:00.500Z'),
+      takenAtOffsetMinutes: -180,
+      hasLocation: true,
+      latitude: expect.closeTo(51.508333, 6),
+      longitude: -0.125,
+    });
+  });
+
+  it('is in no rendition', async () => {
+    const marked = samples.withXmp(
+      samples.withExif(await gradient(900, 600).withIccProfile('p3').jpeg().toBuffer(), CAMERA),
+      'exif:GPSLatitude="1,2N"',
+    );
+    for (const text of ['Exif', 'Canon', 'GPSLatitude', 'acsp']) expect(marked.includes(text)).toBe(true);
+    const profiles = parseProfiles(['a=jpeg:320:80', 'b=avif:320:50', 'c=webp:320:80', 'd=jpeg:4000:80']);
+    const { renditions = [] } = await look(marked, { profiles });
+    expect(renditions).toHaveLength(4);
+    for (const { bytes } of renditions) {
+      for (const text of [
+        'Exif',
+        'EXIF',
+        'Canon',
+        'EOS',
+        'GPS',
+        'xap',
+        'xmp',
+        'XMP ',
+        'acsp',
+        'ICCP',
+        'Photoshop',
+      ]) {
+        expect([text, bytes.includes(text)]).toEqual([text, false]);
+      }
+      const { exif, gps, xmp, icc, iptc } = ExifReader.load(bytes, { expanded: true });
+      expect({ exif, gps, xmp, icc, iptc }).toEqual({});
+    }
+  });
+});
+
+describe('a picture with too many pixels', () => {
+  it.each<[string, () => Buffer | Promise<Buffer>]>([
+    ['PNG', () => samples.pngHead(2 ** 31 - 1, 2 ** 31 - 1)],
+    ['animated PNG', () => samples.pngHead(1000, 1000, 101)],
+    ['PNG of many frames', () => samples.pngHead(1, 1, 10_001)],
+    ['JPEG', async () => samples.resizedJpeg(await make('jpeg', 16, 16), 64_250, 64_250)],
+    ['GIF', () => samples.gif(65_535, 65_535, 1)],
+    ['animated GIF', () => samples.gif(1000, 1000, 101)],
+    ['GIF of many frames', () => samples.gif(1, 1, 10_001)],
+    ['WebP', () => samples.webpHead(16_384, 16_384)],
+    ['TIFF', () => samples.tiffHead(2 ** 31 - 1, 2 ** 31 - 1)],
+    ['AVIF', () => samples.heifHead('avif', [64, 64], [2 ** 31 - 1, 2 ** 31 - 1])],
+    ['AVIF that only others could hold', () => samples.heifHead('avif', [10_000, 5001])],
+    ['HEIC', () => samples.heifHead('heic', [512, 512], [20_000, 20_000])],
+    ['BMP', () => samples.bmp(2 ** 31 - 1, -(2 ** 31))],
+  ])('is refused before anybody makes room for it: %s', async (_, bytes) => {
+    expect(await look(await bytes())).toEqual({
+      refusal: { code: 'TOO_MANY_PIXELS', message: expect.any(String) },
+    });
+  });
+
+  it('is one pixel larger than one that is not', async () => {
+    const limits = { maxPixels: 600 * 400 };
+    expect((await look(await make('jpeg'), { limits })).refusal).toBeUndefined();
+    expect((await look(await make('jpeg', 601, 400), { limits })).refusal?.code).toBe('TOO_MANY_PIXELS');
+    const frames = { maxPixels: 1e8, maxFrames: 3 };
+    expect((await look(samples.gif(9, 9, 3), { limits: frames })).refusal).toBeUndefined();
+    expect((await look(samples.gif(9, 9, 4), { limits: frames })).refusal?.code).toBe('TOO_MANY_PIXELS');
+  });
+});
+
+describe('a damaged picture', () => {
+  const UNREADABLE = {
+    refusal: { code: 'UNREADABLE', message: 'The picture is damaged and cannot be decoded.' },
+  };
+
+  it.each(FORMATS)(
+    '%s cut in half is unreadable, and one with something behind its end is not',
+    async (format) => {
+      const bytes = await make(format);
+      const half = bytes.subarray(0, bytes.length / 2);
+      expect(await look(half, { detected: `image/${format}` })).toEqual(UNREADABLE);
+      const long = Buffer.concat([bytes, Buffer.alloc(999, 'x')]);
+      expect((await look(long, { detected: `image/${format}` })).refusal).toBeUndefined();
+    },
+  );
+
+  it('that lacks only the mark at its end is not unreadable', async () => {
+    for (const [format, mark] of [
+      ['jpeg', 2],
+      ['gif', 1],
+    ] as const) {
+      const bytes = await make(format);
+      expect((await look(bytes.subarray(0, bytes.length - mark))).renditions).toHaveLength(2);
+      expect(await look(bytes.subarray(0, bytes.length - mark - 60))).toEqual(UNREADABLE);
+    }
+  });
+});
+
+describe('what is not decoded', () => {
+  it.each<[string, Buffer, string, Record<string, unknown>]>([
+    ['BMP', samples.bmp(30, -20), 'image/bmp', { width: 30, height: 20 }],
+    ['icon', samples.ico([16, 16], [0, 0], [32, 32]), 'image/x-icon', { width: 256, height: 256 }],
+    ['HEIC that is only a head', samples.heifHead('heic', [30, 20]), 'image/heic', {}],
+    ['Photoshop document', Buffer.from('8BPS\0\x01'), 'image/vnd.adobe.photoshop', {}],
+    ['icon of nothing', Buffer.from([0, 0, 1, 0]), 'image/x-icon', {}],
+  ])('is no cause for a refusal: %s', async (_, bytes, detected, properties) => {
+    expect(await look(bytes, { detected })).toEqual({ properties });
+  });
+
+  it.each([
+    [
+      'an SVG',
+      '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>',
+    ],
+    ['a map of greys', 'P2\n1 1\n255\n0\n'],
+    ['a document', samples.pdf(1, 'x').toString('latin1')],
+  ])('is not opened under the name of something else: %s', async (_, text) => {
+    expect(await look(Buffer.from(text, 'latin1'), { detected: 'image/tiff' })).toMatchObject({
+      refusal: { code: 'UNREADABLE' },
+    });
+    await expect(sharp(Buffer.from(text, 'latin1')).metadata()).rejects.toThrow(/unsupported image format/);
+  });
+
+  it('is a file that is not there', async () => {
+    const file = await fileOf(Buffer.alloc(0));
+    await expect(lookAt(`${file}-gone`, await make('jpeg'), { profiles: PROFILES })).rejects.toThrow(
+      /ENOENT/,
+    );
+  });
+});

@@ -1,0 +1,217 @@
+/** Real: the files, the libraries; ffmpeg and ffprobe where they are on PATH. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmod, readFile, stat } from 'node:fs/promises';
+import { describe, expect, it } from '@jest/globals';
+import { fileOf, look, lookAt, useFolder } from './look.js';
+import * as samples from './samples.js';
+
+useFolder();
+
+const TAGS: samples.Tags = { title: 'Für Elise', artist: 'Beethoven', album: 'Bagatelles' };
+
+describe('a piece of music', () => {
+  it.each<[string, Buffer, Record<string, unknown>]>([
+    ['WAV', samples.wav(3), { durationSeconds: 3 }],
+    ['FLAC', samples.flac(62, TAGS), { durationSeconds: 62, ...TAGS }],
+    ['Ogg Vorbis', samples.ogg(5, TAGS), { durationSeconds: 5, ...TAGS }],
+    ['MP3', samples.mp3(100, TAGS), { durationSeconds: 2.612, ...TAGS }],
+    [
+      'FLAC with hostile tags',
+      samples.flac(1, { ...TAGS, title: `\0${'ä'.repeat(600)}`, artist: '\u202e \x07', album: '' }),
+      { durationSeconds: 1, title: 'ä'.repeat(512) },
+    ],
+  ])('has its length and its tags: %s', async (_, bytes, properties) => {
+    expect(await look(bytes)).toEqual({ properties });
+  });
+
+  it('is nothing where it is no music', async () => {
+    expect(await look(Buffer.from('nothing of the kind'), { detected: 'audio/ogg' })).toEqual({});
+  });
+});
+
+const APPLE = {
+  'location.ISO6709': '+27.5916+086.5640+8850/',
+  creationdate: '2022-03-04T05:06:07+0545',
+  make: 'Apple',
+  model: 'iPhone',
+  title: 'Summit',
+};
+const APPLE_FOUND = {
+  hasLocation: true,
+  latitude: 27.5916,
+  longitude: 86.564,
+  takenAt: new Date('2022-03-03T23:21:07Z'),
+  takenAtOffsetMinutes: 345,
+  cameraMake: 'Apple',
+  cameraModel: 'iPhone',
+  title: 'Summit',
+};
+
+/** Seconds from 1904 to 2021-02-03T04:05:06Z. */
+const CREATED = 2_082_844_800 + 1_612_325_106;
+
+describe('a film', () => {
+  it.each<[string, Buffer, Record<string, unknown>]>([
+    [
+      'its length and its size',
+      samples.mp4({ seconds: 61, size: [1920, 1080] }),
+      { durationSeconds: 61, width: 1920, height: 1080 },
+    ],
+    ['its size as shown', samples.mp4({ size: [1920, 1080], isTurned: true }), { width: 1080, height: 1920 }],
+    ['its time', samples.mp4({ created: CREATED }), { takenAt: new Date('2021-02-03T04:05:06Z') }],
+    ['no time before there was one', samples.mp4({ created: 2_082_844_800 }), {}],
+    [
+      'its place',
+      samples.mp4({ more: [samples.xyz('-33.8587+151.2113/')] }),
+      { hasLocation: true, latitude: -33.8587, longitude: 151.2113 },
+    ],
+    ['its title', samples.mp4({ more: [samples.titled('Für Elise')] }), { title: 'Für Elise' }],
+    ['that it has a place', samples.mp4({ more: [samples.xyz('somewhere')] }), { hasLocation: true }],
+    [
+      'its place in 3GPP',
+      samples.mp4({ more: [samples.loci(-20.25, 10.5)] }),
+      { hasLocation: true, latitude: 10.5, longitude: -20.25 },
+    ],
+    ['what an iPhone says', samples.mp4({ created: CREATED, more: [samples.named(APPLE)] }), APPLE_FOUND],
+    [
+      'the same among the user data',
+      samples.mp4({ more: [samples.box('udta', samples.named(APPLE))] }),
+      APPLE_FOUND,
+    ],
+    [
+      'Matroska',
+      samples.matroska('matroska', 90, 640, 360, 'Film'),
+      { durationSeconds: 90, width: 640, height: 360, title: 'Film' },
+    ],
+    [
+      'WebM',
+      samples.matroska('webm', 90, 640, 360, 'Film'),
+      { durationSeconds: 90, width: 640, height: 360, title: 'Film' },
+    ],
+  ])('says %s', async (_, bytes, properties) => {
+    expect(await look(bytes)).toEqual({ properties });
+  });
+
+  it.each<[string, Buffer]>([
+    ['of no size', samples.u32(0)],
+    ['smaller than their heads', samples.u32(3)],
+    ['of 2^64 - 1 bytes', Buffer.concat([samples.u32(1), Buffer.from('free'), Buffer.alloc(8, 255)])],
+    [
+      'within boxes',
+      Array.from({ length: 5000 }).reduce<Buffer>((inner) => samples.box('udta', inner), Buffer.alloc(0)),
+    ],
+    ['beside boxes', samples.box('udta', ...Array.from({ length: 100_000 }, () => samples.box('free')))],
+  ])('with boxes %s ends', async (_, boxes) => {
+    expect(await look(samples.mp4({ seconds: 1, more: [boxes] }))).toEqual({
+      properties: { durationSeconds: 1 },
+    });
+  });
+});
+
+/** A program that stands for ffprobe. */
+async function program(script: string): Promise<string> {
+  const file = await fileOf(Buffer.from(`#!/bin/sh\n${script}\n`));
+  await chmod(file, 0o700);
+  return file;
+}
+
+it('is given up where it takes too long', async () => {
+  const free = Buffer.concat(Array.from({ length: 300_000 }, () => samples.box('free')));
+  const started = process.cpuUsage();
+  await look(samples.mp4({ more: [samples.box('udta', free)] }), { detected: 'audio/mp4' });
+  const { user, system } = process.cpuUsage(started);
+  expect((user + system) / 1e6).toBeLessThan(6);
+});
+
+describe('ffprobe', () => {
+  const film = samples.mp4({ seconds: 61, size: [1920, 1080] });
+  const plainly = { properties: { durationSeconds: 61, width: 1920, height: 1080 } };
+
+  it.each([
+    ['is not there', 'exit 0', true],
+    ['fails', 'echo {}; exit 1', false],
+    ['prints nonsense', 'echo nonsense', false],
+    ['prints too much', 'exec /usr/bin/yes', false],
+  ])('that %s is done without', async (_, script, isGone) => {
+    const ffprobe = await program(script);
+    expect(await look(film, { limits: { ffprobe: isGone ? `${ffprobe}-gone` : ffprobe } })).toEqual(plainly);
+  });
+
+  it('is given nothing but a file, and says what it is', async () => {
+    const report = {
+      streams: [
+        { codec_type: 'audio' },
+        { codec_type: 'video', width: 9, height: 9, disposition: { attached_pic: 1 } },
+        { codec_type: 'video', width: 1920, height: 1080, side_data_list: [{ rotation: -90 }] },
+      ],
+      format: {
+        duration: '2.5',
+        tags: { TITLE: 'Film\n', location: '+1.5-2.5/', creation_time: '2021-02-03T04:05:06.000000Z' },
+      },
+    };
+    const said = await fileOf(Buffer.from(JSON.stringify(report)));
+    const ffprobe = await program(
+      `/usr/bin/env > ${said}-env; echo "$@" > ${said}-arguments; /bin/cat ${said}`,
+    );
+    expect(await look(film, { limits: { ffprobe } })).toEqual({
+      properties: {
+        durationSeconds: 2.5,
+        width: 1080,
+        height: 1920,
+        title: 'Film',
+        hasLocation: true,
+        latitude: 1.5,
+        longitude: -2.5,
+        takenAt: new Date('2021-02-03T04:05:06Z'),
+      },
+    });
+    // The shell itself adds the folder it is in.
+    expect((await readFile(`${said}-env`, 'utf8')).replaceAll(/^(PWD|OLDPWD|SHLVL|_)=.*\n/gm, '')).toBe('');
+    expect(await readFile(`${said}-arguments`, 'utf8')).toMatch(
+      / -protocol_whitelist file .* -i file:\/[^ ]+\n$/,
+    );
+  });
+});
+
+const onPath = (name: string) => spawnSync('which', [name], { encoding: 'utf8' }).stdout.trim();
+const [ffmpeg, ffprobe] = [onPath('ffmpeg'), onPath('ffprobe')];
+const isThere = ffmpeg !== '' && ffprobe !== '';
+if (!isThere) {
+  if (process.env.CI === 'true') throw new Error('ffmpeg and ffprobe are missing (apt-get install ffmpeg)');
+  process.stderr.write('skipped: films made and read by ffmpeg (apt-get install ffmpeg)\n');
+}
+
+(isThere ? describe : describe.skip)('a film made by ffmpeg', () => {
+  const SOURCE = ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc=duration=3:size=352x288:rate=10'];
+  const METADATA = { title: 'Film', creation_time: '2021-02-03T04:05:06Z', location: '+48.8577+002.2950/' };
+  const made = async (extension: string, ...options: string[]) => {
+    const file = `${await fileOf(Buffer.alloc(0))}.${extension}`;
+    const metadata = Object.entries(METADATA).flatMap(([name, value]) => ['-metadata', `${name}=${value}`]);
+    execFileSync(ffmpeg, [...SOURCE, ...metadata, ...options, file]);
+    return { file, bytes: await readFile(file) };
+  };
+  const SIZED = { durationSeconds: 3, width: 352, height: 288 };
+  const TIMED = { takenAt: new Date('2021-02-03T04:05:06Z') };
+  const PLACED = {
+    hasLocation: true,
+    latitude: expect.closeTo(48.8577, 4),
+    longitude: expect.closeTo(2.295, 4),
+  };
+
+  it.each([
+    ['mp4', { ...SIZED, ...TIMED, ...PLACED, title: 'Film' }, {}],
+    ['mov', { ...SIZED, ...TIMED, ...PLACED, title: 'Film' }, {}],
+    ['mkv', { ...SIZED, title: 'Film' }, { ...TIMED, ...PLACED }],
+    ['webm', { ...SIZED, title: 'Film' }, { ...TIMED, ...PLACED }],
+    ['avi', {}, { ...SIZED, title: 'Film' }],
+    ['ts', {}, SIZED],
+  ])('is the same with ffprobe as without, but for what only it reads: %s', async (extension, both, more) => {
+    const { file, bytes } = await made(extension);
+    expect((await stat(file)).size).toBeGreaterThan(1000);
+    expect((await lookAt(file, bytes)).properties).toEqual(both);
+    expect((await lookAt(file, bytes, { limits: { ffprobe } })).properties).toEqual({
+      ...both,
+      ...more,
+    });
+  });
+});

@@ -1,0 +1,72 @@
+/** Real: the library. */
+import { open, rm } from 'node:fs/promises';
+import { expect, it } from '@jest/globals';
+import { fileOf, look, lookAt, useFolder } from './look.js';
+import * as samples from './samples.js';
+
+useFolder();
+
+const MEBIBYTE = 2 ** 20;
+
+it('has its pages and its title', async () => {
+  expect(await look(samples.pdf(3, 'Report'))).toEqual({ properties: { pageCount: 3, title: 'Report' } });
+  expect(await look(samples.pdf(1, '\xfe\xff\0G\0r\0\xfc\0\n\0 '))).toEqual({
+    properties: { pageCount: 1, title: 'Grü' },
+  });
+  expect(await look(samples.pdf(200, ''))).toEqual({ properties: { pageCount: 200 } });
+});
+
+it('is mended where its table of objects is lost', async () => {
+  const bytes = samples
+    .pdf(2, 'Report')
+    .toString('latin1')
+    .replace(/xref\n0[\s\S]*?(?=trailer)/, '');
+  expect(await look(Buffer.from(bytes, 'latin1'))).toEqual({ properties: { pageCount: 2, title: 'Report' } });
+});
+
+it('says nothing when it opens with a password only, or is no document', async () => {
+  const key = '00'.repeat(32);
+  const locked = `/ID [<00> <00>] /Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <${key}> /U <${key}> >>`;
+  expect(await look(samples.pdf(2, 'Secret', locked))).toEqual({});
+  expect(await look(samples.pdf(2, 'Report').subarray(0, 100))).toEqual({});
+  expect(await look(Buffer.from('%PDF-1.7\n'))).toEqual({});
+});
+
+/** A file with so much in front of its table of objects, of which nothing is on the disk: an object, or only blanks. */
+async function large(bytes: Buffer, sizeBytes: number, gap = '9 0 obj << >> stream\n'): Promise<string> {
+  const start = bytes.lastIndexOf('xref\n0');
+  const path = await fileOf(Buffer.concat([bytes.subarray(0, start), Buffer.from(gap)]));
+  const file = await open(path, 'r+');
+  const tail = bytes.toString('latin1', start).replace(/startxref\n\d+/, `startxref\n${sizeBytes}`);
+  await file.write(Buffer.from(tail, 'latin1'), 0, tail.length, sizeBytes);
+  await file.close();
+  return path;
+}
+
+it('is read at its end only, however large it is', async () => {
+  const bytes = samples.pdf(2, 'Large');
+  const path = await large(bytes, 800 * MEBIBYTE);
+  const before = process.memoryUsage().rss;
+  expect(await lookAt(path, bytes)).toEqual({ properties: { pageCount: 2, title: 'Large' } });
+  expect((process.memoryUsage().rss - before) / MEBIBYTE).toBeLessThan(100);
+  await rm(path);
+});
+
+it.each<[string, string, string | undefined]>([
+  ['no mark of its start', 'startxref', undefined],
+  ['no table of objects', 'xref\n0', undefined],
+  ['nothing but blanks before its end', '%%EOF', ' '],
+])('is soon given up when it is large and has %s', async (_, word, gap) => {
+  const size = 400 * MEBIBYTE;
+  const bytes = samples.pdf(2, 'Large');
+  const path = await large(bytes, size, gap);
+  const file = await open(path, 'r+');
+  const { buffer } = await file.read(Buffer.alloc(1000), 0, 1000, size);
+  await file.write('x'.repeat(word.length), size + buffer.lastIndexOf(word), 'latin1');
+  await file.close();
+  const started = process.cpuUsage();
+  expect(await lookAt(path, bytes)).toEqual({});
+  const { user, system } = process.cpuUsage(started);
+  expect((user + system) / 1e6).toBeLessThan(10);
+  await rm(path);
+});

@@ -1,0 +1,397 @@
+/** Small files of many formats, made byte by byte, so that what is in them is known. */
+import { crc32 } from 'node:zlib';
+
+export const u16 = (value: number) => Buffer.from([value >>> 8, value & 255]);
+export const u32 = (value: number) => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+};
+const u64 = (value: number) => {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+};
+const le16 = (value: number) => u16(value).swap16();
+const le32 = (value: number) => u32(value).swap32();
+const latin1 = (text: string) => Buffer.from(text, 'latin1');
+
+// EXIF and TIFF
+
+/** Number, and the text, the fractions (numerator, denominator) or the whole number that it holds. */
+export type TiffField = readonly [tag: number, value: string | readonly number[] | number];
+
+/** A directory at an offset, its values behind it; fields with a name point to other directories. */
+function directory(fields: readonly TiffField[], offset: number, next = 0): Buffer {
+  const entries: Buffer[] = [];
+  const values: Buffer[] = [];
+  let end = offset + 2 + 12 * fields.length + 4;
+  for (const [tag, value] of fields) {
+    if (typeof value === 'number') {
+      entries.push(u16(tag), u16(4), u32(1), u32(value));
+      continue;
+    }
+    const bytes =
+      typeof value === 'string' ? latin1(`${value}\0`) : Buffer.concat(value.map((part) => u32(part)));
+    const count = typeof value === 'string' ? bytes.length : value.length / 2;
+    entries.push(u16(tag), u16(typeof value === 'string' ? 2 : 5), u32(count));
+    if (bytes.length <= 4) entries.push(bytes, Buffer.alloc(4 - bytes.length));
+    else {
+      entries.push(u32(end));
+      values.push(bytes);
+      end += bytes.length;
+    }
+  }
+  return Buffer.concat([u16(fields.length), ...entries, u32(next), ...values]);
+}
+
+export interface Exif {
+  readonly main?: readonly TiffField[];
+  readonly exif?: readonly TiffField[];
+  readonly gps?: readonly TiffField[];
+}
+
+/** A block of EXIF, which is a TIFF without a picture: big-endian. */
+export function exifBlock({ main = [], exif, gps }: Exif): Buffer {
+  const head = Buffer.concat([latin1('MM'), u16(42), u32(8)]);
+  const build = (exifAt: number, gpsAt: number) =>
+    directory(
+      [...main, ...(exif ? [[0x8769, exifAt] as const] : []), ...(gps ? [[0x8825, gpsAt] as const] : [])],
+      8,
+    );
+  const exifAt = 8 + build(0, 0).length;
+  const exifDirectory = exif ? directory(exif, exifAt) : Buffer.alloc(0);
+  const gpsAt = exifAt + exifDirectory.length;
+  const gpsDirectory = gps ? directory(gps, gpsAt) : Buffer.alloc(0);
+  return Buffer.concat([head, build(exifAt, gpsAt), exifDirectory, gpsDirectory]);
+}
+
+/** A JPEG with a segment more, right after its start. */
+export const withSegment = (jpeg: Buffer, marker: number, content: Buffer) =>
+  Buffer.concat([
+    jpeg.subarray(0, 2),
+    Buffer.from([0xff, marker]),
+    u16(content.length + 2),
+    content,
+    jpeg.subarray(2),
+  ]);
+
+export const withExif = (jpeg: Buffer, exif: Exif) =>
+  withSegment(jpeg, 0xe1, Buffer.concat([latin1('Exif\0\0'), exifBlock(exif)]));
+
+export const withXmp = (jpeg: Buffer, packet: string) =>
+  withSegment(jpeg, 0xe1, Buffer.concat([latin1('http://ns.adobe.com/xap/1.0/\0'), Buffer.from(packet)]));
+
+// Heads of pictures, with little or nothing behind them
+
+export const pngChunk = (type: string, data: Buffer) => {
+  const body = Buffer.concat([latin1(type), data]);
+  return Buffer.concat([u32(data.length), body, u32(crc32(body))]);
+};
+
+const PNG_SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
+
+export const pngHead = (width: number, height: number, frames?: number) =>
+  Buffer.concat([
+    PNG_SIGNATURE,
+    pngChunk('IHDR', Buffer.concat([u32(width), u32(height), Buffer.from([8, 2, 0, 0, 0])])),
+    ...(frames === undefined ? [] : [pngChunk('acTL', Buffer.concat([u32(frames), u32(0)]))]),
+    pngChunk('IDAT', Buffer.alloc(0)),
+    pngChunk('IEND', Buffer.alloc(0)),
+  ]);
+
+/** A JPEG of any size with the data of a small one. */
+export function resizedJpeg(jpeg: Buffer, width: number, height: number): Buffer {
+  const bytes = Buffer.from(jpeg);
+  const frame = bytes.indexOf(Buffer.from([0xff, 0xc0]));
+  u16(height).copy(bytes, frame + 5);
+  u16(width).copy(bytes, frame + 7);
+  return bytes;
+}
+
+/** So many frames of one pixel on a canvas of any size. */
+export const gif = (width: number, height: number, frames: number) =>
+  Buffer.concat([
+    latin1('GIF89a'),
+    le16(width),
+    le16(height),
+    Buffer.from('800000000000ffffff', 'hex'),
+    ...Array.from({ length: frames }, () =>
+      Buffer.from('21f9040000000000' + '2c00000000010001000002024401' + '00', 'hex'),
+    ),
+    Buffer.from([0x3b]),
+  ]);
+
+export const webpHead = (width: number, height: number) => {
+  const size = (side: number) => le32(side - 1).subarray(0, 3);
+  const chunk = Buffer.concat([latin1('VP8X'), le32(10), Buffer.alloc(4), size(width), size(height)]);
+  return Buffer.concat([latin1('RIFF'), le32(4 + chunk.length), latin1('WEBP'), chunk]);
+};
+
+export const tiffHead = (width: number, height: number) =>
+  exifBlock({ main: [[256, width] as const, [257, height] as const, [0x10f, 'A camera']] });
+
+export const bmp = (width: number, height: number) =>
+  Buffer.concat([
+    latin1('BM'),
+    le32(54),
+    Buffer.alloc(4),
+    le32(54),
+    le32(40),
+    le32(width),
+    le32(height >>> 0),
+    Buffer.alloc(28),
+  ]);
+
+/** With its declared sides, 0 for 256. */
+export const ico = (...sides: readonly (readonly [number, number])[]) =>
+  Buffer.concat([
+    Buffer.from([0, 0, 1, 0]),
+    le16(sides.length),
+    ...sides.map(([width, height]) => Buffer.concat([Buffer.from([width, height]), Buffer.alloc(14)])),
+  ]);
+
+// ISO base media
+
+export const box = (type: string, ...content: readonly Buffer[]) => {
+  const body = Buffer.concat(content);
+  return Buffer.concat([u32(8 + body.length), latin1(type), body]);
+};
+
+const fullBox = (type: string, ...content: readonly Buffer[]) => box(type, Buffer.alloc(4), ...content);
+
+/** Pictures of a HEIF of which there are only the sizes. */
+export const heifHead = (brand: string, ...sizes: readonly (readonly [number, number])[]) => {
+  const properties = sizes.map(([width, height]) => fullBox('ispe', u32(width), u32(height)));
+  return Buffer.concat([
+    box('ftyp', latin1(brand), u32(0), latin1(`mif1${brand}`)),
+    fullBox(
+      'meta',
+      fullBox('hdlr', u32(0), latin1('pict'), Buffer.alloc(13)),
+      box('iprp', box('ipco', ...properties)),
+    ),
+  ]);
+};
+
+export interface Mp4 {
+  readonly seconds?: number;
+  /** Since 1904. */
+  readonly created?: number;
+  readonly size?: readonly [number, number];
+  readonly isTurned?: boolean;
+  /** Boxes beside the tracks. */
+  readonly more?: readonly Buffer[];
+}
+
+const TURNED = [0, 1, 0, -1, 0, 0, 0, 0, 0x4000];
+const STRAIGHT = [1, 0, 0, 0, 1, 0, 0, 0, 0x4000];
+
+export function mp4({ seconds = 0, created = 0, size = [0, 0], isTurned = false, more = [] }: Mp4): Buffer {
+  const matrix = Buffer.concat((isTurned ? TURNED : STRAIGHT).map((value) => u32((value * 65_536) >>> 0)));
+  const mvhd = fullBox('mvhd', u32(created), u32(0), u32(1000), u32(seconds * 1000), Buffer.alloc(80));
+  const tkhd = fullBox(
+    'tkhd',
+    Buffer.alloc(20),
+    Buffer.alloc(16),
+    matrix,
+    ...size.map((side) => u32(side << 16)),
+  );
+  const hdlr = fullBox('hdlr', u32(0), latin1('vide'), Buffer.alloc(13));
+  return Buffer.concat([
+    box('ftyp', latin1('isom'), u32(0), latin1('isommp42')),
+    box('moov', mvhd, box('trak', tkhd, box('mdia', hdlr)), ...more),
+  ]);
+}
+
+export const xyz = (text: string) => box('udta', box('\xa9xyz', u16(text.length), u16(0), latin1(text)));
+
+export const loci = (longitude: number, latitude: number) =>
+  box(
+    'udta',
+    fullBox(
+      'loci',
+      u16(0),
+      latin1('here\0'),
+      Buffer.alloc(1),
+      ...[longitude, latitude, 0].map((value) => u32(Math.round(value * 65_536) >>> 0)),
+    ),
+  );
+
+/** Values by name, as QuickTime has them. */
+export function named(values: Readonly<Record<string, string>>): Buffer {
+  const entries = Object.entries(values);
+  const keys = entries.map(([name]) => box('mdta', latin1(`com.apple.quicktime.${name}`)));
+  const items = entries.map(([, value], index) =>
+    box(u32(index + 1).toString('latin1'), box('data', u32(1), u32(0), Buffer.from(value))),
+  );
+  return box(
+    'meta',
+    fullBox('hdlr', u32(0), latin1('mdta'), Buffer.alloc(13)),
+    fullBox('keys', u32(keys.length), ...keys),
+    box('ilst', ...items),
+  );
+}
+
+export const titled = (title: string) =>
+  box('udta', fullBox('meta', box('ilst', box('\xa9nam', box('data', u32(1), u32(0), Buffer.from(title))))));
+
+// Matroska
+
+const element = (id: string, ...content: readonly Buffer[]) => {
+  const body = Buffer.concat(content);
+  return Buffer.concat([
+    Buffer.from(id, 'hex'),
+    Buffer.concat([Buffer.from([0x10]), u32(body.length).subarray(1)]),
+    body,
+  ]);
+};
+
+export function matroska(
+  type: 'matroska' | 'webm',
+  seconds: number,
+  width: number,
+  height: number,
+  title: string,
+) {
+  const duration = Buffer.alloc(8);
+  duration.writeDoubleBE(seconds * 1000);
+  const info = element(
+    '1549a966',
+    element('2ad7b1', u32(1_000_000)),
+    element('4489', duration),
+    element('7ba9', Buffer.from(title)),
+  );
+  const video = element('e0', element('b0', u16(width)), element('ba', u16(height)));
+  const track = element(
+    'ae',
+    element('d7', Buffer.from([1])),
+    element('83', Buffer.from([1])),
+    element('86', latin1('V_VP9')),
+    video,
+  );
+  return Buffer.concat([
+    element('1a45dfa3', element('4282', latin1(type))),
+    element('18538067', info, element('1654ae6b', track)),
+  ]);
+}
+
+// Music
+
+export const wav = (seconds: number, rate = 8000) => {
+  const data = Buffer.alloc(seconds * rate * 2);
+  const format = Buffer.concat([le16(1), le16(1), le32(rate), le32(rate * 2), le16(2), le16(16)]);
+  return Buffer.concat([
+    latin1('RIFF'),
+    le32(36 + data.length),
+    latin1('WAVEfmt '),
+    le32(16),
+    format,
+    latin1('data'),
+    le32(data.length),
+    data,
+  ]);
+};
+
+export interface Tags {
+  readonly title: string;
+  readonly artist: string;
+  readonly album: string;
+}
+
+const vorbisComment = ({ title, artist, album }: Tags) => {
+  const texts = ['test', `TITLE=${title}`, `ARTIST=${artist}`, `ALBUM=${album}`].map((text) => {
+    const bytes = Buffer.from(text);
+    return Buffer.concat([le32(bytes.length), bytes]);
+  });
+  return Buffer.concat([texts[0]!, le32(3), ...texts.slice(1)]);
+};
+
+export const flac = (seconds: number, tags: Tags) => {
+  const samples = Buffer.alloc(8);
+  // 44100 a second, 2 channels, 16 bits, and how many.
+  samples.writeBigUInt64BE((44_100n << 44n) | (1n << 41n) | (15n << 36n) | BigInt(44_100 * seconds));
+  const info = Buffer.concat([u16(4096), u16(4096), Buffer.alloc(6), samples, Buffer.alloc(16)]);
+  const comment = vorbisComment(tags);
+  return Buffer.concat([
+    latin1('fLaC'),
+    Buffer.from([0]),
+    u32(info.length).subarray(1),
+    info,
+    Buffer.from([0x84]),
+    u32(comment.length).subarray(1),
+    comment,
+  ]);
+};
+
+const oggPage = (flags: number, samples: number, index: number, packet: Buffer) => {
+  const lacing = [...Array.from({ length: Math.floor(packet.length / 255) }, () => 255), packet.length % 255];
+  return Buffer.concat([
+    latin1('OggS'),
+    Buffer.from([0, flags]),
+    u64(samples).swap64(),
+    le32(7),
+    le32(index),
+    le32(0),
+    Buffer.from([lacing.length, ...lacing]),
+    packet,
+  ]);
+};
+
+export const ogg = (seconds: number, tags: Tags) => {
+  const head = Buffer.concat([
+    latin1('\x01vorbis'),
+    le32(0),
+    Buffer.from([2]),
+    le32(44_100),
+    le32(0),
+    le32(128_000),
+    le32(0),
+    Buffer.from([0xb8, 1]),
+  ]);
+  const comment = Buffer.concat([latin1('\x03vorbis'), vorbisComment(tags), Buffer.from([1])]);
+  return Buffer.concat([
+    oggPage(2, 0, 0, head),
+    oggPage(0, 0, 1, comment),
+    oggPage(4, 44_100 * seconds, 2, Buffer.alloc(100)),
+  ]);
+};
+
+/** 128 kbit/s at 44100 Hz: 1152 samples in 417 bytes a frame. */
+export const mp3 = (frames: number, { title, artist, album }: Tags) => {
+  const text = (name: string, value: string) => {
+    const bytes = Buffer.concat([Buffer.from([0]), latin1(value)]);
+    return Buffer.concat([latin1(name), u32(bytes.length), u16(0), bytes]);
+  };
+  const body = Buffer.concat([text('TIT2', title), text('TPE1', artist), text('TALB', album)]);
+  const frame = Buffer.concat([Buffer.from('fffb9000', 'hex'), Buffer.alloc(413)]);
+  return Buffer.concat([
+    latin1('ID3\x03\0\0'),
+    Buffer.from([0, 0, body.length >> 7, body.length & 127]),
+    body,
+    ...Array.from({ length: frames }, () => frame),
+  ]);
+};
+
+// Documents
+
+/** With so many pages, and whatever else is to stand in its trailer and at its end. */
+export function pdf(pages: number, title: string, trailer = ''): Buffer {
+  const kids = Array.from({ length: pages }, (_, page) => `${page + 4} 0 R`).join(' ');
+  const objects = [
+    '<< /Type /Catalog /Pages 2 0 R >>',
+    `<< /Type /Pages /Kids [${kids}] /Count ${pages} >>`,
+    `<< /Title (${title}) >>`,
+    ...Array.from({ length: pages }, () => '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] >>'),
+  ];
+  let text = '%PDF-1.4\n';
+  const offsets = objects.map((object, index) => {
+    const offset = text.length;
+    text += `${index + 1} 0 obj\n${object}\nendobj\n`;
+    return `${String(offset).padStart(10, '0')} 00000 n \n`;
+  });
+  const size = objects.length + 1;
+  const table = `xref\n0 ${size}\n0000000000 65535 f \n${offsets.join('')}`;
+  return latin1(
+    `${text}${table}trailer << /Size ${size} /Root 1 0 R /Info 3 0 R ${trailer} >>\nstartxref\n${text.length}\n%%EOF\n`,
+  );
+}
