@@ -1,7 +1,8 @@
 import { deflateSync } from 'node:zlib';
 import { crc32 } from 'node:zlib';
 
-function chunk(type: string, data: Buffer): Buffer {
+/** One chunk of a PNG. */
+export function chunk(type: string, data: Buffer): Buffer {
   const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
   const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
   length.writeUInt32BE(data.length);

@@ -15,6 +15,8 @@ const CONTAINER_REFINEMENTS: Readonly<Record<string, RegExp>> = {
   'application/x-cfb':
     /^application\/(msword|vnd\.ms-(excel|powerpoint|outlook|project|works)|vnd\.visio|x-msi|x-ole-storage)$/,
   'image/heic': /^image\/heif$/,
+  // Which is what everybody calls it by its name.
+  'image/apng': /^image\/png$/,
   'video/x-ms-asf': /^audio\/x-ms-asf$/,
   'audio/x-ms-asf': /^video\/x-ms-asf$/,
   'video/mp4': /^(audio\/mp4|video\/quicktime)$/,

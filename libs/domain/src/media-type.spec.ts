@@ -47,6 +47,8 @@ describe('settleMediaType', () => {
     ['text/html', 'text/xml', 'text/html'],
     ['video/x-ms-wmv', 'video/x-ms-asf', 'video/x-ms-asf'],
     ['image/heif', 'image/heic', 'image/heif'],
+    ['image/png', 'image/apng', 'image/png'],
+    ['image/apng', 'image/png', null],
     ['text/rtf', 'application/rtf', 'application/rtf'],
     ['message/rfc822', 'text/plain', 'message/rfc822'],
     ['application/vnd.api+json', 'text/plain', 'application/vnd.api+json'],

@@ -1,5 +1,5 @@
 import { boxAt, boxesIn, contentOf } from '../iso-boxes.js';
-import type { ReadAt } from '../read-at.js';
+import { type ReadAt, windowed } from '../read-at.js';
 import { TiffReader } from './tiff-fields.js';
 
 /** What a file says of itself, before anybody makes room for it. */
@@ -9,7 +9,7 @@ export interface DeclaredSize {
   readonly frames: number;
 }
 
-type Sizer = (at: ReadAt, sizeBytes: number) => Promise<DeclaredSize | null>;
+type Sizer = (at: ReadAt, sizeBytes: number, maxFrames: number) => Promise<DeclaredSize | null>;
 
 const size = (width: number, height: number, frames = 1): DeclaredSize => ({ width, height, frames });
 
@@ -53,12 +53,29 @@ const gif: Sizer = async (at) => {
   return head.length < 4 ? null : size(head.readUInt16LE(0), head.readUInt16LE(2));
 };
 
-/** RFC 9649, 2.5 to 2.7. */
-const webp: Sizer = async (at) => {
+/** RFC 9649, 2.7.1.1: the pictures of an animation, and no more of them than one too many. */
+async function framesOf(file: ReadAt, maxFrames: number): Promise<number> {
+  const at = windowed(file);
+  let frames = 0;
+  let offset = 12;
+  for (let count = 0; count < MAX_SEGMENTS + maxFrames && frames <= maxFrames; count++) {
+    const chunk = await at(offset, 8);
+    if (chunk.length < 8) break;
+    if (chunk.toString('latin1', 0, 4) === 'ANMF') frames += 1;
+    const bytes = chunk.readUInt32LE(4);
+    offset += 8 + bytes + (bytes % 2);
+  }
+  return Math.max(frames, 1);
+}
+
+/** RFC 9649, 2.5 to 2.7. Frames are counted, since the library looks for each of them from the first on. */
+const webp: Sizer = async (at, _, maxFrames) => {
   const head = await at(12, 18);
   if (head.length < 18) return null;
   const type = head.toString('latin1', 0, 4);
-  if (type === 'VP8X') return size(head.readUIntLE(12, 3) + 1, head.readUIntLE(15, 3) + 1);
+  if (type === 'VP8X') {
+    return size(head.readUIntLE(12, 3) + 1, head.readUIntLE(15, 3) + 1, await framesOf(at, maxFrames));
+  }
   if (type === 'VP8 ') return size(head.readUInt16LE(14) & 0x3fff, head.readUInt16LE(16) & 0x3fff);
   if (type !== 'VP8L') return null;
   const bits = head.readUInt32LE(9);
@@ -128,6 +145,13 @@ const SIZERS: Record<string, Sizer> = {
   'image/x-icon': icon,
 };
 
-/** Null for types that are not known here, and where the file does not say. Frames only where they are declared: in a PNG. */
-export const declaredSize = (at: ReadAt, sizeBytes: number, type: string): Promise<DeclaredSize | null> =>
-  SIZERS[type]?.(at, sizeBytes) ?? Promise.resolve(null);
+/**
+ * Null for types that are not known here, and where the file does not say. Frames only where they are declared, in a PNG, or
+ * counted, in a WebP, and there up to one more than are allowed.
+ */
+export const declaredSize = (
+  at: ReadAt,
+  sizeBytes: number,
+  type: string,
+  maxFrames: number,
+): Promise<DeclaredSize | null> => SIZERS[type]?.(at, sizeBytes, maxFrames) ?? Promise.resolve(null);

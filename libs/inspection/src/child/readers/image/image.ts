@@ -101,7 +101,7 @@ async function picturesOf(file: FileToRead): Promise<Pictures | null> {
 export const read: Reader = (file, limits) =>
   readingFrom(file.path, async (at) => {
     const { detected } = file;
-    const declared = await declaredSize(at, file.sizeBytes, detected);
+    const declared = await declaredSize(at, file.sizeBytes, detected, limits.maxFrames);
     const tooMany = declared && excess(declared, detected, limits);
     if (tooMany) return tooMany;
     const isDecoded = DECODED.test(detected);

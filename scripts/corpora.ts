@@ -1,0 +1,114 @@
+/**
+ * Sends files from Debian's packages through the whole pipeline and writes docs/corpora.md: `npm run corpora [-- PACKAGE…]`. It
+ * downloads what it has not got and starts a stack of its own, all in `.local/corpora`; with packages named nothing is written.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { signToken } from '../apps/local/src/token.ts';
+import { readSecrets } from '../apps/local/src/data-folder.ts';
+import { Client } from './client.ts';
+import { run } from './command.ts';
+import { filesOf, PACKAGES, SOURCE } from './corpora/packages.ts';
+import { type Pass, reportOf } from './corpora/report.ts';
+import { type Result, upload } from './corpora/uploads.ts';
+import { mediaTypeOf } from './media-type.ts';
+
+const ROOT = path.resolve(import.meta.dirname, '..');
+const FOLDER = path.join(ROOT, '.local/corpora');
+const DATA = path.join(FOLDER, 'stack');
+const PAGE = path.join(ROOT, 'docs/corpora.md');
+const PORT = Number(process.env.PORT || 3600);
+const AT_A_TIME = 8;
+const UNLIMITED = { RATE_LIMIT_PER_MINUTE: '0', QUOTA_BYTES: '8000 TiB' };
+
+/** `npm start`, in a folder and on ports of its own. */
+async function startStack(): Promise<ChildProcess> {
+  await mkdir(DATA, { recursive: true });
+  // When we are root, PostgreSQL runs as somebody else, who has to get in.
+  await chmod(DATA, 0o711);
+  const stack = spawn(process.execPath, [path.join(ROOT, 'dist/apps/local/src/main.js')], {
+    cwd: ROOT,
+    env: { ...process.env, ...UNLIMITED, DATA_DIR: DATA, PORT: String(PORT) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  stack.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const ended = once(stack, 'exit').then(() => {
+    throw new Error(`The stack ended:\n${said}`);
+  });
+  while (!/^ready http/m.test(said)) await Promise.race([once(stack.stdout, 'data'), ended]);
+  ended.catch(() => undefined);
+  return stack;
+}
+
+/** All files of the packages, each owner's declared in another way: whose bytes are there already is not asked for them. */
+async function pass(
+  title: string,
+  subject: string,
+  names: readonly string[],
+  typeOf: (file: string) => string,
+): Promise<Pass> {
+  const { jwtSecret } = await readSecrets(DATA);
+  const results: Result[] = [];
+  const seconds = new Map<string, number>();
+  for (const name of names) {
+    const files = await filesOf(FOLDER, name);
+    const began = Date.now();
+    // Long passes outlive a token.
+    const client = new Client(`http://127.0.0.1:${PORT}/graphql`, await signToken(jwtSecret, { subject }));
+    const own: Result[] = [];
+    let next = 0;
+    const one = async () => {
+      for (let at = next++; at < files.length; at = next++) {
+        own[at] = await upload(client, name, files[at]!, typeOf(files[at]!));
+      }
+    };
+    await Promise.all(Array.from({ length: AT_A_TIME }, one));
+    seconds.set(name, (Date.now() - began) / 1000);
+    console.log(`${title}: ${name}, ${own.length} files, ${Math.round(seconds.get(name)!)} s`);
+    results.push(...own);
+  }
+  return { title, results, seconds };
+}
+
+const INTRO =
+  'What became of files that nobody made for us: all of these packages of Debian 12, and the samples of file(1), each sent ' +
+  `through API, storage, queue and worker by a client, ${AT_A_TIME} at a time, ` +
+  (process.env.CLAMD_ADDRESS ? 'scanned by ClamAV.' : 'without an antivirus.') +
+  ' `npm run corpora` does it again and writes this page.';
+
+await run('npm run corpora [-- PACKAGE…]', async () => {
+  const chosen = process.argv.slice(2);
+  const names = chosen.length > 0 ? chosen : [...PACKAGES, SOURCE];
+  for (const name of names) await filesOf(FOLDER, name);
+  const stack = await startStack();
+  try {
+    const passes = [
+      await pass('Declared by their names', '1', names, mediaTypeOf),
+      await pass('Declared as application/octet-stream', '2', names, () => 'application/octet-stream'),
+    ];
+    await writeFile(
+      path.join(FOLDER, 'results.json'),
+      JSON.stringify(
+        passes.map(({ results }) => results),
+        null,
+        1,
+      ),
+    );
+    const failed = passes
+      .flatMap(({ results }) => results)
+      .filter(({ status }) => !['READY', 'REJECTED'].includes(status));
+    for (const { file, status, message } of failed) console.error(`${file}: ${status}, ${message}`);
+    if (failed.length > 0) process.exitCode = 1;
+    if (chosen.length === 0) {
+      await writeFile(PAGE, reportOf(INTRO, passes));
+      const prettier = path.join(ROOT, 'node_modules/.bin/prettier');
+      await once(spawn(prettier, ['--write', '--log-level', 'warn', PAGE], { cwd: ROOT }), 'exit');
+    }
+  } finally {
+    const exit = once(stack, 'exit');
+    if (stack.kill('SIGINT')) await exit;
+  }
+});

@@ -1,0 +1,186 @@
+import { randomBytes } from 'node:crypto';
+import { zipArchive } from '#libs/inspection/testing';
+import {
+  encrypted,
+  flatBomb,
+  nestedBomb,
+  overlappingBomb,
+  zip64,
+  zip64WithoutField,
+} from '../support/hostile-files/archives.js';
+import {
+  boxesOfSize,
+  branded,
+  emptyClusters,
+  emptyElements,
+  longBoxOfNothing,
+  nestedBoxes,
+  nestedSegments,
+} from '../support/hostile-files/films.js';
+import {
+  apng,
+  dots,
+  exifFlood,
+  exifLoop,
+  gif,
+  jpegWith,
+  png,
+  pngBombs,
+  tiffLoop,
+  vastJpeg,
+  webp,
+} from '../support/hostile-files/pictures.js';
+import type { Outcome } from './hostile-uploads.js';
+import { document } from './samples.js';
+
+type Bytes = Buffer | string;
+
+/** A file that somebody sends, and what has to become of it. */
+export interface HostileFile {
+  readonly name: string;
+  /** What is declared. */
+  readonly type: string;
+  readonly make: () => Bytes | Promise<Bytes>;
+  /** The code of a REJECTED, or the type of a READY. */
+  readonly end: string;
+}
+
+/** The code of a refusal, the type of what is READY; FAILED and the like as they are. */
+export const endOf = ({ status, statusReason, mimeType }: Outcome): string | undefined =>
+  status === 'READY' ? mimeType : status === 'REJECTED' ? statusReason?.code : status;
+
+const file = (name: string, type: string, end: string, make: HostileFile['make']): HostileFile => ({
+  name,
+  type,
+  end,
+  make,
+});
+
+const ANY = 'application/octet-stream';
+const ARCHIVE = zipArchive([{ name: 'index.html', content: '<script>alert(1)</script>' }]);
+const HTML = '<!doctype html><script>alert(1)</script>';
+const utf16 = (text: string) => Buffer.from(`\ufeff${text}`, 'utf16le');
+const withArchive = async (start: Bytes | Promise<Bytes>) =>
+  Buffer.concat([Buffer.from(await start), ARCHIVE]);
+const svg = (inside: string, attributes = '') =>
+  `<svg xmlns="http://www.w3.org/2000/svg" ${attributes}>${inside}</svg>`;
+const entities = (root: string) =>
+  `<?xml version="1.0"?><!DOCTYPE ${root} [<!ENTITY a "ha">${Array.from(
+    { length: 20 },
+    (_, level) =>
+      `<!ENTITY ${String.fromCharCode(98 + level)} "${`&${String.fromCharCode(97 + level)};`.repeat(10)}">`,
+  ).join('')}<!ENTITY file SYSTEM "file:///etc/passwd">]>`;
+
+/** Files that are not what they are said to be, or are two things at once. */
+export const DISGUISES: readonly HostileFile[] = [
+  file('HTML for a PNG', 'image/png', 'TYPE_MISMATCH', () => HTML),
+  file('HTML in UTF-16 for a PNG', 'image/png', 'TYPE_MISMATCH', () => utf16(HTML)),
+  file('HTML in UTF-16 for text', 'text/plain', 'TYPE_MISMATCH', () => utf16(HTML)),
+  file(
+    'HTML in UTF-7 for text',
+    'text/plain',
+    'text/plain',
+    () => '+/v8-+ADw-script+AD4-alert(1)+ADw-/script+AD4-',
+  ),
+  file(
+    'HTML in UTF-7 for HTML',
+    'text/html',
+    'TYPE_MISMATCH',
+    () => '+/v8-+ADw-script+AD4-alert(2)+ADw-/script+AD4-',
+  ),
+  file('a GIF that is an archive', 'image/gif', 'TYPE_MISMATCH', () => withArchive(dots.gif())),
+  file('the same, declared as nothing', ANY, 'TYPE_MISMATCH', () => withArchive(dots.gif())),
+  file('the same, for a JAR', 'application/java-archive', 'TYPE_MISMATCH', () => withArchive(dots.gif())),
+  file('a PDF that is an archive', 'application/pdf', 'TYPE_MISMATCH', () => withArchive(document())),
+  file('a JPEG that is an archive', 'image/jpeg', 'TYPE_MISMATCH', () => withArchive(dots.jpeg())),
+  file('a JPEG with a script in its comment', 'image/jpeg', 'image/jpeg', () =>
+    jpegWith([0xfe, Buffer.from('*/=alert(1);/*<script>alert(1)</script>')]),
+  ),
+  file('the same, for a script', 'text/javascript', 'TYPE_MISMATCH', () =>
+    jpegWith([0xfe, Buffer.from('*/=alert(2);/*<script>alert(2)</script>')]),
+  ),
+  file('SVG with a script', 'image/svg+xml', 'image/svg+xml', () => svg('<script>alert(1)</script>')),
+  file('SVG that runs when it is loaded', 'image/svg+xml', 'image/svg+xml', () =>
+    svg('', 'onload="alert(1)"'),
+  ),
+  file('SVG with HTML in it', 'image/svg+xml', 'image/svg+xml', () =>
+    svg(
+      '<foreignObject><iframe xmlns="http://www.w3.org/1999/xhtml" src="javascript:alert(1)"/></foreignObject>',
+    ),
+  ),
+  file('SVG that fetches', 'image/svg+xml', 'image/svg+xml', () =>
+    svg(
+      '<style>@import url(http://127.0.0.1/a)</style><use href="http://127.0.0.1/b#c"/><image href="file:///etc/passwd"/>',
+    ),
+  ),
+  file('SVG for a photo', 'image/jpeg', 'TYPE_MISMATCH', () => svg('<script>alert(3)</script>')),
+  file('SVG for XML', 'application/xml', 'TYPE_MISMATCH', () => svg('<script>alert(4)</script>')),
+  file('SVG for text', 'text/plain', 'TYPE_MISMATCH', () => svg('<script>alert(5)</script>')),
+  file(
+    'SVG with a billion laughs',
+    'image/svg+xml',
+    'image/svg+xml',
+    () => `${entities('svg')}${svg('<text>&u;&file;</text>')}`,
+  ),
+  file(
+    'XML with a billion laughs',
+    'application/xml',
+    'text/xml',
+    () => `${entities('lolz')}<lolz>&u;&file;</lolz>`,
+  ),
+  file('noise, declared as nothing', ANY, ANY, () =>
+    Buffer.concat([Buffer.from('9c01fe80', 'hex'), randomBytes(5000)]),
+  ),
+  file('noise for a PNG', 'image/png', 'TYPE_MISMATCH', () =>
+    Buffer.concat([Buffer.from('9c01fe81', 'hex'), randomBytes(5000)]),
+  ),
+  file('zeros, declared as nothing', ANY, ANY, () => Buffer.alloc(100_000)),
+  file('zeros for a film', 'video/mp4', 'TYPE_MISMATCH', () => Buffer.alloc(100_001)),
+  file('a byte, declared as nothing', ANY, ANY, () => Buffer.from([0x89])),
+  file('a byte for a PNG', 'image/png', 'TYPE_MISMATCH', () => Buffer.from([0x8a])),
+  file('nothing for a PNG', 'image/png', 'TYPE_MISMATCH', () => ''),
+  file('a film of a brand that breaks out', 'video/mp4', 'video/mp4', () => branded('"><s')),
+  file('a film of a brand of bytes', 'image/heic', 'TYPE_MISMATCH', () => branded('\0\xff\r\n')),
+  file('a film for a HEIC', 'image/heic', 'TYPE_MISMATCH', () => branded('isom')),
+  file('an AVIF of nothing but its brand', 'image/avif', 'UNREADABLE', () => branded('avif')),
+  file('a HEIC of nothing but its brand', 'image/heic', 'image/heic', () => branded('heic')),
+];
+
+const FRAMES = 100_000;
+
+/** Files that are made to cost whoever looks into them all that they have. */
+export const BOMBS: readonly HostileFile[] = [
+  file('a JPEG of 5 KB and 64250² pixels', 'image/jpeg', 'TOO_MANY_PIXELS', () => vastJpeg(64_250, 5000)),
+  file('a PNG of 2³¹-1 pixels a side', 'image/png', 'TOO_MANY_PIXELS', () => png({ side: 2 ** 31 - 1 })),
+  file('a GIF of 100,000 pictures', 'image/gif', 'TOO_MANY_PIXELS', () => gif(FRAMES)),
+  file('an APNG of 100,000 pictures', 'image/png', 'TOO_MANY_PIXELS', () => apng(FRAMES)),
+  file('an APNG of 100,000 pictures that says it has one', 'image/png', 'image/png', () => apng(FRAMES, 1)),
+  file('a WebP of 100,000 pictures', 'image/webp', 'TOO_MANY_PIXELS', () => webp(FRAMES)),
+  file('a PNG with text of a GiB', 'image/png', 'image/png', () => pngBombs.zTXt(1024)),
+  file('a PNG with XMP of a GiB', 'image/png', 'image/png', () => pngBombs.iTXt(1024)),
+  file('a PNG with a colour profile of a GiB', 'image/png', 'image/png', () => pngBombs.iCCP(1024)),
+  file('a TIFF that goes round', 'image/tiff', 'image/tiff', tiffLoop),
+  file('EXIF that goes round', 'image/jpeg', 'image/jpeg', exifLoop),
+  file('a hundred blocks of EXIF of 64 KB', 'image/jpeg', 'image/jpeg', () => exifFlood(100)),
+  file('Matroska of empty elements', 'video/x-matroska', 'video/matroska', () => emptyElements(2 ** 20)),
+  file('Matroska of empty clusters', 'video/x-matroska', 'video/matroska', () => emptyClusters(2 ** 20)),
+  file('Matroska in Matroska', 'video/x-matroska', 'video/matroska', () => nestedSegments(2 ** 20)),
+  file('boxes in boxes', 'video/mp4', 'video/mp4', () => nestedBoxes(100_000)),
+  file('boxes of no size', 'video/mp4', 'video/mp4', () => boxesOfSize(0, 100_000)),
+  file('boxes smaller than themselves', 'video/mp4', 'video/mp4', () => boxesOfSize(7, 100_000)),
+  file('a large box of nothing', 'video/mp4', 'video/mp4', longBoxOfNothing),
+  file('archives that share their bytes', 'application/zip', 'UNSCANNABLE', () => overlappingBomb(200, 10)),
+  file('an archive that unpacks to 2 GiB', 'application/zip', 'UNSCANNABLE', () => flatBomb(2047)),
+  file('sizes for large archives that are not there', 'application/zip', 'UNSCANNABLE', () =>
+    zip64WithoutField(Buffer.from('a')),
+  ),
+  file('a small archive with sizes for large ones', 'application/zip', 'UNSCANNABLE', () =>
+    zip64(Buffer.from('a')),
+  ),
+  file('an archive with a password', 'application/zip', 'UNSCANNABLE', () =>
+    encrypted(Buffer.from('secret'), 'password'),
+  ),
+];
+
+/** What only a scanner that unpacks finds. */
+export const NESTED_BOMB = file('42.zip', 'application/zip', 'UNSCANNABLE', () => nestedBomb(5, 256));
