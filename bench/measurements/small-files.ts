@@ -48,19 +48,18 @@ export const smallFiles: Measurement = {
       return (FILES * 1000) / ((await lastReadyAt(stack, ids)).getTime() - started);
     };
     const readyRates = async (scanner: string, env: NodeJS.ProcessEnv): Promise<Figure[]> => {
-      const [ofNew, ofKnown] = [`new files${scanner}`, `known files${scanner}`] as const;
       let files: NewFile[] = [];
       const contenders = {
-        [ofNew]: () => ready(one, (files = newFiles())),
-        [ofKnown]: () => ready(other, files),
+        new: () => ready(one, (files = newFiles())),
+        known: () => ready(other, files),
       };
       const rates = await stack.withWorker(async () => {
         // One that has just started has not run its code yet.
         await untilReady(stack, await upload(one, newFiles()));
-        return alternate(contenders, say);
+        return alternate(contenders, (doing) => say(doing + scanner));
       }, env);
       return Object.entries(rates).map(([which, values]) => ({
-        what: `${which} of 64 KiB, request to READY`,
+        what: `${which} files of 64 KiB${scanner}, request to READY`,
         unit: 'files/s',
         values,
       }));
