@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, open, readdir, rm, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { unavailable } from '#libs/domain';
@@ -107,6 +107,7 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
 /** Room for one file, and the file. */
 export class SpoolRoom implements AsyncDisposable {
   private handle: FileHandle | undefined;
+  private isCreated = false;
   private pending: Buffer[] = [];
   private pendingBytes = 0;
   private left: number;
@@ -145,13 +146,15 @@ export class SpoolRoom implements AsyncDisposable {
     this.pending = [];
     try {
       await this.handle?.close();
-      await rm(this.path, { force: true });
+      // What nobody turned out to look into was never written.
+      if (this.isCreated) await unlink(this.path).catch(unlessMissing);
     } finally {
       this.release();
     }
   }
 
   private async create(): Promise<FileHandle> {
+    this.isCreated = true;
     const handle = await open(this.path, 'wx');
     await handle.chmod(FILE_MODE);
     return handle;
@@ -172,6 +175,11 @@ export class SpoolRoom implements AsyncDisposable {
     }
     for (const chunk of chunks) spent(chunk);
   }
+}
+
+/** The folder goes first when this process stops. */
+function unlessMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 async function writeAll(handle: FileHandle, chunks: readonly Buffer[]): Promise<void> {
