@@ -42,6 +42,17 @@ describe('the spool', () => {
     expect(existsSync(room.path)).toBe(false);
   });
 
+  it('gives room back also when the folder has gone before the file', async () => {
+    const spool = spoolOf(100);
+    const room = await spool.reserve(100);
+    await room.add(Buffer.from('bytes'), nothing);
+    await room.finish();
+    await spool.onApplicationShutdown();
+    await room[Symbol.asyncDispose]();
+    await using next = await spool.reserve(100);
+    expect(next.bytes).toBe(100);
+  });
+
   it('gives room in the order in which it was asked for, and never more than there is', async () => {
     const spool = spoolOf(100);
     const order: string[] = [];

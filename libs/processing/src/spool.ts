@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, open, readdir, rm, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
@@ -110,6 +110,7 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
 /** Room for one file, and the file. */
 export class SpoolRoom implements AsyncDisposable {
   private handle: FileHandle | undefined;
+  private isCreated = false;
   private pending: Buffer[] = [];
   private pendingBytes = 0;
   private left: number;
@@ -148,18 +149,29 @@ export class SpoolRoom implements AsyncDisposable {
     this.pending = [];
     try {
       await this.handle?.close();
-      await rm(this.path, { force: true });
+      // What nobody turned out to look into was never written.
+      if (this.isCreated) await unlink(this.path).catch(unlessMissing);
     } finally {
       this.release();
     }
   }
 
   private async create(): Promise<FileHandle> {
-    // A process of another host may have taken the folder of one that was idle for a leftover.
-    await mkdir(path.dirname(this.path), { recursive: true, mode: FOLDER_MODE });
-    const handle = await open(this.path, 'wx');
+    this.isCreated = true;
+    const handle = await this.open();
     await handle.chmod(FILE_MODE);
     return handle;
+  }
+
+  private async open(): Promise<FileHandle> {
+    try {
+      return await open(this.path, 'wx');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      // A process of another host took the folder of one that was idle for a leftover.
+      await mkdir(path.dirname(this.path), { recursive: true, mode: FOLDER_MODE });
+      return open(this.path, 'wx');
+    }
   }
 
   private async flush(spent: (chunk: Buffer) => void): Promise<void> {
@@ -177,6 +189,11 @@ export class SpoolRoom implements AsyncDisposable {
     }
     for (const chunk of chunks) spent(chunk);
   }
+}
+
+/** The folder goes first when this process stops. */
+function unlessMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 async function writeAll(handle: FileHandle, chunks: readonly Buffer[]): Promise<void> {
