@@ -3,7 +3,7 @@ import type { Inspection } from '../inspector.js';
 
 /** Beyond these a file is refused, or left alone. */
 export interface Limits {
-  /** Of all frames together. */
+  /** Of one frame; all together may have twenty times as many. */
   readonly maxPixels: number;
   readonly maxFrames: number;
   /** The program, where there is one. */
