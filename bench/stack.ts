@@ -12,7 +12,7 @@ import { needsProc, PeakMemory } from './process-usage.ts';
 const ROOT = path.resolve(import.meta.dirname, '..');
 const FOLDER = path.join(ROOT, '.local/bench');
 
-const STOP_MS = 30_000;
+const STOP_MS = 15_000;
 
 type Processes = import('../apps/local/src/processes.ts').Processes;
 type Secrets = import('../apps/local/src/data-folder.ts').Secrets;

@@ -14,17 +14,22 @@ const SMALL_FILES = 300;
 const SMALL_BYTES = 64 * 1024;
 const PICTURES = 24;
 const [WIDTH, HEIGHT] = [4000, 3000];
+const COMMENT_BYTES = 16;
 const CONNECTIONS = 4;
 
-/** Of which variants are made; no two have the same bytes. */
-async function picture(): Promise<NewFile> {
-  const [r = 0, g = 0, b = 0] = randomBytes(3);
-  const create = { width: WIDTH, height: HEIGHT, channels: 3, background: { r, g, b } } as const;
+/** Of which variants are made: the same picture with other comments (ITU-T T.81, B.2.4.5), so that no two are the same file. */
+async function newPictures(): Promise<NewFile[]> {
   const noise = { type: 'gaussian', mean: 128, sigma: 20 } as const;
-  const bytes = await sharp({ create: { ...create, noise } })
-    .jpeg({ quality: 80 })
-    .toBuffer();
-  return { bytes, mimeType: 'image/jpeg' };
+  const create = { width: WIDTH, height: HEIGHT, channels: 3, background: 'grey', noise } as const;
+  const picture = await sharp({ create }).jpeg().toBuffer();
+  return Array.from({ length: PICTURES }, () => {
+    const comment = Buffer.concat([
+      Buffer.from([0xff, 0xfe, 0, 2 + COMMENT_BYTES]),
+      randomBytes(COMMENT_BYTES),
+    ]);
+    const bytes = Buffer.concat([picture.subarray(0, 2), comment, picture.subarray(2)]);
+    return { bytes, mimeType: 'image/jpeg' };
+  });
 }
 
 /**
@@ -36,7 +41,7 @@ export const workerMemory: Measurement = {
   obstacle: needsProc,
   async run(stack, say): Promise<Figure[]> {
     say('making pictures');
-    const pictures = await Promise.all(Array.from({ length: PICTURES }, picture));
+    const pictures = await newPictures();
     const small = Array.from({ length: SMALL_FILES }, () => opaqueFile(SMALL_BYTES));
     say('large files, pictures and small files at once');
     const everything = (env: NodeJS.ProcessEnv) =>
