@@ -43,6 +43,8 @@ export interface HostileFile {
   readonly make: () => Bytes | Promise<Bytes>;
   /** The code of a REJECTED, or the type of a READY. */
   readonly end: string;
+  /** Where ClamAV has a name for it. */
+  readonly scannedEnd?: string;
 }
 
 /** The code of a refusal, the type of what is READY; FAILED and the like as they are. */
@@ -169,7 +171,13 @@ export const BOMBS: readonly HostileFile[] = [
   file('boxes of no size', 'video/mp4', 'video/mp4', () => boxesOfSize(0, 100_000)),
   file('boxes smaller than themselves', 'video/mp4', 'video/mp4', () => boxesOfSize(7, 100_000)),
   file('a large box of nothing', 'video/mp4', 'video/mp4', longBoxOfNothing),
-  file('archives that share their bytes', 'application/zip', 'UNSCANNABLE', () => overlappingBomb(200, 10)),
+  {
+    ...file('archives that share their bytes', 'application/zip', 'UNSCANNABLE', () =>
+      overlappingBomb(200, 10),
+    ),
+    // Heuristics.Zip.OverlappingFiles
+    scannedEnd: 'MALWARE',
+  },
   file('an archive that unpacks to 2 GiB', 'application/zip', 'UNSCANNABLE', () => flatBomb(2047)),
   file('sizes for large archives that are not there', 'application/zip', 'UNSCANNABLE', () =>
     zip64WithoutField(Buffer.from('a')),
@@ -180,7 +188,5 @@ export const BOMBS: readonly HostileFile[] = [
   file('an archive with a password', 'application/zip', 'UNSCANNABLE', () =>
     encrypted(Buffer.from('secret'), 'password'),
   ),
+  file('42.zip', 'application/zip', 'UNSCANNABLE', () => nestedBomb(5, 256)),
 ];
-
-/** What only a scanner that unpacks finds. */
-export const NESTED_BOMB = file('42.zip', 'application/zip', 'UNSCANNABLE', () => nestedBomb(5, 256));

@@ -1,4 +1,4 @@
-import { type BoundedFile, Unbelievable } from './bounded-file.js';
+import { type Pieces, Unbelievable } from './bounded-file.js';
 
 /*
  * PKWARE's APPNOTE.TXT 6.3.10: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT. An archive is read from its end: the end
@@ -54,7 +54,7 @@ interface End {
 }
 
 /** All that look like an end record in the last 64 KiB, the last first. */
-export function findEnds(file: BoundedFile): End[] {
+export function findEnds(file: Pieces): End[] {
   const start = Math.max(0, file.sizeBytes - END_BYTES - MAX_COMMENT);
   const tail = file.read(start, file.sizeBytes - start);
   const ends: End[] = [];
@@ -79,14 +79,14 @@ export function findEnds(file: BoundedFile): End[] {
   return ends;
 }
 
-const startsWith = (file: BoundedFile, offset: number, signature: number) =>
+const startsWith = (file: Pieces, offset: number, signature: number) =>
   offset >= 0 && offset + 4 <= file.sizeBytes && file.read(offset, 4).readUInt32LE() === signature;
 
-const isZip64 = (file: BoundedFile, { position }: End) =>
+const isZip64 = (file: Pieces, { position }: End) =>
   startsWith(file, position - ZIP64_LOCATOR_BYTES, ZIP64_LOCATOR_SIGNATURE);
 
 /** Whether there is a directory of at least one entry where an end record says, or just before it, as unpackers accept. */
-export const hasDirectory = (file: BoundedFile, end: End) =>
+export const hasDirectory = (file: Pieces, end: End) =>
   isZip64(file, end) ||
   (end.directoryBytes >= ENTRY_BYTES &&
     [end.directoryOffset, end.position - end.directoryBytes].some((offset) =>
@@ -110,7 +110,7 @@ class Objections {
   }
 }
 
-function findDirectory(file: BoundedFile, objections: Objections): End {
+function findDirectory(file: Pieces, objections: Objections): End {
   const ends = findEnds(file);
   const end = ends.find(({ after }) => after === 0) ?? ends[0];
   if (end === undefined) throw new Unbelievable('it has no directory');
@@ -140,7 +140,7 @@ interface Described extends ZipEntry {
   readonly crc: number;
 }
 
-function readEntries(file: BoundedFile, end: End, objections: Objections): Described[] {
+function readEntries(file: Pieces, end: End, objections: Objections): Described[] {
   const directory = file.read(end.directoryOffset, end.directoryBytes);
   const entries: Described[] = [];
   let at = 0;
@@ -177,12 +177,7 @@ function readEntries(file: BoundedFile, end: End, objections: Objections): Descr
 }
 
 /** Compares each entry with its own header, by which others read the archive. */
-function checkEntries(
-  file: BoundedFile,
-  entries: readonly Described[],
-  end: End,
-  objections: Objections,
-): void {
+function checkEntries(file: Pieces, entries: readonly Described[], end: End, objections: Objections): void {
   let last = 0;
   for (const entry of entries.toSorted((a, b) => a.offset - b.offset)) {
     objections.add(last === 0 && entry.offset !== 0, 'something precedes its first entry');
@@ -212,7 +207,7 @@ function checkEntries(
 }
 
 /** @throws Unbelievable when its entries cannot be told */
-export function readDirectory(file: BoundedFile): ZipDirectory {
+export function readDirectory(file: Pieces): ZipDirectory {
   const objections = new Objections();
   const end = findDirectory(file, objections);
   const entries = readEntries(file, end, objections);

@@ -1,33 +1,19 @@
 import { inflateRawSync } from 'node:zlib';
-import { BoundedFile, Unbelievable } from '../bounded-file.js';
+import { BoundedFile, type Pieces, Unbelievable } from '../bounded-file.js';
 import type { Finding, Reader } from '../reader.js';
+import { nestedObjection, sizeObjection } from './nested-archives.js';
 import { readDirectory, type ZipEntry } from '../zip-directory.js';
 
 /** Of a whole archive; the largest honest directory of 10 000 entries is far smaller. */
 const MAX_READ = 16 * 2 ** 20;
-const MAX_PART = 2 ** 20;
-
-const MAX_TOTAL = 2 * 2 ** 30;
+/** Of the archives in it, and to find out which entries are archives. */
+const MAX_NESTED_READ = 2 ** 30;
 /** Of ClamAV, as it is configured here: MaxFileSize. */
 const SCANNABLE = 2000 * 2 ** 20;
-/** Bombs: more than this, of next to nothing. Deflate reaches 1032:1. */
-const BOMB_TOTAL = 100 * 2 ** 20;
-const BOMB_RATIO = 200;
-
-function sizeObjection(entries: readonly ZipEntry[], sizeBytes: number, scannable: number): string | null {
-  const total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
-  const isBomb = (unpacked: number, packed: number) =>
-    unpacked > BOMB_TOTAL && unpacked > packed * BOMB_RATIO;
-  if (total > MAX_TOTAL) return 'it unpacks to too much';
-  if (entries.some(({ bytes }) => bytes > scannable)) return 'an entry is larger than what is scanned';
-  if (isBomb(total, sizeBytes) || entries.some(({ bytes, packedBytes }) => isBomb(bytes, packedBytes))) {
-    return 'it unpacks to far more than it is';
-  }
-  return null;
-}
+const MAX_PART = 2 ** 20;
 
 /** The bytes of a small entry, or null when it is not small, or not what it says. */
-function partOf(file: BoundedFile, entry: ZipEntry | undefined): Buffer | null {
+function partOf(file: Pieces, entry: ZipEntry | undefined): Buffer | null {
   if (entry === undefined || entry.packedBytes > MAX_PART || entry.bytes > MAX_PART) return null;
   try {
     const packed = file.read(entry.data, entry.packedBytes);
@@ -86,7 +72,7 @@ function officeType(contentTypes: Buffer, names: Iterable<string>): string | nul
 const MIMETYPE_PART = /^application\/(epub\+zip|vnd\.oasis\.opendocument\.[a-z-]{1,40})$/;
 
 /** What the parts of an archive make it, wherever they lie; null when nothing but an archive. */
-function typeOf(file: BoundedFile, entries: readonly ZipEntry[]): string | null {
+function typeOf(file: Pieces, entries: readonly ZipEntry[]): string | null {
   const byName = new Map(entries.map((entry) => [entry.name.toLowerCase(), entry]));
   const contentTypes = partOf(file, byName.get('[content_types].xml'));
   const office = contentTypes && officeType(contentTypes, byName.keys());
@@ -106,7 +92,7 @@ const PROVABLE =
 /**
  * Archives of the ZIP family: what they are by their parts, and whether a scanner sees all that an unpacker would. Reads the directory
  * and two small parts. `opaque` when the directory cannot be read, and for whatever hides content: encryption, ZIP64 (ClamAV 1.4
- * passes over it), bombs, entries that overlap or differ from the directory.
+ * passes over it), bombs, entries that overlap or differ from the directory; in the archives in it as well.
  */
 export const read: Reader = (
   { path, sizeBytes, detected },
@@ -117,7 +103,12 @@ export const read: Reader = (
     try {
       const { entries, objection } = readDirectory(file);
       const type = typeOf(file, entries) ?? (PROVABLE.test(detected) ? 'application/zip' : detected);
-      resolve({ detected: type, opaque: objection ?? sizeObjection(entries, sizeBytes, scannableBytes) });
+      using within = new BoundedFile(path, sizeBytes, MAX_NESTED_READ);
+      const opaque =
+        objection ??
+        sizeObjection(entries, sizeBytes, scannableBytes) ??
+        nestedObjection(within, entries, scannableBytes);
+      resolve({ detected: type, opaque });
     } catch (error) {
       if (!(error instanceof Unbelievable)) throw error;
       resolve({ opaque: error.message });

@@ -1,0 +1,108 @@
+import { constants, inflateRawSync } from 'node:zlib';
+import { type Pieces, piecesOf, piecesWithin, Unbelievable } from '../bounded-file.js';
+import { readDirectory, type ZipEntry } from '../zip-directory.js';
+
+const MAX_TOTAL = 2 * 2 ** 30;
+/** Bombs: more than this, of next to nothing. Deflate reaches 1032:1. */
+const BOMB_TOTAL = 100 * 2 ** 20;
+const BOMB_RATIO = 200;
+
+export function sizeObjection(
+  entries: readonly ZipEntry[],
+  sizeBytes: number,
+  scannable: number,
+): string | null {
+  const total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
+  const isBomb = (unpacked: number, packed: number) =>
+    unpacked > BOMB_TOTAL && unpacked > packed * BOMB_RATIO;
+  if (total > MAX_TOTAL) return 'it unpacks to too much';
+  if (entries.some(({ bytes }) => bytes > scannable)) return 'an entry is larger than what is scanned';
+  if (isBomb(total, sizeBytes) || entries.some(({ bytes, packedBytes }) => isBomb(bytes, packedBytes))) {
+    return 'it unpacks to far more than it is';
+  }
+  return null;
+}
+
+const STORED = 0;
+const DEFLATED = 8;
+/** Of an entry's deflated bytes: enough for the tables that come before the first of its own. */
+const START_BYTES = 1024;
+const SIGNATURES = ['PK\x03\x04', 'PK\x05\x06'];
+
+/** Archives in archives that are looked into, and how deep. */
+const MAX_ARCHIVES = 10_000;
+const MAX_DEPTH = 16;
+/** Unpacked for it, all together, and at one time. */
+const MAX_UNPACKED_BYTES = 2 ** 30;
+const MAX_HELD_BYTES = 256 * 2 ** 20;
+
+interface Allowance {
+  archives: number;
+  unpacked: number;
+  held: number;
+}
+
+/** The first bytes of an entry. @throws Unbelievable when they are hidden behind blocks of nothing */
+function startOf(whole: Pieces, { method, data, packedBytes, bytes }: ZipEntry): Buffer {
+  const packed = whole.read(data, Math.min(packedBytes, START_BYTES));
+  if (method === STORED) return packed;
+  let start: Buffer;
+  try {
+    start = inflateRawSync(packed, { finishFlush: constants.Z_SYNC_FLUSH });
+  } catch {
+    return Buffer.alloc(0);
+  }
+  if (start.length < Math.min(bytes, 4)) throw new Unbelievable('an entry hides how it begins');
+  return start;
+}
+
+const isArchive = (start: Buffer) => SIGNATURES.includes(start.toString('latin1', 0, 4));
+
+/** All of an entry. @throws Unbelievable when it is too large, or not what it says */
+function contentOf(
+  whole: Pieces,
+  { method, data, packedBytes, bytes }: ZipEntry,
+  allowed: Allowance,
+): Pieces {
+  if (method === STORED) return piecesWithin(whole, data, packedBytes);
+  if (bytes > allowed.held || bytes > allowed.unpacked) {
+    throw new Unbelievable('an archive in it is too large to be looked into');
+  }
+  allowed.unpacked -= bytes;
+  const packed = whole.read(data, packedBytes);
+  try {
+    return piecesOf(inflateRawSync(packed, { maxOutputLength: bytes }));
+  } catch {
+    throw new Unbelievable('an archive in it cannot be unpacked');
+  }
+}
+
+/**
+ * Why a scanner cannot have seen all of the archives in an archive; null when nothing speaks against that. ClamAV passes over in
+ * silence in them what it passes over in the outermost one. Other methods than deflate are unpacked by nobody here.
+ * @throws Unbelievable likewise, when one of them cannot be read
+ */
+export function nestedObjection(
+  whole: Pieces,
+  entries: readonly ZipEntry[],
+  scannable: number,
+  depth = 1,
+  allowed: Allowance = { archives: MAX_ARCHIVES, unpacked: MAX_UNPACKED_BYTES, held: MAX_HELD_BYTES },
+): string | null {
+  for (const entry of entries) {
+    if (entry.method !== STORED && entry.method !== DEFLATED) continue;
+    if (entry.packedBytes === 0 || !isArchive(startOf(whole, entry))) continue;
+    if (allowed.archives-- === 0 || depth > MAX_DEPTH) return 'it has too many archives in it';
+    const inner = contentOf(whole, entry, allowed);
+    const { entries: within, objection } = readDirectory(inner);
+    const held = entry.method === STORED ? 0 : entry.bytes;
+    allowed.held -= held;
+    const why =
+      objection ??
+      sizeObjection(within, inner.sizeBytes, scannable) ??
+      nestedObjection(inner, within, scannable, depth + 1, allowed);
+    allowed.held += held;
+    if (why !== null) return why;
+  }
+  return null;
+}
