@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { put } from '../e2e/stack.js';
 import { NAMES } from '../integration/storage/emulators.js';
-import { FaultDoor } from '../support/fault-door.js';
-import { Fleet } from '../support/fleet.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
 import {
   assetStates,
   expectConsistent,
@@ -35,24 +33,19 @@ interface Subject extends Requested {
 }
 
 describe('a worker killed with -9 at every step (real: api and workers as processes, PostgreSQL, emulators)', () => {
-  let fleet: Fleet;
-  let proxy: TcpProxy;
-  let door: FaultDoor;
+  let parts: FaultyFleet;
+  let { fleet, proxy, door } = {} as FaultyFleet;
 
   beforeAll(async () => {
-    fleet = await Fleet.start({ workers: 0 });
-    proxy = await TcpProxy.start(new URL(fleet.database.url).host);
-    door = new FaultDoor(fleet.emulators.gcs.url);
+    parts = await startFaultyFleet({ workers: 0 });
+    ({ fleet, proxy, door } = parts);
   }, 60_000);
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await proxy[Symbol.asyncDispose]();
-  });
+  afterAll(async () => parts[Symbol.asyncDispose]());
 
   /** @param lockSeconds how long its jobs wait when it is dead, and how long it may be slow while it lives */
   const startWorker = (lockSeconds: number) =>
     fleet.addWorker({
-      DATABASE_URL: proxy.urlOf(fleet.database.url),
+      ...parts.behindProxy,
       DATABASE_POOL: '50',
       WORKER_CONCURRENCY: '64',
       JOB_LOCK_SECONDS: String(lockSeconds),
