@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { put } from '../e2e/stack.js';
 import { NAMES } from '../integration/storage/emulators.js';
-import { FaultDoor } from '../support/fault-door.js';
-import { Fleet } from '../support/fleet.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
+import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
 import {
   assetStates,
   expectConsistent,
@@ -38,31 +37,28 @@ interface Subject extends Requested {
 describe.each(QUEUE_BACKENDS)(
   'a worker killed with -9 at every step (real: api and workers as processes, PostgreSQL, queue on %s, emulators)',
   (backend, startQueue) => {
-    let fleet: Fleet;
     let queue: QueueBackend;
-    let proxy: TcpProxy;
+    let parts: FaultyFleet;
+    let { fleet, proxy, door } = {} as FaultyFleet;
     /** To the queue. */
     let queueProxy: TcpProxy;
-    let door: FaultDoor;
 
     beforeAll(async () => {
       queue = await startQueue();
-      fleet = await Fleet.start({ workers: 0, env: { REDIS_URL: queue.url } });
-      proxy = await TcpProxy.start(new URL(fleet.database.url).host);
+      parts = await startFaultyFleet({ workers: 0, env: { REDIS_URL: queue.url } });
+      ({ fleet, proxy, door } = parts);
       queueProxy = queue.url === undefined ? proxy : await TcpProxy.start(new URL(queue.url).host);
-      door = new FaultDoor(fleet.emulators.gcs.url);
     }, 60_000);
     afterAll(async () => {
-      await fleet[Symbol.asyncDispose]();
-      await queueProxy[Symbol.asyncDispose]();
-      await proxy[Symbol.asyncDispose]();
+      await parts[Symbol.asyncDispose]();
+      if (queueProxy !== proxy) await queueProxy[Symbol.asyncDispose]();
       await queue[Symbol.asyncDispose]();
     });
 
     /** @param lockSeconds how long its jobs wait when it is dead, and how long it may be slow while it lives */
     const startWorker = (lockSeconds: number) =>
       fleet.addWorker({
-        DATABASE_URL: proxy.urlOf(fleet.database.url),
+        ...parts.behindProxy,
         REDIS_URL: queue.url && queueProxy.urlOf(queue.url),
         DATABASE_POOL: '50',
         WORKER_CONCURRENCY: '64',

@@ -13,9 +13,9 @@ export interface NewVariant extends ObjectRef {
   readonly sizeBytes: number;
 }
 
-const MADE: Statement<{ spec: string }> = {
+const MADE: Statement<{ spec: string; bucket: string; key: string; version: string }> = {
   name: 'variants_made',
-  text: `select v.spec from stored_objects o join object_variants v on v.stored_object_id = o.id
+  text: `select v.spec, v.bucket, v.key, v.version from stored_objects o join object_variants v on v.stored_object_id = o.id
     where o.scope = $1 and o.sha256 = $2 and o.state in ('STAGING', 'LIVE') and v.version is not null`,
 };
 
@@ -57,10 +57,16 @@ export class ObjectVariants {
     private readonly store: ObjectStore,
   ) {}
 
-  /** Specifications of those that these bytes have already. */
-  async made(scope: string, sha256: string): Promise<Set<string>> {
+  /**
+   * Specifications of those that these bytes have already, as storage says too: who wrote one anew and died before noting it left
+   * a row that knows the one before, and nothing would lead to what is there.
+   */
+  async made(scope: string, sha256: string, signal?: AbortSignal): Promise<Set<string>> {
     const rows = await this.database.query(MADE, [scope, sha256]);
-    return new Set(rows.map(({ spec }) => spec));
+    const stats = await Promise.all(
+      rows.map(({ bucket, key }) => this.store.stat({ bucket, key }, { signal })),
+    );
+    return new Set(rows.filter(({ version }, at) => stats[at]?.version === version).map(({ spec }) => spec));
   }
 
   /**

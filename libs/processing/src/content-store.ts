@@ -89,8 +89,8 @@ export class ContentStore {
   }
 
   /** Specifications of the variants that these bytes have already. */
-  variantsOf(sha256: string, scope: string): Promise<ReadonlySet<string>> {
-    return this.variants.made(scope, sha256);
+  variantsOf(sha256: string, scope: string, signal?: AbortSignal): Promise<ReadonlySet<string>> {
+    return this.variants.made(scope, sha256, signal);
   }
 
   /** Puts variants of a stored object in their places. False when the object is gone, and what was written with it. */

@@ -65,7 +65,7 @@ export class Examination {
 
   private async inspect(asset: Asset, taken: Taken, signal: AbortSignal) {
     const scope = this.contents.scopeOf(asset.ownerId);
-    const made = await this.contents.variantsOf(taken.seen.sha256, scope);
+    const made = await this.contents.variantsOf(taken.seen.sha256, scope, signal);
     const found = await this.look(asset, taken, made, signal);
     const mimeType = verifyType(asset, found.detected, this.assets.allowedTypes);
     if (found.refusal !== null) throw rejected(found.refusal.code, found.refusal.message);

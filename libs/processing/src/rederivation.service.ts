@@ -30,7 +30,7 @@ export class Rederivation {
     const { profiles } = this.options;
     const object = await this.upkeep.claim('variants', specsOf(profiles), null, now);
     if (object === null) return false;
-    const made = await this.variants.made(object.scope, object.sha256);
+    const made = await this.variants.made(object.scope, object.sha256, signal);
     const missing = profiles.filter((profile) => !made.has(specOf(profile)));
     if (missing.length > 0) {
       const found = await this.look(object, missing, signal);
