@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Fleet } from '../support/fleet.js';
 import { signJwt } from '../support/fleet.js';
 import { until } from '../support/until.js';
@@ -58,23 +59,27 @@ export async function outcomeOf(fleet: Fleet, id: string, subject = '42'): Promi
   return (await fleet.query<{ asset: Outcome }>(ASSET, { id }, subject)).asset;
 }
 
+const LIMIT_MS = 180_000;
+
 /** What an upload has come to in the end. */
-export const ended = (fleet: Fleet, id: string, subject = '42', limitMs = 180_000): Promise<Outcome> =>
+const ended = (fleet: Fleet, id: string, subject: string, pauseMs: number): Promise<Outcome> =>
   until(
     `${id} has ended`,
     async () => {
+      await delay(pauseMs);
       const outcome = await outcomeOf(fleet, id, subject);
       return ['PENDING', 'PROCESSING'].includes(outcome.status) ? null : outcome;
     },
-    limitMs,
+    LIMIT_MS,
   );
 
-/** Uploads bytes, other ones than declared where some are given, and waits for the end. */
+/** Uploads bytes, other ones than declared where some are given, and waits for the end, asking after such pauses. */
 export async function upload(
   fleet: Fleet,
   input: ReturnType<typeof inputFor>,
   bytes: Buffer | string,
   subject = '42',
+  pauseMs = 50,
 ): Promise<Outcome> {
   const { data, errors } = await requestUpload(fleet, input, subject);
   if (data === undefined) throw new Error(JSON.stringify(errors));
@@ -83,7 +88,7 @@ export async function upload(
     const status = await put(ticket, bytes);
     if (status !== 200) throw new Error(`PUT answered ${status}`);
   }
-  return ended(fleet, asset.id, subject);
+  return ended(fleet, asset.id, subject, pauseMs);
 }
 
 /** Does all of it, so many at a time; the results are in order. */
