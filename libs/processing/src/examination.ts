@@ -50,16 +50,21 @@ export class Examination {
     verifyStat(asset, stat);
     await using taken = await this.intake.take({ ...asset, object }, signal);
     verifyBytes(asset, stat, taken.seen);
-    await this.judge(taken, object, signal);
+    await this.judge(asset, taken, object, signal);
     const { seen, scannedBy } = taken;
     return { ...(await this.inspect(asset, taken, signal)), seen, scannedBy };
   }
 
   /** Infected bytes are put away before anybody is told. */
-  private async judge({ verdict, seen }: Taken, object: ObjectVersion, signal: AbortSignal): Promise<void> {
+  private async judge(
+    { ownerId }: Asset,
+    { verdict, seen }: Taken,
+    object: ObjectVersion,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (verdict.outcome === 'error') throw new Error(`the scanner failed: ${verdict.message}`);
     if (verdict.outcome !== 'infected') return;
-    await this.contents.putAway(object, seen, signal);
+    await this.contents.putAway(object, seen, this.contents.scopeOf(ownerId), signal);
     throw infected(verdict.signature);
   }
 
