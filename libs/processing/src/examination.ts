@@ -95,8 +95,9 @@ export class Examination {
     const nothing = { detected, properties: NO_PROPERTIES, renditions: [], refusal: null, opaque };
     if (path === null) return nothing;
     const profiles = this.options.profiles.filter((profile) => !made.has(specOf(profile)));
+    const longestSide = Math.max(0, ...this.options.profiles.map(({ maxSide }) => maxSide));
     const { sizeBytes } = asset;
-    return this.inspector.inspect({ path, sizeBytes, detected, profiles }, signal);
+    return this.inspector.inspect({ path, sizeBytes, detected, profiles, longestSide }, signal);
   }
 
   /** What nobody could look into is refused, unless the operator has said that its type is stored all the same. */
