@@ -29,8 +29,10 @@ const STAGE: Statement<{ version: string | null }> = {
 
 const RECORD: Statement<{ spec: string }> = {
   name: 'variants_record',
-  text: `update object_variants v set version = $3, size_bytes = $4, width = $5, height = $6
-    where stored_object_id = $1 and spec = $2 and (version is null or version = any($7::text[])) returning spec`,
+  text: `with o as (select id from stored_objects where id = $1 and state in ('STAGING', 'LIVE') for share)
+    update object_variants v set version = $3, size_bytes = $4, width = $5, height = $6 from o
+    where v.stored_object_id = o.id and v.spec = $2 and (v.version is null or v.version = any($7::text[]))
+    returning v.spec`,
 };
 
 const SUPERSEDED: Statement<{ spec: string; bucket: string; key: string; version: string | null }> = {
@@ -79,7 +81,7 @@ export class ObjectVariants {
     return (await this.database.query(STAGE, values))[0]?.version;
   }
 
-  /** Notes what was written over `superseded`. False when another's counts, or the row is gone. */
+  /** Notes what was written over `superseded`. False when another's counts, or the object is gone or going. */
   async record(
     objectId: bigint,
     { spec, sizeBytes, width, height }: NewVariant,

@@ -53,7 +53,12 @@ export class Rescan {
   /** Finishes what any worker has begun to quarantine. */
   async finish(now: Date): Promise<void> {
     for (const object of await this.quarantine.unfinished(BATCH)) {
-      await this.quarantine.finish(object, this.options.quarantineBucket, now);
+      try {
+        await this.quarantine.finish(object, this.options.quarantineBucket, now);
+      } catch (err) {
+        // The others are infected as well.
+        this.logger.error({ err, storedObject: String(object.id) }, 'stored bytes not quarantined yet');
+      }
     }
   }
 

@@ -89,6 +89,24 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     expect(await rowsOf(first.storedObjectId)).toEqual([]);
   });
 
+  it('do not show in what is found in the same bytes that somebody else had them before', async () => {
+    const noise = { type: 'gaussian', mean: 128, sigma: 90 } as const;
+    const create = { width: 640, height: 427, channels: 3, background: '#000', noise } as const;
+    const bytes = await sharp({ create }).jpeg().toBuffer();
+    const found = async (owner: bigint) => {
+      const { id } = await world.upload(bytes, JPEG, actor(owner));
+      const {
+        assetId: _,
+        ownerId: __,
+        createdAt: ___,
+        ...properties
+      } = await world.database.prisma.assetProperties.findUniqueOrThrow({ where: { assetId: id } });
+      return properties;
+    };
+    const first = await found(3n);
+    expect(await found(4n)).toEqual(first);
+  });
+
   it.each(['before', 'after'] as const)('are whole when a worker dies %s it wrote one', async (when) => {
     const bytes = await picture();
     const { id, job } = await world.received(bytes, JPEG);

@@ -18,6 +18,7 @@ export interface FileToRead {
   /** As found in the head of the file. */
   readonly detected: string;
   readonly profiles: readonly VariantProfile[];
+  readonly longestSide?: number;
 }
 
 /** What one reader has found; what it leaves out, it has nothing to say of. */

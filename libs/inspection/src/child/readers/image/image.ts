@@ -84,14 +84,14 @@ async function mended({ path, sizeBytes, detected }: FileToRead): Promise<Buffer
 
 async function picturesOf(file: FileToRead): Promise<Pictures | null> {
   try {
-    return await renderAll(sharp(file.path, { ...NO_LIMIT, failOn: 'error' }), file.profiles);
+    return await renderAll(sharp(file.path, { ...NO_LIMIT, failOn: 'error' }), file);
   } catch (error) {
     rethrowExhaustion(error);
   }
   const bytes = await mended(file);
   if (bytes === null) return null;
   try {
-    return await renderAll(sharp(bytes, { ...NO_LIMIT, failOn: 'warning' }), file.profiles);
+    return await renderAll(sharp(bytes, { ...NO_LIMIT, failOn: 'warning' }), file);
   } catch (error) {
     rethrowExhaustion(error);
     return null;
