@@ -94,14 +94,9 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     const create = { width: 640, height: 427, channels: 3, background: '#000', noise } as const;
     const bytes = await sharp({ create }).jpeg().toBuffer();
     const found = async (owner: bigint) => {
-      const { id } = await world.upload(bytes, JPEG, actor(owner));
-      const {
-        assetId: _,
-        ownerId: __,
-        createdAt: ___,
-        ...properties
-      } = await world.database.prisma.assetProperties.findUniqueOrThrow({ where: { assetId: id } });
-      return properties;
+      const { id: assetId } = await world.upload(bytes, JPEG, actor(owner));
+      const omit = { assetId: true, ownerId: true, createdAt: true } as const;
+      return world.database.prisma.assetProperties.findUniqueOrThrow({ where: { assetId }, omit });
     };
     const first = await found(3n);
     expect(await found(4n)).toEqual(first);
