@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -98,6 +98,15 @@ describe('the spool', () => {
     await expect(room.add(Buffer.from('four'), nothing)).rejects.toThrow('larger than its room');
     expect(spoolOf(100).fits(100)).toBe(true);
     expect(spoolOf(100).fits(101)).toBe(false);
+  });
+
+  it('promises no more than the disk has', async () => {
+    const spool = spoolOf(2 ** 60);
+    expect(spool.fits(2 ** 60)).toBe(true);
+    await spool.onModuleInit();
+    const { bavail, bsize } = await statfs(folder);
+    expect(spool.fits(2 * bavail * bsize)).toBe(false);
+    expect(spool.fits(1_000_000)).toBe(true);
   });
 
   it('removes what dead processes have left, and nothing of the living', async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, type FileHandle, mkdir, open, readdir, rm, stat, unlink } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, open, readdir, rm, stat, statfs, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
@@ -30,9 +30,11 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
   private readonly folder: string;
   private readonly waiting: Waiting[] = [];
   private taken = 0;
+  private capacity: number;
   private prepared: Promise<void> | undefined;
 
   constructor(@Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions) {
+    this.capacity = options.spoolBytes;
     this.folder = path.join(options.spoolFolder, `${HOST}.${process.pid}`);
   }
 
@@ -51,6 +53,9 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
       if (await isLeftover(folder)) await rm(folder, { recursive: true, force: true });
     }
     await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE });
+    // What is not there cannot be waited for.
+    const { bavail, bsize } = await statfs(spoolFolder);
+    this.capacity = Math.min(this.options.spoolBytes, bavail * bsize);
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -59,14 +64,15 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
 
   /** Whether there can ever be room for so much. */
   fits(bytes: number): boolean {
-    return bytes <= this.options.spoolBytes;
+    return bytes <= this.capacity;
   }
 
   /** Waits for room. Whoever gets it disposes of it. @throws the signal's reason */
   async reserve(bytes: number, signal?: AbortSignal): Promise<SpoolRoom> {
     await this.onModuleInit();
     signal?.throwIfAborted();
-    if (this.waiting.length > 0 || this.taken + bytes > this.options.spoolBytes) {
+    if (!this.fits(bytes)) throw new RangeError('there is no room for the file');
+    if (this.waiting.length > 0 || this.taken + bytes > this.capacity) {
       await this.turn(bytes, signal);
     } else {
       this.taken += bytes;
@@ -99,7 +105,7 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
 
   private admitNext(): void {
     for (let next = this.waiting[0]; next !== undefined; next = this.waiting[0]) {
-      if (this.taken + next.bytes > this.options.spoolBytes) return;
+      if (this.taken + next.bytes > this.capacity) return;
       this.waiting.shift();
       this.taken += next.bytes;
       next.admit();
