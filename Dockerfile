@@ -20,7 +20,7 @@ RUN npm run build
 FROM node:24.21-bookworm-slim
 ENV NODE_ENV=production
 WORKDIR /app
-# What the emulators keep; nothing else writes anywhere.
+# What the emulators keep, or a worker spools; nothing else writes anywhere.
 RUN mkdir /data && chown node:node /data
 COPY --from=packages /app/node_modules node_modules
 COPY --from=build /app/dist dist

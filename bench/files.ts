@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Load, LoadRequest } from './load/load.ts';
 import type { Stack } from './stack.ts';
@@ -17,6 +17,17 @@ interface Requested {
     readonly headers: readonly { readonly name: string; readonly value: string }[];
   };
 }
+
+export interface NewFile {
+  readonly bytes: Buffer;
+  readonly mimeType: string;
+}
+
+/** Nothing that anybody looks into. */
+export const opaqueFile = (sizeBytes: number): NewFile => ({
+  bytes: randomBytes(sizeBytes),
+  mimeType: 'application/octet-stream',
+});
 
 export interface Upload {
   readonly id: string;
@@ -50,17 +61,18 @@ export async function requestAll(
 /** Asks for uploads of files and sends them over that many connections. Answers with the assets' ids. */
 export async function uploadAll(
   { stack, load, token, connections }: { stack: Stack; load: Load; token: string; connections: number },
-  files: readonly Buffer[],
+  files: readonly NewFile[],
 ): Promise<string[]> {
-  const inputs = files.map((bytes, index) => ({
-    filename: `file-${index}.bin`,
-    mimeType: 'application/octet-stream',
+  const inputs = files.map(({ bytes, mimeType }, index) => ({
+    filename: `file-${index}`,
+    mimeType,
     sizeBytes: bytes.length,
     checksumSha256: sha256(bytes),
   }));
   const uploads = await requestAll(stack, token, inputs);
   const requests = uploads.map(({ put }) => put);
-  await load.rate({ origin: stack.storageOrigin, requests, bodies: files, connections });
+  const bodies = files.map(({ bytes }) => bytes);
+  await load.rate({ origin: stack.storageOrigin, requests, bodies, connections });
   return uploads.map(({ id }) => id);
 }
 

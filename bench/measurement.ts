@@ -12,19 +12,22 @@ export interface Measurement {
 
 const ROUNDS = 3;
 
+type Contenders = Readonly<Record<string, (round: number) => Promise<unknown>>>;
+type Values<Of extends Contenders> = { [Name in keyof Of]: Awaited<ReturnType<Of[Name]>>[] };
+
 /** Runs all contenders once, then again, round after round; answers with each one's values. */
-export async function alternate<Name extends string>(
-  contenders: Readonly<Record<Name, (round: number) => Promise<number>>>,
+export async function alternate<Of extends Contenders>(
+  contenders: Of,
   say: (doing: string) => void,
   rounds = ROUNDS,
-): Promise<Record<Name, number[]>> {
-  const names = Object.keys(contenders) as Name[];
-  const values = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<Name, number[]>;
+): Promise<Values<Of>> {
+  const names = Object.keys(contenders);
+  const values = Object.fromEntries(names.map((name): [string, unknown[]] => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const name of names) {
       say(`${name}, round ${round + 1} of ${rounds}`);
-      values[name].push(await contenders[name](round));
+      values[name]!.push(await contenders[name]!(round));
     }
   }
-  return values;
+  return values as Values<Of>;
 }

@@ -10,8 +10,10 @@ import { pipeline } from './measurements/pipeline.ts';
 import { reads } from './measurements/reads.ts';
 import { requestUpload } from './measurements/request-upload.ts';
 import { requestUploads } from './measurements/request-uploads.ts';
+import { scanning } from './measurements/scanning.ts';
 import { signing } from './measurements/signing.ts';
 import { smallFiles } from './measurements/small-files.ts';
+import { workerMemory } from './measurements/worker-memory.ts';
 import { markdownTable, textTable } from './report.ts';
 import { Stack } from './stack.ts';
 
@@ -19,7 +21,9 @@ import { Stack } from './stack.ts';
 const MEASUREMENTS: readonly Measurement[] = [
   signing,
   pipeline,
+  scanning,
   smallFiles,
+  workerMemory,
   emulatorPut,
   reads,
   requestUpload,

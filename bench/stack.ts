@@ -7,9 +7,12 @@ import path from 'node:path';
 import pg from 'pg';
 import { built } from './built.ts';
 import { messageOf } from './child.ts';
+import { needsProc, PeakMemory } from './process-usage.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const FOLDER = path.join(ROOT, '.local/bench');
+
+const STOP_MS = 15_000;
 
 type Processes = import('../apps/local/src/processes.ts').Processes;
 type Secrets = import('../apps/local/src/data-folder.ts').Secrets;
@@ -53,7 +56,12 @@ export class Stack implements AsyncDisposable {
       const [api, gcs, pubSub, postgres, worker] = await freePorts();
       const ports = { api, gcs, pubSub, postgres, worker };
       const config = { dataFolder: FOLDER, verbose: false, ports, pubSubHost: undefined };
-      const env = childEnvironment(config, secrets, { ...process.env, ...UNLIMITED, NODE_ENV: 'production' });
+      const env = childEnvironment(config, secrets, {
+        ...process.env,
+        ...UNLIMITED,
+        SPOOL_DIR: path.join(FOLDER, 'spool'),
+        NODE_ENV: 'production',
+      });
       const stack = new Stack(processes, secrets, env);
       await Promise.all([stack.startDatabase(postgres), stack.spawn('emulators')]);
       stack.api = await stack.spawn('api');
@@ -67,8 +75,11 @@ export class Stack implements AsyncDisposable {
   readonly secrets: Secrets;
   readonly env: NodeJS.ProcessEnv;
   readonly folder = FOLDER;
+  /** Of all workers of the run. */
+  readonly workerMemory = new PeakMemory();
   api!: ChildProcess;
   private pool: pg.Pool | undefined;
+  private readonly programs = new Set<ChildProcess>();
   private readonly processes: Processes;
 
   private constructor(processes: Processes, secrets: Secrets, env: NodeJS.ProcessEnv) {
@@ -85,14 +96,33 @@ export class Stack implements AsyncDisposable {
     return this.env.GCS_API_ENDPOINT ?? '';
   }
 
-  /** Does something while a worker runs, of which it gets the process id. */
-  async withWorker<T>(work: (pid: number) => Promise<T>): Promise<T> {
-    const worker = await this.spawn('worker');
+  /** Does something while a worker runs, of which it gets the process id. @param env what this one has beside the stack's */
+  async withWorker<T>(work: (pid: number) => Promise<T>, env: NodeJS.ProcessEnv = {}): Promise<T> {
+    const worker = await this.spawn('worker', env);
+    const watch = needsProc() === null ? this.workerMemory.watch(worker.pid!) : null;
     try {
       return await work(worker.pid!);
     } finally {
-      const exit = once(worker, 'exit');
-      if (worker.kill('SIGTERM')) await exit;
+      watch?.[Symbol.dispose]();
+      await end(worker);
+    }
+  }
+
+  /** Does something while a program that is not ours runs; what it says goes to a file. */
+  async withProgram<T>(
+    name: string,
+    args: readonly string[],
+    work: (program: ChildProcess) => Promise<T>,
+  ): Promise<T> {
+    const log = openSync(path.join(FOLDER, `${name}.log`), 'a');
+    const program = this.processes.spawn(name, name, args, { stdio: ['ignore', log, log] });
+    closeSync(log);
+    this.programs.add(program);
+    try {
+      return await work(program);
+    } finally {
+      this.programs.delete(program);
+      await end(program);
     }
   }
 
@@ -103,6 +133,8 @@ export class Stack implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pool?.end();
+    // Those of a measurement that was interrupted.
+    await Promise.all([...this.programs].map(end));
     await stop(this.processes);
   }
 
@@ -132,14 +164,14 @@ export class Stack implements AsyncDisposable {
   }
 
   /** Answers when it serves; what it logs goes to a file, as it does in production, and nobody reads along. */
-  private async spawn(program: Program): Promise<ChildProcess> {
+  private async spawn(program: Program, env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
     const log = openSync(path.join(FOLDER, `${program}.log`), 'a');
     try {
       const { NODE_FLAGS } = await built<typeof import('../apps/local/src/child.ts')>('apps/local/src/child');
       const args = [...(NODE_FLAGS[program] ?? []), path.join(ROOT, ENTRIES[program])];
       const child = this.processes.spawn(program, process.execPath, args, {
         cwd: ROOT,
-        env: this.env,
+        env: { ...this.env, ...env },
         stdio: ['ignore', log, log, 'ipc'],
       });
       await messageOf(child);
@@ -148,6 +180,16 @@ export class Stack implements AsyncDisposable {
       closeSync(log);
     }
   }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  child.kill('SIGTERM');
+  // clamd finishes first what it is scanning.
+  const force = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+  await exit;
+  clearTimeout(force);
 }
 
 async function stop(processes: Processes): Promise<void> {

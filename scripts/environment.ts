@@ -7,7 +7,12 @@ export const PROVISION_VARIABLES = {
     'QUARANTINE_BUCKET',
     'PUBSUB_SUBSCRIPTION',
   ],
-  optional: ['GCS_API_ENDPOINT', 'PUBSUB_EMULATOR_HOST', 'PUBSUB_DEAD_LETTER_SUBSCRIPTION'],
+  optional: [
+    'GCS_API_ENDPOINT',
+    'PUBSUB_EMULATOR_HOST',
+    'PUBSUB_DEAD_LETTER_SUBSCRIPTION',
+    'QUARANTINE_DAYS',
+  ],
 } as const;
 
 /** What `npm run migrate` reads. */

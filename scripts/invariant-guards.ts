@@ -25,6 +25,8 @@ export interface Guard {
 }
 
 const PROCESSING = 'test/integration/processing/processing.spec.ts';
+const SCAN = 'test/integration/processing/scan.spec.ts';
+const VARIANTS = 'test/integration/processing/variants.spec.ts';
 const UPLOAD = 'test/integration/upload/upload.spec.ts';
 const SWEEPER = 'test/integration/lifecycle/sweeper.spec.ts';
 const DELIVERY = 'test/integration/delivery/delivery.spec.ts';
@@ -65,10 +67,9 @@ export const GUARDS: readonly Guard[] = [
     invariant: 1,
     what: 'Reading, checking and copying are pinned to the claimed generation',
     file: 'libs/processing/src/processing.service.ts',
-    guard: `    const object = { ...this.incoming.refOf(asset.id), version: generation };
-    const stat = await this.store.stat(object, { signal });`,
-    without: `    const stat = await this.store.stat(this.incoming.refOf(asset.id), { signal });
-    const object = { ...this.incoming.refOf(asset.id), version: stat?.version ?? generation };`,
+    guard: 'const object = { ...this.incoming.refOf(asset.id), version: job.generation };',
+    without: `const now = await this.incoming.stat(asset.id);
+      const object = { ...this.incoming.refOf(asset.id), version: now?.version ?? job.generation };`,
     test: PROCESSING,
     name: 'never takes one generation',
   },
@@ -89,6 +90,70 @@ export const GUARDS: readonly Guard[] = [
     without: 'if (settled === undefined) {',
     test: PROCESSING,
     name: 'refuses HTML for a picture',
+  },
+  {
+    invariant: 2,
+    what: 'What the scanner finds infected is refused',
+    file: 'libs/processing/src/examination.ts',
+    guard: "if (verdict.outcome !== 'infected') return;",
+    without: "if (verdict.outcome !== ('never' as string)) return;",
+    test: SCAN,
+    name: 'refuses what is infected',
+  },
+  {
+    invariant: 2,
+    what: 'A scanner’s failure is no verdict',
+    file: 'libs/processing/src/examination.ts',
+    guard: "if (verdict.outcome === 'error') throw",
+    without: "if (verdict.outcome === ('never' as string)) throw",
+    test: SCAN,
+    name: 'uses up an attempt when the scanner fails',
+  },
+  {
+    invariant: 2,
+    what: 'What nobody could look into is refused unless its type is let in',
+    file: 'libs/processing/src/examination.ts',
+    guard: 'if (why === null) return;',
+    without: 'if (why !== undefined) return;',
+    test: SCAN,
+    name: 'refuses what could not be scanned',
+  },
+  {
+    invariant: 2,
+    what: 'Bytes found infected later leave the place that URLs lead to',
+    file: 'libs/assets/src/quarantine.service.ts',
+    guard: '    await this.store.delete(from);\n',
+    without: '',
+    test: SCAN,
+    name: 'takes stored bytes from all who share them',
+  },
+  {
+    invariant: 2,
+    what: 'What was deleted before its bytes were found infected is not restored',
+    file: 'libs/assets/src/stored-objects.service.ts',
+    guard: "where id = ${id} and state = 'LIVE' for share",
+    without: 'where id = ${id} for share',
+    test: SCAN,
+    name: 'takes stored bytes from all who share them',
+  },
+  {
+    invariant: 2,
+    what: 'Bytes once found infected are known to a scanner that does not know them',
+    file: 'libs/processing/src/content-store.ts',
+    guard: 'if (await this.objects.isKnownInfected(seen.sha256))',
+    without: 'if (seen.sha256 === undefined)',
+    test: SCAN,
+    name: 'takes stored bytes from all who share them',
+  },
+  {
+    invariant: 6,
+    what: 'A variant has a row before it has bytes, so that the collector finds it',
+    file: 'libs/assets/src/stored-objects.service.ts',
+    guard: `    union all
+    select v.bucket, v.key, v.version from condemned d join object_variants v on v.stored_object_id = d.id`,
+    without: '',
+    test: VARIANTS,
+    name: 'leave with what never came to be referenced',
   },
   {
     invariant: 3,
@@ -234,7 +299,7 @@ export const GUARDS: readonly Guard[] = [
     invariant: 6,
     what: 'Bytes that no row vouches for are written over',
     file: 'libs/processing/src/content-store.ts',
-    guard: 'if (there.version === staged.version)',
+    guard: 'if (there.version === known)',
     without: 'if (there.version !== undefined)',
     test: PROCESSING,
     name: 'writes over an object that no row vouches for',

@@ -6,7 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { GUARDS, INVARIANTS } from './invariant-guards.ts';
+import { type Guard, GUARDS, INVARIANTS } from './invariant-guards.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const JEST = path.join(ROOT, 'node_modules/jest/bin/jest.js');
@@ -14,6 +14,10 @@ const copy = mkdtempSync(path.join(os.tmpdir(), 'stowage-guards-'));
 const only = process.argv[2] === undefined ? null : Number(process.argv[2]);
 
 function makeCopy(): void {
+  const { status } = spawnSync(process.execPath, [path.join(ROOT, 'scripts/build.mjs')], {
+    stdio: 'inherit',
+  });
+  if (status !== 0) throw new Error('There is no build.');
   const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
     cwd: ROOT,
     encoding: 'utf8',
@@ -28,7 +32,18 @@ function makeCopy(): void {
   cpSync(path.join(ROOT, 'libs/database/src/generated'), path.join(copy, 'libs/database/src/generated'), {
     recursive: true,
   });
+  // What runs in processes of its own is the built form.
+  cpSync(path.join(ROOT, 'dist'), path.join(copy, 'dist'), { recursive: true });
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
+}
+
+/** A test that fails anyway notices nothing. */
+function checkTests(guards: readonly Guard[]): void {
+  for (const [test, of] of Map.groupBy(guards, ({ test }) => test)) {
+    const failure = failureOf(test, of.map(({ name }) => name).join('|'));
+    if (failure !== null) throw new Error(`${test} fails with all guards in place: ${failure}`);
+    console.log(`passes   ${test}`);
+  }
 }
 
 /** The first failure of a test run, or null when it passed. */
@@ -70,6 +85,8 @@ try {
   const rows: string[] = [];
   const sections: string[] = [];
   const guards = GUARDS.toSorted((a, b) => a.invariant - b.invariant);
+  const chosen = guards.filter((_, index) => only === null || only === index + 1);
+  checkTests(chosen);
   let missed = 0;
   for (const [index, guard] of guards.entries()) {
     if (only !== null && only !== index + 1) continue;

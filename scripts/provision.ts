@@ -26,6 +26,7 @@ await run(USAGE, async () => {
   if (bad !== undefined)
     throw new UsageError(`--origin ${bad} is no origin, such as https://app.example.com`);
   const env = readVariables(PROVISION_VARIABLES, process.env);
+  const quarantineDays = daysOf(env.QUARANTINE_DAYS);
   const { provision } = await built(() => import('#libs/storage/gcs'));
   const resources = await within(Number(values.wait) * 1000, () =>
     provision({
@@ -41,6 +42,7 @@ await run(USAGE, async () => {
       },
       location: values.location,
       allowedOrigins: values.origin,
+      quarantineDays,
       dryRun: values['dry-run'],
     }),
   );
@@ -50,6 +52,13 @@ await run(USAGE, async () => {
 
 function isOrigin(text: string): boolean {
   return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
+}
+
+function daysOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,3}$/.test(text))
+    throw new Error('Configuration: QUARANTINE_DAYS must be a whole number from 1 to 9999.');
+  return Number(text);
 }
 
 /** What `attempt` gives, tried again until this time is over; then its error counts. */

@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import type { Figure } from '../figures.ts';
-import { untilReady, uploadAll } from '../files.ts';
+import { opaqueFile, untilReady, uploadAll } from '../files.ts';
 import { Load } from '../load/load.ts';
 import { alternate, type Measurement } from '../measurement.ts';
 import { CONNECTIONS, operation, tokensOf } from '../users.ts';
@@ -22,7 +21,7 @@ export const reads: Measurement = {
     using load = new Load();
     const [token = ''] = await tokensOf(stack, 1);
     say('uploading what is read');
-    const files = Array.from({ length: ASSETS }, () => randomBytes(FILE_BYTES));
+    const files = Array.from({ length: ASSETS }, () => opaqueFile(FILE_BYTES));
     const ids = await stack.withWorker(async () => {
       const uploaded = await uploadAll({ stack, load, token, connections: UPLOAD_CONNECTIONS }, files);
       await untilReady(stack, uploaded);

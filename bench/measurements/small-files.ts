@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
+import { needsClamd, withClamd } from '../clamd.ts';
 import type { Figure } from '../figures.ts';
-import { untilReady, uploadAll } from '../files.ts';
+import { type NewFile, opaqueFile, untilReady, uploadAll } from '../files.ts';
 import { Load } from '../load/load.ts';
 import { alternate, type Measurement } from '../measurement.ts';
 import type { Stack } from '../stack.ts';
@@ -10,7 +10,7 @@ const FILE_BYTES = 64 * 1024;
 const FILES = 300;
 const CONNECTIONS = 8;
 
-const newFiles = () => Array.from({ length: FILES }, () => randomBytes(FILE_BYTES));
+const newFiles = () => Array.from({ length: FILES }, () => opaqueFile(FILE_BYTES));
 
 /** Events a second, from the first claim to the last, as the event log has them. */
 async function claimRate(stack: Stack, ids: readonly string[]): Promise<number> {
@@ -30,36 +30,64 @@ async function lastReadyAt(stack: Stack, ids: readonly string[]): Promise<Date> 
   return row!.at;
 }
 
-/** How fast one worker takes the events of small files, and how fast they are READY from the first request on. */
+/**
+ * How fast one worker takes the events of small files, and how fast they are READY from the first request on: new ones, and
+ * those of which another owner has the bytes; without a scanner, and with clamd where there is one.
+ */
 export const smallFiles: Measurement = {
   name: 'small-files',
   async run(stack, say): Promise<Figure[]> {
     using load = new Load();
-    const [token = ''] = await tokensOf(stack, 1);
-    const upload = () => uploadAll({ stack, load, token, connections: CONNECTIONS }, newFiles());
-    const { events, ready } = await alternate(
+    const [one = '', other = ''] = await tokensOf(stack, 2);
+    const upload = (token: string, files: readonly NewFile[]) =>
+      uploadAll({ stack, load, token, connections: CONNECTIONS }, files);
+    const ready = async (token: string, files: readonly NewFile[]) => {
+      const started = Date.now();
+      const ids = await upload(token, files);
+      await untilReady(stack, ids);
+      return (FILES * 1000) / ((await lastReadyAt(stack, ids)).getTime() - started);
+    };
+    const readyRates = async (scanner: string, env: NodeJS.ProcessEnv): Promise<Figure[]> => {
+      let files: NewFile[] = [];
+      const contenders = {
+        new: () => ready(one, (files = newFiles())),
+        known: () => ready(other, files),
+      };
+      const rates = await stack.withWorker(async () => {
+        // One that has just started has not run its code yet.
+        await untilReady(stack, await upload(one, newFiles()));
+        return alternate(contenders, (doing) => say(doing + scanner));
+      }, env);
+      return Object.entries(rates).map(([which, values]) => ({
+        what: `${which} files of 64 KiB${scanner}, request to READY`,
+        unit: 'files/s',
+        values,
+      }));
+    };
+
+    // They wait for the worker, which works on what it has claimed at the same time.
+    const { events } = await alternate(
       {
-        // They wait for the worker, which works on what it has claimed at the same time.
         events: async () => {
-          const ids = await upload();
+          const ids = await upload(one, newFiles());
           await stack.withWorker(() => untilReady(stack, ids));
           return claimRate(stack, ids);
         },
-        ready: () =>
-          stack.withWorker(async () => {
-            // One that has just started has not run its code yet.
-            await untilReady(stack, await upload());
-            const started = Date.now();
-            const ids = await upload();
-            await untilReady(stack, ids);
-            return (FILES * 1000) / ((await lastReadyAt(stack, ids)).getTime() - started);
-          }),
       },
       say,
     );
-    return [
+    const figures: Figure[] = [
       { what: 'events of uploads to PROCESSING, one worker', unit: 'events/s', values: events },
-      { what: 'files of 64 KiB, request to READY, one worker', unit: 'files/s', values: ready },
+      ...(await readyRates('', {})),
     ];
+    const obstacle = needsClamd();
+    if (obstacle === null) {
+      const scanned = (port: number) =>
+        readyRates(', scanned by clamd', { CLAMD_ADDRESS: `127.0.0.1:${port}` });
+      figures.push(...(await withClamd(stack, scanned)));
+    } else {
+      say(`with a scanner: NOT MEASURED, ${obstacle}`);
+    }
+    return figures;
   },
 };

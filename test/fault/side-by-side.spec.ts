@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { put } from '../e2e/stack.js';
 import { NAMES } from '../integration/storage/emulators.js';
-import { FaultDoor } from '../support/fault-door.js';
-import { Fleet, type Member } from '../support/fleet.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import type { Member } from '../support/fleet.js';
+import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
 import {
   expectConsistent,
   expectReady,
@@ -20,19 +19,14 @@ const STOP_LIMIT_MS = 10_000;
 const CONCURRENCY = 4;
 
 describe('two apis and two workers side by side (real: all of them as processes, PostgreSQL, emulators)', () => {
-  let fleet: Fleet;
-  let proxy: TcpProxy;
-  let door: FaultDoor;
+  let parts: FaultyFleet;
+  let { fleet, proxy, door } = {} as FaultyFleet;
 
   beforeAll(async () => {
-    fleet = await Fleet.start({ apis: 2, workers: 2, env: { WORKER_CONCURRENCY: String(CONCURRENCY) } });
-    proxy = await TcpProxy.start(new URL(fleet.database.url).host);
-    door = new FaultDoor(fleet.emulators.gcs.url);
+    parts = await startFaultyFleet({ apis: 2, workers: 2, env: { WORKER_CONCURRENCY: String(CONCURRENCY) } });
+    ({ fleet, proxy, door } = parts);
   }, 60_000);
-  afterAll(async () => {
-    await fleet[Symbol.asyncDispose]();
-    await proxy[Symbol.asyncDispose]();
-  });
+  afterAll(async () => parts[Symbol.asyncDispose]());
 
   it('share the work, the objects and the counts', async () => {
     const ids = await Promise.all(
@@ -79,7 +73,7 @@ describe('two apis and two workers side by side (real: all of them as processes,
   });
 
   it('an api killed with -9 after it created an asset and before it said so: the other one answers the same', async () => {
-    const api = await fleet.addApi({ DATABASE_URL: proxy.urlOf(fleet.database.url) });
+    const api = await fleet.addApi(parts.behindProxy);
     const hold = proxy.hold({ what: 'answer', after: ['upload_create', 'said twice'] });
     const options = { subject: '602', idempotencyKey: 'said twice' };
     const unanswered = requestUpload(fleet, 'said twice', { ...options, api });

@@ -117,10 +117,10 @@ const TIDY_MS = 20_000;
 export async function expectConsistent(fleet: Fleet): Promise<void> {
   let problems: string[] = [];
   const look = async () => {
-    const jobs = await rows<{ id: string }>(fleet, 'select id from bullmq.job');
+    const jobs = await fleet.jobs();
     problems = [
       ...(await inconsistencies(fleet.database.url, fleet.emulators)),
-      ...jobs.map(({ id }) => `job ${id} is left`),
+      ...jobs.map((id) => `job ${id} is left`),
     ];
     return problems.length === 0 ? problems : null;
   };

@@ -53,7 +53,7 @@ describe('the image', () => {
   });
 });
 
-const PROFILES = ['emulators', 'third-party'];
+const PROFILES = ['emulators', 'clamav', 'third-party'];
 const SECRETS: Record<string, string> = {
   POSTGRES_PASSWORD: 'a-password',
   JWT_SECRET: 'a secret of at least 32 characters, truly',
@@ -171,7 +171,44 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
       INCOMING_BUCKET: names.INCOMING_BUCKET,
       PUBSUB_SUBSCRIPTION: names.PUBSUB_SUBSCRIPTION,
       PUBSUB_DEAD_LETTER_SUBSCRIPTION: names.PUBSUB_DEAD_LETTER_SUBSCRIPTION,
+      QUARANTINE_BUCKET: names.QUARANTINE_BUCKET,
     });
+  });
+
+  it('has the worker ask a ClamAV that can be trusted with what is sent to it', () => {
+    const { worker, clamav } = services;
+    const config = readWorkerConfig(environmentOf(worker));
+    expect(config).toMatchObject({ CLAMD_ADDRESS: 'clamav:3310', SCANNER_REQUIRED: true });
+    const networks = (service: Service | undefined) => service?.networks?.map((line) => line.trim()) ?? [];
+    expect(networks(clamav)).toHaveLength(1);
+    expect(networks(worker)).toEqual(expect.arrayContaining(networks(clamav)));
+    expect(clamav?.volumes?.join('\n')).toContain(path.join(ROOT, 'docker/clamd.conf'));
+    const settings = new Map(
+      [...read('docker/clamd.conf').matchAll(/^(\w+) (.*)$/gm)].map(([, name = '', value = '']) => [
+        name,
+        value,
+      ]),
+    );
+    expect(settings.get('TCPSocket')).toBe('3310');
+    for (const limit of ['StreamMaxLength', 'MaxFileSize', 'MaxScanSize']) {
+      const [, mebibytes] = /^(\d+)M$/.exec(settings.get(limit) ?? '') ?? [];
+      expect(Number(mebibytes) * 2 ** 20).toBeGreaterThanOrEqual(config.CLAMD_MAX_BYTES);
+    }
+  });
+
+  it('does without a scanner only when that is said', () => {
+    const workerOf = (env: NodeJS.ProcessEnv) =>
+      environmentOf(servicesIn(compose({ ...SECRETS, ...env }, '--profile', 'emulators').stdout).worker);
+    expect(() => readWorkerConfig(workerOf({ CLAMD_ADDRESS: '' }))).toThrow(/CLAMD_ADDRESS/);
+    const config = readWorkerConfig(workerOf({ CLAMD_ADDRESS: '', SCANNER_REQUIRED: 'false' }));
+    expect([config.CLAMD_ADDRESS, config.SCANNER_REQUIRED]).toEqual([undefined, false]);
+  });
+
+  it('lets a worker write where it spools', () => {
+    const { worker } = services;
+    const { SPOOL_DIR } = readWorkerConfig(environmentOf(worker));
+    const volumes = [...(worker?.volumes?.join('\n') ?? '').matchAll(/(?:target: |:)(\/[^:\s]+)/g)];
+    expect(volumes.map(([, target]) => target)).toEqual([path.dirname(SPOOL_DIR)]);
   });
 
   it('publishes the api and storage, on loopback, and nothing else', () => {

@@ -163,7 +163,8 @@ export class TestClamd implements AsyncDisposable {
   }
 }
 
-const isOnPath = (process.env.PATH ?? '').split(path.delimiter).some((folder) => {
+/** Whether there is one on this machine. */
+export const isClamdOnPath = (process.env.PATH ?? '').split(path.delimiter).some((folder) => {
   try {
     accessSync(path.join(folder, 'clamd'), constants.X_OK);
     return true;
@@ -171,7 +172,7 @@ const isOnPath = (process.env.PATH ?? '').split(path.delimiter).some((folder) =>
     return false;
   }
 });
-const isMissing = !isOnPath && process.env.CI !== 'true';
+const isMissing = !isClamdOnPath && process.env.CI !== 'true';
 
 /** A suite with a real clamd: left out, with one visible line, where there is none; in CI it fails then. */
 export function describeWithClamd(name: string, suite: () => void): void {

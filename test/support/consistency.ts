@@ -34,6 +34,14 @@ const NEVER = [
      from media_assets a join stored_objects o on o.id = a.stored_object_id
      where a.status = 'READY' and (o.state <> 'LIVE' or a.scanned_by is null
        or not exists (select from asset_properties p where p.asset_id = a.asset_id))`,
+  `select format('object %s is LIVE, scanned by %s at %s', id, scanned_by, scanned_at) as problem
+     from stored_objects where state = 'LIVE' and (scanned_by is null or scanned_at is null)`,
+  // Every variant of the profiles, and no other.
+  `select format('object %s has the variants "%s" and should have "%s"', o.id, v.made, o.variant_specs) as problem
+     from stored_objects o left join (
+       select stored_object_id, string_agg(spec, ' ' order by spec collate "C") as made from object_variants group by 1) v
+       on v.stored_object_id = o.id
+     where o.state = 'LIVE' and o.variant_specs is distinct from v.made`,
 ];
 
 const KNOWN = `select c.bucket || '/' || c.key || '#' || c.version as name from object_copies c

@@ -1,10 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { Queue } from 'bullmq';
 import { type JWTPayload, SignJWT } from 'jose';
+import { PROCESS_QUEUE } from '#libs/jobs';
 import { provision } from '#libs/storage/gcs';
 import { NODE_FLAGS } from '../../apps/local/src/child.js';
 import { Emulators, HMAC_KEY, NAMES, PROJECT } from '../integration/storage/emulators.js';
+import { connectionOf } from '../../libs/jobs/src/connection.js';
+import { queueBackend } from '../../libs/jobs/src/queue-backend.js';
 import { createTestDatabase, freePort, type TestDatabase, type TestPostgres } from './postgres.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
@@ -183,6 +187,20 @@ export class Fleet implements AsyncDisposable {
     const { data, errors } = answer;
     if (errors !== undefined || data === undefined) throw new Error(JSON.stringify(errors ?? answer));
     return data;
+  }
+
+  /** Ids of the jobs that are there, in whatever state. */
+  async jobs(): Promise<string[]> {
+    const { REDIS_URL: url } = this.env;
+    const options = { databaseUrl: this.database.url, redisUrl: url };
+    const queue = new Queue(PROCESS_QUEUE, { connection: connectionOf(options) }, queueBackend);
+    queue.on('error', () => undefined);
+    try {
+      const jobs = await queue.getJobs(['waiting', 'active', 'delayed', 'completed', 'failed']);
+      return jobs.map(({ id = '' }) => id);
+    } finally {
+      await queue.close();
+    }
   }
 
   /** All that its members logged and printed. */

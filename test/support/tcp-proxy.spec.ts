@@ -75,6 +75,20 @@ describe('TcpProxy (real: sockets on loopback, a server that answers in capitals
     await isTrue('the next one is answered', () => two.answers === 'INSERT');
   });
 
+  it('lets as many pass as it is told to, whoever sends them', async () => {
+    const hold = proxy.hold({ what: 'request', after: ['update'], passing: 2 });
+    const [one, two] = [await open(), await open()];
+    one.socket.write('update');
+    await isTrue('the first passes', () => one.answers === 'UPDATE');
+    two.socket.write('update');
+    await isTrue('the second passes', () => two.answers === 'UPDATE');
+    one.socket.write('update');
+    await hold.held;
+    expect(one.answers).toBe('UPDATE');
+    hold.release();
+    await isTrue('it passes after all', () => one.answers === 'UPDATEUPDATE');
+  });
+
   it('cuts, refuses, is silent, and passes again', async () => {
     const cut = await open();
     proxy.cut();

@@ -6,6 +6,8 @@ export interface HoldOptions {
   readonly after: readonly string[];
   /** `request`: it never reaches the server. `answer`: the server has done it, and the client never learns. */
   readonly what: 'request' | 'answer';
+  /** How many that fit pass before it, on whatever connections. */
+  readonly passing?: number;
 }
 
 /** One request that is kept back, the first that fits. */
@@ -48,8 +50,10 @@ class PendingHold implements Hold {
   private readonly onRelease = new Set<() => void>();
   private readonly sequences = new WeakMap<Link, Sequence>();
   private holder: Link | undefined;
+  private passing: number;
 
   constructor(readonly options: HoldOptions) {
+    this.passing = options.passing ?? 0;
     this.held = new Promise((resolve) => (this.tell = resolve));
   }
 
@@ -59,6 +63,11 @@ class PendingHold implements Hold {
     let sequence = this.sequences.get(link);
     if (sequence === undefined) this.sequences.set(link, (sequence = new Sequence(this.options.after)));
     if (!sequence.feed(chunk)) return false;
+    if (this.passing > 0) {
+      this.passing -= 1;
+      this.sequences.delete(link);
+      return false;
+    }
     this.holder = link;
     return true;
   }
@@ -171,6 +180,13 @@ export class TcpProxy implements AsyncDisposable {
   cut(): void {
     for (const link of this.links) link.end();
     this.links.clear();
+  }
+
+  /** Ends every connection, and holds nothing more. */
+  forget(): void {
+    this.cut();
+    for (const hold of this.holds) hold.release();
+    this.holds.clear();
   }
 
   /** Ends every connection and takes no new ones, until `pass`. */

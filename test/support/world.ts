@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { getQueueToken } from '@nestjs/bullmq';
 import { Test, type TestingModule } from '@nestjs/testing';
+import type { Queue } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
 import {
   AssetRemoval,
@@ -15,9 +17,15 @@ import {
 } from '#libs/assets';
 import { Database, DatabaseModule } from '#libs/database';
 import { DeliveryModule, DownloadUrls } from '#libs/delivery';
-import { type Actor, type AssetReceived, DEFAULT_PROFILES, parseProfiles } from '#libs/domain';
+import {
+  type Actor,
+  type AssetReceived,
+  DEFAULT_PROFILES,
+  parseProfiles,
+  type VariantProfile,
+} from '#libs/domain';
 import { findProgram, InspectionModule, Inspector } from '#libs/inspection';
-import { DeadLetters, JobsModule } from '#libs/jobs';
+import { DeadLetters, JobsModule, PROCESS_QUEUE } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
 import { Processing, ProcessingModule, Rederivation, Rescan, Revival, RevivalModule } from '#libs/processing';
 import { QuotaModule, Quotas } from '#libs/quota';
@@ -37,6 +45,9 @@ export interface WorldOptions {
   readonly allowedTypes?: string[];
   readonly admitUnscannable?: string[];
   readonly profiles?: string[];
+  readonly spoolBytes?: number;
+  /** A Redis for the queue, in place of PostgreSQL. */
+  readonly redisUrl?: string;
   /** Stands between the services and the real store, to make it fail. */
   readonly around?: (store: ObjectStore) => ObjectStore;
 }
@@ -62,6 +73,7 @@ export const actor = (ownerId = 42n, more: Partial<Actor> = {}): Actor => ({
 export class World implements AsyncDisposable {
   static async start(options: WorldOptions = {}): Promise<World> {
     const scanner = new ScriptedScanner();
+    const profiles = parseProfiles(options.profiles ?? DEFAULT_PROFILES);
     const spoolFolder = await mkdtemp(path.join(tmpdir(), 'stowage-spool-'));
     const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
     for (const bucket of [INCOMING, CONTENT, QUARANTINE]) await emulators.client.createBucket(bucket);
@@ -72,7 +84,7 @@ export class World implements AsyncDisposable {
         MetricsModule,
         HealthModule.forRoot(),
         DatabaseModule.forRoot({ url: database.url, poolSize: 10 }),
-        JobsModule.forRoot({ databaseUrl: database.url, poolSize: 4 }),
+        JobsModule.forRoot({ databaseUrl: database.url, redisUrl: options.redisUrl, poolSize: 4 }),
         StorageModule.forRoot({
           store: options.around?.(real) ?? real,
           probedBucket: INCOMING,
@@ -104,15 +116,15 @@ export class World implements AsyncDisposable {
         ProcessingModule.forRoot({
           quarantineBucket: QUARANTINE,
           spoolFolder,
-          spoolBytes: 2 ** 30,
+          spoolBytes: options.spoolBytes ?? 2 ** 30,
           admitUnscannable: options.admitUnscannable ?? [],
-          profiles: parseProfiles(options.profiles ?? DEFAULT_PROFILES),
+          profiles,
         }),
         RevivalModule,
         LifecycleModule.forRoot({ rescanBytesPerSecond: 2 ** 30 }),
       ],
     }).compile();
-    return new World(module, emulators, database, scanner, spoolFolder);
+    return new World(module, emulators, database, scanner, spoolFolder, profiles);
   }
 
   readonly database = this.module.get(Database);
@@ -134,6 +146,8 @@ export class World implements AsyncDisposable {
   readonly rescan = this.module.get(Rescan);
   readonly rederivation = this.module.get(Rederivation);
   readonly inspector = this.module.get(Inspector);
+  /** Where jobs wait; nobody works on them here. */
+  readonly queue = this.module.get<Queue<AssetReceived>>(getQueueToken(PROCESS_QUEUE));
 
   private constructor(
     readonly module: TestingModule,
@@ -142,6 +156,8 @@ export class World implements AsyncDisposable {
     /** Finds everything clean, unless a test says otherwise. */
     readonly scanner: ScriptedScanner,
     readonly spoolFolder: string,
+    /** Those of the pipeline itself: a test may change them. */
+    readonly profiles: VariantProfile[],
   ) {}
 
   /** Asks for an upload of these bytes. */

@@ -59,7 +59,7 @@ export class WorkerEnvironment extends Environment {
   @Bytes()
   INSPECT_MEMORY = 2 ** 30;
 
-  /** Pictures with more are refused; all frames count. */
+  /** Pictures with more are refused; all frames of an animation may have twenty times as many. */
   @Whole(1)
   MAX_PIXELS = 100_000_000;
 

@@ -24,12 +24,24 @@ interface ClaimedRow {
   version: string;
 }
 
-const CLAIM = (name: string, condition: string): Statement<ClaimedRow> => ({
+/**
+ * The newest that has another note than $2, of each note there is, and of those the newest. The notes are few, and each is one
+ * look into an index: a search through all objects, of which mostly none is found, would read the whole table every second.
+ */
+const CLAIM = (name: string, note: string, condition: string): Statement<ClaimedRow> => ({
   name,
-  text: `with next as (
-      select o.id from stored_objects o
-      where o.state = 'LIVE' and o.id < $1 and ${condition} and (o.claimed_until is null or o.claimed_until < $3)
-      order by o.id desc limit 1 for update skip locked),
+  text: `with recursive notes as (
+      (select ${note} as note from stored_objects where ${condition} order by ${note} desc limit 1)
+      union all
+      select (select ${note} from stored_objects where ${condition} and ${note} < n.note order by ${note} desc limit 1)
+      from notes n where n.note is not null),
+    next as (
+      select o.id from notes n, lateral (
+        select id from stored_objects
+        where ${condition} and (${note}, id) >= (n.note, 0) and (${note}, id) < (n.note, $1::bigint)
+          and (claimed_until is null or claimed_until < $3)
+        order by ${note} desc, id desc limit 1 for update skip locked) o
+      where n.note <> $2 order by o.id desc limit 1),
     claimed as (
       update stored_objects o set claimed_until = $4 from next n where o.id = n.id
       returning o.id, o.scope, o.sha256, o.size_bytes)
@@ -37,9 +49,9 @@ const CLAIM = (name: string, condition: string): Statement<ClaimedRow> => ({
       join object_copies c on c.stored_object_id = o.id and c.version is not null order by c.location limit 1`,
 });
 
-const CLAIMS = {
-  scan: CLAIM('upkeep_claim_scan', 'o.scanned_by is distinct from $2'),
-  variants: CLAIM('upkeep_claim_variants', 'o.variant_specs is not null and o.variant_specs <> $2'),
+export const CLAIMS = {
+  scan: CLAIM('upkeep_claim_scan', "coalesce(scanned_by, '')", `state = 'LIVE'`),
+  variants: CLAIM('upkeep_claim_variants', 'variant_specs', `state = 'LIVE' and variant_specs is not null`),
 };
 
 const SCANNED: Statement<never> = {

@@ -13,9 +13,9 @@ export interface NewVariant extends ObjectRef {
   readonly sizeBytes: number;
 }
 
-const MADE: Statement<{ spec: string }> = {
+const MADE: Statement<{ spec: string; bucket: string; key: string; version: string }> = {
   name: 'variants_made',
-  text: `select v.spec from stored_objects o join object_variants v on v.stored_object_id = o.id
+  text: `select v.spec, v.bucket, v.key, v.version from stored_objects o join object_variants v on v.stored_object_id = o.id
     where o.scope = $1 and o.sha256 = $2 and o.state in ('STAGING', 'LIVE') and v.version is not null`,
 };
 
@@ -29,8 +29,10 @@ const STAGE: Statement<{ version: string | null }> = {
 
 const RECORD: Statement<{ spec: string }> = {
   name: 'variants_record',
-  text: `update object_variants v set version = $3, size_bytes = $4, width = $5, height = $6
-    where stored_object_id = $1 and spec = $2 and (version is null or version = any($7::text[])) returning spec`,
+  text: `with o as (select id from stored_objects where id = $1 and state in ('STAGING', 'LIVE') for share)
+    update object_variants v set version = $3, size_bytes = $4, width = $5, height = $6 from o
+    where v.stored_object_id = o.id and v.spec = $2 and (v.version is null or v.version = any($7::text[]))
+    returning v.spec`,
 };
 
 const SUPERSEDED: Statement<{ spec: string; bucket: string; key: string; version: string | null }> = {
@@ -57,10 +59,16 @@ export class ObjectVariants {
     private readonly store: ObjectStore,
   ) {}
 
-  /** Specifications of those that these bytes have already. */
-  async made(scope: string, sha256: string): Promise<Set<string>> {
+  /**
+   * Specifications of those that these bytes have already, as storage says too: who wrote one anew and died before noting it left
+   * a row that knows the one before, and nothing would lead to what is there.
+   */
+  async made(scope: string, sha256: string, signal?: AbortSignal): Promise<Set<string>> {
     const rows = await this.database.query(MADE, [scope, sha256]);
-    return new Set(rows.map(({ spec }) => spec));
+    const stats = await Promise.all(
+      rows.map(({ bucket, key }) => this.store.stat({ bucket, key }, { signal })),
+    );
+    return new Set(rows.filter(({ version }, at) => stats[at]?.version === version).map(({ spec }) => spec));
   }
 
   /**
@@ -73,7 +81,7 @@ export class ObjectVariants {
     return (await this.database.query(STAGE, values))[0]?.version;
   }
 
-  /** Notes what was written over `superseded`. False when another's counts, or the row is gone. */
+  /** Notes what was written over `superseded`. False when another's counts, or the object is gone or going. */
   async record(
     objectId: bigint,
     { spec, sizeBytes, width, height }: NewVariant,

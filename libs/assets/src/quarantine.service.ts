@@ -14,6 +14,12 @@ const MARK: Statement<{ id: string }> = {
     where id = $1 and state in ('STAGING', 'LIVE') returning id`,
 };
 
+const MARK_CONTENT: Statement<{ id: string }> = {
+  name: 'quarantine_mark_content',
+  text: `update stored_objects set state = 'QUARANTINED', pinned_until = null, claimed_until = null
+    where scope = $1 and sha256 = $2 and state in ('STAGING', 'LIVE') returning id`,
+};
+
 /** Marked, and their bytes still where readers can get at them. */
 const UNFINISHED: Statement<{ id: string; sha256: string }> = {
   name: 'quarantine_unfinished',
@@ -60,6 +66,12 @@ export class Quarantine {
   /** False when the object is not there to be quarantined (any more). */
   async condemn(id: bigint): Promise<boolean> {
     return (await this.database.query(MARK, [id])).length === 1;
+  }
+
+  /** The same for whatever is stored of these bytes. Null when nothing is. */
+  async condemnContent(scope: string, sha256: string): Promise<bigint | null> {
+    const [row] = await this.database.query(MARK_CONTENT, [scope, sha256]);
+    return row === undefined ? null : BigInt(row.id);
   }
 
   async unfinished(limit: number): Promise<{ id: bigint; sha256: string }[]> {

@@ -58,9 +58,11 @@ const STAGE: Statement<StagedRow> = {
 
 const RECORD_COPY: Statement<StagedRow> = {
   name: 'objects_record_copy',
-  text: `update object_copies set version = $2, storage_class = $3
-    where stored_object_id = $1 and location = '${PRIMARY}' and (version is null or version = any($4::text[]))
-    returning stored_object_id as id, version`,
+  // Locked: whoever takes the object away afterwards sees the version, and whoever has begun to does not get a new one.
+  text: `with o as (select id from stored_objects where id = $1 and state in ('STAGING', 'LIVE') for share)
+    update object_copies c set version = $2, storage_class = $3 from o
+    where c.stored_object_id = o.id and c.location = '${PRIMARY}' and (c.version is null or c.version = any($4::text[]))
+    returning o.id, c.version`,
 };
 
 const COLLECTABLE: Statement<{ id: string }> = {
@@ -139,7 +141,7 @@ export class StoredObjects {
 
   /**
    * Notes the version of a copy just made. `superseded` are the versions that it certainly replaced; false when
-   * another's copy was recorded meanwhile, which is then the one that counts.
+   * another's copy was recorded meanwhile, which is then the one that counts, or the object is being taken away.
    */
   async recordCopy(
     id: bigint,

@@ -18,6 +18,8 @@ export interface VariantProfile {
 const REVISION = 1;
 const PROFILE = /^([a-z0-9][a-z0-9-]{0,31})=(webp|jpeg|avif):([0-9]{1,5}):([0-9]{1,3})$/;
 const MAX_SIDE = 8192;
+/** All their specifications are kept in one text of 512 characters. */
+const MAX_PROFILES = 16;
 
 export const DEFAULT_PROFILES = ['small=webp:320:80', 'large=webp:1280:80'];
 
@@ -32,7 +34,7 @@ export const variantType = (format: VariantFormat) => `image/${format}`;
 
 /**
  * Profiles written as `name=format:longest side:quality`.
- * @throws StowageError invalid PROFILE_INVALID, also for a name or a specification that comes twice
+ * @throws StowageError invalid PROFILE_INVALID, also for more than 16, or a name or a specification that comes twice
  */
 export function parseProfiles(texts: readonly string[]): VariantProfile[] {
   const profiles = texts.map((text) => {
@@ -49,6 +51,9 @@ export function parseProfiles(texts: readonly string[]): VariantProfile[] {
     }
     return profile;
   });
+  if (profiles.length > MAX_PROFILES) {
+    throw invalid('PROFILE_INVALID', `There may be ${MAX_PROFILES} profiles, not ${profiles.length}.`);
+  }
   const isTwice = (keys: string[]) => new Set(keys).size < keys.length;
   if (isTwice(profiles.map(({ name }) => name)) || isTwice(profiles.map(specOf))) {
     throw invalid('PROFILE_INVALID', 'Two profiles have the same name or the same specification.');

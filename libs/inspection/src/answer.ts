@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { type AssetProperties, NO_PROPERTIES } from '#libs/domain';
+import { type AssetProperties, soundProperties } from '#libs/domain';
 import { InspectionFailed } from './inspection-failed.js';
 import type { Inspection, InspectionRequest, RefusalCode, Rendition } from './inspector.js';
 
@@ -32,31 +32,13 @@ export function toDetected(value: unknown): string | null {
 }
 
 const isDimension = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0;
-const isNumber = (value: unknown) => typeof value === 'number' && Number.isFinite(value);
-const isText = (value: unknown) => typeof value === 'string' && value.length <= MAX_CHARACTERS;
-const KINDS: Readonly<Record<keyof AssetProperties, (value: unknown) => boolean>> = {
-  width: isDimension,
-  height: isDimension,
-  durationSeconds: isNumber,
-  pageCount: Number.isSafeInteger,
-  takenAt: (value) => types.isDate(value) && !Number.isNaN(value.getTime()),
-  takenAtOffsetMinutes: Number.isSafeInteger,
-  cameraMake: isText,
-  cameraModel: isText,
-  hasLocation: (value) => typeof value === 'boolean',
-  latitude: isNumber,
-  longitude: isNumber,
-  title: isText,
-  artist: isText,
-  album: isText,
-  thumbhash: isText,
-};
 
-/** What is not of the right kind was not found. */
+/** What of it can be true; the rest was not found. */
 function toProperties(value: unknown): AssetProperties {
   const given = fieldsOf(value);
-  const kept = Object.entries(KINDS).filter(([name, isRight]) => isRight(given[name]));
-  return { ...NO_PROPERTIES, ...Object.fromEntries(kept.map(([name]) => [name, given[name]])) };
+  // As an instance of our own: a realm that messages are read in may not be the one that asks.
+  const takenAt = types.isDate(given.takenAt) ? new Date(given.takenAt.getTime()) : null;
+  return soundProperties({ ...given, takenAt });
 }
 
 function toRenditions(value: unknown, { profiles }: InspectionRequest): Rendition[] {

@@ -2,7 +2,7 @@
 export const ZIP_FAMILY =
   /^(application\/(zip$|epub\+zip$|java-archive$|x-xpinstall$|vnd\.(oasis\.opendocument\.|openxmlformats-officedocument\.|ms-[a-z]+\.[a-z.]*macroenabled|visio$|apple\.(keynote|numbers|pages)$|android\.package-archive$))|model\/3mf$)/i;
 
-const MEDIA = /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/pdf$)/i;
+const MEDIA = /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/(pdf|ogg|vnd\.ms-asf)$)/i;
 
 /**
  * Whether somebody looks into files of this type, so that the whole file has to be on disk. Only what can be told from the detected

@@ -17,6 +17,8 @@ export interface InspectionRequest {
   readonly detected: string | null;
   /** What to make of it, if it is a picture. */
   readonly profiles: readonly VariantProfile[];
+  /** Of whatever is made of pictures, now or before: what is found in a picture must not show what was made of it before. */
+  readonly longestSide?: number;
 }
 
 /** A smaller picture, without anything of the original but its pixels. */
@@ -123,8 +125,8 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
   async inspect(request: InspectionRequest, signal?: AbortSignal): Promise<Inspection> {
     const { maxPixels, maxFrames, ffprobe, scannableBytes } = this.options;
     const limits = { maxPixels, maxFrames, ffprobe, scannableBytes };
-    const { path, sizeBytes, detected, profiles } = request;
-    const file = { path, sizeBytes, detected, profiles };
+    const { path, sizeBytes, detected, profiles, longestSide } = request;
+    const file = { path, sizeBytes, detected, profiles, longestSide };
     return toInspection(await this.pool.run({ kind: 'inspect', file, limits }, signal), request);
   }
 

@@ -5,3 +5,4 @@ export * from './jobs.service.js';
 export * from './migrate.js';
 export * from './queues.js';
 export * from './settle-job.js';
+export * from './worker-options.js';

@@ -8,6 +8,7 @@ import { JOBS_OPTIONS, type JobsOptions } from './jobs.options.js';
 import { PROCESS_QUEUE, SCHEMA } from './queues.js';
 
 const ENQUEUE_TIMEOUT_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 10_000;
 
 /** Hands work to the workers. */
 @Injectable()
@@ -23,9 +24,15 @@ export class Jobs implements OnModuleInit {
     queue.on('error', (err) => this.logger.warn({ err }, 'queue trouble'));
   }
 
-  /** A worker on a database without the queue's tables would spin on errors. @throws Error in one sentence */
+  /**
+   * Fails at start rather than at the first request. A worker on a database without the queue's tables would spin on errors.
+   * @throws Error in one sentence
+   */
   async onModuleInit(): Promise<void> {
-    if (this.options.redisUrl !== undefined) return;
+    if (this.options.redisUrl !== undefined) {
+      await withinTime(this.queue.waitUntilReady(), CONNECT_TIMEOUT_MS, 'Redis does not answer');
+      return;
+    }
     const { rows } = await this.database.pool.query(
       `select 1 where to_regclass('${SCHEMA}.job') is not null`,
     );
@@ -46,16 +53,22 @@ export class Jobs implements OnModuleInit {
       removeOnComplete: true,
       removeOnFail: true,
     });
-    let timer: NodeJS.Timeout | undefined;
-    const tooLong = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('no answer from the queue')), ENQUEUE_TIMEOUT_MS);
-    });
     try {
-      await Promise.race([added, tooLong]);
+      await withinTime(added, ENQUEUE_TIMEOUT_MS, 'no answer from the queue');
     } catch (error) {
       throw unavailable('QUEUE_UNAVAILABLE', 'The work queue is not available. Try again later.', error);
-    } finally {
-      clearTimeout(timer);
     }
+  }
+}
+
+async function withinTime<T>(answer: Promise<T>, limitMs: number, message: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(message)), limitMs);
+  });
+  try {
+    return await Promise.race([answer, tooLate]);
+  } finally {
+    clearTimeout(timer);
   }
 }

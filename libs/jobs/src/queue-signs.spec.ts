@@ -6,7 +6,7 @@ import { QueueSigns } from './queue-signs.js';
 
 it('asks a queue that is silent nothing again, however often health and metrics are read', async () => {
   const ask = () => jest.fn(() => new Promise<never>(() => undefined));
-  const questions = { isPaused: ask(), getJobCounts: ask(), getJobs: ask() };
+  const questions = { isPaused: ask(), getJobCounts: ask() };
   const [registry, health] = [new Registry(), new HealthChecks()];
   new QueueSigns({ name: 'silent', ...questions } as unknown as Queue, registry, health);
   for (let again = 0; again < 2; again++) {

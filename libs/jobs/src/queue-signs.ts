@@ -66,10 +66,10 @@ export class QueueSigns {
 
   private async depth(): Promise<Depth | null> {
     try {
-      const [counts, [oldest]] = await Promise.all([
-        this.queue.getJobCounts(...STATES),
-        this.queue.getJobs('waiting', 0, 0, true),
-      ]);
+      const counts = await this.queue.getJobCounts(...STATES);
+      // From the end of what is newest first: asked for the first of what is oldest first, PostgreSQL gives the newest.
+      const last = await this.queue.getJobs('waiting', Math.max(0, (counts.waiting ?? 0) - 1), -1);
+      const oldest = last.at(-1);
       const ageSeconds = oldest === undefined ? 0 : Math.max(0, Date.now() - oldest.timestamp) / 1000;
       return { counts, ageSeconds };
     } catch {

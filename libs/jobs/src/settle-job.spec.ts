@@ -26,6 +26,12 @@ describe('settleJob', () => {
     expect(token).toBe('token');
   });
 
+  it('leaves a job to its lock when the queue is down as well, rather than have it failed', async () => {
+    const { job, moveToDelayed } = jobOf();
+    moveToDelayed.mockRejectedValue(new Error('connect ECONNREFUSED'));
+    await expect(settleJob(job, 'token', unavailable('X', 'x'))).rejects.toBeInstanceOf(DelayedError);
+  });
+
   it('fails at once what can never succeed, and lets bugs be bugs', async () => {
     await expect(settleJob(jobOf().job, 't', invalid('X', 'x'))).rejects.toBeInstanceOf(UnrecoverableError);
     const bug = new TypeError('bug');

@@ -18,7 +18,9 @@ export async function settleJob(job: Job, token: string | undefined, error: unkn
     case 'reject':
       return;
     case 'wait':
-      await job.moveToDelayed(Date.now() + backoffMs(job.attemptsStarted), token);
+      // When the queue itself is down it stays as it is, and comes back when its lock has run out: any other error would
+      // have it failed, and with that removed, as soon as the queue is there again.
+      await job.moveToDelayed(Date.now() + backoffMs(job.attemptsStarted), token).catch(() => undefined);
       throw new DelayedError();
     case 'fail':
       throw new UnrecoverableError(error instanceof Error ? error.message : String(error));

@@ -53,14 +53,19 @@ export class LifecycleSchedule implements BeforeApplicationShutdown {
     return this.run('quarantine', (now) => this.rescan.finish(now));
   }
 
-  /** At the rate that is configured: a large object is followed by a long pause. */
+  /**
+   * At the rate that is configured: a large object is followed by a long pause, small ones by none. At one a second, new signatures
+   * would come before those of a million small objects are reached that are always last.
+   */
   @Interval(OBJECT_EVERY_MS)
   signatures(): Promise<void> {
-    return this.run('signatures', async (now) => {
-      if (now.getTime() < this.rescanAt) return;
-      const bytes = await this.rescan.next(now, this.shutdown.signal);
-      const pauseMs = bytes === null ? EVERY_MS : (bytes * 1000) / this.options.rescanBytesPerSecond;
-      this.rescanAt = now.getTime() + pauseMs;
+    return this.run('signatures', async () => {
+      const { signal } = this.shutdown;
+      for (let now = Date.now(); now >= this.rescanAt && !signal.aborted; now = Date.now()) {
+        const bytes = await this.rescan.next(new Date(now), signal);
+        const pauseMs = bytes === null ? EVERY_MS : (bytes * 1000) / this.options.rescanBytesPerSecond;
+        this.rescanAt = now + Math.floor(pauseMs);
+      }
     });
   }
 

@@ -25,6 +25,8 @@ import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js'
 /** Readers get the asset's own type through the signed URL; nothing of the client's is stored beside the bytes. */
 const STORED_TYPE = 'application/octet-stream';
 const CACHE_CONTROL = 'private, max-age=31536000, immutable';
+/** Of the column: what is cut off is not what is wanted, and that is all there is to see. */
+const MAX_SPECS = 512;
 /** Every turn means that somebody else changed the object just then. */
 const MAX_TURNS = 10;
 
@@ -82,15 +84,34 @@ export class ContentStore {
     throw busy();
   }
 
-  /** Infected bytes to where nobody gets at them. @throws StowageError not-found INCOMING_GONE */
-  async putAway(from: ObjectVersion, { sha256 }: Observation, signal?: AbortSignal): Promise<void> {
+  /**
+   * Infected bytes to where nobody gets at them, and from all who have them already: they were stored when no scanner knew.
+   * @throws StowageError not-found INCOMING_GONE
+   */
+  async putAway(
+    from: ObjectVersion,
+    { sha256 }: Observation,
+    scope: string,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const { quarantineBucket } = this.pipeline;
     if (!(await this.quarantine.keep(from, quarantineBucket, sha256, signal))) throw incomingGone();
+    const id = await this.quarantine.condemnContent(scope, sha256);
+    if (id !== null) await this.quarantine.finish({ id, sha256 }, quarantineBucket, new Date());
   }
 
   /** Specifications of the variants that these bytes have already. */
-  variantsOf(sha256: string, scope: string): Promise<ReadonlySet<string>> {
-    return this.variants.made(scope, sha256);
+  variantsOf(sha256: string, scope: string, signal?: AbortSignal): Promise<ReadonlySet<string>> {
+    return this.variants.made(scope, sha256, signal);
+  }
+
+  /**
+   * What is to be noted of an object whose variants were put: those that stand. Others may have been there when these bytes were
+   * looked into and gone with an older object; or are there and no more wanted. Either way they are then derived again.
+   */
+  async specsOfVariants({ sha256 }: Observation, scope: string): Promise<string> {
+    const specs = [...(await this.variants.made(scope, sha256))].sort().join(' ');
+    return specs.slice(0, MAX_SPECS);
   }
 
   /** Puts variants of a stored object in their places. False when the object is gone, and what was written with it. */
@@ -124,12 +145,8 @@ export class ContentStore {
           const result = await this.store.write(request, { signal });
           return result.outcome === 'written' ? result.object : null;
         },
-        record: async (written, superseded) => {
-          if (await this.variants.record(objectId, variant, written.version, superseded)) return true;
-          // The collector took the row away meanwhile, and nothing else leads to what was written.
-          await this.store.delete({ ...to, version: written.version });
-          return false;
-        },
+        record: ({ version: written }, superseded) =>
+          this.variants.record(objectId, variant, written, superseded),
       });
       if (isThere) return true;
     }
@@ -149,14 +166,20 @@ export class ContentStore {
     },
   ): Promise<boolean> {
     const superseded = known === null ? [] : [known];
+    const settle = async (written: Written, instead: readonly string[]) => {
+      if (await how.record(written, instead)) return true;
+      // The object is being taken away, or another's counts: nothing leads to what was written here.
+      await this.store.delete({ ...to, version: written.version });
+      return false;
+    };
     const first = await how.write('absent');
     // The place was empty, so whatever version the row knew is gone.
-    if (first !== null) return how.record(first, superseded);
+    if (first !== null) return settle(first, superseded);
     const there = await this.store.stat(to);
     if (there === null) return false;
     if (there.version === known) return true;
     const second = await how.write({ version: there.version });
-    return second !== null && how.record(second, [...superseded, there.version]);
+    return second !== null && settle(second, [...superseded, there.version]);
   }
 
   private async copy(

@@ -50,22 +50,27 @@ export class Examination {
     verifyStat(asset, stat);
     await using taken = await this.intake.take({ ...asset, object }, signal);
     verifyBytes(asset, stat, taken.seen);
-    await this.judge(taken, object, signal);
+    await this.judge(asset, taken, object, signal);
     const { seen, scannedBy } = taken;
     return { ...(await this.inspect(asset, taken, signal)), seen, scannedBy };
   }
 
   /** Infected bytes are put away before anybody is told. */
-  private async judge({ verdict, seen }: Taken, object: ObjectVersion, signal: AbortSignal): Promise<void> {
+  private async judge(
+    { ownerId }: Asset,
+    { verdict, seen }: Taken,
+    object: ObjectVersion,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (verdict.outcome === 'error') throw new Error(`the scanner failed: ${verdict.message}`);
     if (verdict.outcome !== 'infected') return;
-    await this.contents.putAway(object, seen, signal);
+    await this.contents.putAway(object, seen, this.contents.scopeOf(ownerId), signal);
     throw infected(verdict.signature);
   }
 
   private async inspect(asset: Asset, taken: Taken, signal: AbortSignal) {
     const scope = this.contents.scopeOf(asset.ownerId);
-    const made = await this.contents.variantsOf(taken.seen.sha256, scope);
+    const made = await this.contents.variantsOf(taken.seen.sha256, scope, signal);
     const found = await this.look(asset, taken, made, signal);
     const mimeType = verifyType(asset, found.detected, this.assets.allowedTypes);
     if (found.refusal !== null) throw rejected(found.refusal.code, found.refusal.message);
@@ -90,8 +95,9 @@ export class Examination {
     const nothing = { detected, properties: NO_PROPERTIES, renditions: [], refusal: null, opaque };
     if (path === null) return nothing;
     const profiles = this.options.profiles.filter((profile) => !made.has(specOf(profile)));
+    const longestSide = Math.max(0, ...this.options.profiles.map(({ maxSide }) => maxSide));
     const { sizeBytes } = asset;
-    return this.inspector.inspect({ path, sizeBytes, detected, profiles }, signal);
+    return this.inspector.inspect({ path, sizeBytes, detected, profiles, longestSide }, signal);
   }
 
   /** What nobody could look into is refused, unless the operator has said that its type is stored all the same. */

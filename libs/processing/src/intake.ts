@@ -4,6 +4,7 @@ import { Inspector, isInspected } from '#libs/inspection';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
 import { HEAD_BYTES, type Observation, Observer, release } from './observer.js';
+import { ProcessingMetrics } from './processing-metrics.js';
 import { Spool, type SpoolRoom } from './spool.js';
 
 export interface Wanted {
@@ -38,6 +39,7 @@ export class Intake {
     private readonly scanner: Scanner,
     private readonly inspector: Inspector,
     private readonly spool: Spool,
+    private readonly metrics: ProcessingMetrics,
   ) {}
 
   /** @throws StowageError not-found OBJECT_NOT_FOUND; unavailable, of storage, scanner or disk; InspectionFailed */
@@ -56,6 +58,7 @@ export class Intake {
       const content = pass.through(this.store.read(object, { signal: reading.signal }));
       const options = { sizeBytes, sha256: () => pass.observer.sha256(), signal };
       const verdict = await this.scanner.scan(shared(content), options);
+      this.metrics.scanned(verdict.outcome);
       // A scanner that has seen enough leaves the rest.
       while ((await content.next()).done !== true);
       return {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Counter, Histogram, Registry } from 'prom-client';
 import { kindOf } from '#libs/domain';
+import type { Verdict } from '#libs/scanner';
 
 export type Stage = 'read' | 'store' | 'settle';
 export type Outcome = 'ready' | 'rejected' | 'failed' | 'retried' | 'waiting' | 'moot';
@@ -12,6 +13,8 @@ const SECONDS = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900]
 export class ProcessingMetrics {
   private readonly stages: Histogram<'stage' | 'outcome'>;
   private readonly results: Counter<'outcome'>;
+  private readonly rejections: Counter<'code'>;
+  private readonly verdicts: Counter<'outcome'>;
   private readonly bytes: Counter;
   private readonly ready: Histogram;
 
@@ -27,6 +30,18 @@ export class ProcessingMetrics {
     this.results = new Counter({
       name: 'stowage_processing_results_total',
       help: 'Runs of the pipeline by what came of them; moot: somebody else was faster',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.rejections = new Counter({
+      name: 'stowage_processing_rejections_total',
+      help: 'Refused assets by the code of their reason',
+      labelNames: ['code'],
+      registers,
+    });
+    this.verdicts = new Counter({
+      name: 'stowage_scan_verdicts_total',
+      help: 'What the scanner said of uploads and, again, of stored objects',
       labelNames: ['outcome'],
       registers,
     });
@@ -59,6 +74,15 @@ export class ProcessingMetrics {
 
   ended(outcome: Outcome): void {
     this.results.inc({ outcome });
+  }
+
+  scanned(outcome: Verdict['outcome']): void {
+    this.verdicts.inc({ outcome });
+  }
+
+  rejected(code: string): void {
+    this.ended('rejected');
+    this.rejections.inc({ code });
   }
 
   becameReady(sizeBytes: number, seconds: number): void {

@@ -94,7 +94,9 @@ export class Processing {
       };
       const stored = await this.metrics.time('store', store);
       if (stored === null) continue;
-      const accept = () => this.transitions.accept(asset, { ...stored, ...found }, new Date());
+      const variantSpecs =
+        found.variantSpecs === null ? null : await this.contents.specsOfVariants(seen, scope);
+      const accept = () => this.transitions.accept(asset, { ...stored, ...found, variantSpecs }, new Date());
       if (await this.metrics.time('settle', accept)) return true;
       const now = await this.assets.load(asset.id);
       if (now?.status !== 'PROCESSING' || now.version !== asset.version) return false;
@@ -115,7 +117,8 @@ export class Processing {
     }
     const reason = { code: code as StatusReason['code'], message };
     const settled = await this.transitions.reject(asset, reason, new Date());
-    this.metrics.ended(settled ? 'rejected' : 'moot');
+    if (settled) this.metrics.rejected(code);
+    else this.metrics.ended('moot');
     if (settled) this.logger.info({ code, message }, 'asset rejected');
     return settled;
   }

@@ -30,7 +30,7 @@ export class Rederivation {
     const { profiles } = this.options;
     const object = await this.upkeep.claim('variants', specsOf(profiles), null, now);
     if (object === null) return false;
-    const made = await this.variants.made(object.scope, object.sha256);
+    const made = await this.variants.made(object.scope, object.sha256, signal);
     const missing = profiles.filter((profile) => !made.has(specOf(profile)));
     if (missing.length > 0) {
       const found = await this.look(object, missing, signal);
@@ -56,6 +56,7 @@ export class Rederivation {
     await using taken = await this.intake.take(wanted, signal);
     const { path, detected } = taken;
     if (path === null) return null;
-    return this.inspector.inspect({ path, sizeBytes, detected, profiles }, signal);
+    // Awaited here: the file goes when this returns.
+    return await this.inspector.inspect({ path, sizeBytes, detected, profiles }, signal);
   }
 }

@@ -4,6 +4,7 @@ import { type ClaimedObject, ObjectUpkeep, Quarantine } from '#libs/assets';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
 import { released } from './observer.js';
+import { ProcessingMetrics } from './processing-metrics.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
 const BATCH = 10;
@@ -27,6 +28,7 @@ export class Rescan {
     private readonly store: ObjectStore,
     private readonly upkeep: ObjectUpkeep,
     private readonly quarantine: Quarantine,
+    private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Rescan.name);
@@ -51,7 +53,12 @@ export class Rescan {
   /** Finishes what any worker has begun to quarantine. */
   async finish(now: Date): Promise<void> {
     for (const object of await this.quarantine.unfinished(BATCH)) {
-      await this.quarantine.finish(object, this.options.quarantineBucket, now);
+      try {
+        await this.quarantine.finish(object, this.options.quarantineBucket, now);
+      } catch (err) {
+        // The others are infected as well.
+        this.logger.error({ err, storedObject: String(object.id) }, 'stored bytes not quarantined yet');
+      }
     }
   }
 
@@ -66,6 +73,7 @@ export class Rescan {
 
   private async settle(object: ClaimedObject, verdict: Verdict, label: string, now: Date): Promise<void> {
     const storedObject = String(object.id);
+    this.metrics.scanned(verdict.outcome);
     switch (verdict.outcome) {
       case 'clean':
         return this.upkeep.noteScan(object.id, label, now);

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Spool } from './spool.js';
@@ -40,6 +40,17 @@ describe('the spool', () => {
     expect((await stat(path.dirname(room.path))).mode & 0o777).toBe(0o711);
     await room[Symbol.asyncDispose]();
     expect(existsSync(room.path)).toBe(false);
+  });
+
+  it('gives room back also when the folder has gone before the file', async () => {
+    const spool = spoolOf(100);
+    const room = await spool.reserve(100);
+    await room.add(Buffer.from('bytes'), nothing);
+    await room.finish();
+    await spool.onApplicationShutdown();
+    await room[Symbol.asyncDispose]();
+    await using next = await spool.reserve(100);
+    expect(next.bytes).toBe(100);
   });
 
   it('gives room in the order in which it was asked for, and never more than there is', async () => {
@@ -89,19 +100,40 @@ describe('the spool', () => {
     expect(spoolOf(100).fits(101)).toBe(false);
   });
 
+  it('promises no more than the disk has', async () => {
+    const spool = spoolOf(2 ** 60);
+    expect(spool.fits(2 ** 60)).toBe(true);
+    await spool.onModuleInit();
+    const { bavail, bsize } = await statfs(folder);
+    expect(spool.fits(2 * bavail * bsize)).toBe(false);
+    expect(spool.fits(1_000_000)).toBe(true);
+  });
+
   it('removes what dead processes have left, and nothing of the living', async () => {
     const dead = spawn(process.execPath, ['-e', '']);
     await once(dead, 'exit');
-    const alive = String(process.ppid);
-    for (const name of [String(dead.pid), alive, String(process.pid), 'notes']) {
+    const mine = (pid: number | undefined) => `${hostname().replaceAll(/[^\w-]/g, '-')}.${pid}`;
+    const [old, fresh] = ['another-host.1', 'another-host.2'];
+    const names = [mine(dead.pid), mine(process.ppid), mine(process.pid), old, fresh, 'notes'];
+    for (const name of names) {
       await mkdir(path.join(folder, name));
       await writeFile(path.join(folder, name, 'left'), '');
     }
+    const days = new Date(Date.now() - 2 * 24 * 3_600_000);
+    await utimes(path.join(folder, old), days, days);
     const spool = spoolOf(100);
     await spool.onModuleInit();
-    expect((await readdir(folder)).sort()).toEqual([alive, String(process.pid), 'notes'].sort());
-    expect(await readdir(path.join(folder, String(process.pid)))).toEqual([]);
+    expect((await readdir(folder)).sort()).toEqual(
+      [mine(process.ppid), mine(process.pid), fresh, 'notes'].sort(),
+    );
+    const own = path.join(folder, mine(process.pid));
+    expect(await readdir(own)).toEqual([]);
+    await rm(own, { recursive: true });
+    await using room = await spool.reserve(1);
+    await room.add(Buffer.from('a'), nothing);
+    await room.finish();
+    expect(existsSync(room.path)).toBe(true);
     await spool.onApplicationShutdown();
-    expect(existsSync(path.join(folder, String(process.pid)))).toBe(false);
+    expect(existsSync(own)).toBe(false);
   });
 });

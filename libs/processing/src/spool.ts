@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, open, readdir, rm, stat, statfs, unlink } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { unavailable } from '#libs/domain';
@@ -10,6 +11,10 @@ const WRITE_BYTES = 512 * 1024;
 /** Others may pass through and read what they know the name of, but not look around: those who look into files. */
 const FOLDER_MODE = 0o711;
 const FILE_MODE = 0o644;
+/** Containers that share a folder number their processes alike. */
+const HOST = hostname().replaceAll(/[^\w-]/g, '-');
+/** Nobody here can tell whether a process of another host lives. */
+const FOREIGN_MS = 24 * 3_600_000;
 
 interface Waiting {
   readonly bytes: number;
@@ -25,10 +30,12 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
   private readonly folder: string;
   private readonly waiting: Waiting[] = [];
   private taken = 0;
+  private capacity: number;
   private prepared: Promise<void> | undefined;
 
   constructor(@Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions) {
-    this.folder = path.join(options.spoolFolder, String(process.pid));
+    this.capacity = options.spoolBytes;
+    this.folder = path.join(options.spoolFolder, `${HOST}.${process.pid}`);
   }
 
   onModuleInit(): Promise<void> {
@@ -42,12 +49,13 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
     // Whatever the umask is, or whoever has made it; not ours, it is left as it is.
     await chmod(spoolFolder, FOLDER_MODE).catch(() => undefined);
     for (const name of await readdir(spoolFolder)) {
-      if (/^\d+$/.test(name) && !isAlive(Number(name))) {
-        await rm(path.join(spoolFolder, name), { recursive: true, force: true });
-      }
+      const folder = path.join(spoolFolder, name);
+      if (await isLeftover(folder)) await rm(folder, { recursive: true, force: true });
     }
-    await mkdir(this.folder, { recursive: true });
-    await chmod(this.folder, FOLDER_MODE);
+    await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE });
+    // What is not there cannot be waited for.
+    const { bavail, bsize } = await statfs(spoolFolder);
+    this.capacity = Math.min(this.options.spoolBytes, bavail * bsize);
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -56,14 +64,15 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
 
   /** Whether there can ever be room for so much. */
   fits(bytes: number): boolean {
-    return bytes <= this.options.spoolBytes;
+    return bytes <= this.capacity;
   }
 
   /** Waits for room. Whoever gets it disposes of it. @throws the signal's reason */
   async reserve(bytes: number, signal?: AbortSignal): Promise<SpoolRoom> {
     await this.onModuleInit();
     signal?.throwIfAborted();
-    if (this.waiting.length > 0 || this.taken + bytes > this.options.spoolBytes) {
+    if (!this.fits(bytes)) throw new RangeError('there is no room for the file');
+    if (this.waiting.length > 0 || this.taken + bytes > this.capacity) {
       await this.turn(bytes, signal);
     } else {
       this.taken += bytes;
@@ -96,7 +105,7 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
 
   private admitNext(): void {
     for (let next = this.waiting[0]; next !== undefined; next = this.waiting[0]) {
-      if (this.taken + next.bytes > this.options.spoolBytes) return;
+      if (this.taken + next.bytes > this.capacity) return;
       this.waiting.shift();
       this.taken += next.bytes;
       next.admit();
@@ -107,6 +116,7 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
 /** Room for one file, and the file. */
 export class SpoolRoom implements AsyncDisposable {
   private handle: FileHandle | undefined;
+  private isCreated = false;
   private pending: Buffer[] = [];
   private pendingBytes = 0;
   private left: number;
@@ -145,16 +155,29 @@ export class SpoolRoom implements AsyncDisposable {
     this.pending = [];
     try {
       await this.handle?.close();
-      await rm(this.path, { force: true });
+      // What nobody turned out to look into was never written.
+      if (this.isCreated) await unlink(this.path).catch(unlessMissing);
     } finally {
       this.release();
     }
   }
 
   private async create(): Promise<FileHandle> {
-    const handle = await open(this.path, 'wx');
+    this.isCreated = true;
+    const handle = await this.open();
     await handle.chmod(FILE_MODE);
     return handle;
+  }
+
+  private async open(): Promise<FileHandle> {
+    try {
+      return await open(this.path, 'wx');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      // A process of another host took the folder of one that was idle for a leftover.
+      await mkdir(path.dirname(this.path), { recursive: true, mode: FOLDER_MODE });
+      return open(this.path, 'wx');
+    }
   }
 
   private async flush(spent: (chunk: Buffer) => void): Promise<void> {
@@ -174,6 +197,11 @@ export class SpoolRoom implements AsyncDisposable {
   }
 }
 
+/** The folder goes first when this process stops. */
+function unlessMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}
+
 async function writeAll(handle: FileHandle, chunks: readonly Buffer[]): Promise<void> {
   let rest = chunks.filter(({ length }) => length > 0);
   while (rest.length > 0) {
@@ -185,6 +213,14 @@ async function writeAll(handle: FileHandle, chunks: readonly Buffer[]): Promise<
       return written === chunk.length ? [] : [chunk.subarray(written)];
     });
   }
+}
+
+async function isLeftover(folder: string): Promise<boolean> {
+  const [, host, pid] = /^([\w-]+)\.(\d+)$/.exec(path.basename(folder)) ?? [];
+  if (pid === undefined) return false;
+  if (host === HOST) return !isAlive(Number(pid));
+  const found = await stat(folder).catch(() => null);
+  return found !== null && Date.now() - found.mtimeMs > FOREIGN_MS;
 }
 
 function isAlive(pid: number): boolean {

@@ -11,7 +11,7 @@ export const EICAR = Buffer.from(
 export const EICAR_MAX_BYTES = 128;
 const WHITE_SPACE = new Set(Buffer.from(' \t\n\r\x1a', 'latin1'));
 
-/** Whether these are all the bytes of an EICAR test file: the 68, and white space up to 128. */
+/** Whether a content that begins so is an EICAR test file: the 68 bytes, and white space up to 128. One more is needed to tell. */
 export const isEicar = (content: Buffer): boolean =>
   content.length <= EICAR_MAX_BYTES &&
   content.subarray(0, EICAR.length).equals(EICAR) &&

@@ -65,7 +65,8 @@ CREATE INDEX "asset_properties_artist_idx" ON "asset_properties" ("owner_id", lo
 CREATE INDEX "asset_properties_album_idx" ON "asset_properties" ("owner_id", lower("album"), "created_at", "asset_id") WHERE "album" IS NOT NULL;
 CREATE INDEX "asset_properties_has_location_idx" ON "asset_properties" ("owner_id", "has_location", "created_at", "asset_id") WHERE "has_location" IS NOT NULL;
 
--- What is scanned and derived again, newest first, and what was found infected.
-CREATE INDEX "stored_objects_live_idx" ON "stored_objects" ("id") INCLUDE ("scanned_by") WHERE "state" = 'LIVE';
-CREATE INDEX "stored_objects_derived_idx" ON "stored_objects" ("id") INCLUDE ("variant_specs") WHERE "state" = 'LIVE' AND "variant_specs" IS NOT NULL;
+-- What is scanned and derived again, by what was noted last, so that whoever looks for something else finds at once that there is
+-- none; and what was found infected.
+CREATE INDEX "stored_objects_scanned_idx" ON "stored_objects" ((coalesce("scanned_by", '')), "id") WHERE "state" = 'LIVE';
+CREATE INDEX "stored_objects_derived_idx" ON "stored_objects" ("variant_specs", "id") WHERE "state" = 'LIVE' AND "variant_specs" IS NOT NULL;
 CREATE INDEX "stored_objects_quarantined_idx" ON "stored_objects" ("id") WHERE "state" = 'QUARANTINED';

@@ -33,7 +33,7 @@ export const fileOf = async (bytes: Buffer): Promise<string> => {
   return file;
 };
 
-/** What the reader of a file's type, as its first bytes show it, finds in it. */
+/** What all readers of a file's type, as its first bytes show it, find in it. */
 export async function lookAt(
   file: string,
   bytes: Buffer,
@@ -41,13 +41,15 @@ export async function lookAt(
 ): Promise<Finding> {
   const type = detected ?? (await detectType(bytes.subarray(0, 65_536))) ?? '';
   const entries = READERS.filter(({ types }) => types.test(type));
-  if (entries.length !== 1) throw new Error(`${entries.length} readers look into ${type}`);
-  const { read } = await entries[0]!.load();
+  if (entries.length === 0) throw new Error(`nobody looks into ${type}`);
   const { size } = await stat(file);
-  return read(
-    { path: file, sizeBytes: size, detected: type, profiles: profiles ?? PROFILES },
-    { ...LIMITS, ...limits },
-  );
+  const asked = { path: file, sizeBytes: size, detected: type, profiles: profiles ?? PROFILES };
+  let found: Finding = {};
+  for (const { load } of entries) {
+    const { read } = await load();
+    found = { ...found, ...(await read(asked, { ...LIMITS, ...limits })) };
+  }
+  return found;
 }
 
 export async function look(bytes: Buffer, options: Look = {}): Promise<Finding> {

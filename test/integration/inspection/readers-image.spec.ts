@@ -350,11 +350,11 @@ describe('what a camera wrote', () => {
 describe('a picture with too many pixels', () => {
   it.each<[string, () => Buffer | Promise<Buffer>]>([
     ['PNG', () => samples.pngHead(2 ** 31 - 1, 2 ** 31 - 1)],
-    ['animated PNG', () => samples.pngHead(1000, 1000, 101)],
+    ['animated PNG', () => samples.pngHead(1000, 1000, 2001)],
     ['PNG of many frames', () => samples.pngHead(1, 1, 10_001)],
     ['JPEG', async () => samples.resizedJpeg(await make('jpeg', 16, 16), 64_250, 64_250)],
     ['GIF', () => samples.gif(65_535, 65_535, 1)],
-    ['animated GIF', () => samples.gif(1000, 1000, 101)],
+    ['animated GIF', () => samples.gif(1000, 1000, 2001)],
     ['GIF of many frames', () => samples.gif(1, 1, 10_001)],
     ['WebP', () => samples.webpHead(16_384, 16_384)],
     ['TIFF', () => samples.tiffHead(2 ** 31 - 1, 2 ** 31 - 1)],
@@ -372,6 +372,9 @@ describe('a picture with too many pixels', () => {
     const limits = { maxPixels: 600 * 400 };
     expect((await look(await make('jpeg'), { limits })).refusal).toBeUndefined();
     expect((await look(await make('jpeg', 601, 400), { limits })).refusal?.code).toBe('TOO_MANY_PIXELS');
+    const moving = { maxPixels: 81, maxFrames: 100 };
+    expect((await look(samples.gif(9, 9, 20), { limits: moving })).refusal).toBeUndefined();
+    expect((await look(samples.gif(9, 9, 21), { limits: moving })).refusal?.code).toBe('TOO_MANY_PIXELS');
     const frames = { maxPixels: 1e8, maxFrames: 3 };
     expect((await look(samples.gif(9, 9, 3), { limits: frames })).refusal).toBeUndefined();
     expect((await look(samples.gif(9, 9, 4), { limits: frames })).refusal?.code).toBe('TOO_MANY_PIXELS');

@@ -37,7 +37,17 @@ const DEEDS: Record<string, (path: string) => unknown> = {
   loop: () => {
     for (;;);
   },
+  burn: () => {
+    const used = () => process.cpuUsage().user + process.cpuUsage().system;
+    for (const end = used() + 600_000; used() < end;);
+    return { properties: { pageCount: process.pid } };
+  },
+  'lose-the-file': (path: string) => readFileSync(`${path}-that-is-not-there`),
   wait: never,
+  tick: () => {
+    setInterval(() => undefined, 1000);
+    return never();
+  },
   // Slowly, so that nothing but its parent's look at it ends it.
   bloat: () => {
     setInterval(() => kept.push(Buffer.alloc(16 * 2 ** 20, 1)), 20);

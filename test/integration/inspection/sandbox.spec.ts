@@ -139,6 +139,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     const request = { sizeBytes: 2, detected: 'test/pid', profiles: [] };
     await expect(inspector.inspect({ ...request, path: file })).rejects.toThrow(InspectionFailed);
     await expect(inspector.inspect({ ...request, path: `${file}-not` })).rejects.toThrow(/ENOENT/);
+    await expect(inspect('lose-the-file')).rejects.toThrow(/ENOENT/);
     await expect(inspector.inspect({ ...request, path: '/etc/passwd' })).rejects.toThrow(/ERR_ACCESS_DENIED/);
   });
 
@@ -156,6 +157,17 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     expect(await third).not.toBe(pid);
     expect(isRunning(pid)).toBe(false);
     await expect(inspect('pid', AbortSignal.abort(new Error('from the start')))).rejects.toThrow('start');
+  });
+
+  it('costs no process what was aborted before its turn', async () => {
+    await start();
+    const first = pidOf('burn');
+    const waiting = new AbortController();
+    const second = inspect('pid', waiting.signal);
+    const third = pidOf();
+    waiting.abort(new Error('no longer wanted'));
+    await expect(second).rejects.toThrow('no longer wanted');
+    expect(await third).toBe(await first);
   });
 
   it('takes along what a reader started', async () => {
@@ -221,6 +233,13 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     await Promise.all([...new Set(pids)].slice(0, 2).map(gone));
   });
 
+  it('replaces a process before its limit of processor time would end it', async () => {
+    await start({ seconds: 3 });
+    const pids: number[] = [];
+    for (let i = 0; i < 7; i++) pids.push(await pidOf('burn'));
+    expect(new Set(pids).size).toBeGreaterThan(1);
+  });
+
   it('replaces one that ends while it has nothing to do', async () => {
     await start();
     const pid = await pidOf();
@@ -268,13 +287,21 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     expect(seen).toMatchObject({
       env: [],
       interfaces: [],
-      priority: 19,
+      priority: 10,
       passwd: 'ERR_ACCESS_DENIED',
       spool: 'ERR_ACCESS_DENIED',
       write: 'ERR_ACCESS_DENIED',
       program: 'ERR_ACCESS_DENIED',
     });
     expect(seen.connect).toMatch(/ENETUNREACH|EADDRNOTAVAIL|EINVAL/);
+    const limits = readFileSync(`/proc/${await pidOf()}/limits`, 'latin1').replaceAll(/ +/g, ' ');
+    for (const limit of [
+      `Max cpu time ${2 * 20} `,
+      `Max data size ${2 ** 30 + 512 * 2 ** 20} `,
+      ...['Max file size 0 ', 'Max core file size 0 0 ', 'Max open files 256 '],
+    ]) {
+      expect(limits).toContain(limit);
+    }
     const isRoot = process.getuid?.() === 0;
     expect(inspector.isolation).toEqual([
       'no-network',
@@ -293,6 +320,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
 
     it.each([
       ['end with their channel', '', '600', [folder]],
+      ['end with their channel while they wait for something', 'test/tick', '600', [folder]],
       ['are ended by the kernel while they loop', 'test/loop', '600', []],
       ['run out of processor time while they loop', 'test/loop', '2', [folder]],
     ])('%s', async (_, type, cpuSeconds, folders) => {

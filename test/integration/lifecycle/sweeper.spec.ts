@@ -1,141 +1,151 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { actor, INCOMING, World } from '../../support/world.js';
 
 const later = (minutes: number) => new Date(Date.now() + minutes * 60_000);
 
-describe('sweeper (real: PostgreSQL, queue, storage emulator)', () => {
-  let world: World;
-  beforeEach(async () => {
-    world = await World.start();
-  });
-  afterEach(() => world[Symbol.asyncDispose]());
-
-  it('finds bytes whose event was lost', async () => {
-    const { id, ticket } = await world.request('abc');
-    await world.put(ticket, 'abc');
-    expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: 0, failed: 0 });
-    expect(await world.sweeper.sweepUnfinished(later(2))).toEqual({ examined: 1, failed: 0 });
-    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
-  });
-
-  it('expires what never came, at its deadline and not before, and gives the quota back', async () => {
-    const { id } = await world.request('abc');
-    await world.sweeper.sweepUnfinished(later(70));
-    expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
-    await world.sweeper.sweepUnfinished(later(80));
-    expect(await world.asset(id)).toMatchObject({ status: 'EXPIRED' });
-    expect(await world.quotas.of(42n)).toMatchObject({ reservedAssets: 0, reservedBytes: 0 });
-    expect(await world.events(id)).toEqual(['asset.requested', 'asset.expired']);
-  });
-
-  it('takes bytes that are there at the deadline rather than expire them', async () => {
-    const { id, ticket } = await world.request('abc');
-    await world.put(ticket, 'abc');
-    await world.sweeper.sweepUnfinished(later(80));
-    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
-  });
-
-  it('does not expire what was renewed meanwhile', async () => {
-    const { id, asset } = await world.request('abc');
-    await world.database.prisma.mediaAsset.update({
-      where: { assetId: id },
-      data: { uploadDeadlineAt: later(200) },
+describe.each(QUEUE_BACKENDS)(
+  'sweeper (real: PostgreSQL, queue on %s, storage emulator)',
+  (_, startQueue) => {
+    let queue: QueueBackend;
+    let world: World;
+    beforeEach(async () => {
+      queue = await startQueue();
+      world = await World.start({ redisUrl: queue.url });
     });
-    expect(await world.transitions.expire(asset, later(80))).toBe(false);
-    expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
-  });
-
-  it('looks at each asset once among many workers', async () => {
-    await Promise.all(Array.from({ length: 20 }, (_, index) => world.request(`file ${index}`)));
-    const sweeps = await Promise.all(
-      Array.from({ length: 4 }, () => world.sweeper.sweepUnfinished(later(80))),
-    );
-    expect(sweeps.reduce((sum, { examined }) => sum + examined, 0)).toBe(20);
-    expect((await world.events()).filter((type) => type === 'asset.expired')).toHaveLength(20);
-  });
-
-  it('enqueues again what is PROCESSING and silent', async () => {
-    const { id, job } = await world.received('abc');
-    await world.database.pool.query('delete from bullmq.job');
-    await world.sweeper.sweepUnfinished(later(10));
-    const { rows } = await world.database.pool.query<{ id: string }>('select id from bullmq.job');
-    expect(rows).toEqual([{ id: `${id}.${job.generation}.1` }]);
-  });
-
-  it('gives up what FAILED and nobody revived, bytes and reservation, after a week', async () => {
-    const { id } = await world.received('abc');
-    const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
-    const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
-    expect(await world.transitions.fail(await world.asset(id), reason, letter, new Date())).toBe(true);
-    const held = await world.quotas.of(42n);
-    expect(held.reservedAssets).toBeGreaterThan(0);
-
-    await world.sweeper.sweepUnfinished(later(6 * 24 * 60));
-    expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
-    expect(await world.objects(INCOMING)).toEqual([id]);
-
-    await world.sweeper.sweepUnfinished(later(7 * 24 * 60 + 1));
-    await world.sweeper.sweepWaste(later(7 * 24 * 60 + 10));
-    expect(await world.asset(id)).toMatchObject({
-      status: 'EXPIRED',
-      statusReason: { code: 'PROCESSING_FAILED' },
-    });
-    expect(await world.objects(INCOMING)).toEqual([]);
-    expect(await world.quotas.of(42n)).toMatchObject({
-      reservedAssets: held.reservedAssets - 1,
-      reservedBytes: held.reservedBytes - 3,
-    });
-  });
-
-  it('keeps what FAILED for the week, when a process of an older version left it to be looked at sooner', async () => {
-    const { id } = await world.received('abc');
-    const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
-    const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
-    await world.transitions.fail(await world.asset(id), reason, letter, new Date());
-    await world.database.prisma.mediaAsset.update({
-      where: { assetId: id },
-      data: { nextCheckAt: later(5) },
+    afterEach(async () => {
+      await world[Symbol.asyncDispose]();
+      await queue[Symbol.asyncDispose]();
     });
 
-    expect(await world.sweeper.sweepUnfinished(later(6))).toEqual({ examined: 1, failed: 0 });
-    expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
-    await world.sweeper.sweepUnfinished(later(7 * 24 * 60 + 1));
-    expect(await world.asset(id)).toMatchObject({ status: 'EXPIRED' });
-  });
-
-  it('deletes incoming objects that outlived their asset’s need', async () => {
-    const asset = await world.upload('abc');
-    expect(await world.objects(INCOMING)).toEqual([]);
-    await world.database.prisma.mediaAsset.update({
-      where: { assetId: asset.id },
-      data: { incomingPresent: true },
+    it('finds bytes whose event was lost', async () => {
+      const { id, ticket } = await world.request('abc');
+      await world.put(ticket, 'abc');
+      expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: 0, failed: 0 });
+      expect(await world.sweeper.sweepUnfinished(later(2))).toEqual({ examined: 1, failed: 0 });
+      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
     });
-    await world.emulators.put({ bucket: INCOMING, key: asset.id }, Buffer.from('abc'), {
-      contentType: 'text/plain',
+
+    it('expires what never came, at its deadline and not before, and gives the quota back', async () => {
+      const { id } = await world.request('abc');
+      await world.sweeper.sweepUnfinished(later(70));
+      expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
+      await world.sweeper.sweepUnfinished(later(80));
+      expect(await world.asset(id)).toMatchObject({ status: 'EXPIRED' });
+      expect(await world.quotas.of(42n)).toMatchObject({ reservedAssets: 0, reservedBytes: 0 });
+      expect(await world.events(id)).toEqual(['asset.requested', 'asset.expired']);
     });
-    expect(await world.sweeper.sweepWaste(later(80))).toEqual({ examined: 1, failed: 0 });
-    expect(await world.objects(INCOMING)).toEqual([]);
-    expect(await world.sweeper.sweepWaste(later(200))).toEqual({ examined: 0, failed: 0 });
-  });
 
-  it('finds what a ticket brought once more after READY, at its deadline', async () => {
-    const { id, ticket } = await world.request('abc');
-    await world.put(ticket, 'abc');
-    await world.arrivals.look(id);
-    await world.process(await world.job(id));
-    expect(await world.put(ticket, 'abc')).toBe(200);
-    await world.sweeper.sweepWaste(later(10));
-    expect(await world.objects(INCOMING)).toEqual([id]);
-    await world.sweeper.sweepWaste(later(80));
-    expect(await world.objects(INCOMING)).toEqual([]);
-  });
+    it('takes bytes that are there at the deadline rather than expire them', async () => {
+      const { id, ticket } = await world.request('abc');
+      await world.put(ticket, 'abc');
+      await world.sweeper.sweepUnfinished(later(80));
+      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
+    });
 
-  it('finds what a cancelled upload’s URL still brought, at its deadline', async () => {
-    const { id, ticket } = await world.request('abc');
-    await world.uploads.cancel(actor(), id);
-    await world.put(ticket, 'abc');
-    expect((await world.sweeper.sweepWaste(later(10))).examined).toBe(0);
-    expect((await world.sweeper.sweepWaste(later(80))).examined).toBe(1);
-    expect(await world.objects(INCOMING)).toEqual([]);
-  });
-});
+    it('does not expire what was renewed meanwhile', async () => {
+      const { id, asset } = await world.request('abc');
+      await world.database.prisma.mediaAsset.update({
+        where: { assetId: id },
+        data: { uploadDeadlineAt: later(200) },
+      });
+      expect(await world.transitions.expire(asset, later(80))).toBe(false);
+      expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
+    });
+
+    it('looks at each asset once among many workers', async () => {
+      await Promise.all(Array.from({ length: 20 }, (_, index) => world.request(`file ${index}`)));
+      const sweeps = await Promise.all(
+        Array.from({ length: 4 }, () => world.sweeper.sweepUnfinished(later(80))),
+      );
+      expect(sweeps.reduce((sum, { examined }) => sum + examined, 0)).toBe(20);
+      expect((await world.events()).filter((type) => type === 'asset.expired')).toHaveLength(20);
+    });
+
+    it('enqueues again what is PROCESSING and silent', async () => {
+      const { id, job } = await world.received('abc');
+      await world.queue.drain();
+      expect(await world.queue.getJobs('waiting')).toEqual([]);
+      await world.sweeper.sweepUnfinished(later(10));
+      const jobs = await world.queue.getJobs(['waiting', 'delayed']);
+      expect(jobs.map((queued) => queued.id)).toEqual([`${id}.${job.generation}.1`]);
+    });
+
+    it('gives up what FAILED and nobody revived, bytes and reservation, after a week', async () => {
+      const { id } = await world.received('abc');
+      const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
+      const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
+      expect(await world.transitions.fail(await world.asset(id), reason, letter, new Date())).toBe(true);
+      const held = await world.quotas.of(42n);
+      expect(held.reservedAssets).toBeGreaterThan(0);
+
+      await world.sweeper.sweepUnfinished(later(6 * 24 * 60));
+      expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+      expect(await world.objects(INCOMING)).toEqual([id]);
+
+      await world.sweeper.sweepUnfinished(later(7 * 24 * 60 + 1));
+      await world.sweeper.sweepWaste(later(7 * 24 * 60 + 10));
+      expect(await world.asset(id)).toMatchObject({
+        status: 'EXPIRED',
+        statusReason: { code: 'PROCESSING_FAILED' },
+      });
+      expect(await world.objects(INCOMING)).toEqual([]);
+      expect(await world.quotas.of(42n)).toMatchObject({
+        reservedAssets: held.reservedAssets - 1,
+        reservedBytes: held.reservedBytes - 3,
+      });
+    });
+
+    it('keeps what FAILED for the week, when a process of an older version left it to be looked at sooner', async () => {
+      const { id } = await world.received('abc');
+      const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
+      const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
+      await world.transitions.fail(await world.asset(id), reason, letter, new Date());
+      await world.database.prisma.mediaAsset.update({
+        where: { assetId: id },
+        data: { nextCheckAt: later(5) },
+      });
+
+      expect(await world.sweeper.sweepUnfinished(later(6))).toEqual({ examined: 1, failed: 0 });
+      expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+      await world.sweeper.sweepUnfinished(later(7 * 24 * 60 + 1));
+      expect(await world.asset(id)).toMatchObject({ status: 'EXPIRED' });
+    });
+
+    it('deletes incoming objects that outlived their asset’s need', async () => {
+      const asset = await world.upload('abc');
+      expect(await world.objects(INCOMING)).toEqual([]);
+      await world.database.prisma.mediaAsset.update({
+        where: { assetId: asset.id },
+        data: { incomingPresent: true },
+      });
+      await world.emulators.put({ bucket: INCOMING, key: asset.id }, Buffer.from('abc'), {
+        contentType: 'text/plain',
+      });
+      expect(await world.sweeper.sweepWaste(later(80))).toEqual({ examined: 1, failed: 0 });
+      expect(await world.objects(INCOMING)).toEqual([]);
+      expect(await world.sweeper.sweepWaste(later(200))).toEqual({ examined: 0, failed: 0 });
+    });
+
+    it('finds what a ticket brought once more after READY, at its deadline', async () => {
+      const { id, ticket } = await world.request('abc');
+      await world.put(ticket, 'abc');
+      await world.arrivals.look(id);
+      await world.process(await world.job(id));
+      expect(await world.put(ticket, 'abc')).toBe(200);
+      await world.sweeper.sweepWaste(later(10));
+      expect(await world.objects(INCOMING)).toEqual([id]);
+      await world.sweeper.sweepWaste(later(80));
+      expect(await world.objects(INCOMING)).toEqual([]);
+    });
+
+    it('finds what a cancelled upload’s URL still brought, at its deadline', async () => {
+      const { id, ticket } = await world.request('abc');
+      await world.uploads.cancel(actor(), id);
+      await world.put(ticket, 'abc');
+      expect((await world.sweeper.sweepWaste(later(10))).examined).toBe(0);
+      expect((await world.sweeper.sweepWaste(later(80))).examined).toBe(1);
+      expect(await world.objects(INCOMING)).toEqual([]);
+    });
+  },
+);

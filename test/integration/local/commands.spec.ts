@@ -102,6 +102,8 @@ describe('npm run upload', () => {
     status,
     statusReason: null,
     downloadUrl: null,
+    properties: null,
+    variants: [],
     ...more,
   });
   const ticket = () => ({
@@ -134,9 +136,29 @@ describe('npm run upload', () => {
       return answers.requestUpload![0]!(body);
     });
     answers.PUT = [(body) => [seen.push(body) && 200, '']];
+    const nothing = { durationSeconds: null, pageCount: null, title: null, artist: null, album: null };
+    const found = {
+      properties: {
+        ...nothing,
+        ...{
+          width: 4,
+          height: 3,
+          takenAt: '2024-05-17T10:34:56.000Z',
+          cameraMake: 'Maker',
+          cameraModel: null,
+        },
+        location: { latitude: 52.5, longitude: 13.4 },
+      },
+      variants: [{ name: 'small', width: 2, height: 1, sizeBytes: 99 }],
+    };
+    answers.asset!.push(ok({ asset: asset('READY', found) }));
+    answers.asset!.splice(1, 1);
     const { code, stdout, stderr } = await upload('a.png');
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toContain('a.png: READY');
+    expect(stdout).toMatch(/pixels +4 × 3\n +taken +2024-05-17T10:34:56.000Z, Maker\n +place +52.5, 13.4\n/);
+    expect(stdout).toMatch(/variant +small, 2 × 1, 99 bytes\n/);
+    expect(stdout).not.toMatch(/duration|pages|title|null/);
     expect(calls).toEqual(['requestUpload', 'PUT', 'asset', 'asset']);
     expect(seen).toEqual([
       {

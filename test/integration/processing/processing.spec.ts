@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { contentKey } from '#libs/domain';
+import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { actor, CONTENT, INCOMING, sha256, World } from '../../support/world.js';
 
 const PNG = Buffer.from(
@@ -8,262 +9,272 @@ const PNG = Buffer.from(
   'base64',
 );
 
-describe('processing (real: PostgreSQL, queue, storage emulator)', () => {
-  let world: World;
-  beforeAll(async () => {
-    world = await World.start();
-  });
-  afterAll(() => world[Symbol.asyncDispose]());
-
-  it('makes READY what is as it was declared, and cleans up behind it', async () => {
-    const by = actor(1n);
-    const asset = await world.upload('hello', { mimeType: 'text/csv' }, by);
-    expect(asset).toMatchObject({
-      status: 'READY',
-      mimeType: 'text/csv',
-      bucket: CONTENT,
-      objectKey: contentKey(sha256('hello')),
+describe.each(QUEUE_BACKENDS)(
+  'processing (real: PostgreSQL, queue on %s, storage emulator)',
+  (_, startQueue) => {
+    let queue: QueueBackend;
+    let world: World;
+    beforeAll(async () => {
+      queue = await startQueue();
+      world = await World.start({ redisUrl: queue.url });
     });
-    expect(await world.objects(INCOMING)).toEqual([]);
-    expect(await world.quotas.of(1n)).toMatchObject({
-      reservedBytes: 0,
-      reservedAssets: 0,
-      usedBytes: 5,
-      usedAssets: 1,
+    afterAll(async () => {
+      await world[Symbol.asyncDispose]();
+      await queue[Symbol.asyncDispose]();
     });
-    expect(await world.events(asset.id)).toEqual(['asset.requested', 'asset.received', 'asset.ready']);
-    const [metadata] = await world.emulators.client.bucket(CONTENT).file(asset.objectKey).getMetadata();
-    expect(metadata).toMatchObject({ contentType: 'application/octet-stream', size: '5' });
-  });
 
-  it.each([
-    ['other bytes of the same length', { sent: 'hellO' }, 'CHECKSUM_MISMATCH'],
-    [
-      'HTML for a picture',
-      { bytes: '<!doctype html><script>1</script>', mimeType: 'image/png' },
-      'TYPE_MISMATCH',
-    ],
-    ['a picture for text', { bytes: PNG, mimeType: 'text/plain' }, 'TYPE_MISMATCH'],
-    [
-      'SVG for a photo',
-      { bytes: '<svg xmlns="http://www.w3.org/2000/svg"/>', mimeType: 'image/jpeg' },
-      'TYPE_MISMATCH',
-    ],
-  ])(
-    'refuses %s',
-    async (
-      _,
-      {
-        bytes = 'hello',
-        sent = bytes,
-        mimeType = 'text/plain',
-      }: { bytes?: string | Buffer; sent?: string | Buffer; mimeType?: string },
-      code,
-    ) => {
-      const by = actor(2n);
-      const { id, job } = await world.received(bytes, { mimeType }, by, sent);
-      await world.process(job);
-      expect(await world.asset(id)).toMatchObject({
-        status: 'REJECTED',
-        statusReason: { code },
-        bucket: INCOMING,
+    it('makes READY what is as it was declared, and cleans up behind it', async () => {
+      const by = actor(1n);
+      const asset = await world.upload('hello', { mimeType: 'text/csv' }, by);
+      expect(asset).toMatchObject({
+        status: 'READY',
+        mimeType: 'text/csv',
+        bucket: CONTENT,
+        objectKey: contentKey(sha256('hello')),
       });
       expect(await world.objects(INCOMING)).toEqual([]);
-      expect(await world.quotas.of(2n)).toMatchObject({
+      expect(await world.quotas.of(1n)).toMatchObject({
         reservedBytes: 0,
-        usedBytes: 0,
         reservedAssets: 0,
-        usedAssets: 0,
+        usedBytes: 5,
+        usedAssets: 1,
       });
-    },
-  );
-
-  it('refuses bytes that readers would get decompressed, even when those are the declared ones', async () => {
-    const plain = Buffer.from('the declared bytes');
-    const { id } = await world.request(plain, {}, actor(3n));
-    await world.emulators.put({ bucket: INCOMING, key: id }, gzipSync(plain), {
-      contentType: 'text/plain',
-      contentEncoding: 'gzip',
-    });
-    await world.arrivals.look(id);
-    await world.process(await world.job(id));
-    expect(await world.asset(id)).toMatchObject({
-      status: 'REJECTED',
-      statusReason: { code: 'SIZE_MISMATCH' },
+      expect(await world.events(asset.id)).toEqual(['asset.requested', 'asset.received', 'asset.ready']);
+      const [metadata] = await world.emulators.client.bucket(CONTENT).file(asset.objectKey).getMetadata();
+      expect(metadata).toMatchObject({ contentType: 'application/octet-stream', size: '5' });
     });
 
-    const packed = gzipSync(plain);
-    const other = await world.request(packed, { mimeType: 'application/octet-stream' }, actor(3n));
-    await world.emulators.put({ bucket: INCOMING, key: other.id }, packed, {
-      contentType: 'text/plain',
-      contentEncoding: 'gzip',
+    it.each([
+      ['other bytes of the same length', { sent: 'hellO' }, 'CHECKSUM_MISMATCH'],
+      [
+        'HTML for a picture',
+        { bytes: '<!doctype html><script>1</script>', mimeType: 'image/png' },
+        'TYPE_MISMATCH',
+      ],
+      ['a picture for text', { bytes: PNG, mimeType: 'text/plain' }, 'TYPE_MISMATCH'],
+      [
+        'SVG for a photo',
+        { bytes: '<svg xmlns="http://www.w3.org/2000/svg"/>', mimeType: 'image/jpeg' },
+        'TYPE_MISMATCH',
+      ],
+    ])(
+      'refuses %s',
+      async (
+        _,
+        {
+          bytes = 'hello',
+          sent = bytes,
+          mimeType = 'text/plain',
+        }: { bytes?: string | Buffer; sent?: string | Buffer; mimeType?: string },
+        code,
+      ) => {
+        const by = actor(2n);
+        const { id, job } = await world.received(bytes, { mimeType }, by, sent);
+        await world.process(job);
+        expect(await world.asset(id)).toMatchObject({
+          status: 'REJECTED',
+          statusReason: { code },
+          bucket: INCOMING,
+        });
+        expect(await world.objects(INCOMING)).toEqual([]);
+        expect(await world.quotas.of(2n)).toMatchObject({
+          reservedBytes: 0,
+          usedBytes: 0,
+          reservedAssets: 0,
+          usedAssets: 0,
+        });
+      },
+    );
+
+    it('refuses bytes that readers would get decompressed, even when those are the declared ones', async () => {
+      const plain = Buffer.from('the declared bytes');
+      const { id } = await world.request(plain, {}, actor(3n));
+      await world.emulators.put({ bucket: INCOMING, key: id }, gzipSync(plain), {
+        contentType: 'text/plain',
+        contentEncoding: 'gzip',
+      });
+      await world.arrivals.look(id);
+      await world.process(await world.job(id));
+      expect(await world.asset(id)).toMatchObject({
+        status: 'REJECTED',
+        statusReason: { code: 'SIZE_MISMATCH' },
+      });
+
+      const packed = gzipSync(plain);
+      const other = await world.request(packed, { mimeType: 'application/octet-stream' }, actor(3n));
+      await world.emulators.put({ bucket: INCOMING, key: other.id }, packed, {
+        contentType: 'text/plain',
+        contentEncoding: 'gzip',
+      });
+      await world.arrivals.look(other.id);
+      await world.process(await world.job(other.id));
+      expect(await world.asset(other.id)).toMatchObject({
+        status: 'REJECTED',
+        statusReason: { code: 'CHECKSUM_MISMATCH' },
+      });
     });
-    await world.arrivals.look(other.id);
-    await world.process(await world.job(other.id));
-    expect(await world.asset(other.id)).toMatchObject({
-      status: 'REJECTED',
-      statusReason: { code: 'CHECKSUM_MISMATCH' },
+
+    it('never takes one generation’s hash for another generation’s bytes', async () => {
+      const { id, job } = await world.received('the claimed bytes', {}, actor(18n));
+      await world.emulators.put({ bucket: INCOMING, key: id }, Buffer.from('the other  bytes'), {
+        contentType: 'text/plain',
+      });
+      await world.process(job);
+      expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+      expect(
+        await world.store.stat({ bucket: CONTENT, key: contentKey(sha256('the claimed bytes')) }),
+      ).toBeNull();
     });
-  });
 
-  it('never takes one generation’s hash for another generation’s bytes', async () => {
-    const { id, job } = await world.received('the claimed bytes', {}, actor(18n));
-    await world.emulators.put({ bucket: INCOMING, key: id }, Buffer.from('the other  bytes'), {
-      contentType: 'text/plain',
+    it('counts a reference only on an object that may be pointed at', async () => {
+      const bytes = 'reference counted';
+      await world.upload(bytes, {}, actor(19n));
+      const [stored] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
+      const add = () => world.database.transaction((tx) => world.stored.addReference(tx, stored!.id));
+      for (const state of ['DELETING', 'QUARANTINED', 'CORRUPT'] as const) {
+        await world.database.prisma.storedObject.update({ where: { id: stored!.id }, data: { state } });
+        expect(await add()).toBe(false);
+      }
+      const [after] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
+      expect(after).toMatchObject({ refCount: 1, state: 'CORRUPT' });
     });
-    await world.process(job);
-    expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
-    expect(
-      await world.store.stat({ bucket: CONTENT, key: contentKey(sha256('the claimed bytes')) }),
-    ).toBeNull();
-  });
 
-  it('counts a reference only on an object that may be pointed at', async () => {
-    const bytes = 'reference counted';
-    await world.upload(bytes, {}, actor(19n));
-    const [stored] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
-    const add = () => world.database.transaction((tx) => world.stored.addReference(tx, stored!.id));
-    for (const state of ['DELETING', 'QUARANTINED', 'CORRUPT'] as const) {
-      await world.database.prisma.storedObject.update({ where: { id: stored!.id }, data: { state } });
-      expect(await add()).toBe(false);
-    }
-    const [after] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
-    expect(after).toMatchObject({ refCount: 1, state: 'CORRUPT' });
-  });
-
-  it('refuses a transition by whoever saw an older version', async () => {
-    const { id } = await world.received('versioned', {}, actor(20n));
-    const seen = await world.asset(id);
-    expect(await world.transitions.retry(seen, new Date())).toBe(true);
-    expect(await world.transitions.reject(seen, { code: 'MALWARE', message: '' }, new Date())).toBe(false);
-    expect(await world.transitions.retry(seen, new Date())).toBe(false);
-    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 2 });
-  });
-
-  it('asks everybody for the bytes, whether a stranger has sent them before or not', async () => {
-    await world.upload('known to the service', {}, actor(21n));
-    const [known, fresh] = await Promise.all([
-      world.request('known to the service', {}, actor(22n)),
-      world.request('new to the service!!', {}, actor(22n)),
-    ]);
-    for (const { asset, ticket } of [known, fresh]) {
-      expect(asset).toMatchObject({ status: 'PENDING', bucket: INCOMING });
-      expect(ticket).not.toBeNull();
-    }
-  });
-
-  it('takes an empty file', async () => {
-    expect(await world.upload('', {}, actor(4n))).toMatchObject({ status: 'READY', sizeBytes: 0 });
-  });
-
-  it('stores identical files once and counts who points at them', async () => {
-    const bytes = 'shared by three';
-    const received = await Promise.all([5n, 6n, 7n].map((owner) => world.received(bytes, {}, actor(owner))));
-    await Promise.all(received.map(({ job }) => world.process(job)));
-    for (const { id } of received) expect(await world.asset(id)).toMatchObject({ status: 'READY' });
-    const stored = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
-    expect(stored).toMatchObject([{ refCount: 3, state: 'LIVE' }]);
-    const there = await world.store.stat({ bucket: CONTENT, key: contentKey(sha256(bytes)) });
-    expect(stored[0]!.copies).toMatchObject([{ version: there!.version, storageClass: 'STANDARD' }]);
-  });
-
-  it('does everything once when the same job runs five times at once, and again afterwards', async () => {
-    const by = actor(8n);
-    const { id, job } = await world.received('only once', {}, by);
-    await Promise.all(Array.from({ length: 5 }, () => world.process(job)));
-    await world.process(job);
-    expect(await world.asset(id)).toMatchObject({ status: 'READY' });
-    const stored = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256('only once'));
-    expect(stored).toMatchObject([{ refCount: 1 }]);
-    expect(await world.quotas.of(8n)).toMatchObject({
-      usedAssets: 1,
-      usedBytes: 9,
-      reservedAssets: 0,
-      reservedBytes: 0,
+    it('refuses a transition by whoever saw an older version', async () => {
+      const { id } = await world.received('versioned', {}, actor(20n));
+      const seen = await world.asset(id);
+      expect(await world.transitions.retry(seen, new Date())).toBe(true);
+      expect(await world.transitions.reject(seen, { code: 'MALWARE', message: '' }, new Date())).toBe(false);
+      expect(await world.transitions.retry(seen, new Date())).toBe(false);
+      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 2 });
     });
-    expect(await world.events(id)).toEqual(['asset.requested', 'asset.received', 'asset.ready']);
-  });
 
-  it('writes over an object that no row vouches for', async () => {
-    const bytes = 'the real bytes';
-    const place = { bucket: CONTENT, key: contentKey(sha256(bytes)) };
-    const planted = await world.emulators.put(place, Buffer.from('not these bytes'), {
-      contentType: 'text/plain',
+    it('asks everybody for the bytes, whether a stranger has sent them before or not', async () => {
+      await world.upload('known to the service', {}, actor(21n));
+      const [known, fresh] = await Promise.all([
+        world.request('known to the service', {}, actor(22n)),
+        world.request('new to the service!!', {}, actor(22n)),
+      ]);
+      for (const { asset, ticket } of [known, fresh]) {
+        expect(asset).toMatchObject({ status: 'PENDING', bucket: INCOMING });
+        expect(ticket).not.toBeNull();
+      }
     });
-    const asset = await world.upload(bytes, {}, actor(9n));
-    expect(asset.status).toBe('READY');
-    const there = await world.store.stat(place);
-    expect(there!.version).not.toBe(planted.version);
-    expect(there!.sizeBytes).toBe(bytes.length);
-  });
 
-  it('brings back a stored object that got lost', async () => {
-    const bytes = 'lost and found';
-    await world.upload(bytes, {}, actor(10n));
-    const place = { bucket: CONTENT, key: contentKey(sha256(bytes)) };
-    await world.store.delete({ ...place, version: (await world.store.stat(place))!.version });
-    await world.upload(bytes, {}, actor(11n));
-    const [stored] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
-    expect(stored!.copies[0]!.version).toBe((await world.store.stat(place))!.version);
-    expect(stored!.refCount).toBe(2);
-  });
-
-  it('waits while the collector deletes the object that it would share', async () => {
-    const bytes = 'being collected';
-    await world.upload(bytes, {}, actor(12n));
-    const where = { scope_sha256: { scope: '', sha256: sha256(bytes) } };
-    await world.database.prisma.storedObject.update({ where, data: { state: 'DELETING' } });
-    const { id, job } = await world.received(bytes, {}, actor(13n));
-    await expect(world.process(job)).rejects.toMatchObject({ kind: 'unavailable' });
-    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
-    await world.database.prisma.storedObject.update({ where, data: { state: 'LIVE' } });
-    await world.process(job);
-    expect(await world.asset(id)).toMatchObject({ status: 'READY' });
-  });
-
-  it('lets go of work when the worker stops, with no attempt used up', async () => {
-    const { id, job } = await world.received('interrupted', {}, actor(14n));
-    await expect(world.process(job, AbortSignal.abort(new Error('stopping')))).rejects.toThrow();
-    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
-    await world.process(job);
-    expect(await world.asset(id)).toMatchObject({ status: 'READY' });
-  });
-
-  it('fails an asset whose claimed bytes are gone', async () => {
-    const { id, job } = await world.received('vanished', {}, actor(15n));
-    await world.incoming.delete(id, job.generation);
-    await world.process(job);
-    expect(await world.asset(id)).toMatchObject({
-      status: 'FAILED',
-      statusReason: { code: 'PROCESSING_FAILED' },
+    it('takes an empty file', async () => {
+      expect(await world.upload('', {}, actor(4n))).toMatchObject({ status: 'READY', sizeBytes: 0 });
     });
-    expect(await world.quotas.of(15n)).toMatchObject({ reservedAssets: 1 });
-  });
 
-  it('ignores a job of another generation or attempt', async () => {
-    const { id, job } = await world.received('stale jobs', {}, actor(16n));
-    await world.process({ ...job, generation: '1' });
-    await world.process({ ...job, attempt: 2 });
-    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
-  });
+    it('stores identical files once and counts who points at them', async () => {
+      const bytes = 'shared by three';
+      const received = await Promise.all(
+        [5n, 6n, 7n].map((owner) => world.received(bytes, {}, actor(owner))),
+      );
+      await Promise.all(received.map(({ job }) => world.process(job)));
+      for (const { id } of received) expect(await world.asset(id)).toMatchObject({ status: 'READY' });
+      const stored = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
+      expect(stored).toMatchObject([{ refCount: 3, state: 'LIVE' }]);
+      const there = await world.store.stat({ bucket: CONTENT, key: contentKey(sha256(bytes)) });
+      expect(stored[0]!.copies).toMatchObject([{ version: there!.version, storageClass: 'STANDARD' }]);
+    });
 
-  it('gives up on a job that kills its worker, after five attempts', async () => {
-    const { id } = await world.received('poison', {}, actor(17n));
-    for (let attempt = 1; attempt <= 5; attempt++) {
-      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt });
-      await world.processing.crashed(await world.job(id), 3);
-    }
-    expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
-    const [letter] = await world.deadLetters.list('OPEN', undefined, 10);
-    expect(letter).toMatchObject({ assetId: id, attempts: 5, source: 'process-asset' });
-    const revivals = await Promise.all(Array.from({ length: 3 }, () => world.revival.revive(letter!)));
-    expect(revivals.filter(Boolean)).toHaveLength(1);
-    expect(await world.deadLetters.find(letter!.id)).toMatchObject({ state: 'RETRIED' });
-    await world.process(await world.job(id));
-    expect(await world.asset(id)).toMatchObject({ status: 'READY', statusReason: null });
-    expect(await world.revival.revive(letter!)).toBe(false);
-  });
-});
+    it('does everything once when the same job runs five times at once, and again afterwards', async () => {
+      const by = actor(8n);
+      const { id, job } = await world.received('only once', {}, by);
+      await Promise.all(Array.from({ length: 5 }, () => world.process(job)));
+      await world.process(job);
+      expect(await world.asset(id)).toMatchObject({ status: 'READY' });
+      const stored = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256('only once'));
+      expect(stored).toMatchObject([{ refCount: 1 }]);
+      expect(await world.quotas.of(8n)).toMatchObject({
+        usedAssets: 1,
+        usedBytes: 9,
+        reservedAssets: 0,
+        reservedBytes: 0,
+      });
+      expect(await world.events(id)).toEqual(['asset.requested', 'asset.received', 'asset.ready']);
+    });
+
+    it('writes over an object that no row vouches for', async () => {
+      const bytes = 'the real bytes';
+      const place = { bucket: CONTENT, key: contentKey(sha256(bytes)) };
+      const planted = await world.emulators.put(place, Buffer.from('not these bytes'), {
+        contentType: 'text/plain',
+      });
+      const asset = await world.upload(bytes, {}, actor(9n));
+      expect(asset.status).toBe('READY');
+      const there = await world.store.stat(place);
+      expect(there!.version).not.toBe(planted.version);
+      expect(there!.sizeBytes).toBe(bytes.length);
+    });
+
+    it('brings back a stored object that got lost', async () => {
+      const bytes = 'lost and found';
+      await world.upload(bytes, {}, actor(10n));
+      const place = { bucket: CONTENT, key: contentKey(sha256(bytes)) };
+      await world.store.delete({ ...place, version: (await world.store.stat(place))!.version });
+      await world.upload(bytes, {}, actor(11n));
+      const [stored] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
+      expect(stored!.copies[0]!.version).toBe((await world.store.stat(place))!.version);
+      expect(stored!.refCount).toBe(2);
+    });
+
+    it('waits while the collector deletes the object that it would share', async () => {
+      const bytes = 'being collected';
+      await world.upload(bytes, {}, actor(12n));
+      const where = { scope_sha256: { scope: '', sha256: sha256(bytes) } };
+      await world.database.prisma.storedObject.update({ where, data: { state: 'DELETING' } });
+      const { id, job } = await world.received(bytes, {}, actor(13n));
+      await expect(world.process(job)).rejects.toMatchObject({ kind: 'unavailable' });
+      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
+      await world.database.prisma.storedObject.update({ where, data: { state: 'LIVE' } });
+      await world.process(job);
+      expect(await world.asset(id)).toMatchObject({ status: 'READY' });
+    });
+
+    it('lets go of work when the worker stops, with no attempt used up', async () => {
+      const { id, job } = await world.received('interrupted', {}, actor(14n));
+      await expect(world.process(job, AbortSignal.abort(new Error('stopping')))).rejects.toThrow();
+      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
+      await world.process(job);
+      expect(await world.asset(id)).toMatchObject({ status: 'READY' });
+    });
+
+    it('fails an asset whose claimed bytes are gone', async () => {
+      const { id, job } = await world.received('vanished', {}, actor(15n));
+      await world.incoming.delete(id, job.generation);
+      await world.process(job);
+      expect(await world.asset(id)).toMatchObject({
+        status: 'FAILED',
+        statusReason: { code: 'PROCESSING_FAILED' },
+      });
+      expect(await world.quotas.of(15n)).toMatchObject({ reservedAssets: 1 });
+    });
+
+    it('ignores a job of another generation or attempt', async () => {
+      const { id, job } = await world.received('stale jobs', {}, actor(16n));
+      await world.process({ ...job, generation: '1' });
+      await world.process({ ...job, attempt: 2 });
+      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
+    });
+
+    it('gives up on a job that kills its worker, after five attempts', async () => {
+      const { id } = await world.received('poison', {}, actor(17n));
+      for (let attempt = 1; attempt <= 5; attempt++) {
+        expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt });
+        await world.processing.crashed(await world.job(id), 3);
+      }
+      expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+      const [letter] = await world.deadLetters.list('OPEN', undefined, 10);
+      expect(letter).toMatchObject({ assetId: id, attempts: 5, source: 'process-asset' });
+      const revivals = await Promise.all(Array.from({ length: 3 }, () => world.revival.revive(letter!)));
+      expect(revivals.filter(Boolean)).toHaveLength(1);
+      expect(await world.deadLetters.find(letter!.id)).toMatchObject({ state: 'RETRIED' });
+      await world.process(await world.job(id));
+      expect(await world.asset(id)).toMatchObject({ status: 'READY', statusReason: null });
+      expect(await world.revival.revive(letter!)).toBe(false);
+    });
+  },
+);
 
 it('refuses bytes whose CRC32C is not the one that storage has', async () => {
   await using world = await World.start({

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { quarantineKey } from '#libs/domain';
+import { LifecycleSchedule } from '../../../libs/lifecycle/src/schedule.js';
 import { actor, CONTENT, INCOMING, QUARANTINE, sha256, World } from '../../support/world.js';
 
 const NO_QUOTA = { reservedBytes: 0, usedBytes: 0, reservedAssets: 0, usedAssets: 0 };
@@ -104,7 +105,8 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
     await world.upload('%PDF-1.4 one', octets);
     await world.upload('%PDF-1.4 breaks', octets);
     await world.upload(Buffer.alloc(200_000, 'text '), octets);
-    expect(await readdir(path.join(world.spoolFolder, String(process.pid)))).toEqual([]);
+    const [own = ''] = await readdir(world.spoolFolder);
+    expect(await readdir(path.join(world.spoolFolder, own))).toEqual([]);
   });
 
   describe('again, with new signatures', () => {
@@ -179,6 +181,15 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       world.scanner.scanned.length = 0;
       await rescan();
       expect(world.scanner.scanned).toEqual([]);
+    });
+
+    it('is as fast as its rate in bytes lets it, however small the objects are', async () => {
+      const texts = Array.from({ length: 5 }, (_, i) => `small ${i}`);
+      for (const text of texts) await world.upload(text);
+      newSignatures();
+      world.scanner.scanned.length = 0;
+      await world.module.get(LifecycleSchedule, { strict: false }).signatures();
+      expect(world.scanner.scanned).toEqual(expect.arrayContaining(texts.map(sha256)));
     });
 
     it('leaves an object to another while the scanner fails, and one that became unscannable alone', async () => {

@@ -134,6 +134,18 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
       expect(await scan(scanner, WORDS)).toEqual({ outcome: 'clean' });
     });
 
+    it('is not, where it is set up as in docker/clamd.conf', async () => {
+      const file = await readFile(path.resolve(import.meta.dirname, '../../../docker/clamd.conf'), 'utf8');
+      const placed = ['LocalSocket', 'TCPSocket', 'User'];
+      const settings = [...file.matchAll(/^(\w+) (.*)$/gm)]
+        .map(([, name = '', value = '']) => [name, value] as const)
+        .filter(([name]) => !placed.includes(name));
+      await using clamd = await TestClamd.start({ settings: Object.fromEntries(settings) });
+      await expect(scannerOf(clamd).check()).resolves.toBeUndefined();
+      const bytes = Buffer.concat([randomBytes(40 * MIB), MARKER]);
+      expect(await scan(scannerOf(clamd), bytes)).toMatchObject({ outcome: 'infected' });
+    });
+
     it('is set right by any number of layers that MaxRecursion allows', async () => {
       await using clamd = await TestClamd.start({ settings: { MaxRecursion: 100 } });
       await expect(scannerOf(clamd).check()).resolves.toBeUndefined();
@@ -206,6 +218,19 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
       await expect(scanner.check()).rejects.toMatchObject(DOWN);
       clamd.resume();
       const verdict = await until('it scans again', () => scan(scanner, WORDS).catch(() => null));
+      expect(verdict).toEqual({ outcome: 'clean' });
+    });
+
+    it('is not taken for slow when it was this process that stood still', async () => {
+      await using clamd = await TestClamd.start();
+      const scanner = scannerOf(clamd, { replyMs: 1000 });
+      await scanner.check();
+      const content = (async function* () {
+        yield await Promise.resolve(WORDS);
+        // When all was sent; the answer comes meanwhile.
+        setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000));
+      })();
+      const verdict = await scanner.scan(content, { sizeBytes: WORDS.length, sha256: () => '' });
       expect(verdict).toEqual({ outcome: 'clean' });
     });
 

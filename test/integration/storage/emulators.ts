@@ -6,7 +6,7 @@ import { PubSub } from '@google-cloud/pubsub';
 import { Storage } from '@google-cloud/storage';
 import type { SaveOptions } from '@google-cloud/storage';
 import { startGcsEmulator, startPubSubEmulator } from '#libs/gcp-emulator';
-import type { Put } from '#libs/storage/testing';
+import type { MetadataOf, Put } from '#libs/storage/testing';
 
 const pair = generateKeyPairSync('rsa', {
   modulusLength: 2048,
@@ -23,6 +23,27 @@ export const NAMES = {
   quarantineBucket: 'quarantine',
   subscription: 'object-finalized',
 };
+
+const SETTABLE = [
+  'cacheControl',
+  'contentDisposition',
+  'contentEncoding',
+  'contentLanguage',
+  'contentType',
+  'customTime',
+  'eventBasedHold',
+  'metadata',
+  'temporaryHold',
+] as const;
+
+export const metadataReader =
+  (client: Storage): MetadataOf =>
+  async ({ bucket, key }) => {
+    const [resource] = await client.bucket(bucket).file(key).getMetadata();
+    return Object.fromEntries(
+      SETTABLE.flatMap((field) => (resource[field] === undefined ? [] : [[field, resource[field]]])),
+    );
+  };
 
 /** Cloud Storage and Pub/Sub, wired to each other, with official clients for what a suite does by other means. */
 export class Emulators implements AsyncDisposable {

@@ -20,6 +20,17 @@ const json =
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 const refusal = (code: number, reason: string, message = 'bucket incoming, key the-secret-key') =>
   json(code, { error: { code, message, errors: [{ reason, message, domain: 'global' }] } });
+/** Of `bytes`. */
+const BYTES_CRC32C = '0G6ckg==';
+const CONTENT = { bucket: 'content', key: 'content/ab' };
+const COPY = { from: OBJECT, to: CONTENT, expect: 'absent', contentType: 'image/png' } as const;
+const WRITE = {
+  to: CONTENT,
+  body: Buffer.from('bytes'),
+  expect: 'absent',
+  contentType: 'image/png',
+} as const;
+
 /** Real: HTTP, against a server that misbehaves. */
 describe('GcsObjectStore: calls that go wrong', () => {
   const start = hostileStorages();
@@ -72,11 +83,8 @@ describe('GcsObjectStore: calls that go wrong', () => {
     ['stat', (store: GcsObjectStore) => store.stat(OBJECT)],
     ['delete', (store: GcsObjectStore) => store.delete(OBJECT)],
     ['read', (store: GcsObjectStore) => buffer(store.read(OBJECT))],
-    [
-      'copy',
-      (store: GcsObjectStore) =>
-        store.copy({ from: OBJECT, to: OBJECT, expect: 'absent', contentType: 'a/b' }),
-    ],
+    ['copy', (store: GcsObjectStore) => store.copy(COPY)],
+    ['write', (store: GcsObjectStore) => store.write(WRITE)],
   ])('gives %s up in time when nothing comes', async (_, call) => {
     const storage = await start(silence);
     const store = storage.store({ callTimeoutMs: 50, copyTimeoutMs: 50 });
@@ -86,11 +94,8 @@ describe('GcsObjectStore: calls that go wrong', () => {
   it.each<[string, (store: GcsObjectStore, signal?: AbortSignal) => Promise<unknown>]>([
     ['stat', (store, signal) => store.stat(OBJECT, { signal })],
     ['delete', (store, signal) => store.delete(OBJECT, { signal })],
-    [
-      'copy',
-      (store, signal) =>
-        store.copy({ from: OBJECT, to: OBJECT, expect: 'absent', contentType: 'a/b' }, { signal }),
-    ],
+    ['copy', (store, signal) => store.copy(COPY, { signal })],
+    ['write', (store, signal) => store.write(WRITE, { signal })],
   ])('ends the request of a %s that it gives up, and no other', async (_, call) => {
     const closed = Promise.withResolvers<void>();
     const waiting: (() => void)[] = [];
@@ -114,10 +119,11 @@ describe('GcsObjectStore: calls that go wrong', () => {
   it('takes no page of a proxy for an answer', async () => {
     const storage = await start((response) => response.writeHead(200).end('<html>'));
     await expect(storage.store().delete(OBJECT)).rejects.toMatchObject(UNAVAILABLE);
-    const copy = { from: OBJECT, to: OBJECT, expect: 'absent', contentType: 'a/b' } as const;
-    await expect(storage.store().copy(copy)).rejects.toMatchObject(UNAVAILABLE);
+    await expect(storage.store().copy(COPY)).rejects.toMatchObject(UNAVAILABLE);
+    await expect(storage.store().write(WRITE)).rejects.toMatchObject(UNAVAILABLE);
     const empty = await start((response) => response.end());
-    await expect(empty.store().copy(copy)).rejects.toMatchObject(UNAVAILABLE);
+    await expect(empty.store().copy(COPY)).rejects.toMatchObject(UNAVAILABLE);
+    await expect(empty.store().write(WRITE)).rejects.toMatchObject(UNAVAILABLE);
     await expect(empty.store().stat(OBJECT)).rejects.toMatchObject(UNAVAILABLE);
   });
 
@@ -131,6 +137,9 @@ describe('GcsObjectStore: calls that go wrong', () => {
     const store = storage.store();
     await expect(store.delete(object)).rejects.toThrow(TypeError);
     await expect(buffer(store.read(object))).rejects.toThrow(TypeError);
+    const over = { to: { bucket: 'content', key }, expect: { version } };
+    await expect(store.write({ ...WRITE, ...over })).rejects.toThrow(TypeError);
+    await expect(store.copy({ ...COPY, ...over })).rejects.toThrow(TypeError);
     expect(storage.requests).toEqual([]);
   });
 
@@ -186,12 +195,6 @@ describe('GcsObjectStore: calls that go wrong', () => {
   });
 
   describe('copy', () => {
-    const request = {
-      from: OBJECT,
-      to: { bucket: 'content', key: 'content/ab' },
-      contentType: 'image/png',
-    } as const;
-
     it('goes on with the token until it is done, under the same conditions', async () => {
       const storage = await start(
         json(200, { done: false, rewriteToken: 'one' }),
@@ -201,7 +204,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
       );
       const result = await storage
         .store()
-        .copy({ ...request, expect: { version: '5' }, cacheControl: 'private' });
+        .copy({ ...COPY, expect: { version: '5' }, cacheControl: 'private' });
       expect(result).toMatchObject({ outcome: 'copied', copy: { version: '18', key: 'content/ab' } });
       expect(storage.requests.map(({ url }) => url.searchParams.get('rewriteToken'))).toEqual([
         null,
@@ -222,8 +225,78 @@ describe('GcsObjectStore: calls that go wrong', () => {
 
     it('expects nothing to be there by generation 0', async () => {
       const storage = await start(refusal(412, 'conditionNotMet'));
-      expect(await storage.store().copy({ ...request, expect: 'absent' })).toEqual({ outcome: 'changed' });
+      expect(await storage.store().copy(COPY)).toEqual({ outcome: 'changed' });
       expect(storage.requests[0]?.url.searchParams.get('ifGenerationMatch')).toBe('0');
+    });
+  });
+
+  describe('write', () => {
+    /** The two parts of what was sent: the object's metadata, and its bytes. */
+    const partsOf = (body: string) => {
+      const [, metadata = '', bytes] = body
+        .split(/\r\n--[^\r]*|^--[^\r]*/)
+        .map((part) => part.split('\r\n\r\n')[1]);
+      return [JSON.parse(metadata), bytes] as unknown;
+    };
+
+    it.each(passing)('tries again after %s, with all of it', async (_, answer) => {
+      const storage = await start(answer, json(200, RESOURCE));
+      const request = { ...WRITE, expect: { version: '5' }, cacheControl: 'private' };
+      const result = await storage.store().write(request);
+      expect(result).toMatchObject({ outcome: 'written', object: { version: '18', key: 'content/ab' } });
+      expect(storage.requests).toHaveLength(2);
+      for (const { method, url, body } of storage.requests) {
+        expect([method, url.pathname]).toEqual(['POST', '/upload/storage/v1/b/content/o']);
+        expect(Object.fromEntries(url.searchParams)).toMatchObject({
+          uploadType: 'multipart',
+          name: 'content/ab',
+          ifGenerationMatch: '5',
+        });
+        const metadata = { contentType: 'image/png', cacheControl: 'private', crc32c: BYTES_CRC32C };
+        expect(partsOf(body)).toEqual([metadata, 'bytes']);
+      }
+    });
+
+    it('sends again what arrived damaged, and is unavailable when it always does', async () => {
+      const message = 'Provided CRC32C "a" doesn\'t match calculated CRC32C "b".';
+      const damaged = refusal(400, 'invalid', message);
+      const storage = await start(damaged, json(200, RESOURCE));
+      expect(await storage.store().write(WRITE)).toMatchObject({ outcome: 'written' });
+      const always = await start(damaged);
+      await expect(always.store().write(WRITE)).rejects.toMatchObject(UNAVAILABLE);
+      expect(always.requests).toHaveLength(3);
+    });
+
+    it('deletes nothing, whatever storage says that it stored', async () => {
+      const storage = await start(json(200, { ...RESOURCE, crc32c: 'AAAAAA==' }));
+      await storage.store().write(WRITE);
+      expect(storage.requests.map(({ method }) => method)).toEqual(['POST']);
+    });
+
+    it('meets its own work when the answer got lost', async () => {
+      const storage = await start(hangUp, refusal(412, 'conditionNotMet'));
+      expect(await storage.store().write(WRITE)).toEqual({ outcome: 'changed' });
+      expect(storage.requests.map(({ url }) => url.searchParams.get('ifGenerationMatch'))).toEqual([
+        '0',
+        '0',
+      ]);
+    });
+
+    it('takes a bucket that is not there for trouble', async () => {
+      const storage = await start(refusal(404, 'notFound', 'The specified bucket does not exist.'));
+      await expect(storage.store().write(WRITE)).rejects.toMatchObject(UNAVAILABLE);
+    });
+
+    it('tells neither where it wrote nor what', async () => {
+      for (const answer of [refusal(400, 'invalid', 'No.'), hangUp]) {
+        const storage = await start(answer);
+        const error = await storage
+          .store()
+          .write(WRITE)
+          .catch((thrown: unknown) => thrown);
+        const told = inspect(error, { depth: Infinity, showHidden: true });
+        expect(told).not.toMatch(/https?:\/\/|content\/ab|x-goog-api-client|user-agent/i);
+      }
     });
   });
 });

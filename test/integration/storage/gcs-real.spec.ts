@@ -10,6 +10,7 @@ import { it } from '@jest/globals';
 import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
 import { objectStoreContract, urlSignerContract } from '#libs/storage/testing';
 import type { Put } from '#libs/storage/testing';
+import { metadataReader } from './emulators.js';
 
 const {
   GCS_REAL_BUCKET: bucket,
@@ -27,7 +28,13 @@ if (bucket === undefined) {
     await file.save(bytes, options);
     return { bucket: object.bucket, key: object.key, version: String(file.metadata.generation) };
   };
-  const given = { store: new GcsObjectStore(), bucket, otherBucket: bucket, put };
+  const given = {
+    store: new GcsObjectStore(),
+    bucket,
+    otherBucket: bucket,
+    put,
+    metadataOf: metadataReader(client),
+  };
 
   objectStoreContract('Google Cloud Storage itself', () => Promise.resolve(given));
   if (accessId !== undefined && secret !== undefined) {

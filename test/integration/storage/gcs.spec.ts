@@ -7,7 +7,7 @@ import {
   provision,
 } from '#libs/storage/gcs';
 import { objectEventsContract, objectStoreContract, urlSignerContract } from '#libs/storage/testing';
-import { Emulators, HMAC_KEY, NAMES, PROJECT, RSA_KEY } from './emulators.js';
+import { Emulators, HMAC_KEY, metadataReader, NAMES, PROJECT, RSA_KEY } from './emulators.js';
 
 async function provisioned() {
   const emulators = await Emulators.start();
@@ -24,6 +24,7 @@ async function provisioned() {
     store: new GcsObjectStore({ endpoint }),
     bucket: NAMES.incomingBucket,
     put: emulators.put,
+    metadataOf: metadataReader(emulators.client),
     close: () => emulators[Symbol.asyncDispose](),
   };
 }

@@ -47,9 +47,13 @@ describe('provision', () => {
       lifecycle: { rule: [{ action: { type: 'Delete' }, condition: { age: 30 } }] },
     });
     expect(await bucketOf('content')).toMatchObject({ cors: [{ method: ['GET', 'HEAD'] }] });
-    expect(await bucketOf('quarantine')).toMatchObject({
+    const quarantine = await bucketOf('quarantine');
+    expect(quarantine).toMatchObject({
+      iamConfiguration: { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' },
       softDeletePolicy: { retentionDurationSeconds: '0' },
+      lifecycle: { rule: [{ action: { type: 'Delete' }, condition: { age: 90 } }] },
     });
+    expect(quarantine.cors ?? []).toEqual([]);
     expect(await subscriptionOf('object-finalized')).toMatchObject({
       ackDeadlineSeconds: 60,
       messageRetentionDuration: { seconds: '604800' },
@@ -156,6 +160,15 @@ describe('provision', () => {
       ['bucket content', changes],
     ]);
     expect(await bucketOf('incoming')).toMatchObject({ cors: [{ origin: allowedOrigins }] });
+  });
+
+  it('keeps what is in quarantine for as long as it is told', async () => {
+    await run();
+    const changes = [{ field: 'lifecycle.rule[0].condition.age', from: 90, to: 7 }];
+    const updated = (await run({ quarantineDays: 7 })).filter(({ action }) => action !== 'unchanged');
+    expect(updated).toEqual([{ resource: 'bucket quarantine', action: 'updated', changes }]);
+    expect(await bucketOf('quarantine')).toMatchObject({ lifecycle: { rule: [{ condition: { age: 7 } }] } });
+    expect(await bucketOf('incoming')).toMatchObject({ lifecycle: { rule: [{ condition: { age: 30 } }] } });
   });
 
   it('can run twice at once', async () => {

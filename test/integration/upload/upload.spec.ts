@@ -1,412 +1,431 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { StowageError } from '#libs/domain';
+import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { actor, INCOMING, sha256, World } from '../../support/world.js';
 
 const kinds = (results: PromiseSettledResult<unknown>[]) =>
   results.map((result) => (result.status === 'fulfilled' ? 'ok' : (result.reason as StowageError).reason));
 
-describe('uploads (real: PostgreSQL, queue, storage emulator)', () => {
-  let world: World;
-  beforeAll(async () => {
-    world = await World.start({ quotaBytes: 370, quotaAssets: 1000 });
-  });
-  afterAll(() => world[Symbol.asyncDispose]());
-
-  it('lets exactly as many of 200 concurrent requests through as the quota has room for', async () => {
-    const by = actor(1n);
-    const results = await Promise.allSettled(
-      Array.from({ length: 200 }, (_, index) => world.request(String(index).padStart(10, '0'), {}, by)),
-    );
-    const outcomes = kinds(results);
-    expect(outcomes.filter((outcome) => outcome === 'ok')).toHaveLength(37);
-    expect(outcomes.filter((outcome) => outcome === 'QUOTA_EXCEEDED')).toHaveLength(163);
-    expect(await world.quotas.of(1n)).toMatchObject({ reservedBytes: 370, reservedAssets: 37, usedBytes: 0 });
-    expect(await world.database.prisma.mediaAsset.count({ where: { ownerId: 1n } })).toBe(37);
-  });
-
-  it('counts assets as exactly as bytes, against an owner’s own limits', async () => {
-    await world.database.prisma.ownerQuota.create({
-      data: { ownerId: 2n, limitBytes: 10_000n, limitAssets: 5 },
+describe.each(QUEUE_BACKENDS)(
+  'uploads (real: PostgreSQL, queue on %s, storage emulator)',
+  (_, startQueue) => {
+    let queue: QueueBackend;
+    let world: World;
+    beforeAll(async () => {
+      queue = await startQueue();
+      world = await World.start({ redisUrl: queue.url, quotaBytes: 370, quotaAssets: 1000 });
     });
-    const results = await Promise.allSettled(
-      Array.from({ length: 20 }, () => world.request('x'.repeat(500), {}, actor(2n))),
-    );
-    expect(kinds(results).filter((outcome) => outcome === 'ok')).toHaveLength(5);
-  });
-
-  it('writes metadata, access list and event with the asset, or nothing at all', async () => {
-    const by = actor(3n);
-    const { asset } = await world.request(
-      'abc',
-      {
-        metadata: [{ key: 'album', value: 'Rome' }],
-        acl: [{ principal: 'group:editors', permissions: ['READ', 'WRITE'] }],
-      },
-      by,
-    );
-    const read = await world.assets.find(by, asset.id);
-    expect({ ...read, details: undefined }).toEqual({ ...asset, details: undefined });
-    const details = (await world.assets.details([asset.id])).get(asset.id);
-    expect(details).toEqual({
-      metadata: [{ key: 'album', value: 'Rome' }],
-      acl: ['READ', 'WRITE'].map((permission) => ({
-        principal: 'group:editors',
-        permission,
-        expiresAt: null,
-      })),
+    afterAll(async () => {
+      await world[Symbol.asyncDispose]();
+      await queue[Symbol.asyncDispose]();
     });
-    expect(await world.events(asset.id)).toEqual(['asset.requested']);
-    await expect(world.request('abc', { sizeBytes: 371 }, by)).rejects.toMatchObject({ kind: 'over-quota' });
-    expect(await world.database.prisma.mediaAsset.count({ where: { ownerId: 3n } })).toBe(1);
-  });
 
-  it('reserves once for an idempotency key, however often and however much at once it is sent', async () => {
-    const by = actor(4n);
-    const same = () => world.request('same', { idempotencyKey: 'k' }, by);
-    const results = await Promise.all([same(), same(), same(), same(), same()]);
-    expect(new Set(results.map(({ id }) => id)).size).toBe(1);
-    expect(results.every(({ ticket }) => ticket !== null)).toBe(true);
-    expect(await world.quotas.of(4n)).toMatchObject({ reservedBytes: 4, reservedAssets: 1 });
-    await expect(world.request('other', { idempotencyKey: 'k' }, by)).rejects.toMatchObject({
-      kind: 'conflict',
-      reason: 'IDEMPOTENCY_KEY_REUSED',
+    it('lets exactly as many of 200 concurrent requests through as the quota has room for', async () => {
+      const by = actor(1n);
+      const results = await Promise.allSettled(
+        Array.from({ length: 200 }, (_, index) => world.request(String(index).padStart(10, '0'), {}, by)),
+      );
+      const outcomes = kinds(results);
+      expect(outcomes.filter((outcome) => outcome === 'ok')).toHaveLength(37);
+      expect(outcomes.filter((outcome) => outcome === 'QUOTA_EXCEEDED')).toHaveLength(163);
+      expect(await world.quotas.of(1n)).toMatchObject({
+        reservedBytes: 370,
+        reservedAssets: 37,
+        usedBytes: 0,
+      });
+      expect(await world.database.prisma.mediaAsset.count({ where: { ownerId: 1n } })).toBe(37);
     });
-    await world.database.prisma.ownerQuota.update({ where: { ownerId: 4n }, data: { limitBytes: 4n } });
-    expect((await same()).id).toBe(results[0].id);
-  });
 
-  it('takes of a batch what is right and fits, in order, and refuses the rest one by one', async () => {
-    const by = actor(30n);
-    const item = (text: string, more = {}) => ({
-      filename: 'f.txt',
-      mimeType: 'text/plain',
-      sizeBytes: text.length,
-      checksumSha256: sha256(text),
-      ...more,
+    it('counts assets as exactly as bytes, against an owner’s own limits', async () => {
+      await world.database.prisma.ownerQuota.create({
+        data: { ownerId: 2n, limitBytes: 10_000n, limitAssets: 5 },
+      });
+      const results = await Promise.allSettled(
+        Array.from({ length: 20 }, () => world.request('x'.repeat(500), {}, actor(2n))),
+      );
+      expect(kinds(results).filter((outcome) => outcome === 'ok')).toHaveLength(5);
     });
-    const batch = [
-      item('x'.repeat(200)),
-      item('y', { filename: '' }),
-      item('z'.repeat(200)),
-      item('k', { idempotencyKey: 'k' }),
-      item('k', { idempotencyKey: 'k' }),
-      item('other', { idempotencyKey: 'k' }),
-      item('w'.repeat(169)),
-    ];
-    const results = await world.uploads.requestAll(by, batch, 'r');
-    const outcomes = results.map((result) => ('reason' in result ? result.reason : result.asset.status));
-    expect(outcomes).toEqual([
-      'PENDING',
-      'FILENAME_INVALID',
-      'QUOTA_EXCEEDED',
-      'PENDING',
-      'PENDING',
-      'IDEMPOTENCY_KEY_REUSED',
-      'PENDING',
-    ]);
-    expect(await world.quotas.of(30n)).toMatchObject({ reservedBytes: 370, reservedAssets: 3 });
-    const again = await world.uploads.requestAll(by, [batch[3]!], 'r');
-    expect(again).toMatchObject([{ asset: { id: (results[3] as { asset: { id: string } }).asset.id } }]);
-    await expect(world.uploads.requestAll(by, [], 'r')).rejects.toMatchObject({ reason: 'BATCH_SIZE' });
-    const many = Array.from({ length: 101 }, () => batch[0]!);
-    await expect(world.uploads.requestAll(by, many, 'r')).rejects.toMatchObject({ reason: 'BATCH_SIZE' });
-  });
 
-  it('is exact when batches and single requests come at once', async () => {
-    const by = actor(31n);
-    const one = {
-      filename: 'f',
-      mimeType: 'text/plain',
-      sizeBytes: 10,
-      checksumSha256: sha256('0123456789'),
-    };
-    const batches = Array.from({ length: 10 }, () =>
-      world.uploads.requestAll(
+    it('writes metadata, access list and event with the asset, or nothing at all', async () => {
+      const by = actor(3n);
+      const { asset } = await world.request(
+        'abc',
+        {
+          metadata: [{ key: 'album', value: 'Rome' }],
+          acl: [{ principal: 'group:editors', permissions: ['READ', 'WRITE'] }],
+        },
         by,
-        Array.from({ length: 5 }, () => one),
-        'r',
-      ),
-    );
-    const singles = Array.from({ length: 20 }, () => world.uploads.requestAll(by, [one], 'r'));
-    const results = (await Promise.all([...batches, ...singles])).flat();
-    expect(results.filter((result) => 'asset' in result)).toHaveLength(37);
-    expect(await world.quotas.of(31n)).toMatchObject({ reservedBytes: 370, reservedAssets: 37 });
-  });
-
-  it('renews a ticket with the same conditions until the bytes are there', async () => {
-    const by = actor(32n);
-    const { id, ticket } = await world.request('abc', { crc32c: 'NksxWA==' }, by);
-    const fresh = await world.uploads.renew(by, id);
-    expect(fresh.headers).toEqual(ticket!.headers);
-    expect(fresh.headers).toContainEqual({ name: 'x-goog-hash', value: 'crc32c=NksxWA==' });
-    expect(await world.put(fresh, 'abd')).toBe(400);
-    await expect(world.uploads.renew(actor(33n), id)).rejects.toMatchObject({ kind: 'not-found' });
-    await world.uploads.cancel(by, id);
-    await expect(world.uploads.renew(by, id)).rejects.toMatchObject({
-      kind: 'conflict',
-      reason: 'UPLOAD_NOT_PENDING',
+      );
+      const read = await world.assets.find(by, asset.id);
+      expect({ ...read, details: undefined }).toEqual({ ...asset, details: undefined });
+      const details = (await world.assets.details([asset.id])).get(asset.id);
+      expect(details).toEqual({
+        metadata: [{ key: 'album', value: 'Rome' }],
+        acl: ['READ', 'WRITE'].map((permission) => ({
+          principal: 'group:editors',
+          permission,
+          expiresAt: null,
+        })),
+      });
+      expect(await world.events(asset.id)).toEqual(['asset.requested']);
+      await expect(world.request('abc', { sizeBytes: 371 }, by)).rejects.toMatchObject({
+        kind: 'over-quota',
+      });
+      expect(await world.database.prisma.mediaAsset.count({ where: { ownerId: 3n } })).toBe(1);
     });
-  });
 
-  it('answers a replay past its deadline with what it is then, and a replay whose grant has expired', async () => {
-    const by = actor(34n);
-    const key = {
-      idempotencyKey: 'k',
-      acl: [
-        { principal: 'user:1', permissions: ['READ' as const], expiresAt: new Date(Date.now() + 3_600_000) },
-      ],
-    };
-    const { id } = await world.request('abc', key, by);
-    const where = { assetId: id };
-    const granted = new Date('2020-01-01');
-    const past = { ...key, acl: [{ ...key.acl[0]!, expiresAt: granted }], idempotencyKey: 'never used' };
-    await expect(world.request('abc', past, by)).rejects.toMatchObject({ reason: 'EXPIRY_PAST' });
-    await world.database.prisma.mediaAsset.update({
-      where,
-      data: { uploadDeadlineAt: new Date(Date.now() - 1) },
+    it('reserves once for an idempotency key, however often and however much at once it is sent', async () => {
+      const by = actor(4n);
+      const same = () => world.request('same', { idempotencyKey: 'k' }, by);
+      const results = await Promise.all([same(), same(), same(), same(), same()]);
+      expect(new Set(results.map(({ id }) => id)).size).toBe(1);
+      expect(results.every(({ ticket }) => ticket !== null)).toBe(true);
+      expect(await world.quotas.of(4n)).toMatchObject({ reservedBytes: 4, reservedAssets: 1 });
+      await expect(world.request('other', { idempotencyKey: 'k' }, by)).rejects.toMatchObject({
+        kind: 'conflict',
+        reason: 'IDEMPOTENCY_KEY_REUSED',
+      });
+      await world.database.prisma.ownerQuota.update({ where: { ownerId: 4n }, data: { limitBytes: 4n } });
+      expect((await same()).id).toBe(results[0].id);
     });
-    expect(await world.request('abc', key, by)).toMatchObject({
-      id,
-      ticket: null,
-      asset: { status: 'EXPIRED' },
-    });
-  });
 
-  it('takes a body in pieces, goes on after an interruption, and believes only the whole', async () => {
-    const by = actor(35n);
-    const body = Buffer.alloc(300 * 1024, 'piece by piece ');
-    await world.database.prisma.ownerQuota.create({ data: { ownerId: 35n, limitBytes: 2n ** 30n } });
-    const { id, asset, ticket } = await world.request(body, { method: 'RESUMABLE' }, by);
-    expect(ticket).toMatchObject({ httpMethod: 'POST' });
-    expect(asset.uploadDeadlineAt.getTime() - asset.urlExpiresAt.getTime()).toBe(7 * 86_400_000);
-    const headers = Object.fromEntries(ticket!.headers.map(({ name, value }) => [name, value]));
-    const send = (url: string, init: RequestInit) =>
-      fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(10_000) });
-    expect(
-      (await send(ticket!.url, { method: 'POST', headers: { ...headers, 'content-type': 'text/html' } }))
-        .status,
-    ).toBe(403);
-    const started = await send(ticket!.url, { method: 'POST', headers });
-    expect(started.status).toBe(201);
-    const session = started.headers.get('location')!;
-    const piece = async (from: number, to: number) => {
-      const range = `bytes ${from}-${to - 1}/${body.length}`;
-      const response = await send(session, {
+    it('takes of a batch what is right and fits, in order, and refuses the rest one by one', async () => {
+      const by = actor(30n);
+      const item = (text: string, more = {}) => ({
+        filename: 'f.txt',
+        mimeType: 'text/plain',
+        sizeBytes: text.length,
+        checksumSha256: sha256(text),
+        ...more,
+      });
+      const batch = [
+        item('x'.repeat(200)),
+        item('y', { filename: '' }),
+        item('z'.repeat(200)),
+        item('k', { idempotencyKey: 'k' }),
+        item('k', { idempotencyKey: 'k' }),
+        item('other', { idempotencyKey: 'k' }),
+        item('w'.repeat(169)),
+      ];
+      const results = await world.uploads.requestAll(by, batch, 'r');
+      const outcomes = results.map((result) => ('reason' in result ? result.reason : result.asset.status));
+      expect(outcomes).toEqual([
+        'PENDING',
+        'FILENAME_INVALID',
+        'QUOTA_EXCEEDED',
+        'PENDING',
+        'PENDING',
+        'IDEMPOTENCY_KEY_REUSED',
+        'PENDING',
+      ]);
+      expect(await world.quotas.of(30n)).toMatchObject({ reservedBytes: 370, reservedAssets: 3 });
+      const again = await world.uploads.requestAll(by, [batch[3]!], 'r');
+      expect(again).toMatchObject([{ asset: { id: (results[3] as { asset: { id: string } }).asset.id } }]);
+      await expect(world.uploads.requestAll(by, [], 'r')).rejects.toMatchObject({ reason: 'BATCH_SIZE' });
+      const many = Array.from({ length: 101 }, () => batch[0]!);
+      await expect(world.uploads.requestAll(by, many, 'r')).rejects.toMatchObject({ reason: 'BATCH_SIZE' });
+    });
+
+    it('is exact when batches and single requests come at once', async () => {
+      const by = actor(31n);
+      const one = {
+        filename: 'f',
+        mimeType: 'text/plain',
+        sizeBytes: 10,
+        checksumSha256: sha256('0123456789'),
+      };
+      const batches = Array.from({ length: 10 }, () =>
+        world.uploads.requestAll(
+          by,
+          Array.from({ length: 5 }, () => one),
+          'r',
+        ),
+      );
+      const singles = Array.from({ length: 20 }, () => world.uploads.requestAll(by, [one], 'r'));
+      const results = (await Promise.all([...batches, ...singles])).flat();
+      expect(results.filter((result) => 'asset' in result)).toHaveLength(37);
+      expect(await world.quotas.of(31n)).toMatchObject({ reservedBytes: 370, reservedAssets: 37 });
+    });
+
+    it('renews a ticket with the same conditions until the bytes are there', async () => {
+      const by = actor(32n);
+      const { id, ticket } = await world.request('abc', { crc32c: 'NksxWA==' }, by);
+      const fresh = await world.uploads.renew(by, id);
+      expect(fresh.headers).toEqual(ticket!.headers);
+      expect(fresh.headers).toContainEqual({ name: 'x-goog-hash', value: 'crc32c=NksxWA==' });
+      expect(await world.put(fresh, 'abd')).toBe(400);
+      await expect(world.uploads.renew(actor(33n), id)).rejects.toMatchObject({ kind: 'not-found' });
+      await world.uploads.cancel(by, id);
+      await expect(world.uploads.renew(by, id)).rejects.toMatchObject({
+        kind: 'conflict',
+        reason: 'UPLOAD_NOT_PENDING',
+      });
+    });
+
+    it('answers a replay past its deadline with what it is then, and a replay whose grant has expired', async () => {
+      const by = actor(34n);
+      const key = {
+        idempotencyKey: 'k',
+        acl: [
+          {
+            principal: 'user:1',
+            permissions: ['READ' as const],
+            expiresAt: new Date(Date.now() + 3_600_000),
+          },
+        ],
+      };
+      const { id } = await world.request('abc', key, by);
+      const where = { assetId: id };
+      const granted = new Date('2020-01-01');
+      const past = { ...key, acl: [{ ...key.acl[0]!, expiresAt: granted }], idempotencyKey: 'never used' };
+      await expect(world.request('abc', past, by)).rejects.toMatchObject({ reason: 'EXPIRY_PAST' });
+      await world.database.prisma.mediaAsset.update({
+        where,
+        data: { uploadDeadlineAt: new Date(Date.now() - 1) },
+      });
+      expect(await world.request('abc', key, by)).toMatchObject({
+        id,
+        ticket: null,
+        asset: { status: 'EXPIRED' },
+      });
+    });
+
+    it('takes a body in pieces, goes on after an interruption, and believes only the whole', async () => {
+      const by = actor(35n);
+      const body = Buffer.alloc(300 * 1024, 'piece by piece ');
+      await world.database.prisma.ownerQuota.create({ data: { ownerId: 35n, limitBytes: 2n ** 30n } });
+      const { id, asset, ticket } = await world.request(body, { method: 'RESUMABLE' }, by);
+      expect(ticket).toMatchObject({ httpMethod: 'POST' });
+      expect(asset.uploadDeadlineAt.getTime() - asset.urlExpiresAt.getTime()).toBe(7 * 86_400_000);
+      const headers = Object.fromEntries(ticket!.headers.map(({ name, value }) => [name, value]));
+      const send = (url: string, init: RequestInit) =>
+        fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(10_000) });
+      expect(
+        (await send(ticket!.url, { method: 'POST', headers: { ...headers, 'content-type': 'text/html' } }))
+          .status,
+      ).toBe(403);
+      const started = await send(ticket!.url, { method: 'POST', headers });
+      expect(started.status).toBe(201);
+      const session = started.headers.get('location')!;
+      const piece = async (from: number, to: number) => {
+        const range = `bytes ${from}-${to - 1}/${body.length}`;
+        const response = await send(session, {
+          method: 'PUT',
+          headers: { 'content-range': range },
+          body: body.subarray(from, to),
+        });
+        await response.arrayBuffer();
+        return response;
+      };
+      expect((await piece(0, 256 * 1024)).status).toBe(308);
+      expect(await world.arrivals.look(id)).toBe('nothing-there');
+      const asked = await send(session, {
         method: 'PUT',
-        headers: { 'content-range': range },
-        body: body.subarray(from, to),
+        headers: { 'content-range': `bytes */${body.length}` },
       });
-      await response.arrayBuffer();
-      return response;
-    };
-    expect((await piece(0, 256 * 1024)).status).toBe(308);
-    expect(await world.arrivals.look(id)).toBe('nothing-there');
-    const asked = await send(session, {
-      method: 'PUT',
-      headers: { 'content-range': `bytes */${body.length}` },
+      expect([asked.status, asked.headers.get('range')]).toEqual([308, `bytes=0-${256 * 1024 - 1}`]);
+      expect((await piece(256 * 1024, body.length)).status).toBe(200);
+      expect(await world.arrivals.look(id)).toBe('claimed');
+      await world.process(await world.job(id));
+      expect(await world.asset(id)).toMatchObject({ status: 'READY' });
     });
-    expect([asked.status, asked.headers.get('range')]).toEqual([308, `bytes=0-${256 * 1024 - 1}`]);
-    expect((await piece(256 * 1024, body.length)).status).toBe(200);
-    expect(await world.arrivals.look(id)).toBe('claimed');
-    await world.process(await world.job(id));
-    expect(await world.asset(id)).toMatchObject({ status: 'READY' });
-  });
 
-  it('asks an owner for no bytes that they have, and counts them all the same', async () => {
-    const by = actor(36n);
-    await world.database.prisma.ownerQuota.create({ data: { ownerId: 36n, limitBytes: 30n } });
-    const first = await world.upload('ten bytes!', {}, by);
-    const { asset, ticket } = await world.request(
-      'ten bytes!',
-      { filename: 'again.txt', metadata: [{ key: 'a', value: 'b' }] },
-      by,
-    );
-    expect(ticket).toBeNull();
-    expect(asset).toMatchObject({
-      status: 'READY',
-      filename: 'again.txt',
-      objectKey: first.objectKey,
-      mimeType: 'text/plain',
-    });
-    expect((await world.assets.details([asset.id])).get(asset.id)).toMatchObject({
-      metadata: [{ key: 'a', value: 'b' }],
-    });
-    expect(await world.quotas.of(36n)).toMatchObject({ usedBytes: 20, usedAssets: 2, reservedBytes: 0 });
-    const stored = (await world.storedObjects()).find(({ sha256: sum }) => sum === sha256('ten bytes!'));
-    expect(stored).toMatchObject({ refCount: 2 });
-    expect(await world.events(asset.id)).toEqual(['asset.adopted']);
-    expect((await world.request('ten bytes!', { mimeType: 'text/csv' }, by)).ticket).not.toBeNull();
-    await expect(world.request('ten bytes!', {}, by)).rejects.toMatchObject({ kind: 'over-quota' });
-    expect((await world.request('ten bytes!', {}, actor(37n))).ticket).not.toBeNull();
-  });
-
-  it('adopts once for one idempotency key, and never more than the quota holds', async () => {
-    const by = actor(38n);
-    await world.database.prisma.ownerQuota.create({ data: { ownerId: 38n, limitBytes: 50n } });
-    await world.upload('ten bytes?', {}, by);
-    const key = { idempotencyKey: 'k' };
-    const same = await Promise.all(Array.from({ length: 5 }, () => world.request('ten bytes?', key, by)));
-    expect(new Set(same.map(({ id }) => id)).size).toBe(1);
-    expect(same.every(({ ticket, asset }) => ticket === null && asset.status === 'READY')).toBe(true);
-    const more = await Promise.allSettled(
-      Array.from({ length: 10 }, () => world.request('ten bytes?', {}, by)),
-    );
-    expect(kinds(more).filter((outcome) => outcome === 'ok')).toHaveLength(3);
-    const quota = await world.quotas.of(38n);
-    expect(quota.usedAssets + quota.reservedAssets).toBe(5);
-    const stored = (await world.storedObjects()).find(({ sha256: sum }) => sum === sha256('ten bytes?'));
-    expect(stored!.refCount).toBe(
-      await world.database.prisma.mediaAsset.count({ where: { storedObjectId: stored!.id } }),
-    );
-  });
-
-  it('answers what it adopted, even when that is purged before the answer', async () => {
-    const by = actor(138n);
-    await world.upload('mine', {}, by);
-    const { database } = world;
-    const transaction = database.transaction.bind(database);
-    database.transaction = async (work) => {
-      const result = await transaction(work);
-      database.transaction = transaction;
-      const [newest] = await database.prisma.mediaAsset.findMany({
-        where: { ownerId: 138n },
-        orderBy: { createdAt: 'desc' },
-        take: 1,
+    it('asks an owner for no bytes that they have, and counts them all the same', async () => {
+      const by = actor(36n);
+      await world.database.prisma.ownerQuota.create({ data: { ownerId: 36n, limitBytes: 30n } });
+      const first = await world.upload('ten bytes!', {}, by);
+      const { asset, ticket } = await world.request(
+        'ten bytes!',
+        { filename: 'again.txt', metadata: [{ key: 'a', value: 'b' }] },
+        by,
+      );
+      expect(ticket).toBeNull();
+      expect(asset).toMatchObject({
+        status: 'READY',
+        filename: 'again.txt',
+        objectKey: first.objectKey,
+        mimeType: 'text/plain',
       });
-      await world.removal.purge(by, newest!.assetId);
-      return result;
-    };
-    const { id, asset, ticket } = await world.request('mine', {}, by);
-    expect(asset).toMatchObject({ status: 'READY' });
-    expect(ticket).toBeNull();
-    expect(await world.assets.load(id)).toBeNull();
-    expect(await world.events(id)).toEqual(['asset.adopted', 'asset.purged']);
-  });
-
-  it('gives a replay no ticket once the bytes are there', async () => {
-    const by = actor(5n);
-    const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
-    await world.put(ticket, 'abc');
-    await world.arrivals.look(id);
-    expect(await world.request('abc', { idempotencyKey: 'k' }, by)).toMatchObject({ id, ticket: null });
-  });
-
-  it('takes bytes that came in time when a key is repeated after the deadline, and does not expire them', async () => {
-    const by = actor(137n);
-    const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
-    await world.put(ticket, 'abc');
-    await world.database.prisma.mediaAsset.update({
-      where: { assetId: id },
-      data: { uploadDeadlineAt: new Date(Date.now() - 1) },
+      expect((await world.assets.details([asset.id])).get(asset.id)).toMatchObject({
+        metadata: [{ key: 'a', value: 'b' }],
+      });
+      expect(await world.quotas.of(36n)).toMatchObject({ usedBytes: 20, usedAssets: 2, reservedBytes: 0 });
+      const stored = (await world.storedObjects()).find(({ sha256: sum }) => sum === sha256('ten bytes!'));
+      expect(stored).toMatchObject({ refCount: 2 });
+      expect(await world.events(asset.id)).toEqual(['asset.adopted']);
+      expect((await world.request('ten bytes!', { mimeType: 'text/csv' }, by)).ticket).not.toBeNull();
+      await expect(world.request('ten bytes!', {}, by)).rejects.toMatchObject({ kind: 'over-quota' });
+      expect((await world.request('ten bytes!', {}, actor(37n))).ticket).not.toBeNull();
     });
-    const { asset } = await world.request('abc', { idempotencyKey: 'k' }, by);
-    expect(asset).toMatchObject({ id, status: 'PROCESSING' });
-    await world.process(await world.job(id));
-    expect(await world.asset(id)).toMatchObject({ status: 'READY' });
-  });
 
-  it('accepts exactly one of two PUTs at once, and only what was signed', async () => {
-    const by = actor(6n);
-    const { ticket } = await world.request('abc', {}, by);
-    expect(await world.put(ticket, 'abcd')).toBe(400);
-    expect(await world.put(ticket, 'ab')).toBe(400);
-    expect((await Promise.all([world.put(ticket, 'abc'), world.put(ticket, 'abd')])).sort()).toEqual([
-      200, 412,
-    ]);
-  });
-
-  it('claims the generation that storage has, once, and enqueues again what was claimed', async () => {
-    const by = actor(7n);
-    const { id, ticket } = await world.request('abc', {}, by);
-    expect(await world.arrivals.look(id)).toBe('nothing-there');
-    await world.put(ticket, 'abc');
-    const looks = await Promise.all(Array.from({ length: 5 }, () => world.arrivals.look(id)));
-    expect(looks.sort()).toEqual(['claimed', 'known', 'known', 'known', 'known']);
-    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
-    expect(await world.events(id)).toEqual(['asset.requested', 'asset.received']);
-  });
-
-  it('believes storage, not rumours', async () => {
-    expect(await world.arrivals.look('somebody/elses')).toBe('unknown-asset');
-    const stray = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
-    expect(await world.arrivals.look(stray)).toBe('nothing-there');
-    await world.emulators.put({ bucket: INCOMING, key: stray }, Buffer.from('x'), {
-      contentType: 'text/plain',
+    it('adopts once for one idempotency key, and never more than the quota holds', async () => {
+      const by = actor(38n);
+      await world.database.prisma.ownerQuota.create({ data: { ownerId: 38n, limitBytes: 50n } });
+      await world.upload('ten bytes?', {}, by);
+      const key = { idempotencyKey: 'k' };
+      const same = await Promise.all(Array.from({ length: 5 }, () => world.request('ten bytes?', key, by)));
+      expect(new Set(same.map(({ id }) => id)).size).toBe(1);
+      expect(same.every(({ ticket, asset }) => ticket === null && asset.status === 'READY')).toBe(true);
+      const more = await Promise.allSettled(
+        Array.from({ length: 10 }, () => world.request('ten bytes?', {}, by)),
+      );
+      expect(kinds(more).filter((outcome) => outcome === 'ok')).toHaveLength(3);
+      const quota = await world.quotas.of(38n);
+      expect(quota.usedAssets + quota.reservedAssets).toBe(5);
+      const stored = (await world.storedObjects()).find(({ sha256: sum }) => sum === sha256('ten bytes?'));
+      expect(stored!.refCount).toBe(
+        await world.database.prisma.mediaAsset.count({ where: { storedObjectId: stored!.id } }),
+      );
     });
-    expect(await world.arrivals.look(stray)).toBe('discarded');
-    expect(await world.objects(INCOMING)).not.toContain(stray);
-  });
 
-  it('calls an upload off: quota back, bytes gone, and what comes later goes too', async () => {
-    const by = actor(8n);
-    const { id, ticket } = await world.request('abc', {}, by);
-    expect(await world.uploads.cancel(by, id)).toMatchObject({ status: 'CANCELLED' });
-    expect(await world.uploads.cancel(by, id)).toMatchObject({ status: 'CANCELLED' });
-    expect(await world.quotas.of(8n)).toMatchObject({ reservedBytes: 0, reservedAssets: 0 });
-    expect(await world.put(ticket, 'abc')).toBe(200);
-    expect(await world.arrivals.look(id)).toBe('discarded');
-    expect(await world.objects(INCOMING)).not.toContain(id);
-    expect(await world.events(id)).toEqual(['asset.requested', 'asset.cancelled']);
-  });
-
-  it('lets exactly one of cancel and arrival win', async () => {
-    const by = actor(9n);
-    const { id, ticket } = await world.request('abc', {}, by);
-    await world.put(ticket, 'abc');
-    await Promise.allSettled([world.uploads.cancel(by, id), world.arrivals.look(id)]);
-    const { status } = await world.asset(id);
-    const reserved = (await world.quotas.of(9n)).reservedAssets;
-    expect([
-      ['CANCELLED', 0],
-      ['PROCESSING', 1],
-    ]).toContainEqual([status, reserved]);
-  });
-
-  it('asks storage when told that the upload is complete', async () => {
-    const by = actor(10n);
-    const { id, ticket } = await world.request('abc', {}, by);
-    expect(await world.uploads.complete(by, id)).toMatchObject({ status: 'PENDING' });
-    await world.put(ticket, 'abc');
-    expect(await world.uploads.complete(by, id)).toMatchObject({ status: 'PROCESSING' });
-    expect(await world.uploads.complete(by, id)).toMatchObject({ status: 'PROCESSING' });
-  });
-
-  it('shows strangers nothing and lets readers do nothing', async () => {
-    const { id } = await world.request(
-      'abc',
-      { acl: [{ principal: 'group:readers', permissions: ['READ'] }] },
-      actor(11n),
-    );
-    const [stranger, reader] = [actor(12n), actor(12n, { groups: ['readers'] })];
-    await expect(world.uploads.cancel(stranger, id)).rejects.toMatchObject({ kind: 'not-found' });
-    await expect(world.uploads.complete(reader, id)).rejects.toMatchObject({ kind: 'forbidden' });
-    expect(await world.assets.find(stranger, id)).toBeNull();
-    expect(await world.assets.find(reader, id)).not.toBeNull();
-    expect(await world.assets.find(actor(12n, { isAdmin: true }), id)).not.toBeNull();
-  });
-
-  it.each([
-    ['sizeBytes', { sizeBytes: 2 ** 30 + 1 }, 'SIZE_TOO_LARGE'],
-    ['checksumSha256', { checksumSha256: sha256('x').toUpperCase() }, 'CHECKSUM_INVALID'],
-    ['mimeType', { mimeType: 'image/*' }, 'MIME_TYPE_INVALID'],
-    ['filename', { filename: 'a/b' }, 'FILENAME_INVALID'],
-    ['crc32c', { crc32c: 'nope' }, 'CRC32C_INVALID'],
-    ['idempotencyKey', { idempotencyKey: '' }, 'IDEMPOTENCY_KEY_INVALID'],
-    ['idempotencyKey', { idempotencyKey: 'a\0b' }, 'IDEMPOTENCY_KEY_INVALID'],
-    ['idempotencyKey', { idempotencyKey: 'x\ud800' }, 'IDEMPOTENCY_KEY_INVALID'],
-    ['metadata', { metadata: [{ key: '', value: '' }] }, 'METADATA_INVALID'],
-    [
-      'acl',
-      { acl: [{ principal: 'user:1', permissions: ['READ' as const], expiresAt: new Date(0) }] },
-      'EXPIRY_PAST',
-    ],
-    ['acl', { acl: [{ principal: '*', permissions: ['WRITE' as const] }] }, 'GRANT_TO_EVERYONE'],
-  ])('refuses a wrong %s with its path and reason', async (field, wrong, reason) => {
-    await expect(world.request('abc', wrong, actor(13n))).rejects.toMatchObject({
-      kind: 'invalid',
-      reason,
-      inputPath: expect.arrayContaining(['input', field]) as unknown,
+    it('answers what it adopted, even when that is purged before the answer', async () => {
+      const by = actor(138n);
+      await world.upload('mine', {}, by);
+      const { database } = world;
+      const transaction = database.transaction.bind(database);
+      database.transaction = async (work) => {
+        const result = await transaction(work);
+        database.transaction = transaction;
+        const [newest] = await database.prisma.mediaAsset.findMany({
+          where: { ownerId: 138n },
+          orderBy: { createdAt: 'desc' },
+          take: 1,
+        });
+        await world.removal.purge(by, newest!.assetId);
+        return result;
+      };
+      const { id, asset, ticket } = await world.request('mine', {}, by);
+      expect(asset).toMatchObject({ status: 'READY' });
+      expect(ticket).toBeNull();
+      expect(await world.assets.load(id)).toBeNull();
+      expect(await world.events(id)).toEqual(['asset.adopted', 'asset.purged']);
     });
-    expect(await world.quotas.of(13n)).toMatchObject({ reservedAssets: 0 });
-  });
-});
+
+    it('gives a replay no ticket once the bytes are there', async () => {
+      const by = actor(5n);
+      const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
+      await world.put(ticket, 'abc');
+      await world.arrivals.look(id);
+      expect(await world.request('abc', { idempotencyKey: 'k' }, by)).toMatchObject({ id, ticket: null });
+    });
+
+    it('takes bytes that came in time when a key is repeated after the deadline, and does not expire them', async () => {
+      const by = actor(137n);
+      const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
+      await world.put(ticket, 'abc');
+      await world.database.prisma.mediaAsset.update({
+        where: { assetId: id },
+        data: { uploadDeadlineAt: new Date(Date.now() - 1) },
+      });
+      const { asset } = await world.request('abc', { idempotencyKey: 'k' }, by);
+      expect(asset).toMatchObject({ id, status: 'PROCESSING' });
+      await world.process(await world.job(id));
+      expect(await world.asset(id)).toMatchObject({ status: 'READY' });
+    });
+
+    it('accepts exactly one of two PUTs at once, and only what was signed', async () => {
+      const by = actor(6n);
+      const { ticket } = await world.request('abc', {}, by);
+      expect(await world.put(ticket, 'abcd')).toBe(400);
+      expect(await world.put(ticket, 'ab')).toBe(400);
+      expect((await Promise.all([world.put(ticket, 'abc'), world.put(ticket, 'abd')])).sort()).toEqual([
+        200, 412,
+      ]);
+    });
+
+    it('claims the generation that storage has, once, and enqueues again what was claimed', async () => {
+      const by = actor(7n);
+      const { id, ticket } = await world.request('abc', {}, by);
+      expect(await world.arrivals.look(id)).toBe('nothing-there');
+      await world.put(ticket, 'abc');
+      const looks = await Promise.all(Array.from({ length: 5 }, () => world.arrivals.look(id)));
+      expect(looks.sort()).toEqual(['claimed', 'known', 'known', 'known', 'known']);
+      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
+      expect(await world.events(id)).toEqual(['asset.requested', 'asset.received']);
+    });
+
+    it('believes storage, not rumours', async () => {
+      expect(await world.arrivals.look('somebody/elses')).toBe('unknown-asset');
+      const stray = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
+      expect(await world.arrivals.look(stray)).toBe('nothing-there');
+      await world.emulators.put({ bucket: INCOMING, key: stray }, Buffer.from('x'), {
+        contentType: 'text/plain',
+      });
+      expect(await world.arrivals.look(stray)).toBe('discarded');
+      expect(await world.objects(INCOMING)).not.toContain(stray);
+    });
+
+    it('calls an upload off: quota back, bytes gone, and what comes later goes too', async () => {
+      const by = actor(8n);
+      const { id, ticket } = await world.request('abc', {}, by);
+      expect(await world.uploads.cancel(by, id)).toMatchObject({ status: 'CANCELLED' });
+      expect(await world.uploads.cancel(by, id)).toMatchObject({ status: 'CANCELLED' });
+      expect(await world.quotas.of(8n)).toMatchObject({ reservedBytes: 0, reservedAssets: 0 });
+      expect(await world.put(ticket, 'abc')).toBe(200);
+      expect(await world.arrivals.look(id)).toBe('discarded');
+      expect(await world.objects(INCOMING)).not.toContain(id);
+      expect(await world.events(id)).toEqual(['asset.requested', 'asset.cancelled']);
+    });
+
+    it('lets exactly one of cancel and arrival win', async () => {
+      const by = actor(9n);
+      const { id, ticket } = await world.request('abc', {}, by);
+      await world.put(ticket, 'abc');
+      await Promise.allSettled([world.uploads.cancel(by, id), world.arrivals.look(id)]);
+      const { status } = await world.asset(id);
+      const reserved = (await world.quotas.of(9n)).reservedAssets;
+      expect([
+        ['CANCELLED', 0],
+        ['PROCESSING', 1],
+      ]).toContainEqual([status, reserved]);
+    });
+
+    it('asks storage when told that the upload is complete', async () => {
+      const by = actor(10n);
+      const { id, ticket } = await world.request('abc', {}, by);
+      expect(await world.uploads.complete(by, id)).toMatchObject({ status: 'PENDING' });
+      await world.put(ticket, 'abc');
+      expect(await world.uploads.complete(by, id)).toMatchObject({ status: 'PROCESSING' });
+      expect(await world.uploads.complete(by, id)).toMatchObject({ status: 'PROCESSING' });
+    });
+
+    it('shows strangers nothing and lets readers do nothing', async () => {
+      const { id } = await world.request(
+        'abc',
+        { acl: [{ principal: 'group:readers', permissions: ['READ'] }] },
+        actor(11n),
+      );
+      const [stranger, reader] = [actor(12n), actor(12n, { groups: ['readers'] })];
+      await expect(world.uploads.cancel(stranger, id)).rejects.toMatchObject({ kind: 'not-found' });
+      await expect(world.uploads.complete(reader, id)).rejects.toMatchObject({ kind: 'forbidden' });
+      expect(await world.assets.find(stranger, id)).toBeNull();
+      expect(await world.assets.find(reader, id)).not.toBeNull();
+      expect(await world.assets.find(actor(12n, { isAdmin: true }), id)).not.toBeNull();
+    });
+
+    it.each([
+      ['sizeBytes', { sizeBytes: 2 ** 30 + 1 }, 'SIZE_TOO_LARGE'],
+      ['checksumSha256', { checksumSha256: sha256('x').toUpperCase() }, 'CHECKSUM_INVALID'],
+      ['mimeType', { mimeType: 'image/*' }, 'MIME_TYPE_INVALID'],
+      ['filename', { filename: 'a/b' }, 'FILENAME_INVALID'],
+      ['crc32c', { crc32c: 'nope' }, 'CRC32C_INVALID'],
+      ['idempotencyKey', { idempotencyKey: '' }, 'IDEMPOTENCY_KEY_INVALID'],
+      ['idempotencyKey', { idempotencyKey: 'a\0b' }, 'IDEMPOTENCY_KEY_INVALID'],
+      ['idempotencyKey', { idempotencyKey: 'x\ud800' }, 'IDEMPOTENCY_KEY_INVALID'],
+      ['metadata', { metadata: [{ key: '', value: '' }] }, 'METADATA_INVALID'],
+      [
+        'acl',
+        { acl: [{ principal: 'user:1', permissions: ['READ' as const], expiresAt: new Date(0) }] },
+        'EXPIRY_PAST',
+      ],
+      ['acl', { acl: [{ principal: '*', permissions: ['WRITE' as const] }] }, 'GRANT_TO_EVERYONE'],
+    ])('refuses a wrong %s with its path and reason', async (field, wrong, reason) => {
+      await expect(world.request('abc', wrong, actor(13n))).rejects.toMatchObject({
+        kind: 'invalid',
+        reason,
+        inputPath: expect.arrayContaining(['input', field]) as unknown,
+      });
+      expect(await world.quotas.of(13n)).toMatchObject({ reservedAssets: 0 });
+    });
+  },
+);

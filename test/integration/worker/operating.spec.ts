@@ -64,6 +64,8 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
     );
     expect(await metric('stowage_processing_results_total{outcome="ready"}')).toBe(1);
     expect(await metric('stowage_processing_bytes_total')).toBe(6);
+    expect(await metric('stowage_processing_rejections_total{code="CHECKSUM_MISMATCH"}')).toBe(1);
+    expect(await metric('stowage_scan_verdicts_total{outcome="clean"}')).toBe(2);
     expect(await metric('stowage_upload_arrivals_total{outcome="claimed"}')).toBe(2);
     expect(await metric('stowage_upload_seconds_count')).toBe(2);
     expect(await metric('stowage_processing_stage_seconds_count{stage="read",outcome="ok"}')).toBe(1);
@@ -84,13 +86,14 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
     expect(await metric('stowage_database_pool_connections{state="total"}')).toBeGreaterThan(0);
   });
 
-  it('is ready while all four answer, and says which does not', async () => {
+  it('is ready while all answer, and says which does not', async () => {
     const ready = async () => {
       const response = await worker().fetch('/health/ready');
       return { status: response.status, ...((await response.json()) as Readiness) };
     };
     const probe = (ok: boolean) => ({ ok, latencyMs: expect.any(Number) });
-    const others = { database: probe(true), queue: probe(true), storage: probe(true) };
+    const names = ['database', 'inspection', 'queue', 'scanner', 'storage'];
+    const others = Object.fromEntries(names.map((name) => [name, probe(true)]));
     expect(await ready()).toEqual({ status: 200, ok: true, checks: { ...others, pubsub: probe(true) } });
     const restart = await fleet.emulators.stopPubSub();
     const down = await until('it is not ready', async () => {

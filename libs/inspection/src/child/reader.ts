@@ -3,7 +3,7 @@ import type { Inspection } from '../inspector.js';
 
 /** Beyond these a file is refused, or left alone. */
 export interface Limits {
-  /** Of all frames together. */
+  /** Of one frame; all together may have twenty times as many. */
   readonly maxPixels: number;
   readonly maxFrames: number;
   /** The program, where there is one. */
@@ -18,6 +18,7 @@ export interface FileToRead {
   /** As found in the head of the file. */
   readonly detected: string;
   readonly profiles: readonly VariantProfile[];
+  readonly longestSide?: number;
 }
 
 /** What one reader has found; what it leaves out, it has nothing to say of. */

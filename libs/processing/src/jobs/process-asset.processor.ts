@@ -3,29 +3,14 @@ import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap
 import type { Job } from 'bullmq';
 import { PinoLogger } from 'nestjs-pino';
 import { type AssetReceived, unavailable } from '#libs/domain';
-import { PROCESS_QUEUE, settleJob } from '#libs/jobs';
+import { CRASHES_PER_ATTEMPT, PROCESS_QUEUE, settleJob, type WorkerLimits, workerOptions } from '#libs/jobs';
 import { Processing } from '../processing.service.js';
 
-export interface ProcessingOptions {
-  /** Assets that one worker works on at a time. */
-  readonly concurrency: number;
-  /** A worker that died is noticed after this time; one that lives renews its lock at half of it. */
-  readonly lockSeconds: number;
-}
-
-/** The worker died so often on one job: an attempt is used up. */
-const CRASHES_PER_ATTEMPT = 3;
+export type ProcessingOptions = WorkerLimits;
 
 /** Options of a BullMQ worker belong to the class of its processor: this is how they get there at run time. */
-export const processorOf = ({ concurrency, lockSeconds }: ProcessingOptions) => {
-  Processor(PROCESS_QUEUE, {
-    autorun: false,
-    concurrency,
-    lockDuration: lockSeconds * 1000,
-    // PostgreSQL takes whole milliseconds alone, and the check would fail each time.
-    stalledInterval: Math.ceil((lockSeconds * 1000) / 3),
-    maxStalledCount: CRASHES_PER_ATTEMPT + 1,
-  })(ProcessAssetProcessor);
+export const processorOf = (options: ProcessingOptions) => {
+  Processor(PROCESS_QUEUE, workerOptions(options))(ProcessAssetProcessor);
   return ProcessAssetProcessor;
 };
 

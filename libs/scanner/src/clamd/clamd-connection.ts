@@ -86,7 +86,6 @@ export class ClamdConnection {
   /** At once: no memory of the caller is read from then on. */
   close(): void {
     this.lose('The connection is not wanted any more');
-    this.socket.destroy();
     this.signal?.removeEventListener('abort', this.abort);
   }
 

@@ -9,16 +9,15 @@ export interface MalwareHash {
   readonly name?: string;
 }
 
-/** The start of a content, and all of it where that is no longer. @returns null for what is longer */
-async function readShort(content: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer | null> {
+/** Reads all of a content. @returns its start */
+async function readHead(content: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
   const head = Buffer.alloc(maxBytes);
-  let sizeBytes = 0;
+  let headBytes = 0;
   for await (const chunk of content) {
     // Copied: its memory is not ours once the next one is asked for.
-    if (sizeBytes < maxBytes) chunk.copy(head, sizeBytes);
-    sizeBytes += chunk.length;
+    headBytes += chunk.copy(head, headBytes);
   }
-  return sizeBytes > maxBytes ? null : head.subarray(0, sizeBytes);
+  return head.subarray(0, headBytes);
 }
 
 /**
@@ -42,8 +41,8 @@ export class SignatureListScanner extends Scanner {
   }
 
   override async scan(content: AsyncIterable<Buffer>, { sha256, signal }: ScanOptions): Promise<Verdict> {
-    const short = await abortable(readShort(content, EICAR_MAX_BYTES), signal);
-    if (short !== null && isEicar(short)) return { outcome: 'infected', signature: 'EICAR test file' };
+    const head = await abortable(readHead(content, EICAR_MAX_BYTES + 1), signal);
+    if (isEicar(head)) return { outcome: 'infected', signature: 'EICAR test file' };
     const signature = this.names.get(sha256());
     return signature === undefined ? { outcome: 'clean' } : { outcome: 'infected', signature };
   }

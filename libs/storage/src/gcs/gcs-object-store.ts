@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { File, FileMetadata, Storage } from '@google-cloud/storage';
+import { crc32c } from '@node-rs/crc32';
 import { StowageError } from '#libs/domain';
 import type { ObjectRef, ObjectVersion } from '#libs/domain';
 import { ObjectStore } from '../object-store.js';
@@ -7,6 +8,7 @@ import type {
   CallOptions,
   CopyRequest,
   CopyResult,
+  ExpectedVersion,
   ObjectStat,
   WriteRequest,
   WriteResult,
@@ -17,7 +19,7 @@ import { openMedia, rawRead } from './raw-read.js';
 import { NoAnswerError, isChanged, isMissing, portError } from './storage-error.js';
 
 export interface GcsObjectStoreOptions extends GcsOptions {
-  /** For each stat, delete and start of a read, retries included; default 15 s. */
+  /** For each stat, write, delete and start of a read, retries included; default 15 s. */
   readonly callTimeoutMs?: number;
   /** For each call of a copy, retries included; a big copy to another location or class takes many. Default 120 s. */
   readonly copyTimeoutMs?: number;
@@ -63,8 +65,22 @@ function statOf(resource: FileMetadata | undefined): ObjectStat {
 function fileOf(storage: Storage, object: ObjectRef | ObjectVersion): File {
   if (/^\.{1,2}$/.test(object.key)) throw new TypeError('No object can have this key');
   if (!('version' in object)) return storage.bucket(object.bucket).file(object.key);
-  if (!/^[1-9]\d{0,15}$/.test(object.version)) throw new TypeError('This version is not a generation');
-  return storage.bucket(object.bucket).file(object.key, { generation: object.version });
+  return storage.bucket(object.bucket).file(object.key, { generation: generationOf(object) });
+}
+
+function generationOf({ version }: { readonly version: string }): string {
+  if (!/^[1-9]\d{0,15}$/.test(version)) throw new TypeError('This version is not a generation');
+  return version;
+}
+
+/** As `ifGenerationMatch`: storage takes 0 for "there is none", and an empty one for no condition at all. */
+const conditionOf = (expect: ExpectedVersion) => (expect === 'absent' ? '0' : generationOf(expect));
+
+/** As storage writes it: Base64, big-endian. */
+function crc32cOf(bytes: Buffer): string {
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32BE(crc32c(bytes));
+  return sum.toString('base64');
 }
 
 const objectNotFound = (cause: unknown) =>
@@ -72,8 +88,8 @@ const objectNotFound = (cause: unknown) =>
 
 /**
  * Google Cloud Storage; versions are generations. Every call is safe to repeat and is tried up to three times within its
- * timeout. When the answer to a copy or a delete got lost, the repeat meets its own work: a copy then says `changed`, a
- * delete `false`. Errors carry neither URL nor header.
+ * timeout. When the answer to a copy, a write or a delete got lost, the repeat meets its own work: a copy and a write then
+ * say `changed`, a delete `false`. Errors carry neither URL nor header.
  */
 export class GcsObjectStore extends ObjectStore {
   private readonly client: GcsClient;
@@ -140,7 +156,7 @@ export class GcsObjectStore extends ObjectStore {
           uri: `/o/${source.id}/rewriteTo/b/${encodeURIComponent(to.bucket)}/o/${target.id}`,
           qs: {
             sourceGeneration: from.version,
-            ifGenerationMatch: expect === 'absent' ? '0' : expect.version,
+            ifGenerationMatch: conditionOf(expect),
             fields: `rewriteToken,resource(${FIELDS})`,
             ...(rewriteToken !== undefined && { rewriteToken }),
           },
@@ -163,9 +179,10 @@ export class GcsObjectStore extends ObjectStore {
         const file = fileOf(storage, to);
         await file.save(body, {
           resumable: false,
-          validation: 'crc32c',
-          preconditionOpts: { ifGenerationMatch: expect === 'absent' ? 0 : expect.version },
-          metadata: { contentType, cacheControl },
+          // Storage compares, before there is an object: the client would compare afterwards, and delete what is there by then.
+          validation: false,
+          preconditionOpts: { ifGenerationMatch: conditionOf(expect) },
+          metadata: { contentType, cacheControl, crc32c: crc32cOf(body) },
         });
         return { outcome: 'written', object: statOf(file.metadata) };
       });

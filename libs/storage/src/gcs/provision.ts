@@ -27,6 +27,8 @@ export interface ProvisionOptions {
   readonly location?: string;
   /** Web origins that may upload and download; default any, since every request carries its own signature. */
   readonly allowedOrigins?: readonly string[];
+  /** How long storage keeps what lies in quarantine, in days; default 90. */
+  readonly quarantineDays?: number;
   /** Look, say what would be done, and do nothing. */
   readonly dryRun?: boolean;
 }

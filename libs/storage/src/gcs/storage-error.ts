@@ -53,6 +53,9 @@ function answerError({ code, response, errors, message }: ApiError): StorageAnsw
 const TRANSIENT_STATUS = new Set([401, 408, 429]);
 const TRANSIENT_REASON = /^(?:rateLimitExceeded|userRateLimitExceeded|quotaExceeded)$/;
 
+/** Whether the bytes that arrived were others than were sent: storage has dropped them. */
+const isDamaged = ({ status, detail }: StorageAnswerError) => status === 400 && /\bCRC32C\b/i.test(detail);
+
 /**
  * Whether the same call may well succeed in a moment. A token that storage does not accept (401) counts, since tokens
  * are renewed.
@@ -62,7 +65,8 @@ export function isTransient(error: unknown): boolean {
   if (error instanceof NoAnswerError) return true;
   if (!(error instanceof StorageAnswerError)) return false;
   const { status, reason } = error;
-  return status >= 500 || TRANSIENT_STATUS.has(status) || (status === 403 && TRANSIENT_REASON.test(reason));
+  if (status >= 500 || TRANSIENT_STATUS.has(status) || isDamaged(error)) return true;
+  return status === 403 && TRANSIENT_REASON.test(reason);
 }
 
 const isMissingBucket = (error: unknown) =>

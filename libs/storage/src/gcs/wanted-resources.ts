@@ -30,7 +30,9 @@ const NO_SOFT_DELETE = { retentionDurationSeconds: '0' };
  * The last resort for what no row leads to: longer than a resumable session lives and the bytes of a failed asset are kept.
  * https://docs.cloud.google.com/storage/docs/lifecycle
  */
-const FORGOTTEN = { rule: [{ action: { type: 'Delete' }, condition: { age: 30 } }] };
+const FORGOTTEN_DAYS = 30;
+const QUARANTINE_DAYS = 90;
+const deletedAfter = (days: number) => ({ rule: [{ action: { type: 'Delete' }, condition: { age: days } }] });
 const UPLOAD_METHODS = ['PUT', 'POST', 'GET', 'HEAD'];
 /** Every header that an upload signs or that a client of a resumable session sends or reads. */
 const UPLOAD_HEADERS = [
@@ -58,7 +60,7 @@ const DOWNLOAD_HEADERS = [
 export function wantedResources(
   gcs: GcsClient,
   pubsub: PubSub,
-  { names, location, allowedOrigins = ['*'] }: ProvisionOptions,
+  { names, location, allowedOrigins = ['*'], quarantineDays = QUARANTINE_DAYS }: ProvisionOptions,
 ): WantedResource[] {
   const { incomingBucket, contentBucket, quarantineBucket, subscription, topic = subscription } = names;
   const { deadLetter = `${topic}-dead-letter` } = names;
@@ -84,11 +86,14 @@ export function wantedResources(
     bucket(incomingBucket, {
       cors: cors(UPLOAD_METHODS, UPLOAD_HEADERS),
       softDeletePolicy: NO_SOFT_DELETE,
-      lifecycle: FORGOTTEN,
+      lifecycle: deletedAfter(FORGOTTEN_DAYS),
     }),
     // Its soft delete is left as it is, storage's own seven days unless somebody chose otherwise: the way back from an accident.
     bucket(contentBucket, { cors: cors(DOWNLOAD_METHODS, DOWNLOAD_HEADERS) }),
-    bucket(quarantineBucket, { softDeletePolicy: NO_SOFT_DELETE }),
+    bucket(quarantineBucket, {
+      softDeletePolicy: NO_SOFT_DELETE,
+      lifecycle: deletedAfter(quarantineDays),
+    }),
     wantedNotification(gcs, incomingBucket, pubsub.topic(topic).name),
   ];
 }

@@ -1,4 +1,4 @@
 export * from './object-events.contract.js';
 export * from './object-store.contract.js';
 export * from './url-signer.contract.js';
-export type { Put, SeedOptions } from './seed.js';
+export type { MetadataOf, Put, SeedOptions } from './seed.js';

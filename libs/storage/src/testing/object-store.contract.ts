@@ -4,9 +4,9 @@ import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ObjectRef, ObjectVersion } from '#libs/domain';
-import type { CopyRequest, ObjectStore } from '../object-store.js';
+import type { CopyRequest, ObjectStore, WriteRequest } from '../object-store.js';
 import { crc32cOf, freshKey } from './seed.js';
-import type { Put, SeedOptions } from './seed.js';
+import type { MetadataOf, Put, SeedOptions } from './seed.js';
 
 export interface ObjectStoreSetup {
   readonly store: ObjectStore;
@@ -14,6 +14,7 @@ export interface ObjectStoreSetup {
   readonly bucket: string;
   readonly otherBucket: string;
   readonly put: Put;
+  readonly metadataOf: MetadataOf;
   close?(): Promise<void>;
 }
 
@@ -180,6 +181,83 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
           expect(await store().copy(request)).toEqual({ outcome: 'source-missing' });
           expect(await store().stat(request.to)).toBeNull();
         }
+      });
+    });
+
+    describe('write', () => {
+      const write = (changes: Partial<WriteRequest> = {}): WriteRequest => ({
+        to: absent(),
+        body: Buffer.from('written'),
+        expect: 'absent',
+        contentType: 'image/webp',
+        ...changes,
+      });
+
+      it.each([0, 1, 8 * 2 ** 20])('stores %d bytes where there is nothing', async (size) => {
+        const request = write({ body: randomBytes(size), cacheControl: 'private, max-age=60' });
+        const result = await store().write(request);
+        if (result.outcome !== 'written') throw new Error(result.outcome);
+        expect(result.object).toMatchObject({
+          ...request.to,
+          sizeBytes: size,
+          contentType: 'image/webp',
+          contentEncoding: null,
+        });
+        expect([crc32cOf(request.body), null]).toContain(result.object.crc32c);
+        expect(result.object).toEqual(await store().stat(request.to));
+        expect((await bytesOf(result.object)).equals(request.body)).toBe(true);
+      });
+
+      it('stores the type and the lifetime in caches that it is given, and nothing else', async () => {
+        const request = write({ cacheControl: 'private, max-age=60' });
+        await store().write(request);
+        expect(await given.metadataOf(request.to)).toEqual({
+          contentType: 'image/webp',
+          cacheControl: 'private, max-age=60',
+        });
+        const plain = write();
+        await store().write(plain);
+        expect(await given.metadataOf(plain.to)).toEqual({ contentType: 'image/webp' });
+      });
+
+      it('writes over nothing that it does not expect', async () => {
+        const existing = await seed('existing');
+        const request = write({ to: existing });
+        expect(await store().write(request)).toEqual({ outcome: 'changed' });
+        expect(await store().write({ ...request, expect: { version: '1' } })).toEqual({ outcome: 'changed' });
+        expect(await bytesAt(existing)).toBe('existing');
+      });
+
+      it('writes over the version that it expects, once, and keeps none of its metadata', async () => {
+        const existing = await seed(gzipSync('x'), { contentType: 'text/plain', contentEncoding: 'gzip' });
+        const request = write({ to: existing, expect: existing });
+        expect(await store().write(request)).toMatchObject({ outcome: 'written' });
+        expect(await store().write(request)).toEqual({ outcome: 'changed' });
+        expect(await bytesAt(existing)).toBe('written');
+        expect(await given.metadataOf(existing)).toEqual({ contentType: 'image/webp' });
+      });
+
+      it('does not write where the expected version is not there any more', async () => {
+        const request = write({ expect: { version: '1' } });
+        expect(await store().write(request)).toEqual({ outcome: 'changed' });
+        expect(await store().stat(request.to)).toBeNull();
+      });
+
+      it('succeeds once among many at a time', async () => {
+        const to = absent();
+        const bodies = Array.from({ length: 8 }, (_, index) => Buffer.from(`writer ${index}`));
+        const results = await Promise.all(bodies.map((body) => store().write(write({ to, body }))));
+        const [winner, ...others] = results.flatMap(({ outcome }, i) => (outcome === 'written' ? [i] : []));
+        expect(others).toEqual([]);
+        expect(await bytesAt(to)).toBe(`writer ${winner}`);
+      });
+
+      it('is given up when its signal says so', async () => {
+        const request = write();
+        const reason = new Error('enough');
+        const failure = store().write(request, { signal: AbortSignal.abort(reason) });
+        await expect(failure).rejects.toBe(reason);
+        expect(await store().stat(request.to)).toBeNull();
       });
     });
 

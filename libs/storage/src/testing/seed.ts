@@ -11,6 +11,9 @@ export interface SeedOptions {
 /** Stores an object by other means than the adapter under test. */
 export type Put = (object: ObjectRef, bytes: Buffer, options: SeedOptions) => Promise<ObjectVersion>;
 
+/** What somebody set of all that a writer may set, by name, read by other means than the adapter under test. */
+export type MetadataOf = (object: ObjectRef) => Promise<Record<string, unknown>>;
+
 /** A key that no test has used, with every character that some encoding gets wrong. */
 export const freshKey = () => `contract/${randomUUID()}/a b+c%2Fd#e?f=ü&'(g)*!😀`;
 

@@ -130,6 +130,8 @@ describe('the type of an archive', () => {
     const [types, part] = officeParts(`${DOCX}.main+xml`);
     const bomb = { ...types!, content: Buffer.alloc(64 * 2 ** 20, String(types!.content)) };
     expect(await look(zipArchive([bomb, part!]))).toMatchObject({ detected: ZIP });
+    const stored = { ...types!, content: String(types!.content).padEnd(2 ** 20 + 1), method: 0 as const };
+    expect(await look(zipArchive([stored, part!]))).toMatchObject({ detected: ZIP });
     const lying = { ...bomb, lies: { bytes: 100 } };
     expect(await look(zipArchive([lying, part!]))).toMatchObject({ detected: ZIP });
   });
@@ -221,7 +223,28 @@ describe('what a scanner cannot see through', () => {
     const bytes = zipArchive([a, b]);
     expect((await look(Buffer.from('PK\x03\x04', 'latin1'))).opaque).toBe('it has no directory');
     expect((await look(bytes.subarray(0, -30))).opaque).toBe('it has no directory');
-    expect((await look(bytes.subarray(0, -1))).opaque).not.toBeNull();
+    expect((await look(bytes.subarray(0, -1))).opaque).toBe('it has no directory');
+    const commented = zipArchive([a], { comment: 'comment' });
+    expect((await look(commented.subarray(0, -1))).opaque).toBe('its end is cut off');
+  });
+
+  it('a gap after the directory', async () => {
+    const bytes = zipArchive([a]);
+    const gap = Buffer.concat([bytes.subarray(0, -22), Buffer.alloc(4), bytes.subarray(-22)]);
+    expect((await look(gap)).opaque).toBe('its directory does not end where it should');
+  });
+
+  it('an entry on another disk', async () => {
+    const bytes = zipArchive([a]);
+    bytes.writeUInt16LE(1, bytes.indexOf('PK\x01\x02', undefined, 'latin1') + 34);
+    expect((await look(bytes)).opaque).toBe('it is one part of several');
+  });
+
+  it('a bomb in many pieces', async () => {
+    const mebibyte = Buffer.alloc(2 ** 20);
+    const pieces = Array.from({ length: 101 }, (_, index) => ({ name: `${index}`, content: mebibyte }));
+    expect((await look(zipArchive(pieces))).opaque).toBe('it unpacks to far more than it is');
+    expect((await look(zipArchive(pieces.slice(1, 100)))).opaque).toBeNull();
   });
 
   it('an entry that is larger than what is scanned', async () => {

@@ -31,11 +31,15 @@ const EXIF_PREFIX = Buffer.from('Exif\0\0', 'latin1');
 
 const refusal = (code: RefusalCode, message: string): Finding => ({ refusal: { code, message } });
 
-/** Pages of a TIFF are no frames: nobody has them all before him at once. */
+/** One frame is decoded here, and by others one after another: half a minute of full-HD video as a GIF is nobody's attack. */
+const SHARE_OF_ANIMATIONS = 20;
+
+/** Pages of a TIFF are no frames: nobody has them all before him. */
 function excess({ width, height, frames }: DeclaredSize, type: string, limits: Limits): Finding | null {
   const most = limits.maxPixels * (SHARE_OF_PIXELS[type] ?? 1);
-  const pixels = width * height * (type === 'image/tiff' ? 1 : frames);
-  if (pixels <= most && frames <= limits.maxFrames) return null;
+  const pixels = width * height;
+  const all = pixels * (type === 'image/tiff' ? 1 : frames);
+  if (pixels <= most && all <= most * SHARE_OF_ANIMATIONS && frames <= limits.maxFrames) return null;
   return refusal(
     'TOO_MANY_PIXELS',
     `The picture has ${width} × ${height} pixels in ${frames} frame(s); ${most} pixels and ${limits.maxFrames} frames are allowed.`,
@@ -80,14 +84,14 @@ async function mended({ path, sizeBytes, detected }: FileToRead): Promise<Buffer
 
 async function picturesOf(file: FileToRead): Promise<Pictures | null> {
   try {
-    return await renderAll(sharp(file.path, { ...NO_LIMIT, failOn: 'error' }), file.profiles);
+    return await renderAll(sharp(file.path, { ...NO_LIMIT, failOn: 'error' }), file);
   } catch (error) {
     rethrowExhaustion(error);
   }
   const bytes = await mended(file);
   if (bytes === null) return null;
   try {
-    return await renderAll(sharp(bytes, { ...NO_LIMIT, failOn: 'warning' }), file.profiles);
+    return await renderAll(sharp(bytes, { ...NO_LIMIT, failOn: 'warning' }), file);
   } catch (error) {
     rethrowExhaustion(error);
     return null;

@@ -1,7 +1,8 @@
 import type { Sharp } from 'sharp';
 import { rgbaToThumbHash } from 'thumbhash';
-import type { VariantFormat, VariantProfile } from '#libs/domain';
+import type { VariantFormat } from '#libs/domain';
 import type { Rendition } from '../../../inspector.js';
+import type { FileToRead } from '../../reader.js';
 import { sharp } from './sharp.js';
 
 /** The longest side of a picture of which a thumbhash can be made. */
@@ -30,8 +31,11 @@ export interface Pictures {
  * from one to the other.
  * @throws Error of sharp for what cannot be decoded
  */
-export async function renderAll(input: Sharp, profiles: readonly VariantProfile[]): Promise<Pictures> {
-  const largest = Math.max(THUMBHASH_SIDE, ...profiles.map(({ maxSide }) => maxSide));
+export async function renderAll(
+  input: Sharp,
+  { profiles, longestSide = 0 }: Pick<FileToRead, 'profiles' | 'longestSide'>,
+): Promise<Pictures> {
+  const largest = Math.max(THUMBHASH_SIDE, longestSide, ...profiles.map(({ maxSide }) => maxSide));
   const { data, info } = await fit(input.autoOrient(), largest)
     .toColourspace('srgb')
     .raw()

@@ -1,0 +1,347 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { getQueueToken } from '@nestjs/bullmq';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { type Job, type Queue, Worker, type WorkerOptions } from 'bullmq';
+import { LoggerModule } from 'nestjs-pino';
+import { Registry } from 'prom-client';
+import { DatabaseModule } from '#libs/database';
+import { type AssetReceived, unavailable } from '#libs/domain';
+import { HealthChecks, HealthModule, MetricsModule } from '#libs/runtime';
+import { connectionOf } from '../connection.js';
+import { JobsModule } from '../jobs.module.js';
+import type { JobsOptions } from '../jobs.options.js';
+import { Jobs } from '../jobs.service.js';
+import { queueBackend } from '../queue-backend.js';
+import { PROCESS_QUEUE } from '../queues.js';
+import { settleJob } from '../settle-job.js';
+import { CRASHES_PER_ATTEMPT, workerOptions } from '../worker-options.js';
+
+export interface QueueSetup {
+  readonly options: JobsOptions;
+  /** A way to the database that is always there; the queue's own may be on it, by another way. */
+  readonly databaseUrl: string;
+  /** Ways to take the backend from the queue, by name; each returns how to give it back. */
+  readonly outages: Readonly<Record<string, () => Promise<() => Promise<void>>>>;
+  /** How long closing may take while the backend is away, whatever way. */
+  readonly closeMs: number;
+  close(): Promise<void>;
+}
+
+const LIMIT_MS = 20_000;
+const LOCK_SECONDS = 1;
+
+type Handler = (job: Job<AssetReceived>) => Promise<void> | void;
+
+const newJob = (): AssetReceived => ({
+  assetId: randomUUID(),
+  generation: '1',
+  attempt: 1,
+  requestId: 'contract',
+});
+const idOf = ({ assetId, generation, attempt }: AssetReceived) => `${assetId}.${generation}.${attempt}`;
+const nothing = () => undefined;
+/** True for what succeeds, null for what does not. */
+const yes = [() => true as const, () => null] as const;
+
+async function eventually<T>(what: string, look: () => Promise<T | null> | T | null): Promise<T> {
+  for (const end = Date.now() + LIMIT_MS; ; await delay(20)) {
+    const found = await look();
+    if (found !== null) return found;
+    if (Date.now() > end) throw new Error(`This did not come true: ${what}`);
+  }
+}
+
+/** One process's share of the queue: what hands work in, and what shows how it is. */
+async function startJobs({ options, databaseUrl }: QueueSetup): Promise<TestingModule> {
+  const module = await Test.createTestingModule({
+    imports: [
+      LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
+      MetricsModule,
+      HealthModule.forRoot(),
+      DatabaseModule.forRoot({ url: databaseUrl, poolSize: 2 }),
+      JobsModule.forRoot(options),
+    ],
+  }).compile();
+  return module.init();
+}
+
+/** What the queue does, on whichever backend. Call it at the top level of a spec file. */
+export function queueContract(name: string, setup: () => Promise<QueueSetup>): void {
+  describe(`the queue contract: ${name}`, () => {
+    let given: QueueSetup;
+    let module: TestingModule;
+    let jobs: Jobs;
+    let queue: Queue<AssetReceived>;
+    const workers: { close(force?: boolean): Promise<void> }[] = [];
+    let giveBack: () => Promise<void> = () => Promise.resolve();
+
+    beforeAll(async () => {
+      given = await setup();
+      module = await startJobs(given);
+      jobs = module.get(Jobs);
+      queue = module.get(getQueueToken(PROCESS_QUEUE));
+    }, 60_000);
+    afterEach(async () => {
+      await giveBack();
+      await Promise.all(workers.splice(0).map((worker) => worker.close(true)));
+      const clean = () => queue.obliterate({ force: true }).then(...yes);
+      await eventually('the queue can be emptied', clean);
+    });
+    afterAll(async () => {
+      await module.close();
+      await given.close();
+    });
+
+    /** A worker as the service has them, but for what is changed. */
+    function work(handle: Handler, changes: Partial<WorkerOptions> = {}) {
+      const process = async (job: Job<AssetReceived>, token?: string) => {
+        try {
+          await handle(job);
+        } catch (error) {
+          await settleJob(job, token, error);
+        }
+      };
+      const limits = workerOptions({ concurrency: 4, lockSeconds: LOCK_SECONDS });
+      const connection = connectionOf(given.options);
+      const worker = new Worker(PROCESS_QUEUE, process, { connection, ...limits, ...changes }, queueBackend);
+      worker.on('error', nothing);
+      void worker.run();
+      workers.push(worker);
+      return worker;
+    }
+    /** A worker that takes one job and is not heard of again. */
+    async function die(job: AssetReceived): Promise<void> {
+      const taken = Promise.withResolvers<void>();
+      const take: Handler = async ({ id }) => {
+        if (id === idOf(job)) taken.resolve();
+        await new Promise(nothing);
+      };
+      work(take, { concurrency: 1, skipLockRenewal: true });
+      await taken.promise;
+    }
+
+    const counts = () => queue.getJobCounts('waiting', 'active', 'delayed', 'completed', 'failed');
+    const NONE = { waiting: 0, active: 0, delayed: 0, completed: 0, failed: 0 };
+    const isEmpty = async () => Object.values(await counts()).every((count) => count === 0);
+    const empty = () =>
+      eventually('the queue is empty', async () => ((await isEmpty().catch(() => false)) ? true : null));
+
+    it('has a job once while it is there, whoever hands it in how often, and nothing of it afterwards', async () => {
+      const job = newJob();
+      await Promise.all(Array.from({ length: 5 }, () => jobs.process(job)));
+      expect(await counts()).toEqual({ ...NONE, waiting: 1 });
+      const seen: AssetReceived[] = [];
+      const gate = Promise.withResolvers<void>();
+      work(async ({ data }) => {
+        seen.push(data);
+        await gate.promise;
+      });
+      await eventually('it is worked on', () => seen.length || null);
+      await jobs.process(job);
+      expect(await counts()).toEqual({ ...NONE, active: 1 });
+      gate.resolve();
+      await empty();
+      expect(seen).toEqual([job]);
+      expect(await queue.getJob(idOf(job))).toBeUndefined();
+
+      await jobs.process(job);
+      await empty();
+      expect(seen).toEqual([job, job]);
+    });
+
+    it('keeps nothing of what failed either', async () => {
+      let times = 0;
+      work(() => {
+        times += 1;
+        throw new TypeError('a bug');
+      });
+      const job = newJob();
+      for (const round of [1, 2]) {
+        await jobs.process(job);
+        await empty();
+        expect(times).toBe(round);
+      }
+    });
+
+    it('lets a job wait for as long as it is told', async () => {
+      const started = new Map<string, number>();
+      work(({ data }) => void started.set(data.assetId, Date.now()));
+      const [now, later] = [newJob(), newJob()];
+      const before = Date.now();
+      await jobs.process(later, 700);
+      await jobs.process(now);
+      await eventually('the other is worked on', () => started.get(now.assetId) ?? null);
+      const at = await eventually('the late one is worked on', () => started.get(later.assetId) ?? null);
+      expect(at - before).toBeGreaterThanOrEqual(700);
+      expect(started.get(now.assetId)).toBeLessThan(at);
+    });
+
+    it('has work that waits for a dependency come back, with no attempt used up', async () => {
+      const attempts: number[] = [];
+      work(({ attemptsMade, stalledCounter }) => {
+        attempts.push(attemptsMade + stalledCounter);
+        if (attempts.length < 3) throw unavailable('DOWN', 'A dependency is down.');
+      });
+      await jobs.process(newJob());
+      await empty();
+      expect(attempts).toEqual([0, 0, 0]);
+    });
+
+    it('gives the job of a worker that died to another, and counts those that did', async () => {
+      const job = newJob();
+      await jobs.process(job);
+      for (let deaths = 0; deaths < CRASHES_PER_ATTEMPT; deaths++) await die(job);
+      let seen = 0;
+      work(({ stalledCounter }) => void (seen = stalledCounter));
+      await empty();
+      expect(seen).toBe(CRASHES_PER_ATTEMPT);
+    });
+
+    it('works on as many at a time as it is told, and no more', async () => {
+      const gate = Promise.withResolvers<void>();
+      let [running, most] = [0, 0];
+      work(async () => {
+        most = Math.max(most, (running += 1));
+        await gate.promise;
+        running -= 1;
+      });
+      await Promise.all(Array.from({ length: 6 }, () => jobs.process(newJob())));
+      await eventually('as many are worked on', () => (running === 4 ? true : null));
+      expect(await counts()).toEqual({ ...NONE, waiting: 2, active: 4 });
+      gate.resolve();
+      await empty();
+      expect(most).toBe(4);
+    });
+
+    it('takes back what a worker has not finished when it stops, with no attempt used up', async () => {
+      const stopping = Promise.withResolvers<void>();
+      const started = Promise.withResolvers<void>();
+      const worker = work(async () => {
+        started.resolve();
+        await stopping.promise;
+        throw unavailable('SHUTTING_DOWN', 'This worker is stopping.');
+      });
+      await jobs.process(newJob());
+      await started.promise;
+      stopping.resolve();
+      await worker.close();
+      expect(await counts()).toEqual({ ...NONE, delayed: 1 });
+      let used: number | undefined;
+      work(({ attemptsMade, stalledCounter }) => void (used = attemptsMade + stalledCounter));
+      await empty();
+      expect(used).toBe(0);
+    });
+
+    it('shows how deep it is, and how old the oldest that waits', async () => {
+      const lines = async (): Promise<Record<string, number>> => {
+        const text = await module.get(Registry).metrics();
+        const found = text.matchAll(
+          /^stowage_queue_(?:jobs\{.*state="(\w+)"|(oldest)_waiting_seconds\{).*\} (\S+)$/gm,
+        );
+        return Object.fromEntries<number>(
+          [...found].map(([, state, oldest, value]) => [state ?? oldest ?? '', Number(value)]),
+        );
+      };
+      const oldest = newJob();
+      await jobs.process(oldest);
+      const isOld = async () => ((await lines()).oldest! > 1.5 ? true : null);
+      await eventually('it has waited for some time', isOld);
+      await Promise.all([jobs.process(newJob()), jobs.process(newJob(), 60_000)]);
+      const isDeep = async () => ((await lines()).waiting === 2 ? lines() : null);
+      const shown = await eventually('the others are counted', isDeep);
+      expect(shown).toEqual({ waiting: 2, active: 0, delayed: 1, oldest: expect.any(Number) });
+      expect(shown.oldest).toBeGreaterThan(1.5);
+      await queue.remove(idOf(oldest));
+      await eventually('the next is the oldest', async () => ((await lines()).oldest! < 1.5 ? true : null));
+    });
+
+    const check = () => {
+      const [, ask] = module.get(HealthChecks).all.find(([what]) => what === 'queue')!;
+      const tooLate = delay(2_000, 'down', { ref: false });
+      const answer = ask(AbortSignal.timeout(2_000)).then(
+        () => 'up',
+        () => 'down',
+      );
+      return Promise.race([answer, tooLate]);
+    };
+
+    it.each(['refusing', 'silent'])(
+      'says so in time when it is %s, loses nothing, and goes on by itself',
+      async (how) => {
+        const seen = new Map<string, number>();
+        const gate = Promise.withResolvers<void>();
+        const [running, waiting, refused] = [newJob(), newJob(), newJob()];
+        work(
+          async ({ data: { assetId } }) => {
+            seen.set(assetId, (seen.get(assetId) ?? 0) + 1);
+            if (assetId === running.assetId) await gate.promise;
+          },
+          { concurrency: 1 },
+        );
+        await jobs.process(running);
+        await eventually('it is worked on', () => seen.get(running.assetId) ?? null);
+        await jobs.process(waiting);
+        expect(await check()).toBe('up');
+
+        giveBack = await given.outages[how]!();
+        const before = Date.now();
+        const error = { kind: 'unavailable', reason: 'QUEUE_UNAVAILABLE' };
+        await expect(jobs.process(refused)).rejects.toMatchObject(error);
+        expect(Date.now() - before).toBeLessThan(7_000);
+        if (how === 'refusing') {
+          // By now that is known.
+          const again = Date.now();
+          await expect(jobs.process(refused)).rejects.toMatchObject(error);
+          expect(Date.now() - again).toBeLessThan(2_000);
+        }
+        expect(await check()).toBe('down');
+        const isBlank = async () =>
+          /^stowage_queue_\w+\{/m.test(await module.get(Registry).metrics()) ? null : true;
+        await eventually('nothing is shown', isBlank);
+        gate.resolve();
+        await giveBack();
+
+        await eventually('it takes work again', () => jobs.process(refused).then(...yes));
+        await empty();
+        for (const { assetId } of [running, waiting, refused]) expect(seen.get(assetId)).toBeGreaterThan(0);
+        expect(await check()).toBe('up');
+      },
+      60_000,
+    );
+
+    it.each(['refusing', 'silent'])(
+      'is closed in time while it is %s, and what was worked on comes back',
+      async (how) => {
+        const other = await startJobs(given);
+        const job = newJob();
+        const gate = Promise.withResolvers<void>();
+        const started = Promise.withResolvers<void>();
+        const worker = work(async () => {
+          started.resolve();
+          await gate.promise;
+          throw unavailable('SHUTTING_DOWN', 'This worker is stopping.');
+        });
+        await jobs.process(job);
+        await started.promise;
+        const idle = work(nothing);
+        await idle.waitUntilReady();
+
+        giveBack = await given.outages[how]!();
+        gate.resolve();
+        const before = Date.now();
+        await Promise.all([worker.close(), idle.close(), other.close()]);
+        expect(Date.now() - before).toBeLessThan(given.closeMs);
+        await giveBack();
+
+        let used: number | undefined;
+        work(({ attemptsMade }) => void (used = attemptsMade));
+        await eventually('another has it', () => used ?? null);
+        await empty();
+        expect(used).toBe(0);
+      },
+      60_000,
+    );
+  });
+}

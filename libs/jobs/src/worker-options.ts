@@ -1,0 +1,22 @@
+import type { WorkerOptions } from 'bullmq';
+
+export interface WorkerLimits {
+  /** Jobs that one worker works on at a time. */
+  readonly concurrency: number;
+  /** A worker that died is noticed after this time; one that lives renews its locks at half of it. */
+  readonly lockSeconds: number;
+}
+
+/** Workers that died on one job, at which it is no more worked on but settled: `job.stalledCounter` counts them. */
+export const CRASHES_PER_ATTEMPT = 3;
+
+/** What every worker of ours is made with; it is to be run by whoever made it. */
+export const workerOptions = ({ concurrency, lockSeconds }: WorkerLimits) =>
+  ({
+    autorun: false,
+    concurrency,
+    lockDuration: lockSeconds * 1000,
+    // PostgreSQL takes whole milliseconds alone, and the check would fail each time.
+    stalledInterval: Math.ceil((lockSeconds * 1000) / 3),
+    maxStalledCount: CRASHES_PER_ATTEMPT + 1,
+  }) satisfies Partial<WorkerOptions>;

@@ -1,0 +1,89 @@
+import { getQueueToken } from '@nestjs/bullmq';
+import { Test, type TestingModule } from '@nestjs/testing';
+import type { Queue } from 'bullmq';
+import { LoggerModule } from 'nestjs-pino';
+import { AssetsModule } from '#libs/assets';
+import { DatabaseModule } from '#libs/database';
+import { JobsModule, PROCESS_QUEUE, SCHEMA } from '#libs/jobs';
+import { Sweeper } from '#libs/lifecycle';
+import { QuotaModule } from '#libs/quota';
+import { HealthModule, MetricsModule } from '#libs/runtime';
+import { StorageModule } from '#libs/storage';
+import { GcsObjectStore } from '#libs/storage/gcs';
+import { ArrivalsModule } from '#libs/upload';
+import { SweeperRepository } from '../../../libs/lifecycle/src/sweeper.repository.js';
+import { NAMES, PROJECT } from '../../integration/storage/emulators.js';
+import type { Fleet } from '../../support/fleet.js';
+import { rows } from '../uploads.js';
+
+/**
+ * Time that passes for a fleet without anybody waiting: deadlines are moved in the database, and the sweepers, which run in this
+ * process beside those of the workers, look at once.
+ */
+export class PassingTime implements AsyncDisposable {
+  static async of(fleet: Fleet): Promise<PassingTime> {
+    const { url } = fleet.database;
+    const store = new GcsObjectStore({ projectId: PROJECT, endpoint: fleet.emulators.gcs.url });
+    const module = await Test.createTestingModule({
+      imports: [
+        LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
+        MetricsModule,
+        HealthModule.forRoot(),
+        DatabaseModule.forRoot({ url, poolSize: 4 }),
+        JobsModule.forRoot({ databaseUrl: url, poolSize: 2 }),
+        StorageModule.forRoot({ store, probedBucket: NAMES.incomingBucket }),
+        QuotaModule.forRoot({ limitBytes: 2 ** 40, limitAssets: 2 ** 20 }),
+        AssetsModule.forRoot({ ...NAMES, dedupeScope: 'global', allowedTypes: [] }),
+        ArrivalsModule,
+      ],
+      providers: [SweeperRepository, Sweeper],
+    }).compile();
+    return new PassingTime(fleet, await module.init());
+  }
+
+  private readonly sweeper = this.module.get(Sweeper);
+  private readonly queue: Queue = this.module.get(getQueueToken(PROCESS_QUEUE), { strict: false });
+
+  private constructor(
+    private readonly fleet: Fleet,
+    private readonly module: TestingModule,
+  ) {}
+
+  /** Whatever waits for these assets need not wait any longer. */
+  async pass(ids: readonly string[]): Promise<void> {
+    await rows(
+      this.fleet,
+      `update media_assets set next_check_at = now()
+       where asset_id = any($1) and (status in ('PENDING', 'PROCESSING') or incoming_present)`,
+      [ids],
+    );
+    await this.sweeper.sweepUnfinished(new Date());
+    await this.sweeper.sweepWaste(new Date());
+    await this.queue.promoteJobs();
+  }
+
+  /** The days on which these could have been sent are over. */
+  async passDeadlines(ids: readonly string[]): Promise<void> {
+    await rows(this.fleet, 'update media_assets set upload_deadline_at = now() where asset_id = any($1)', [
+      ids,
+    ]);
+  }
+
+  /** The locks of a worker that is dead run out; its jobs are free at the next look of another. */
+  async passLocks(): Promise<void> {
+    await rows(
+      this.fleet,
+      `update ${SCHEMA}.job set locked_until_ms = 0, stalled_marked = true where state = 'active'`,
+    );
+  }
+
+  /** Pins run out, and what nobody points at is collected. */
+  async passPins(): Promise<void> {
+    await rows(this.fleet, 'update stored_objects set pinned_until = now() where pinned_until is not null');
+    await this.sweeper.sweepObjects(new Date());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.module.close();
+  }
+}

@@ -1,0 +1,139 @@
+import { contentKey, quarantineKey } from '#libs/domain';
+import { NAMES } from '../../integration/storage/emulators.js';
+import { inconsistencies } from '../../support/consistency.js';
+import type { Fleet } from '../../support/fleet.js';
+import { until } from '../../support/until.js';
+import { rows, sha256 } from '../uploads.js';
+import { sumOf } from './files.js';
+import type { Asked } from './play.js';
+import type { Stage } from './stage.js';
+
+interface Outcome {
+  readonly status: string;
+  readonly reason: string | null;
+  readonly attempt: number;
+  readonly events: readonly string[];
+}
+
+const OUTCOMES = `select a.asset_id as id, a.status, a.status_reason as reason, a.attempt,
+    (select array_agg(e.type order by e.id) from domain_events e where e.asset_id = a.asset_id) as events
+  from media_assets a where a.asset_id = any($1)`;
+const LETTERS = `select format('dead letter of %s: %s', source, error) as problem from dead_letters
+  where asset_id = any($1)`;
+const JOBS = `select format('job %s is %s', id, state) as problem from bullmq.job`;
+
+const MAX_ATTEMPTS = 5;
+/** Between what is shown to have happened once. */
+const ONCE = ['asset.requested', 'asset.received', 'asset.ready', 'asset.rejected', 'asset.deleted'];
+
+function wrongOutcome({ kind, end, ticket }: Asked, outcome: Outcome | undefined): string[] {
+  if (outcome === undefined) return ['is gone'];
+  const { status, reason, attempt, events } = outcome;
+  const problems: string[] = [];
+  if (status !== end[0] || reason !== end[1]) problems.push(`is ${status} (${reason}), not ${end.join(' ')}`);
+  // Outages use up none, and a kill is not yet one.
+  if (attempt >= MAX_ATTEMPTS || attempt > 1) problems.push(`took ${attempt} attempts`);
+  if (end[0] === 'REJECTED' && events.includes('asset.ready')) problems.push('was READY');
+  const expected = ticket === null ? 'asset.adopted' : 'asset.requested';
+  if (events[0] !== expected) problems.push(`began with ${events[0]}`);
+  for (const type of ONCE) {
+    const times = events.filter((event) => event === type).length;
+    if (times > 1) problems.push(`${times} times ${type}`);
+  }
+  return problems.map((problem) => `${kind} ${problem}: ${events.join(' ')}`);
+}
+
+/** What is not yet, or never will be, as the bytes deserve. */
+async function problemsOf({ fleet }: Stage, asked: readonly Asked[]): Promise<string[]> {
+  const ids = asked.map(({ id }) => id);
+  const found = await rows<Outcome & { id: string }>(fleet, OUTCOMES, [ids]);
+  const outcomes = new Map(found.map((row) => [row.id, row]));
+  const wrong = asked.flatMap((file) =>
+    wrongOutcome(file, outcomes.get(file.id)).map((problem) => `${file.id} ${problem}`),
+  );
+  if (wrong.length > 0) return wrong;
+  const others = [
+    ...(await rows<{ problem: string }>(fleet, LETTERS, [ids])),
+    ...(await rows<{ problem: string }>(fleet, JOBS)),
+  ];
+  return [
+    ...others.map(({ problem }) => problem),
+    ...(await inconsistencies(fleet.database.url, fleet.emulators)),
+  ];
+}
+
+const SERVED = `query ($id: ID!) { asset(id: $id) { status downloadUrl { url } variants { downloadUrl { url } } } }`;
+
+interface Served {
+  readonly asset: {
+    readonly status: string;
+    readonly downloadUrl: { readonly url: string } | null;
+    readonly variants: readonly { readonly downloadUrl: { readonly url: string } | null }[];
+  } | null;
+}
+
+async function download(url: string): Promise<Buffer> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
+  const bytes = Buffer.from(await response.arrayBuffer());
+  if (!response.ok) throw new Error(`GET answered ${response.status}`);
+  return bytes;
+}
+
+/** What readers get of an asset that is not what they should get. */
+async function wronglyServed(fleet: Fleet, file: Asked): Promise<string[]> {
+  const { id, subject, end, mimeType } = file;
+  const { asset } = await fleet.query<Served>(SERVED, { id }, subject);
+  if (end[0] !== 'READY') {
+    return asset === null || asset.downloadUrl === null ? [] : [`${id} is served`];
+  }
+  if (asset?.downloadUrl == null) return [`${id} is not served`];
+  const sum = sha256(await download(asset.downloadUrl.url));
+  if (sum !== sumOf(file)) return [`${id} is served with other bytes`];
+  if (mimeType.startsWith('image/') && asset.variants.length === 0) return [`${id} has no variants`];
+  for (const { downloadUrl } of asset.variants) {
+    if (downloadUrl === null || (await download(downloadUrl.url)).length === 0)
+      return [`${id} has a variant of nothing`];
+  }
+  return [];
+}
+
+/** Infected bytes lie in quarantine and nowhere else. */
+async function notPutAway({ emulators }: Fleet, file: Asked): Promise<string[]> {
+  if (file.end[1] !== 'MALWARE') return [];
+  const isThere = async (bucket: string, key: string) =>
+    (await emulators.client.bucket(bucket).file(key).exists())[0];
+  const sum = sumOf(file);
+  return [
+    ...((await isThere(NAMES.quarantineBucket, quarantineKey(sum))) ? [] : [`${file.id} is not put away`]),
+    ...((await isThere(NAMES.contentBucket, contentKey(sum))) ? [`${file.id} is stored`] : []),
+  ];
+}
+
+const LIMIT_MS = 60_000;
+
+/**
+ * Lets time pass until every asset has come to what its bytes deserve and the invariants hold; then looks at what readers get.
+ * Answers with what is wrong.
+ */
+export async function wrongAnswers(
+  stage: Stage,
+  asked: readonly Asked[],
+  limitMs = LIMIT_MS,
+): Promise<string[]> {
+  const ids = asked.map(({ id }) => id);
+  let problems: string[] = [];
+  const areRight = async () => {
+    await stage.time.pass(ids);
+    problems = await problemsOf(stage, asked);
+    return problems.length === 0 ? true : null;
+  };
+  await until('all answers are right', areRight, limitMs).catch((error: unknown) => {
+    if (problems.length === 0) throw error;
+  });
+  if (problems.length > 0) return problems;
+  const looks = asked.map(async (file) => [
+    ...(await wronglyServed(stage.fleet, file)),
+    ...(await notPutAway(stage.fleet, file)),
+  ]);
+  return (await Promise.all(looks)).flat();
+}

@@ -1,0 +1,73 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { CLAIMS } from '../../../libs/assets/src/object-upkeep.service.js';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+
+const OBJECTS = 50_000;
+const NEWEST = 2n ** 63n - 1n;
+
+const SEED = `
+  insert into stored_objects (id, sha256, crc32c, size_bytes, ref_count, state, created_at, scanned_by, variant_specs)
+    select n, lpad(n::text, 64, '0'), 'AAAAAA==', 1, 1, 'LIVE', now(), 'm', 'm' from generate_series(1, ${OBJECTS}) n;
+  insert into object_copies (stored_object_id, location, bucket, key, version)
+    select n, 'primary', 'content', 'k' || n, '1' from generate_series(1, ${OBJECTS}) n;
+  analyze`;
+
+interface Plan {
+  'Shared Hit Blocks': number;
+  'Shared Read Blocks': number;
+}
+
+describe('what is to be scanned or derived again (real: PostgreSQL)', () => {
+  let database: TestDatabase;
+  let client: pg.Client;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    await client.query(SEED);
+  });
+  afterAll(async () => {
+    await client.end();
+    await database.drop();
+  });
+
+  const values = (current: string, before = NEWEST) => [before, current, new Date(), new Date()];
+  const claim = async (what: keyof typeof CLAIMS, current: string, before?: bigint) => {
+    const { rows } = await client.query<{ id: string }>(CLAIMS[what].text, values(current, before));
+    return rows[0]?.id;
+  };
+
+  it.each(['scan', 'variants'] as const)('%s: finds that there is none without reading all', async (what) => {
+    const text = `explain (analyze, buffers, format json) ${CLAIMS[what].text}`;
+    for (const before of [NEWEST, BigInt(OBJECTS / 2)]) {
+      const { rows } = await client.query<{ 'QUERY PLAN': { Plan: Plan }[] }>(text, values('m', before));
+      const { Plan: plan } = rows[0]!['QUERY PLAN'][0]!;
+      expect(plan['Shared Hit Blocks'] + plan['Shared Read Blocks']).toBeLessThan(50);
+    }
+  });
+
+  it.each([
+    ['scan', 'scanned_by'],
+    ['variants', 'variant_specs'],
+  ] as const)('%s: finds the newest, whatever was noted of it', async (what, column) => {
+    const note = (text: string | null, id: number) =>
+      client.query(`update stored_objects set ${column} = $1, claimed_until = null where id = $2`, [
+        text,
+        id,
+      ]);
+    await note('a', 10);
+    await note('z', 20);
+    await note('b', 30);
+    await note(null, 40);
+    // What was never scanned is to be; what has no variants gets none.
+    const found = what === 'scan' ? ['40', '30', '20', '10', undefined] : ['30', '20', '10', undefined];
+    for (const id of found) {
+      // Each has it for as long as it says, which here is no time at all.
+      expect(await claim(what, 'm', id === undefined ? 10n : BigInt(id) + 1n)).toBe(id);
+    }
+    expect(await claim(what, 'm')).toBe(found[0]);
+    for (const id of [10, 20, 30, 40]) await note('m', id);
+    expect(await claim(what, 'm')).toBeUndefined();
+  });
+});

@@ -1,0 +1,207 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import sharp from 'sharp';
+import { parseProfiles, specOf, specsOf, variantKey } from '#libs/domain';
+import { zipArchive } from '#libs/inspection/testing';
+import type { ObjectStore, WriteRequest } from '#libs/storage';
+import { actor, CONTENT, sha256, World } from '../../support/world.js';
+
+const DAY_MS = 24 * 3_600_000;
+const JPEG = { filename: 'photo.jpg', mimeType: 'image/jpeg' };
+const PROFILES = ['small=webp:32:80', 'large=webp:128:80'];
+
+/** A picture of its own, of this size. */
+const picture = (width = 300, height = 200, colour = Math.floor(Math.random() * 2 ** 24)): Promise<Buffer> =>
+  sharp({ create: { width, height, channels: 3, background: `#${colour.toString(16).padStart(6, '0')}` } })
+    .jpeg()
+    .withExif({ IFD0: { Make: 'Maker', Model: 'Model' } })
+    .toBuffer();
+
+describe('variants (real: PostgreSQL, queue, storage emulator, the processes that look into files)', () => {
+  let world: World;
+  let dieOnce: 'before' | 'after' | undefined;
+  beforeAll(async () => {
+    const around = (store: ObjectStore): ObjectStore => {
+      const write = store.write.bind(store);
+      store.write = async (request: WriteRequest, options) => {
+        const when = dieOnce;
+        dieOnce = undefined;
+        if (when === 'before') throw new Error('killed');
+        const result = await write(request, options);
+        if (when === 'after') throw new Error('killed');
+        return result;
+      };
+      return store;
+    };
+    world = await World.start({ profiles: PROFILES, around });
+  });
+  afterAll(() => world[Symbol.asyncDispose]());
+
+  const specs = (texts = PROFILES) => parseProfiles(texts).map(specOf);
+  const keysOf = async (bytes: Buffer) =>
+    (await world.objects(CONTENT)).filter((key) => key.includes(sha256(bytes))).sort();
+  const rowsOf = (id: bigint | null) =>
+    world.database.prisma.objectVariant.findMany({
+      where: { storedObjectId: id! },
+      orderBy: { width: 'asc' },
+    });
+
+  it('are made of every picture, belong to its stored object, and carry nothing of the original but pixels', async () => {
+    const bytes = await picture();
+    const asset = await world.upload(bytes, JPEG);
+    expect(asset).toMatchObject({ status: 'READY', mimeType: 'image/jpeg' });
+    const rows = await rowsOf(asset.storedObjectId);
+    expect(rows).toMatchObject([
+      { name: 'small', width: 32, height: 21, mimeType: 'image/webp' },
+      { name: 'large', width: 128, height: 85, mimeType: 'image/webp' },
+    ]);
+    for (const { key, version, sizeBytes, width, height } of rows) {
+      const file = world.emulators.client.bucket(CONTENT).file(key);
+      const [metadata] = await file.getMetadata();
+      expect([String(metadata.generation), Number(metadata.size)]).toEqual([version, sizeBytes]);
+      expect(metadata.contentType).toBe('image/webp');
+      const [body] = await file.download();
+      const found = await sharp(body).metadata();
+      expect(found).toMatchObject({ format: 'webp', width, height });
+      expect([found.exif, found.icc, found.xmp]).toEqual([undefined, undefined, undefined]);
+    }
+    const properties = await world.database.prisma.assetProperties.findUnique({
+      where: { assetId: asset.id },
+    });
+    expect(properties).toMatchObject({
+      width: 300,
+      height: 200,
+      cameraMake: 'Maker',
+      thumbhash: expect.stringMatching(/^[A-Za-z0-9+/=]{20,}$/),
+    });
+  });
+
+  it('are made once for all who share the bytes, and go with the last of them', async () => {
+    const bytes = await picture();
+    const first = await world.upload(bytes, JPEG, actor(1n));
+    const made = await rowsOf(first.storedObjectId);
+    const second = await world.upload(bytes, JPEG, actor(2n));
+    expect(second.storedObjectId).toBe(first.storedObjectId);
+    expect(await rowsOf(second.storedObjectId)).toEqual(made);
+    await world.removal.purge(actor(1n), first.id);
+    expect(await keysOf(bytes)).toHaveLength(3);
+    await world.removal.purge(actor(2n), second.id);
+    expect(await keysOf(bytes)).toEqual([]);
+    expect(await rowsOf(first.storedObjectId)).toEqual([]);
+  });
+
+  it('do not show in what is found in the same bytes that somebody else had them before', async () => {
+    const noise = { type: 'gaussian', mean: 128, sigma: 90 } as const;
+    const create = { width: 640, height: 427, channels: 3, background: '#000', noise } as const;
+    const bytes = await sharp({ create }).jpeg().toBuffer();
+    const found = async (owner: bigint) => {
+      const { id } = await world.upload(bytes, JPEG, actor(owner));
+      const where = { assetId: id };
+      const omit = { assetId: true, ownerId: true, createdAt: true } as const;
+      return world.database.prisma.assetProperties.findUniqueOrThrow({ where, omit });
+    };
+    const first = await found(3n);
+    expect(await found(4n)).toEqual(first);
+  });
+
+  it.each(['before', 'after'] as const)('are whole when a worker dies %s it wrote one', async (when) => {
+    const bytes = await picture();
+    const { id, job } = await world.received(bytes, JPEG);
+    dieOnce = when;
+    await world.process(job);
+    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 2 });
+    await world.process(await world.job(id));
+    const asset = await world.asset(id);
+    expect(asset.status).toBe('READY');
+    const rows = await rowsOf(asset.storedObjectId);
+    expect(rows).toHaveLength(2);
+    for (const { key, version } of rows) {
+      const [metadata] = await world.emulators.client.bucket(CONTENT).file(key).getMetadata();
+      expect(String(metadata.generation)).toBe(version);
+    }
+  });
+
+  it('leave with what never came to be referenced, also one whose row knows no version', async () => {
+    const bytes = await picture();
+    const { id, job } = await world.received(bytes, JPEG);
+    dieOnce = 'after';
+    await world.process(job);
+    const stray = variantKey(sha256(bytes), specs()[0]!);
+    expect((await keysOf(bytes)).filter((key) => key.startsWith('variant/'))).toHaveLength(1);
+    expect(stray).toContain('variant/');
+    await world.sweeper.sweepObjects(new Date(Date.now() + 3 * DAY_MS));
+    expect(await keysOf(bytes)).toEqual([]);
+    await world.process(await world.job(id));
+    expect((await world.asset(id)).status).toBe('READY');
+    expect(await keysOf(bytes)).toHaveLength(3);
+  });
+
+  it('are made again when profiles change, newest first, and the old ones go', async () => {
+    const profiles = ['small=webp:48:80', 'large=webp:128:80', 'tiny=jpeg:16:60'];
+    await using other = await World.start({ profiles: PROFILES });
+    const text = await other.upload('no picture');
+    const bytes = await picture();
+    const asset = await other.upload(bytes, JPEG);
+    const kept = (await other.database.prisma.objectVariant.findMany({ where: { name: 'large' } }))[0]!;
+    expect(await other.rederivation.next(new Date())).toBe(false);
+    other.profiles.splice(0, other.profiles.length, ...parseProfiles(profiles));
+    expect(await other.rederivation.next(new Date())).toBe(true);
+    expect(await other.rederivation.next(new Date())).toBe(false);
+    const rows = await other.database.prisma.objectVariant.findMany({ orderBy: { width: 'asc' } });
+    expect(rows.map(({ name, width, mimeType }) => [name, width, mimeType])).toEqual([
+      ['tiny', 16, 'image/jpeg'],
+      ['small', 48, 'image/webp'],
+      ['large', 128, 'image/webp'],
+    ]);
+    // What is as it was wanted is not made again.
+    expect(rows[2]).toEqual(kept);
+    expect((await other.objects(CONTENT)).sort()).toEqual(
+      [...rows.map(({ key }) => key), asset.objectKey, text.objectKey].sort(),
+    );
+    const object = await other.database.prisma.storedObject.findUniqueOrThrow({
+      where: { id: asset.storedObjectId! },
+    });
+    expect(object).toMatchObject({ variantSpecs: specsOf(parseProfiles(profiles)), claimedUntil: null });
+    expect(await other.asset(asset.id)).toMatchObject({ status: 'READY', version: asset.version });
+  });
+
+  it('refuses a picture that does not decode, or has too many pixels', async () => {
+    const whole = await picture(400, 400);
+    expect(await world.upload(whole.subarray(0, whole.length / 2), JPEG)).toMatchObject({
+      status: 'REJECTED',
+      statusReason: { code: 'UNREADABLE' },
+    });
+    const size = { width: 20_000, height: 20_000 };
+    const huge = await sharp({
+      create: { ...size, channels: 3, background: '#fff' },
+      limitInputPixels: false,
+    })
+      .png({ compressionLevel: 9 })
+      .toBuffer();
+    expect(await world.upload(huge, { mimeType: 'image/png' })).toMatchObject({
+      status: 'REJECTED',
+      statusReason: { code: 'TOO_MANY_PIXELS' },
+    });
+  });
+});
+
+describe('what cannot be looked into', () => {
+  it('is refused by name, unless its type is let in', async () => {
+    const sealed = zipArchive([{ name: 'a.txt', content: 'secret', lies: { flags: 1 } }]);
+    const large = zipArchive([{ name: 'a.bin', content: Buffer.alloc(200_000, 1), method: 0 }]);
+    const zip = { mimeType: 'application/zip' };
+    await using strict = await World.start({ spoolBytes: 100_000 });
+    for (const bytes of [sealed, large]) {
+      expect(await strict.upload(bytes, zip)).toMatchObject({
+        status: 'REJECTED',
+        statusReason: { code: 'UNSCANNABLE' },
+      });
+    }
+    // Nobody would look into it, so that it needs no room.
+    const blob = { mimeType: 'application/octet-stream' };
+    expect(await strict.upload(Buffer.alloc(200_000, 1), blob)).toMatchObject({ status: 'READY' });
+    await using open = await World.start({ spoolBytes: 100_000, admitUnscannable: ['application/zip'] });
+    for (const bytes of [sealed, large]) {
+      expect(await open.upload(bytes, zip)).toMatchObject({ status: 'READY', mimeType: 'application/zip' });
+    }
+  });
+});
