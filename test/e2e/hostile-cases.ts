@@ -138,7 +138,7 @@ export const DISGUISES: readonly HostileFile[] = [
   ),
   file('zeros, declared as nothing', ANY, ANY, () => Buffer.alloc(100_000)),
   file('zeros for a film', 'video/mp4', 'TYPE_MISMATCH', () => Buffer.alloc(100_001)),
-  file('a byte, declared as nothing', ANY, ANY, () => Buffer.from([0x89])),
+  file('a byte, declared as nothing', ANY, ANY, () => Buffer.from([0x01])),
   file('a byte for a PNG', 'image/png', 'TYPE_MISMATCH', () => Buffer.from([0x8a])),
   file('nothing for a PNG', 'image/png', 'TYPE_MISMATCH', () => ''),
   file('a film of a brand that breaks out', 'video/mp4', 'video/mp4', () => branded('"><s')),

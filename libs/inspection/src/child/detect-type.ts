@@ -23,6 +23,15 @@ function textOf(head: Buffer): string | null {
   }
 }
 
+/** The same, but for what is letters and quotation marks in code pages other than ISO 8859. */
+const BINARY_OF_OLD = /[^\P{Cc}\s\x80-\x9f]/u;
+
+/** Text in an older encoding, of which nothing is certain but what ASCII has in it. */
+function legacyTextOf(head: Buffer): string | null {
+  const text = head.toString('latin1');
+  return BINARY_OF_OLD.test(text.replaceAll(ESCAPE, '')) ? null : text;
+}
+
 const LEADING_NOISE = /^(?:\s+|<!--[\s\S]*?-->|<\?[\s\S]*?\?>|<!doctype\s+svg[^>[]*(?:\[[\s\S]*?\]\s*)?>)/i;
 const HTML = /^<(?:!doctype\s+html|html|head|body|script|title|iframe|meta)\b/i;
 
@@ -43,7 +52,7 @@ function typeOfText(text: string): string {
 /** The media type that the first bytes of a file show, or null when they show none. An empty file is text. */
 export async function detectType(head: Buffer): Promise<string | null> {
   const found = (await fileTypeFromBuffer(head))?.mime ?? null;
-  const text = textOf(head);
+  const text = textOf(head) ?? (found === null ? legacyTextOf(head) : null);
   if (text === null || (found !== null && TEXTUAL_SIGNATURES.test(found) && found !== 'application/xml'))
     return found;
   return typeOfText(text);
