@@ -17,7 +17,7 @@ if (isSkipped) process.stdout.write('skipped: isolation of processes (apt-get in
   afterEach(() => rmSync(folder, { recursive: true }));
 
   const options = {
-    ...{ cpuSeconds: 10, memoryBytes: 2 ** 30, spoolFolder: tmpdir() },
+    ...{ cpuSeconds: 10, memoryBytes: 2 ** 30, spoolFolder: path.join(tmpdir(), 'stowage-spool') },
     ...{ startsPrograms: false, readers: [] },
   };
   const letIn = (name: string) => symlinkSync(findProgram(name)!, path.join(folder, name));
