@@ -20,7 +20,7 @@ export interface ChildOptions {
  */
 const LEAN = '--max-semi-space-size=2';
 export const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
-  api: ['--max-semi-space-size=4', '--max-old-space-size=768'],
+  api: ['--max-semi-space-size=6', '--max-old-space-size=768'],
   worker: [LEAN],
   emulators: [LEAN],
 };
