@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
-import type { ObjectRef, ObjectVersion } from '#libs/domain';
+import { type ObjectRef, type ObjectVersion, specsText } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
 
 /** A variant whose place is known and whose bytes may not be there yet. */
@@ -98,7 +98,7 @@ export class ObjectVariants {
       await this.discard({ bucket, key }, version);
       await this.database.query(DROP, [objectId, spec]);
     }
-    await this.note(objectId, [...specs].sort().join(' '));
+    await this.note(objectId, specsText(specs));
   }
 
   /** What the object's variants were made by. */

@@ -8,16 +8,14 @@ import { ObjectStore } from '#libs/storage';
 
 const BATCH = 200;
 
-const MARK: Statement<{ id: string }> = {
-  name: 'quarantine_mark',
+const MARK = (name: string, condition: string): Statement<{ id: string }> => ({
+  name,
   text: `update stored_objects set state = 'QUARANTINED', pinned_until = null, claimed_until = null
-    where id = $1 and state in ('STAGING', 'LIVE') returning id`,
-};
-
-const MARK_CONTENT: Statement<{ id: string }> = {
-  name: 'quarantine_mark_content',
-  text: `update stored_objects set state = 'QUARANTINED', pinned_until = null, claimed_until = null
-    where scope = $1 and sha256 = $2 and state in ('STAGING', 'LIVE') returning id`,
+    where ${condition} and state in ('STAGING', 'LIVE') returning id`,
+});
+const MARKS = {
+  object: MARK('quarantine_mark', 'id = $1'),
+  content: MARK('quarantine_mark_content', 'scope = $1 and sha256 = $2'),
 };
 
 /** Marked, and their bytes still where readers can get at them. */
@@ -65,12 +63,12 @@ export class Quarantine {
 
   /** False when the object is not there to be quarantined (any more). */
   async condemn(id: bigint): Promise<boolean> {
-    return (await this.database.query(MARK, [id])).length === 1;
+    return (await this.database.query(MARKS.object, [id])).length === 1;
   }
 
   /** The same for whatever is stored of these bytes. Null when nothing is. */
   async condemnContent(scope: string, sha256: string): Promise<bigint | null> {
-    const [row] = await this.database.query(MARK_CONTENT, [scope, sha256]);
+    const [row] = await this.database.query(MARKS.content, [scope, sha256]);
     return row === undefined ? null : BigInt(row.id);
   }
 

@@ -27,8 +27,10 @@ export const DEFAULT_PROFILES = ['small=webp:320:80', 'large=webp:1280:80'];
 export const specOf = ({ format, maxSide, quality }: VariantProfile) =>
   `${format}-${maxSide}-q${quality}-r${REVISION}`;
 
-/** All specifications in one text, to see that they have changed. */
-export const specsOf = (profiles: readonly VariantProfile[]) => profiles.map(specOf).sort().join(' ');
+/** Specifications in one text, to see that they have changed. */
+export const specsText = (specs: Iterable<string>) => [...specs].sort().join(' ');
+
+export const specsOf = (profiles: readonly VariantProfile[]) => specsText(profiles.map(specOf));
 
 export const variantType = (format: VariantFormat) => `image/${format}`;
 

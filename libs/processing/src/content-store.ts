@@ -12,6 +12,7 @@ import {
   type ObjectRef,
   type ObjectVersion,
   specOf,
+  specsText,
   StowageError,
   unavailable,
   variantKey,
@@ -110,8 +111,7 @@ export class ContentStore {
    * looked into and gone with an older object; or are there and no more wanted. Either way they are then derived again.
    */
   async specsOfVariants({ sha256 }: Observation, scope: string): Promise<string> {
-    const specs = [...(await this.variants.made(scope, sha256))].sort().join(' ');
-    return specs.slice(0, MAX_SPECS);
+    return specsText(await this.variants.made(scope, sha256)).slice(0, MAX_SPECS);
   }
 
   /** Puts variants of a stored object in their places. False when the object is gone, and what was written with it. */

@@ -1,13 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Asset, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
-import {
-  type AssetProperties,
-  isAllowedType,
-  NO_PROPERTIES,
-  type ObjectVersion,
-  specOf,
-  specsOf,
-} from '#libs/domain';
+import { type AssetProperties, isAllowedType, NO_PROPERTIES, type ObjectVersion, specOf } from '#libs/domain';
 import { type Inspection, Inspector, type Rendition } from '#libs/inspection';
 import { ObjectStore } from '#libs/storage';
 import { ContentStore, incomingGone, infected } from './content-store.js';
@@ -23,8 +16,8 @@ export interface Examined {
   readonly properties: AssetProperties;
   /** Those that its stored object has not got yet. */
   readonly renditions: readonly Rendition[];
-  /** The specifications of all variants that it will have; null for bytes that get none. */
-  readonly variantSpecs: string | null;
+  /** Whether they are of a kind that gets variants, and some are there or here. */
+  readonly hasVariants: boolean;
   readonly scannedBy: string;
 }
 
@@ -81,7 +74,7 @@ export class Examination {
       mimeType,
       properties: found.properties,
       renditions: found.renditions,
-      variantSpecs: hasVariants ? specsOf(profiles) : null,
+      hasVariants,
     };
   }
 

@@ -82,7 +82,7 @@ export class Processing {
   private async accept(
     asset: Asset,
     from: ObjectVersion,
-    { seen, renditions, ...found }: Examined,
+    { seen, renditions, hasVariants, ...found }: Examined,
     signal: AbortSignal,
   ): Promise<boolean> {
     const scope = this.contents.scopeOf(asset.ownerId);
@@ -94,8 +94,7 @@ export class Processing {
       };
       const stored = await this.metrics.time('store', store);
       if (stored === null) continue;
-      const variantSpecs =
-        found.variantSpecs === null ? null : await this.contents.specsOfVariants(seen, scope);
+      const variantSpecs = hasVariants ? await this.contents.specsOfVariants(seen, scope) : null;
       const accept = () => this.transitions.accept(asset, { ...stored, ...found, variantSpecs }, new Date());
       if (await this.metrics.time('settle', accept)) return true;
       const now = await this.assets.load(asset.id);
