@@ -1,5 +1,5 @@
 /** Small files of many formats, made byte by byte, so that what is in them is known. */
-import { crc32 } from 'node:zlib';
+import { chunk } from '../../e2e/samples.js';
 
 export const u16 = (value: number) => Buffer.from([value >>> 8, value & 255]);
 export const u32 = (value: number) => {
@@ -84,20 +84,15 @@ export const withXmp = (jpeg: Buffer, packet: string) =>
 
 // Heads of pictures, with little or nothing behind them
 
-export const pngChunk = (type: string, data: Buffer) => {
-  const body = Buffer.concat([latin1(type), data]);
-  return Buffer.concat([u32(data.length), body, u32(crc32(body))]);
-};
-
 const PNG_SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
 
 export const pngHead = (width: number, height: number, frames?: number) =>
   Buffer.concat([
     PNG_SIGNATURE,
-    pngChunk('IHDR', Buffer.concat([u32(width), u32(height), Buffer.from([8, 2, 0, 0, 0])])),
-    ...(frames === undefined ? [] : [pngChunk('acTL', Buffer.concat([u32(frames), u32(0)]))]),
-    pngChunk('IDAT', Buffer.alloc(0)),
-    pngChunk('IEND', Buffer.alloc(0)),
+    chunk('IHDR', Buffer.concat([u32(width), u32(height), Buffer.from([8, 2, 0, 0, 0])])),
+    ...(frames === undefined ? [] : [chunk('acTL', Buffer.concat([u32(frames), u32(0)]))]),
+    chunk('IDAT', Buffer.alloc(0)),
+    chunk('IEND', Buffer.alloc(0)),
   ]);
 
 /** A JPEG of any size with the data of a small one. */
