@@ -1,6 +1,9 @@
 /** Real: PostgreSQL; Redis, in a process of its own; the network between, by way of a proxy. */
-import { describe } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
+import { Queue } from 'bullmq';
 import { queueContract, type QueueSetup } from '#libs/jobs/testing';
+import { connectionOf } from '../../../libs/jobs/src/connection.js';
+import { queueBackend } from '../../../libs/jobs/src/queue-backend.js';
 import { createTestDatabase } from '../../support/postgres.js';
 import { hasNoRedis, TestRedis } from '../../support/redis.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
@@ -49,4 +52,24 @@ queueContract('PostgreSQL', async () => {
       },
     };
   });
+});
+
+it('a connection that is cut while a queue starts is an error of the queue, and not the end of the process', async () => {
+  const database = await createTestDatabase();
+  const proxy = await TcpProxy.start(new URL(database.url).host);
+  try {
+    // The first that it asks.
+    const question = proxy.hold({ after: ['min_client_version'], what: 'answer' });
+    const options = { databaseUrl: proxy.urlOf(database.url) };
+    const queue = new Queue('q', { connection: connectionOf(options) }, queueBackend);
+    queue.on('error', () => undefined);
+    const ready = queue.waitUntilReady().catch((error: unknown) => error);
+    await question.held;
+    await proxy.refuse();
+    expect(await ready).toBeInstanceOf(Error);
+    await queue.close();
+  } finally {
+    await proxy[Symbol.asyncDispose]();
+    await database.drop();
+  }
 });
