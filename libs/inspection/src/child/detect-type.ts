@@ -1,4 +1,5 @@
 import { fileTypeFromBuffer } from 'file-type';
+import { isCorroborated } from './corroboration.js';
 
 /** Formats whose signature is text; every other signature in something that is all text is a coincidence ("BM", "MZ"). */
 const TEXTUAL_SIGNATURES =
@@ -51,7 +52,8 @@ function typeOfText(text: string): string {
 
 /** The media type that the first bytes of a file show, or null when they show none. An empty file is text. */
 export async function detectType(head: Buffer): Promise<string | null> {
-  const found = (await fileTypeFromBuffer(head))?.mime ?? null;
+  const signature = (await fileTypeFromBuffer(head))?.mime ?? null;
+  const found = signature !== null && isCorroborated(signature, head) ? signature : null;
   const text = textOf(head) ?? (found === null ? legacyTextOf(head) : null);
   if (text === null || (found !== null && TEXTUAL_SIGNATURES.test(found) && found !== 'application/xml'))
     return found;
