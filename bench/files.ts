@@ -88,7 +88,11 @@ export async function untilReady(stack: Stack, ids: readonly string[]): Promise<
     const waiting =
       (counts.get('PENDING') ?? 0) + (counts.get('PROCESSING') ?? 0) + (counts.get('READY') ?? 0);
     if (waiting < ids.length || Date.now() > end) {
-      throw new Error(`not all files are READY: ${JSON.stringify(Object.fromEntries(counts))}`);
+      const why = await stack.query(
+        'select distinct mime_type, status_reason, status_detail from media_assets where asset_id = any($1) and status_reason is not null',
+        [ids],
+      );
+      throw new Error(`not all files are READY: ${JSON.stringify([Object.fromEntries(counts), ...why])}`);
     }
   }
 }
