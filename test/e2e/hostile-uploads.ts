@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Fleet } from '../support/fleet.js';
 import { signJwt } from '../support/fleet.js';
 import { until } from '../support/until.js';
@@ -62,25 +61,23 @@ export async function outcomeOf(fleet: Fleet, id: string, subject = '42'): Promi
 const LIMIT_MS = 180_000;
 
 /** What an upload has come to in the end. */
-const ended = (fleet: Fleet, id: string, subject: string, pauseMs: number): Promise<Outcome> =>
+const ended = (fleet: Fleet, id: string, subject: string): Promise<Outcome> =>
   until(
     `${id} has ended`,
     async () => {
-      await delay(pauseMs);
       const outcome = await outcomeOf(fleet, id, subject);
       return ['PENDING', 'PROCESSING'].includes(outcome.status) ? null : outcome;
     },
     LIMIT_MS,
   );
 
-/** Uploads bytes, other ones than declared where some are given, and waits for the end, asking after such pauses. */
-export async function upload(
+/** Sends bytes, other ones than declared where some are given. Answers with the asset's id. */
+export async function send(
   fleet: Fleet,
   input: ReturnType<typeof inputFor>,
   bytes: Buffer | string,
-  subject = '42',
-  pauseMs = 50,
-): Promise<Outcome> {
+  subject: string,
+): Promise<string> {
   const { data, errors } = await requestUpload(fleet, input, subject);
   if (data === undefined) throw new Error(JSON.stringify(errors));
   const { asset, upload: ticket } = data.requestUpload;
@@ -88,7 +85,17 @@ export async function upload(
     const status = await put(ticket, bytes);
     if (status !== 200) throw new Error(`PUT answered ${status}`);
   }
-  return ended(fleet, asset.id, subject, pauseMs);
+  return asset.id;
+}
+
+/** The same, and waits for the end. */
+export async function upload(
+  fleet: Fleet,
+  input: ReturnType<typeof inputFor>,
+  bytes: Buffer | string,
+  subject = '42',
+): Promise<Outcome> {
+  return ended(fleet, await send(fleet, input, bytes, subject), subject);
 }
 
 /** Does all of it, so many at a time; the results are in order. */

@@ -16,12 +16,12 @@ export interface ChildOptions {
 
 /**
  * What moves bytes has a small young generation: chunks die young, but a big one is collected so seldom that they pile up. The
- * api's old generation has a bound: V8 lets the heap grow in proportion to it, by default to several times what is in use.
+ * old generation has a bound: V8 lets the heap grow in proportion to it, by default to several times what is in use.
  */
 const LEAN = '--max-semi-space-size=2';
 export const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   api: ['--max-semi-space-size=6', '--max-old-space-size=768'],
-  worker: [LEAN],
+  worker: [LEAN, '--max-old-space-size=256'],
   emulators: [LEAN],
 };
 

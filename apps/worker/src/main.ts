@@ -1,8 +1,9 @@
 import 'reflect-metadata';
+import os from 'node:os';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { PinoLogger } from 'nestjs-pino';
-import { NestLogger, serve } from '#libs/runtime';
+import { lowerPriority, NestLogger, serve } from '#libs/runtime';
 import { AppModule } from './app.module.js';
 import { readConfig } from './config.js';
 import { scannerOf } from './scanner.js';
@@ -11,6 +12,8 @@ const DRAIN_MS = 9_000;
 
 async function start(): Promise<NestFastifyApplication> {
   const config = readConfig(process.env);
+  // An api on the same machine has somebody who waits.
+  await lowerPriority(os.constants.priority.PRIORITY_BELOW_NORMAL);
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.forRoot(config, await scannerOf(config)),
     new FastifyAdapter(),

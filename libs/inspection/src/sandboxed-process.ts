@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { unavailable } from '#libs/domain';
+import { lowerPriority } from '#libs/runtime';
 import type { Answer, Task } from './child/messages.js';
 import { InspectionFailed } from './inspection-failed.js';
 
@@ -106,14 +107,7 @@ export class SandboxedProcess {
       this.child.on('message', (next: Answer) => this.onAnswer(next));
     });
     void this.ended.then((how) => reject(new InspectionFailed(`a process did not start: ${how}`)));
-    if (this.child.pid !== undefined) {
-      try {
-        // Lower still, a busy machine would leave it so little that honest files are not done by the deadline.
-        os.setPriority(this.child.pid, os.constants.priority.PRIORITY_BELOW_NORMAL);
-      } catch {
-        // It has ended already, which is seen elsewhere.
-      }
-    }
+    if (this.child.pid !== undefined) void lowerPriority(os.constants.priority.PRIORITY_LOW, this.child.pid);
     const timeout = setTimeout(() => this.kill('not there in time'), START_TIMEOUT_MS);
     try {
       await promise;
