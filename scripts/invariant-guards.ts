@@ -243,7 +243,7 @@ export const GUARDS: readonly Guard[] = [
     what: 'The reservation is refused by the row that would pass its limit',
     file: 'libs/upload/src/upload.repository.ts',
     guard:
-      'where q.used_bytes + q.reserved_bytes + excluded.reserved_bytes <= coalesce(q.limit_bytes, $2::bigint)',
+      'where q.used_bytes + q.reserved_bytes + excluded.reserved_bytes <= coalesce(q.limit_bytes, $1::bigint)',
     without: 'where true',
     test: UPLOAD,
     name: 'lets exactly as many of 200',
@@ -253,7 +253,7 @@ export const GUARDS: readonly Guard[] = [
     what: 'Assets are counted as well',
     file: 'libs/upload/src/upload.repository.ts',
     guard:
-      'and q.used_assets + q.reserved_assets + excluded.reserved_assets <= coalesce(q.limit_assets, $3::int)',
+      'and q.used_assets + q.reserved_assets + excluded.reserved_assets <= coalesce(q.limit_assets, $2::int)',
     without: '',
     test: UPLOAD,
     name: 'counts assets as exactly as bytes',

@@ -1,3 +1,4 @@
+export * from './batcher.js';
 export * from './database.js';
 export * from './database.module.js';
 export * from './migrate.js';

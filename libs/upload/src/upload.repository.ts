@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { type Asset, assetOf, type AssetRow, assetSql, IncomingObjects } from '#libs/assets';
-import { Database, isUniqueViolation, type Statement } from '#libs/database';
+import { Batcher, Database, isUniqueViolation, type Statement } from '#libs/database';
 import { type ObjectRef, OCTET_STREAM, TRANSITIONS, unavailable } from '#libs/domain';
 import { Quotas } from '#libs/quota';
 import { Adoptions } from './adoptions.service.js';
@@ -24,9 +24,10 @@ export type Created =
   | { readonly outcome: 'grant-expired' };
 
 /**
- * The hot path of requestUpload and requestUploads, over the tables of quota, assets, acl and events: one reservation for
- * all assets and everything that stands on it, or nothing. No row means that the reservation would have passed the limit, or
- * that the owner has the bytes of one of them already. The checksum has the type of its column: compared as text, no index of
+ * The hot path of requestUpload and requestUploads, over the tables of quota, assets, acl and events: for each owner one
+ * reservation for all its assets and everything that stands on it, or nothing. No row means that the reservation would have passed
+ * the limit, or that the owner has the bytes of one of them already. Owners in order: two statements that reserve for the same
+ * ones wait for each other, and not each for the other. The checksum has the type of its column: compared as text, no index of
  * it can be used, and every request would read all READY assets of its owner; joined without the limit, that is what the planner
  * chooses. Its event counts as delivered: nobody can wait
  * for news of an asset whose id nobody knows yet. What it writes is known here ({@link newAssetOf}) and
@@ -35,49 +36,63 @@ export type Created =
 const CREATE: Statement<{ asset_id: string }> = {
   name: 'upload_create',
   text: `with item as (
-      select * from jsonb_to_recordset($4::jsonb) as i (id uuid, bucket text, key text, filename text, "mimeType" text,
-        "sizeBytes" bigint, "checksumSha256" char(64), crc32c text, method upload_method, "idempotencyKey" text, fingerprint text,
-        "requestId" text, "urlExpiresAt" timestamptz, "uploadDeadlineAt" timestamptz, "nextCheckAt" timestamptz,
+      select * from jsonb_to_recordset($3::jsonb) as i (id uuid, "ownerId" bigint, bucket text, key text, filename text,
+        "mimeType" text, "sizeBytes" bigint, "checksumSha256" char(64), crc32c text, method upload_method, "idempotencyKey" text,
+        fingerprint text, "requestId" text, "urlExpiresAt" timestamptz, "uploadDeadlineAt" timestamptz, "nextCheckAt" timestamptz,
         now timestamptz, metadata jsonb, acl jsonb, adopt boolean)),
     twin as (
-      select 1 from item i, lateral (
-        select 1 from media_assets a where a.owner_id = $1::bigint and a.checksum_sha256 = i."checksumSha256"
+      select i."ownerId" as owner_id from item i, lateral (
+        select 1 from media_assets a where a.owner_id = i."ownerId" and a.checksum_sha256 = i."checksumSha256"
           and a.status = 'READY' and a.size_bytes = i."sizeBytes" and (a.mime_type = i."mimeType" or i."mimeType" = '${OCTET_STREAM}')
         limit 1) a
       where i.adopt),
-    demand as (select coalesce(sum("sizeBytes"), 0)::bigint as bytes, count(*)::int as assets from item),
+    demand as (
+      select "ownerId" as owner_id, sum("sizeBytes")::bigint as bytes, count(*)::int as assets from item group by 1),
     quota as (
       insert into owner_quotas as q (owner_id, reserved_bytes, reserved_assets)
-      select $1::bigint, bytes, assets from demand
-        where not exists (select 1 from twin)
-          and (exists (select 1 from owner_quotas where owner_id = $1::bigint) or (bytes <= $2::bigint and assets <= $3::int))
+      select owner_id, bytes, assets from demand d
+        where not exists (select 1 from twin t where t.owner_id = d.owner_id)
+          and (exists (select 1 from owner_quotas o where o.owner_id = d.owner_id) or (bytes <= $1::bigint and assets <= $2::int))
+        order by owner_id
       on conflict (owner_id) do update
         set reserved_bytes = q.reserved_bytes + excluded.reserved_bytes,
           reserved_assets = q.reserved_assets + excluded.reserved_assets
-        where q.used_bytes + q.reserved_bytes + excluded.reserved_bytes <= coalesce(q.limit_bytes, $2::bigint)
-          and q.used_assets + q.reserved_assets + excluded.reserved_assets <= coalesce(q.limit_assets, $3::int)
+        where q.used_bytes + q.reserved_bytes + excluded.reserved_bytes <= coalesce(q.limit_bytes, $1::bigint)
+          and q.used_assets + q.reserved_assets + excluded.reserved_assets <= coalesce(q.limit_assets, $2::int)
       returning owner_id),
+    reserved as (select i.* from quota q join item i on i."ownerId" = q.owner_id),
     created as (
       insert into media_assets (asset_id, owner_id, bucket, object_key, filename, mime_type, declared_type, size_bytes,
         checksum_sha256, crc32c, status, upload_method, idempotency_key, idempotency_fingerprint, request_id, url_expires_at,
         upload_deadline_at, next_check_at, created_at, updated_at)
-      select i.id, q.owner_id, i.bucket, i.key, i.filename, i."mimeType", i."mimeType", i."sizeBytes", i."checksumSha256",
+      select i.id, i."ownerId", i.bucket, i.key, i.filename, i."mimeType", i."mimeType", i."sizeBytes", i."checksumSha256",
         i.crc32c, 'PENDING', i.method, i."idempotencyKey", i.fingerprint, i."requestId", i."urlExpiresAt", i."uploadDeadlineAt",
         i."nextCheckAt", i.now, i.now
-      from item i cross join quota q
+      from reserved i
       returning asset_id, owner_id),
     described as (
       insert into asset_metadata (asset_id, key, value)
-      select i.id, m.key, m.value from quota, item i, jsonb_to_recordset(i.metadata) as m (key text, value text)),
+      select i.id, m.key, m.value from reserved i, jsonb_to_recordset(i.metadata) as m (key text, value text)),
     shared as (
       insert into asset_acl (asset_id, principal, permission, expires_at)
-      select i.id, g.principal, g.permission, g."expiresAt" from quota, item i,
+      select i.id, g.principal, g.permission, g."expiresAt" from reserved i,
         jsonb_to_recordset(i.acl) as g (principal text, permission permission, "expiresAt" timestamptz)),
     logged as (
       insert into domain_events (type, asset_id, owner_id, delivered_at)
       select '${TRANSITIONS.request.event}', asset_id, owner_id, now() from created)
     select asset_id from created`,
 };
+
+/** Statements of single requests on their way at a time; what comes meanwhile goes into the next. */
+const BATCHES = { atOnce: 4, most: 100 };
+
+/** What one request asks for at once. */
+interface Insertion {
+  readonly ownerId: bigint;
+  readonly assets: readonly NewAsset[];
+  /** Not to be adopted. */
+  readonly sent: ReadonlySet<NewAsset>;
+}
 
 const FIND_REPLAYED: Statement<AssetRow & { key: string; fingerprint: string }> = {
   name: 'upload_find_replayed',
@@ -103,6 +118,8 @@ const EXTEND: Statement<{ asset_id: string }> = {
 
 @Injectable()
 export class UploadRepository {
+  private readonly batcher = new Batcher<Insertion, boolean>((all) => this.insertAll(all), BATCHES);
+
   constructor(
     private readonly database: Database,
     private readonly quotas: Quotas,
@@ -124,7 +141,7 @@ export class UploadRepository {
       if (round > 0) await this.settle(ownerId, open, created, sent);
       const fresh = open.filter((asset) => !created.has(asset) && !grantsThePast(asset));
       const chosen = withoutRepeatedKeys(fresh);
-      if (chosen.length > 0 && (await this.insert(ownerId, chosen, sent))) {
+      if (chosen.length > 0 && (await this.insert({ ownerId, assets: chosen, sent }, round === 0))) {
         for (const asset of chosen) {
           const ref = this.incoming.refOf(asset.id);
           created.set(asset, { outcome: 'created', asset: newAssetOf(asset, ownerId, ref) });
@@ -137,23 +154,32 @@ export class UploadRepository {
     throw unavailable('QUOTA_BUSY', 'Too many uploads are being requested at once. Try again later.');
   }
 
-  /** All, or none: the quota has no room for all, a key is in use, or bytes are there that could be adopted. */
-  private async insert(
-    ownerId: bigint,
-    assets: readonly NewAsset[],
-    sent: ReadonlySet<NewAsset>,
-  ): Promise<boolean> {
+  /**
+   * All, or none: the quota has no room for all, a key is in use, or bytes are there that could be adopted; at the first try also
+   * because that is so for others of the same owner.
+   */
+  private async insert(insertion: Insertion, isFirstTry: boolean): Promise<boolean> {
+    if (isFirstTry && insertion.assets.length === 1) return this.batcher.run(insertion);
+    const [isIn = false] = await this.insertAll([insertion]);
+    return isIn;
+  }
+
+  private async insertAll(insertions: readonly Insertion[]): Promise<boolean[]> {
     const { limitBytes, limitAssets } = this.quotas.defaults;
-    const items = assets.map((asset) => ({
-      ...asset,
-      ...this.incoming.refOf(asset.id),
-      adopt: !sent.has(asset),
-    }));
+    const items = insertions.flatMap(({ ownerId, assets, sent }) =>
+      assets.map((asset) => ({
+        ...asset,
+        ...this.incoming.refOf(asset.id),
+        ownerId: String(ownerId),
+        adopt: !sent.has(asset),
+      })),
+    );
     try {
-      const values = [ownerId, limitBytes, limitAssets, JSON.stringify(items)];
-      return (await this.database.query(CREATE, values)).length > 0;
+      const rows = await this.database.query(CREATE, [limitBytes, limitAssets, JSON.stringify(items)]);
+      const created = new Set(rows.map(({ asset_id: id }) => id));
+      return insertions.map(({ assets }) => created.has(assets[0]!.id));
     } catch (error) {
-      if (isUniqueViolation(error)) return false;
+      if (insertions.length === 1 && isUniqueViolation(error)) return [false];
       throw error;
     }
   }
