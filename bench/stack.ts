@@ -167,11 +167,12 @@ export class Stack implements AsyncDisposable {
   private async spawn(program: Program, env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
     const log = openSync(path.join(FOLDER, `${program}.log`), 'a');
     try {
-      const { NODE_FLAGS } = await built<typeof import('../apps/local/src/child.ts')>('apps/local/src/child');
+      const { MALLOC, NODE_FLAGS } =
+        await built<typeof import('../apps/local/src/child.ts')>('apps/local/src/child');
       const args = [...(NODE_FLAGS[program] ?? []), path.join(ROOT, ENTRIES[program])];
       const child = this.processes.spawn(program, process.execPath, args, {
         cwd: ROOT,
-        env: { ...this.env, ...env },
+        env: { ...MALLOC[program], ...this.env, ...env },
         stdio: ['ignore', log, log, 'ipc'],
       });
       await messageOf(child);

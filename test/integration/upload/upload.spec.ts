@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { StowageError } from '#libs/domain';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { actor, INCOMING, sha256, World } from '../../support/world.js';
@@ -44,6 +44,66 @@ describe.each(QUEUE_BACKENDS)(
         Array.from({ length: 20 }, () => world.request('x'.repeat(500), {}, actor(2n))),
       );
       expect(kinds(results).filter((outcome) => outcome === 'ok')).toHaveLength(5);
+    });
+
+    it('writes what many owners ask for at once together, and lets nobody fail for another', async () => {
+      const without = 605n;
+      await world.database.prisma.ownerQuota.create({ data: { ownerId: without, limitBytes: 1n } });
+      const owners = Array.from({ length: 10 }, (_, index) => BigInt(600 + index));
+      const ask = (owner: bigint, overrides = {}) =>
+        world.request(
+          `of ${owner}`,
+          {
+            metadata: [{ key: 'owner', value: String(owner) }],
+            acl: [{ principal: `group:${owner}`, permissions: ['READ'] }],
+            ...overrides,
+          },
+          actor(owner),
+        );
+      const statements = jest.spyOn(world.database, 'query');
+      const results = await Promise.allSettled([
+        ...owners.map((owner) => ask(owner)),
+        ask(609n, { idempotencyKey: 'said twice at once' }),
+        ask(609n, { idempotencyKey: 'said twice at once' }),
+      ]);
+      const inserts = statements.mock.calls.filter(([{ name }]) => name === 'upload_create');
+      statements.mockRestore();
+      // The first together; it fails by the repeated key, and each is tried alone; one has no room, one was there.
+      expect(inserts.map(([, values]) => (JSON.parse(String(values[2])) as object[]).length)[0]).toBe(12);
+      expect(kinds(results)).toEqual([
+        ...owners.map((owner) => (owner === without ? 'QUOTA_EXCEEDED' : 'ok')),
+        'ok',
+        'ok',
+      ]);
+      const ids = results.map((result) => (result.status === 'fulfilled' ? result.value.asset.id : null));
+      expect(ids[10]).toBe(ids[11]);
+      const details = await world.assets.details(ids.filter((id) => id !== null));
+      for (const [index, owner] of owners.entries()) {
+        if (owner === without) continue;
+        expect(details.get(ids[index]!)).toMatchObject({
+          metadata: [{ value: String(owner) }],
+          acl: [{ principal: `group:${owner}` }],
+        });
+        expect(await world.quotas.of(owner)).toMatchObject({ reservedAssets: owner === 609n ? 2 : 1 });
+      }
+      const rows = await world.database.prisma.mediaAsset.findMany({
+        where: { ownerId: { in: owners } },
+        select: { assetId: true, ownerId: true },
+      });
+      expect(rows).toHaveLength(10);
+      expect(await world.quotas.of(without)).toMatchObject({ reservedAssets: 0 });
+    });
+
+    it('reserves for single uploads of several owners in one statement', async () => {
+      const statements = jest.spyOn(world.database, 'query');
+      const owners = Array.from({ length: 10 }, (_, index) => BigInt(620 + index));
+      await Promise.all(owners.map((owner) => world.request('x', {}, actor(owner))));
+      const inserts = statements.mock.calls.filter(([{ name }]) => name === 'upload_create');
+      statements.mockRestore();
+      expect(inserts).toHaveLength(1);
+      for (const owner of owners) {
+        expect(await world.quotas.of(owner)).toMatchObject({ reservedBytes: 1, reservedAssets: 1 });
+      }
     });
 
     it('writes metadata, access list and event with the asset, or nothing at all', async () => {
