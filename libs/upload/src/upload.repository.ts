@@ -33,7 +33,7 @@ export type Created =
  * for news of an asset whose id nobody knows yet. What it writes is known here ({@link newAssetOf}) and
  * is not read back.
  */
-const CREATE: Statement<{ asset_id: string }> = {
+export const CREATE: Statement<{ asset_id: string }> = {
   name: 'upload_create',
   text: `with item as (
       select * from jsonb_to_recordset($3::jsonb) as i (id uuid, "ownerId" bigint, bucket text, key text, filename text,
