@@ -9,7 +9,10 @@ name=${1:-api}
 case $name in
   # Why these flags: docs/operating.md, Processes.
   api) exec node --enable-source-maps --max-semi-space-size=6 --max-old-space-size=768 dist/apps/api/src/main.js "$@" ;;
-  worker) exec env MALLOC_TRIM_THRESHOLD_=33554432 MALLOC_TOP_PAD_=1048576 node --enable-source-maps --max-semi-space-size=2 --max-old-space-size=256 dist/apps/worker/src/main.js "$@" ;;
+  worker)
+    export MALLOC_TRIM_THRESHOLD_=33554432 MALLOC_TOP_PAD_=1048576
+    exec node --enable-source-maps --max-semi-space-size=2 --max-old-space-size=256 dist/apps/worker/src/main.js "$@"
+    ;;
   emulators) exec node --enable-source-maps --max-semi-space-size=2 dist/apps/local/src/emulators.js "$@" ;;
   migrate) exec node scripts/migrate.ts "$@" ;;
   provision) exec node scripts/provision.ts "$@" ;;

@@ -51,7 +51,7 @@ export class WorkerEnvironment extends Environment {
   @Whole(1, 64)
   INSPECT_PROCESSES = availableParallelism();
 
-  /** Processor and wall time for one look into a file. */
+  /** Processor and wall time for one look into a file; what it waits for a processor does not count, up to four times as much. */
   @Whole(1, 3600)
   INSPECT_SECONDS = 60;
 

@@ -45,7 +45,7 @@ export interface Inspection {
 
 export interface InspectionOptions {
   readonly processes: number;
-  /** Wall and processor time for one look into a file. */
+  /** Processor time for one look into a file, and wall time but for what it waits for a processor. */
   readonly seconds: number;
   /** Resident memory of one process. */
   readonly memoryBytes: number;

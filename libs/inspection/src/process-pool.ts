@@ -6,7 +6,7 @@ import { noProcess, SandboxedProcess } from './sandboxed-process.js';
 
 export interface PoolOptions {
   readonly processes: number;
-  /** Wall time of a task; a process that has used up as much processor time in all its tasks is replaced. */
+  /** Time of a task, but for what it waits for a processor; a process that has used up as much processor time in all its tasks is replaced. */
   readonly seconds: number;
   readonly memoryBytes: number;
   /** Tasks after which a process is replaced. */

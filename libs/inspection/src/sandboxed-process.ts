@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import { unavailable } from '#libs/domain';
 import { lowerPriority } from '#libs/runtime';
@@ -10,6 +10,8 @@ import { InspectionFailed } from './inspection-failed.js';
 const START_TIMEOUT_MS = 30_000;
 const MEMORY_WATCH_MS = 100;
 const STDERR_CHARACTERS = 4096;
+/** So many times its time a task may take where it has to wait for a processor. */
+const LONGEST_STRETCH = 5;
 
 interface Asked {
   readonly id: string;
@@ -77,7 +79,7 @@ export class SandboxedProcess {
       this.kill('aborted');
     };
     signal?.addEventListener('abort', onAbort);
-    const deadline = setTimeout(() => this.kill(`not done after ${seconds} s`), seconds * 1000);
+    const stopWatch = this.watchTime(seconds);
     const watch = setInterval(() => this.watchMemory(), MEMORY_WATCH_MS);
     try {
       this.asked = { id: randomUUID(), resolve, reject };
@@ -87,7 +89,7 @@ export class SandboxedProcess {
       return await promise;
     } finally {
       this.asked = null;
-      clearTimeout(deadline);
+      stopWatch();
       clearInterval(watch);
       signal?.removeEventListener('abort', onAbort);
     }
@@ -107,7 +109,10 @@ export class SandboxedProcess {
       this.child.on('message', (next: Answer) => this.onAnswer(next));
     });
     void this.ended.then((how) => reject(new InspectionFailed(`a process did not start: ${how}`)));
-    if (this.child.pid !== undefined) void lowerPriority(os.constants.priority.PRIORITY_LOW, this.child.pid);
+    if (this.child.pid !== undefined) {
+      // Lower still, a busy machine would leave it so little that honest files are not done by the deadline.
+      void lowerPriority(os.constants.priority.PRIORITY_BELOW_NORMAL, this.child.pid);
+    }
     const timeout = setTimeout(() => this.kill('not there in time'), START_TIMEOUT_MS);
     try {
       await promise;
@@ -158,6 +163,28 @@ export class SandboxedProcess {
     }
   }
 
+  /**
+   * The time in which it had its turn or had nothing to do: on a busy machine it waits for a processor more than it has one, for no
+   * fault of the file's. Answers with what ends the watch.
+   */
+  private watchTime(seconds: number): () => void {
+    const started = performance.now();
+    const before = waitsOf(this.child.pid);
+    let timer: NodeJS.Timeout;
+    const look = () => {
+      const waits = [...waitsOf(this.child.pid)].map(([thread, ms]) => ms - (before.get(thread) ?? 0));
+      const elapsed = performance.now() - started;
+      const left = Math.min(
+        seconds * 1000 - (elapsed - Math.max(0, ...waits)),
+        LONGEST_STRETCH * seconds * 1000 - elapsed,
+      );
+      if (left > 0) timer = setTimeout(look, Math.max(left, MEMORY_WATCH_MS));
+      else this.kill(`not done after ${seconds} s`);
+    };
+    timer = setTimeout(look, seconds * 1000);
+    return () => clearTimeout(timer);
+  }
+
   private watchMemory(): void {
     let resident = 0;
     try {
@@ -172,3 +199,27 @@ export class SandboxedProcess {
 
 /** No file's fault, so it costs no attempt. */
 export const noProcess = () => unavailable('INSPECTION_UNAVAILABLE', 'Files cannot be looked into just now.');
+
+/**
+ * How long each thread has been ready to run and was not, milliseconds; nothing where that is not told.
+ * https://docs.kernel.org/scheduler/sched-stats.html (/proc/<pid>/schedstat)
+ */
+function waitsOf(pid: number | undefined): Map<string, number> {
+  const folder = `/proc/${pid}/task`;
+  const waits = new Map<string, number>();
+  try {
+    for (const thread of readdirSync(folder)) waits.set(thread, waitOf(`${folder}/${thread}`));
+  } catch {
+    // There is no such folder here.
+  }
+  return waits;
+}
+
+function waitOf(thread: string): number {
+  try {
+    return Number(readFileSync(`${thread}/schedstat`, 'latin1').split(' ')[1]) / 1e6;
+  } catch {
+    // It has just ended, or the kernel counts nothing.
+    return 0;
+  }
+}
