@@ -24,6 +24,8 @@ const happened = new Map<string, number>();
 beforeAll(async () => {
   world = await World.start({
     ...QUOTA,
+    // What is under way at a time is each in a process of its own, as it may die alone.
+    batches: { atOnce: Infinity, most: 1 },
     around: (real) => new EffectStore(real, inventory),
   });
   makeEffects(world.database, world.module.get(Jobs));

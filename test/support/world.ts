@@ -15,7 +15,7 @@ import {
   Quarantine,
   StoredObjects,
 } from '#libs/assets';
-import { Database, DatabaseModule } from '#libs/database';
+import { type BatcherOptions, Database, DatabaseModule } from '#libs/database';
 import { DeliveryModule, DownloadUrls } from '#libs/delivery';
 import {
   type Actor,
@@ -46,6 +46,7 @@ export interface WorldOptions {
   readonly admitUnscannable?: string[];
   readonly profiles?: string[];
   readonly spoolBytes?: number;
+  readonly batches?: BatcherOptions;
   /** A Redis for the queue, in place of PostgreSQL. */
   readonly redisUrl?: string;
   /** Stands between the services and the real store, to make it fail. */
@@ -100,7 +101,7 @@ export class World implements AsyncDisposable {
           dedupeScope: options.dedupeScope ?? 'global',
           allowedTypes: options.allowedTypes ?? [],
         }),
-        UploadModule.forRoot({ maxUploadBytes: 2 ** 30, urlSeconds: 900 }),
+        UploadModule.forRoot({ maxUploadBytes: 2 ** 30, urlSeconds: 900, batches: options.batches }),
         ArrivalsModule,
         InspectionModule.forRoot({
           processes: 1,

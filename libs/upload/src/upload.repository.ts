@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { type Asset, assetOf, type AssetRow, assetSql, IncomingObjects } from '#libs/assets';
 import { Batcher, Database, isUniqueViolation, type Statement } from '#libs/database';
 import { type ObjectRef, OCTET_STREAM, TRANSITIONS, unavailable } from '#libs/domain';
@@ -6,6 +6,7 @@ import { Quotas } from '#libs/quota';
 import { Adoptions } from './adoptions.service.js';
 import type { ParsedUploadRequest } from './upload-request.js';
 import { UploadMetrics } from './upload-metrics.js';
+import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 
 export interface NewAsset extends ParsedUploadRequest {
   readonly id: string;
@@ -118,7 +119,7 @@ const EXTEND: Statement<{ asset_id: string }> = {
 
 @Injectable()
 export class UploadRepository {
-  private readonly batcher = new Batcher<Insertion, boolean>((all) => this.insertAll(all), BATCHES);
+  private readonly batcher: Batcher<Insertion, boolean>;
 
   constructor(
     private readonly database: Database,
@@ -126,7 +127,10 @@ export class UploadRepository {
     private readonly incoming: IncomingObjects,
     private readonly adoptions: Adoptions,
     private readonly metrics: UploadMetrics,
-  ) {}
+    @Inject(UPLOAD_OPTIONS) { batches = BATCHES }: UploadOptions,
+  ) {
+    this.batcher = new Batcher((all) => this.insertAll(all), batches);
+  }
 
   /**
    * Reserves quota and creates assets of one owner: all in one statement, which is repeated for those that can be had
