@@ -10,7 +10,7 @@ import {
   LIST_BY,
   MAX_EXAMINED,
 } from '../../../libs/assets/src/asset-lists.js';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+import { type Plan, SeededDatabase } from '../../support/plans.js';
 
 const ASSETS = 100_000;
 const PAGE = 101;
@@ -36,8 +36,7 @@ const SEED = `
       case when n % 2 = 0 then 'iPhone' else 'EOS' end, n % 3 = 0,
       'Title ' || n % 50000, 'Artist ' || n % 50, 'Album ' || n % 5
     from (select *, row_number() over (order by asset_id) as n from media_assets) a;
-  insert into asset_acl select asset_id, 'user:2', 'READ' from media_assets limit 1000;
-  analyze`;
+  insert into asset_acl select asset_id, 'user:2', 'READ' from media_assets limit 1000`;
 
 const ENDS = {
   asc: ['-infinity', '00000000-0000-0000-0000-000000000000'],
@@ -61,31 +60,16 @@ const INDEXES = {
   taken: 'asset_properties_owner_id_taken_at_asset_id_idx',
 };
 
-interface Plan {
-  readonly 'Node Type': string;
-  readonly 'Index Name'?: string;
-  readonly 'Index Cond'?: string;
-  readonly 'Actual Rows': number;
-  readonly 'Actual Loops': number;
-  readonly 'Rows Removed by Filter'?: number;
-  readonly Plans?: readonly Plan[];
-}
-
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 
 describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', () => {
-  let database: TestDatabase;
+  let database: SeededDatabase;
   let client: pg.Client;
   beforeAll(async () => {
-    database = await createTestDatabase();
-    client = new pg.Client({ connectionString: database.url });
-    await client.connect();
-    await client.query(SEED);
+    database = await SeededDatabase.create(SEED);
+    ({ client } = database);
   }, 120_000);
-  afterAll(async () => {
-    await client?.end();
-    await database?.drop();
-  });
+  afterAll(() => database?.[Symbol.asyncDispose]());
 
   type Value = string | number | boolean | null | readonly string[];
   const literal = (value: Value) =>
@@ -97,12 +81,10 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
   async function read({ name, text }: Statement<unknown>, values: readonly Value[], mode: string) {
     await client.query(`set plan_cache_mode = ${mode}`);
     await client.query(`prepare ${name} as ${text}`);
-    const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-      `explain (analyze, format json) execute ${name}(${values.map(literal).join()})`,
-    );
+    const plan = await database.explain(`execute ${name}(${values.map(literal).join()})`);
     await client.query(`deallocate ${name}`);
     const entries: Record<string, number> = {};
-    for (const node of nodesOf(rows[0]!['QUERY PLAN'][0].Plan)) {
+    for (const node of nodesOf(plan)) {
       // A bitmap heap scan reads what the index below it found.
       if (!/(?<!Subquery|Function|Bitmap Heap) Scan$/.test(node['Node Type'])) continue;
       const index = node['Index Cond'] === undefined ? undefined : node['Index Name'];

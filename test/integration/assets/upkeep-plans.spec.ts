@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import pg from 'pg';
+import type pg from 'pg';
 import { CLAIMS } from '../../../libs/assets/src/object-upkeep.service.js';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+import { blocksOf, SeededDatabase } from '../../support/plans.js';
 
 const OBJECTS = 50_000;
 const NEWEST = 2n ** 63n - 1n;
@@ -10,27 +10,16 @@ const SEED = `
   insert into stored_objects (id, sha256, crc32c, size_bytes, ref_count, state, created_at, scanned_by, variant_specs)
     select n, lpad(n::text, 64, '0'), 'AAAAAA==', 1, 1, 'LIVE', now(), 'm', 'm' from generate_series(1, ${OBJECTS}) n;
   insert into object_copies (stored_object_id, location, bucket, key, version)
-    select n, 'primary', 'content', 'k' || n, '1' from generate_series(1, ${OBJECTS}) n;
-  analyze`;
-
-interface Plan {
-  'Shared Hit Blocks': number;
-  'Shared Read Blocks': number;
-}
+    select n, 'primary', 'content', 'k' || n, '1' from generate_series(1, ${OBJECTS}) n`;
 
 describe('what is to be scanned or derived again (real: PostgreSQL)', () => {
-  let database: TestDatabase;
+  let database: SeededDatabase;
   let client: pg.Client;
   beforeAll(async () => {
-    database = await createTestDatabase();
-    client = new pg.Client({ connectionString: database.url });
-    await client.connect();
-    await client.query(SEED);
+    database = await SeededDatabase.create(SEED);
+    ({ client } = database);
   });
-  afterAll(async () => {
-    await client.end();
-    await database.drop();
-  });
+  afterAll(() => database?.[Symbol.asyncDispose]());
 
   const values = (current: string, before = NEWEST) => [before, current, new Date(), new Date()];
   const claim = async (what: keyof typeof CLAIMS, current: string, before?: bigint) => {
@@ -39,11 +28,9 @@ describe('what is to be scanned or derived again (real: PostgreSQL)', () => {
   };
 
   it.each(['scan', 'variants'] as const)('%s: finds that there is none without reading all', async (what) => {
-    const text = `explain (analyze, buffers, format json) ${CLAIMS[what].text}`;
     for (const before of [NEWEST, BigInt(OBJECTS / 2)]) {
-      const { rows } = await client.query<{ 'QUERY PLAN': { Plan: Plan }[] }>(text, values('m', before));
-      const { Plan: plan } = rows[0]!['QUERY PLAN'][0]!;
-      expect(plan['Shared Hit Blocks'] + plan['Shared Read Blocks']).toBeLessThan(50);
+      const plan = await database.explain(CLAIMS[what].text, values('m', before));
+      expect(blocksOf(plan)).toBeLessThan(50);
     }
   });
 

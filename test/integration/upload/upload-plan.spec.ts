@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import pg from 'pg';
+import type pg from 'pg';
 import { CREATE } from '../../../libs/upload/src/upload.repository.js';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+import { blocksOf, SeededDatabase } from '../../support/plans.js';
 
 const ASSETS = 50_000;
 /** Of the table and its indexes there are thousands. */
@@ -18,13 +18,7 @@ const SEED = `
       next_check_at, created_at, updated_at, ready_at)
     select lpad(to_hex(n), 32, '0')::uuid, 1, 'b', 'k' || n, 'f', 'image/jpeg', 'image/jpeg', 1, lpad(n::text, 64, '0'), 'READY',
       1, 'PUT', 'r', now(), now(), now(), now(), now(), now()
-    from generate_series(1, ${ASSETS}) n;
-  analyze`;
-
-interface Plan {
-  'Shared Hit Blocks': number;
-  'Shared Read Blocks': number;
-}
+    from generate_series(1, ${ASSETS}) n`;
 
 function item(ownerId: number, checksumSha256: string) {
   const now = new Date();
@@ -44,28 +38,20 @@ function item(ownerId: number, checksumSha256: string) {
 }
 
 describe('what a request for an upload reads (real: PostgreSQL)', () => {
-  let database: TestDatabase;
+  let database: SeededDatabase;
   let client: pg.Client;
   beforeAll(async () => {
-    database = await createTestDatabase();
-    client = new pg.Client({ connectionString: database.url });
-    await client.connect();
-    await client.query(SEED);
+    database = await SeededDatabase.create(SEED);
+    ({ client } = database);
   });
-  afterAll(async () => {
-    await client.end();
-    await database.drop();
-  });
+  afterAll(() => database?.[Symbol.asyncDispose]());
 
   it.each(['force_custom_plan', 'force_generic_plan'])('is not all that its owner has: %s', async (mode) => {
     await client.query(`set plan_cache_mode = ${mode}`);
     await client.query(`prepare ${mode} as ${CREATE.text}`);
     const items = [1, 2, 3, 4].map((owner) => item(owner, 'f'.repeat(64)));
-    const { rows } = await client.query<{ 'QUERY PLAN': { Plan: Plan }[] }>(
-      `explain (analyze, buffers, format json) execute ${mode}(1000000, 1000000, '${JSON.stringify(items)}')`,
-    );
-    const { Plan: plan } = rows[0]!['QUERY PLAN'][0]!;
-    expect(plan['Shared Hit Blocks'] + plan['Shared Read Blocks']).toBeLessThan(MOST_BLOCKS);
+    const plan = await database.explain(`execute ${mode}(1000000, 1000000, '${JSON.stringify(items)}')`);
+    expect(blocksOf(plan)).toBeLessThan(MOST_BLOCKS);
     const { rows: created } = await client.query('select from media_assets where asset_id = any($1)', [
       items.map(({ id }) => id),
     ]);
