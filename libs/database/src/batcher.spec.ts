@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, it } from '@jest/globals';
 import { unavailable } from '#libs/domain';
 import { Batcher } from './batcher.js';
@@ -44,6 +45,19 @@ describe('Batcher', () => {
     batches[2]!.end();
     batches[3]!.end();
     expect(await Promise.all(results)).toEqual([2, 4, 6, 8, 10, 12, 14]);
+  });
+
+  it('works for each batch in the context of its first item', async () => {
+    const name = new AsyncLocalStorage<string>();
+    const batcher = new Batcher<string, unknown>(
+      async (items) => {
+        await turn();
+        return items.map(() => name.getStore());
+      },
+      { atOnce: 1, most: 2 },
+    );
+    const results = ['a', 'b', 'c'].map((item) => name.run(item, () => batcher.run(item)));
+    expect(await Promise.all(results)).toEqual(['a', 'a', 'c']);
   });
 
   it('lets nobody fail for another', async () => {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { kindOf } from '#libs/domain';
 
 export interface BatcherOptions {
@@ -9,6 +10,7 @@ export interface BatcherOptions {
 
 interface Waiting<Item, Result> {
   readonly item: Item;
+  readonly within: ReturnType<typeof AsyncLocalStorage.snapshot>;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -16,7 +18,7 @@ interface Waiting<Item, Result> {
 /**
  * Does together what many ask for at the same time: whoever comes while batches are on their way waits for the next. Who comes
  * alone waits for nobody. What fails together is done one by one, so that nobody fails for another's item; unless it is
- * `unavailable`, when nobody knows what was done, and all are told.
+ * `unavailable`, when nobody knows what was done, and all are told. A batch runs in the async context of its first item.
  */
 export class Batcher<Item, Result> {
   private waiting: Waiting<Item, Result>[] = [];
@@ -31,7 +33,7 @@ export class Batcher<Item, Result> {
 
   run(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ item, resolve, reject });
+      this.waiting.push({ item, within: AsyncLocalStorage.snapshot(), resolve, reject });
       if (this.isDue) return;
       this.isDue = true;
       // Once all that has arrived by now was read.
@@ -55,7 +57,7 @@ export class Batcher<Item, Result> {
 
   private async settle(batch: readonly Waiting<Item, Result>[]): Promise<void> {
     try {
-      const results = await this.work(batch.map(({ item }) => item));
+      const results = await batch[0]!.within(() => this.work(batch.map(({ item }) => item)));
       batch.forEach(({ resolve }, index) => resolve(results[index]!));
     } catch (error) {
       if (batch.length === 1 || kindOf(error) === 'unavailable') {
