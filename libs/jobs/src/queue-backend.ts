@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type BackendFactory,
   createPostgresBackend,
@@ -16,15 +17,51 @@ const LONGEST_RETRY_MS = 1_000;
 /** For a Redis that comes back, or answers again, while work is being finished. */
 const CLOSE_GRACE_MS = 2_000;
 
-/** BullMQ's PostgreSQL backend, but closing it waits for no server that is silent: pg has no limit for saying goodbye. */
+/**
+ * BullMQ's PostgreSQL backend, but one that did not find its server at first finds it later; a worker that cannot ask for jobs
+ * asks again after a while, not at once; and closing waits for no server that is silent: pg has no limit for saying goodbye.
+ */
 const postgresBackend: BackendFactory<PostgresQueueBackend> = (name, opts, kind) => {
   const backend = createPostgresBackend(name, opts as Parameters<typeof createPostgresBackend>[1], kind);
+  forgetFailures(backend.connection);
+  forgetFailures(backend);
   const close = backend.close.bind(backend);
+  const disconnectBlocking = backend.disconnectBlocking.bind(backend);
+  const moveToActive = backend.moveToActive.bind(backend);
+  const closing = new AbortController();
   backend.close = async (force) => {
     await inTime(close(force));
   };
+  // The first that a worker does to be closed.
+  backend.disconnectBlocking = (wait) => {
+    closing.abort();
+    return disconnectBlocking(wait);
+  };
+  backend.moveToActive = async (token, worker): ReturnType<typeof moveToActive> => {
+    try {
+      return await moveToActive(token, worker);
+    } catch (error) {
+      await delay(LONGEST_RETRY_MS, undefined, { signal: closing.signal }).catch(() => undefined);
+      throw error;
+    }
+  };
   return backend;
 };
+
+/** BullMQ keeps the outcome of the first look at the server, also where that failed, as the answer to all that follow. */
+function forgetFailures(server: { waitUntilReady(): Promise<void> }): void {
+  const waitUntilReady = server.waitUntilReady.bind(server);
+  server.waitUntilReady = async () => {
+    const looking = waitUntilReady();
+    const kept: unknown = Reflect.get(server, 'readyPromise');
+    try {
+      await looking;
+    } catch (error) {
+      if (Reflect.get(server, 'readyPromise') === kept) Reflect.set(server, 'readyPromise', undefined);
+      throw error;
+    }
+  };
+}
 
 /**
  * BullMQ's Redis backend, but it can be closed when there is no Redis. BullMQ waits for what it has asked, ioredis keeps all

@@ -1,12 +1,17 @@
 /** Real: PostgreSQL; Redis, in a process of its own; the network between, by way of a proxy. */
-import { describe, expect, it } from '@jest/globals';
-import { Queue } from 'bullmq';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type ConnectionOptions, type Job, Queue, Worker } from 'bullmq';
 import { queueContract, type QueueSetup } from '#libs/jobs/testing';
 import { connectionOf } from '../../../libs/jobs/src/connection.js';
 import { queueBackend } from '../../../libs/jobs/src/queue-backend.js';
-import { createTestDatabase } from '../../support/postgres.js';
+import { workerOptions } from '../../../libs/jobs/src/worker-options.js';
+import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 import { hasNoRedis, TestRedis } from '../../support/redis.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
+import { until } from '../../support/until.js';
 
 const by = (proxy: TcpProxy): QueueSetup['outages'] => ({
   refusing: async () => {
@@ -51,6 +56,88 @@ queueContract('PostgreSQL', async () => {
         await database.drop();
       },
     };
+  });
+});
+
+describe('PostgreSQL that is gone as soon as it is asked for the first time', () => {
+  let database: TestDatabase;
+  let proxy: TcpProxy;
+  const connection = () => connectionOf({ databaseUrl: proxy.urlOf(database.url) });
+  const running: Promise<void>[] = [];
+  beforeEach(async () => {
+    database = await createTestDatabase();
+    proxy = await TcpProxy.start(new URL(database.url).host);
+  });
+  afterEach(async () => {
+    await Promise.all(running.splice(0));
+    await proxy[Symbol.asyncDispose]();
+    await database.drop();
+  });
+
+  const firstQuestion = () => proxy.hold({ after: ['min_client_version'], what: 'answer' }).held;
+  const queueOn = (by: ConnectionOptions) => {
+    const queue = new Queue('q', { connection: by }, queueBackend);
+    queue.on('error', () => undefined);
+    return queue;
+  };
+  function workerOn(by: ConnectionOptions) {
+    const seen = { jobs: [] as unknown[], troubles: 0 };
+    const work = (job: Job) => {
+      seen.jobs.push(job.data);
+      return Promise.resolve();
+    };
+    const options = { ...workerOptions({ concurrency: 4, lockSeconds: 15 }), connection: by };
+    const worker = new Worker('q', work, options, queueBackend);
+    worker.on('error', () => (seen.troubles += 1));
+    running.push(worker.run());
+    return { worker, seen };
+  }
+
+  it('takes jobs once it is there again', async () => {
+    const asked = firstQuestion();
+    const queue = queueOn(connection());
+    const ready = queue.waitUntilReady().catch((error: unknown) => error);
+    await asked;
+    await proxy.refuse();
+    expect(await ready).toBeInstanceOf(Error);
+    await expect(queue.add('a', {})).rejects.toThrow();
+    await proxy.pass();
+    await queue.waitUntilReady();
+    await queue.add('a', {});
+    await queue.close();
+  });
+
+  it('is asked for jobs now and then, and gives them once it is there again', async () => {
+    const asked = firstQuestion();
+    const { worker, seen } = workerOn(connection());
+    await asked;
+    await proxy.refuse();
+    await delay(2_500);
+    expect(seen.troubles).toBeGreaterThan(0);
+    expect(seen.troubles).toBeLessThan(20);
+    await proxy.pass();
+    const queue = queueOn(connectionOf({ databaseUrl: database.url }));
+    await queue.add('a', { n: 1 });
+    await until('it is done', () => (seen.jobs.length > 0 ? true : null));
+    expect(seen.jobs).toEqual([{ n: 1 }]);
+    await Promise.all([queue.close(), worker.close()]);
+  });
+
+  it('is asked now and then where something in between hangs up on everybody', async () => {
+    let calls = 0;
+    const server = createServer((client) => {
+      calls += 1;
+      client.on('error', () => undefined).destroy();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = new URL(database.url);
+    url.port = String((server.address() as AddressInfo).port);
+    const { worker } = workerOn(connectionOf({ databaseUrl: String(url) }));
+    await delay(2_500);
+    expect(calls).toBeGreaterThan(2);
+    expect(calls).toBeLessThan(40);
+    await worker.close();
+    server.close();
   });
 });
 
