@@ -47,9 +47,9 @@ export class WorkerEnvironment extends Environment {
   @Bytes()
   SPOOL_BYTES = 8 * 2 ** 30;
 
-  /** Processes that look into files. */
+  /** Processes that look into files. A core is left to those who answer. */
   @Whole(1, 64)
-  INSPECT_PROCESSES = availableParallelism();
+  INSPECT_PROCESSES = Math.max(1, availableParallelism() - 1);
 
   /** Processor and wall time for one look into a file; what it waits for a processor does not count, up to four times as much. */
   @Whole(1, 3600)
