@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { type ObjectVersion, OCTET_STREAM } from '#libs/domain';
 import { Inspector, isInspected } from '#libs/inspection';
+import { release } from '#libs/runtime';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
-import { HEAD_BYTES, type Observation, Observer, release } from './observer.js';
+import { HEAD_BYTES, type Observation, Observer } from './observer.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { Spool, type SpoolRoom } from './spool.js';
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { crc32c } from '@node-rs/crc32';
+import { release } from '#libs/runtime';
 
 /** How many of the first bytes are kept for finding out the type. */
 export const HEAD_BYTES = 64 * 1024;
@@ -55,15 +56,6 @@ export class Observer {
       head: this.head,
     };
   }
-}
-
-/**
- * Gives a chunk's memory back now. The collector counts a buffer as a few bytes, so that without this a fast source
- * fills memory with spent chunks long before it runs.
- */
-export function release(chunk: Buffer): void {
-  const { buffer } = chunk;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === chunk.byteLength) buffer.transfer(0);
 }
 
 /** The same chunks, each given back as soon as its consumer asks for the next. */

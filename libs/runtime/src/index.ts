@@ -4,4 +4,5 @@ export { HealthModule } from './health/health.module.js';
 export * from './logging.js';
 export { MetricsModule } from './metrics/metrics.module.js';
 export * from './priority.js';
+export * from './release.js';
 export * from './serve.js';

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type http from 'node:http';
 import { buffer } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import { OBJECT, UNAVAILABLE, hostileStorages, silence } from './hostile-storage.js';
 import type { Answer } from './hostile-storage.js';
@@ -39,6 +40,24 @@ describe('GcsObjectStore: reads that go wrong', () => {
       alt: 'media',
       generation: '17',
     });
+  });
+
+  it('understands a refusal that is compressed, and one that is far too long', async () => {
+    const body = gzipSync(JSON.stringify({ error: { errors: [{ reason: 'rateLimitExceeded' }] } }));
+    const compressed = await start(
+      (response) => response.writeHead(403, { 'content-encoding': 'gzip' }).end(body),
+      (response) => response.end('x'),
+    );
+    expect(String(await buffer(compressed.store().read(OBJECT)))).toBe('x');
+    const long = await start((response) => void response.writeHead(503).write(Buffer.alloc(2 ** 20, 'x')));
+    await expect(buffer(long.store().read(OBJECT))).rejects.toMatchObject(UNAVAILABLE);
+  });
+
+  it('follows nobody elsewhere', async () => {
+    const elsewhere = await start((response) => response.end('x'));
+    const storage = await start((response) => response.writeHead(302, { location: elsewhere.url }).end());
+    await expect(buffer(storage.store().read(OBJECT))).rejects.toMatchObject({ status: 302 });
+    expect(elsewhere.requests).toEqual([]);
   });
 
   it('asks for nothing before anybody reads', async () => {

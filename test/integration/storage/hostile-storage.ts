@@ -30,9 +30,12 @@ export class HostileStorage {
     });
   }
 
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
   store(options: GcsObjectStoreOptions = {}): GcsObjectStore {
-    const { port } = this.server.address() as AddressInfo;
-    return new GcsObjectStore({ endpoint: `http://127.0.0.1:${port}`, ...options });
+    return new GcsObjectStore({ endpoint: this.url, ...options });
   }
 
   async close(): Promise<void> {

@@ -15,7 +15,8 @@ import type {
 } from '../object-store.js';
 import { GcsClient } from './gcs-client.js';
 import type { GcsOptions } from './gcs-client.js';
-import { openMedia, rawRead } from './raw-read.js';
+import { openMedia } from './media.js';
+import { rawRead } from './raw-read.js';
 import { NoAnswerError, isChanged, isMissing, portError } from './storage-error.js';
 
 export interface GcsObjectStoreOptions extends GcsOptions {
@@ -124,7 +125,7 @@ export class GcsObjectStore extends ObjectStore {
     return rawRead({
       open: (opening) =>
         this.client.call({ timeoutMs: this.callTimeoutMs, signal: opening }, (storage) =>
-          openMedia(fileOf(storage, object)),
+          openMedia(storage, fileOf(storage, object)),
         ),
       stallMs: this.stallTimeoutMs,
       signal,

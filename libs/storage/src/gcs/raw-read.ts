@@ -1,5 +1,4 @@
 import { Readable, finished } from 'node:stream';
-import type { File } from '@google-cloud/storage';
 import { NoAnswerError } from './storage-error.js';
 
 /** An answer of which the head is here. */
@@ -7,26 +6,6 @@ export interface Media {
   readonly body: Readable;
   /** How many bytes the object has; NaN where storage does not say. */
   readonly storedBytes: number;
-}
-
-interface MediaHead extends Readable {
-  readonly statusCode: number;
-  readonly headers: Readonly<Record<string, string | undefined>>;
-}
-
-/** Asks for a file's bytes as they are stored. The body has no deadline: whoever reads it watches it. */
-export function openMedia(file: File): Promise<Media> {
-  const body = file.createReadStream({ decompress: false, validation: false });
-  return new Promise((resolve, reject) => {
-    body.once('error', reject).once('response', (head: MediaHead) => {
-      // The client pipes it to two places, and Node takes so many listeners for a leak and says so.
-      head.setMaxListeners(0);
-      if (head.statusCode >= 300) return;
-      resolve({ body, storedBytes: Number(head.headers['x-goog-stored-content-length'] ?? NaN) });
-    });
-    // The client asks when the first byte is wanted.
-    body.read(0);
-  });
 }
 
 export interface RawReadOptions {

@@ -27,7 +27,11 @@ export class NoAnswerError extends Error {
  */
 export function storageError(error: unknown): unknown {
   if (error instanceof NoAnswerError || error instanceof TypeError) return error;
-  if (error instanceof ApiError) return answerError(error);
+  if (error instanceof StorageAnswerError) return error;
+  if (error instanceof ApiError) {
+    const { code, response, errors, message } = error;
+    return answerError(response?.statusCode ?? code ?? 0, message, errors?.[0]?.reason);
+  }
   const message = error instanceof Error ? error.message : String(error);
   return new NoAnswerError(`No answer from storage: ${message.replace(/https?:\/\/\S+/g, '(URL)')}`);
 }
@@ -39,14 +43,13 @@ interface AnswerBody {
 /** A proxy's whole page is no message. */
 const MAX_DETAIL = 1000;
 
-function answerError({ code, response, errors, message }: ApiError): StorageAnswerError {
-  const status = response?.statusCode ?? code ?? 0;
+/** What storage said in an answer's body, or what the client made of that. */
+export function answerError(status: number, body: string, reason = ''): StorageAnswerError {
   try {
-    // Of a read, the client gives the body as the message.
-    const { error } = JSON.parse(message) as AnswerBody;
-    return new StorageAnswerError(status, error?.errors?.[0]?.reason ?? '', error?.message ?? '');
+    const { error } = JSON.parse(body) as AnswerBody;
+    return new StorageAnswerError(status, error?.errors?.[0]?.reason ?? reason, error?.message ?? '');
   } catch {
-    return new StorageAnswerError(status, errors?.[0]?.reason ?? '', message.slice(0, MAX_DETAIL));
+    return new StorageAnswerError(status, reason, body.slice(0, MAX_DETAIL));
   }
 }
 

@@ -1,0 +1,10 @@
+import { expect, it } from '@jest/globals';
+import { release } from './release.js';
+
+it('gives back a chunk, and leaves a part of something larger alone', () => {
+  const whole = Buffer.from(new ArrayBuffer(100_000));
+  const part = Buffer.from(new ArrayBuffer(100_000), 0, 50_000);
+  release(whole);
+  release(part);
+  expect([whole.length, part.length]).toEqual([0, 50_000]);
+});
