@@ -1,10 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { v7 as uuidv7 } from 'uuid';
 import { type Asset, Assets, ASSETS_OPTIONS, type AssetsOptions, AssetTransitions } from '#libs/assets';
 import { type Actor, FIRST_LOOK_MS, invalid, StowageError, uploadDeadline } from '#libs/domain';
 import type { SignedRequest } from '#libs/storage';
 import { Arrivals } from './arrivals.service.js';
+import { newAssetId } from './asset-id.js';
 import { Tickets } from './tickets.service.js';
 import {
   type UploadLimits,
@@ -121,7 +121,7 @@ export class Uploads {
   ): Promise<Prepared | StowageError> {
     try {
       const parsed = parseUploadRequest(request, this.limits);
-      const id = uuidv7({ msecs: now.getTime() });
+      const id = newAssetId(now);
       const ticket = await this.tickets.sign(id, parsed, now);
       const asset = {
         ...parsed,
