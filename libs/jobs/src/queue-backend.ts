@@ -27,23 +27,34 @@ const postgresBackend: BackendFactory<PostgresQueueBackend> = (name, opts, kind)
   forgetFailures(backend);
   const close = backend.close.bind(backend);
   const disconnectBlocking = backend.disconnectBlocking.bind(backend);
+  const reconnectBlocking = backend.reconnectBlocking.bind(backend);
   const moveToActive = backend.moveToActive.bind(backend);
-  const closing = new AbortController();
-  backend.close = async (force) => {
-    await inTime(close(force));
-  };
-  // The first that a worker does to be closed.
-  backend.disconnectBlocking = (wait) => {
-    closing.abort();
-    return disconnectBlocking(wait);
-  };
-  backend.moveToActive = async (token, worker): ReturnType<typeof moveToActive> => {
+  const waitForJob = backend.waitForJob.bind(backend);
+  let stopping = new AbortController();
+  /** What fails, but not at once. */
+  const slowly = async <T>(asking: Promise<T>): Promise<T> => {
     try {
-      return await moveToActive(token, worker);
+      return await asking;
     } catch (error) {
-      await delay(LONGEST_RETRY_MS, undefined, { signal: closing.signal }).catch(() => undefined);
+      await delay(LONGEST_RETRY_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
       throw error;
     }
+  };
+  backend.moveToActive = (token, worker): ReturnType<typeof moveToActive> =>
+    slowly(moveToActive(token, worker));
+  backend.waitForJob = (blockTimeout) => slowly(waitForJob(blockTimeout));
+  // The first that a worker does to be closed, or to pause.
+  backend.disconnectBlocking = (wait) => {
+    stopping.abort();
+    return disconnectBlocking(wait);
+  };
+  backend.reconnectBlocking = () => {
+    if (stopping.signal.aborted) stopping = new AbortController();
+    return reconnectBlocking();
+  };
+  backend.close = async (force) => {
+    stopping.abort();
+    await inTime(close(force));
   };
   return backend;
 };

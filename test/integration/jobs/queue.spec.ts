@@ -1,6 +1,6 @@
 /** Real: PostgreSQL; Redis, in a process of its own; the network between, by way of a proxy. */
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type ConnectionOptions, type Job, Queue, Worker } from 'bullmq';
@@ -123,20 +123,40 @@ describe('PostgreSQL that is gone as soon as it is asked for the first time', ()
     await Promise.all([queue.close(), worker.close()]);
   });
 
-  it('is asked now and then where something in between hangs up on everybody', async () => {
-    let calls = 0;
+  it.each([
+    ['before it was ever asked', false],
+    ['once its jobs are done', true],
+  ])('is asked now and then where something in between hangs up on everybody, %s', async (_, isLater) => {
+    const { port, hostname: host } = new URL(database.url);
+    let hangsUp = !isLater;
+    const sockets = new Set<Socket>();
     const server = createServer((client) => {
-      calls += 1;
-      client.on('error', () => undefined).destroy();
+      const upstream = connect({ host, port: Number(port) });
+      for (const socket of [client, upstream]) socket.on('error', () => undefined).on('close', () => cut());
+      const cut = () => [client, upstream].forEach((socket) => socket.destroy());
+      sockets.add(client);
+      if (hangsUp) cut();
+      else client.pipe(upstream).pipe(client);
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const url = new URL(database.url);
     url.port = String((server.address() as AddressInfo).port);
-    const { worker } = workerOn(connectionOf({ databaseUrl: String(url) }));
+    const queue = queueOn(connectionOf({ databaseUrl: database.url }));
+    const { worker, seen } = workerOn(connectionOf({ databaseUrl: String(url) }));
+    if (isLater) {
+      await queue.add('a', { n: 1 });
+      await until('it is done', () => (seen.jobs.length > 0 ? true : null));
+      await delay(500);
+      hangsUp = true;
+      for (const socket of sockets) socket.destroy();
+    }
     await delay(2_500);
-    expect(calls).toBeGreaterThan(2);
-    expect(calls).toBeLessThan(40);
-    await worker.close();
+    expect(seen.troubles).toBeGreaterThan(0);
+    expect(seen.troubles).toBeLessThan(15);
+    hangsUp = false;
+    await queue.add('a', { n: 2 });
+    await until('the next is done', () => (seen.jobs.length > (isLater ? 1 : 0) ? true : null));
+    await Promise.all([queue.close(), worker.close()]);
     server.close();
   });
 });

@@ -42,6 +42,25 @@ describe('GcsObjectStore: reads that go wrong', () => {
     });
   });
 
+  const HEAD = 'HTTP/1.1 200 OK\r\n';
+  it.each([
+    ['chunks that are none', `${HEAD}transfer-encoding: chunked\r\n\r\nzz\r\nabc`],
+    ['such chunks in a refusal', `HTTP/1.1 503 No\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabc`],
+    [
+      'no more than a promise of another protocol',
+      `HTTP/1.1 101 Yes\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n`,
+    ],
+    ['nothing of HTTP', 'SSH-2.0-OpenSSH\r\n'],
+  ])('is unavailable when what comes at once is %s', async (_, text) => {
+    const storage = await start((_response, { socket }) => socket.end(text));
+    await expect(buffer(storage.store().read(OBJECT))).rejects.toMatchObject(UNAVAILABLE);
+  });
+
+  it('takes what was promised, and lives with what comes after it', async () => {
+    const storage = await start((_, { socket }) => socket.end(`${HEAD}content-length: 1\r\n\r\nxEXTRA`));
+    expect(String(await buffer(storage.store().read(OBJECT)))).toBe('x');
+  });
+
   it('understands a refusal that is compressed, and one that is far too long', async () => {
     const body = gzipSync(JSON.stringify({ error: { errors: [{ reason: 'rateLimitExceeded' }] } }));
     const compressed = await start(

@@ -1,18 +1,27 @@
-import { once } from 'node:events';
-import http, { type IncomingMessage } from 'node:http';
+import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { gunzipSync } from 'node:zlib';
 import type { File, Storage } from '@google-cloud/storage';
 import { release } from '#libs/runtime';
 import type { Media } from './raw-read.js';
-import { answerError } from './storage-error.js';
+import { answerError, NoAnswerError } from './storage-error.js';
 
 /** Of what storage says in place of the bytes. */
 const MAX_EXPLANATION = 64 * 1024;
 
-// Connections are kept, and the environment's proxies are asked, as the client does.
-const options = { keepAlive: true, proxyEnv: process.env };
-const AGENTS = { 'http:': new http.Agent(options), 'https:': new https.Agent(options) };
+/** After which a connection is closed that nobody uses, or that a proxy does not bring about. */
+const UNUSED_MS = 15_000;
+
+let agents: { readonly http: http.Agent; readonly https: https.Agent } | undefined;
+
+/** Connections are kept, and whatever proxy the environment names is asked, as the client does. */
+function openAgents(): NonNullable<typeof agents> {
+  const { HTTP_PROXY, http_proxy, HTTPS_PROXY, https_proxy, NO_PROXY, no_proxy } = process.env;
+  const proxy = HTTP_PROXY || http_proxy || HTTPS_PROXY || https_proxy;
+  const proxyEnv = { http_proxy: proxy, https_proxy: proxy, no_proxy: no_proxy || NO_PROXY };
+  const options = { keepAlive: true, timeout: UNUSED_MS, proxyEnv };
+  return { http: new http.Agent(options), https: new https.Agent(options) };
+}
 
 /**
  * Asks for a file's bytes as they are stored, with the client's credentials. Not by the client itself, which hides the
@@ -27,15 +36,16 @@ export async function openMedia(storage: Storage, file: File): Promise<Media> {
   if (file.generation !== undefined) url.searchParams.set('generation', String(file.generation));
   // Storage would else send what is stored as gzip in another form, of another length.
   const headers: http.OutgoingHttpHeaders = { 'accept-encoding': 'gzip', 'cache-control': 'no-store' };
-  if (isSecure(url)) {
-    for (const [name, value] of await storage.authClient.getRequestHeaders(url)) headers[name] = value;
+  const isSecure = url.protocol === 'https:';
+  if (isSecure) {
+    for (const [name, value] of await storage.authClient.getRequestHeaders()) headers[name] = value;
   }
-  const request = isSecure(url)
-    ? https.get(url, { headers, agent: AGENTS['https:'] })
-    : http.get(url, { headers, agent: AGENTS['http:'] });
-  const [body] = (await once(request, 'response')) as [IncomingMessage];
-  // What breaks later ends the body too, of which somebody is told.
-  request.on('error', () => undefined);
+  agents ??= openAgents();
+  const body = await answerTo(
+    isSecure
+      ? https.get(url, { headers, agent: agents.https })
+      : http.get(url, { headers, agent: agents.http }),
+  );
   if (body.statusCode !== 200) throw answerError(body.statusCode ?? 0, await explanationIn(body));
   releaseSpent(body);
   return { body, storedBytes: Number(body.headers['x-goog-stored-content-length'] ?? NaN) };
@@ -51,7 +61,14 @@ function releaseSpent(body: IncomingMessage): void {
   body.once('close', () => socket.off('data', release));
 }
 
-const isSecure = ({ protocol }: URL) => protocol === 'https:';
+/** What breaks once the answer is here ends the body too, of which its reader is told. */
+const answerTo = (request: ClientRequest): Promise<IncomingMessage> =>
+  new Promise((resolve, reject) => {
+    request
+      .once('response', resolve)
+      .on('error', reject)
+      .once('close', () => reject(new NoAnswerError('The connection closed without an answer')));
+  });
 
 async function explanationIn(body: IncomingMessage): Promise<string> {
   const parts: Buffer[] = [];
