@@ -50,9 +50,10 @@ export class Stage implements AsyncDisposable {
     return worker;
   }
 
+  /** The connection that listens is given a name, before or after. */
   private async listens(): Promise<boolean> {
     const sql = `select 1 from pg_stat_activity
-      where datname = current_database() and pid <> pg_backend_pid() and query ilike '%listen bullmq_jobs%'`;
+      where datname = current_database() and pid <> pg_backend_pid() and query ~* 'listen bullmq_jobs|application_name'`;
     return (await rows(this.fleet, sql)).length > 0;
   }
 
