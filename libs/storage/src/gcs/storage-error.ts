@@ -26,8 +26,8 @@ export class NoAnswerError extends Error {
  * A TypeError is a bug, not an outage, and stays as it is.
  */
 export function storageError(error: unknown): unknown {
-  if (error instanceof NoAnswerError || error instanceof TypeError) return error;
-  if (error instanceof StorageAnswerError) return error;
+  const isOurs = error instanceof NoAnswerError || error instanceof StorageAnswerError;
+  if (isOurs || error instanceof TypeError) return error;
   if (error instanceof ApiError) {
     const { code, response, errors, message } = error;
     return answerError(response?.statusCode ?? code ?? 0, message, errors?.[0]?.reason);
