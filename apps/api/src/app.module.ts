@@ -6,7 +6,7 @@ import { DeliveryModule } from '#libs/delivery';
 import { IdentityModule } from '#libs/identity';
 import { JobsModule } from '#libs/jobs';
 import { QuotaModule } from '#libs/quota';
-import { HealthModule, loggerParams, MetricsModule } from '#libs/runtime';
+import { HealthModule, loggerParams, MetricsModule, proxyOf } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';
 import { GcsObjectStore, GcsUrlSigner, KeptNotifications, PubSubObjectEvents } from '#libs/storage/gcs';
 import { UploadModule } from '#libs/upload';
@@ -30,7 +30,11 @@ export class AppModule {
         DatabaseModule.forRoot({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL }),
         JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL, poolSize: 2 }),
         StorageModule.forRoot({
-          store: new GcsObjectStore({ projectId: config.GOOGLE_CLOUD_PROJECT, endpoint }),
+          store: new GcsObjectStore({
+            projectId: config.GOOGLE_CLOUD_PROJECT,
+            endpoint,
+            proxy: proxyOf(config),
+          }),
           signer: new GcsUrlSigner({
             endpoint: config.GCS_PUBLIC_ENDPOINT ?? endpoint,
             key: readSigningKey(config),

@@ -9,7 +9,7 @@ import { JobsModule } from '#libs/jobs';
 import { LifecycleModule } from '#libs/lifecycle';
 import { ProcessingJobsModule } from '#libs/processing/jobs';
 import { QuotaModule } from '#libs/quota';
-import { HealthModule, loggerParams, MetricsModule } from '#libs/runtime';
+import { HealthModule, loggerParams, MetricsModule, proxyOf } from '#libs/runtime';
 import { type Scanner, ScannerModule } from '#libs/scanner';
 import { StorageModule } from '#libs/storage';
 import { GcsObjectStore, PubSubObjectEvents } from '#libs/storage/gcs';
@@ -31,7 +31,11 @@ export class AppModule {
         DatabaseModule.forRoot({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL }),
         JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL }),
         StorageModule.forRoot({
-          store: new GcsObjectStore({ projectId: config.GOOGLE_CLOUD_PROJECT, endpoint }),
+          store: new GcsObjectStore({
+            projectId: config.GOOGLE_CLOUD_PROJECT,
+            endpoint,
+            proxy: proxyOf(config),
+          }),
           probedBucket: config.INCOMING_BUCKET,
           events: new PubSubObjectEvents({
             projectId: config.GOOGLE_CLOUD_PROJECT,

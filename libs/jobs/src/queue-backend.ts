@@ -8,12 +8,12 @@ import {
   type PostgresQueueBackend,
   type RedisQueueBackend,
 } from 'bullmq';
+import { LONGEST_RETRY_MS } from './worker-options.js';
 
 /** BullMQ's backend for what a connection leads to. For `setDefaultBackendFactory`: `@nestjs/bullmq` has no option for it. */
 export const queueBackend: BackendFactory<IQueueBackend> = (name, opts, kind) =>
   'connectionString' in opts.connection ? postgresBackend(name, opts, kind) : redisBackend(name, opts, kind);
 
-const LONGEST_RETRY_MS = 1_000;
 /** For a Redis that comes back, or answers again, while work is being finished. */
 const CLOSE_GRACE_MS = 2_000;
 

@@ -10,14 +10,15 @@ export interface WorkerLimits {
 /** Workers that died on one job, at which it is no more worked on but settled: `job.stalledCounter` counts them. */
 export const CRASHES_PER_ATTEMPT = 3;
 
-const RETRY_MS = 1_000;
+/** The longest that anything of a queue waits before it asks again for a server that is gone. */
+export const LONGEST_RETRY_MS = 1_000;
 
 /** What every worker of ours is made with; it is to be run by whoever made it. */
 export const workerOptions = ({ concurrency, lockSeconds }: WorkerLimits) =>
   ({
     autorun: false,
     // After a connection that was refused; the default is a quarter of a minute.
-    runRetryDelay: RETRY_MS,
+    runRetryDelay: LONGEST_RETRY_MS,
     concurrency,
     lockDuration: lockSeconds * 1000,
     // PostgreSQL takes whole milliseconds alone, and the check would fail each time.

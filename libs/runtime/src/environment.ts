@@ -80,6 +80,15 @@ export function Words(): PropertyDecorator {
   };
 }
 
+/** `http://host:port` of a proxy. */
+function Proxy(): PropertyDecorator {
+  return (target, name) => {
+    const key = String(name);
+    IsOptional()(target, key);
+    Matches(/^https?:\/\//, { message: `${key} must be an http:// or https:// URL` })(target, key);
+  };
+}
+
 /** What both apps read. An app adds its own; each variable is documented in docs/operating.md. */
 export class Environment {
   @IsString()
@@ -100,6 +109,27 @@ export class Environment {
   @IsOptional()
   @Matches(/^https?:\/\//, { message: 'GCS_API_ENDPOINT must be an http:// or https:// URL' })
   GCS_API_ENDPOINT?: string;
+
+  /** Google's clients read these by themselves. */
+  @Proxy()
+  HTTP_PROXY?: string;
+
+  @Proxy()
+  http_proxy?: string;
+
+  @Proxy()
+  HTTPS_PROXY?: string;
+
+  @Proxy()
+  https_proxy?: string;
+
+  @IsOptional()
+  @IsString()
+  NO_PROXY?: string;
+
+  @IsOptional()
+  @IsString()
+  no_proxy?: string;
 
   @IsString()
   @MinLength(3)
@@ -124,6 +154,12 @@ export class Environment {
 
   @IsIn(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
   LOG_LEVEL = 'info';
+}
+
+/** The proxy that Google's clients ask for everything, whatever it is named for; undefined where there is none. */
+export function proxyOf(config: Environment): { readonly url: string; readonly except?: string } | undefined {
+  const url = config.HTTP_PROXY ?? config.http_proxy ?? config.HTTPS_PROXY ?? config.https_proxy;
+  return url === undefined ? undefined : { url, except: config.NO_PROXY ?? config.no_proxy };
 }
 
 /**

@@ -1,8 +1,6 @@
 import { isClamdOnPath, TestClamd } from '../../support/clamd.js';
 import type { Member } from '../../support/fleet.js';
 import { type FaultyFleet, startFaultyFleet } from '../faulty-fleet.js';
-import { until } from '../../support/until.js';
-import { rows } from '../uploads.js';
 import { PassingTime } from './passing-time.js';
 
 /** Where schedules are played, one after another: all of it is up and whole before and after each. */
@@ -40,21 +38,8 @@ export class Stage implements AsyncDisposable {
     private readonly stack: AsyncDisposableStack,
   ) {}
 
-  /**
-   * Starts one and waits until it listens to the queue: BullMQ does not survive the loss of a connection while it looks whether the
-   * tables are there.
-   */
-  async startWorker(): Promise<Member> {
-    const worker = await this.fleet.addWorker(this.parts.behindProxy);
-    await until('the worker listens to the queue', async () => (await this.listens()) || null);
-    return worker;
-  }
-
-  /** The connection that listens is given a name, before or after. */
-  private async listens(): Promise<boolean> {
-    const sql = `select 1 from pg_stat_activity
-      where datname = current_database() and pid <> pg_backend_pid() and query ~* 'listen bullmq_jobs|application_name'`;
-    return (await rows(this.fleet, sql)).length > 0;
+  startWorker(): Promise<Member> {
+    return this.fleet.addWorker(this.parts.behindProxy);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

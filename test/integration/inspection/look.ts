@@ -1,7 +1,7 @@
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll } from '@jest/globals';
+import { afterAll, beforeAll, jest } from '@jest/globals';
 import { parseProfiles, type VariantProfile } from '#libs/domain';
 import { detectType } from '../../../libs/inspection/src/child/detect-type.js';
 import type { Finding, Limits } from '../../../libs/inspection/src/child/reader.js';
@@ -58,5 +58,20 @@ export async function look(bytes: Buffer, options: Look = {}): Promise<Finding> 
     return await lookAt(file, bytes, options);
   } finally {
     await rm(file);
+  }
+}
+
+/** How often work that looks at the processor time it has used does so, when it has used a second more each time. */
+export async function looksAtProcessorTime(work: () => Promise<unknown>): Promise<number> {
+  let seconds = 0;
+  const clock = jest.spyOn(process, 'cpuUsage').mockImplementation((since) => ({
+    user: 1e6 * seconds++ - (since?.user ?? 0),
+    system: 0,
+  }));
+  try {
+    await work();
+    return seconds;
+  } finally {
+    clock.mockRestore();
   }
 }

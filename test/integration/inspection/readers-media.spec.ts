@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmod, readFile, stat } from 'node:fs/promises';
 import { describe, expect, it } from '@jest/globals';
-import { fileOf, look, lookAt, useFolder } from './look.js';
+import { fileOf, look, lookAt, looksAtProcessorTime, useFolder } from './look.js';
 import * as samples from './samples.js';
 
 useFolder();
@@ -117,10 +117,9 @@ async function program(script: string): Promise<string> {
 
 it('is given up where it takes too long', async () => {
   const free = Buffer.concat(Array.from({ length: 300_000 }, () => samples.box('free')));
-  const started = process.cpuUsage();
-  await look(samples.mp4({ more: [samples.box('udta', free)] }), { detected: 'audio/mp4' });
-  const { user, system } = process.cpuUsage(started);
-  expect((user + system) / 1e6).toBeLessThan(6);
+  const film = samples.mp4({ more: [samples.box('udta', free)] });
+  const looks = await looksAtProcessorTime(() => look(film, { detected: 'audio/mp4' }));
+  expect([1, 2, 3, 4, 5, 6]).toContain(looks);
 });
 
 describe('ffprobe', () => {

@@ -1,7 +1,7 @@
 /** Real: the library. */
 import { open, rm } from 'node:fs/promises';
 import { expect, it } from '@jest/globals';
-import { fileOf, look, lookAt, useFolder } from './look.js';
+import { fileOf, look, lookAt, looksAtProcessorTime, useFolder } from './look.js';
 import * as samples from './samples.js';
 
 useFolder();
@@ -64,9 +64,7 @@ it.each<[string, string, string | undefined]>([
   const { buffer } = await file.read(Buffer.alloc(1000), 0, 1000, size);
   await file.write('x'.repeat(word.length), size + buffer.lastIndexOf(word), 'latin1');
   await file.close();
-  const started = process.cpuUsage();
-  expect(await lookAt(path, bytes)).toEqual({});
-  const { user, system } = process.cpuUsage(started);
-  expect((user + system) / 1e6).toBeLessThan(10);
+  const looks = await looksAtProcessorTime(async () => expect(await lookAt(path, bytes)).toEqual({}));
+  expect([1, 2, 3, 4, 5, 6]).toContain(looks);
   await rm(path);
 });

@@ -208,7 +208,7 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
       ['when all was sent', 0],
     ])('is down when it hangs %s, and goes on when it does', async (_, mebibytes) => {
       await using clamd = await TestClamd.start();
-      const scanner = scannerOf(clamd, { idleMs: 1000, replyMs: 1000, commandMs: 1000 });
+      const scanner = scannerOf(clamd, { idleMs: 1000, replyMs: 2500, commandMs: 2500 });
       await scanner.check();
       const hung = scanner.scan(
         interrupted(mebibytes, () => clamd.pause()),
@@ -224,12 +224,12 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
 
     it('is not taken for slow when it was this process that stood still', async () => {
       await using clamd = await TestClamd.start();
-      const scanner = scannerOf(clamd, { replyMs: 1000 });
+      const scanner = scannerOf(clamd, { replyMs: 2500 });
       await scanner.check();
       const content = (async function* () {
         yield await Promise.resolve(WORDS);
         // When all was sent; the answer comes meanwhile.
-        setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000));
+        setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000));
       })();
       const verdict = await scanner.scan(content, { sizeBytes: WORDS.length, sha256: () => '' });
       expect(verdict).toEqual({ outcome: 'clean' });

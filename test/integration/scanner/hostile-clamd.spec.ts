@@ -47,7 +47,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       ['no answer at all', () => undefined],
     ])('%s, from a daemon that is well at once, is the content’s fault', async (_, onEnd) => {
       clamd.deeds = { onEnd };
-      expect(await scan(impatient(), WORDS)).toEqual({
+      expect(await scan(scannerOf({ replyMs: 3000 }), WORDS)).toEqual({
         outcome: 'error',
         message: expect.stringMatching(/^The scanner was lost over it: /) as unknown,
       });

@@ -1,12 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Storage } from '@google-cloud/storage';
 import { endingRequests } from './ended-requests.js';
+import { type Agents, openAgents, type Proxy } from './media.js';
 import { NoAnswerError, isTransient, storageError } from './storage-error.js';
 
 export interface GcsOptions {
   /** An emulator's or another endpoint's origin; default `https://storage.googleapis.com`. */
   readonly endpoint?: string;
   readonly projectId?: string;
+  /** Through which bytes are read. All other calls find theirs in the environment, as Google's clients do. */
+  readonly proxy?: Proxy;
 }
 
 export interface CallLimits {
@@ -29,8 +32,11 @@ const FIRST_DELAY_MS = 250;
 export class GcsClient {
   private readonly storage: Storage;
   private readonly host: string;
+  /** For bytes. */
+  readonly agents: Agents;
 
-  constructor({ endpoint = 'https://storage.googleapis.com', projectId }: GcsOptions) {
+  constructor({ endpoint = 'https://storage.googleapis.com', projectId, proxy }: GcsOptions) {
+    this.agents = openAgents(proxy);
     const { protocol, hostname, origin } = new URL(endpoint);
     this.host = hostname.replace(/^\[|\]$/g, '');
     this.storage = new Storage({

@@ -125,7 +125,7 @@ export class GcsObjectStore extends ObjectStore {
     return rawRead({
       open: (opening) =>
         this.client.call({ timeoutMs: this.callTimeoutMs, signal: opening }, (storage) =>
-          openMedia(storage, fileOf(storage, object)),
+          openMedia(storage, fileOf(storage, object), this.client.agents),
         ),
       stallMs: this.stallTimeoutMs,
       signal,

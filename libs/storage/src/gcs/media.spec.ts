@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import type { ClientRequest } from 'node:http';
+import http, { type ClientRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Storage } from '@google-cloud/storage';
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import { openMedia } from './media.js';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { openAgents, openMedia } from './media.js';
 
 /** Nobody listens there: what would be sent is looked at before. */
 const NOWHERE = '127.0.0.1:1';
@@ -25,9 +27,39 @@ it.each([
   storage.authClient.getRequestHeaders = () =>
     Promise.resolve(new Headers({ authorization: 'Bearer secret', 'x-goog-user-project': 'p' }));
   const file = storage.bucket('a').file('b/c d', { generation: '17' });
-  await expect(openMedia(storage, file)).rejects.toThrow('ECONNREFUSED');
+  await expect(openMedia(storage, file, openAgents())).rejects.toThrow('ECONNREFUSED');
   expect(asked.map((request) => [request.protocol, request.path])).toEqual([
     [`${protocol}:`, '/storage/v1/b/a/o/b%2Fc%20d?alt=media&generation=17'],
   ]);
   expect(asked[0]!.getHeader('authorization')).toBe(authorization);
+});
+
+describe('a proxy', () => {
+  const storage = new Storage({ projectId: 'p', apiEndpoint: 'https://127.0.0.1:1' });
+  storage.authClient.getRequestHeaders = () => Promise.resolve(new Headers());
+  const file = storage.bucket('a').file('b');
+  let proxy: http.Server;
+  let url: string;
+  let connects: (string | undefined)[];
+  beforeEach(async () => {
+    connects = [];
+    proxy = http.createServer().on('connect', (request, socket) => {
+      connects.push(request.url);
+      socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    });
+    await once(proxy.listen(0, '127.0.0.1'), 'listening');
+    url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  });
+  afterEach(() => void proxy.close());
+
+  it('is asked', async () => {
+    await expect(openMedia(storage, file, openAgents({ url }))).rejects.toThrow('403');
+    expect(connects).toEqual(['127.0.0.1:1']);
+  });
+
+  it('is not asked for the hosts that are excepted', async () => {
+    const agents = openAgents({ url, except: 'elsewhere,127.0.0.1' });
+    await expect(openMedia(storage, file, agents)).rejects.toThrow('ECONNREFUSED');
+    expect(connects).toEqual([]);
+  });
 });

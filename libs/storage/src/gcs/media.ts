@@ -12,14 +12,21 @@ const MAX_EXPLANATION = 64 * 1024;
 /** After which a connection is closed that nobody uses, or that a proxy does not bring about. */
 const UNUSED_MS = 15_000;
 
-let agents: { readonly http: http.Agent; readonly https: https.Agent } | undefined;
+/** An HTTP proxy, and the hosts that are asked without it, with commas between them. */
+export interface Proxy {
+  readonly url: string;
+  readonly except?: string;
+}
 
-/** Connections are kept, and whatever proxy the environment names is asked, as the client does. */
-function openAgents(): NonNullable<typeof agents> {
-  const { HTTP_PROXY, http_proxy, HTTPS_PROXY, https_proxy, NO_PROXY, no_proxy } = process.env;
-  const proxy = HTTP_PROXY || http_proxy || HTTPS_PROXY || https_proxy;
-  const proxyEnv = { http_proxy: proxy, https_proxy: proxy, no_proxy: no_proxy || NO_PROXY };
-  const options = { keepAlive: true, timeout: UNUSED_MS, proxyEnv };
+export interface Agents {
+  readonly http: http.Agent;
+  readonly https: https.Agent;
+}
+
+/** Keep connections, each to its server or through a proxy. */
+export function openAgents(proxy?: Proxy): Agents {
+  const proxyEnv = { http_proxy: proxy?.url, https_proxy: proxy?.url, no_proxy: proxy?.except };
+  const options = { keepAlive: true, timeout: UNUSED_MS, ...(proxy && { proxyEnv }) };
   return { http: new http.Agent(options), https: new https.Agent(options) };
 }
 
@@ -30,7 +37,7 @@ function openAgents(): NonNullable<typeof agents> {
  * @see https://docs.cloud.google.com/storage/docs/json_api/v1/objects/get
  * @throws StorageAnswerError; whatever the connection or the credentials fail with
  */
-export async function openMedia(storage: Storage, file: File): Promise<Media> {
+export async function openMedia(storage: Storage, file: File, agents: Agents): Promise<Media> {
   const url = new URL(`${storage.baseUrl}/b/${encodeURIComponent(file.bucket.name)}/o/${file.id}`);
   url.searchParams.set('alt', 'media');
   if (file.generation !== undefined) url.searchParams.set('generation', String(file.generation));
@@ -40,7 +47,6 @@ export async function openMedia(storage: Storage, file: File): Promise<Media> {
   if (isSecure) {
     for (const [name, value] of await storage.authClient.getRequestHeaders()) headers[name] = value;
   }
-  agents ??= openAgents();
   const body = await answerTo(
     isSecure
       ? https.get(url, { headers, agent: agents.https })

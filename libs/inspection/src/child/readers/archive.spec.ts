@@ -350,7 +350,7 @@ describe('any bytes', () => {
         const began = performance.now();
         const { detected = null, opaque } = await look(bytes);
         const { refusal = null } = await look(bytes, 'image/png', {}, readPolyglot);
-        expect(performance.now() - began).toBeLessThan(1000);
+        expect(performance.now() - began).toBeLessThan(5000);
         expect(opaque === null || typeof opaque === 'string').toBe(true);
         // What nothing can be told of is not clean.
         if (detected === null) expect(opaque).not.toBeNull();

@@ -1,0 +1,67 @@
+import { describe, expect, it } from '@jest/globals';
+import { Environment, proxyOf, readEnvironment } from './environment.js';
+
+const NEEDED = {
+  DATABASE_URL: 'postgresql://127.0.0.1/stowage',
+  GOOGLE_CLOUD_PROJECT: 'project',
+  INCOMING_BUCKET: 'incoming',
+  CONTENT_BUCKET: 'content',
+};
+const read = (given: NodeJS.ProcessEnv) => readEnvironment(Environment, { ...NEEDED, ...given });
+
+it('has defaults, also for what is empty', () => {
+  expect(read({ DATABASE_POOL: '', LOG_LEVEL: '' })).toMatchObject({
+    ...NEEDED,
+    DATABASE_POOL: 10,
+    LOG_LEVEL: 'info',
+    QUOTA_BYTES: 10 * 2 ** 30,
+    ALLOWED_TYPES: [],
+  });
+});
+
+it('takes numbers, sizes and words as people write them', () => {
+  expect(
+    read({ DATABASE_POOL: ' 7 ', QUOTA_BYTES: '5 GiB', ALLOWED_TYPES: 'image/PNG, audio/*' }),
+  ).toMatchObject({ DATABASE_POOL: 7, QUOTA_BYTES: 5 * 2 ** 30, ALLOWED_TYPES: ['image/png', 'audio/*'] });
+});
+
+it.each([
+  ['DATABASE_URL', 'mysql://secret'],
+  ['DATABASE_POOL', '0'],
+  ['DATABASE_POOL', '1e3'],
+  ['REDIS_URL', 'secret'],
+  ['GCS_API_ENDPOINT', 'secret'],
+  ['HTTP_PROXY', 'secret:3128'],
+  ['https_proxy', 'socks5://secret'],
+  ['INCOMING_BUCKET', 'ab'],
+  ['DEDUPE_SCOPE', 'secret'],
+  ['QUOTA_BYTES', '5 GB of secret'],
+  ['QUOTA_ASSETS', '-1'],
+  ['LOG_LEVEL', 'secret'],
+])('names %s where it is wrong, and not its value', (name, value) => {
+  const wrong = () => read({ [name]: value });
+  expect(wrong).toThrow(new RegExp(`^Configuration: [^;]*${name}[^;]*\\.$`));
+  expect(wrong).not.toThrow(value);
+});
+
+it('names all that is wrong at once', () => {
+  expect(() => read({ DATABASE_POOL: 'x', LOG_LEVEL: 'x' })).toThrow(/DATABASE_POOL.*; .*LOG_LEVEL/);
+});
+
+describe('the proxy', () => {
+  const [A, B] = ['http://a:1', 'http://b:2'];
+
+  it.each([
+    [{}, undefined],
+    [{ NO_PROXY: 'c' }, undefined],
+    [{ HTTPS_PROXY: A, HTTP_PROXY: B }, { url: B }],
+    [{ https_proxy: A, HTTPS_PROXY: B }, { url: B }],
+    [{ https_proxy: A, http_proxy: '' }, { url: A }],
+    [
+      { http_proxy: A, no_proxy: 'c', NO_PROXY: 'd' },
+      { url: A, except: 'd' },
+    ],
+  ])('of %j is %j', (given, expected) => {
+    expect(proxyOf(read(given))).toEqual(expected);
+  });
+});
