@@ -56,6 +56,15 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 1,
+    what: 'The CRC32C of what was read is the declared one, also of an upload in pieces',
+    file: 'libs/processing/src/verify.ts',
+    guard: 'asset.crc32c !== null && asset.crc32c !== seen.crc32c',
+    without: 'asset.crc32c === undefined',
+    test: PROCESSING,
+    name: 'refuses pieces whose CRC32C is not',
+  },
+  {
+    invariant: 1,
     what: 'An object with a Content-Encoding is refused',
     file: 'libs/processing/src/verify.ts',
     guard: "stat.contentEncoding !== null && stat.contentEncoding !== ''",

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createClient } from 'graphql-ws';
+import { WebSocket } from 'ws';
 import { put } from '../e2e/stack.js';
 import { NAMES } from '../integration/storage/emulators.js';
-import type { Member } from '../support/fleet.js';
+import { type Member, signJwt } from '../support/fleet.js';
 import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
 import {
   expectConsistent,
@@ -14,6 +16,8 @@ import {
 } from './uploads.js';
 import { until } from '../support/until.js';
 
+/** At which whoever listens looks by itself. */
+const FIRST_HEARTBEAT_MS = 11_250;
 const STOP_LIMIT_MS = 10_000;
 /** Assets that a worker processes at a time. */
 const CONCURRENCY = 4;
@@ -70,6 +74,36 @@ describe('two apis and two workers side by side (real: all of them as processes,
     expect(await put(same[0]!.ticket, 'one key')).toBe(200);
     await expectReady(fleet, [...taken, same[0]!.id]);
     await expectConsistent(fleet);
+  });
+
+  it('tell whoever listens at one what was done at the other', async () => {
+    const [here, there] = fleet.apis as [Member, Member];
+    const { id } = await requestUpload(fleet, 'listened to', { subject: '603', api: there });
+    const authorization = `Bearer ${await signJwt('603')}`;
+    const client = createClient({
+      url: `ws://127.0.0.1:${here.port}/graphql`,
+      webSocketImpl: WebSocket,
+      connectionParams: { authorization },
+      retryAttempts: 0,
+    });
+    try {
+      const query = 'subscription ($id: ID!) { assetChanged(id: $id) { status } }';
+      const changes = client.iterate({ query, variables: { id } });
+      const next = async () => (await changes.next()).value as unknown;
+      expect(await next()).toEqual({ data: { assetChanged: { status: 'PENDING' } } });
+      const changed = next();
+      const began = performance.now();
+      await fleet.query(
+        'mutation ($id: ID!) { cancelUpload(assetId: $id) { status } }',
+        { id },
+        '603',
+        there,
+      );
+      expect(await changed).toEqual({ data: { assetChanged: { status: 'CANCELLED' } } });
+      expect(performance.now() - began).toBeLessThan(FIRST_HEARTBEAT_MS);
+    } finally {
+      await client.dispose();
+    }
   });
 
   it('an api killed with -9 after it created an asset and before it said so: the other one answers the same', async () => {

@@ -51,7 +51,8 @@ describe('childEnvironment', () => {
       STORAGE_EMULATOR_HOST: 'elsewhere',
       GCS_PUBLIC_ENDPOINT: 'https://elsewhere',
       JWT_JWKS_URL: 'https://elsewhere',
-      no_proxy: 'intranet',
+      HTTPS_PROXY: 'elsewhere',
+      http_proxy: 'elsewhere:3128',
     });
     expect(env).toMatchObject({
       PORT: '8000',
@@ -59,7 +60,7 @@ describe('childEnvironment', () => {
       DATABASE_URL: 'postgresql://stowage:p%2Fw@127.0.0.1:8003/stowage',
       GCS_API_ENDPOINT: 'http://127.0.0.1:8001',
       PUBSUB_EMULATOR_HOST: '127.0.0.1:8002',
-      NO_PROXY: 'intranet,127.0.0.1,localhost',
+      ALLOWED_HOSTS: '127.0.0.1:8000,localhost:8000,[::1]:8000',
     });
     expect(Object.values(env)).not.toContainEqual(expect.stringContaining('elsewhere'));
   });

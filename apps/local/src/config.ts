@@ -57,7 +57,7 @@ const PROJECT = 'stowage-local';
 /** Where `npm run example` serves its page: examples/web/serve.ts. */
 const EXAMPLE_PORT_OFFSET = 5;
 /** What would lead clients of PostgreSQL and of Cloud Storage, or whoever checks tokens, elsewhere. */
-const ELSEWHERE = /^PG[A-Z]+$|^STORAGE_EMULATOR_HOST$|^GCS_PUBLIC_ENDPOINT$|^JWT_JWKS_URL$/;
+const ELSEWHERE = /^PG[A-Z]+$|_proxy$|^STORAGE_EMULATOR_HOST$|^GCS_PUBLIC_ENDPOINT$|^JWT_JWKS_URL$/i;
 
 /**
  * What the children read: everything the user set, and over it what makes them one stack.
@@ -70,11 +70,8 @@ export function childEnvironment(
 ): NodeJS.ProcessEnv {
   const { ports, dataFolder, pubSubHost } = config;
   const inherited = Object.entries(env).filter(([name]) => !ELSEWHERE.test(name));
-  const noProxy = [env.NO_PROXY ?? env.no_proxy, '127.0.0.1', 'localhost'].filter(Boolean).join(',');
   return {
     ...Object.fromEntries(inherited),
-    NO_PROXY: noProxy,
-    no_proxy: noProxy,
     HOST: '127.0.0.1',
     PORT: String(ports.api),
     WORKER_PORT: String(ports.worker),

@@ -18,13 +18,17 @@ export function verifyStat(asset: Asset, stat: ObjectStat): void {
   }
 }
 
-/** What reading found, in the order: size, crc32c against storage, SHA-256. @throws StowageError rejected */
+/** What reading found, in the order: size, crc32c against storage and declaration, SHA-256. @throws StowageError rejected */
 export function verifyBytes(asset: Asset, stat: ObjectStat, seen: Observation): void {
   if (seen.sizeBytes !== asset.sizeBytes) {
     throw rejected('SIZE_MISMATCH', `${asset.sizeBytes} bytes were declared, ${seen.sizeBytes} were read.`);
   }
   if (stat.crc32c !== null && stat.crc32c !== seen.crc32c) {
     throw rejected('CHECKSUM_MISMATCH', 'What was read is not what storage holds.');
+  }
+  // Of an upload in pieces storage compares nothing.
+  if (asset.crc32c !== null && asset.crc32c !== seen.crc32c) {
+    throw rejected('CHECKSUM_MISMATCH', 'The CRC32C of the bytes is not the declared one.');
   }
   if (seen.sha256 !== asset.checksumSha256) {
     throw rejected('CHECKSUM_MISMATCH', 'The SHA-256 of the bytes is not the declared one.');

@@ -114,6 +114,19 @@ describe.each(QUEUE_BACKENDS)(
       });
     });
 
+    it('refuses pieces whose CRC32C is not the declared one, of which storage compares nothing', async () => {
+      const { id } = await world.request('in pieces', { method: 'RESUMABLE', crc32c: 'AAAAAA==' }, actor(4n));
+      await world.emulators.put({ bucket: INCOMING, key: id }, Buffer.from('in pieces'), {
+        contentType: 'text/plain',
+      });
+      await world.arrivals.look(id);
+      await world.process(await world.job(id));
+      expect(await world.asset(id)).toMatchObject({
+        status: 'REJECTED',
+        statusReason: { code: 'CHECKSUM_MISMATCH', message: expect.stringContaining('CRC32C') as unknown },
+      });
+    });
+
     it('never takes one generation’s hash for another generation’s bytes', async () => {
       const { id, job } = await world.received('the claimed bytes', {}, actor(18n));
       await world.emulators.put({ bucket: INCOMING, key: id }, Buffer.from('the other  bytes'), {

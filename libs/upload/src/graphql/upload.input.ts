@@ -53,7 +53,8 @@ export class RequestUploadInput {
 
   @Field(() => String, {
     nullable: true,
-    description: 'Base64 CRC32C of the bytes; when given, storage itself refuses a body that differs.',
+    description:
+      'Base64 CRC32C of the bytes; when given, storage itself refuses a body that differs. Pieces (RESUMABLE) are compared once all have come.',
   })
   crc32c?: string | null;
 
