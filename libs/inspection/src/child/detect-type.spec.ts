@@ -50,6 +50,8 @@ describe('detectType', () => {
     ['text in Latin-1', Buffer.from('Gr\xfc\xdfe', 'latin1'), 'text/plain'],
     ['text in Windows-1252', Buffer.from('\x93Gr\xfc\xdfe\x94, 5 \x80', 'latin1'), 'text/plain'],
     ['text in Shift JIS', Buffer.from('93fa967b8cea', 'hex'), 'text/plain'],
+    ['text in ISO-2022-KR', Buffer.from('\x1b$)C\x0eGQ1[\x0f (Hangul)', 'latin1'), 'text/plain'],
+    ['text that shifts out of nothing', Buffer.from('\x0eGQ1[\x0f (Hangul)', 'latin1'), null],
     ['HTML in Latin-1', Buffer.from('<!-- \xfc --><html>\xe9</html>', 'latin1'), 'text/html'],
     ['SVG in Latin-1', Buffer.from('<svg>\xe9</svg>', 'latin1'), 'image/svg+xml'],
     ['Latin-1 and a zero', Buffer.from('Gr\xfc\xdfe\0', 'latin1'), null],

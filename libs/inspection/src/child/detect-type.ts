@@ -27,10 +27,15 @@ function textOf(head: Buffer): string | null {
 /** The same, but for what is letters and quotation marks in code pages other than ISO 8859. */
 const BINARY_OF_OLD = /[^\P{Cc}\s\x80-\x9f]/u;
 
+/** Says what SO and SI switch between in Korean and Chinese text of 7 bits. RFC 1557, RFC 1922. */
+const DESIGNATOR = /\u001b\$\)[ACEG]/;
+const SHIFTS = /[\u000e\u000f]/g;
+
 /** Text in an older encoding, of which nothing is certain but what ASCII has in it. */
 function legacyTextOf(head: Buffer): string | null {
   const text = head.toString('latin1');
-  return BINARY_OF_OLD.test(text.replaceAll(ESCAPE, '')) ? null : text;
+  const unshifted = DESIGNATOR.test(text) ? text.replaceAll(SHIFTS, '') : text;
+  return BINARY_OF_OLD.test(unshifted.replaceAll(ESCAPE, '')) ? null : text;
 }
 
 const LEADING_NOISE = /^(?:\s+|<!--[\s\S]*?-->|<\?[\s\S]*?\?>|<!doctype\s+svg[^>[]*(?:\[[\s\S]*?\]\s*)?>)/i;
