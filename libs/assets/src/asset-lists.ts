@@ -28,6 +28,7 @@ export interface Place {
 /** Which assets of an owner, in which order, and which page of them. */
 export interface AssetListing {
   readonly ownerId: bigint;
+  /** Each once: what comes twice is listed twice. */
   readonly statuses: readonly AssetStatus[];
   /** `taken` lists READY assets alone of which it is known when they were taken. Default `created`. */
   readonly by?: 'created' | 'taken';

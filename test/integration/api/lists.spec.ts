@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Database } from '#libs/database';
 import { FILTERED_PROPERTIES, MAX_EXAMINED } from '../../../libs/assets/src/asset-lists.js';
 import { storeAsset } from '../../support/stored-asset.js';
@@ -93,6 +93,17 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     expect(names(await page({ filter: { properties, status: ['READY', 'DELETED'] } }))).toBe('c b a');
     expect(names(await page({ filter: { properties, status: ['DELETED'] } }))).toBe('');
     expect(names(await page({ orderBy: 'TAKEN_ASC', filter: { status: ['PENDING'] } }))).toBe('');
+  });
+
+  it('lists each asset once, however often its status is asked for', async () => {
+    const once = await page({ filter: { status: ['READY'] } });
+    expect(await page({ filter: { status: ['READY', 'READY'] } })).toEqual(once);
+    const statements = jest.spyOn(database, 'query');
+    const status = Array.from({ length: 60_000 }, (_, index) => (index % 2 === 0 ? 'READY' : 'DELETED'));
+    expect(names(await page({ filter: { status } }))).toBe('not looked into deleted g f e d c b a');
+    const lists = statements.mock.calls.filter(([{ name }]) => name.startsWith('assets_list_'));
+    statements.mockRestore();
+    expect(lists.map(([, values]) => values.at(-1))).toEqual([['READY', 'DELETED']]);
   });
 
   it('lists by when they were taken those of which that is known', async () => {

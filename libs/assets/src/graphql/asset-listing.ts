@@ -102,7 +102,7 @@ export function parseListing(actor: Actor, args: AssetsArgs, page: PageRequest):
   return {
     ownerId: parseOwner(actor, filter.ownerId),
     by,
-    statuses: filter.status ?? SHOWN,
+    statuses: [...new Set(filter.status ?? SHOWN)],
     from: from ?? undefined,
     to: to ?? undefined,
     properties: parseProperties(properties),
