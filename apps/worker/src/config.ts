@@ -2,7 +2,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { IsOptional, IsString, Matches, MinLength } from 'class-validator';
 import { DEFAULT_PROFILES } from '#libs/domain';
-import { Bytes, Environment, Flag, readEnvironment, Whole, Words } from '#libs/runtime';
+import { Bytes, Environment, Flag, readEnvironment, Types, Whole, Words } from '#libs/runtime';
 
 export class WorkerEnvironment extends Environment {
   @IsString()
@@ -92,7 +92,7 @@ export class WorkerEnvironment extends Environment {
   MALWARE_HASHES?: string;
 
   /** Types and families that are stored although the scanner could not look into them; empty for none. */
-  @Words()
+  @Types()
   ADMIT_UNSCANNABLE: string[] = [];
 
   /** How fast stored objects are scanned again when there are new signatures, a second. */

@@ -88,6 +88,9 @@ describe('isAllowedType', () => {
     ['image/png', [], true],
     ['image/png', ['image/png'], true],
     ['image/png', ['image/*', 'text/plain'], true],
+    ['image/jpeg', ['image/jpg'], true],
+    ['audio/mpeg', ['image/jpg', 'audio/mp3'], true],
+    ['image/png', ['image/jpg'], false],
     ['imagery/png', ['image/*'], false],
     ['application/pdf', ['image/*', 'text/plain'], false],
   ])('%s of %p: %p', (type, allowed, answer) => {

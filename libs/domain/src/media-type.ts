@@ -66,10 +66,15 @@ export function parseMediaType(text: string, path?: readonly (string | number)[]
   return foldMediaType(lower);
 }
 
-/** Whether a type is one of a list of types and families (`image/png`, `audio/*`). An empty list allows everything. */
+/**
+ * Whether a stored type is one of a list of types, by whichever of their names, and families (`image/jpg`, `audio/*`). An
+ * empty list allows everything.
+ */
 export const isAllowedType = (type: string, allowed: readonly string[]) =>
   allowed.length === 0 ||
-  allowed.some((entry) => entry === type || (entry.endsWith('/*') && type.startsWith(entry.slice(0, -1))));
+  allowed.some(
+    (entry) => foldMediaType(entry) === type || (entry.endsWith('/*') && type.startsWith(entry.slice(0, -1))),
+  );
 
 const DOCUMENTS =
   /^(application\/(pdf|rtf|msword|epub\+zip|x-cfb|vnd\.(ms-|openxmlformats-|oasis\.opendocument\.).*)|text\/.*)$/;

@@ -35,6 +35,7 @@ it.each([
   ['https_proxy', 'socks5://secret'],
   ['INCOMING_BUCKET', 'ab'],
   ['DEDUPE_SCOPE', 'secret'],
+  ['ALLOWED_TYPES', 'secret'],
   ['QUOTA_BYTES', '5 GB of secret'],
   ['QUOTA_ASSETS', '-1'],
   ['LOG_LEVEL', 'secret'],
@@ -42,6 +43,20 @@ it.each([
   const wrong = () => read({ [name]: value });
   expect(wrong).toThrow(new RegExp(`^Configuration: [^;]*${name}[^;]*\\.$`));
   expect(wrong).not.toThrow(value);
+});
+
+it.each([
+  'jpeg',
+  'image/png, .jpg',
+  '*',
+  '*/*',
+  'image/',
+  'image/*png',
+  '/png',
+  'text/plain;charset=utf-8',
+  'a/b/c',
+])('takes %s for no list of types', (types) => {
+  expect(() => read({ ALLOWED_TYPES: types })).toThrow('ALLOWED_TYPES must be types and families such as');
 });
 
 it('names all that is wrong at once', () => {

@@ -21,6 +21,8 @@ const UNITS: Readonly<Record<string, number>> = {
   TIB: 2 ** 40,
 };
 
+const TYPE_OR_FAMILY = /^[a-z0-9][a-z0-9!#$&^_.+-]*\/(\*|[a-z0-9][a-z0-9!#$&^_.+-]*)$/;
+
 function parseBytes(value: unknown): unknown {
   if (typeof value !== 'string') return value;
   const match = /^(\d+)\s*([KMGT]?i?B)?$/i.exec(value.trim());
@@ -77,6 +79,16 @@ export function Words(): PropertyDecorator {
         : value,
     )(target, key);
     IsArray()(target, key);
+  };
+}
+
+/** Types and families of types with commas between them: `image/png, audio/*`. */
+export function Types(): PropertyDecorator {
+  return (target, name) => {
+    const key = String(name);
+    Words()(target, key);
+    const message = `${key} must be types and families such as image/png, audio/*`;
+    Matches(TYPE_OR_FAMILY, { each: true, message })(target, key);
   };
 }
 
@@ -143,7 +155,7 @@ export class Environment {
   DEDUPE_SCOPE: 'global' | 'owner' = 'global';
 
   /** Types and families (`image/png, audio/*`) that are stored; empty for all. */
-  @Words()
+  @Types()
   ALLOWED_TYPES: string[] = [];
 
   @Bytes()
