@@ -2,7 +2,6 @@ import type { IncomingMessage } from 'node:http';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { PinoLogger } from 'nestjs-pino';
-import { inputValidation } from '#libs/graphql-edge';
 import { logRequests, NestLogger, requestIdOf } from '#libs/runtime';
 import { allowHosts } from './allowed-hosts.js';
 import { AppModule } from './app.module.js';
@@ -31,7 +30,6 @@ export async function createApi(config: ApiEnvironment): Promise<NestFastifyAppl
     bodyParser: false,
   });
   app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
-  app.useGlobalPipes(inputValidation());
   const server = adapter.getInstance();
   if (config.ALLOWED_HOSTS !== undefined) allowHosts(server, config.ALLOWED_HOSTS);
   logRequests(server, await app.resolve(PinoLogger));

@@ -53,6 +53,9 @@ const at = (...path: (string | number)[]) => ['input', ...path];
 
 function parseAcl(grants: NonNullable<UploadRequest['acl']>): ParsedUploadRequest['acl'] {
   const entries = new Map<string, { principal: string; permission: Permission; expiresAt: Date | null }>();
+  const tooLong = () => invalid('ACL_TOO_LONG', `At most ${MAX_GRANTS} grants are allowed.`, at('acl'));
+  // Each is one at least.
+  if (grants.length > MAX_GRANTS) throw tooLong();
   grants.forEach((grant, index) => {
     const { principal, permissions } = parseGrant(grant, at('acl', index));
     const expiresAt = grant.expiresAt ?? null;
@@ -63,8 +66,7 @@ function parseAcl(grants: NonNullable<UploadRequest['acl']>): ParsedUploadReques
       entries.set(key, { principal, permission, expiresAt });
     }
   });
-  if (entries.size > MAX_GRANTS)
-    throw invalid('ACL_TOO_LONG', `At most ${MAX_GRANTS} grants are allowed.`, at('acl'));
+  if (entries.size > MAX_GRANTS) throw tooLong();
   return [...entries.values()];
 }
 

@@ -1,5 +1,4 @@
 import { Field, InputType, registerEnumType } from '@nestjs/graphql';
-import { ArrayMaxSize, IsOptional, MaxLength } from 'class-validator';
 import type { Permission } from '#libs/domain';
 import { PermissionEnum } from '#libs/assets/graphql';
 import { ByteSize, DateTime, Sha256 } from '#libs/graphql-edge';
@@ -38,11 +37,9 @@ export class AclInput {
 @InputType('RequestUploadInput', { description: 'What you are going to send.' })
 export class RequestUploadInput {
   @Field(() => String, { description: '1 to 255 bytes; no path, no control or invisible characters.' })
-  @MaxLength(1024)
   filename: string;
 
   @Field(() => String, { description: 'type/subtype; application/octet-stream when you do not know.' })
-  @MaxLength(256)
   mimeType: string;
 
   @Field(() => ByteSize, { description: 'Exactly how many bytes you will send.' })
@@ -66,13 +63,9 @@ export class RequestUploadInput {
   method?: 'PUT' | 'RESUMABLE' | null;
 
   @Field(() => [MetadataInput], { nullable: true, description: 'At most 64 entries.' })
-  @IsOptional()
-  @ArrayMaxSize(64)
   metadata?: MetadataInput[] | null;
 
   @Field(() => [AclInput], { nullable: true, description: 'Who else may use it; at most 200 grants.' })
-  @IsOptional()
-  @ArrayMaxSize(200)
   acl?: AclInput[] | null;
 
   @Field(() => String, {

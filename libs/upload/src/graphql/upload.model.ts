@@ -75,11 +75,14 @@ export class UploadRefusal {
   @Field(() => String, { description: 'As in errors[].extensions.code.' })
   code: string;
 
+  @Field(() => String, { description: 'As in errors[].extensions.reason.' })
+  reason: string;
+
   @Field(() => String, { description: 'For people.' })
   message: string;
 
-  constructor(index: number, { kind, message }: StowageError) {
-    Object.assign(this, { index, code: ERROR_KINDS[kind].graphql, message });
+  constructor(index: number, { kind, reason, message }: StowageError) {
+    Object.assign(this, { index, code: ERROR_KINDS[kind].graphql, reason, message });
   }
 }
 
