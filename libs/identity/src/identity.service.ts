@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Database, type Statement } from '#libs/database';
 import { type Actor, invalid, StowageError } from '#libs/domain';
+import { isSubject, textOf } from './subject.js';
 import { type Claims, type IdentityOptions, TokenVerifier, unauthenticated } from './token-verifier.js';
 
 export const IDENTITY_OPTIONS = Symbol('IDENTITY_OPTIONS');
@@ -10,6 +11,7 @@ export const IDENTITY_OPTIONS = Symbol('IDENTITY_OPTIONS');
 export const ADMIN_SCOPE = 'stowage.admin';
 /** A service with this scope may act for the owner that it names in {@link ON_BEHALF_OF}. */
 export const DELEGATE_SCOPE = 'stowage.delegate';
+/** The header with a subject in UTF-8, under the rule of a token's `sub`. */
 export const ON_BEHALF_OF = 'x-stowage-on-behalf-of';
 
 const DECIMAL = /^(0|[1-9][0-9]{0,18})$/;
@@ -40,6 +42,7 @@ export class Identity {
   }
 
   /**
+   * @param headers as Node gives them: a character a byte
    * @throws StowageError unauthenticated (TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID), forbidden DELEGATION_REFUSED,
    * invalid SUBJECT_INVALID, unavailable KEYS_UNAVAILABLE
    */
@@ -63,11 +66,13 @@ export class Identity {
     if (!claims.scopes.has(DELEGATE_SCOPE)) {
       throw new StowageError('forbidden', 'DELEGATION_REFUSED', 'This token may not act for another owner.');
     }
-    if (typeof onBehalfOf !== 'string' || onBehalfOf.length < 1 || onBehalfOf.length > 255) {
-      throw invalid('SUBJECT_INVALID', `${ON_BEHALF_OF} names one subject of 1 to 255 characters.`);
+    const subject = typeof onBehalfOf === 'string' ? textOf(onBehalfOf) : undefined;
+    if (!isSubject(subject)) {
+      const message = `${ON_BEHALF_OF} names one subject, in UTF-8: 1 to 255 characters, none of them a control character.`;
+      throw invalid('SUBJECT_INVALID', message);
     }
     return {
-      ownerId: await this.ownerOf(claims.issuer, onBehalfOf),
+      ownerId: await this.ownerOf(claims.issuer, subject),
       groups: [],
       isAdmin: false,
       delegate: claims.subject,

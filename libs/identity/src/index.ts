@@ -1,3 +1,4 @@
 export * from './identity.module.js';
 export * from './identity.service.js';
+export { headerOf } from './subject.js';
 export * from './token-verifier.js';

@@ -1,5 +1,6 @@
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import { StowageError, isGroupName, unavailable } from '#libs/domain';
+import { isSubject } from './subject.js';
 import { VerifiedTokens } from './verified-tokens.js';
 
 export interface IdentityOptions {
@@ -30,7 +31,6 @@ const ASYMMETRIC = [
   'EdDSA',
   'Ed25519',
 ];
-const SUBJECT = /^[^\p{Cc}\p{Cs}]{1,255}$/u;
 const JWKS_TIMEOUT_MS = 5_000;
 const CLOCK_TOLERANCE_SECONDS = 30;
 /** The last moment of a Date: https://tc39.es/ecma262/#sec-time-values-and-time-range */
@@ -102,8 +102,7 @@ function claimsOf(payload: JWTPayload): Claims {
   const refuse = (what: string) => unauthenticated('TOKEN_INVALID', `The token's ${what} is not valid.`);
   // Not what the types say: jose checks that the claims are there, not what they are.
   const subject: unknown = sub;
-  if (iss === undefined || exp === undefined || typeof subject !== 'string' || !SUBJECT.test(subject))
-    throw refuse('subject');
+  if (iss === undefined || exp === undefined || !isSubject(subject)) throw refuse('subject');
   if (!Array.isArray(groups) || !groups.every((name) => typeof name === 'string' && isGroupName(name))) {
     throw refuse('groups claim');
   }

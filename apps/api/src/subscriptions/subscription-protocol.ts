@@ -16,6 +16,7 @@ import {
 import { CloseCode, type Context, type ServerOptions, type SubscribePayload } from 'graphql-ws';
 import { type Actor, ERROR_KINDS, invalid, kindOf, StowageError } from '#libs/domain';
 import { formatGraphQLError, type GraphQLContext, MAX_TOKENS, queryLimits } from '#libs/graphql-edge';
+import { headerOf } from '#libs/identity';
 import type { WebSocket } from 'ws';
 
 /** What one socket may have open at a time. */
@@ -48,13 +49,16 @@ export interface ProtocolParts {
 
 type SocketContext = Context<Record<string, unknown>, Connection>;
 
+/** A value that is no text is not left out: who names nobody would act as themselves. */
 function headersOf({ connectionParams }: SocketContext): IncomingHttpHeaders {
   const named = Object.entries(connectionParams ?? {}).map(
     ([name, value]) => [name.toLowerCase(), value] as const,
   );
   return Object.fromEntries(
-    named.filter(([name, value]) => HEADERS.has(name) && typeof value === 'string'),
-  ) as IncomingHttpHeaders;
+    named
+      .filter(([name, value]) => HEADERS.has(name) && value !== null)
+      .map(([name, value]) => [name, headerOf(value)]),
+  );
 }
 
 const RULES = [...specifiedRules, queryLimits()];
