@@ -1,5 +1,6 @@
-import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey } from 'jose';
+import { errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose';
 import { StowageError, isGroupName, unavailable } from '#libs/domain';
+import { KeySet, type KeySetOptions } from './key-set.js';
 import { isSubject } from './subject.js';
 import { VerifiedTokens } from './verified-tokens.js';
 
@@ -7,7 +8,7 @@ export interface IdentityOptions {
   readonly issuer: string;
   readonly audience: string;
   /** Either a shared secret (HS256) or a key set; the algorithm follows from which, never from the token. */
-  readonly key: { readonly secret: string } | { readonly jwksUrl: string };
+  readonly key: { readonly secret: string } | KeySetOptions;
 }
 
 /** What a verified token says. */
@@ -31,7 +32,6 @@ const ASYMMETRIC = [
   'EdDSA',
   'Ed25519',
 ];
-const JWKS_TIMEOUT_MS = 5_000;
 const CLOCK_TOLERANCE_SECONDS = 30;
 /** The last moment of a Date: https://tc39.es/ecma262/#sec-time-values-and-time-range */
 const END_OF_TIME_MS = 8.64e15;
@@ -39,20 +39,46 @@ const END_OF_TIME_MS = 8.64e15;
 export const unauthenticated = (reason: string, message: string) =>
   new StowageError('unauthenticated', reason, message);
 
+const INVALID = ['TOKEN_INVALID', 'The token is not valid.'] as const;
+/** What jose says of a token, by its code. All else is not the token's fault: a key set that cannot be had is our trouble. */
+const REFUSALS: Readonly<Record<string, readonly [reason: string, message: string]>> = {
+  [errors.JWTExpired.code]: ['TOKEN_EXPIRED', 'The token has expired.'],
+  [errors.JWTInvalid.code]: INVALID,
+  [errors.JWTClaimValidationFailed.code]: INVALID,
+  [errors.JWSInvalid.code]: INVALID,
+  [errors.JWSSignatureVerificationFailed.code]: INVALID,
+  [errors.JWKSNoMatchingKey.code]: INVALID,
+  [errors.JOSEAlgNotAllowed.code]: INVALID,
+  [errors.JOSENotSupported.code]: INVALID,
+};
+
+type Verify = (token: string, checks: JWTVerifyOptions) => Promise<JWTPayload>;
+
+function bySecret(secret: string): Verify {
+  const key = new TextEncoder().encode(secret);
+  return async (token, checks) => (await jwtVerify(token, key, checks)).payload;
+}
+
+function byKeySet(options: KeySetOptions): Verify {
+  const keys = new KeySet(options);
+  return (token, checks) => keys.verify(token, checks);
+}
+
 /** JSON Web Tokens (RFC 7519): issuer, audience, expiry and subject are all required. */
 export class TokenVerifier {
-  private readonly key: Uint8Array | JWTVerifyGetKey;
-  private readonly algorithms: string[];
+  private readonly payload: Verify;
+  private readonly checks: JWTVerifyOptions;
   private readonly verified = new VerifiedTokens();
 
-  constructor(private readonly options: IdentityOptions) {
-    if ('secret' in options.key) {
-      this.key = new TextEncoder().encode(options.key.secret);
-      this.algorithms = ['HS256'];
-    } else {
-      this.key = createRemoteJWKSet(new URL(options.key.jwksUrl), { timeoutDuration: JWKS_TIMEOUT_MS });
-      this.algorithms = ASYMMETRIC;
-    }
+  constructor({ issuer, audience, key }: IdentityOptions) {
+    this.payload = 'secret' in key ? bySecret(key.secret) : byKeySet(key);
+    this.checks = {
+      issuer,
+      audience,
+      algorithms: 'secret' in key ? ['HS256'] : ASYMMETRIC,
+      requiredClaims: ['iss', 'aud', 'exp', 'sub'],
+      clockTolerance: CLOCK_TOLERANCE_SECONDS,
+    };
   }
 
   /**
@@ -62,39 +88,20 @@ export class TokenVerifier {
   async verify(token: string): Promise<Claims> {
     const known = this.verified.find(token);
     if (known !== undefined) return known;
-    const payload = await this.payloadOf(token);
+    const payload = await this.payload(token, this.checks).catch((error: unknown) => {
+      throw refusalOf(error);
+    });
     const claims = claimsOf(payload);
     this.verified.add(token, claims, (payload.exp ?? 0) * 1000);
     return claims;
   }
+}
 
-  private async payloadOf(token: string): Promise<JWTPayload> {
-    const { issuer, audience } = this.options;
-    const checks = {
-      issuer,
-      audience,
-      algorithms: this.algorithms,
-      requiredClaims: ['iss', 'aud', 'exp', 'sub'],
-      clockTolerance: CLOCK_TOLERANCE_SECONDS,
-    };
-    try {
-      const { key } = this;
-      const verified =
-        typeof key === 'function' ? await jwtVerify(token, key, checks) : await jwtVerify(token, key, checks);
-      return verified.payload;
-    } catch (error) {
-      if (error instanceof errors.JWTExpired)
-        throw unauthenticated('TOKEN_EXPIRED', 'The token has expired.');
-      if (error instanceof errors.JWKSTimeout) {
-        throw unavailable('KEYS_UNAVAILABLE', 'Tokens cannot be checked at the moment.', error);
-      }
-      // Everything jose says about the token itself, and nothing else: a key set that does not answer is our trouble.
-      if (error instanceof errors.JOSEError && error.code !== 'ERR_JOSE_GENERIC') {
-        throw unauthenticated('TOKEN_INVALID', 'The token is not valid.');
-      }
-      throw unavailable('KEYS_UNAVAILABLE', 'Tokens cannot be checked at the moment.', error);
-    }
-  }
+function refusalOf(error: unknown): StowageError {
+  const refusal = error instanceof errors.JOSEError ? REFUSALS[error.code] : undefined;
+  return refusal === undefined
+    ? unavailable('KEYS_UNAVAILABLE', 'Tokens cannot be checked at the moment.', error)
+    : unauthenticated(...refusal);
 }
 
 function claimsOf(payload: JWTPayload): Claims {
