@@ -22,7 +22,7 @@ const MARKS = {
 const UNFINISHED: Statement<{ id: string; sha256: string }> = {
   name: 'quarantine_unfinished',
   text: `select o.id, o.sha256 from stored_objects o
-    where o.state = 'QUARANTINED' and exists (select from object_copies c where c.stored_object_id = o.id)
+    where o.state = 'QUARANTINED' and o.id > $2 and exists (select from object_copies c where c.stored_object_id = o.id)
     order by o.id limit $1`,
 };
 
@@ -72,8 +72,9 @@ export class Quarantine {
     return row === undefined ? null : BigInt(row.id);
   }
 
-  async unfinished(limit: number): Promise<{ id: bigint; sha256: string }[]> {
-    const rows = await this.database.query(UNFINISHED, [limit]);
+  /** Those that somebody has begun to quarantine, in order. */
+  async unfinished(after: bigint, limit: number): Promise<{ id: bigint; sha256: string }[]> {
+    const rows = await this.database.query(UNFINISHED, [limit, after]);
     return rows.map(({ id, sha256 }) => ({ id: BigInt(id), sha256 }));
   }
 

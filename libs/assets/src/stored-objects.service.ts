@@ -68,7 +68,7 @@ const RECORD_COPY: Statement<StagedRow> = {
 const COLLECTABLE: Statement<{ id: string }> = {
   name: 'objects_collectable',
   text: `select id from stored_objects
-    where ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING') and (pinned_until is null or pinned_until < $1)
+    where ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING') and (pinned_until is null or pinned_until < $1) and id > $3
     order by id limit $2`,
 };
 
@@ -187,9 +187,9 @@ export class StoredObjects {
     });
   }
 
-  /** Objects that nobody points at and nobody is about to point at, and those whose deletion was not finished. */
-  async collectable(now: Date, limit: number): Promise<bigint[]> {
-    const rows = await this.database.query(COLLECTABLE, [now, limit]);
+  /** Objects that nobody points at and nobody is about to point at, and those whose deletion was not finished; in order. */
+  async collectable(after: bigint, now: Date, limit: number): Promise<bigint[]> {
+    const rows = await this.database.query(COLLECTABLE, [now, limit, after]);
     return rows.map(({ id }) => BigInt(id));
   }
 

@@ -35,22 +35,22 @@ export class LifecycleSchedule implements BeforeApplicationShutdown {
 
   @Interval(EVERY_MS)
   unfinished(): Promise<void> {
-    return this.run('unfinished', (now) => this.sweeper.sweepUnfinished(now));
+    return this.run('unfinished', (now) => this.sweeper.sweepUnfinished(now, this.shutdown.signal));
   }
 
   @Interval(EVERY_MS)
   waste(): Promise<void> {
-    return this.run('waste', (now) => this.sweeper.sweepWaste(now));
+    return this.run('waste', (now) => this.sweeper.sweepWaste(now, this.shutdown.signal));
   }
 
   @Interval(EVERY_MS)
   objects(): Promise<void> {
-    return this.run('objects', (now) => this.sweeper.sweepObjects(now));
+    return this.run('objects', (now) => this.sweeper.sweepObjects(now, this.shutdown.signal));
   }
 
   @Interval(EVERY_MS)
   quarantine(): Promise<void> {
-    return this.run('quarantine', (now) => this.rescan.finish(now));
+    return this.run('quarantine', (now) => this.rescan.finish(now, this.shutdown.signal));
   }
 
   /**

@@ -3,17 +3,18 @@ import { Database, type Statement } from '#libs/database';
 
 export interface Unfinished {
   readonly assetId: string;
+  readonly ownerId: string;
   readonly status: 'PENDING' | 'PROCESSING' | 'FAILED';
   readonly version: number;
 }
 
 export interface Waste {
   readonly assetId: string;
-  readonly claimedGeneration: string | null;
+  readonly ownerId: string;
 }
 
 // Taking a row moves its next look ahead first: whoever dies with it leaves it to be taken again.
-const TAKE_UNFINISHED: Statement<Unfinished> = {
+export const TAKE_UNFINISHED: Statement<Unfinished> = {
   name: 'lifecycle_take_unfinished',
   text: `update media_assets set next_check_at = case
       when status = 'PENDING' and upload_deadline_at > $1 then
@@ -21,30 +22,33 @@ const TAKE_UNFINISHED: Statement<Unfinished> = {
       else $1 + interval '1 minute' end
     where asset_id in (
       select asset_id from media_assets where status in ('PENDING', 'PROCESSING', 'FAILED') and next_check_at <= $1
+        and owner_id <> all($3::bigint[])
       order by next_check_at limit $2 for update skip locked)
       and status in ('PENDING', 'PROCESSING', 'FAILED')
-    returning asset_id as "assetId", status, version`,
+    returning asset_id as "assetId", owner_id::text as "ownerId", status, version`,
 };
 
-const TAKE_WASTE: Statement<Waste> = {
+export const TAKE_WASTE: Statement<Waste> = {
   name: 'lifecycle_take_waste',
   text: `update media_assets set next_check_at = $1 + interval '10 minutes'
     where asset_id in (
       select asset_id from media_assets
       where incoming_present and status not in ('PENDING', 'PROCESSING', 'FAILED') and next_check_at <= $1
+        and owner_id <> all($3::bigint[])
       order by next_check_at limit $2 for update skip locked)
-    returning asset_id as "assetId", claimed_generation as "claimedGeneration"`,
+    returning asset_id as "assetId", owner_id::text as "ownerId"`,
 };
 
+/** What is due, the oldest first, each once among all who ask; nothing of the owners in `aside`. */
 @Injectable()
 export class SweeperRepository {
   constructor(private readonly database: Database) {}
 
-  takeUnfinished(now: Date, limit: number): Promise<Unfinished[]> {
-    return this.database.query(TAKE_UNFINISHED, [now, limit]);
+  takeUnfinished(now: Date, limit: number, aside: readonly string[]): Promise<Unfinished[]> {
+    return this.database.query(TAKE_UNFINISHED, [now, limit, aside]);
   }
 
-  takeWaste(now: Date, limit: number): Promise<Waste[]> {
-    return this.database.query(TAKE_WASTE, [now, limit]);
+  takeWaste(now: Date, limit: number, aside: readonly string[]): Promise<Waste[]> {
+    return this.database.query(TAKE_WASTE, [now, limit, aside]);
   }
 }

@@ -51,14 +51,19 @@ export class Rescan {
   }
 
   /** Finishes what any worker has begun to quarantine. */
-  async finish(now: Date): Promise<void> {
-    for (const object of await this.quarantine.unfinished(BATCH)) {
-      try {
-        await this.quarantine.finish(object, this.options.quarantineBucket, now);
-      } catch (err) {
-        // The others are infected as well.
-        this.logger.error({ err, storedObject: String(object.id) }, 'stored bytes not quarantined yet');
+  async finish(now: Date, signal?: AbortSignal): Promise<void> {
+    for (let after: bigint | undefined = 0n; after !== undefined;) {
+      const objects = await this.quarantine.unfinished(after, BATCH);
+      for (const object of objects) {
+        if (signal?.aborted) return;
+        try {
+          await this.quarantine.finish(object, this.options.quarantineBucket, now);
+        } catch (err) {
+          // The others are infected as well.
+          this.logger.error({ err, storedObject: String(object.id) }, 'stored bytes not quarantined yet');
+        }
       }
+      after = objects[BATCH - 1]?.id;
     }
   }
 

@@ -1,0 +1,172 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { unavailable } from '#libs/domain';
+import { TAKE_UNFINISHED, TAKE_WASTE } from '../../../libs/lifecycle/src/sweeper.repository.js';
+import { type Plan, SeededDatabase } from '../../support/plans.js';
+import { storeAsset } from '../../support/stored-asset.js';
+import { CONTENT, World } from '../../support/world.js';
+
+const BATCH = 100;
+const SHARE = 1_000;
+const HOUR_MS = 3_600_000;
+
+/** Requests whose bytes never came: the next look at them is due, the deadline far away. */
+const requests = (owner: number, count: number, first = 1) => `
+  insert into media_assets (asset_id, owner_id, bucket, object_key, filename, mime_type, declared_type, size_bytes,
+      checksum_sha256, status, upload_method, request_id, url_expires_at, upload_deadline_at, next_check_at, created_at,
+      updated_at)
+    select ('0190${owner.toString().padStart(4, '0')}-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, ${owner}, 'b', 'k',
+      'f', 'image/jpeg', 'image/jpeg', 1, repeat('0', 64), 'PENDING', 'RESUMABLE', 'r', now(), now() + interval '7 days',
+      now() - interval '1 hour' / (${owner} + n), now() - interval '1 day', now()
+    from generate_series(${first}, ${first + count - 1}) n`;
+
+describe('sweeps of more than one batch (real: PostgreSQL, storage emulator)', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.start();
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await world.database.prisma.mediaAsset.deleteMany();
+  });
+  afterAll(() => world?.[Symbol.asyncDispose]());
+
+  const due = (ownerId: bigint) =>
+    world.database.prisma.mediaAsset.count({ where: { ownerId, nextCheckAt: { lte: new Date() } } });
+
+  it('look at all that is due, several at a time', async () => {
+    for (const owner of [1, 2, 3]) await world.database.pool.query(requests(owner, BATCH));
+    const look = world.arrivals.look.bind(world.arrivals);
+    let [now, most] = [0, 0];
+    jest.spyOn(world.arrivals, 'look').mockImplementation(async (key) => {
+      most = Math.max(most, (now += 1));
+      return look(key).finally(() => (now -= 1));
+    });
+    expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: 3 * BATCH, failed: 0 });
+    expect([now, most]).toEqual([0, 8]);
+  });
+
+  it.each(['sweepUnfinished', 'sweepWaste'] as const)(
+    'do not keep one waiting until another’s thousands are done: %s',
+    async (sweep) => {
+      jest.spyOn(world.arrivals, 'look').mockResolvedValue('nothing-there');
+      jest.spyOn(world.incoming, 'discard').mockResolvedValue();
+      for (const [owner, count] of [
+        [1, 2 * SHARE],
+        [2, 1],
+      ] as const) {
+        await world.database.pool.query(requests(owner, count));
+      }
+      await world.database.pool.query(`update media_assets set next_check_at = now() where owner_id = 2`);
+      if (sweep === 'sweepWaste') {
+        await world.database.prisma.mediaAsset.updateMany({
+          data: { status: 'CANCELLED', incomingPresent: true },
+        });
+      }
+      expect(await world.sweeper[sweep](new Date())).toEqual({ examined: SHARE + 1, failed: 0 });
+      expect([await due(1n), await due(2n)]).toEqual([SHARE, 0]);
+      // The rest is not forgotten.
+      expect(await world.sweeper[sweep](new Date())).toMatchObject({ examined: SHARE });
+      expect(await due(1n)).toBe(0);
+    },
+  );
+
+  it('end when they are stopped, between rows', async () => {
+    await world.database.pool.query(requests(1, 3 * BATCH));
+    const stopping = new AbortController();
+    let looks = 0;
+    jest.spyOn(world.arrivals, 'look').mockImplementation(async () => {
+      if ((looks += 1) === 20) stopping.abort();
+      return Promise.resolve('nothing-there');
+    });
+    const { examined } = await world.sweeper.sweepUnfinished(new Date(), stopping.signal);
+    expect(examined).toBeLessThan(30);
+    expect(await due(1n)).toBe(2 * BATCH);
+  });
+
+  it('end when storage is down, and go on when single rows fail', async () => {
+    await world.database.pool.query(requests(1, 3 * BATCH));
+    const look = jest
+      .spyOn(world.arrivals, 'look')
+      .mockRejectedValue(unavailable('STORAGE_UNAVAILABLE', 'x'));
+    expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: BATCH, failed: BATCH });
+    look.mockRejectedValue(new Error('a bug'));
+    const rest = 2 * BATCH;
+    expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: rest, failed: rest });
+  });
+
+  it('collect what lies behind objects that cannot be deleted, whatever the reason', async () => {
+    for (let n = 0; n < BATCH + 1; n++) await storeAsset(world.database);
+    await world.database.prisma.mediaAsset.deleteMany();
+    await world.database.prisma.storedObject.updateMany({ data: { refCount: 0 } });
+    const objects = await world.storedObjects();
+    const last = objects.at(-1)!.copies[0]!;
+    const error = unavailable('STORAGE_UNAVAILABLE', 'x');
+    jest.spyOn(world.store, 'delete').mockImplementation(async ({ bucket, key }) => {
+      if (bucket !== CONTENT || key !== last.key) throw error;
+      return Promise.resolve(true);
+    });
+    await world.sweeper.sweepObjects(new Date());
+    await world.sweeper.sweepObjects(new Date());
+    expect((await world.storedObjects()).map(({ id }) => id)).toEqual(
+      objects.slice(0, -1).map(({ id }) => id),
+    );
+    jest.restoreAllMocks();
+    await world.sweeper.sweepObjects(new Date());
+    expect(await world.storedObjects()).toEqual([]);
+  });
+
+  it('quarantine what lies behind objects that cannot be moved', async () => {
+    for (let n = 0; n < 25; n++) await storeAsset(world.database);
+    await world.database.prisma.mediaAsset.deleteMany();
+    const objects = await world.storedObjects();
+    for (const { id } of objects) await world.quarantine.condemn(id);
+    const last = objects.at(-1)!.id;
+    const finish = world.quarantine.finish.bind(world.quarantine);
+    jest.spyOn(world.quarantine, 'finish').mockImplementation((object, ...rest) => {
+      return object.id === last ? finish(object, ...rest) : Promise.reject(new Error('forbidden'));
+    });
+    await world.rescan.finish(new Date());
+    const left = await world.quarantine.unfinished(0n, 100);
+    expect(left.map(({ id }) => id)).toEqual(objects.slice(0, -1).map(({ id }) => id));
+  });
+});
+
+const READY = 20_000;
+const DUE = 5_000;
+const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
+
+describe('what a sweep reads (real: PostgreSQL)', () => {
+  let database: SeededDatabase;
+  beforeAll(async () => {
+    const ready = requests(3, READY).replace("'PENDING'", "'CANCELLED'");
+    const late = new Date(Date.now() + HOUR_MS).toISOString();
+    database = await SeededDatabase.create(`
+      ${requests(1, 2 * DUE)}; ${requests(2, 10)}; ${ready};
+      update media_assets set status = 'CANCELLED', incoming_present = true where owner_id = 1 and right(asset_id::text, 1) < '8';
+      update media_assets set next_check_at = '${late}' where owner_id = 2`);
+  }, 60_000);
+  afterAll(() => database?.[Symbol.asyncDispose]());
+
+  describe.each(['force_custom_plan', 'force_generic_plan'])('%s', (mode) => {
+    it.each([
+      ['unfinished', TAKE_UNFINISHED],
+      ['incoming_waste', TAKE_WASTE],
+    ] as const)('is what is due: %s', async (what, { name, text }) => {
+      await database.client.query(`set plan_cache_mode = ${mode}`);
+      await database.client.query(`prepare ${name} as ${text}`);
+      for (const [aside, read] of [
+        ['{}', BATCH],
+        ['{1}', DUE],
+      ] as const) {
+        await database.client.query('begin');
+        const plan = await database.explain(`execute ${name}(now(), ${BATCH}, '${aside}')`);
+        await database.client.query('rollback');
+        const nodes = nodesOf(plan);
+        expect(nodes.map((node) => node['Node Type'])).not.toContain('Seq Scan');
+        const due = nodes.find((node) => node['Index Name'] === `media_assets_${what}_idx`)!;
+        expect(due['Actual Rows'] + (due['Rows Removed by Filter'] ?? 0)).toBeLessThanOrEqual(read);
+      }
+      await database.client.query(`deallocate ${name}`);
+    });
+  });
+});
