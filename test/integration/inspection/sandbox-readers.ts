@@ -28,6 +28,18 @@ const DEEDS: Record<string, (path: string) => unknown> = {
   throw: () => {
     throw new TypeError('a reader that is wrong');
   },
+  'fail-to-guard': () => {
+    throw new TypeError('a reader that is wrong');
+  },
+  'lack-a-buffer': () => {
+    throw new RangeError('Array buffer allocation failed');
+  },
+  'lack-what-a-decoder-needs': () => {
+    throw new Error('Insufficient memory (case 4)');
+  },
+  'lack-a-page': () => {
+    throw Object.assign(new Error('cannot be mapped'), { code: 'ENOMEM' });
+  },
   'late-throw': () => {
     setImmediate(() => {
       throw new Error('nobody catches this');
@@ -88,5 +100,6 @@ const DEEDS: Record<string, (path: string) => unknown> = {
 
 export const READERS = Object.entries(DEEDS).map(([name, deed]) => ({
   types: new RegExp(`^test/${name}$`),
+  isGuard: name === 'fail-to-guard',
   load: () => Promise.resolve({ read: async ({ path }: { path: string }) => (await deed(path)) ?? {} }),
 }));

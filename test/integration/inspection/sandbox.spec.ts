@@ -127,9 +127,23 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     await expect(inspector.check()).resolves.toBeUndefined();
   });
 
-  it('takes a reader that throws for a file that cannot be read', async () => {
+  it('takes what a reader throws of its own for a file in which it found nothing', async () => {
     await start();
     expect(await inspect('throw')).toMatchObject({ detected: 'test/throw', refusal: null, opaque: null });
+  });
+
+  it.each([
+    ['a guard throws of its own', 'fail-to-guard', /TypeError/],
+    ['a reader got no memory from V8', 'lack-a-buffer', /RangeError/],
+    ['a reader got no memory for a decoder', 'lack-what-a-decoder-needs', /could not be read: Error/],
+    ['a reader got no memory from the system', 'lack-a-page', /ENOMEM/],
+  ])('has looked at nothing when %s, and goes on', async (_, deed, message) => {
+    await start();
+    const pid = await pidOf();
+    const failure = inspect(deed);
+    await expect(failure).rejects.toThrow(message);
+    await expect(failure).rejects.toBeInstanceOf(InspectionFailed);
+    expect(await pidOf()).toBe(pid);
   });
 
   it('fails for a file that it cannot get at', async () => {

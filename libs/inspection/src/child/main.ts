@@ -7,6 +7,7 @@ import { stat } from 'node:fs/promises';
 import { NO_PROPERTIES } from '#libs/domain';
 import type { Inspection } from '../inspector.js';
 import { detectType } from './detect-type.js';
+import { isExhaustion } from './exhaustion.js';
 import type { Answer, Question } from './messages.js';
 import type { FileToRead, Finding, Limits, ReaderEntry } from './reader.js';
 import { READERS } from './readers/index.js';
@@ -27,7 +28,7 @@ const merge = (found: Inspection, finding: Finding): Inspection => ({
   opaque: found.opaque ?? finding.opaque ?? null,
 });
 
-/** What the operating system says: no file, no right, no memory. That is no property of the file. */
+/** What the operating system says: no file, no right. That is no property of the file. */
 const isOfTheSystem = (error: unknown) => error instanceof Error && 'syscall' in error;
 
 async function inspect(
@@ -38,13 +39,13 @@ async function inspect(
   const { size } = await stat(file.path);
   if (size !== file.sizeBytes) throw new Error('the file has another size');
   let found: Inspection = { ...NOTHING, detected };
-  for (const { types, load } of detected === null ? [] : readers) {
+  for (const { types, isGuard, load } of detected === null ? [] : readers) {
     if (!types.test(detected!)) continue;
     const { read } = await load();
     try {
       found = merge(found, await read({ ...file, detected: detected! } satisfies FileToRead, limits));
     } catch (error) {
-      if (isOfTheSystem(error)) throw error;
+      if (isGuard === true || isOfTheSystem(error) || isExhaustion(error)) throw error;
       // Unreadable is not unacceptable.
       console.error(error);
     }

@@ -27,14 +27,16 @@ export type Finding = Partial<Omit<Inspection, 'properties'>> & {
 };
 
 /**
- * Looks into a file of its types. What it cannot read it leaves out; it throws only for what is no fault of the file (there is
- * no such file, memory is at its end).
+ * Looks into a file of its types. What it cannot read it leaves out; it throws for what is no fault of the file (there is no such
+ * file, memory is at its end), and the look has failed. Another error is a fault of its own.
  */
 export type Reader = (file: FileToRead, limits: Limits) => Promise<Finding>;
 
 export interface ReaderEntry {
   /** Of the detected types. */
   readonly types: RegExp;
+  /** Whether a file may be stored hangs on what it finds: an error of whatever kind fails the look, where others' mean nothing found. */
+  readonly isGuard?: boolean;
   /** Loaded when a file of its types comes first. */
   readonly load: () => Promise<{ readonly read: Reader }>;
 }

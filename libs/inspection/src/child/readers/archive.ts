@@ -1,5 +1,6 @@
 import { inflateRawSync } from 'node:zlib';
 import { BoundedFile, type Pieces, Unbelievable } from '../bounded-file.js';
+import { rethrowExhaustion } from '../exhaustion.js';
 import type { Finding, Reader } from '../reader.js';
 import { nestedObjection, sizeObjection } from './nested-archives.js';
 import { readDirectory, type ZipEntry } from '../zip-directory.js';
@@ -19,7 +20,8 @@ function partOf(file: Pieces, entry: ZipEntry | undefined): Buffer | null {
     const packed = file.read(entry.data, entry.packedBytes);
     if (entry.method === 0) return packed;
     return entry.method === 8 ? inflateRawSync(packed, { maxOutputLength: MAX_PART }) : null;
-  } catch {
+  } catch (error) {
+    rethrowExhaustion(error);
     return null;
   }
 }

@@ -1,5 +1,6 @@
 import { constants, inflateRawSync } from 'node:zlib';
 import { type Pieces, piecesOf, piecesWithin, Unbelievable } from '../bounded-file.js';
+import { rethrowExhaustion } from '../exhaustion.js';
 import { readDirectory, type ZipEntry } from '../zip-directory.js';
 
 const MAX_TOTAL = 2 * 2 ** 30;
@@ -49,7 +50,8 @@ function startOf(whole: Pieces, { method, data, packedBytes, bytes }: ZipEntry):
   let start: Buffer;
   try {
     start = inflateRawSync(packed, { finishFlush: constants.Z_SYNC_FLUSH });
-  } catch {
+  } catch (error) {
+    rethrowExhaustion(error);
     return Buffer.alloc(0);
   }
   if (start.length < Math.min(bytes, 4)) throw new Unbelievable('an entry hides how it begins');
@@ -72,7 +74,8 @@ function contentOf(
   const packed = whole.read(data, packedBytes);
   try {
     return piecesOf(inflateRawSync(packed, { maxOutputLength: bytes }));
-  } catch {
+  } catch (error) {
+    rethrowExhaustion(error);
     throw new Unbelievable('an archive in it cannot be unpacked');
   }
 }

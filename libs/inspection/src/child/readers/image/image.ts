@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Metadata, SharpOptions } from 'sharp';
 import type { RefusalCode } from '../../../inspector.js';
+import { rethrowExhaustion } from '../../exhaustion.js';
 import type { FileToRead, Finding, Limits, Reader } from '../../reader.js';
 import { findingOf } from '../finding.js';
 import { bytesAt, type ReadAt, readingFrom } from '../read-at.js';
@@ -44,13 +45,6 @@ function excess({ width, height, frames }: DeclaredSize, type: string, limits: L
     'TOO_MANY_PIXELS',
     `The picture has ${width} × ${height} pixels in ${frames} frame(s); ${most} pixels and ${limits.maxFrames} frames are allowed.`,
   );
-}
-
-/** Where memory ended, nothing is said of the file; where a decoder's own limit was passed, that it is hostile. */
-function rethrowExhaustion(error: unknown): void {
-  if (error instanceof Error && /memory|allocat/i.test(error.message) && !/limit/i.test(error.message)) {
-    throw error;
-  }
 }
 
 async function metadataOf(path: string): Promise<Metadata | null> {
