@@ -1,12 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Statement, type Tx } from '#libs/database';
-import type { ObjectRef } from '#libs/domain';
+import { kindOf, type ObjectRef } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
 
 /** The one location there is; more are added beside it. */
 const PRIMARY = 'primary';
 /** How long a pin protects bytes that are being copied from the collector. */
 const PIN_MS = 60 * 60_000;
+/** How long a collector has an object, and the part of it in which it asks storage: nothing is under way when another has it. */
+const COLLECT_MS = 10 * 60_000;
+const DELETE_MS = COLLECT_MS / 2;
+/** When an object comes up again that storage did not delete: it was asked in vain, or it said no. */
+const UNANSWERED_MS = 60_000;
+const REFUSED_MS = 60 * 60_000;
 
 export interface Content {
   /** Who shares identical bytes: empty for everybody. */
@@ -68,14 +74,14 @@ const RECORD_COPY: Statement<StagedRow> = {
 const COLLECTABLE: Statement<{ id: string }> = {
   name: 'objects_collectable',
   text: `select id from stored_objects
-    where ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING') and (pinned_until is null or pinned_until < $1) and id > $3
-    order by id limit $2`,
+    where ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING') and (pinned_until is null or pinned_until < $1)
+    order by pinned_until nulls first, id limit $2`,
 };
 
 const CONDEMN: Statement<Place> = {
   name: 'objects_condemn',
   text: `with condemned as (
-      update stored_objects set state = 'DELETING'
+      update stored_objects set state = 'DELETING', pinned_until = $3
       where id = $1 and ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING')
         and (pinned_until is null or pinned_until < $2)
       returning id)
@@ -96,12 +102,21 @@ const KNOWN_INFECTED: Statement<{ id: string }> = {
 
 const CONDEMNED: Statement<{ id: string }> = {
   name: 'objects_condemned',
-  text: `select id from stored_objects where id = $1 and state = 'DELETING'`,
+  text: `select id from stored_objects where id = $1 and state = 'DELETING' and pinned_until = $2`,
 };
 
 const DROP: Statement<never> = {
   name: 'objects_drop',
-  text: `delete from stored_objects where id = $1 and state = 'DELETING'`,
+  text: `delete from stored_objects where id = $1 and state = 'DELETING' and pinned_until = $2`,
+};
+
+const PUT_OFF: Statement<never> = {
+  name: 'objects_put_off',
+  text: `with kept as (
+      update stored_objects set state = $3::object_state, pinned_until = $4
+      where id = $1 and state = 'DELETING' and pinned_until = $2
+      returning id)
+    delete from object_variants v using kept k where v.stored_object_id = k.id and v.key = any($5::text[])`,
 };
 
 /** Bytes that any number of assets share, and the count of those that do. */
@@ -187,24 +202,38 @@ export class StoredObjects {
     });
   }
 
-  /** Objects that nobody points at and nobody is about to point at, and those whose deletion was not finished; in order. */
-  async collectable(after: bigint, now: Date, limit: number): Promise<bigint[]> {
-    const rows = await this.database.query(COLLECTABLE, [now, limit, after]);
+  /** Objects that nobody points at and nobody is about to point at, and those whose deletion is due again, which come last. */
+  async collectable(now: Date, limit: number): Promise<bigint[]> {
+    const rows = await this.database.query(COLLECTABLE, [now, limit]);
     return rows.map(({ id }) => BigInt(id));
   }
 
   /**
-   * Deletes an object that nobody needs: first the row is moved to DELETING, from where it cannot be pointed at, then the
-   * bytes go at their version, then the row. False when it is needed after all. Repeatable at every step.
+   * Deletes an object that nobody needs: first the row is moved to DELETING, from where it cannot be pointed at, and pinned to
+   * this collector alone; then the bytes go at their version, then the row. False when it is needed after all, or another's to
+   * delete. Repeatable at every step.
    */
   async collect(id: bigint, now: Date): Promise<boolean> {
-    const copies = await this.database.query(CONDEMN, [id, now]);
-    if (copies.length === 0) return false;
-    for (const { bucket, key, version } of copies) {
-      const there = version ?? (await this.unrecorded(id, { bucket, key }));
-      if (there !== null) await this.store.delete({ bucket, key, version: there });
+    const until = after(now, COLLECT_MS);
+    const places = await this.database.query(CONDEMN, [id, now, until]);
+    if (places.length === 0) return false;
+    const gone: string[] = [];
+    const signal = AbortSignal.timeout(DELETE_MS);
+    try {
+      for (const { bucket, key, version } of places) {
+        const there = version ?? (await this.unrecorded(id, { bucket, key }, until));
+        if (there !== null) await this.store.delete({ bucket, key, version: there }, { signal });
+        gone.push(key);
+      }
+    } catch (error) {
+      const isRefused = !signal.aborted && kindOf(error) !== 'unavailable';
+      // Refused (a hold, a retention period), the bytes are there, and whoever uploads the same may point at them. Without
+      // an answer they may still go.
+      const [state, ms] = isRefused ? ['STAGING', REFUSED_MS] : ['DELETING', UNANSWERED_MS];
+      await this.database.query(PUT_OFF, [id, until, state, after(now, ms), gone]);
+      throw error;
     }
-    await this.database.query(DROP, [id]);
+    await this.database.query(DROP, [id, until]);
     return true;
   }
 
@@ -213,10 +242,12 @@ export class StoredObjects {
    * stands in DELETING nobody can store these bytes anew, and what was seen there is not what somebody else needs. Another
    * collector may have finished meanwhile.
    */
-  private async unrecorded(id: bigint, at: ObjectRef): Promise<string | null> {
+  private async unrecorded(id: bigint, at: ObjectRef, until: Date): Promise<string | null> {
     const there = await this.store.stat(at);
     if (there === null) return null;
-    const rows = await this.database.query(CONDEMNED, [id]);
+    const rows = await this.database.query(CONDEMNED, [id, until]);
     return rows.length === 1 ? there.version : null;
   }
 }
+
+const after = (now: Date, ms: number) => new Date(now.getTime() + ms);

@@ -31,9 +31,6 @@ interface Step<Row> {
  */
 @Injectable()
 export class Sweeper {
-  /** All up to here were looked at by the collector; one that cannot be deleted does not keep it from those behind. */
-  private collected = 0n;
-
   constructor(
     private readonly repository: SweeperRepository,
     private readonly assets: Assets,
@@ -64,11 +61,7 @@ export class Sweeper {
 
   /** Stored objects that nobody points at any more. */
   sweepObjects(now: Date, signal?: AbortSignal): Promise<Sweep> {
-    const take = async () => {
-      const ids = await this.objects.collectable(this.collected, now, BATCH);
-      this.collected = ids[BATCH - 1] ?? 0n;
-      return ids;
-    };
+    const take = () => this.objects.collectable(now, BATCH);
     const nameOf = (id: bigint) => ({ storedObject: String(id) });
     const work = async (id: bigint) => {
       if (await this.objects.collect(id, now)) this.logger.info(nameOf(id), 'object collected');

@@ -189,9 +189,79 @@ it('deletes nothing that was stored anew while a collector stood still', async (
   isHeld = true;
   const slow = world.stored.collect(staged!.id, later);
   await until('it is about to ask storage', () => (isHeld ? null : true));
-  expect(await world.stored.collect(staged!.id, later)).toBe(true);
+  expect(await world.stored.collect(staged!.id, later)).toBe(false);
+  const muchLater = new Date(later.getTime() + 3_600_000);
+  expect(await world.stored.collect(staged!.id, muchLater)).toBe(true);
   expect(await world.upload(bytes)).toMatchObject({ status: 'READY' });
   resume();
   await slow;
   expect(await world.store.stat(place)).not.toBeNull();
+});
+
+describe('an object that storage does not delete', () => {
+  const HOUR_MS = 3_600_000;
+  const at = (hours: number) => new Date(Date.now() + hours * HOUR_MS);
+  /** Storage that deletes nothing of these bytes from the content bucket, and says so with this error. */
+  const worldWithout = (kept: string[], error: Error) =>
+    World.start({
+      around: (real) =>
+        Object.assign(Object.create(real) as typeof real, {
+          delete: (...args: Parameters<typeof real.delete>) =>
+            args[0].bucket === CONTENT && kept.some((bytes) => args[0].key.endsWith(sha256(bytes)))
+              ? Promise.reject(error)
+              : real.delete(...args),
+        }),
+    });
+  const rowOf = async (world: World, bytes: string) =>
+    (await world.storedObjects()).find((object) => object.sha256 === sha256(bytes));
+  const purged = async (world: World, bytes: string) => {
+    const { id } = await world.upload(bytes);
+    await world.removal.purge(actor(), id);
+  };
+
+  it('is shared with whoever uploads the same bytes, where it is refused', async () => {
+    await using world = await worldWithout(['held'], new Error('storage answered 403'));
+    await purged(world, 'held');
+    expect(await rowOf(world, 'held')).toMatchObject({ state: 'STAGING', refCount: 0 });
+    const asset = await world.upload('held');
+    expect(asset).toMatchObject({ status: 'READY' });
+    expect(await rowOf(world, 'held')).toMatchObject({ state: 'LIVE', refCount: 1 });
+    expect(await world.sweeper.sweepObjects(at(48))).toEqual({ examined: 0, failed: 0 });
+    await world.removal.purge(actor(), asset.id);
+    expect(await world.sweeper.sweepObjects(at(2))).toEqual({ examined: 1, failed: 1 });
+    expect(await rowOf(world, 'held')).toMatchObject({ state: 'STAGING', refCount: 0 });
+  });
+
+  it('is nobody’s while it is not known whether it goes', async () => {
+    await using world = await worldWithout(['in doubt'], unavailable('DOWN', 'no answer'));
+    await purged(world, 'in doubt');
+    const { id, job } = await world.received('in doubt');
+    await expect(world.process(job)).rejects.toMatchObject({ reason: 'STORED_OBJECT_BUSY' });
+    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
+    expect(await world.sweeper.sweepObjects(new Date())).toEqual({ examined: 0, failed: 0 });
+    expect(await world.sweeper.sweepObjects(at(0.1))).toEqual({ examined: 1, failed: 1 });
+  });
+
+  it('does not keep the collector from the others, however many there are', async () => {
+    const held = Array.from({ length: 101 }, (_, i) => `held ${i}`);
+    await using world = await worldWithout(held, new Error('storage answered 403'));
+    const stage = async (bytes: string, now: Date) => {
+      const content = { scope: '', sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
+      const place = { bucket: CONTENT, key: contentKey(content.sha256) };
+      const staged = await world.stored.stage(content, place, now);
+      await world.stored.recordCopy(staged!.id, { version: '1', storageClass: null }, []);
+    };
+    for (const bytes of held) await stage(bytes, at(-2));
+    // Due before the last of those.
+    await stage('free', at(-1.5));
+    for (let sweep = 0; sweep < 2; sweep++) await world.sweeper.sweepObjects(new Date());
+    expect(await rowOf(world, 'free')).toBeUndefined();
+    // All of them are due again; what was let go of meanwhile comes first.
+    await stage('freed', new Date());
+    const { id } = (await rowOf(world, 'freed'))!;
+    await world.database.prisma.storedObject.update({ where: { id }, data: { pinnedUntil: null } });
+    await world.sweeper.sweepObjects(at(2));
+    expect(await rowOf(world, 'freed')).toBeUndefined();
+    expect(await world.storedObjects()).toHaveLength(held.length);
+  });
 });
