@@ -245,7 +245,8 @@ export class AssetTransitions {
     const name = deletionOf(TRANSITIONS[settledBy].to);
     if (name === null) return;
     const settled = { ...seen, version: seen.version + 1, where: { deletedAt: { not: null } } };
-    if (await this.move(tx, name, settled, { incomingPresent: true }, now)) {
+    const data = { incomingPresent: true, nextCheckAt: after(now, WASTE_AFTER_MS) };
+    if (await this.move(tx, name, settled, data, now)) {
       await this.quotas.apply(tx, TRANSITIONS[name].quota, seen.ownerId, BigInt(seen.sizeBytes));
     }
   }

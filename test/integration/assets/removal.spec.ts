@@ -52,6 +52,19 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
     expect(await world.removal.restore(by, good.id)).toMatchObject({ status: 'READY' });
   });
 
+  it('keeps nothing of what was deleted during PROCESSING and then FAILED', async () => {
+    const by = actor(6n);
+    const { id, job } = await world.received('deleted, then failed', {}, by);
+    await world.removal.delete(by, id);
+    world.scanner.answers.set('then failed', new Error('broken'));
+    for (let attempt = 1; attempt <= 5; attempt++) await world.process({ ...job, attempt });
+    expect(await world.asset(id)).toMatchObject({ status: 'DELETED' });
+    expect(await world.objects(INCOMING)).toContain(id);
+    await world.sweeper.sweepWaste(new Date(Date.now() + 5 * 60_000));
+    expect(await world.objects(INCOMING)).not.toContain(id);
+    expect(await world.quotas.of(6n)).toMatchObject(EMPTY);
+  });
+
   it('purges record, reference, quota and bytes at once, and spares bytes that another shares', async () => {
     const [one, two] = [actor(4n), actor(5n)];
     const [first, second] = [
