@@ -1,10 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type ClaimedObject, ObjectUpkeep, ObjectVariants } from '#libs/assets';
+import { type ClaimedObject, ObjectUpkeep, ObjectVariants, Quarantine } from '#libs/assets';
 import { OCTET_STREAM, specOf, specsOf } from '#libs/domain';
 import { type Inspection, Inspector } from '#libs/inspection';
 import { ContentStore } from './content-store.js';
-import { Intake } from './intake.js';
+import { Intake, type Taken } from './intake.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
 /** Makes the variants of stored pictures again when the profiles have changed, newest first, and removes the old ones. */
@@ -15,6 +15,7 @@ export class Rederivation {
     private readonly upkeep: ObjectUpkeep,
     private readonly variants: ObjectVariants,
     private readonly contents: ContentStore,
+    private readonly quarantine: Quarantine,
     private readonly intake: Intake,
     private readonly inspector: Inspector,
     private readonly logger: PinoLogger,
@@ -23,7 +24,7 @@ export class Rederivation {
   }
 
   /**
-   * The next picture; false when there is none. What fails comes up again after an hour.
+   * The next picture; false when there is none. What fails, or is not what was stored, comes up again after an hour.
    * @throws StowageError unavailable; InspectionFailed
    */
   async next(now: Date, signal?: AbortSignal): Promise<boolean> {
@@ -33,7 +34,13 @@ export class Rederivation {
     const made = await this.variants.made(object.scope, object.sha256, signal);
     const missing = profiles.filter((profile) => !made.has(specOf(profile)));
     if (missing.length > 0) {
-      const found = await this.look(object, missing, signal);
+      const { place, sizeBytes } = object;
+      await using taken = await this.intake.take(
+        { object: place, sizeBytes, mimeType: OCTET_STREAM },
+        signal,
+      );
+      if (!(await this.isSound(object, taken, now))) return true;
+      const found = await this.look(object, taken, missing, signal);
       const storedObject = String(object.id);
       if (found === null || found.refusal !== null) {
         // The old ones stay: better than none.
@@ -47,16 +54,34 @@ export class Rederivation {
     return true;
   }
 
+  /** Whether the bytes are still the ones that were stored, and nobody knows worse of them by now. */
+  private async isSound(object: ClaimedObject, { seen, verdict }: Taken, now: Date): Promise<boolean> {
+    const storedObject = String(object.id);
+    if (verdict.outcome === 'infected') {
+      this.logger.warn({ storedObject, signature: verdict.signature }, 'stored object found infected');
+      if (await this.quarantine.condemn(object.id)) {
+        await this.quarantine.finish(object, this.options.quarantineBucket, now);
+      }
+      return false;
+    }
+    if (seen.sha256 !== object.sha256) {
+      this.logger.error({ storedObject, sha256: seen.sha256 }, 'stored bytes are not those that were stored');
+      return false;
+    }
+    if (verdict.outcome === 'error') {
+      this.logger.error({ storedObject, why: verdict.message }, 'stored object not scanned');
+      return false;
+    }
+    return true;
+  }
+
   private async look(
-    { place, sizeBytes }: ClaimedObject,
+    { sizeBytes }: ClaimedObject,
+    { path, detected }: Taken,
     profiles: PipelineOptions['profiles'],
     signal?: AbortSignal,
   ): Promise<Inspection | null> {
-    const wanted = { object: place, sizeBytes, mimeType: OCTET_STREAM };
-    await using taken = await this.intake.take(wanted, signal);
-    const { path, detected } = taken;
     if (path === null) return null;
-    // Awaited here: the file goes when this returns.
-    return await this.inspector.inspect({ path, sizeBytes, detected, profiles }, signal);
+    return this.inspector.inspect({ path, sizeBytes, detected, profiles }, signal);
   }
 }

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
-import { parseProfiles, specOf, specsOf, variantKey } from '#libs/domain';
+import { parseProfiles, quarantineKey, specOf, specsOf, variantKey } from '#libs/domain';
 import { zipArchive } from '#libs/inspection/testing';
 import type { ObjectStore, WriteRequest } from '#libs/storage';
-import { actor, CONTENT, sha256, World } from '../../support/world.js';
+import { actor, CONTENT, QUARANTINE, sha256, World } from '../../support/world.js';
 
 const DAY_MS = 24 * 3_600_000;
 const JPEG = { filename: 'photo.jpg', mimeType: 'image/jpeg' };
@@ -162,6 +162,58 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     });
     expect(object).toMatchObject({ variantSpecs: specsOf(parseProfiles(profiles)), claimedUntil: null });
     expect(await other.asset(asset.id)).toMatchObject({ status: 'READY', version: asset.version });
+  });
+
+  describe('are not made again', () => {
+    /** A stored picture of which other variants are wanted since. */
+    const outdated = async (other: World) => {
+      const bytes = await picture();
+      const asset = await other.upload(bytes, JPEG);
+      other.profiles.splice(0, other.profiles.length, ...parseProfiles(['tiny=jpeg:16:60']));
+      const before = await other.objects(CONTENT);
+      return { bytes, asset, before };
+    };
+
+    it('of what is found infected by now: it is taken from all who have it', async () => {
+      await using other = await World.start({ profiles: PROFILES });
+      const { bytes, asset } = await outdated(other);
+      other.scanner.answers.set('Maker', { outcome: 'infected', signature: 'Late.Signature' });
+      expect(await other.rederivation.next(new Date())).toBe(true);
+      expect(await other.asset(asset.id)).toMatchObject({
+        status: 'REJECTED',
+        statusReason: { code: 'MALWARE' },
+      });
+      expect(await other.objects(CONTENT)).toEqual([]);
+      expect(await other.objects(QUARANTINE)).toEqual([quarantineKey(sha256(bytes))]);
+      expect(await other.rederivation.next(new Date())).toBe(false);
+    });
+
+    it.each<[string, (other: World, bytes: Buffer) => Promise<void> | void]>([
+      [
+        'of other bytes than were stored',
+        async (other, bytes) => {
+          const where = { key: `content/${sha256(bytes)}` };
+          const place = { bucket: CONTENT, ...where };
+          const wrong = Buffer.from(bytes.toString('latin1').replace('Maker', 'Baker'), 'latin1');
+          const { version } = await other.emulators.put(place, wrong, { contentType: 'image/jpeg' });
+          await other.database.prisma.objectCopy.updateMany({ where, data: { version } });
+        },
+      ],
+      [
+        'of what the scanner fails on',
+        (other) => void other.scanner.answers.set('Maker', { outcome: 'error', message: 'out of memory' }),
+      ],
+    ])('%s: the old ones stay', async (_, harm) => {
+      await using other = await World.start({ profiles: PROFILES });
+      const { bytes, asset, before } = await outdated(other);
+      await harm(other, bytes);
+      expect(await other.rederivation.next(new Date())).toBe(true);
+      expect(await other.objects(CONTENT)).toEqual(before);
+      expect(await other.asset(asset.id)).toMatchObject({ status: 'READY' });
+      // It comes up again, though not at once.
+      expect(await other.rederivation.next(new Date())).toBe(false);
+      expect(await other.rederivation.next(new Date(Date.now() + 2 * 3_600_000))).toBe(true);
+    });
   });
 
   it('refuses a picture that does not decode, or has too many pixels', async () => {
