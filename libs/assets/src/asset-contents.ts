@@ -17,7 +17,7 @@ export interface AssetContents {
   readonly properties: AssetProperties | null;
   /** Of a READY asset, by width and then name; of two with one name the newer. */
   readonly variants: readonly Variant[];
-  /** Who found the bytes clean: engine and signatures. */
+  /** Who found the bytes clean: engine and signatures. Null too for bytes that nobody could look into. */
   readonly scannedBy: string | null;
 }
 

@@ -31,7 +31,7 @@ export interface StagedObject {
 
 /** What is known of the bytes when an asset begins to point at them. */
 export interface ObjectFacts {
-  /** Who found them clean. */
+  /** Who looked for malware in them last: others look again. What they found is the asset's to say. */
   readonly scannedBy: string;
   /** The specifications of their variants; null for bytes that get none. */
   readonly variantSpecs: string | null;

@@ -24,7 +24,9 @@ export interface Accepted extends ObjectRef {
   readonly objectId: bigint;
   readonly mimeType: string;
   readonly properties: AssetProperties;
+  /** Who looked for malware, and whether they found all of it clean. */
   readonly scannedBy: string;
+  readonly isClean: boolean;
   /** The specifications of the object's variants; null for bytes that get none. */
   readonly variantSpecs: string | null;
 }
@@ -95,13 +97,13 @@ export class AssetTransitions {
    * object is no longer one to point at; the caller stores the bytes again.
    */
   accept(seen: Seen & Pick<Asset, 'createdAt'>, accepted: Accepted, now: Date): Promise<boolean> {
-    const { objectId, bucket, key, mimeType, properties, scannedBy, variantSpecs } = accepted;
+    const { objectId, bucket, key, mimeType, properties, scannedBy, isClean, variantSpecs } = accepted;
     const data = {
       storedObjectId: objectId,
       bucket,
       objectKey: key,
       mimeType,
-      scannedBy,
+      scannedBy: isClean ? scannedBy : null,
       readyAt: now,
       nextCheckAt: after(now, WASTE_AFTER_MS),
     };

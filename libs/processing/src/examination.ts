@@ -18,7 +18,10 @@ export interface Examined {
   readonly renditions: readonly Rendition[];
   /** Whether they are of a kind that gets variants, and some are there or here. */
   readonly hasVariants: boolean;
+  /** Who looked for malware: engine and signatures. */
   readonly scannedBy: string;
+  /** Whether they looked into all of it; else it is here because the operator lets its type in. */
+  readonly isClean: boolean;
 }
 
 /** Everything that is found out about the bytes of one generation, before anything is done with them. */
@@ -44,8 +47,9 @@ export class Examination {
     await using taken = await this.intake.take({ ...asset, object }, signal);
     verifyBytes(asset, stat, taken.seen);
     await this.judge(asset, taken, object, signal);
-    const { seen, scannedBy } = taken;
-    return { ...(await this.inspect(asset, taken, signal)), seen, scannedBy };
+    const { seen, scannedBy, verdict } = taken;
+    const isClean = verdict.outcome === 'clean';
+    return { ...(await this.inspect(asset, taken, signal)), seen, scannedBy, isClean };
   }
 
   /** Infected bytes are put away before anybody is told. */

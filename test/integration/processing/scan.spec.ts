@@ -68,6 +68,24 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
     expect(await world.upload('a,sealed,one', { mimeType: 'text/csv' })).toMatchObject({ status: 'READY' });
   });
 
+  it('says of nothing that it is clean that nobody could look into, and looks again with new signatures', async () => {
+    world.scanner.answers.set('opaque', { outcome: 'unscannable', why: 'it is too large' });
+    const text = 'an,opaque,one';
+    const { id } = await world.upload(text, { mimeType: 'text/csv' });
+    const scannedBy = async () => (await world.assets.contents([id])).get(id)?.scannedBy;
+    expect(await scannedBy()).toBeNull();
+    world.scanner.scanned.length = 0;
+    await rescan();
+    newSignatures();
+    await rescan();
+    await rescan();
+    expect(world.scanner.scanned.filter((sum) => sum === sha256(text))).toHaveLength(1);
+    refuse('opaque');
+    newSignatures();
+    await rescan();
+    expect(await world.asset(id)).toMatchObject({ status: 'REJECTED', statusReason: { code: 'MALWARE' } });
+  });
+
   it('says that bytes are not the declared ones before it says what is in them', async () => {
     refuse('evil two');
     const { id, job } = await world.received('good bytes', {}, actor(4n), 'evil two !');

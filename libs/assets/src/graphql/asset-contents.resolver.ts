@@ -39,8 +39,8 @@ export class AssetContentsResolver {
   @ResolveField(() => String, {
     nullable: true,
     description:
-      'Which virus scanner, with which signatures, found the bytes clean. Null before READY, and for callers who are ' +
-      'not operators.',
+      'Which virus scanner, with which signatures, found the bytes clean. Null before READY, for a file that it could ' +
+      'not look into and whose type is stored all the same, and for callers who are not operators.',
   })
   async scannedBy(
     @Parent() { asset }: AssetModel,
