@@ -32,20 +32,10 @@ function logged(stage: Stage, text: string): () => Promise<boolean> {
   return () => Promise.resolve(worker.output.includes(text, from));
 }
 
-/**
- * Jobs that were active when it went are none when it is back: a content over which a scanner was lost that is well again at once
- * counts as what brought it down.
- */
-function scannerKilled(stage: Stage, after: () => Promise<void> = nothing): Outage {
-  const isNoticed = logged(stage, 'SCANNER_UNAVAILABLE');
-  return {
-    isMet: async () => (await isNoticed()) && !(await areJobsActive(stage)),
-    end: async () => {
-      await after();
-      await stage.clamd!.run();
-    },
-  };
-}
+const scannerKilled = (stage: Stage): Outage => ({
+  isMet: logged(stage, 'SCANNER_UNAVAILABLE'),
+  end: () => stage.clamd!.run(),
+});
 
 const BEGINNINGS: Readonly<Record<OutageName, (stage: Stage) => Promise<Outage>>> = {
   nothing: () => Promise.resolve({ isMet: () => Promise.resolve(false), end: nothing }),

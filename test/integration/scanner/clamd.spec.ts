@@ -93,7 +93,7 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
         );
       }
       expect(outcomes).toContain('unscannable');
-      // 'error': the connection was lost once all was on its way, and the daemon is well.
+      // 'error': the connection was lost once all was on its way, three times in a row.
       for (const lost of [DOWN.reason, 'error']) outcomes.delete(lost);
       expect([...outcomes]).toEqual(['unscannable']);
     });

@@ -45,9 +45,11 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       ['a name without end', (socket) => socket.write(`stream: ${'x'.repeat(MIB)}`)],
       ['an enormous name', (socket) => socket.end(`stream: ${'x'.repeat(MIB)} FOUND\0`)],
       ['no answer at all', () => undefined],
-    ])('%s, from a daemon that is well at once, is the content’s fault', async (_, onEnd) => {
+    ])('%s, from a daemon that is well at once, is the content’s fault the third time', async (_, onEnd) => {
       clamd.deeds = { onEnd };
-      expect(await scan(scannerOf({ replyMs: 3000 }), WORDS)).toEqual({
+      const scanner = scannerOf({ replyMs: 2000 });
+      for (let turn = 1; turn < 3; turn++) await expect(scan(scanner, WORDS)).rejects.toMatchObject(DOWN);
+      expect(await scan(scanner, WORDS)).toEqual({
         outcome: 'error',
         message: expect.stringMatching(/^The scanner was lost over it: /) as unknown,
       });
@@ -99,6 +101,23 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       await lose(scanner, WORDS);
       crash();
       expect(await scan(scanner, WORDS)).toMatchObject({ outcome: 'error' });
+    });
+
+    it('is lost once with all that is under way with it', async () => {
+      const scanner = scannerOf();
+      const scanAtOnce = async () => {
+        const sockets: Socket[] = [];
+        clamd.deeds = { onEnd: (socket) => void sockets.push(socket) };
+        const scans = Promise.allSettled(Array.from({ length: 4 }, () => scan(scanner, WORDS)));
+        await until('all of it is there', () => (sockets.length === 4 ? true : null));
+        for (const socket of sockets) socket.destroy();
+        return (await scans).map((ended) => (ended.status === 'fulfilled' ? ended.value.outcome : 'lost'));
+      };
+      expect(await scanAtOnce()).toEqual(Array(4).fill('lost'));
+      expect(await scanAtOnce()).toEqual(Array(4).fill('lost'));
+      expect(await scanAtOnce()).toEqual(Array(4).fill('error'));
+      // And from then on, so that it ends.
+      expect(await scanAtOnce()).toEqual(Array(4).fill('error'));
     });
 
     it('starts anew once it was scanned', async () => {

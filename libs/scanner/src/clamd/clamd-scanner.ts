@@ -27,7 +27,10 @@ export interface ClamdScannerOptions {
   readonly identityMs?: number;
 }
 
-/** A content with which the daemon is lost so often in a row is at fault. */
+/**
+ * A content over which the daemon is lost so often in a row is at fault. Before each scan it is well: once it was lost, nothing is
+ * sent to it until it has passed another self test. Less says nothing: it may have been stopped, or be one of several.
+ */
 const MAX_LOSSES = 3;
 
 const down = (error: unknown): StowageError =>
@@ -70,6 +73,7 @@ export class ClamdScanner extends Scanner {
     const { sizeBytes, sha256, signal } = options;
     if (sizeBytes > this.options.maxBytes) return TOO_LARGE;
     await this.trusted(signal);
+    const begunAt = performance.now();
     let isAllSent = false;
     try {
       const { maxBytes } = this.options;
@@ -81,7 +85,8 @@ export class ClamdScanner extends Scanner {
       this.trust = undefined;
       // It was the source that was slow.
       const isLate = error.received.startsWith('COMMAND READ TIMED OUT');
-      if (isAllSent && !isLate && (await this.isAtFault(sha256(), signal))) {
+      const isLost = isAllSent && !isLate;
+      if (isLost && this.lost.note(sha256(), begunAt, performance.now()) >= MAX_LOSSES) {
         return { outcome: 'error', message: `The scanner was lost over it: ${error.message}.` };
       }
       throw down(error);
@@ -121,23 +126,6 @@ export class ClamdScanner extends Scanner {
       return verdict;
     } finally {
       connection.close();
-    }
-  }
-
-  /**
-   * Whether a daemon that is gone without a verdict was brought down by this content: it is well again at once, or it
-   * happened before, time after time. That it answers is not enough: one whose disk is full answers to PING, and drops
-   * what it is to scan.
-   */
-  private async isAtFault(sha256: string, signal: AbortSignal | undefined): Promise<boolean> {
-    if (this.lost.note(sha256) >= MAX_LOSSES) return true;
-    const soon = AbortSignal.timeout(this.options.commandMs);
-    try {
-      await this.trusted(signal === undefined ? soon : AbortSignal.any([signal, soon]));
-      return true;
-    } catch {
-      signal?.throwIfAborted();
-      return false;
     }
   }
 

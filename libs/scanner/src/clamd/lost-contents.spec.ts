@@ -1,11 +1,24 @@
 import { expect, it } from '@jest/globals';
 import { LostContents } from './lost-contents.js';
 
-it('counts what is lost in a row, by content', () => {
+/** Scans that begin and are lost one after the other. */
+function oneByOne() {
   const lost = new LostContents();
-  expect([lost.note('a'), lost.note('b'), lost.note('a')]).toEqual([1, 1, 2]);
+  let at = 0;
+  return { lost, note: (sha256: string) => lost.note(sha256, (at += 1), (at += 1)) };
+}
+
+it('counts what is lost in a row, by content', () => {
+  const { lost, note } = oneByOne();
+  expect([note('a'), note('b'), note('a')]).toEqual([1, 1, 2]);
   lost.forget(() => 'a');
-  expect([lost.note('a'), lost.note('b')]).toEqual([1, 2]);
+  expect([note('a'), note('b')]).toEqual([1, 2]);
+});
+
+it('counts once what was under way together', () => {
+  const lost = new LostContents();
+  expect([lost.note('a', 1, 5), lost.note('a', 2, 6), lost.note('a', 4, 7)]).toEqual([1, 1, 1]);
+  expect(lost.note('a', 8, 9)).toBe(2);
 });
 
 it('asks for no hash while there is nothing to forget', () => {
@@ -15,12 +28,12 @@ it('asks for no hash while there is nothing to forget', () => {
 });
 
 it('remembers the last thousand', () => {
-  const lost = new LostContents();
-  lost.note('first');
-  lost.note('again');
-  for (let i = 0; i < 998; i++) lost.note(String(i));
-  expect(lost.note('again')).toBe(2);
-  lost.note('one more');
-  expect(lost.note('first')).toBe(1);
-  expect(lost.note('again')).toBe(3);
+  const { note } = oneByOne();
+  note('first');
+  note('again');
+  for (let i = 0; i < 998; i++) note(String(i));
+  expect(note('again')).toBe(2);
+  note('one more');
+  expect(note('first')).toBe(1);
+  expect(note('again')).toBe(3);
 });
