@@ -1,7 +1,8 @@
+import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Injectable } from '@nestjs/common';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Logger, type Params, type PinoLogger } from 'nestjs-pino';
 import pino from 'pino';
 
@@ -39,17 +40,25 @@ export function loggerParams(service: string, level: string): Params {
 }
 
 /**
- * One line for each request, and its id in every line that is logged on its behalf. Only method, path and id are
- * logged: no header, query or body, for those carry secrets.
+ * One line for each request, and its id in every line that is logged on its behalf, with whatever else was assigned to its
+ * logger. Only method, path and id are logged: no header, query or body, for those carry secrets.
  */
 export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
+  const contexts = new WeakMap<FastifyRequest, (log: () => void) => void>();
   server.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id);
     done();
   });
   // Not earlier: while a body is being parsed the context of its caller is lost.
   server.addHook('preHandler', (request, _reply, done) => {
-    logger.runInContext(done, { bindings: { reqId: request.id } });
+    const begin = () => {
+      contexts.set(
+        request,
+        AsyncResource.bind((log: () => void) => log()),
+      );
+      done();
+    };
+    logger.runInContext(begin, { bindings: { reqId: request.id } });
   });
   server.addHook('onResponse', (request, reply, done) => {
     const { id: reqId, method, url } = request;
@@ -59,7 +68,10 @@ export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
       statusCode: reply.statusCode,
       ms: Math.round(reply.elapsedTime),
     };
-    logger.runInContext(() => logger.info(line, 'request'), { bindings: { reqId } });
+    const log = () => logger.info(line, 'request');
+    const within = contexts.get(request);
+    if (within === undefined) logger.runInContext(log, { bindings: { reqId } });
+    else within(log);
     done();
   });
 }

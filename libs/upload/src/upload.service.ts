@@ -79,7 +79,7 @@ export class Uploads {
     const outcomes = new Map(accepted.map((item, index) => [item, created[index]!]));
     return Promise.all(
       prepared.map(async (item) =>
-        item instanceof StowageError ? item : this.answer(actor, item, outcomes.get(item)!, now),
+        item instanceof StowageError ? item : this.answer(item, outcomes.get(item)!, now),
       ),
     );
   }
@@ -140,7 +140,6 @@ export class Uploads {
   }
 
   private async answer(
-    actor: Actor,
     { asset, ticket }: Prepared,
     created: Created,
     now: Date,
@@ -152,11 +151,9 @@ export class Uploads {
         return invalid('EXPIRY_PAST', 'expiresAt must lie ahead.', ['input', 'acl']);
       case 'replayed':
         return this.replay(created, asset, now);
-      case 'created': {
-        const line = { assetId: asset.id, ownerId: String(actor.ownerId), delegate: actor.delegate };
-        this.logger.info(line, 'upload requested');
+      case 'created':
+        this.logger.info({ assetId: asset.id }, 'upload requested');
         return { asset: created.asset, ticket: created.asset.status === 'PENDING' ? ticket : null };
-      }
     }
   }
 

@@ -1,30 +1,47 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { WebSocket } from 'ws';
 import { Fleet, signJwt } from '../../support/fleet.js';
+import { until } from '../../support/until.js';
 import type { Answer } from './test-api.js';
 
+const INPUT = { filename: 'f', mimeType: 'text/plain', sizeBytes: 6, checksumSha256: 'ab'.repeat(32) };
+const REQUEST = 'mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } } }';
 const VIEWER = '{ viewer { id } }';
 const ON_BEHALF_OF = 'x-stowage-on-behalf-of';
 
 describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP, sockets)', () => {
   let fleet: Fleet;
+  let database: pg.Client;
   let authorization: string;
   beforeAll(async () => {
     fleet = await Fleet.start({ workers: 0 });
+    database = new pg.Client({ connectionString: fleet.database.url });
+    await database.connect();
     authorization = `Bearer ${await signJwt('mailer', { scope: 'stowage.delegate' })}`;
   }, 60_000);
-  afterAll(() => fleet?.[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await database?.end();
+    await fleet?.[Symbol.asyncDispose]();
+  });
 
-  /** An operation of the service, for whom these bytes name. */
-  async function query(text: string, variables: object, onBehalfOf: Buffer): Promise<Answer> {
+  /** An operation of the service, for whom these bytes name, or for itself. */
+  async function query(
+    text: string,
+    variables: object,
+    onBehalfOf: Buffer | null,
+    requestId = randomUUID(),
+  ): Promise<Answer> {
     const { port } = fleet.apis[0]!;
     const headers = {
       authorization,
       'content-type': 'application/json',
-      [ON_BEHALF_OF]: onBehalfOf.toString('latin1'),
+      'x-request-id': requestId,
+      ...(onBehalfOf && { [ON_BEHALF_OF]: onBehalfOf.toString('latin1') }),
     };
     const request = http.request({ port, path: '/graphql', method: 'POST', headers });
     // Bytes: Node would write the headers in the encoding of a text that follows.
@@ -47,6 +64,15 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
     return { socket, answer: await answer };
   }
 
+  type Requested = { requestUpload: { asset: { id: string } } };
+  const subscribe = (socket: WebSocket, id: string) =>
+    socket.send(
+      JSON.stringify({
+        type: 'subscribe',
+        id: '1',
+        payload: { query: `subscription { assetChanged(id: "${id}") { status } }` },
+      }),
+    );
   const idOf = async (subject: string) =>
     (await fleet.query<{ viewer: { id: string } }>(VIEWER, {}, subject)).viewer.id;
 
@@ -68,14 +94,8 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
       expect(data).toEqual({ viewer: { id } });
       const { socket, answer } = await connect(subject);
       expect(answer).toEqual(ACKNOWLEDGED);
-      const input = { filename: 'f', mimeType: 'text/plain', sizeBytes: 6, checksumSha256: 'ab'.repeat(32) };
-      const { requestUpload } = await fleet.query<{ requestUpload: { asset: { id: string } } }>(
-        'mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } } }',
-        { input },
-        subject,
-      );
-      const payload = { query: `subscription { assetChanged(id: "${requestUpload.asset.id}") { status } }` };
-      socket.send(JSON.stringify({ type: 'subscribe', id: '1', payload }));
+      const { requestUpload } = await fleet.query<Requested>(REQUEST, { input: INPUT }, subject);
+      subscribe(socket, requestUpload.asset.id);
       const [message] = (await once(socket, 'message')) as [Buffer];
       expect(JSON.parse(String(message))).toMatchObject({
         payload: { data: { assetChanged: { status: 'PENDING' } } },
@@ -118,5 +138,78 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
     const { socket, answer } = await connect(null);
     expect(answer).toEqual(ACKNOWLEDGED);
     socket.terminate();
+  });
+
+  type Line = { level: number; msg: string; reqId?: string; ownerId?: string; delegate?: string };
+  const lines = (wanted: (line: Line) => boolean) =>
+    fleet.logs
+      .split('\n')
+      .filter((text) => text.startsWith('{'))
+      .map((text) => JSON.parse(text) as Line)
+      .filter(wanted);
+  /** What was logged of a request up to the line of its end. */
+  const linesOf = (requestId: string) =>
+    until('the request is logged', () => {
+      const own = lines(({ reqId }) => reqId === requestId);
+      return own.some(({ msg }) => msg === 'request') ? own : null;
+    });
+
+  const mutations: Record<string, [text: string, more?: string[]]> = {
+    requestUploads: [
+      'mutation ($input: RequestUploadInput!) { requestUploads(inputs: [$input]) { __typename } }',
+      ['upload requested'],
+    ],
+    requestUpload: [REQUEST, ['upload requested']],
+    renewUpload: ['mutation ($id: ID!) { renewUpload(assetId: $id) { url } }'],
+    completeUpload: ['mutation ($id: ID!) { completeUpload(assetId: $id) { id } }'],
+    cancelUpload: ['mutation ($id: ID!) { cancelUpload(assetId: $id) { id } }', ['upload cancelled']],
+    deleteAsset: ['mutation ($id: ID!) { deleteAsset(id: $id) { id } }'],
+    restoreAsset: ['mutation ($id: ID!) { restoreAsset(id: $id) { id } }'],
+    purgeAsset: ['mutation ($id: ID!) { purgeAsset(id: $id) }', ['asset purged']],
+    discardDeadLetter: ['mutation ($id: ID!) { discardDeadLetter(id: $id) { id } }'],
+    retryDeadLetter: ['mutation ($id: ID!) { retryDeadLetter(id: $id) { id } }'],
+  };
+  it('names both in every line, and there is one for each mutation, done or refused', async () => {
+    const ownerId = await idOf('müller');
+    let id = 'none yet';
+    for (const [text, more = []] of Object.values(mutations)) {
+      const requestId = randomUUID();
+      const variables = text.includes('$input') ? { input: INPUT } : { id };
+      const { data } = await query(text, variables, Buffer.from('müller'), requestId);
+      id = (data as Requested | null)?.requestUpload?.asset.id ?? id;
+      const logged = await linesOf(requestId);
+      expect(logged.map(({ msg }) => msg)).toEqual([...more, 'request']);
+      for (const line of logged) expect(line).toMatchObject({ level: 30, ownerId, delegate: 'mailer' });
+    }
+  });
+
+  it('knows every mutation that there is', async () => {
+    const { data } = await query('{ __schema { mutationType { fields { name } } } }', {}, null);
+    const { mutationType } = data!.__schema as { mutationType: { fields: { name: string }[] } };
+    expect(mutationType.fields.map(({ name }) => name).sort()).toEqual(Object.keys(mutations).sort());
+  });
+
+  it('names nobody else when the service acts for itself', async () => {
+    const requestId = randomUUID();
+    await query(VIEWER, {}, null, requestId);
+    const [line] = await linesOf(requestId);
+    expect(line).toMatchObject({ msg: 'request', ownerId: await idOf('mailer') });
+    expect(line).not.toHaveProperty('delegate');
+  });
+
+  it('names both where a subscription fails', async () => {
+    const { socket } = await connect('müller');
+    await database.query('alter table media_assets rename to elsewhere');
+    try {
+      subscribe(socket, randomUUID());
+      const [line] = await until('the error is logged', () => {
+        const failed = lines(({ msg }) => msg === 'subscription failed');
+        return failed.length > 0 ? failed : null;
+      });
+      expect(line).toMatchObject({ ownerId: await idOf('müller'), delegate: 'mailer' });
+    } finally {
+      await database.query('alter table elsewhere rename to media_assets');
+      socket.terminate();
+    }
   });
 });

@@ -137,10 +137,13 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     // What still comes after the server's goodbye is for nobody.
     if (socket.readyState !== socket.OPEN) return;
     if (!isFromClient(text)) return socket.close(CloseCode.BadRequest, 'Invalid message received');
-    take(text).catch((err: unknown) => {
-      this.logger.error({ err }, 'message of a socket not handled');
-      socket.close(1011, 'Internal error');
-    });
+    // Whatever an operation assigns to its logger ends with it.
+    void this.logger.runInContext(() =>
+      take(text).catch((err: unknown) => {
+        this.logger.error({ err }, 'message of a socket not handled');
+        socket.close(1011, 'Internal error');
+      }),
+    );
   }
 
   private admit(connection: Connection, ownerId: bigint): boolean {
