@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { WebSocket } from 'ws';
 import { headersOf, put, type Ticket } from '../e2e/stack.js';
 import { HMAC_KEY, NAMES, PROJECT } from '../integration/storage/emulators.js';
 import { FaultDoor } from '../support/fault-door.js';
@@ -51,6 +53,24 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     await response.text();
     return response.status;
   };
+
+  /** The types of what a socket hears that begins with this, up to its asset's first state, and the code of its end. */
+  async function hear(payload: Record<string, string>, id: string): Promise<(string | number)[]> {
+    const socket = new WebSocket(`ws://127.0.0.1:${fleet.apis[0]!.port}/graphql`, 'graphql-transport-ws');
+    const say = (message: object) => socket.send(JSON.stringify(message));
+    const heard: (string | number)[] = [];
+    socket.on('open', () => say({ type: 'connection_init', payload }));
+    socket.on('message', (data: Buffer) => {
+      if (socket.readyState !== socket.OPEN) return;
+      const { type } = JSON.parse(data.toString()) as { type: string };
+      heard.push(type);
+      if (type !== 'connection_ack') return socket.close(1000);
+      const query = `subscription { assetChanged(id: "${id}") { downloadUrl { url } } }`;
+      say({ type: 'subscribe', id: '1', payload: { query } });
+    });
+    const [code] = (await once(socket, 'close')) as [number];
+    return [...heard, code];
+  }
 
   /** Starts a resumable session; its URI. */
   async function startSession(ticket: Ticket): Promise<string> {
@@ -132,6 +152,36 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     expect(await post(JSON.stringify({ query: mutation, variables: { input } }), by)).toBe(400);
   });
 
+  const service = async () => {
+    const token = await signJwt('mailer', { scope: 'stowage.delegate' });
+    return { authorization: `Bearer ${keep('a token of a service', token)}` };
+  };
+  const onBehalfOf = (name: string) => ({ 'x-stowage-on-behalf-of': name });
+
+  it('subscribers, and services that act for others', async () => {
+    const { id } = await requestUpload(fleet, 'for subscribers');
+    const by = await service();
+    const good = { authorization: `Bearer ${keep('a token of a subscriber', await signJwt('42'))}` };
+    const over = keep('a subscriber’s token that is over', await signJwt('42', {}, '-2h'));
+    for (const payload of [good, { ...by, ...onBehalfOf('42') }])
+      expect(await hear(payload, id)).toEqual(['connection_ack', 'next', 1000]);
+    const refused = [
+      { authorization: `Bearer ${over}` },
+      { ...good, ...onBehalfOf(keep('what one may not name', 'somebody-elses-name')) },
+      { ...by, ...onBehalfOf(`${keep('what names nobody', 'nobodys-name')}\0`) },
+    ];
+    for (const payload of refused) expect(await hear(payload, id)).toEqual([4401]);
+
+    const query = JSON.stringify({ query: `mutation { cancelUpload(assetId: "${id}") { id } }` });
+    for (const headers of [
+      { ...by, ...onBehalfOf('42') },
+      { ...good, ...onBehalfOf('43') },
+    ])
+      expect(await post(query, headers)).toBe(200);
+    const mistaken = keep('a token in the place of a name', await signJwt('44', {}, '3h')).slice(0, 250);
+    expect(await post(query, { ...by, ...onBehalfOf(keep('its first part', mistaken)) })).toBe(200);
+  });
+
   it('storage, database and Pub/Sub in trouble', async () => {
     const one = await requestUpload(fleet, 'in trouble');
     const match = { bucket: NAMES.incomingBucket, keyPrefix: one.id };
@@ -150,6 +200,9 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     await proxy.refuse();
     await expect(requestUpload(fleet, 'no database')).rejects.toThrow('UNAVAILABLE');
     expect((await fleet.apis[0]!.fetch('/health/ready')).status).toBe(503);
+    const by = await service();
+    expect(await hear({ ...by, ...onBehalfOf('42') }, one.id)).toEqual(['connection_ack', 'next', 1000]);
+    expect(await hear({ ...by, ...onBehalfOf('not known yet') }, one.id)).toEqual([1013]);
     await proxy.pass();
     const startPubSub = await fleet.emulators.stopPubSub();
     await until('the worker notices', () =>
@@ -188,6 +241,9 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
       '"request"',
       '"upload requested"',
       '"upload received"',
+      '"upload cancelled"',
+      '"subscription failed"',
+      '"delegate":"mailer"',
       '"object finalized"',
       '"asset ready"',
       '"asset rejected"',
