@@ -30,6 +30,15 @@ describe('what the api takes (real: PostgreSQL, queue, storage emulator, HTTP)',
     },
   );
 
+  it('takes two hundred uploads of one caller at once, as it is set by default', async () => {
+    const input = { filename: 'f', mimeType: 'text/plain', sizeBytes: 6, checksumSha256: 'ab'.repeat(32) };
+    const mutation =
+      'mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { status } } }';
+    const answers = await Promise.all(Array.from({ length: 200 }, () => api.query(mutation, { input })));
+    const pending = { data: { requestUpload: { asset: { status: 'PENDING' } } } };
+    expect(answers).toEqual(answers.map(() => pending));
+  });
+
   it('lets nobody keep an answer', async () => {
     const query = encodeURIComponent(QUERY);
     const headers = { authorization, 'apollo-require-preflight': 'true' };
