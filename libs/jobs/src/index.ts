@@ -5,4 +5,5 @@ export * from './jobs.service.js';
 export * from './migrate.js';
 export * from './queues.js';
 export * from './settle-job.js';
+export * from './worker-deaths.service.js';
 export * from './worker-options.js';

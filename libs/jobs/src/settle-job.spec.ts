@@ -8,19 +8,23 @@ const jobOf = () => {
   return { job: { attemptsStarted: 3, moveToDelayed } as unknown as Job, moveToDelayed };
 };
 
+const nothing = () => undefined;
+
 describe('settleJob', () => {
   it.each([
     new StowageError('not-found', 'X', 'x'),
     new StowageError('conflict', 'X', 'x'),
     new StowageError('rejected', 'X', 'x'),
   ])('is done with a job that ended in $kind', async (error) => {
-    await expect(settleJob(jobOf().job, 't', error)).resolves.toBeUndefined();
+    await expect(settleJob(jobOf().job, 't', error, nothing)).resolves.toBeUndefined();
   });
 
   it('delays a job whose dependency is down, and uses up no attempt', async () => {
     const { job, moveToDelayed } = jobOf();
     const before = Date.now();
-    await expect(settleJob(job, 'token', unavailable('X', 'x'))).rejects.toBeInstanceOf(DelayedError);
+    await expect(settleJob(job, 'token', unavailable('X', 'x'), nothing)).rejects.toBeInstanceOf(
+      DelayedError,
+    );
     const [at, token] = moveToDelayed.mock.calls[0]!;
     expect(at).toBeGreaterThanOrEqual(before + 2_000);
     expect(token).toBe('token');
@@ -29,13 +33,18 @@ describe('settleJob', () => {
   it('leaves a job to its lock when the queue is down as well, rather than have it failed', async () => {
     const { job, moveToDelayed } = jobOf();
     moveToDelayed.mockRejectedValue(new Error('connect ECONNREFUSED'));
-    await expect(settleJob(job, 'token', unavailable('X', 'x'))).rejects.toBeInstanceOf(DelayedError);
+    const onLost = jest.fn();
+    const settling = settleJob(job, 'token', unavailable('X', 'x'), onLost);
+    await expect(settling).rejects.toBeInstanceOf(DelayedError);
+    expect(onLost).toHaveBeenCalledWith(job);
   });
 
   it('fails at once what can never succeed, and lets bugs be bugs', async () => {
-    await expect(settleJob(jobOf().job, 't', invalid('X', 'x'))).rejects.toBeInstanceOf(UnrecoverableError);
+    await expect(settleJob(jobOf().job, 't', invalid('X', 'x'), nothing)).rejects.toBeInstanceOf(
+      UnrecoverableError,
+    );
     const bug = new TypeError('bug');
-    await expect(settleJob(jobOf().job, 't', bug)).rejects.toBe(bug);
+    await expect(settleJob(jobOf().job, 't', bug, nothing)).rejects.toBe(bug);
   });
 });
 

@@ -10,9 +10,14 @@ export const backoffMs = (turn: number, random = Math.random) =>
 
 /**
  * The queue's edge of the error table: returns when the job is done with, else throws what makes BullMQ delay it
- * (a dependency is down: no attempt is used up) or fail it.
+ * (a dependency is down: no attempt is used up) or fail it. `onLost`: it could not be delayed.
  */
-export async function settleJob(job: Job, token: string | undefined, error: unknown): Promise<void> {
+export async function settleJob(
+  job: Job,
+  token: string | undefined,
+  error: unknown,
+  onLost: (job: Job) => void,
+): Promise<void> {
   switch (ERROR_KINDS[kindOf(error)].queue) {
     case 'done':
     case 'reject':
@@ -20,7 +25,7 @@ export async function settleJob(job: Job, token: string | undefined, error: unkn
     case 'wait':
       // When the queue itself is down it stays as it is, and comes back when its lock has run out: any other error would
       // have it failed, and with that removed, as soon as the queue is there again.
-      await job.moveToDelayed(Date.now() + backoffMs(job.attemptsStarted), token).catch(() => undefined);
+      await job.moveToDelayed(Date.now() + backoffMs(job.attemptsStarted), token).catch(() => onLost(job));
       throw new DelayedError();
     case 'fail':
       throw new UnrecoverableError(error instanceof Error ? error.message : String(error));

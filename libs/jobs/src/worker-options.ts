@@ -7,8 +7,11 @@ export interface WorkerLimits {
   readonly lockSeconds: number;
 }
 
-/** Workers that died on one job, at which it is no more worked on but settled: `job.stalledCounter` counts them. */
+/** Workers that died on one job, at which it is no more worked on but settled. */
 export const CRASHES_PER_ATTEMPT = 3;
+
+/** BullMQ's own limit of what it takes for deaths, outages among them: never reached by what is settled before. */
+const MOST_STALLS = 1_000_000;
 
 /** The longest that anything of a queue waits before it asks again for a server that is gone. */
 export const LONGEST_RETRY_MS = 1_000;
@@ -23,5 +26,5 @@ export const workerOptions = ({ concurrency, lockSeconds }: WorkerLimits) =>
     lockDuration: lockSeconds * 1000,
     // PostgreSQL takes whole milliseconds alone, and the check would fail each time.
     stalledInterval: Math.ceil((lockSeconds * 1000) / 3),
-    maxStalledCount: CRASHES_PER_ATTEMPT + 1,
+    maxStalledCount: MOST_STALLS,
   }) satisfies Partial<WorkerOptions>;

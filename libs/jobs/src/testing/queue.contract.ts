@@ -16,6 +16,7 @@ import { Jobs } from '../jobs.service.js';
 import { queueBackend } from '../queue-backend.js';
 import { PROCESS_QUEUE } from '../queues.js';
 import { settleJob } from '../settle-job.js';
+import { WorkerDeaths } from '../worker-deaths.service.js';
 import { CRASHES_PER_ATTEMPT, workerOptions } from '../worker-options.js';
 
 export interface QueueSetup {
@@ -96,17 +97,20 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
 
     /** A worker as the service has them, but for what is changed. */
     function work(handle: Handler, changes: Partial<WorkerOptions> = {}) {
-      const process = async (job: Job<AssetReceived>, token?: string) => {
-        try {
-          await handle(job);
-        } catch (error) {
-          await settleJob(job, token, error);
-        }
-      };
+      const deaths = new WorkerDeaths(queue);
+      const process = (job: Job<AssetReceived>, token?: string) =>
+        deaths.during(job, async () => {
+          try {
+            await handle(job);
+          } catch (error) {
+            await settleJob(job, token, error, (lost) => deaths.outlived(lost));
+          }
+        });
       const limits = workerOptions({ concurrency: 4, lockSeconds: LOCK_SECONDS });
       const connection = connectionOf(given.options);
       const worker = new Worker(PROCESS_QUEUE, process, { connection, ...limits, ...changes }, queueBackend);
       worker.on('error', nothing);
+      deaths.watch(worker);
       void worker.run();
       workers.push(worker);
       return worker;
@@ -198,6 +202,55 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       await empty();
       expect(seen).toBe(CRASHES_PER_ATTEMPT);
     });
+
+    it.each([
+      ['gives its work up', true],
+      ['goes on with its work', false],
+    ])(
+      'does not count a worker that lost the queue for long and %s',
+      async (_, givesUp) => {
+        const job = newJob();
+        let held: Job | undefined;
+        let lost = Promise.withResolvers<void>();
+        const handle: Handler = async (taken) => {
+          held = taken;
+          await lost.promise;
+          if (givesUp) throw unavailable('DOWN', 'A dependency is down.');
+          await new Promise(nothing);
+        };
+        for (let count = 0; count <= CRASHES_PER_ATTEMPT; count++) work(handle, { concurrency: 1 });
+        await jobs.process(job);
+        const stalled = (times: number) =>
+          eventually(`it was stalled ${times} times`, () => (held?.stalledCounter === times ? true : null));
+        const deaths = () => module.get(WorkerDeaths).on(held!, LOCK_SECONDS * 1_000);
+        await stalled(0);
+        for (let times = 1; times <= CRASHES_PER_ATTEMPT; times++) {
+          giveBack = await given.outages.refusing!();
+          lost.resolve();
+          await delay(LOCK_SECONDS * 2_000);
+          lost = Promise.withResolvers();
+          await giveBack();
+          // A lock that nobody has taken meanwhile may be renewed late.
+          await (givesUp ? stalled(times) : delay(LOCK_SECONDS * 2_000));
+        }
+        const before = held!.stalledCounter;
+        expect(await deaths()).toBeLessThan(CRASHES_PER_ATTEMPT);
+
+        // Those that die are counted, now and later. Closed like that, one does.
+        await Promise.all(workers.splice(0).map((worker) => worker.close(true)));
+        for (let count = 1; count < CRASHES_PER_ATTEMPT; count++) await die(job);
+        const gate = Promise.withResolvers<void>();
+        work(async (taken) => {
+          held = taken;
+          await gate.promise;
+        });
+        await stalled(before + CRASHES_PER_ATTEMPT);
+        expect(await deaths()).toBe(CRASHES_PER_ATTEMPT);
+        gate.resolve();
+        await empty();
+      },
+      90_000,
+    );
 
     it('works on as many at a time as it is told, and no more', async () => {
       const gate = Promise.withResolvers<void>();

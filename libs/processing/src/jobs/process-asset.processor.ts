@@ -3,7 +3,14 @@ import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap
 import type { Job } from 'bullmq';
 import { PinoLogger } from 'nestjs-pino';
 import { type AssetReceived, unavailable } from '#libs/domain';
-import { CRASHES_PER_ATTEMPT, PROCESS_QUEUE, settleJob, type WorkerLimits, workerOptions } from '#libs/jobs';
+import {
+  CRASHES_PER_ATTEMPT,
+  PROCESS_QUEUE,
+  settleJob,
+  WorkerDeaths,
+  type WorkerLimits,
+  workerOptions,
+} from '#libs/jobs';
 import { Processing } from '../processing.service.js';
 
 export type ProcessingOptions = WorkerLimits;
@@ -23,6 +30,7 @@ export class ProcessAssetProcessor
 
   constructor(
     private readonly processing: Processing,
+    private readonly deaths: WorkerDeaths,
     private readonly logger: PinoLogger,
   ) {
     super();
@@ -31,6 +39,7 @@ export class ProcessAssetProcessor
 
   onApplicationBootstrap(): void {
     this.worker.on('error', (err) => this.logger.warn({ err }, 'queue trouble'));
+    this.deaths.watch(this.worker);
     this.worker.run().catch((err: unknown) => this.logger.error({ err }, 'the queue worker stopped'));
   }
 
@@ -43,18 +52,20 @@ export class ProcessAssetProcessor
   async process(job: Job<AssetReceived>, token?: string): Promise<void> {
     const { assetId, attempt, requestId } = job.data;
     const bindings = { reqId: requestId, assetId, attempt };
-    await this.logger.runInContext(() => this.work(job, token), { bindings });
+    const work = () => this.deaths.during(job, () => this.work(job, token));
+    await this.logger.runInContext(work, { bindings });
   }
 
   private async work(job: Job<AssetReceived>, token?: string): Promise<void> {
+    const { signal } = this.shutdown;
     try {
-      if (job.stalledCounter >= CRASHES_PER_ATTEMPT)
-        await this.processing.crashed(job.data, job.stalledCounter);
-      else await this.processing.process(job.data, this.shutdown.signal);
+      const deaths = await this.deaths.on(job, this.worker.opts.lockDuration ?? 0, signal);
+      if (deaths >= CRASHES_PER_ATTEMPT) await this.processing.crashed(job.data, deaths);
+      else await this.processing.process(job.data, signal);
     } catch (error) {
-      const err: unknown = this.shutdown.signal.aborted ? this.shutdown.signal.reason : error;
+      const err: unknown = signal.aborted ? signal.reason : error;
       this.logger.warn({ err }, 'job not finished');
-      await settleJob(job, token, err);
+      await settleJob(job, token, err, (lost) => this.deaths.outlived(lost));
     }
   }
 }

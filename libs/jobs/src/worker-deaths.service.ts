@@ -1,0 +1,78 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { InjectQueue } from '@nestjs/bullmq';
+import { Injectable } from '@nestjs/common';
+import type { Job, Queue } from 'bullmq';
+import { unavailable } from '#libs/domain';
+import { PROCESS_QUEUE } from './queues.js';
+import { CRASHES_PER_ATTEMPT, LONGEST_RETRY_MS } from './worker-options.js';
+
+/**
+ * How many workers died on a job. BullMQ counts a job as stalled whenever its lock ran out: also where the worker lives and had
+ * only lost the queue for a while. Such a worker says so as soon as the queue is there again: a line in the log of the job, which
+ * goes with the job, names the count that it had taken the job at, and the next one was none that died.
+ */
+@Injectable()
+export class WorkerDeaths {
+  private readonly held = new Map<string, Job>();
+  private readonly outlivers = new WeakSet<Job>();
+
+  constructor(@InjectQueue(PROCESS_QUEUE) private readonly queue: Queue) {}
+
+  /** Notices where a worker of this process has lost a lock. */
+  watch(worker: { on(event: 'lockRenewalFailed', listener: (ids: string[]) => void): unknown }): void {
+    worker.on('lockRenewalFailed', (ids) => ids.forEach((id) => this.outlived(this.held.get(id))));
+  }
+
+  /** What a worker of this process does with a job. */
+  async during(job: Job, work: () => Promise<void>): Promise<void> {
+    const id = job.id!;
+    // It came back while it was still worked on here.
+    this.outlived(this.held.get(id));
+    this.held.set(id, job);
+    try {
+      await work();
+    } finally {
+      if (this.held.get(id) === job) this.held.delete(id);
+    }
+  }
+
+  /** Whoever had taken the job has lost it, and lives. */
+  outlived(job: Job | undefined): void {
+    if (job === undefined || this.outlivers.has(job)) return;
+    this.outlivers.add(job);
+    void this.note(job.id!, String(job.stalledCounter));
+  }
+
+  /**
+   * Those that died on it. Before it comes to as many as settle an attempt, the others get `waitMs` to say that they live.
+   * @throws StowageError unavailable QUEUE_UNAVAILABLE
+   */
+  async on(job: Job, waitMs: number, signal?: AbortSignal): Promise<number> {
+    if (job.stalledCounter < CRASHES_PER_ATTEMPT) return job.stalledCounter;
+    const deaths = await this.count(job);
+    if (deaths < CRASHES_PER_ATTEMPT) return deaths;
+    await delay(waitMs, undefined, { signal });
+    return this.count(job);
+  }
+
+  private async count(job: Job): Promise<number> {
+    try {
+      const { logs } = await this.queue.getJobLogs(job.id!);
+      return job.stalledCounter - new Set(logs).size;
+    } catch (error) {
+      throw unavailable('QUEUE_UNAVAILABLE', 'The work queue is not available. Try again later.', error);
+    }
+  }
+
+  private async note(id: string, line: string): Promise<void> {
+    for (; ; await delay(LONGEST_RETRY_MS, undefined, { ref: false })) {
+      try {
+        // What is done with and gone has no log.
+        if ((await this.queue.getJob(id)) !== undefined) await this.queue.addJobLog(id, line);
+        return;
+      } catch {
+        // Not there yet.
+      }
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, it, jest } from '@jest/globals';
+import type { Job, Queue } from 'bullmq';
+import { WorkerDeaths } from './worker-deaths.service.js';
+import { CRASHES_PER_ATTEMPT } from './worker-options.js';
+
+const jobOf = (stalledCounter: number) => ({ id: 'a', stalledCounter }) as Job;
+
+function deathsOf(failures = 0) {
+  const logs: string[] = [];
+  const queue = {
+    getJob: () => (failures-- > 0 ? Promise.reject(new Error('ECONNREFUSED')) : Promise.resolve({})),
+    addJobLog: (_: string, line: string) => Promise.resolve(logs.push(line)),
+    getJobLogs: jest.fn(() => Promise.resolve({ logs: [...logs], count: logs.length })),
+  };
+  return { deaths: new WorkerDeaths(queue as unknown as Queue), queue, logs };
+}
+
+describe('WorkerDeaths', () => {
+  it('asks nothing of the queue while there are few', async () => {
+    const { deaths, queue } = deathsOf();
+    expect(await deaths.on(jobOf(CRASHES_PER_ATTEMPT - 1), 0)).toBe(CRASHES_PER_ATTEMPT - 1);
+    expect(queue.getJobLogs).not.toHaveBeenCalled();
+  });
+
+  it('does not count itself when a job comes back that it still works on', async () => {
+    const { deaths, logs } = deathsOf();
+    const gate = Promise.withResolvers<void>();
+    const first = deaths.during(jobOf(2), () => gate.promise);
+    const second = deaths.during(jobOf(3), () => gate.promise);
+    gate.resolve();
+    await Promise.all([first, second]);
+    expect(logs).toEqual(['2']);
+    expect(await deaths.on(jobOf(3), 0)).toBe(2);
+  });
+
+  it('says that it lives when the queue is there again, and once', async () => {
+    const { deaths, logs } = deathsOf(1);
+    const job = jobOf(1);
+    for (let times = 0; times < 3; times++) deaths.outlived(job);
+    expect(logs).toEqual([]);
+    while (logs.length === 0) await delay(20);
+    expect(logs).toEqual(['1']);
+  });
+
+  it('gives the others time to say so before a job is settled', async () => {
+    const { deaths } = deathsOf();
+    const counting = deaths.on(jobOf(CRASHES_PER_ATTEMPT), 100);
+    deaths.outlived(jobOf(0));
+    expect(await counting).toBe(CRASHES_PER_ATTEMPT - 1);
+  });
+
+  it('knows nothing when the queue does not answer', async () => {
+    const { deaths, queue } = deathsOf();
+    queue.getJobLogs.mockRejectedValue(new Error('ECONNREFUSED'));
+    await expect(deaths.on(jobOf(CRASHES_PER_ATTEMPT), 0)).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+});
