@@ -9,7 +9,7 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 import { expectConsistent, expectReady, requestUpload, upload } from './uploads.js';
 import { until } from '../support/until.js';
 
-/** `OUTAGE_SECONDS=60` for the whole minute. */
+/** For the whole minute, in which locks run out, `npm run fault` has OUTAGE_SECONDS=60. */
 const SECONDS = Number(process.env.OUTAGE_SECONDS ?? 8);
 const RECOVERY_MS = 90_000;
 const LIMIT_MS = SECONDS * 1000 + RECOVERY_MS + 60_000;
