@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { NO_PROPERTIES } from '#libs/domain';
-import { toDetected, toInspection } from './answer.js';
+import { toDetected, toFlag, toInspection } from './answer.js';
 
 const profile = { name: 'small', format: 'webp', maxSide: 320, quality: 80 } as const;
 const request = { path: '/spool/x', sizeBytes: 1, detected: 'image/png', profiles: [profile] };
@@ -43,6 +43,11 @@ describe('what a child says', () => {
       ...{ hasLocation: 1, latitude: '0', title: '\u0000 \n', cameraMake: {}, unknown: 1, __proto__: null },
     };
     expect(toInspection({ ...honest, properties }, request).properties).toEqual(NO_PROPERTIES);
+  });
+
+  it('is true or false', () => {
+    expect([toFlag(true), toFlag(false)]).toEqual([true, false]);
+    for (const said of [undefined, null, 0, 'true']) expect(() => toFlag(said)).toThrow(/nonsense/);
   });
 
   it('is a media type or null', () => {

@@ -31,6 +31,12 @@ export function toDetected(value: unknown): string | null {
   return value;
 }
 
+/** @throws InspectionFailed when it is neither true nor false */
+export function toFlag(value: unknown): boolean {
+  if (typeof value !== 'boolean') throw senseless();
+  return value;
+}
+
 const isDimension = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0;
 
 /** What of it can be true; the rest was not found. */

@@ -1,3 +1,4 @@
+export { ARCHIVE_TAIL_BYTES } from './child/zip-directory.js';
 export * from './inspected-types.js';
 export * from './inspection-failed.js';
 export * from './inspection.module.js';

@@ -2,6 +2,9 @@
 export const ZIP_FAMILY =
   /^(application\/(zip$|epub\+zip$|java-archive$|x-xpinstall$|vnd\.(oasis\.opendocument\.|openxmlformats-officedocument\.|ms-[a-z]+\.[a-z.]*macroenabled|visio$|apple\.(keynote|numbers|pages)$|android\.package-archive$))|model\/3mf$)/i;
 
+/** Programs, behind which an archive may stand that unpacks itself. */
+export const PROGRAMS = /^application\/x-(msdownload|elf|mach-binary)$/;
+
 const MEDIA = /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/(pdf|ogg|vnd\.ms-asf)$)/i;
 
 /**
@@ -9,4 +12,4 @@ const MEDIA = /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/(pdf|ogg|vnd\
  * type; kept apart from the readers, which only children load.
  */
 export const isInspected = (detected: string | null) =>
-  detected !== null && (MEDIA.test(detected) || ZIP_FAMILY.test(detected));
+  detected !== null && (MEDIA.test(detected) || ZIP_FAMILY.test(detected) || PROGRAMS.test(detected));

@@ -2,7 +2,8 @@ import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } fro
 import { PinoLogger } from 'nestjs-pino';
 import type { AssetProperties, VariantProfile } from '#libs/domain';
 import { HealthChecks } from '#libs/runtime';
-import { toDetected, toInspection } from './answer.js';
+import { toDetected, toFlag, toInspection } from './answer.js';
+import { END_SIGNATURE } from './child/zip-directory.js';
 import { findLaunch, type Launch, type Protection, PROTECTIONS } from './isolation.js';
 import { ProcessPool } from './process-pool.js';
 
@@ -119,6 +120,19 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
    */
   async detect(head: Buffer, signal?: AbortSignal): Promise<string | null> {
     return toDetected(await this.detectors.run({ kind: 'detect', head }, signal));
+  }
+
+  /**
+   * Whether unpackers would take a file for a ZIP archive, by the last `ARCHIVE_TAIL_BYTES` of it, whatever it begins with.
+   * @throws InspectionFailed; StowageError unavailable when there is no process; the signal's reason
+   */
+  async detectArchive(
+    tail: Buffer,
+    { sizeBytes, detected }: Pick<InspectionRequest, 'sizeBytes' | 'detected'>,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    if (!tail.includes(END_SIGNATURE, 0, 'latin1')) return false;
+    return toFlag(await this.detectors.run({ kind: 'detect-archive', tail, sizeBytes, detected }, signal));
   }
 
   /** @throws InspectionFailed; StowageError unavailable when there is no process; the signal's reason */

@@ -84,11 +84,15 @@ export class Examination {
 
   private async look(
     asset: Asset,
-    { detected, path, isTooLarge }: Taken,
+    { detected, path, isTooLarge, isArchiveToo }: Taken,
     made: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<Inspection> {
-    const opaque = isTooLarge ? 'it is too large to be looked into' : null;
+    const opaque = isTooLarge
+      ? 'it is too large to be looked into'
+      : isArchiveToo
+        ? 'it can be unpacked as a ZIP archive as well, of which a scanner may see only a part'
+        : null;
     const nothing = { detected, properties: NO_PROPERTIES, renditions: [], refusal: null, opaque };
     if (path === null) return nothing;
     const profiles = this.options.profiles.filter((profile) => !made.has(specOf(profile)));

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { type ObjectVersion, OCTET_STREAM } from '#libs/domain';
-import { Inspector, isInspected } from '#libs/inspection';
+import { ARCHIVE_TAIL_BYTES, Inspector, isInspected } from '#libs/inspection';
 import { release } from '#libs/runtime';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
@@ -27,6 +27,8 @@ export interface Taken extends AsyncDisposable {
   readonly path: string | null;
   /** It would be looked into, and can never have room. */
   readonly isTooLarge: boolean;
+  /** It is not on disk, and can be unpacked as a ZIP archive all the same. */
+  readonly isArchiveToo: boolean;
 }
 
 /**
@@ -50,7 +52,8 @@ export class Intake {
     const fits = this.spool.fits(sizeBytes);
     const mayBeInspected = mimeType === OCTET_STREAM || isInspected(mimeType);
     const room = fits && mayBeInspected ? await this.spool.reserve(sizeBytes, signal) : null;
-    const pass = new Pass(room, (head) => this.inspector.detect(head, signal));
+    const tailFrom = Math.max(0, sizeBytes - ARCHIVE_TAIL_BYTES);
+    const pass = new Pass(room, tailFrom, (head) => this.inspector.detect(head, signal));
     const reading = new AbortController();
     const stop = () => reading.abort(signal?.reason);
     signal?.addEventListener('abort', stop, { once: true });
@@ -62,13 +65,18 @@ export class Intake {
       this.metrics.scanned(verdict.outcome);
       // A scanner that has seen enough leaves the rest.
       while ((await content.next()).done !== true);
+      const { detected, observer } = pass;
+      const path = pass.room?.path ?? null;
       return {
-        seen: pass.observer.end(),
+        seen: observer.end(),
         verdict,
         scannedBy,
-        detected: pass.detected,
-        path: pass.room?.path ?? null,
-        isTooLarge: !fits && isInspected(pass.detected),
+        detected,
+        path,
+        isArchiveToo:
+          path === null &&
+          (await this.inspector.detectArchive(observer.tail, { sizeBytes, detected }, signal)),
+        isTooLarge: !fits && isInspected(detected),
         [Symbol.asyncDispose]: async () => pass.room?.[Symbol.asyncDispose](),
       };
     } catch (error) {
@@ -94,14 +102,17 @@ const shared = (content: AsyncGenerator<Buffer>): AsyncIterable<Buffer> => ({
 
 /** One pass of chunks from the source to the consumer. */
 class Pass {
-  readonly observer = new Observer();
+  readonly observer: Observer;
   detected: string | null = null;
   private isDetected = false;
 
   constructor(
     public room: SpoolRoom | null,
+    tailFrom: number,
     private readonly detect: (head: Buffer) => Promise<string | null>,
-  ) {}
+  ) {
+    this.observer = new Observer(tailFrom);
+  }
 
   async *through(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of source) {

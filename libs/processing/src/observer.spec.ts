@@ -23,6 +23,14 @@ it('computes CRC32C as RFC 3720 does (B.4: 32 bytes of zeros)', () => {
   expect(Buffer.from(crc32c, 'base64').toString('hex')).toBe('8a9136aa');
 });
 
+it.each([1, 7, 1000])('keeps the last bytes, in chunks of %i', (size) => {
+  const bytes = randomBytes(3_000);
+  const observer = new Observer(2_500);
+  for (let at = 0; at < bytes.length; at += size) observer.see(bytes.subarray(at, at + size));
+  expect(observer.tail).toEqual(bytes.subarray(2_500));
+  expect(new Observer().tail).toEqual(Buffer.alloc(0));
+});
+
 it('keeps no chunk alive, and says what of it is head', () => {
   const observer = new Observer();
   const chunk = Buffer.from('abc');

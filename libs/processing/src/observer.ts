@@ -15,26 +15,36 @@ export interface Observation {
   readonly head: Buffer;
 }
 
-/** Sees every chunk of a file, in order; holds nothing of it but the head. */
+/** Sees every chunk of a file, in order; holds nothing of it but the head, and the tail of one whose size is known. */
 export class Observer {
   private readonly hash = createHash('sha256');
   private readonly parts: Buffer[] = [];
   private digest: string | undefined;
   private crc = 0;
+  private readonly tailParts: Buffer[] = [];
   headBytes = 0;
   sizeBytes = 0;
+
+  constructor(private readonly tailFrom = Infinity) {}
 
   /** How many bytes of the chunk belong to the head. */
   see(chunk: Buffer): number {
     this.hash.update(chunk);
     this.crc = crc32c(chunk, this.crc);
+    const before = Math.max(0, this.tailFrom - this.sizeBytes);
     this.sizeBytes += chunk.length;
+    if (before < chunk.length) this.tailParts.push(Buffer.from(chunk.subarray(before)));
     if (this.headBytes === HEAD_BYTES) return 0;
     // A copy: a slice would keep the whole chunk alive.
     const part = Buffer.from(chunk.subarray(0, HEAD_BYTES - this.headBytes));
     this.parts.push(part);
     this.headBytes += part.length;
     return part.length;
+  }
+
+  /** Everything from where it was told to keep it. */
+  get tail(): Buffer {
+    return Buffer.concat(this.tailParts);
   }
 
   get head(): Buffer {

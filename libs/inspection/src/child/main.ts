@@ -6,6 +6,7 @@ import { accessSync, constants } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { NO_PROPERTIES } from '#libs/domain';
 import type { Inspection } from '../inspector.js';
+import { hasAppendedArchive } from './appended-archive.js';
 import { detectType } from './detect-type.js';
 import { isExhaustion } from './exhaustion.js';
 import type { Answer, Question } from './messages.js';
@@ -55,9 +56,14 @@ async function inspect(
 }
 
 async function answer(question: Question, readers: readonly ReaderEntry[]): Promise<unknown> {
-  return question.kind === 'detect'
-    ? detectType(question.head)
-    : inspect(question.file, question.limits, readers);
+  switch (question.kind) {
+    case 'detect':
+      return detectType(question.head);
+    case 'detect-archive':
+      return hasAppendedArchive(question.tail, question.sizeBytes, question.detected);
+    case 'inspect':
+      return inspect(question.file, question.limits, readers);
+  }
 }
 
 const nameOf = (error: unknown) =>

@@ -4,6 +4,12 @@ import type { FileToRead, Limits } from './reader.js';
 export type Task =
   | { readonly kind: 'detect'; readonly head: Buffer }
   | {
+      readonly kind: 'detect-archive';
+      readonly tail: Buffer;
+      readonly sizeBytes: number;
+      readonly detected: string | null;
+    }
+  | {
       readonly kind: 'inspect';
       readonly file: Omit<FileToRead, 'detected'> & { readonly detected: string | null };
       readonly limits: Limits;

@@ -1,10 +1,10 @@
-import { type Pieces, Unbelievable } from './bounded-file.js';
+import { type Pieces, piecesOf, piecesWithin, Unbelievable } from './bounded-file.js';
 
 /*
  * PKWARE's APPNOTE.TXT 6.3.10: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT. An archive is read from its end: the end
  * record (4.3.16) says where the directory (4.3.12) is, which says where each entry's own header (4.3.7) is.
  */
-const END_SIGNATURE = 'PK\x05\x06';
+export const END_SIGNATURE = 'PK\x05\x06';
 const END_BYTES = 22;
 const MAX_COMMENT = 0xffff;
 const ENTRY_SIGNATURE = 0x02014b50;
@@ -13,6 +13,8 @@ const LOCAL_SIGNATURE = 0x04034b50;
 const LOCAL_BYTES = 30;
 const ZIP64_LOCATOR_SIGNATURE = 0x07064b50;
 const ZIP64_LOCATOR_BYTES = 20;
+/** Where an end record is looked for, with the longest comment, and what stands before that of a large archive. */
+export const ARCHIVE_TAIL_BYTES = ZIP64_LOCATOR_BYTES + END_BYTES + MAX_COMMENT;
 const ZIP64_EXTRA = 0x0001;
 const AES_EXTRA = 0x9901;
 
@@ -110,11 +112,27 @@ class Objections {
   }
 }
 
-function findDirectory(file: Pieces, objections: Objections): End {
+/**
+ * Whether the last bytes of a file can be those of an archive, as far as they tell: a directory that would begin before them is
+ * taken to be there.
+ */
+export function endsAsArchive(tail: Buffer, sizeBytes: number, inside: (end: End) => boolean): boolean {
+  const start = sizeBytes - tail.length;
+  const known = piecesOf(tail);
+  const entry = Buffer.alloc(4);
+  entry.writeUInt32LE(ENTRY_SIGNATURE);
+  const file: Pieces = {
+    sizeBytes,
+    read: (offset, length) => (offset < start ? entry : known.read(offset - start, length)),
+  };
+  return findEnds(file).some((end) => inside(end) && hasDirectory(file, end));
+}
+
+function findDirectory(file: Pieces, isAppended: boolean, objections: Objections): End {
   const ends = findEnds(file);
   const end = ends.find(({ after }) => after === 0) ?? ends[0];
   if (end === undefined) throw new Unbelievable('it has no directory');
-  objections.add(end.after > 0, 'something follows the archive');
+  objections.add(!isAppended && end.after > 0, 'something follows the archive');
   objections.add(end.after < 0, 'its end is cut off');
   const { position, directoryBytes, directoryOffset } = end;
   const isLarge = end.entries === 0xffff || directoryBytes === 0xffffffff || directoryOffset === 0xffffffff;
@@ -177,10 +195,16 @@ function readEntries(file: Pieces, end: End, objections: Objections): Described[
 }
 
 /** Compares each entry with its own header, by which others read the archive. */
-function checkEntries(file: Pieces, entries: readonly Described[], end: End, objections: Objections): void {
+function checkEntries(
+  file: Pieces,
+  entries: readonly Described[],
+  end: End,
+  isAppended: boolean,
+  objections: Objections,
+): void {
   let last = 0;
   for (const entry of entries.toSorted((a, b) => a.offset - b.offset)) {
-    objections.add(last === 0 && entry.offset !== 0, 'something precedes its first entry');
+    objections.add(!isAppended && last === 0 && entry.offset !== 0, 'something precedes its first entry');
     objections.add(entry.offset < last, 'two entries overlap');
     const header = file.read(entry.offset, LOCAL_BYTES + entry.name.length);
     if (header.readUInt32LE() !== LOCAL_SIGNATURE)
@@ -199,6 +223,7 @@ function checkEntries(file: Pieces, entries: readonly Described[], end: End, obj
       fields.every((value, index) => value === promised[index] || (isPostponed && value === 0));
     const extras = extraIds(file.read(extraAt, extraBytes));
     objections.add(extras.includes(ZIP64_EXTRA), 'it has ZIP64 fields');
+    objections.add(isAppended && isPostponed, 'the size of an entry follows it');
     objections.add(!agrees, 'an entry and the directory disagree');
     entry.data = extraAt + extraBytes;
     last = entry.data + entry.packedBytes;
@@ -206,11 +231,33 @@ function checkEntries(file: Pieces, entries: readonly Described[], end: End, obj
   objections.add(last > end.directoryOffset, 'an entry reaches into the directory');
 }
 
-/** @throws Unbelievable when its entries cannot be told */
-export function readDirectory(file: Pieces): ZipDirectory {
+/**
+ * An archive that is appended to something may have more before and behind it: there a scanner looks for the headers of entries and
+ * for nothing else, so these have to say all.
+ * @throws Unbelievable when its entries cannot be told
+ */
+export function readDirectory(file: Pieces, isAppended = false): ZipDirectory {
   const objections = new Objections();
-  const end = findDirectory(file, objections);
+  const end = findDirectory(file, isAppended, objections);
   const entries = readEntries(file, end, objections);
-  checkEntries(file, entries, end, objections);
+  checkEntries(file, entries, end, isAppended, objections);
   return { entries, objection: objections.first };
+}
+
+/**
+ * The archive that a file ends with, and where it begins: its offsets are counted from there, or from the beginning of the file.
+ * Null when there is none.
+ * @throws Unbelievable when its entries cannot be told, or some would take another for it
+ */
+export function readAppended(
+  file: Pieces,
+): { readonly start: number; readonly directory: ZipDirectory } | null {
+  const [last, ...others] = findEnds(file).filter((end) => hasDirectory(file, end));
+  if (last === undefined) return null;
+  const start = Math.max(0, last.position - last.directoryBytes - last.directoryOffset);
+  const directory = readDirectory(piecesWithin(file, start, file.sizeBytes - start), true);
+  // Those that are in it are archives that it holds.
+  const first = start + Math.min(...directory.entries.map(({ offset }) => offset));
+  if (others.some(({ position }) => position < first)) throw new Unbelievable('it has two directories');
+  return { start, directory };
 }

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { type ArchivedFile, type ArchiveLies, officeParts, zipArchive } from '../../testing/index.js';
 import type { Finding } from '../reader.js';
-import { read as readArchive } from './archive.js';
+import { read as readArchive, readBehind } from './archive.js';
 import { read as readPolyglot } from './polyglot.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'archive-'));
@@ -323,6 +323,64 @@ describe('a file that is an archive as well', () => {
   });
 });
 
+describe('an archive behind a program', () => {
+  const MZ = 'application/x-msdownload';
+  const program = Buffer.concat([Buffer.from('MZ'), noise]);
+  const behind = (files: readonly ArchivedFile[], lies: ArchiveLies = {}) =>
+    zipArchive(files, { before: program, ...lies });
+  const opaqueOf = async (bytes: Buffer, limits = {}) =>
+    (await look(bytes, MZ, limits, readBehind)).opaque ?? null;
+  const extra = Buffer.from('01000000', 'hex');
+  const inner = (files: readonly ArchivedFile[]): ArchivedFile => ({ name: 'x', content: zipArchive(files) });
+
+  it.each<[string, Buffer]>([
+    ['there is none', program],
+    ['it counts from the beginning of the file', behind([a, b])],
+    ['it counts from its own beginning', Buffer.concat([program, zipArchive([a, b])])],
+    ['it is signed', behind([a, b], { after: Buffer.alloc(5000) })],
+    ['it has an archive in it', behind([a, inner([b])])],
+    ['it has one in it as it is', behind([a, { ...inner([b]), method: 0 }])],
+  ])('is no objection when %s', async (_, bytes) => {
+    expect(await opaqueOf(bytes)).toBeNull();
+  });
+
+  it.each<[string, Buffer, string]>([
+    ['ZIP64', behind([a, { ...b, central: { extra } }]), 'it has ZIP64 fields'],
+    ['ZIP64 where a scanner looks', behind([{ ...a, local: { extra } }]), 'it has ZIP64 fields'],
+    [
+      'sizes that follow',
+      behind([{ ...a, lies: { flags: 8 }, local: { packedBytes: 0, bytes: 0, crc: 0 } }]),
+      'the size of an entry follows it',
+    ],
+    ['a password', behind([{ ...a, lies: { flags: 1 } }]), 'it is encrypted'],
+    ['ZIP64 in an archive in it', behind([inner([{ ...a, central: { extra } }])]), 'it has ZIP64 fields'],
+    [
+      'a directory in its comment, which others take',
+      Buffer.concat([
+        behind([a], { comment: 'c'.repeat(zipArchive([b]).length + 1) }).subarray(
+          0,
+          -zipArchive([b]).length - 1,
+        ),
+        zipArchive([b], { after: 'c' }),
+      ]),
+      'it has two directories',
+    ],
+    ['a second archive', Buffer.concat([behind([a]), zipArchive([b])]), 'it has two directories'],
+    [
+      'entries elsewhere',
+      behind([{ ...a, local: { name: 'other' } }]),
+      'an entry and the directory disagree',
+    ],
+  ])('is one for %s', async (_, bytes, why) => {
+    expect(await opaqueOf(bytes)).toBe(why);
+  });
+
+  it('is one when an entry is larger than what is scanned', async () => {
+    const large = behind([{ name: 'a', content: Buffer.alloc(1001) }]);
+    expect(await opaqueOf(large, { scannableBytes: 1000 })).toBe('an entry is larger than what is scanned');
+  });
+});
+
 describe('any bytes', () => {
   const honest = zipArchive([...officeParts(`${DOCX}.main+xml`), a, b, { name: 'mimetype', content: 'x' }]);
   const position = fc.nat(honest.length - 1);
@@ -350,6 +408,7 @@ describe('any bytes', () => {
         const began = performance.now();
         const { detected = null, opaque } = await look(bytes);
         const { refusal = null } = await look(bytes, 'image/png', {}, readPolyglot);
+        await look(bytes, 'application/x-elf', {}, readBehind);
         expect(performance.now() - began).toBeLessThan(5000);
         expect(opaque === null || typeof opaque === 'string').toBe(true);
         // What nothing can be told of is not clean.

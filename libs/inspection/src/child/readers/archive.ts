@@ -1,9 +1,9 @@
 import { inflateRawSync } from 'node:zlib';
-import { BoundedFile, type Pieces, Unbelievable } from '../bounded-file.js';
+import { BoundedFile, type Pieces, piecesWithin, Unbelievable } from '../bounded-file.js';
 import { rethrowExhaustion } from '../exhaustion.js';
 import type { Finding, Reader } from '../reader.js';
 import { nestedObjection, sizeObjection } from './nested-archives.js';
-import { readDirectory, type ZipEntry } from '../zip-directory.js';
+import { readAppended, readDirectory, type ZipDirectory, type ZipEntry } from '../zip-directory.js';
 
 /** Of a whole archive; the largest honest directory of 10 000 entries is far smaller. */
 const MAX_READ = 16 * 2 ** 20;
@@ -91,28 +91,41 @@ function typeOf(file: Pieces, entries: readonly ZipEntry[]): string | null {
 const PROVABLE =
   /^application\/(epub\+zip$|java-archive$|vnd\.(oasis\.|openxmlformats-|ms-[a-z]+\.[a-z.]*macroenabled|android\.))/i;
 
-/**
- * Archives of the ZIP family: what they are by their parts, and whether a scanner sees all that an unpacker would. Reads the directory
- * and two small parts. `opaque` when the directory cannot be read, and for whatever hides content: encryption, ZIP64 (ClamAV 1.4
- * passes over it), bombs, entries that overlap or differ from the directory; in the archives in it as well.
- */
-export const read: Reader = (
-  { path, sizeBytes, detected },
-  { scannableBytes = SCANNABLE },
-): Promise<Finding> =>
-  new Promise((resolve) => {
-    using file = new BoundedFile(path, sizeBytes, MAX_READ);
-    try {
-      const { entries, objection } = readDirectory(file);
-      const type = typeOf(file, entries) ?? (PROVABLE.test(detected) ? 'application/zip' : detected);
+/** Answers with what was found in a file, or with why that is not to be believed. */
+const looking =
+  (look: (file: Pieces, within: Pieces, scannable: number, detected: string) => Finding): Reader =>
+  ({ path, sizeBytes, detected }, { scannableBytes = SCANNABLE }) =>
+    new Promise((resolve) => {
+      using file = new BoundedFile(path, sizeBytes, MAX_READ);
       using within = new BoundedFile(path, sizeBytes, MAX_NESTED_READ);
-      const opaque =
-        objection ??
-        sizeObjection(entries, sizeBytes, scannableBytes) ??
-        nestedObjection(within, entries, scannableBytes);
-      resolve({ detected: type, opaque });
-    } catch (error) {
-      if (!(error instanceof Unbelievable)) throw error;
-      resolve({ opaque: error.message });
-    }
-  });
+      try {
+        resolve(look(file, within, scannableBytes, detected));
+      } catch (error) {
+        if (!(error instanceof Unbelievable)) throw error;
+        resolve({ opaque: error.message });
+      }
+    });
+
+const objectionTo = ({ entries, objection }: ZipDirectory, within: Pieces, scannable: number) =>
+  objection ??
+  sizeObjection(entries, within.sizeBytes, scannable) ??
+  nestedObjection(within, entries, scannable);
+
+/**
+ * Archives of the ZIP family: what they are by their parts, and whether a scanner sees all that an unpacker would. Reads the
+ * directory, two small parts and the archives in it. `opaque` when the directory cannot be read, and for whatever hides content:
+ * encryption, ZIP64 (ClamAV 1.4 passes over it), bombs, entries that overlap or differ from the directory; in the archives in it as well.
+ */
+export const read = looking((file, within, scannable, detected) => {
+  const directory = readDirectory(file);
+  const type = typeOf(file, directory.entries) ?? (PROVABLE.test(detected) ? 'application/zip' : detected);
+  return { detected: type, opaque: objectionTo(directory, within, scannable) };
+});
+
+/** Programs that unpack themselves: the archive behind one is looked into like any other. Most have none. */
+export const readBehind = looking((file, within, scannable) => {
+  const found = readAppended(file);
+  if (found === null) return {};
+  const whole = piecesWithin(within, found.start, within.sizeBytes - found.start);
+  return { opaque: objectionTo(found.directory, whole, scannable) };
+});

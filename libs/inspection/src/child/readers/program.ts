@@ -1,0 +1,1 @@
+export { readBehind as read } from './archive.js';
