@@ -15,8 +15,8 @@ describe('the spool', () => {
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  const spoolOf = (spoolBytes: number) =>
-    new Spool({
+  const spoolOf = (spoolBytes: number, kind = Spool) =>
+    new kind({
       quarantineBucket: '',
       spoolFolder: folder,
       spoolBytes,
@@ -100,13 +100,36 @@ describe('the spool', () => {
     expect(spoolOf(100).fits(101)).toBe(false);
   });
 
-  it('promises no more than the disk has', async () => {
+  it('takes what is larger than the whole disk for what never fits', async () => {
     const spool = spoolOf(2 ** 60);
     expect(spool.fits(2 ** 60)).toBe(true);
     await spool.onModuleInit();
-    const { bavail, bsize } = await statfs(folder);
-    expect(spool.fits(2 * bavail * bsize)).toBe(false);
-    expect(spool.fits(1_000_000)).toBe(true);
+    const { blocks, bsize } = await statfs(folder);
+    expect(spool.fits(blocks * bsize)).toBe(true);
+    expect(spool.fits(blocks * bsize + 1)).toBe(false);
+  });
+
+  it('waits for room on a disk that is full just now, also when it was at the start', async () => {
+    const disk = { sizeBytes: 1000, freeBytes: 10 };
+    class Crowded extends Spool {
+      protected override disk() {
+        return Promise.resolve({ ...disk });
+      }
+    }
+    const spool = spoolOf(500, Crowded);
+    await spool.onModuleInit();
+    expect([spool.fits(500), spool.fits(501)]).toEqual([true, false]);
+    await expect(spool.reserve(100)).rejects.toMatchObject({ kind: 'unavailable', reason: 'SPOOL_FULL' });
+    disk.freeBytes = 100;
+    await using room = await spool.reserve(100);
+    // What is promised and not written is as good as taken.
+    await expect(spool.reserve(1)).rejects.toMatchObject({ reason: 'SPOOL_FULL' });
+    await room.add(Buffer.alloc(100), nothing);
+    await using next = await spool.reserve(100);
+    disk.freeBytes = 1000;
+    // Nobody who was sent away has kept any of it.
+    await using rest = await spool.reserve(300);
+    expect([room.bytes, next.bytes, rest.bytes]).toEqual([100, 100, 300]);
   });
 
   it('removes what dead processes have left, and nothing of the living', async () => {

@@ -16,6 +16,11 @@ const HOST = hostname().replaceAll(/[^\w-]/g, '-');
 /** Nobody here can tell whether a process of another host lives. */
 const FOREIGN_MS = 24 * 3_600_000;
 
+interface Disk {
+  readonly sizeBytes: number;
+  readonly freeBytes: number;
+}
+
 interface Waiting {
   readonly bytes: number;
   readonly admit: () => void;
@@ -29,6 +34,7 @@ interface Waiting {
 export class Spool implements OnModuleInit, OnApplicationShutdown {
   private readonly folder: string;
   private readonly waiting: Waiting[] = [];
+  private readonly rooms = new Set<SpoolRoom>();
   private taken = 0;
   private capacity: number;
   private prepared: Promise<void> | undefined;
@@ -53,9 +59,14 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
       if (await isLeftover(folder)) await rm(folder, { recursive: true, force: true });
     }
     await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE });
-    // What is not there cannot be waited for.
-    const { bavail, bsize } = await statfs(spoolFolder);
-    this.capacity = Math.min(this.options.spoolBytes, bavail * bsize);
+    // What the disk never has cannot be waited for; what it has not just now can.
+    const { sizeBytes } = await this.disk();
+    this.capacity = Math.min(this.options.spoolBytes, sizeBytes);
+  }
+
+  protected async disk(): Promise<Disk> {
+    const { blocks, bavail, bsize } = await statfs(this.options.spoolFolder);
+    return { sizeBytes: blocks * bsize, freeBytes: bavail * bsize };
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -67,7 +78,10 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
     return bytes <= this.capacity;
   }
 
-  /** Waits for room. Whoever gets it disposes of it. @throws the signal's reason */
+  /**
+   * Waits for room. Whoever gets it disposes of it.
+   * @throws StowageError unavailable SPOOL_FULL when others have left too little of the disk; the signal's reason
+   */
   async reserve(bytes: number, signal?: AbortSignal): Promise<SpoolRoom> {
     await this.onModuleInit();
     signal?.throwIfAborted();
@@ -78,7 +92,22 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
       this.taken += bytes;
     }
     const file = path.join(this.folder, randomBytes(16).toString('hex'));
-    return new SpoolRoom(file, bytes, () => this.release(bytes));
+    const room = new SpoolRoom(file, bytes, () => this.release(room));
+    this.rooms.add(room);
+    try {
+      await this.mustBeThere();
+    } catch (error) {
+      await room[Symbol.asyncDispose]();
+      throw error;
+    }
+    return room;
+  }
+
+  /** Whether the disk has what was promised and is not written yet: others write there too. */
+  private async mustBeThere(): Promise<void> {
+    const { freeBytes } = await this.disk();
+    const unwritten = [...this.rooms].reduce((sum, { left }) => sum + left, 0);
+    if (unwritten > freeBytes) throw spoolFull();
   }
 
   private turn(bytes: number, signal?: AbortSignal): Promise<void> {
@@ -98,8 +127,9 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
     });
   }
 
-  private release(bytes: number): void {
-    this.taken -= bytes;
+  private release(room: SpoolRoom): void {
+    this.rooms.delete(room);
+    this.taken -= room.bytes;
     this.admitNext();
   }
 
@@ -119,7 +149,8 @@ export class SpoolRoom implements AsyncDisposable {
   private isCreated = false;
   private pending: Buffer[] = [];
   private pendingBytes = 0;
-  private left: number;
+  /** Of it, what nothing was put in yet. */
+  left: number;
   private disposed = false;
 
   constructor(
@@ -189,13 +220,16 @@ export class SpoolRoom implements AsyncDisposable {
       await writeAll(this.handle, chunks);
     } catch (error) {
       if (['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) {
-        throw unavailable('SPOOL_FULL', 'There is no room on disk to look into the file.', error);
+        throw spoolFull(error);
       }
       throw error;
     }
     for (const chunk of chunks) spent(chunk);
   }
 }
+
+const spoolFull = (cause?: unknown) =>
+  unavailable('SPOOL_FULL', 'There is no room on disk to look into the file.', cause);
 
 /** The folder goes first when this process stops. */
 function unlessMissing(error: NodeJS.ErrnoException): void {
