@@ -1,0 +1,35 @@
+import { describe, expect, it } from '@jest/globals';
+import { readConfig } from './config.js';
+
+const CLAMD = { CLAMD_ADDRESS: 'clamav:3310' };
+
+/** What no worker starts without. */
+const NEEDED = {
+  DATABASE_URL: 'postgresql://localhost/stowage',
+  GOOGLE_CLOUD_PROJECT: 'project',
+  INCOMING_BUCKET: 'incoming',
+  CONTENT_BUCKET: 'content',
+  QUARANTINE_BUCKET: 'quarantine',
+  PUBSUB_SUBSCRIPTION: 'incoming',
+};
+
+describe('readConfig', () => {
+  it.each<[NodeJS.ProcessEnv, boolean]>([
+    [{ NODE_ENV: 'production' }, true],
+    [{ NODE_ENV: 'production', SCANNER_REQUIRED: '' }, true],
+    [{ NODE_ENV: 'production', SCANNER_REQUIRED: 'false' }, false],
+    [{ NODE_ENV: 'production', SCANNER_REQUIRED: 'true' }, true],
+    [{ NODE_ENV: 'development' }, false],
+    [{}, false],
+    [{ SCANNER_REQUIRED: 'false' }, false],
+    [{ SCANNER_REQUIRED: 'true' }, true],
+  ])('with %j needs a virus scanner: %s', (env, isNeeded) => {
+    const read = () => readConfig({ ...NEEDED, ...env });
+    if (isNeeded) expect(read).toThrow('set CLAMD_ADDRESS, or SCANNER_REQUIRED=false');
+    else expect(read().SCANNER_REQUIRED).toBe(false);
+    expect(readConfig({ ...NEEDED, ...env, ...CLAMD })).toMatchObject({
+      ...CLAMD,
+      SCANNER_REQUIRED: isNeeded,
+    });
+  });
+});
