@@ -14,6 +14,14 @@ const NEEDED = {
 };
 
 describe('readConfig', () => {
+  it.each(['2026-11-28', 'own.hdb:7', ''])('takes SCANNER_LABEL=%j', (SCANNER_LABEL) => {
+    expect(readConfig({ ...NEEDED, SCANNER_LABEL }).SCANNER_LABEL ?? '').toBe(SCANNER_LABEL);
+  });
+
+  it.each(['x'.repeat(41), 'two words', 'a/b'])('refuses SCANNER_LABEL=%j', (SCANNER_LABEL) => {
+    expect(() => readConfig({ ...NEEDED, SCANNER_LABEL })).toThrow('SCANNER_LABEL');
+  });
+
   it.each<[NodeJS.ProcessEnv, boolean]>([
     [{ NODE_ENV: 'production' }, true],
     [{ NODE_ENV: 'production', SCANNER_REQUIRED: '' }, true],

@@ -81,6 +81,11 @@ export class WorkerEnvironment extends Environment {
   @Bytes()
   CLAMD_MAX_BYTES = 2000 * 2 ** 20;
 
+  /** Ends clamd's name: another has everything scanned again. */
+  @IsOptional()
+  @Matches(/^[\w.:+-]{1,40}$/, { message: 'SCANNER_LABEL must be 1 to 40 letters, digits, or one of _.:+-' })
+  SCANNER_LABEL?: string;
+
   /** Whether the worker refuses to start without a virus scanner; unless set, it does where NODE_ENV is `production`. */
   @IsOptional()
   @Flag()

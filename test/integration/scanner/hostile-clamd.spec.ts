@@ -289,6 +289,11 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       expect((await scanner.identify()).label).toBe(clamd.version);
     });
 
+    it('has a label that somebody else may change, so that everything is scanned again', async () => {
+      const { label } = await scannerOf({ suffix: 'own.1' }).identify();
+      expect(label).toBe(`${clamd.version} own.1`);
+    });
+
     it('is never the same: what it sends is new each time', async () => {
       const sent: string[] = [];
       clamd.deeds = {

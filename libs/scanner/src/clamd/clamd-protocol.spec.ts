@@ -115,6 +115,13 @@ describe('parseVersion', () => {
     expect(parseVersion('ClamAV 1.4.6\n\u001b[31m')?.label).toBe('ClamAV 1.4.6?[31m');
   });
 
+  it('has a label that ends as it is told, and fits', () => {
+    expect(parseVersion('ClamAV 1.4.6', '2026-11-28')?.label).toBe('ClamAV 1.4.6 2026-11-28');
+    const long = parseVersion(`ClamAV 1${'x'.repeat(500)}`, '2026-11-28')?.label;
+    expect(long).toMatch(/^ClamAV 1x+ 2026-11-28$/);
+    expect(long).toHaveLength(128);
+  });
+
   it.each(['', 'PONG', 'UNKNOWN COMMAND', 'ClamAV ', 'HTTP/1.1 400 Bad Request'])('is not in %j', (reply) => {
     expect(parseVersion(reply)).toBeNull();
   });

@@ -13,6 +13,8 @@ import { sendContent } from './send-content.js';
 export interface ClamdScannerOptions {
   /** `host:port`, `[::1]:port` or `unix:/path`. */
   readonly address: string;
+  /** Ends the label, for what clamd's own version does not tell: signatures beside the official ones. */
+  readonly suffix?: string;
   /** What is larger is unscannable. No more than clamd's StreamMaxLength, MaxFileSize and MaxScanSize. */
   readonly maxBytes: number;
   /** Default 5 s. */
@@ -50,15 +52,17 @@ interface Trust {
  */
 export class ClamdScanner extends Scanner {
   private readonly target: NetConnectOpts;
-  private readonly options: Required<Omit<ClamdScannerOptions, 'address'>>;
+  private readonly suffix: string;
+  private readonly options: Required<Omit<ClamdScannerOptions, 'address' | 'suffix'>>;
   private readonly lost = new LostContents();
   private trust: Trust | undefined;
   private examination: Promise<Trust> | undefined;
 
   /** @throws Error in one sentence when the address is none */
-  constructor({ address, ...options }: ClamdScannerOptions) {
+  constructor({ address, suffix = '', ...options }: ClamdScannerOptions) {
     super();
     this.target = parseClamdAddress(address);
+    this.suffix = suffix;
     this.options = {
       connectMs: 5_000,
       commandMs: 10_000,
@@ -140,7 +144,7 @@ export class ClamdScanner extends Scanner {
   /** For all who wait for it, so it heeds none of their signals. */
   private async examine(): Promise<Trust> {
     const reply = await this.ask('VERSION');
-    const identity = parseVersion(reply);
+    const identity = parseVersion(reply, this.suffix);
     if (identity === null) throw down(new Error(`clamd answers ${printable(reply)} to VERSION`));
     const complaint = await selfTest((probe) => this.scanProbe(probe));
     if (complaint !== null) throw unavailable('SCANNER_UNAVAILABLE', complaint);
