@@ -28,13 +28,14 @@ function textOf(head: Buffer): string | null {
 const BINARY_OF_OLD = /[^\P{Cc}\s\x80-\x9f]/u;
 
 /** Says what SO and SI switch between in Korean and Chinese text of 7 bits. RFC 1557, RFC 1922. */
-const DESIGNATOR = /\u001b\$\)[ACEG]/;
-const SHIFTS = /[\u000e\u000f]/g;
+const DESIGNATORS = ['A', 'C', 'E', 'G'].map((set) => `${ESCAPE}$)${set}`);
+const [SHIFT_OUT, SHIFT_IN] = ['\u000e', '\u000f'];
 
 /** Text in an older encoding, of which nothing is certain but what ASCII has in it. */
 function legacyTextOf(head: Buffer): string | null {
   const text = head.toString('latin1');
-  const unshifted = DESIGNATOR.test(text) ? text.replaceAll(SHIFTS, '') : text;
+  const shifts = DESIGNATORS.some((designator) => text.includes(designator));
+  const unshifted = shifts ? text.replaceAll(SHIFT_OUT, '').replaceAll(SHIFT_IN, '') : text;
   return BINARY_OF_OLD.test(unshifted.replaceAll(ESCAPE, '')) ? null : text;
 }
 
