@@ -168,7 +168,7 @@ export class StoredObjects {
   }
 
   /** Counts an asset in, in the transaction that points it here. False when the object is not one to point at. */
-  async addReference(tx: Tx, id: bigint, facts?: ObjectFacts): Promise<boolean> {
+  async addReference(tx: Tx, id: bigint, facts: ObjectFacts): Promise<boolean> {
     const { count } = await tx.storedObject.updateMany({
       where: { id, state: { in: ['STAGING', 'LIVE'] } },
       data: {
@@ -176,11 +176,9 @@ export class StoredObjects {
         state: 'LIVE',
         // Referenced, it needs no pin; another who is about to point here and comes too late stores the bytes again.
         pinnedUntil: null,
-        ...(facts && {
-          scannedBy: facts.scannedBy,
-          scannedAt: facts.now,
-          variantSpecs: facts.variantSpecs,
-        }),
+        scannedBy: facts.scannedBy,
+        scannedAt: facts.now,
+        variantSpecs: facts.variantSpecs,
       },
     });
     return count === 1;

@@ -35,7 +35,7 @@ const FIND: Statement<{
 
 /**
  * Exact limits per owner. The reservation itself is part of the statement that creates the asset (libs/upload), so
- * that there is no asset without it and no reservation without an asset.
+ * that there is no asset without it and no reservation without an asset; so is the count of an asset that is there at once.
  */
 @Injectable()
 export class Quotas {
@@ -54,17 +54,6 @@ export class Quotas {
       usedAssets: row?.used_assets ?? 0,
       reservedAssets: row?.reserved_assets ?? 0,
     };
-  }
-
-  /** Counts a file in that is there at once. False, and nothing is done, when it would pass the limit. */
-  async use(tx: Tx, ownerId: bigint, sizeBytes: bigint): Promise<boolean> {
-    const { limitBytes, limitAssets } = this.defaults;
-    const changed = await tx.$executeRaw`
-      update owner_quotas set used_bytes = used_bytes + ${sizeBytes}, used_assets = used_assets + 1
-      where owner_id = ${ownerId}
-        and used_bytes + reserved_bytes + ${sizeBytes} <= coalesce(limit_bytes, ${BigInt(limitBytes)})
-        and used_assets + reserved_assets + 1 <= coalesce(limit_assets, ${limitAssets})`;
-    return changed === 1;
   }
 
   /** What a transition does to the owner's counts, in the transition's transaction. */

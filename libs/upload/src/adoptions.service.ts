@@ -1,92 +1,91 @@
 import { Injectable } from '@nestjs/common';
-import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow, StoredObjects } from '#libs/assets';
-import { Database, isUniqueViolation, type Tx } from '#libs/database';
-import { OCTET_STREAM, TRANSITIONS } from '#libs/domain';
-import { DomainEvents } from '#libs/events';
+import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow } from '#libs/assets';
+import { Database, isUniqueViolation, type Statement } from '#libs/database';
+import { TRANSITIONS } from '#libs/domain';
 import { Quotas } from '#libs/quota';
 import type { NewAsset } from './upload.repository.js';
+import { detailsSql, ITEM, twinSql } from './upload-sql.js';
 
-const READ = `select ${ASSET_COLUMNS} from media_assets a where a.asset_id = $1::uuid`;
+type AdoptedRow = { item: string } & (AssetRow | { asset_id: null });
 
 /**
- * A new asset over bytes that its owner has in another READY asset: READY at once, with what was found in them, one more
- * reference, quota counted. That tells the owner nothing but what is theirs.
+ * New assets over bytes that their owner has in another READY asset: READY at once, with what was found in them, one more
+ * reference each, quota counted. All those of an owner whose stored objects may be pointed at, or none where the quota has no
+ * room for all. As the hot path of requests for uploads it writes the tables of assets, quota, acl and events. The stored
+ * objects are locked before anything is counted, in the order of their ids, and before the quota, as everywhere. A row for each
+ * that could be adopted; the asset as it was written, for as soon as others see it, they may purge it.
  */
+export const ADOPT: Statement<AdoptedRow> = {
+  name: 'upload_adopt',
+  text: `with ${ITEM},
+    twin as (
+      select i.*, t.asset_id as twin_id, t.stored_object_id, t.bucket as twin_bucket, t.object_key, t.mime_type, t.scanned_by
+      from item i, ${twinSql('a.*')} t),
+    usable as (
+      select id from stored_objects
+      where id = any(array(select stored_object_id from twin)) and state in ('STAGING', 'LIVE')
+      order by id for no key update),
+    adoptable as (select t.* from twin t join usable u on u.id = t.stored_object_id),
+    quota as (
+      update owner_quotas q set used_bytes = q.used_bytes + d.bytes, used_assets = q.used_assets + d.assets
+      from (select "ownerId" as owner_id, sum("sizeBytes")::bigint as bytes, count(*)::int as assets from adoptable group by 1) d
+      where q.owner_id = d.owner_id
+        and q.used_bytes + q.reserved_bytes + d.bytes <= coalesce(q.limit_bytes, $1::bigint)
+        and q.used_assets + q.reserved_assets + d.assets <= coalesce(q.limit_assets, $2::int)
+      returning q.owner_id),
+    adopted as (select a.* from adoptable a join quota q on q.owner_id = a."ownerId"),
+    referenced as (
+      update stored_objects o set ref_count = o.ref_count + d.assets, state = 'LIVE', pinned_until = null
+      from (select stored_object_id as id, count(*)::int as assets from adopted group by 1) d
+      where o.id = d.id),
+    created as (
+      insert into media_assets as a (asset_id, owner_id, bucket, object_key, filename, mime_type, declared_type, size_bytes,
+        checksum_sha256, crc32c, status, stored_object_id, scanned_by, upload_method, idempotency_key, idempotency_fingerprint,
+        request_id, url_expires_at, upload_deadline_at, next_check_at, created_at, updated_at, ready_at)
+      select i.id, i."ownerId", i.twin_bucket, i.object_key, i.filename, i.mime_type, i."mimeType", i."sizeBytes",
+        i."checksumSha256", i.crc32c, '${TRANSITIONS.adopt.to}', i.stored_object_id, i.scanned_by, i.method, i."idempotencyKey",
+        i.fingerprint, i."requestId", i.now, i.now, i.now, i.now, i.now, i.now
+      from adopted i
+      returning ${ASSET_COLUMNS}),
+    found as (
+      insert into asset_properties
+      select own.* from adopted i join asset_properties p on p.asset_id = i.twin_id,
+        jsonb_populate_record(p, jsonb_build_object('asset_id', i.id, 'created_at', i.now)) own),
+    ${detailsSql('adopted')},
+    logged as (
+      insert into domain_events (type, asset_id, owner_id)
+      select '${TRANSITIONS.adopt.event}', asset_id, owner_id from created)
+    select i.id as item, c.* from adoptable i left join created c on c.asset_id = i.id`,
+};
+
+/** Uploads of which nothing needs to be sent. That tells their owner nothing but what is theirs. */
 @Injectable()
 export class Adoptions {
   constructor(
     private readonly database: Database,
-    private readonly objects: StoredObjects,
     private readonly quotas: Quotas,
-    private readonly events: DomainEvents,
   ) {}
 
-  /** Null when the owner has no such bytes (any more), or no room: they go the way of all others. */
-  async adopt(ownerId: bigint, asset: NewAsset): Promise<Asset | null> {
-    class Undo extends Error {}
+  /**
+   * By id. Null when another request of the owner took the room or the key meanwhile: to be tried again. The bytes of those that
+   * are missing are not there (any more) and have to be sent.
+   */
+  async adopt(ownerId: bigint, items: readonly NewAsset[]): Promise<ReadonlyMap<string, Asset | null>> {
+    const { limitBytes, limitAssets } = this.quotas.defaults;
+    const rows = items.map((item) => ({ ...item, ownerId: String(ownerId) }));
     try {
-      return await this.database.transaction(async (tx) => {
-        if (!(await this.create(tx, ownerId, asset))) throw new Undo();
-        // In the same transaction: as soon as others see it, they may purge it.
-        const [row] = await tx.$queryRawUnsafe<AssetRow[]>(READ, asset.id);
-        return { ...assetOf(row!), details: { metadata: asset.metadata, acl: asset.acl } };
-      });
+      const found = await this.database.query(ADOPT, [limitBytes, limitAssets, JSON.stringify(rows)]);
+      const assets = new Map(found.map((row) => [row.item, row.asset_id === null ? null : assetOf(row)]));
+      return new Map(
+        items.flatMap(({ id, metadata, acl }) => {
+          const asset = assets.get(id);
+          if (asset === undefined) return [];
+          return [[id, asset === null ? null : { ...asset, details: { metadata, acl } }]];
+        }),
+      );
     } catch (error) {
-      // A key that was used meanwhile is found in the next round.
-      if (error instanceof Undo || isUniqueViolation(error)) return null;
+      if (isUniqueViolation(error)) return new Map(items.map(({ id }) => [id, null]));
       throw error;
     }
-  }
-
-  private async create(tx: Tx, ownerId: bigint, asset: NewAsset): Promise<boolean> {
-    const { id: assetId, mimeType, checksumSha256, now, metadata, acl } = asset;
-    const sizeBytes = BigInt(asset.sizeBytes);
-    const sameType = mimeType === OCTET_STREAM ? undefined : mimeType;
-    const twin = await tx.mediaAsset.findFirst({
-      where: { ownerId, checksumSha256, sizeBytes, status: 'READY', mimeType: sameType },
-      select: {
-        storedObjectId: true,
-        bucket: true,
-        objectKey: true,
-        mimeType: true,
-        scannedBy: true,
-        properties: { omit: { assetId: true } },
-      },
-    });
-    if (twin?.storedObjectId == null) return false;
-    const { properties, ...known } = twin;
-    await tx.mediaAsset.create({
-      data: {
-        ...known,
-        assetId,
-        ownerId,
-        sizeBytes,
-        checksumSha256,
-        declaredType: mimeType,
-        filename: asset.filename,
-        crc32c: asset.crc32c,
-        status: TRANSITIONS.adopt.to,
-        uploadMethod: asset.method,
-        idempotencyKey: asset.idempotencyKey,
-        idempotencyPrint: asset.fingerprint,
-        requestId: asset.requestId,
-        urlExpiresAt: now,
-        uploadDeadlineAt: now,
-        nextCheckAt: now,
-        createdAt: now,
-        updatedAt: now,
-        readyAt: now,
-        properties: properties === null ? undefined : { create: { ...properties, createdAt: now } },
-        metadata: { create: metadata.map(({ key, value }) => ({ key, value })) },
-        acl: {
-          create: acl.map(({ principal, permission, expiresAt }) => ({ principal, permission, expiresAt })),
-        },
-      },
-      select: { assetId: true },
-    });
-    if (!(await this.objects.addReference(tx, twin.storedObjectId))) return false;
-    if (!(await this.quotas.use(tx, ownerId, sizeBytes))) return false;
-    await this.events.append(tx, { type: TRANSITIONS.adopt.event, assetId, ownerId });
-    return true;
   }
 }

@@ -1,5 +1,4 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { EventsModule } from '#libs/events';
 import { Adoptions } from './adoptions.service.js';
 import { Arrivals } from './arrivals.service.js';
 import { EventRetries } from './event-retries.service.js';
@@ -24,7 +23,7 @@ export class UploadModule {
     return {
       module: UploadModule,
       global: true,
-      imports: [ArrivalsModule, EventsModule],
+      imports: [ArrivalsModule],
       providers: [
         { provide: UPLOAD_OPTIONS, useValue: options },
         UploadRepository,

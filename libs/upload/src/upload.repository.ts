@@ -1,10 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Asset, assetOf, type AssetRow, assetSql, IncomingObjects } from '#libs/assets';
 import { Batcher, Database, isUniqueViolation, type Statement } from '#libs/database';
-import { type ObjectRef, OCTET_STREAM, TRANSITIONS, unavailable } from '#libs/domain';
+import { type ObjectRef, TRANSITIONS, unavailable } from '#libs/domain';
 import { Quotas } from '#libs/quota';
 import { Adoptions } from './adoptions.service.js';
 import type { ParsedUploadRequest } from './upload-request.js';
+import { detailsSql, ITEM, twinSql } from './upload-sql.js';
 import { UploadMetrics } from './upload-metrics.js';
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 
@@ -28,25 +29,13 @@ export type Created =
  * The hot path of requestUpload and requestUploads, over the tables of quota, assets, acl and events: for each owner one
  * reservation for all its assets and everything that stands on it, or nothing. No row means that the reservation would have passed
  * the limit, or that the owner has the bytes of one of them already. Owners in order: two statements that reserve for the same
- * ones wait for each other, and not each for the other. The checksum has the type of its column: compared as text, no index of
- * it can be used, and every request would read all READY assets of its owner; joined without the limit, that is what the planner
- * chooses. Its event counts as delivered: nobody can wait
- * for news of an asset whose id nobody knows yet. What it writes is known here ({@link newAssetOf}) and
- * is not read back.
+ * ones wait for each other, and not each for the other. Its event counts as delivered: nobody can wait for news of an asset whose
+ * id nobody knows yet. What it writes is known here ({@link newAssetOf}) and is not read back.
  */
 export const CREATE: Statement<{ asset_id: string }> = {
   name: 'upload_create',
-  text: `with item as (
-      select * from jsonb_to_recordset($3::jsonb) as i (id uuid, "ownerId" bigint, bucket text, key text, filename text,
-        "mimeType" text, "sizeBytes" bigint, "checksumSha256" char(64), crc32c text, method upload_method, "idempotencyKey" text,
-        fingerprint text, "requestId" text, "urlExpiresAt" timestamptz, "uploadDeadlineAt" timestamptz, "nextCheckAt" timestamptz,
-        now timestamptz, metadata jsonb, acl jsonb, adopt boolean)),
-    twin as (
-      select i."ownerId" as owner_id from item i, lateral (
-        select 1 from media_assets a where a.owner_id = i."ownerId" and a.checksum_sha256 = i."checksumSha256"
-          and a.status = 'READY' and a.size_bytes = i."sizeBytes" and (a.mime_type = i."mimeType" or i."mimeType" = '${OCTET_STREAM}')
-        limit 1) a
-      where i.adopt),
+  text: `with ${ITEM},
+    twin as (select i."ownerId" as owner_id from item i, ${twinSql('1')} a where i.adopt),
     demand as (
       select "ownerId" as owner_id, sum("sizeBytes")::bigint as bytes, count(*)::int as assets from item group by 1),
     quota as (
@@ -71,13 +60,7 @@ export const CREATE: Statement<{ asset_id: string }> = {
         i."nextCheckAt", i.now, i.now
       from reserved i
       returning asset_id, owner_id),
-    described as (
-      insert into asset_metadata (asset_id, key, value)
-      select i.id, m.key, m.value from reserved i, jsonb_to_recordset(i.metadata) as m (key text, value text)),
-    shared as (
-      insert into asset_acl (asset_id, principal, permission, expires_at)
-      select i.id, g.principal, g.permission, g."expiresAt" from reserved i,
-        jsonb_to_recordset(i.acl) as g (principal text, permission permission, "expiresAt" timestamptz)),
+    ${detailsSql('reserved')},
     logged as (
       insert into domain_events (type, asset_id, owner_id, delivered_at)
       select '${TRANSITIONS.request.event}', asset_id, owner_id, now() from created)
@@ -99,12 +82,6 @@ const FIND_REPLAYED: Statement<AssetRow & { key: string; fingerprint: string }> 
   name: 'upload_find_replayed',
   text: `select ${assetSql("'{}'::text[]")}, a.idempotency_key as key, a.idempotency_fingerprint as fingerprint
     from media_assets a where a.owner_id = $1 and a.idempotency_key = any($2)`,
-};
-
-const FIND_OWN_BYTES: Statement<{ sum: string }> = {
-  name: 'upload_find_own_bytes',
-  text: `select distinct checksum_sha256 as sum from media_assets
-    where owner_id = $1 and status = 'READY' and checksum_sha256 = any($2)`,
 };
 
 /** Each round that settles nothing means that another request of the owner came in between. */
@@ -188,7 +165,10 @@ export class UploadRepository {
     }
   }
 
-  /** Finds those that were created before, and those that the quota has no room for, first come first served. */
+  /**
+   * Finds those that were created before, and those that the quota has no room for, first come first served; adopts what the
+   * owner has.
+   */
   private async settle(
     ownerId: bigint,
     open: readonly NewAsset[],
@@ -196,16 +176,14 @@ export class UploadRepository {
     sent: Set<NewAsset>,
   ): Promise<void> {
     const keys = open.flatMap(({ idempotencyKey }) => idempotencyKey ?? []);
-    const sums = open.map(({ checksumSha256 }) => checksumSha256);
-    const [rows, own, quota] = await Promise.all([
+    const [rows, quota] = await Promise.all([
       keys.length === 0 ? [] : this.database.query(FIND_REPLAYED, [ownerId, keys]),
-      this.database.query(FIND_OWN_BYTES, [ownerId, sums]),
       this.quotas.of(ownerId),
     ]);
-    const owned = new Set(own.map(({ sum }) => sum));
     const replayed = new Map(rows.map((row) => [row.key, row]));
     let bytes = quota.limitBytes - quota.usedBytes - quota.reservedBytes;
     let count = quota.limitAssets - quota.usedAssets - quota.reservedAssets;
+    const adoptable: NewAsset[] = [];
     for (const asset of withoutRepeatedKeys(open)) {
       const row = asset.idempotencyKey === null ? undefined : replayed.get(asset.idempotencyKey);
       if (row !== undefined) {
@@ -214,16 +192,18 @@ export class UploadRepository {
         created.set(asset, { outcome: 'grant-expired' });
       } else if (asset.sizeBytes > bytes || count < 1) {
         created.set(asset, { outcome: 'over-quota' });
-      } else if (!sent.has(asset)) {
-        const adopted = owned.has(asset.checksumSha256) ? await this.adoptions.adopt(ownerId, asset) : null;
-        if (adopted === null) sent.add(asset);
-        else created.set(asset, { outcome: 'created', asset: adopted });
-        bytes -= asset.sizeBytes;
-        count -= 1;
       } else {
+        if (!sent.has(asset)) adoptable.push(asset);
         bytes -= asset.sizeBytes;
         count -= 1;
       }
+    }
+    if (adoptable.length === 0) return;
+    const adopted = await this.adoptions.adopt(ownerId, adoptable);
+    for (const item of adoptable) {
+      const asset = adopted.get(item.id);
+      if (asset === undefined) sent.add(item);
+      else if (asset !== null) created.set(item, { outcome: 'created', asset });
     }
   }
 

@@ -157,7 +157,8 @@ describe.each(QUEUE_BACKENDS)(
       const bytes = 'reference counted';
       await world.upload(bytes, {}, actor(19n));
       const [stored] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
-      const add = () => world.database.transaction((tx) => world.stored.addReference(tx, stored!.id));
+      const facts = { scannedBy: 'nobody', variantSpecs: null, now: new Date() };
+      const add = () => world.database.transaction((tx) => world.stored.addReference(tx, stored!.id, facts));
       for (const state of ['DELETING', 'QUARANTINED', 'CORRUPT'] as const) {
         await world.database.prisma.storedObject.update({ where: { id: stored!.id }, data: { state } });
         expect(await add()).toBe(false);

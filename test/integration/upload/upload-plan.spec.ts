@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
+import { ADOPT } from '../../../libs/upload/src/adoptions.service.js';
 import { CREATE } from '../../../libs/upload/src/upload.repository.js';
 import { blocksOf, SeededDatabase } from '../../support/plans.js';
 
@@ -56,6 +57,17 @@ describe('what a request for an upload reads (real: PostgreSQL)', () => {
       items.map(({ id }) => id),
     ]);
     expect(created).toHaveLength(4);
+  });
+
+  it.each(['force_custom_plan', 'force_generic_plan'])('is not that for what it has: %s', async (mode) => {
+    await client.query(`set plan_cache_mode = ${mode}`);
+    await client.query(`prepare adopt_${mode} as ${ADOPT.text}`);
+    const items = [5, 6, 7].map((sum) => item(1, String(sum).padStart(64, '0')));
+    const plan = await database.explain(
+      `execute adopt_${mode}(1000000, 1000000, '${JSON.stringify(items)}')`,
+    );
+    expect(plan['Actual Rows']).toBe(3);
+    expect(blocksOf(plan)).toBeLessThan(MOST_BLOCKS);
   });
 
   it('finds the bytes that the owner has, and writes nothing then', async () => {

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { Statement } from '#libs/database';
 import type { StowageError } from '#libs/domain';
+import { ADOPT } from '../../../libs/upload/src/adoptions.service.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { actor, INCOMING, sha256, World } from '../../support/world.js';
 
@@ -342,17 +344,18 @@ describe.each(QUEUE_BACKENDS)(
       const by = actor(138n);
       await world.upload('mine', {}, by);
       const { database } = world;
-      const transaction = database.transaction.bind(database);
-      database.transaction = async (work) => {
-        const result = await transaction(work);
-        database.transaction = transaction;
+      const query = database.query.bind(database);
+      database.query = async <Row>(statement: Statement<Row>, values: readonly unknown[]) => {
+        const rows = await query(statement, values);
+        if (statement.name !== ADOPT.name) return rows;
+        database.query = query;
         const [newest] = await database.prisma.mediaAsset.findMany({
           where: { ownerId: 138n },
           orderBy: { createdAt: 'desc' },
           take: 1,
         });
         await world.removal.purge(by, newest!.assetId);
-        return result;
+        return rows;
       };
       const { id, asset, ticket } = await world.request('mine', {}, by);
       expect(asset).toMatchObject({ status: 'READY' });
