@@ -6,7 +6,7 @@ const profile = { name: 'small', format: 'webp', maxSide: 320, quality: 80 } as 
 const request = { path: '/spool/x', sizeBytes: 1, detected: 'image/png', profiles: [profile] };
 const honest = {
   detected: 'image/png',
-  properties: { width: 3, height: 2, takenAt: new Date(0), title: 'A title' },
+  properties: { width: 3, height: 2, takenAt: '1970-01-01T00:00:00.000Z', title: 'A title' },
   renditions: [{ profile: { ...profile }, width: 3, height: 2, bytes: Buffer.from('x') }],
   refusal: null,
   opaque: null,
@@ -16,7 +16,7 @@ describe('what a child says', () => {
   it('is taken when it is an answer', () => {
     const { properties, renditions, ...rest } = toInspection(honest, request);
     expect(rest).toEqual({ detected: 'image/png', refusal: null, opaque: null });
-    expect(properties).toEqual({ ...NO_PROPERTIES, ...honest.properties });
+    expect(properties).toEqual({ ...NO_PROPERTIES, ...honest.properties, takenAt: new Date(0) });
     // Not the child's idea of the profile.
     expect(renditions[0]?.profile).toBe(profile);
   });
@@ -29,6 +29,7 @@ describe('what a child says', () => {
       'a profile that nobody asked for',
       { ...honest, renditions: [{ ...honest.renditions[0], profile: { name: 'x' } }] },
     ],
+    ['more than was asked for', { ...honest, renditions: [honest.renditions[0], honest.renditions[0]] }],
     ['a rendition without bytes', { ...honest, renditions: [{ ...honest.renditions[0], bytes: 'x' }] }],
     ['a rendition without width', { ...honest, renditions: [{ ...honest.renditions[0], width: -1 }] }],
     ['a refusal of its own', { ...honest, refusal: { code: 'INFECTED', message: '' } }],
@@ -39,7 +40,7 @@ describe('what a child says', () => {
 
   it('loses properties that are none', () => {
     const properties = {
-      ...{ width: -1, height: 1.5, durationSeconds: Infinity, pageCount: '1', takenAt: new Date(NaN) },
+      ...{ width: -1, height: 1.5, durationSeconds: Infinity, pageCount: '1', takenAt: 'yesterday' },
       ...{ hasLocation: 1, latitude: '0', title: '\u0000 \n', cameraMake: {}, unknown: 1, __proto__: null },
     };
     expect(toInspection({ ...honest, properties }, request).properties).toEqual(NO_PROPERTIES);

@@ -42,13 +42,12 @@ const isDimension = (value: unknown): value is number => Number.isSafeInteger(va
 /** What of it can be true; the rest was not found. */
 function toProperties(value: unknown): AssetProperties {
   const given = fieldsOf(value);
-  // As an instance of our own: a realm that messages are read in may not be the one that asks.
-  const takenAt = types.isDate(given.takenAt) ? new Date(given.takenAt.getTime()) : null;
+  const takenAt = typeof given.takenAt === 'string' ? new Date(given.takenAt) : null;
   return soundProperties({ ...given, takenAt });
 }
 
 function toRenditions(value: unknown, { profiles }: InspectionRequest): Rendition[] {
-  if (!Array.isArray(value)) throw senseless();
+  if (!Array.isArray(value) || value.length > profiles.length) throw senseless();
   return value.map((entry): Rendition => {
     const { profile: named, width, height, bytes } = fieldsOf(entry);
     const { name } = fieldsOf(named);

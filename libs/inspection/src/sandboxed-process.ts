@@ -2,9 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
+import type { Duplex } from 'node:stream';
 import { unavailable } from '#libs/domain';
 import { lowerPriority } from '#libs/runtime';
-import type { Answer, Task } from './child/messages.js';
+import { FrameReader, toFrame } from './child/frames.js';
+import { type Answer, CHANNEL_FD, SERVE, type Task } from './child/messages.js';
 import { InspectionFailed } from './inspection-failed.js';
 
 const START_TIMEOUT_MS = 30_000;
@@ -12,6 +14,19 @@ const MEMORY_WATCH_MS = 100;
 const STDERR_CHARACTERS = 4096;
 /** So many times its time a task may take where it has to wait for a processor. */
 const LONGEST_STRETCH = 5;
+
+/** No picture is larger when it is encoded than as it is decoded. */
+const BYTES_PER_PIXEL = 4;
+const PICTURE_HEAD_BYTES = 2 ** 16;
+
+/** What an answer may have of pictures. */
+const picturesOf = (task: Task) =>
+  task.kind === 'inspect'
+    ? task.file.profiles.reduce(
+        (sum, { maxSide }) => sum + BYTES_PER_PIXEL * maxSide ** 2 + PICTURE_HEAD_BYTES,
+        PICTURE_HEAD_BYTES,
+      )
+    : 0;
 
 interface Asked {
   readonly id: string;
@@ -31,6 +46,9 @@ export class SandboxedProcess {
   stderr = '';
 
   private readonly child: ChildProcess;
+  private readonly channel: Duplex | undefined;
+  private readonly frames = new FrameReader(0);
+  private isReady = false;
   private asked: Asked | null = null;
   private killed: string | null = null;
   private hasEnded = false;
@@ -39,21 +57,24 @@ export class SandboxedProcess {
     [file = '', ...args]: readonly string[],
     private readonly memoryBytes: number,
   ) {
-    this.child = spawn(file, args, {
+    this.child = spawn(file, [...args, SERVE], {
       detached: true,
       env: {},
       cwd: '/',
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     });
+    // Not there when no pipes could be made.
+    const stdio = this.child.stdio as ChildProcess['stdio'] | undefined;
+    this.channel = (stdio?.[CHANNEL_FD] as Duplex | null | undefined) ?? undefined;
+    this.channel?.on('error', () => this.kill('its channel broke'));
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr = (this.stderr + text).slice(-STDERR_CHARACTERS);
     });
     this.ended = new Promise((resolve) => {
       this.child.once('exit', (code, signal) => resolve(this.killed ?? signal ?? `exit code ${code}`));
-      // Not started, or its channel is broken: an exit may follow, or not.
+      // Not started, or it could not be signalled: an exit may follow, or not.
       this.child.on('error', (error) => {
-        this.kill('its channel broke');
+        this.kill('it is out of reach');
         if (this.child.pid === undefined) resolve(error.message);
       });
     });
@@ -83,6 +104,7 @@ export class SandboxedProcess {
     const watch = setInterval(() => this.watchMemory(), MEMORY_WATCH_MS);
     try {
       this.asked = { id: randomUUID(), resolve, reject };
+      this.frames.maxBytes = Math.min(this.memoryBytes, picturesOf(task));
       if (signal?.aborted === true) onAbort();
       else if (this.isAlive) this.send({ ...task, id: this.asked.id });
       else reject(new InspectionFailed('the process had ended'));
@@ -99,15 +121,14 @@ export class SandboxedProcess {
   kill(why: string): void {
     if (this.hasEnded) return;
     this.killed ??= why;
+    // Whatever holds the other end, nothing is heard of it.
+    this.channel?.destroy();
     this.killGroup();
   }
 
   private async start(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.child.once('message', (said: Answer) => {
-      if (typeof said === 'object' && said !== null && 'ready' in said) resolve();
-      this.child.on('message', (next: Answer) => this.onAnswer(next));
-    });
+    this.channel?.on('data', (chunk: Buffer) => this.hear(chunk, resolve));
     void this.ended.then((how) => reject(new InspectionFailed(`a process did not start: ${how}`)));
     if (this.child.pid !== undefined) {
       // Lower still, a busy machine would leave it so little that honest files are not done by the deadline.
@@ -122,24 +143,32 @@ export class SandboxedProcess {
   }
 
   private send(question: object): void {
-    this.child.send(question, (error) => {
-      if (error !== null) this.kill('its channel broke');
-    });
+    this.channel?.write(toFrame(question));
+  }
+
+  private hear(chunk: Buffer, onReady: () => void): void {
+    try {
+      for (const said of this.frames.push(chunk)) {
+        if (!this.isAlive) return;
+        if (this.isReady) this.onAnswer(said as Answer);
+        else if (isObject(said) && 'ready' in said) {
+          this.isReady = true;
+          onReady();
+        } else this.kill('it spoke out of turn');
+      }
+    } catch {
+      this.kill('it spoke what is no answer');
+    }
   }
 
   private onAnswer(said: Answer): void {
     const { asked } = this;
     // Whoever speaks out of turn would be taken for the answer to somebody else's file.
-    if (
-      asked === null ||
-      typeof said !== 'object' ||
-      said === null ||
-      'ready' in said ||
-      said.id !== asked.id
-    ) {
+    if (asked === null || !isObject(said) || 'ready' in said || said.id !== asked.id) {
       this.kill('it spoke out of turn');
       return;
     }
+    this.frames.maxBytes = 0;
     this.cpuSeconds = Number(said.cpuSeconds);
     if (said.failed === undefined) asked.resolve(said.value);
     else
@@ -196,6 +225,8 @@ export class SandboxedProcess {
     if (resident > this.memoryBytes) this.kill(`more than ${this.memoryBytes} bytes of memory`);
   }
 }
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 /** No file's fault, so it costs no attempt. */
 export const noProcess = () => unavailable('INSPECTION_UNAVAILABLE', 'Files cannot be looked into just now.');

@@ -1,6 +1,6 @@
 /** What hostile files may make of a process that reads them. Loaded by the children, as it is: types are stripped by Node.js. */
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 
@@ -14,6 +14,16 @@ function codeOf(deed: () => unknown): string {
   } catch (error) {
     return (error as { code: string }).code;
   }
+}
+
+const write = (bytes: Buffer) => writeSync(3, bytes);
+
+/** As the channel has it: the length of a text, that of what follows it, the text. */
+function frame(text: string, declared = text.length, more = 0): Buffer {
+  const head = Buffer.alloc(8);
+  head.writeUInt32BE(declared, 0);
+  head.writeUInt32BE(more, 4);
+  return Buffer.concat([head, Buffer.from(text)]);
 }
 
 const connect = (port: number) =>
@@ -69,7 +79,43 @@ const DEEDS: Record<string, (path: string) => unknown> = {
     for (;;) kept.push(Buffer.alloc(64 * 2 ** 20, 1));
   },
   'speak-twice': () => {
-    for (const id of ['', 'x']) process.send?.({ id, cpuSeconds: 0, value: null });
+    for (const id of ['', 'x']) write(frame(JSON.stringify({ id, cpuSeconds: 0, value: null })));
+    return never();
+  },
+  'write-noise': () => {
+    write(Buffer.alloc(4096, 0xff));
+    return never();
+  },
+  'write-what-is-no-json': () => {
+    write(frame('{"id":'));
+    return never();
+  },
+  'write-what-node-sends-itself': () => {
+    write(frame('{"cmd":"NODE_HANDLE_ACK"}'));
+    return never();
+  },
+  'declare-a-long-text': () => {
+    write(frame('{', 2 ** 20 + 1));
+    return never();
+  },
+  'declare-much-beside-it': () => {
+    write(frame('{}', 2, 2 ** 24));
+    return never();
+  },
+  'refer-to-nothing': () => {
+    write(frame('{"id":{"$bytes":{}}}'));
+    return never();
+  },
+  'write-without-end': () => {
+    setInterval(() => write(Buffer.alloc(1024, '[')), 1);
+    return never();
+  },
+  'write-half-a-message': () => {
+    write(frame('{"id":', 1000));
+    return never();
+  },
+  'nest-deep': () => {
+    write(frame('['.repeat(100_000) + ']'.repeat(100_000)));
     return never();
   },
   nonsense: () => ({

@@ -112,6 +112,15 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     ['bloats', 'bloat', {}, /more than 536870912 bytes of memory/],
     ['bloats at once', 'bloat-at-once', {}, /RangeError|bytes of memory|SIG|exit code/],
     ['speaks out of turn', 'speak-twice', {}, /out of turn/],
+    ['writes noise', 'write-noise', {}, /no answer/],
+    ['writes what is no JSON', 'write-what-is-no-json', {}, /no answer/],
+    ['writes what Node.js would take for its own', 'write-what-node-sends-itself', {}, /out of turn/],
+    ['declares a long text', 'declare-a-long-text', {}, /no answer/],
+    ['declares much beside it', 'declare-much-beside-it', {}, /no answer/],
+    ['refers to nothing', 'refer-to-nothing', {}, /no answer/],
+    ['writes without end', 'write-without-end', {}, /no answer/],
+    ['writes half a message', 'write-half-a-message', { seconds: 1 }, /not done after 1 s/],
+    ['nests what it says', 'nest-deep', {}, /no answer|out of turn/],
     ['answers what was not asked', 'nonsense', {}, /nonsense/],
   ])('fails one look when a reader %s', async (_, deed, options, message) => {
     await start(options);

@@ -1,15 +1,18 @@
 /**
  * The process that looks into files: one task at a time, for as long as its parent is there. Started without a channel it only
- * shows that it can be loaded and can get at the spool folder. Arguments: that folder; modules whose `READERS` look into files as well.
+ * shows that it can be loaded and can get at the spool folder. Arguments: that folder; modules whose `READERS` look into files as well;
+ * `serve` when there is a channel.
  */
 import { accessSync, constants } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { NO_PROPERTIES } from '#libs/domain';
 import type { Inspection } from '../inspector.js';
 import { hasAppendedArchive } from './appended-archive.js';
 import { detectType } from './detect-type.js';
 import { isExhaustion } from './exhaustion.js';
-import type { Answer, Question } from './messages.js';
+import { FrameReader, toFrame } from './frames.js';
+import { type Answer, CHANNEL_FD, type Question, SERVE } from './messages.js';
 import type { FileToRead, Finding, Limits, ReaderEntry } from './reader.js';
 import { READERS } from './readers/index.js';
 
@@ -74,12 +77,13 @@ function cpuSeconds(): number {
   return (user + system) / 1e6;
 }
 
-async function serve(modules: readonly string[], say: (answer: Answer) => void): Promise<void> {
+async function serve(modules: readonly string[], channel: Socket): Promise<void> {
+  const say = (said: Answer) => channel.write(toFrame(said));
   const more = await Promise.all(
     modules.map((module) => import(module) as Promise<{ READERS: readonly ReaderEntry[] }>),
   );
   const readers = [...READERS, ...more.flatMap((module) => module.READERS)];
-  process.on('message', (question: Question) => {
+  const reply = (question: Question) =>
     answer(question, readers).then(
       (value) => say({ id: question.id, cpuSeconds: cpuSeconds(), value }),
       (error: unknown) => {
@@ -87,15 +91,20 @@ async function serve(modules: readonly string[], say: (answer: Answer) => void):
         say({ id: question.id, cpuSeconds: cpuSeconds(), failed: nameOf(error) });
       },
     );
+  const frames = new FrameReader(Infinity);
+  channel.on('data', (chunk: Buffer) => {
+    for (const question of frames.push(chunk)) void reply(question as Question);
   });
   say({ ready: true });
 }
 
-const [spoolFolder = '', ...modules] = process.argv.slice(2);
-if (process.send === undefined) {
-  accessSync(spoolFolder, constants.X_OK);
-} else {
+const [spoolFolder = '', ...others] = process.argv.slice(2);
+if (others.at(-1) === SERVE) {
+  const channel = new Socket({ fd: CHANNEL_FD });
   // Whoever asked is gone. What this process has started goes with it: it leads their group.
-  process.on('disconnect', () => process.kill(0, 'SIGKILL'));
-  await serve(modules, (said) => process.send?.(said));
+  const end = () => process.kill(0, 'SIGKILL');
+  channel.on('error', end).on('end', end);
+  await serve(others.slice(0, -1), channel);
+} else {
+  accessSync(spoolFolder, constants.X_OK);
 }

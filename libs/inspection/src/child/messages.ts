@@ -1,5 +1,10 @@
 import type { FileToRead, Limits } from './reader.js';
 
+/** Both ways, and nobody else's: libraries may print. */
+export const CHANNEL_FD = 3;
+/** The last argument of a process that has a channel. */
+export const SERVE = 'serve';
+
 /** What the parent asks, one thing at a time. */
 export type Task =
   | { readonly kind: 'detect'; readonly head: Buffer }
