@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
-import { type ObjectRef, type ObjectVersion, specsText } from '#libs/domain';
+import { type ObjectRef, type ObjectVersion, specOf, specsOf, type VariantProfile } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
 
 /** A variant whose place is known and whose bytes may not be there yet. */
@@ -13,9 +13,9 @@ export interface NewVariant extends ObjectRef {
   readonly sizeBytes: number;
 }
 
-const MADE: Statement<{ spec: string; bucket: string; key: string; version: string }> = {
+const MADE: Statement<{ spec: string; name: string; bucket: string; key: string; version: string }> = {
   name: 'variants_made',
-  text: `select v.spec, v.bucket, v.key, v.version from stored_objects o join object_variants v on v.stored_object_id = o.id
+  text: `select v.spec, v.name, v.bucket, v.key, v.version from stored_objects o join object_variants v on v.stored_object_id = o.id
     where o.scope = $1 and o.sha256 = $2 and o.state in ('STAGING', 'LIVE') and v.version is not null`,
 };
 
@@ -41,6 +41,12 @@ const SUPERSEDED: Statement<{ spec: string; bucket: string; key: string; version
     where stored_object_id = $1 and not spec = any($2::text[])`,
 };
 
+const RENAME: Statement<never> = {
+  name: 'variants_rename',
+  text: `update object_variants v set name = p.name from unnest($2::text[], $3::text[]) as p(spec, name)
+    where v.stored_object_id = $1 and v.spec = p.spec and v.name <> p.name`,
+};
+
 const DROP: Statement<never> = {
   name: 'variants_drop',
   text: `delete from object_variants where stored_object_id = $1 and spec = $2`,
@@ -60,15 +66,16 @@ export class ObjectVariants {
   ) {}
 
   /**
-   * Specifications of those that these bytes have already, as storage says too: who wrote one anew and died before noting it left
+   * Specifications, with their names, of those that these bytes have already, as storage says too: who wrote one anew and died before noting it left
    * a row that knows the one before, and nothing would lead to what is there.
    */
-  async made(scope: string, sha256: string, signal?: AbortSignal): Promise<Set<string>> {
+  async made(scope: string, sha256: string, signal?: AbortSignal): Promise<Map<string, string>> {
     const rows = await this.database.query(MADE, [scope, sha256]);
     const stats = await Promise.all(
       rows.map(({ bucket, key }) => this.store.stat({ bucket, key }, { signal })),
     );
-    return new Set(rows.filter(({ version }, at) => stats[at]?.version === version).map(({ spec }) => spec));
+    const there = rows.filter(({ version }, at) => stats[at]?.version === version);
+    return new Map(there.map(({ spec, name }) => [spec, name]));
   }
 
   /**
@@ -92,13 +99,15 @@ export class ObjectVariants {
     return (await this.database.query(RECORD, values)).length === 1;
   }
 
-  /** All of these and no others: deletes what was made by other profiles, and notes what the object has. */
-  async settle(objectId: bigint, specs: readonly string[]): Promise<void> {
+  /** All of these and no others, by their present names: deletes what was made by other profiles, and notes what the object has. */
+  async settle(objectId: bigint, profiles: readonly VariantProfile[]): Promise<void> {
+    const specs = profiles.map(specOf);
     for (const { spec, bucket, key, version } of await this.database.query(SUPERSEDED, [objectId, specs])) {
       await this.discard({ bucket, key }, version);
       await this.database.query(DROP, [objectId, spec]);
     }
-    await this.note(objectId, specsText(specs));
+    await this.database.query(RENAME, [objectId, specs, profiles.map(({ name }) => name)]);
+    await this.note(objectId, specsOf(profiles));
   }
 
   /** What the object's variants were made by. */

@@ -10,12 +10,13 @@ describe('variant profiles', () => {
     expect(parseProfiles([])).toEqual([]);
   });
 
-  it('have one specification, whatever they are called and in whatever order they come', () => {
-    const [one, other] = [
-      parseProfiles(['a=webp:320:80', 'b=jpeg:64:50']),
-      parseProfiles(['x=jpeg:64:50', 'y=webp:320:80']),
-    ];
-    expect(specsOf(one)).toBe(specsOf(other));
+  it('have one specification in whatever order they come, and another when they are called otherwise', () => {
+    const texts = ['a=webp:320:80', 'b=jpeg:64:50'];
+    const one = parseProfiles(texts);
+    expect(specsOf(parseProfiles(texts.toReversed()))).toBe(specsOf(one));
+    expect(specsOf(parseProfiles(['b=webp:320:80', 'a=jpeg:64:50']))).not.toBe(specsOf(one));
+    expect(specOf({ ...one[0]!, name: 'x' })).toBe(specOf(one[0]!));
+    expect(specsOf([])).toBe('');
     expect(specOf(one[0]!)).not.toBe(specOf(parseProfiles(['a=webp:320:81'])[0]!));
   });
 

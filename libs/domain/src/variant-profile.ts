@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { invalid } from './errors.js';
 
 export const VARIANT_FORMATS = ['webp', 'jpeg', 'avif'] as const;
@@ -27,10 +28,18 @@ export const DEFAULT_PROFILES = ['small=webp:320:80', 'large=webp:1280:80'];
 export const specOf = ({ format, maxSide, quality }: VariantProfile) =>
   `${format}-${maxSide}-q${quality}-r${REVISION}`;
 
-/** Specifications in one text, to see that they have changed. */
-export const specsText = (specs: Iterable<string>) => [...specs].sort().join(' ');
+const NAMES_DIGITS = 16;
 
-export const specsOf = (profiles: readonly VariantProfile[]) => specsText(profiles.map(specOf));
+/** Specifications and what they are called in one text, to see that either has changed. The names may be too long for its column. */
+export function specsText(named: Iterable<readonly [spec: string, name: string]>): string {
+  const entries = [...named].map((entry) => entry.join('=')).sort();
+  if (entries.length === 0) return '';
+  const names = createHash('sha256').update(entries.join(' ')).digest('hex').slice(0, NAMES_DIGITS);
+  return [...entries.map((entry) => entry.slice(0, entry.indexOf('='))), names].join(' ');
+}
+
+export const specsOf = (profiles: readonly VariantProfile[]) =>
+  specsText(profiles.map((profile) => [specOf(profile), profile.name]));
 
 export const variantType = (format: VariantFormat) => `image/${format}`;
 

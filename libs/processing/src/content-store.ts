@@ -101,8 +101,8 @@ export class ContentStore {
     if (id !== null) await this.quarantine.finish({ id, sha256 }, quarantineBucket, new Date());
   }
 
-  /** Specifications of the variants that these bytes have already. */
-  variantsOf(sha256: string, scope: string, signal?: AbortSignal): Promise<ReadonlySet<string>> {
+  /** Specifications of the variants that these bytes have already, with their names. */
+  variantsOf(sha256: string, scope: string, signal?: AbortSignal): Promise<ReadonlyMap<string, string>> {
     return this.variants.made(scope, sha256, signal);
   }
 

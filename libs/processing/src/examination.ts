@@ -85,7 +85,7 @@ export class Examination {
   private async look(
     asset: Asset,
     { detected, path, isTooLarge, isArchiveToo }: Taken,
-    made: ReadonlySet<string>,
+    made: ReadonlyMap<string, string>,
     signal: AbortSignal,
   ): Promise<Inspection> {
     const opaque = isTooLarge

@@ -50,7 +50,7 @@ export class Rederivation {
       }
       await this.contents.putVariants(object.id, object, object.scope, found.renditions, signal);
     }
-    await this.variants.settle(object.id, profiles.map(specOf));
+    await this.variants.settle(object.id, profiles);
     return true;
   }
 

@@ -216,6 +216,23 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     });
   });
 
+  it('are called what they are called now, and not made again for it', async () => {
+    await using other = await World.start({ profiles: ['small=webp:32:80', 'large=webp:64:80'] });
+    const bytes = await picture();
+    await other.upload(bytes, JPEG);
+    const rows = () => other.database.prisma.objectVariant.findMany({ orderBy: { width: 'asc' } });
+    const before = await rows();
+    const profiles = parseProfiles(['thumb=webp:32:80', 'small=webp:64:80']);
+    other.profiles.splice(0, other.profiles.length, ...profiles);
+    // The same picture from somebody else finds the ones that are there.
+    await other.upload(bytes, JPEG, actor(44n));
+    expect(await other.rederivation.next(new Date())).toBe(true);
+    expect(await other.rederivation.next(new Date())).toBe(false);
+    const after = await rows();
+    expect(after.map(({ name }) => name)).toEqual(['thumb', 'small']);
+    expect(after).toEqual(before.map((row, at) => ({ ...row, name: after[at]!.name })));
+  });
+
   it('refuses a picture that does not decode, or has too many pixels', async () => {
     const whole = await picture(400, 400);
     expect(await world.upload(whole.subarray(0, whole.length / 2), JPEG)).toMatchObject({
