@@ -212,7 +212,9 @@ export class StoredObjects {
    * delete. Repeatable at every step.
    */
   async collect(id: bigint, now: Date): Promise<boolean> {
-    const until = after(now, COLLECT_MS);
+    // A sweep that goes on for long says when it began.
+    const begun = new Date(Math.max(now.getTime(), Date.now()));
+    const until = after(begun, COLLECT_MS);
     const places = await this.database.query(CONDEMN, [id, now, until]);
     if (places.length === 0) return false;
     const gone: string[] = [];
@@ -228,7 +230,7 @@ export class StoredObjects {
       // Refused (a hold, a retention period), the bytes are there, and whoever uploads the same may point at them. Without
       // an answer they may still go.
       const [state, ms] = isRefused ? ['STAGING', REFUSED_MS] : ['DELETING', UNANSWERED_MS];
-      await this.database.query(PUT_OFF, [id, until, state, after(now, ms), gone]);
+      await this.database.query(PUT_OFF, [id, until, state, after(begun, ms), gone]);
       throw error;
     }
     await this.database.query(DROP, [id, until]);
