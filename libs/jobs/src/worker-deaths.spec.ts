@@ -45,7 +45,8 @@ describe('WorkerDeaths', () => {
 
   it('gives the others time to say so before a job is settled', async () => {
     const { deaths } = deathsOf();
-    const counting = deaths.on(jobOf(CRASHES_PER_ATTEMPT), 100);
+    const counting = deaths.on(jobOf(CRASHES_PER_ATTEMPT), 200);
+    await delay(20);
     deaths.outlived(jobOf(0));
     expect(await counting).toBe(CRASHES_PER_ATTEMPT - 1);
   });
