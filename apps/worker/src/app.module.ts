@@ -64,6 +64,8 @@ export class AppModule {
           scannableBytes: config.CLAMD_MAX_BYTES,
         }),
         ScannerModule.forRoot(scanner),
+        // Before those with jobs: Nest ends what comes last first, and a worker must not take jobs while sweeps end.
+        LifecycleModule.forRoot({ rescanBytesPerSecond: config.RESCAN_BYTES }),
         UploadJobsModule,
         ProcessingJobsModule.forRoot({
           concurrency: config.WORKER_CONCURRENCY,
@@ -74,7 +76,6 @@ export class AppModule {
           admitUnscannable: config.ADMIT_UNSCANNABLE,
           profiles: parseProfiles(config.VARIANT_PROFILES),
         }),
-        LifecycleModule.forRoot({ rescanBytesPerSecond: config.RESCAN_BYTES }),
       ],
     };
   }

@@ -71,7 +71,7 @@ const RECORD_COPY: Statement<StagedRow> = {
     returning o.id, c.version`,
 };
 
-const COLLECTABLE: Statement<{ id: string }> = {
+export const COLLECTABLE: Statement<{ id: string }> = {
   name: 'objects_collectable',
   text: `select id from stored_objects
     where ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING') and (pinned_until is null or pinned_until < $1)
@@ -211,14 +211,14 @@ export class StoredObjects {
    * this collector alone; then the bytes go at their version, then the row. False when it is needed after all, or another's to
    * delete. Repeatable at every step.
    */
-  async collect(id: bigint, now: Date): Promise<boolean> {
+  async collect(id: bigint, now: Date, stopped = new AbortController().signal): Promise<boolean> {
     // A sweep that goes on for long says when it began.
     const begun = new Date(Math.max(now.getTime(), Date.now()));
     const until = after(begun, COLLECT_MS);
     const places = await this.database.query(CONDEMN, [id, now, until]);
     if (places.length === 0) return false;
     const gone: string[] = [];
-    const signal = AbortSignal.timeout(DELETE_MS);
+    const signal = AbortSignal.any([stopped, AbortSignal.timeout(DELETE_MS)]);
     try {
       for (const { bucket, key, version } of places) {
         const there = version ?? (await this.unrecorded(id, { bucket, key }, until));

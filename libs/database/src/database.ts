@@ -35,7 +35,7 @@ const TRY_AGAIN = new Set(['40001', '40P01', 'P2034']);
  * Classes 08, 53, 57 and lock time-outs (https://www.postgresql.org/docs/current/errcodes-appendix.html), the client's
  * own connection errors, and Prisma's for the same (P1xxx, P2024, P2028).
  */
-const DOWN = /^(08...|53...|57...|55P03|25P03|E[A-Z]+|P10\d\d|P2024|P2028)$/;
+const DOWN = /^(08...|53...|57...|55P03|25P03|25006|E[A-Z]+|P10\d\d|P2024|P2028)$/;
 const DOWN_MESSAGE =
   /timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error/;
 

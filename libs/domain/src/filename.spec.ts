@@ -39,6 +39,8 @@ describe('parseFilename', () => {
     `র${ZWJ}্যাম.txt`,
     `ශ්${ZWJ}රී ලංකා.pdf`,
     `അവന്${ZWJ}.pdf`,
+    `উৎসব ত্${ZWJ}.pdf`,
+    `ꦏ꧀${ZWJ}ꦏ.txt`,
     `ಸಾಫ್ಟ್${ZWNJ}ವೇರ್.txt`,
   ])('takes what writing needs: %s', (name) => {
     expect(parseFilename(name)).toBe(name.normalize('NFC'));

@@ -10,7 +10,7 @@ const UNSAFE = /\p{Cc}|\p{Cs}|\p{Zl}|\p{Zp}|\p{Bidi_Control}|\p{Default_Ignorabl
 const JOINING = [
   ...['Arabic', 'Syriac', 'Mandaic', 'Nko', 'Mongolian', 'Phags_Pa', 'Adlam', 'Hanifi_Rohingya'],
   ...['Devanagari', 'Bengali', 'Gurmukhi', 'Gujarati', 'Oriya', 'Tamil', 'Telugu', 'Kannada', 'Malayalam'],
-  ...['Sinhala', 'Khmer', 'Myanmar'],
+  ...['Sinhala', 'Khmer', 'Myanmar', 'Javanese', 'Balinese', 'Meetei_Mayek', 'Newa'],
 ];
 const LETTER = `(?=\\p{L})[${JOINING.map((script) => `\\p{Script_Extensions=${script}}`).join('')}]`;
 const EMOJI = '(?=\\p{Emoji})\\p{Extended_Pictographic}\\ufe0f?\\p{Emoji_Modifier}?';
@@ -20,8 +20,8 @@ const SHAPED = new RegExp(
     `${EMOJI}(\\u200d${EMOJI})*`,
     '[0-9#*]\\ufe0f\\u20e3',
     `(?<=${LETTER}\\p{M}*)[\\u200c\\u200d](?=\\p{M}*${LETTER})`,
-    // A Malayalam consonant without its vowel, as it was written before it had a letter of its own.
-    '(?<=\\u0d4d)\\u200d',
+    // A consonant without its vowel, as it was written before it had a letter of its own: Bengali, Malayalam.
+    '(?<=[\\u09cd\\u0d4d])\\u200d',
   ].join('|'),
   'gu',
 );

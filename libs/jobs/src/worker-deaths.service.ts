@@ -4,7 +4,7 @@ import { Injectable } from '@nestjs/common';
 import type { Job, Queue } from 'bullmq';
 import { unavailable } from '#libs/domain';
 import { PROCESS_QUEUE } from './queues.js';
-import { CRASHES_PER_ATTEMPT, LONGEST_RETRY_MS } from './worker-options.js';
+import { CRASHES_PER_ATTEMPT, LONGEST_RETRY_MS, MOST_STALLS } from './worker-options.js';
 
 /**
  * How many workers died on a job. BullMQ counts a job as stalled whenever its lock ran out: also where the worker lives and had
@@ -52,15 +52,19 @@ export class WorkerDeaths {
     const deaths = await this.count(job);
     if (deaths < CRASHES_PER_ATTEMPT) return deaths;
     await delay(waitMs, undefined, { signal });
+    // Lost while it waited, the job is for whoever has it now.
+    if (this.outlivers.has(job)) throw queueUnavailable();
     return this.count(job);
   }
 
   private async count(job: Job): Promise<number> {
     try {
+      if (job.stalledCounter >= MOST_STALLS) return job.stalledCounter;
       const { logs } = await this.queue.getJobLogs(job.id!);
-      return job.stalledCounter - new Set(logs).size;
+      const taken = logs.filter((line) => /^\d+$/.test(line) && Number(line) < job.stalledCounter);
+      return job.stalledCounter - new Set(taken).size;
     } catch (error) {
-      throw unavailable('QUEUE_UNAVAILABLE', 'The work queue is not available. Try again later.', error);
+      throw queueUnavailable(error);
     }
   }
 
@@ -76,3 +80,6 @@ export class WorkerDeaths {
     }
   }
 }
+
+const queueUnavailable = (cause?: unknown) =>
+  unavailable('QUEUE_UNAVAILABLE', 'The work queue is not available. Try again later.', cause);

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, jest } from '@jest/globals';
 import type { Job, Queue } from 'bullmq';
 import { WorkerDeaths } from './worker-deaths.service.js';
-import { CRASHES_PER_ATTEMPT } from './worker-options.js';
+import { CRASHES_PER_ATTEMPT, MOST_STALLS } from './worker-options.js';
 
 const jobOf = (stalledCounter: number) => ({ id: 'a', stalledCounter }) as Job;
 
@@ -55,5 +55,26 @@ describe('WorkerDeaths', () => {
     const { deaths, queue } = deathsOf();
     queue.getJobLogs.mockRejectedValue(new Error('ECONNREFUSED'));
     await expect(deaths.on(jobOf(CRASHES_PER_ATTEMPT), 0)).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+
+  it('counts no line that is not of a lock that ran out', async () => {
+    const { deaths, logs } = deathsOf();
+    logs.push('0', '3', '7', 'said by somebody else', '');
+    expect(await deaths.on(jobOf(3), 0)).toBe(2);
+  });
+
+  it('leaves a job that it lost while it waited to whoever has it', async () => {
+    const { deaths } = deathsOf();
+    const job = jobOf(CRASHES_PER_ATTEMPT);
+    const counting = deaths.on(job, 100);
+    await delay(10);
+    deaths.outlived(job);
+    await expect(counting).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+
+  it('believes no end of lives', async () => {
+    const { deaths, logs } = deathsOf();
+    for (let taken = 0; taken < MOST_STALLS; taken++) logs.push(String(taken));
+    expect(await deaths.on(jobOf(MOST_STALLS), 0)).toBe(MOST_STALLS);
   });
 });

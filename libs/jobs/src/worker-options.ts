@@ -10,8 +10,12 @@ export interface WorkerLimits {
 /** Workers that died on one job, at which it is no more worked on but settled. */
 export const CRASHES_PER_ATTEMPT = 3;
 
-/** BullMQ's own limit of what it takes for deaths, outages among them: never reached by what is settled before. */
-const MOST_STALLS = 1_000_000;
+/**
+ * Locks that ran out on one job, whatever the workers say that held them: a job that takes so many of them has something about it.
+ * BullMQ's own limit, at which it would throw the job away, is out of reach.
+ */
+export const MOST_STALLS = 10 * CRASHES_PER_ATTEMPT;
+const OUT_OF_REACH = 1_000_000;
 
 /** The longest that anything of a queue waits before it asks again for a server that is gone. */
 export const LONGEST_RETRY_MS = 1_000;
@@ -26,5 +30,5 @@ export const workerOptions = ({ concurrency, lockSeconds }: WorkerLimits) =>
     lockDuration: lockSeconds * 1000,
     // PostgreSQL takes whole milliseconds alone, and the check would fail each time.
     stalledInterval: Math.ceil((lockSeconds * 1000) / 3),
-    maxStalledCount: MOST_STALLS,
+    maxStalledCount: OUT_OF_REACH,
   }) satisfies Partial<WorkerOptions>;

@@ -1,4 +1,4 @@
-import { type BeforeApplicationShutdown, Inject, Injectable } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { Interval } from '@nestjs/schedule';
 import { PinoLogger } from 'nestjs-pino';
 import { unavailable } from '#libs/domain';
@@ -18,7 +18,7 @@ const OBJECT_EVERY_MS = 1_000;
 
 /** When the tasks of this lib run. Any number of workers may run them at once. */
 @Injectable()
-export class LifecycleSchedule implements BeforeApplicationShutdown {
+export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShutdown {
   private readonly running = new Map<string, Promise<void>>();
   private readonly shutdown = new AbortController();
   private rescanAt = 0;
@@ -74,8 +74,12 @@ export class LifecycleSchedule implements BeforeApplicationShutdown {
     return this.run('variants', (now) => this.rederivation.next(now, this.shutdown.signal));
   }
 
-  async beforeApplicationShutdown(): Promise<void> {
+  /** Before anything is waited for. */
+  onModuleDestroy(): void {
     this.shutdown.abort(unavailable('SHUTTING_DOWN', 'This worker is stopping.'));
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
     await Promise.all(this.running.values());
   }
 

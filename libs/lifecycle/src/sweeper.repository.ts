@@ -13,13 +13,14 @@ export interface Waste {
   readonly ownerId: string;
 }
 
-// Taking a row moves its next look ahead first: whoever dies with it leaves it to be taken again.
+// Taking a row moves its next look ahead first: whoever dies with it leaves it to be taken again. From when it is taken: a sweep
+// may have begun long before.
 export const TAKE_UNFINISHED: Statement<Unfinished> = {
   name: 'lifecycle_take_unfinished',
   text: `update media_assets set next_check_at = case
       when status = 'PENDING' and upload_deadline_at > $1 then
-        least($1 + least(greatest($1 - created_at, interval '1 minute'), interval '1 hour'), upload_deadline_at)
-      else $1 + interval '1 minute' end
+        least(greatest($1, now()) + least(greatest($1 - created_at, interval '1 minute'), interval '1 hour'), upload_deadline_at)
+      else greatest($1, now()) + interval '1 minute' end
     where asset_id in (
       select asset_id from media_assets where status in ('PENDING', 'PROCESSING', 'FAILED') and next_check_at <= $1
         and owner_id <> all($3::bigint[])
@@ -30,7 +31,7 @@ export const TAKE_UNFINISHED: Statement<Unfinished> = {
 
 export const TAKE_WASTE: Statement<Waste> = {
   name: 'lifecycle_take_waste',
-  text: `update media_assets set next_check_at = $1 + interval '10 minutes'
+  text: `update media_assets set next_check_at = greatest($1, now()) + interval '10 minutes'
     where asset_id in (
       select asset_id from media_assets
       where incoming_present and status not in ('PENDING', 'PROCESSING', 'FAILED') and next_check_at <= $1

@@ -20,6 +20,8 @@ export interface Sweep {
 
 /** What becomes of each row that is due. */
 interface Step<Row> {
+  /** Of what a whole batch ends the sweep: of dependencies that are down, when nothing else is said. */
+  readonly endsAt?: 'failures';
   readonly nameOf: (row: Row) => object;
   readonly work: (row: Row) => Promise<void>;
 }
@@ -64,9 +66,10 @@ export class Sweeper {
     const take = () => this.objects.collectable(now, BATCH);
     const nameOf = (id: bigint) => ({ storedObject: String(id) });
     const work = async (id: bigint) => {
-      if (await this.objects.collect(id, now)) this.logger.info(nameOf(id), 'object collected');
+      if (await this.objects.collect(id, now, signal)) this.logger.info(nameOf(id), 'object collected');
     };
-    return this.sweep(take, { nameOf, work }, signal);
+    // What failed may come up again at once, unlike what was taken.
+    return this.sweep(take, { nameOf, work, endsAt: 'failures' }, signal);
   }
 
   private async advance({ assetId, status, version }: Unfinished, now: Date): Promise<void> {
@@ -118,7 +121,7 @@ export class Sweeper {
       sum.examined += examined;
       sum.failed += failed;
       // When a dependency is down, what has been taken is enough to wait for its next turn.
-      isMore = rows.length === BATCH && outages < BATCH;
+      isMore = rows.length === BATCH && (step.endsAt === 'failures' ? failed : outages) < BATCH;
     }
     return sum;
   }

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { unavailable } from '#libs/domain';
+import { COLLECTABLE } from '../../../libs/assets/src/stored-objects.service.js';
 import { TAKE_UNFINISHED, TAKE_WASTE } from '../../../libs/lifecycle/src/sweeper.repository.js';
 import { type Plan, SeededDatabase } from '../../support/plans.js';
 import { storeAsset } from '../../support/stored-asset.js';
@@ -143,7 +144,10 @@ describe('what a sweep reads (real: PostgreSQL)', () => {
     database = await SeededDatabase.create(`
       ${requests(1, 2 * DUE)}; ${requests(2, 10)}; ${ready};
       update media_assets set status = 'CANCELLED', incoming_present = true where owner_id = 1 and right(asset_id::text, 1) < '8';
-      update media_assets set next_check_at = '${late}' where owner_id = 2`);
+      update media_assets set next_check_at = '${late}' where owner_id = 2;
+      insert into stored_objects (scope, sha256, crc32c, size_bytes, state, pinned_until, created_at)
+        select '', lpad(n::text, 64, '0'), 'AAAAAA==', 1, 'LIVE', case when n % 2 = 0 then now() - interval '1 hour' end, now()
+        from generate_series(1, ${DUE}) n`);
   }, 60_000);
   afterAll(() => database?.[Symbol.asyncDispose]());
 
@@ -167,6 +171,15 @@ describe('what a sweep reads (real: PostgreSQL)', () => {
         expect(due['Actual Rows'] + (due['Rows Removed by Filter'] ?? 0)).toBeLessThanOrEqual(read);
       }
       await database.client.query(`deallocate ${name}`);
+    });
+
+    it('is what can be collected next', async () => {
+      await database.client.query(`set plan_cache_mode = ${mode}`);
+      await database.client.query(`prepare ${COLLECTABLE.name} as ${COLLECTABLE.text}`);
+      const plan = await database.explain(`execute ${COLLECTABLE.name}(now(), ${BATCH})`);
+      await database.client.query(`deallocate ${COLLECTABLE.name}`);
+      const read = nodesOf(plan).find((node) => node['Index Name'] === 'stored_objects_unreferenced_idx')!;
+      expect(read['Actual Rows'] + (read['Rows Removed by Filter'] ?? 0)).toBeLessThanOrEqual(BATCH);
     });
   });
 });
