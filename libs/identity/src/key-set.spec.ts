@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { SignJWT } from 'jose';
 import type { KeySetOptions } from './key-set.js';
 import { TokenVerifier } from './token-verifier.js';
@@ -150,7 +150,40 @@ describe('tokens of a key set, in one process (real: jose, an HTTP server for a 
     await expect(verify(sign(a, 'a'))).rejects.toMatchObject(UNAVAILABLE);
   });
 
+  it('asks a provider in trouble once in a while, also while it has no keys at all', async () => {
+    publish('', 503);
+    for (let tokens = 0; tokens < 5; tokens++)
+      await expect(verify(sign(a, 'a', `${tokens + 1}h`))).rejects.toMatchObject(UNAVAILABLE);
+    expect(asked).toBe(1);
+  });
+
+  it('reads the keys again every ten minutes, and uses them for an hour where it cannot', async () => {
+    let now = 0;
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now);
+    const at = (minutes: number) => {
+      now = minutes * 60_000;
+      return verify(sign(a, 'a', `${minutes + 1}h`));
+    };
+    try {
+      for (const minutes of [0, 9]) expect(await at(minutes)).toMatchObject(VALID);
+      expect(asked).toBe(1);
+      expect(await at(10)).toMatchObject(VALID);
+      expect(asked).toBe(2);
+      publish('', 503);
+      for (const minutes of [20, 69]) expect(await at(minutes)).toMatchObject(VALID);
+      expect(asked).toBe(4);
+      await expect(at(70)).rejects.toMatchObject(UNAVAILABLE);
+      publish(setOf(b));
+      now = 71 * 60_000;
+      expect(await verify(sign(b, 'b'))).toMatchObject(VALID);
+      await expect(at(72)).rejects.toMatchObject(refused('TOKEN_INVALID'));
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
   it('is well again when its provider is', async () => {
+    verifier = verifierOf({ cooldownMs: 0 });
     publish('{}');
     await expect(verify(sign(a, 'a'))).rejects.toMatchObject(UNAVAILABLE);
     publish(setOf(a));

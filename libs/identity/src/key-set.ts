@@ -10,25 +10,31 @@ export interface KeySetOptions {
 
 const TIMEOUT_MS = 5_000;
 const COOLDOWN_MS = 5_000;
+const MAX_AGE_MS = 10 * 60_000;
+/** How long keys are used whose provider is in trouble: no longer than it may take until one that was taken back is refused. */
+const LONGEST_MS = 60 * 60_000;
 
 /** The keys that an identity provider publishes, read anew every ten minutes, and when a token is of none of them. */
 export class KeySet {
   private readonly keys: ReturnType<typeof createRemoteJWKSet>;
   private readonly cooldownMs: number;
+  private readAt = -Infinity;
   private rereadAt = -Infinity;
   private rereading = Promise.resolve();
 
   constructor({ jwksUrl, cooldownMs = COOLDOWN_MS, timeoutMs = TIMEOUT_MS }: KeySetOptions) {
-    // jose's own cooldown counts answers: a provider that gives none would be asked for every token that somebody made up.
+    // jose's own cooldown and age count answers: a provider that gives none would be asked for every token.
     this.keys = createRemoteJWKSet(new URL(jwksUrl), {
       timeoutDuration: timeoutMs,
       cooldownDuration: Infinity,
+      cacheMaxAge: Infinity,
     });
     this.cooldownMs = cooldownMs;
   }
 
   /** @throws what jose throws, of the token or of the set, and what `fetch` does */
   async verify(token: string, checks: JWTVerifyOptions): Promise<JWTPayload> {
+    await this.refresh();
     try {
       return await this.attempt(token, checks);
     } catch (error) {
@@ -38,11 +44,24 @@ export class KeySet {
     return this.attempt(token, checks);
   }
 
+  private async refresh(now = performance.now()): Promise<void> {
+    if (now < this.readAt + MAX_AGE_MS) return;
+    try {
+      await this.reread(now);
+      // A key that is new right after that is not kept waiting for it.
+      this.rereadAt = -Infinity;
+    } catch (error) {
+      if (now >= this.readAt + LONGEST_MS) throw error;
+    }
+  }
+
   /** What the last reading brought while that is not long ago, be it trouble: whose key it lacks is not refused for that. */
   private reread(now = performance.now()): Promise<void> {
     if (now >= this.rereadAt + this.cooldownMs) {
       this.rereadAt = now;
-      this.rereading = this.keys.reload();
+      this.rereading = this.keys.reload().then(() => {
+        this.readAt = performance.now();
+      });
     }
     return this.rereading;
   }
