@@ -64,23 +64,33 @@ export class Course<T = unknown> {
 
   /** Until it stands still or is over. */
   async rest(): Promise<void> {
-    while (!this.isOver && !(this.isWaiting && this.underWay === 0)) {
-      await new Promise<void>((resolve) => {
-        this.changed = resolve;
-      });
+    while (!this.isOver) {
+      if (this.isWaiting && this.underWay === 0) {
+        // What it does at the same time may be on its way to its next effect.
+        const seen = [this.effects, this.waiting.length];
+        await new Promise((resolve) => setImmediate(resolve));
+        const isStill = this.isWaiting && this.underWay === 0;
+        if (isStill && String(seen) === String([this.effects, this.waiting.length])) return;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.changed = resolve;
+        });
+      }
     }
   }
 
-  /** Lets one effect happen, or lets it die before or after it. */
+  /** Lets one effect happen, or lets it die before or after it; one that is not held goes on from there. */
   letGo(end?: 'crash-before' | 'crash-after'): void {
     // What was counted already is the effect that is let go.
     if (end !== undefined) this.fault = { kind: end, at: this.effects - (this.isHeld ? 0 : 1) };
-    this.waiting.shift()?.();
+    for (const resume of this.waiting.splice(0, this.isHeld ? 1 : Infinity)) resume();
   }
 
   async effect<R>(call: () => Promise<R>): Promise<R> {
     if (this.isDead) throw new Crash();
-    if (this.isHeld) await this.standStill();
+    // One that stands still does so with all that it does at the same time.
+    if (this.isHeld || this.isWaiting) await this.standStill();
+    if (this.isDead) throw new Crash();
     const index = this.effects++;
     if (this.fault?.kind === 'pause' && this.fault.at === index) await this.standStill();
     const hit = this.fault?.at === index ? this.fault.kind : null;
