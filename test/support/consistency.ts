@@ -36,10 +36,12 @@ const NEVER = [
        or not exists (select from asset_properties p where p.asset_id = a.asset_id))`,
   `select format('object %s is LIVE, scanned by %s at %s', id, scanned_by, scanned_at) as problem
      from stored_objects where state = 'LIVE' and (scanned_by is null or scanned_at is null)`,
-  // Every variant of the profiles, and no other.
+  // Every variant of the profiles under its name, and no other.
   `select format('object %s has the variants "%s" and should have "%s"', o.id, v.made, o.variant_specs) as problem
      from stored_objects o left join (
-       select stored_object_id, string_agg(spec, ' ' order by spec collate "C") as made from object_variants group by 1) v
+       select stored_object_id, string_agg(spec, ' ' order by entry) || ' ' ||
+         left(encode(sha256(convert_to(string_agg(entry, ' ' order by entry), 'UTF8')), 'hex'), 16) as made
+       from (select *, (spec || '=' || name) collate "C" as entry from object_variants) named group by 1) v
        on v.stored_object_id = o.id
      where o.state = 'LIVE' and o.variant_specs is distinct from v.made`,
 ];
