@@ -95,6 +95,7 @@ export const DISGUISES: readonly HostileFile[] = [
   file('the same, for a JAR', 'application/java-archive', 'TYPE_MISMATCH', () => withArchive(dots.gif())),
   file('a PDF that is an archive', 'application/pdf', 'TYPE_MISMATCH', () => withArchive(document())),
   file('a JPEG that is an archive', 'image/jpeg', 'TYPE_MISMATCH', () => withArchive(dots.jpeg())),
+  file('an Ogg that is an archive', ANY, 'TYPE_MISMATCH', () => withArchive('OggS'.padEnd(100, '\0'))),
   file('a JPEG with a script in its comment', 'image/jpeg', 'image/jpeg', () =>
     jpegWith([0xfe, Buffer.from('*/=alert(1);/*<script>alert(1)</script>')]),
   ),

@@ -1,3 +1,4 @@
+export { ARCHIVE_AS_WELL } from './child/appended-archive.js';
 export { ARCHIVE_TAIL_BYTES } from './child/zip-directory.js';
 export * from './inspected-types.js';
 export * from './inspection-failed.js';

@@ -5,7 +5,8 @@ export const ZIP_FAMILY =
 /** Programs, behind which an archive may stand that unpacks itself. */
 export const PROGRAMS = /^application\/x-(msdownload|elf|mach-binary)$/;
 
-const MEDIA = /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/(pdf|ogg|vnd\.ms-asf)$)/i;
+/** What is shown or played, as readers and browsers take it. */
+export const MEDIA = /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/(pdf|ogg|vnd\.ms-asf)$)/i;
 
 /**
  * Whether somebody looks into files of this type, so that the whole file has to be on disk. Only what can be told from the detected

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Asset, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
 import { type AssetProperties, isAllowedType, NO_PROPERTIES, type ObjectVersion, specOf } from '#libs/domain';
-import { type Inspection, Inspector, type Rendition } from '#libs/inspection';
+import { ARCHIVE_AS_WELL, type Inspection, Inspector, type Rendition } from '#libs/inspection';
 import { ObjectStore } from '#libs/storage';
 import { ContentStore, incomingGone, infected } from './content-store.js';
 import { Intake, type Taken } from './intake.js';
@@ -88,11 +88,7 @@ export class Examination {
     made: ReadonlyMap<string, string>,
     signal: AbortSignal,
   ): Promise<Inspection> {
-    const opaque = isTooLarge
-      ? 'it is too large to be looked into'
-      : isArchiveToo
-        ? 'it can be unpacked as a ZIP archive as well, of which a scanner may see only a part'
-        : null;
+    const opaque = isTooLarge ? 'it is too large to be looked into' : isArchiveToo ? ARCHIVE_AS_WELL : null;
     const nothing = { detected, properties: NO_PROPERTIES, renditions: [], refusal: null, opaque };
     if (path === null) return nothing;
     const profiles = this.options.profiles.filter((profile) => !made.has(specOf(profile)));

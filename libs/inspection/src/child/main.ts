@@ -14,7 +14,7 @@ import { isExhaustion } from './exhaustion.js';
 import { FrameReader, toFrame } from './frames.js';
 import { type Answer, CHANNEL_FD, type Question, SERVE } from './messages.js';
 import type { FileToRead, Finding, Limits, ReaderEntry } from './reader.js';
-import { READERS } from './readers/index.js';
+import { READERS, readersOf } from './readers/index.js';
 
 const NOTHING: Inspection = {
   detected: null,
@@ -43,8 +43,7 @@ async function inspect(
   const { size } = await stat(file.path);
   if (size !== file.sizeBytes) throw new Error('the file has another size');
   let found: Inspection = { ...NOTHING, detected };
-  for (const { types, isGuard, load } of detected === null ? [] : readers) {
-    if (!types.test(detected!)) continue;
+  for (const { isGuard, load } of detected === null ? [] : readersOf(detected, readers)) {
     const { read } = await load();
     try {
       found = merge(found, await read({ ...file, detected: detected! } satisfies FileToRead, limits));
