@@ -20,6 +20,7 @@ it.each([
   ['application/x-msdownload', true],
   ['application/x-elf', true],
   ['application/x-mach-binary', true],
+  ['application/x-google-chrome-extension', true],
   ['image/svg+xml', false],
   ['text/html', false],
   ['text/xml', false],

@@ -2,8 +2,8 @@
 export const ZIP_FAMILY =
   /^(application\/(zip$|epub\+zip$|java-archive$|x-xpinstall$|vnd\.(oasis\.opendocument\.|openxmlformats-officedocument\.|ms-[a-z]+\.[a-z.]*macroenabled|visio$|apple\.(keynote|numbers|pages)$|android\.package-archive$))|model\/3mf$)/i;
 
-/** Programs, behind which an archive may stand that unpacks itself. */
-export const PROGRAMS = /^application\/x-(msdownload|elf|mach-binary)$/;
+/** What an archive may stand behind: programs that unpack themselves, and extensions of Chrome, which always have one. */
+export const PROGRAMS = /^application\/x-(msdownload|elf|mach-binary|google-chrome-extension)$/;
 
 /** What is shown or played, as readers and browsers take it. */
 export const MEDIA = /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/(pdf|ogg|vnd\.ms-asf)$)/i;

@@ -44,7 +44,7 @@ export interface ZipDirectory {
   readonly objection: string | null;
 }
 
-interface End {
+export interface End {
   readonly position: number;
   readonly disks: readonly [here: number, directory: number];
   readonly entriesHere: number;
