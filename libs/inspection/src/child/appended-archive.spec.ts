@@ -18,6 +18,9 @@ const directoryBeforeTheTail = zipArchive(
   { before: junk },
 );
 
+const inSectors = (more: number) =>
+  behind(junk, { after: Buffer.alloc(512 - (behind(junk).length % 512) + more) });
+
 /** The record and the locator of a large archive, whose own end record knows nothing of it (APPNOTE.TXT 4.3.14 to 4.3.16). */
 function largeArchive(): Buffer {
   const end = Buffer.from(`PK\x05\x06${'\0'.repeat(4)}${'\xff'.repeat(12)}\0\0`, 'latin1');
@@ -36,6 +39,10 @@ describe('unpackers take for an archive', () => {
     ['one of many entries', directoryBeforeTheTail, null, true],
     ['a large one', largeArchive(), null, true],
     ['the last file in a container', behind(junk, { after: '\0'.repeat(1024) }), 'application/x-tar', false],
+    ['one in what only begins like a container', behind(junk, { after: 'x' }), 'application/x-tar', true],
+    ['one in something longer', behind(junk, { after: 'x'.repeat(1024) }), 'application/x-tar', true],
+    ['one in sectors', inSectors(0), 'application/x-cfb', false],
+    ['one that does not fill its sector', inSectors(1), 'application/x-cfb', true],
     ['one that a container ends with', behind(junk), 'application/x-tar', true],
     ['one that was packed', gzipSync(dense), 'application/gzip', false],
     ['one behind what was packed', Buffer.concat([gzipSync('x'), dense]), 'application/gzip', true],

@@ -15,6 +15,13 @@ const isPackedAlone: IsHeld = ({ position, directoryOffset, directoryBytes, afte
 
 const isNotTheLast: IsHeld = ({ after }) => after !== 0;
 
+const TAR_END_BYTES = 1024;
+const isBeforeZeros: IsHeld = ({ after }, tail) =>
+  after >= TAR_END_BYTES && tail.subarray(-TAR_END_BYTES).every((byte) => byte === 0);
+
+const SECTOR_BYTES = 512;
+const isInSectors: IsHeld = ({ after }, _, sizeBytes) => after !== 0 && sizeBytes % SECTOR_BYTES === 0;
+
 /**
  * What holds files as they are, also by packing what cannot be packed, and has something of its own behind the last: that one is
  * an archive says nothing of the whole.
@@ -23,10 +30,12 @@ const HOLDERS: readonly (readonly [types: RegExp, isHeld: IsHeld])[] = [
   [/^application\/gzip$/, isPackedAlone],
   [/^application\/(zstd|x-xz|x-lz4)$/, isNotTheLast],
   [
-    /^application\/(x-(tar|cpio|unix-archive|rar-compressed|7z-compressed|iso9660-image|asar)|vnd\.ms-cab-compressed)$/,
+    /^application\/(x-(cpio|unix-archive|rar-compressed|7z-compressed|iso9660-image|asar)|vnd\.ms-cab-compressed)$/,
     isNotTheLast,
   ],
-  [/^application\/(x-cfb|x-sqlite3|vnd\.ms-outlook|vnd\.tcpdump\.pcap)$/, isNotTheLast],
+  [/^application\/x-tar$/, isBeforeZeros],
+  [/^application\/x-cfb$/, isInSectors],
+  [/^application\/(x-sqlite3|vnd\.ms-outlook|vnd\.tcpdump\.pcap)$/, isNotTheLast],
 ];
 
 /** Whether unpackers would take a file for a ZIP archive by its last bytes, whatever it begins with. */
