@@ -8,7 +8,7 @@ import { readAppended, readDirectory, type ZipDirectory, type ZipEntry } from '.
 /** Of a whole archive; the largest honest directory of 10 000 entries is far smaller. */
 const MAX_READ = 16 * 2 ** 20;
 /** Of the archives in it, and to find out which entries are archives. */
-const MAX_NESTED_READ = 2 ** 30;
+const MAX_NESTED_READ = 2 * 2 ** 30;
 /** Of ClamAV, as it is configured here: MaxFileSize. */
 const SCANNABLE = 2000 * 2 ** 20;
 const MAX_PART = 2 ** 20;
@@ -91,41 +91,42 @@ function typeOf(file: Pieces, entries: readonly ZipEntry[]): string | null {
 const PROVABLE =
   /^application\/(epub\+zip$|java-archive$|vnd\.(oasis\.|openxmlformats-|ms-[a-z]+\.[a-z.]*macroenabled|android\.))/i;
 
+type Look = (file: Pieces, within: Pieces, scannable: number, detected: string) => Promise<Finding>;
+
 /** Answers with what was found in a file, or with why that is not to be believed. */
 const looking =
-  (look: (file: Pieces, within: Pieces, scannable: number, detected: string) => Finding): Reader =>
-  ({ path, sizeBytes, detected }, { scannableBytes = SCANNABLE }) =>
-    new Promise((resolve) => {
-      using file = new BoundedFile(path, sizeBytes, MAX_READ);
-      using within = new BoundedFile(path, sizeBytes, MAX_NESTED_READ);
-      try {
-        resolve(look(file, within, scannableBytes, detected));
-      } catch (error) {
-        if (!(error instanceof Unbelievable)) throw error;
-        resolve({ opaque: error.message });
-      }
-    });
+  (look: Look): Reader =>
+  async ({ path, sizeBytes, detected }, { scannableBytes = SCANNABLE }) => {
+    using file = new BoundedFile(path, sizeBytes, MAX_READ);
+    using within = new BoundedFile(path, sizeBytes, MAX_NESTED_READ);
+    try {
+      return await look(file, within, scannableBytes, detected);
+    } catch (error) {
+      if (!(error instanceof Unbelievable)) throw error;
+      return { opaque: error.message };
+    }
+  };
 
-const objectionTo = ({ entries, objection }: ZipDirectory, within: Pieces, scannable: number) =>
+const objectionTo = async ({ entries, objection }: ZipDirectory, within: Pieces, scannable: number) =>
   objection ??
   sizeObjection(entries, within.sizeBytes, scannable) ??
-  nestedObjection(within, entries, scannable);
+  (await nestedObjection(within, entries, scannable));
 
 /**
  * Archives of the ZIP family: what they are by their parts, and whether a scanner sees all that an unpacker would. Reads the
  * directory, two small parts and the archives in it. `opaque` when the directory cannot be read, and for whatever hides content:
  * encryption, ZIP64 (ClamAV 1.4 passes over it), bombs, entries that overlap or differ from the directory; in the archives in it as well.
  */
-export const read = looking((file, within, scannable, detected) => {
+export const read = looking(async (file, within, scannable, detected) => {
   const directory = readDirectory(file);
   const type = typeOf(file, directory.entries) ?? (PROVABLE.test(detected) ? 'application/zip' : detected);
-  return { detected: type, opaque: objectionTo(directory, within, scannable) };
+  return { detected: type, opaque: await objectionTo(directory, within, scannable) };
 });
 
 /** Programs that unpack themselves: the archive behind one is looked into like any other. Most have none. */
-export const readBehind = looking((file, within, scannable) => {
+export const readBehind = looking(async (file, within, scannable) => {
   const found = readAppended(file);
   if (found === null) return {};
   const whole = piecesWithin(within, found.start, within.sizeBytes - found.start);
-  return { opaque: objectionTo(found.directory, whole, scannable) };
+  return { opaque: await objectionTo(found.directory, whole, scannable) };
 });

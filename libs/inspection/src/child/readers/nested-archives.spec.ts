@@ -1,13 +1,13 @@
 import { deflateRawSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
-import { type ArchivedFile, zipArchive } from '../../testing/index.js';
+import { type ArchivedFile, type ArchiveLies, zipArchive } from '../../testing/index.js';
 import { piecesOf, Unbelievable } from '../bounded-file.js';
 import { readDirectory } from '../zip-directory.js';
 import { nestedObjection } from './nested-archives.js';
 
 const SCANNABLE = 100_000;
 
-function objectionTo(...files: readonly ArchivedFile[]): string | null {
+function objectionTo(...files: readonly ArchivedFile[]): Promise<string | null> {
   const archive = piecesOf(zipArchive(files));
   return nestedObjection(archive, readDirectory(archive).entries, SCANNABLE);
 }
@@ -16,6 +16,9 @@ const inner = (content: Buffer, method: 0 | 8 = 8): ArchivedFile => ({ name: 'a.
 const words = { name: 'words', content: 'Harmless words' };
 const zip64 = zipArchive([{ ...words, central: { extra: Buffer.from('01000000', 'hex') } }]);
 const encrypted = zipArchive([{ ...words, lies: { flags: 1 } }]);
+const behind = (before: string, lies: ArchiveLies, file: ArchivedFile = words) =>
+  zipArchive([file], { before: Buffer.from(before, 'latin1'), ...lies });
+const tar = behind(`name${'\0'.repeat(253)}ustar\x0000`.padEnd(512, '\0'), { after: Buffer.alloc(1024) });
 const nested = (depth: number): Buffer =>
   depth === 0 ? zipArchive([words]) : zipArchive([inner(nested(depth - 1))]);
 
@@ -26,8 +29,12 @@ describe('nestedObjection', () => {
     ['one, stored', [words, inner(zipArchive([words]), 0)]],
     ['an empty one', [inner(zipArchive([]))]],
     ['some layers', [inner(nested(14))]],
-  ])('has nothing against %s', (_, files) => {
-    expect(objectionTo(...files)).toBeNull();
+    ['one behind a program', [inner(behind('MZ\0\0', {}), 0)]],
+    ['one in a tar', [inner(tar, 0)]],
+    ['one in a PDF', [inner(behind('%PDF-1.7\n', { after: '\nendstream\n%%EOF\n' }), 0)]],
+    ['a signature that leads nowhere', [inner(Buffer.from('xPK\x05\x06'.padEnd(500, 'x'), 'latin1'), 0)]],
+  ])('has nothing against %s', async (_, files) => {
+    expect(await objectionTo(...files)).toBeNull();
   });
 
   it.each<[string, Buffer, string]>([
@@ -39,33 +46,52 @@ describe('nestedObjection', () => {
       'an entry is larger than what is scanned',
     ],
     ['too many layers', nested(16), 'it has too many archives in it'],
-  ])('sees %s in an archive in it, however deep and packed', (_, content, why) => {
-    expect(objectionTo(words, inner(content))).toBe(why);
-    expect(objectionTo(inner(content, 0))).toBe(why);
-    expect(objectionTo(words, inner(zipArchive([words, inner(content)])))).toBe(why);
+  ])('sees %s in an archive in it, however deep and packed', async (_, content, why) => {
+    expect(await objectionTo(words, inner(content))).toBe(why);
+    expect(await objectionTo(inner(content, 0))).toBe(why);
+    expect(await objectionTo(words, inner(zipArchive([words, inner(content)])))).toBe(why);
   });
 
-  it('looks into no more archives than an archive may have entries', () => {
+  it.each<[string, ArchiveLies, ArchivedFile, string]>([
+    ['MZ\0\0', {}, { ...words, central: { extra: Buffer.from('01000000', 'hex') } }, 'it has ZIP64 fields'],
+    ['MZ\0\0', { after: 'signature' }, { ...words, lies: { flags: 1 } }, 'it is encrypted'],
+    ['MZ\0\0', {}, inner(zip64), 'it has ZIP64 fields'],
+  ])('sees what is behind %j stored in it', async (before, lies, file, why) => {
+    const hidden = inner(behind(before, lies, file), 0);
+    expect(await objectionTo(words, hidden)).toBe(why);
+    expect(await objectionTo(inner(zipArchive([hidden])))).toBe(why);
+  });
+
+  it.each(['\x9c', '#!/bin/sh\n', '\x1f\x8b\x08', 'GIF89a', '%PDF-1.7\n'])(
+    'believes nothing in which an archive is stored behind %j',
+    async (before) => {
+      const hidden = inner(behind(before, {}), 0);
+      await expect(objectionTo(words, hidden)).rejects.toThrow('as well');
+      await expect(objectionTo(inner(zipArchive([hidden])))).rejects.toThrow('as well');
+    },
+  );
+
+  it('looks into no more archives than an archive may have entries', async () => {
     const many = zipArchive(
       Array.from({ length: 5001 }, (_, index) => ({ name: String(index), content: zipArchive([]) })),
     );
-    expect(objectionTo(inner(many))).toBeNull();
-    expect(objectionTo(inner(many), { ...inner(many), name: 'b.zip' })).toBe(
+    expect(await objectionTo(inner(many))).toBeNull();
+    expect(await objectionTo(inner(many), { ...inner(many), name: 'b.zip' })).toBe(
       'it has too many archives in it',
     );
   });
 
-  it('looks behind blocks of nothing', () => {
+  it('looks behind blocks of nothing', async () => {
     const empty = Buffer.from('000000ffff', 'hex');
     const content = Buffer.concat([...Array.from({ length: 300 }, () => empty), deflateRawSync(zip64)]);
     const lies = { method: 8, bytes: zip64.length };
-    expect(() => objectionTo({ name: 'a', content, method: 0, lies })).toThrow(Unbelievable);
+    await expect(objectionTo({ name: 'a', content, method: 0, lies })).rejects.toThrow(Unbelievable);
   });
 
   it.each<[string, Partial<ArchivedFile>]>([
     ['is larger than it says', { lies: { bytes: 10 } }],
     ['says that it needs all memory', { lies: { bytes: 2 ** 29 } }],
-  ])('does not unpack one that %s', (_, more) => {
-    expect(() => objectionTo({ ...inner(zipArchive([words])), ...more })).toThrow(Unbelievable);
+  ])('does not unpack one that %s', async (_, more) => {
+    await expect(objectionTo({ ...inner(zipArchive([words])), ...more })).rejects.toThrow(Unbelievable);
   });
 });

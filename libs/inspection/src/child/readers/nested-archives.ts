@@ -1,7 +1,18 @@
 import { constants, inflateRawSync } from 'node:zlib';
+import { MEDIA, PROGRAMS } from '../../inspected-types.js';
+import { hasAppendedArchive } from '../appended-archive.js';
 import { type Pieces, piecesOf, piecesWithin, Unbelievable } from '../bounded-file.js';
+import { detectType } from '../detect-type.js';
 import { rethrowExhaustion } from '../exhaustion.js';
-import { readDirectory, type ZipEntry } from '../zip-directory.js';
+import {
+  ARCHIVE_TAIL_BYTES,
+  END_SIGNATURE,
+  readAppended,
+  readDirectory,
+  type ZipDirectory,
+  type ZipEntry,
+} from '../zip-directory.js';
+import { isPolyglot } from './polyglot.js';
 
 const MAX_TOTAL = 2 * 2 ** 30;
 /** Bombs: more than this, of next to nothing. Deflate reaches 1032:1. */
@@ -28,6 +39,8 @@ const STORED = 0;
 const DEFLATED = 8;
 /** Of an entry's deflated bytes: enough for the tables that come before the first of its own. */
 const START_BYTES = 1024;
+/** Of an entry as it is: what its type is found in. */
+const HEAD_BYTES = 65_536;
 const SIGNATURES = ['PK\x03\x04', 'PK\x05\x06'];
 
 /** Archives in archives that are looked into, and how deep. */
@@ -80,30 +93,67 @@ function contentOf(
   }
 }
 
+interface Found {
+  readonly archive: Pieces;
+  readonly directory: ZipDirectory;
+}
+
+/** The archive behind a program that is stored as it is. @throws Unbelievable when something else is an archive as well */
+async function archiveBehind(content: Pieces): Promise<Found | null> {
+  const { sizeBytes } = content;
+  const tailBytes = Math.min(sizeBytes, ARCHIVE_TAIL_BYTES);
+  const tail = content.read(sizeBytes - tailBytes, tailBytes);
+  if (!tail.includes(END_SIGNATURE, 0, 'latin1')) return null;
+  const detected = await detectType(content.read(0, Math.min(sizeBytes, HEAD_BYTES)));
+  if (detected !== null && PROGRAMS.test(detected)) {
+    const found = readAppended(content);
+    return (
+      found && {
+        archive: piecesWithin(content, found.start, sizeBytes - found.start),
+        directory: found.directory,
+      }
+    );
+  }
+  const isArchiveToo =
+    detected !== null && MEDIA.test(detected)
+      ? isPolyglot(content, detected)
+      : hasAppendedArchive(tail, sizeBytes, detected);
+  if (isArchiveToo) throw new Unbelievable('a file in it can be unpacked as a ZIP archive as well');
+  return null;
+}
+
+async function archiveIn(whole: Pieces, entry: ZipEntry, allowed: Allowance): Promise<Found | null> {
+  const isFirst = isArchive(startOf(whole, entry));
+  // To see the end of what is deflated, all of it would have to be unpacked.
+  if (!isFirst && entry.method !== STORED) return null;
+  const content = contentOf(whole, entry, allowed);
+  return isFirst ? { archive: content, directory: readDirectory(content) } : archiveBehind(content);
+}
+
 /**
  * Why a scanner cannot have seen all of the archives in an archive; null when nothing speaks against that. ClamAV passes over in
  * silence in them what it passes over in the outermost one. Other methods than deflate are unpacked by nobody here.
  * @throws Unbelievable likewise, when one of them cannot be read
  */
-export function nestedObjection(
+export async function nestedObjection(
   whole: Pieces,
   entries: readonly ZipEntry[],
   scannable: number,
   depth = 1,
   allowed: Allowance = { archives: MAX_ARCHIVES, unpacked: MAX_UNPACKED_BYTES, held: MAX_HELD_BYTES },
-): string | null {
+): Promise<string | null> {
   for (const entry of entries) {
     if (entry.method !== STORED && entry.method !== DEFLATED) continue;
-    if (entry.packedBytes === 0 || !isArchive(startOf(whole, entry))) continue;
+    const found = entry.packedBytes === 0 ? null : await archiveIn(whole, entry, allowed);
+    if (found === null) continue;
     if (allowed.archives-- === 0 || depth > MAX_DEPTH) return 'it has too many archives in it';
-    const inner = contentOf(whole, entry, allowed);
-    const { entries: within, objection } = readDirectory(inner);
+    const { archive, directory } = found;
     const held = entry.method === STORED ? 0 : entry.bytes;
     allowed.held -= held;
     const why =
-      objection ??
-      sizeObjection(within, inner.sizeBytes, scannable) ??
-      nestedObjection(inner, within, scannable, depth + 1, allowed);
+      directory.objection ??
+      sizeObjection(directory.entries, archive.sizeBytes, scannable) ??
+      (await nestedObjection(archive, directory.entries, scannable, depth + 1, allowed));
     allowed.held += held;
     if (why !== null) return why;
   }

@@ -1,4 +1,4 @@
-import { BoundedFile } from '../bounded-file.js';
+import { BoundedFile, type Pieces } from '../bounded-file.js';
 import type { Reader } from '../reader.js';
 import { findEnds, hasDirectory } from '../zip-directory.js';
 
@@ -7,10 +7,18 @@ const MAX_READ = 2 ** 20;
 const PDF_TAIL = 64 * 2 ** 10;
 
 /** Where the last `%%EOF` of a PDF is, or -1. */
-function endOfPdf(file: BoundedFile): number {
+function endOfPdf(file: Pieces): number {
   const start = Math.max(0, file.sizeBytes - PDF_TAIL);
   const found = file.read(start, file.sizeBytes - start).lastIndexOf('%%EOF', undefined, 'latin1');
   return found < 0 ? -1 : start + found;
+}
+
+/** Whether what is shown or played is a ZIP archive too. */
+export function isPolyglot(file: Pieces, detected: string): boolean {
+  const attachedBefore = detected === 'application/pdf' ? endOfPdf(file) : -1;
+  return findEnds(file).some(
+    (end) => hasDirectory(file, end) && (end.after === 0 || end.position > attachedBefore),
+  );
 }
 
 /**
@@ -20,10 +28,6 @@ function endOfPdf(file: BoundedFile): number {
 export const read: Reader = ({ path, sizeBytes, detected }) =>
   new Promise((resolve) => {
     using file = new BoundedFile(path, sizeBytes, MAX_READ);
-    const attachedBefore = detected === 'application/pdf' ? endOfPdf(file) : -1;
-    const isArchive = findEnds(file).some(
-      (end) => hasDirectory(file, end) && (end.after === 0 || end.position > attachedBefore),
-    );
     const message = 'The file is a ZIP archive at the same time.';
-    resolve(isArchive ? { refusal: { code: 'TYPE_MISMATCH', message } } : {});
+    resolve(isPolyglot(file, detected) ? { refusal: { code: 'TYPE_MISMATCH', message } } : {});
   });
