@@ -15,6 +15,8 @@ const STDERR_CHARACTERS = 4096;
 /** So many times its time a task may take where it has to wait for a processor. */
 const LONGEST_STRETCH = 5;
 
+const CLOSED = 'its channel closed';
+
 /** No picture is larger when it is encoded than as it is decoded. */
 const BYTES_PER_PIXEL = 4;
 const PICTURE_HEAD_BYTES = 2 ** 16;
@@ -67,11 +69,16 @@ export class SandboxedProcess {
     const stdio = this.child.stdio as ChildProcess['stdio'] | undefined;
     this.channel = (stdio?.[CHANNEL_FD] as Duplex | null | undefined) ?? undefined;
     this.channel?.on('error', () => this.kill('its channel broke'));
+    this.channel?.on('close', () => setImmediate(() => this.kill(CLOSED)));
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr = (this.stderr + text).slice(-STDERR_CHARACTERS);
     });
     this.ended = new Promise((resolve) => {
-      this.child.once('exit', (code, signal) => resolve(this.killed ?? signal ?? `exit code ${code}`));
+      this.child.once('exit', (code, signal) => {
+        // One that ends closes its channel first, and how it ends says more.
+        const isItsOwn = this.killed === null || (this.killed === CLOSED && signal !== 'SIGKILL');
+        resolve(isItsOwn ? (signal ?? `exit code ${code}`) : this.killed!);
+      });
       // Not started, or it could not be signalled: an exit may follow, or not.
       this.child.on('error', (error) => {
         this.kill('it is out of reach');
