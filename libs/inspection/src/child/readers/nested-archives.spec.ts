@@ -94,4 +94,19 @@ describe('nestedObjection', () => {
   ])('does not unpack one that %s', async (_, more) => {
     await expect(objectionTo({ ...inner(zipArchive([words])), ...more })).rejects.toThrow(Unbelievable);
   });
+
+  it('does not read at once what is packed in more than it may hold', async () => {
+    const packedBytes = 2 ** 29;
+    const honest = zipArchive([inner(zipArchive([words]))]);
+    const reads: number[] = [];
+    const read = (offset: number, length: number) => {
+      reads.push(length);
+      return Buffer.concat([honest.subarray(offset, offset + length)], Math.min(length, 2 ** 20));
+    };
+    const [entry] = readDirectory(piecesOf(honest)).entries;
+    const archive = { sizeBytes: 2 ** 30, read };
+    const objection = nestedObjection(archive, [{ ...entry!, packedBytes }], SCANNABLE);
+    await expect(objection).rejects.toThrow('too large to be looked into');
+    expect(Math.max(...reads)).toBeLessThan(packedBytes);
+  });
 });

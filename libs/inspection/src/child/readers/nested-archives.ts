@@ -80,7 +80,7 @@ function contentOf(
   allowed: Allowance,
 ): Pieces {
   if (method === STORED) return piecesWithin(whole, data, packedBytes);
-  if (bytes > allowed.held || bytes > allowed.unpacked) {
+  if (Math.max(bytes, packedBytes) > allowed.held || bytes > allowed.unpacked) {
     throw new Unbelievable('an archive in it is too large to be looked into');
   }
   allowed.unpacked -= bytes;
