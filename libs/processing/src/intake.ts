@@ -52,8 +52,8 @@ export class Intake {
     const fits = this.spool.fits(sizeBytes);
     const mayBeInspected = mimeType === OCTET_STREAM || isInspected(mimeType);
     const room = fits && mayBeInspected ? await this.spool.reserve(sizeBytes, signal) : null;
-    const tailFrom = Math.max(0, sizeBytes - ARCHIVE_TAIL_BYTES);
-    const pass = new Pass(room, tailFrom, (head) => this.inspector.detect(head, signal));
+    const observer = new Observer(Math.max(0, sizeBytes - ARCHIVE_TAIL_BYTES), sizeBytes);
+    const pass = new Pass(room, observer, (head) => this.inspector.detect(head, signal));
     const reading = new AbortController();
     const stop = () => reading.abort(signal?.reason);
     signal?.addEventListener('abort', stop, { once: true });
@@ -65,7 +65,7 @@ export class Intake {
       this.metrics.scanned(verdict.outcome);
       // A scanner that has seen enough leaves the rest.
       while ((await content.next()).done !== true);
-      const { detected, observer } = pass;
+      const { detected } = pass;
       const path = pass.room?.path ?? null;
       return {
         seen: observer.end(),
@@ -102,17 +102,14 @@ const shared = (content: AsyncGenerator<Buffer>): AsyncIterable<Buffer> => ({
 
 /** One pass of chunks from the source to the consumer. */
 class Pass {
-  readonly observer: Observer;
   detected: string | null = null;
   private isDetected = false;
 
   constructor(
     public room: SpoolRoom | null,
-    tailFrom: number,
+    readonly observer: Observer,
     private readonly detect: (head: Buffer) => Promise<string | null>,
-  ) {
-    this.observer = new Observer(tailFrom);
-  }
+  ) {}
 
   async *through(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of source) {

@@ -31,6 +31,14 @@ it.each([1, 7, 1000])('keeps the last bytes, in chunks of %i', (size) => {
   expect(new Observer().tail).toEqual(Buffer.alloc(0));
 });
 
+it.each([1, 7, 1000, 3_000])('keeps nothing of what is too much, in chunks of %i', (size) => {
+  const bytes = randomBytes(3_000);
+  const observer = new Observer(1_500, 2_000);
+  for (let at = 0; at < bytes.length; at += size) observer.see(bytes.subarray(at, at + size));
+  expect(observer.tail).toEqual(bytes.subarray(1_500, 2_000));
+  expect(observer.sizeBytes).toBe(3_000);
+});
+
 it('keeps no chunk alive, and says what of it is head', () => {
   const observer = new Observer();
   const chunk = Buffer.from('abc');

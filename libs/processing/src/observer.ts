@@ -25,15 +25,20 @@ export class Observer {
   headBytes = 0;
   sizeBytes = 0;
 
-  constructor(private readonly tailFrom = Infinity) {}
+  /** What lies between the two is kept for the tail: nothing of what comes after it, in a file of another size than was declared. */
+  constructor(
+    private readonly tailFrom = Infinity,
+    private readonly tailTo = Infinity,
+  ) {}
 
   /** How many bytes of the chunk belong to the head. */
   see(chunk: Buffer): number {
     this.hash.update(chunk);
     this.crc = crc32c(chunk, this.crc);
-    const before = Math.max(0, this.tailFrom - this.sizeBytes);
+    const [from, to] = [this.tailFrom, this.tailTo].map((at) => Math.max(0, at - this.sizeBytes));
     this.sizeBytes += chunk.length;
-    if (before < chunk.length) this.tailParts.push(Buffer.from(chunk.subarray(before)));
+    const ofTail = chunk.subarray(from, to);
+    if (ofTail.length > 0) this.tailParts.push(Buffer.from(ofTail));
     if (this.headBytes === HEAD_BYTES) return 0;
     // A copy: a slice would keep the whole chunk alive.
     const part = Buffer.from(chunk.subarray(0, HEAD_BYTES - this.headBytes));
@@ -42,7 +47,7 @@ export class Observer {
     return part.length;
   }
 
-  /** Everything from where it was told to keep it. */
+  /** What it was told to keep. */
   get tail(): Buffer {
     return Buffer.concat(this.tailParts);
   }
