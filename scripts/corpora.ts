@@ -1,7 +1,7 @@
 /**
  * Sends files from Debian's packages through the whole pipeline and writes docs/corpora.md: `npm run corpora [-- PACKAGE…] [--most N]`. It
  * downloads what it has not got and starts a stack of its own, all in `.local/corpora`; with packages named nothing is written.
- * Every file takes twenty minutes; with `--most` it is so many of an ending of each package, spread over all of them, and nothing is written either.
+ * All files take ten minutes and more; with `--most` it is so many of an ending of each package, spread over all of them, and nothing is written either.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
