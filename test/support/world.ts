@@ -59,6 +59,15 @@ export const QUARANTINE = 'quarantine';
 
 export const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
 
+/** What a client says of these bytes. */
+export const requestFor = (bytes: Buffer | string, more: Partial<UploadRequest> = {}): UploadRequest => ({
+  filename: 'file.txt',
+  mimeType: 'text/plain',
+  sizeBytes: Buffer.byteLength(bytes),
+  checksumSha256: sha256(bytes),
+  ...more,
+});
+
 /** The caller 42, or another. */
 export const actor = (ownerId = 42n, more: Partial<Actor> = {}): Actor => ({
   ownerId,
@@ -163,15 +172,7 @@ export class World implements AsyncDisposable {
 
   /** Asks for an upload of these bytes. */
   async request(bytes: Buffer | string, more: Partial<UploadRequest> = {}, by = actor()) {
-    const body = Buffer.from(bytes);
-    const request = {
-      filename: 'file.txt',
-      mimeType: 'text/plain',
-      sizeBytes: body.length,
-      checksumSha256: sha256(body),
-      ...more,
-    };
-    const { asset, ticket } = await this.uploads.request(by, request, 'test-request');
+    const { asset, ticket } = await this.uploads.request(by, requestFor(bytes, more), 'test-request');
     return { id: asset.id, asset, ticket };
   }
 

@@ -59,9 +59,7 @@ export class Rederivation {
     const storedObject = String(object.id);
     if (verdict.outcome === 'infected') {
       this.logger.warn({ storedObject, signature: verdict.signature }, 'stored object found infected');
-      if (await this.quarantine.condemn(object.id)) {
-        await this.quarantine.finish(object, this.options.quarantineBucket, now);
-      }
+      await this.quarantine.seize(object, this.options.quarantineBucket, now);
       return false;
     }
     if (seen.sha256 !== object.sha256) {

@@ -91,8 +91,7 @@ export class Rescan {
         return;
       case 'infected':
         this.logger.warn({ storedObject, signature: verdict.signature }, 'stored object found infected');
-        if (!(await this.quarantine.condemn(object.id))) return;
-        await this.quarantine.finish(object, this.options.quarantineBucket, now);
+        return this.quarantine.seize(object, this.options.quarantineBucket, now);
     }
   }
 }

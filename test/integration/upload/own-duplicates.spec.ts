@@ -1,22 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { StowageError } from '#libs/domain';
-import type { RequestedUpload } from '#libs/upload';
+import type { RequestedUpload, UploadRequest } from '#libs/upload';
 import { until } from '../../support/until.js';
-import { actor, CONTENT, sha256, World } from '../../support/world.js';
+import { actor, CONTENT, requestFor, sha256, World } from '../../support/world.js';
 
 const BATCH = 100;
 
-const item = (text: string, more = {}) => ({
-  filename: 'f.txt',
-  mimeType: 'text/plain',
-  sizeBytes: text.length,
-  checksumSha256: sha256(text),
-  ...more,
-});
-type Item = ReturnType<typeof item> & { readonly idempotencyKey?: string };
-const batchOf = (count: number, textOf: (index: number) => string): Item[] =>
-  Array.from({ length: count }, (_, index) => item(textOf(index)));
+const batchOf = (count: number, textOf: (index: number) => string): UploadRequest[] =>
+  Array.from({ length: count }, (_, index) => requestFor(textOf(index)));
 
 describe('a batch of what the owner has already (real: PostgreSQL, storage emulator)', () => {
   let world: World;
@@ -31,7 +23,8 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
     await world[Symbol.asyncDispose]();
   });
 
-  const ask = (ownerId: bigint, batch: Item[]) => world.uploads.requestAll(actor(ownerId), batch, 'r');
+  const ask = (ownerId: bigint, batch: UploadRequest[]) =>
+    world.uploads.requestAll(actor(ownerId), batch, 'r');
   const outcomeOf = (result: RequestedUpload | StowageError) =>
     result instanceof StowageError
       ? result.reason
@@ -114,16 +107,16 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
     const owner = 1n;
     const first = await world.upload('mine', {}, actor(owner));
     const results = await ask(owner, [
-      item('mine', { metadata: [{ key: 'n', value: '0' }], filename: 'again.txt' }),
-      item('not mine'),
-      item('mine', { mimeType: 'text/csv' }),
-      item('mine', {
+      requestFor('mine', { metadata: [{ key: 'n', value: '0' }], filename: 'again.txt' }),
+      requestFor('not mine'),
+      requestFor('mine', { mimeType: 'text/csv' }),
+      requestFor('mine', {
         mimeType: 'application/octet-stream',
         acl: [{ principal: 'group:readers', permissions: ['READ' as const] }],
         idempotencyKey: 'k',
       }),
-      item('mine', { sizeBytes: 5 }),
-      item('mine', { idempotencyKey: 'k' }),
+      requestFor('mine', { sizeBytes: 5 }),
+      requestFor('mine', { idempotencyKey: 'k' }),
     ]);
     expect(results.map(outcomeOf)).toEqual([
       'READY',
@@ -171,7 +164,7 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
   });
 
   /** Batches that all wait for a change of the stored object, which is then committed. */
-  async function afterChange(owner: bigint, text: string, change: string, batches: Item[][]) {
+  async function afterChange(owner: bigint, text: string, change: string, batches: UploadRequest[][]) {
     await other.query('begin');
     await other.query(`update stored_objects set ${change} where sha256 = $1`, [sha256(text)]);
     const asked = Promise.all(batches.map((batch) => ask(owner, batch)));

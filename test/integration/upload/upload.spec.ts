@@ -3,7 +3,7 @@ import type { Statement } from '#libs/database';
 import type { StowageError } from '#libs/domain';
 import { ADOPT } from '../../../libs/upload/src/adoptions.service.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
-import { actor, INCOMING, sha256, World } from '../../support/world.js';
+import { actor, INCOMING, requestFor, sha256, World } from '../../support/world.js';
 
 const kinds = (results: PromiseSettledResult<unknown>[]) =>
   results.map((result) => (result.status === 'fulfilled' ? 'ok' : (result.reason as StowageError).reason));
@@ -153,21 +153,14 @@ describe.each(QUEUE_BACKENDS)(
 
     it('takes of a batch what is right and fits, in order, and refuses the rest one by one', async () => {
       const by = actor(30n);
-      const item = (text: string, more = {}) => ({
-        filename: 'f.txt',
-        mimeType: 'text/plain',
-        sizeBytes: text.length,
-        checksumSha256: sha256(text),
-        ...more,
-      });
       const batch = [
-        item('x'.repeat(200)),
-        item('y', { filename: '' }),
-        item('z'.repeat(200)),
-        item('k', { idempotencyKey: 'k' }),
-        item('k', { idempotencyKey: 'k' }),
-        item('other', { idempotencyKey: 'k' }),
-        item('w'.repeat(169)),
+        requestFor('x'.repeat(200)),
+        requestFor('y', { filename: '' }),
+        requestFor('z'.repeat(200)),
+        requestFor('k', { idempotencyKey: 'k' }),
+        requestFor('k', { idempotencyKey: 'k' }),
+        requestFor('other', { idempotencyKey: 'k' }),
+        requestFor('w'.repeat(169)),
       ];
       const results = await world.uploads.requestAll(by, batch, 'r');
       const outcomes = results.map((result) => ('reason' in result ? result.reason : result.asset.status));

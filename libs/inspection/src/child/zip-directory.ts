@@ -244,20 +244,26 @@ export function readDirectory(file: Pieces, isAppended = false): ZipDirectory {
   return { entries, objection: objections.first };
 }
 
+export interface Appended {
+  /** Of the archive, in the file. */
+  readonly start: number;
+  readonly archive: Pieces;
+  readonly directory: ZipDirectory;
+}
+
 /**
  * The archive that a file ends with, and where it begins: its offsets are counted from there, or from the beginning of the file.
  * Null when there is none.
  * @throws Unbelievable when its entries cannot be told, or some would take another for it
  */
-export function readAppended(
-  file: Pieces,
-): { readonly start: number; readonly directory: ZipDirectory } | null {
+export function readAppended(file: Pieces): Appended | null {
   const [last, ...others] = findEnds(file).filter((end) => hasDirectory(file, end));
   if (last === undefined) return null;
   const start = Math.max(0, last.position - last.directoryBytes - last.directoryOffset);
-  const directory = readDirectory(piecesWithin(file, start, file.sizeBytes - start), true);
+  const archive = piecesWithin(file, start, file.sizeBytes - start);
+  const directory = readDirectory(archive, true);
   // Those that are in it are archives that it holds.
   const first = start + Math.min(...directory.entries.map(({ offset }) => offset));
   if (others.some(({ position }) => position < first)) throw new Unbelievable('it has two directories');
-  return { start, directory };
+  return { start, archive, directory };
 }

@@ -105,15 +105,7 @@ async function archiveBehind(content: Pieces): Promise<Found | null> {
   const tail = content.read(sizeBytes - tailBytes, tailBytes);
   if (!tail.includes(END_SIGNATURE, 0, 'latin1')) return null;
   const detected = await detectType(content.read(0, Math.min(sizeBytes, HEAD_BYTES)));
-  if (detected !== null && PROGRAMS.test(detected)) {
-    const found = readAppended(content);
-    return (
-      found && {
-        archive: piecesWithin(content, found.start, sizeBytes - found.start),
-        directory: found.directory,
-      }
-    );
-  }
+  if (detected !== null && PROGRAMS.test(detected)) return readAppended(content);
   const isArchiveToo =
     detected !== null && MEDIA.test(detected)
       ? isPolyglot(content, detected)
