@@ -16,7 +16,16 @@ function codeOf(deed: () => unknown): string {
   }
 }
 
-const write = (bytes: Buffer) => writeSync(3, bytes);
+/** All of it: the channel takes as much as the parent has left room for. */
+function write(bytes: Buffer): void {
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += writeSync(3, bytes, at);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    }
+  }
+}
 
 /** As the channel has it: the length of a text, that of what follows it, the text. */
 function frame(text: string, declared = text.length, more = 0): Buffer {
