@@ -1,7 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { readdir, readlink } from 'node:fs/promises';
 import http from 'node:http';
+import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Bucket, GetSignedUrlConfig } from '@google-cloud/storage';
@@ -321,6 +323,27 @@ describe('a signed GET', () => {
   });
 
   const etag = `"${createHash('md5').update('0123456789').digest('hex')}"`;
+
+  it('lets go of the file when the client goes away in the middle, or has all', async () => {
+    const file = bucket.file('large.bin');
+    await file.save(randomBytes(16 * 2 ** 20), { resumable: false });
+    const isOpen = async () => {
+      const descriptors = await readdir('/proc/self/fd');
+      const files = await Promise.all(
+        descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+      );
+      return files.some((name) => name.startsWith(path.join(harness.dataDir, 'objects')));
+    };
+    const download = http.get(await harness.sign(file), { timeout: 10_000 });
+    const [response] = (await once(download, 'response')) as [http.IncomingMessage];
+    await once(response, 'readable');
+    expect(await isOpen()).toBe(true);
+    response.destroy();
+    await until(async () => !(await isOpen()));
+    const whole = await fetch(await harness.sign(file));
+    expect((await whole.arrayBuffer()).byteLength).toBe(16 * 2 ** 20);
+    await until(async () => !(await isOpen()));
+  });
 
   it('serves bytes and says what they are', async () => {
     const response = await fetch(await harness.sign(bucket.file('read.txt')));

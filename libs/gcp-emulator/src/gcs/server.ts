@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Readable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { adminHandler } from './admin.js';
@@ -9,6 +9,7 @@ import { Faults, type FaultControl } from './faults/faults.js';
 import { ApiError, asApiError, ClientGone, jsonError, xmlError } from './http/errors.js';
 import { Exchange, type Reply, type Tap } from './http/exchange.js';
 import { Publisher, type Publish } from './publisher.js';
+import { release } from './release.js';
 import { requestHandler } from './requests.js';
 import { ResumableUploads } from './resumable/resumable-uploads.js';
 import { openStore } from './store/store.js';
@@ -174,9 +175,24 @@ async function send(exchange: Exchange, { status, headers = {}, body }: Reply): 
     response.end(exchange.method === 'HEAD' ? undefined : body);
     await finished(response);
   } else {
-    await pipeline(body, response);
+    await pipeline(body, spending(response));
   }
 }
+
+/** Takes chunks that nobody else looks at. */
+const spending = (response: ServerResponse) =>
+  new Writable({
+    write: (chunk: Buffer, _, done) =>
+      response.write(chunk, (error) => {
+        release(chunk);
+        done(error);
+      }),
+    final: (done) => response.end(done),
+    destroy: (error, done) => {
+      if (error !== null) response.destroy();
+      done(error);
+    },
+  });
 
 async function sendTapped({ method, response }: Exchange, tap: Tap, body: Reply['body']): Promise<void> {
   const text = typeof body === 'string' && method !== 'HEAD' ? [Buffer.from(body)] : [];

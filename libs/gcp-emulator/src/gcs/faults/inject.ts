@@ -53,8 +53,9 @@ const cutAfter = (limit: number, cutNow: () => Promise<void>): Tap =>
     let left = limit;
     if (left > 0) {
       for await (const chunk of chunks) {
-        yield chunk.subarray(0, left);
-        left -= chunk.length;
+        const part = chunk.subarray(0, left);
+        left -= part.length;
+        yield part;
         if (left <= 0) break;
       }
     }

@@ -1,4 +1,5 @@
 import { ApiError } from '../http/errors.js';
+import { release } from '../release.js';
 import { ContentDigest } from '../store/digest.js';
 import type { StoredObject } from '../store/objects.js';
 import type { Session } from '../store/sessions.js';
@@ -157,6 +158,7 @@ export class ResumableUploads {
         digest?.update(fresh);
         await file.appendFile(fresh);
         transfer.end += fresh.length;
+        release(chunk);
         if (transfer.end - kept >= CHECKPOINT) await keep();
       }
       // The end of an upload is recorded together with the object it becomes.

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { copyFile, mkdir, open, opendir, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { ApiError } from '../http/errors.js';
+import { release } from '../release.js';
 import { ContentDigest } from './digest.js';
 
 /** Bytes that are on disk for good but that no row knows yet. Hashes in base64, as GCS writes them; `sha256` in hex. */
@@ -61,7 +62,7 @@ export class Blobs {
 
   /**
    * Streams bytes to disk, at their place from the start, hashing on the way. Nothing is left behind when the source or the disk
-   * fails; they outlive a power cut once this returns.
+   * fails; they outlive a power cut once this returns. No chunk may be looked at after the next is asked for.
    */
   async write(
     source: AsyncIterable<Buffer>,
@@ -82,6 +83,7 @@ export class Blobs {
         digest.update(chunk);
         sha?.update(chunk);
         await handle.appendFile(chunk);
+        release(chunk);
       }
       await Promise.all([handle.sync(), named]);
     } catch (error) {
