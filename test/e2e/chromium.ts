@@ -34,6 +34,7 @@ const FLAGS = [
   '--remote-debugging-port=0',
 ];
 const CALL_TIMEOUT_MS = 20_000;
+const LIMIT_MS = 60_000;
 
 /** A request as the page asked the network for it; a socket is one without headers. */
 export interface PageRequest {
@@ -160,7 +161,7 @@ export class Chromium implements AsyncDisposable {
 
   /** Waits for an expression to be true, or to have another value that counts as true; returns it. */
   until<T>(what: string, expression: string): Promise<T> {
-    return until(what, async () => (await this.evaluate<T>(expression)) || null, CALL_TIMEOUT_MS);
+    return until(what, async () => (await this.evaluate<T>(expression)) || null, LIMIT_MS);
   }
 
   /** A PNG of what is to be seen. */

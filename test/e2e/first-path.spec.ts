@@ -302,11 +302,13 @@ describe('a real file, end to end (real: everything, through the public doors)',
     };
     await put(data.requestUpload.upload, 'followed');
     await settled(data.requestUpload.asset.id);
-    const lines = (await stack.logs()).split('\n');
-    const followed = lines.filter((line) => line.includes('"reqId":"followed-1"'));
-    for (const message of ['upload requested', 'upload received', 'asset ready']) {
-      expect(followed.some((line) => line.includes(message))).toBe(true);
-    }
+    // The worker says so after it has made it so, and what it says takes its way.
+    const lines = await until('each step is in the logs', async () => {
+      const logged = (await stack.logs()).split('\n');
+      const followed = logged.filter((line) => line.includes('"reqId":"followed-1"'));
+      const steps = ['upload requested', 'upload received', 'asset ready'];
+      return steps.every((step) => followed.some((line) => line.includes(step))) ? logged : null;
+    });
     const secrets = [token, 'X-Goog-Signature', 'X-Goog-Credential', 'Bearer '];
     for (const secret of secrets) expect(lines.filter((line) => line.includes(secret))).toEqual([]);
   }, 60_000);

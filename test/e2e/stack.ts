@@ -73,7 +73,7 @@ export class Stack implements AsyncDisposable {
     }
     await until('the stack is ready', () => {
       if (child.exitCode !== null) throw new Error(`The stack ended:\n${this.output}`);
-      return this.output.endsWith(`ready ${this.url}\n`) ? true : null;
+      return this.output.includes(`ready ${this.url}\n`) ? true : null;
     });
   }
 

@@ -60,8 +60,8 @@ export async function rows<Row extends object>(
 ): Promise<Row[]> {
   const client = new pg.Client({
     connectionString: fleet.database.url,
-    connectionTimeoutMillis: 5_000,
-    query_timeout: 10_000,
+    connectionTimeoutMillis: 30_000,
+    query_timeout: 30_000,
   });
   await client.connect();
   try {
@@ -115,7 +115,7 @@ const TIDY_MS = 20_000;
  * left, or the test fails.
  */
 export async function expectConsistent(fleet: Fleet): Promise<void> {
-  let problems: string[] = [];
+  let problems: readonly string[] = ['nobody could look'];
   const look = async () => {
     const jobs = await fleet.jobs();
     problems = [

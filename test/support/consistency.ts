@@ -66,8 +66,8 @@ const difference = (some: readonly string[], others: readonly string[]) =>
 export async function inconsistencies(databaseUrl: string, emulators: Emulators): Promise<string[]> {
   const client = new pg.Client({
     connectionString: databaseUrl,
-    connectionTimeoutMillis: 5_000,
-    query_timeout: 10_000,
+    connectionTimeoutMillis: 30_000,
+    query_timeout: 30_000,
   });
   await client.connect();
   try {

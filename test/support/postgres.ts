@@ -127,12 +127,24 @@ async function execute(url: string, sql: string): Promise<void> {
   }
 }
 
-/** A port on which nobody listened a moment ago. */
+/** Not of those that the system hands out, to whoever asks for any: it may be seconds before somebody listens. */
+const FIRST_PORT = 10_000;
+const PORTS = 1_000;
+let taken = Math.floor(Math.random() * PORTS);
+
+/** A port on which nobody listened a moment ago, and for which nobody else will ask soon. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  const first = FIRST_PORT + (Number(process.env.JEST_WORKER_ID ?? 0) % 10) * PORTS;
+  for (;;) {
+    const server = createServer().listen(first + (taken++ % PORTS), '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }

@@ -44,7 +44,7 @@ describe('TcpProxy (real: sockets on loopback, a server that answers in capitals
     });
     return client;
   }
-  const isTrue = (what: string, look: () => boolean) => until(what, () => (look() ? true : null), 5_000);
+  const isTrue = (what: string, look: () => boolean) => until(what, () => (look() ? true : null));
 
   it('holds the request that ends a sequence, also one in two pieces, on one connection', async () => {
     const hold = proxy.hold({ what: 'request', after: ['begin', 'commit'] });

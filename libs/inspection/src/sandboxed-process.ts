@@ -207,6 +207,7 @@ export class SandboxedProcess {
     const started = performance.now();
     const before = waitsOf(this.child.pid);
     let timer: NodeJS.Timeout;
+    let last: NodeJS.Immediate | undefined;
     const look = () => {
       const waits = [...waitsOf(this.child.pid)].map(([thread, ms]) => ms - (before.get(thread) ?? 0));
       const elapsed = performance.now() - started;
@@ -215,10 +216,14 @@ export class SandboxedProcess {
         LONGEST_STRETCH * seconds * 1000 - elapsed,
       );
       if (left > 0) timer = setTimeout(look, Math.max(left, MEMORY_WATCH_MS));
-      else this.kill(`not done after ${seconds} s`);
+      // After this process stood still, timers run before the answer that has been waiting for it.
+      else last = setImmediate(() => this.kill(`not done after ${seconds} s`));
     };
     timer = setTimeout(look, seconds * 1000);
-    return () => clearTimeout(timer);
+    return () => {
+      clearTimeout(timer);
+      clearImmediate(last);
+    };
   }
 
   private watchMemory(): void {

@@ -5,8 +5,8 @@ export interface Service {
 
 /**
  * The life of a process: starts a service, tells a parent process when it serves, and on SIGTERM, SIGINT or the
- * parent's death drains it and exits 0; exits 1 when draining takes longer than `drainMs`. A start that fails is one
- * line on standard error and exit code 1.
+ * parent's death drains it and exits 0. A start or an end that fails, or an end that takes longer than `drainMs`, is one line on
+ * standard error and exit code 1.
  */
 export async function serve(start: () => Promise<Service>, drainMs: number): Promise<void> {
   const starting = start();
@@ -14,13 +14,8 @@ export async function serve(start: () => Promise<Service>, drainMs: number): Pro
   const stop = () => {
     if (stopping) return;
     stopping = true;
-    setTimeout(() => process.exit(1), drainMs).unref();
-    starting
-      .then((service) => service.close())
-      .then(
-        () => process.exit(0),
-        () => process.exit(1),
-      );
+    setTimeout(() => fail(`not drained within ${drainMs} ms`), drainMs).unref();
+    starting.then((service) => service.close()).then(() => process.exit(0), fail);
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
@@ -29,7 +24,11 @@ export async function serve(start: () => Promise<Service>, drainMs: number): Pro
     await starting;
     process.send?.({ type: 'ready' });
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exit(1);
+    fail(error);
   }
+}
+
+function fail(error: unknown): never {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
 }

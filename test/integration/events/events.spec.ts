@@ -65,14 +65,15 @@ describe('the event log', () => {
     const processes = [await start(), await start(), await start()];
     const ids = Array.from({ length: 600 }, () => randomUUID());
     const heard = processes.map(({ feed }) => listen(feed, ids));
-    await Promise.all(
-      ids.map(async (id, index) => {
-        const { database, events, relay } = processes[index % 3]!;
+    const left = ids.values();
+    const append = async ({ database, events, relay }: (typeof processes)[number]) => {
+      for (const id of left) {
         await database.transaction((tx: Tx) => events.append(tx, event(id)));
         relay.wake();
-      }),
-    );
-    await until('all are heard', () => heard.every((each) => each.size === ids.length) || null, 10_000);
+      }
+    };
+    await Promise.all(processes.flatMap((each) => Array.from({ length: 15 }, () => append(each))));
+    await until('all are heard', () => heard.every((each) => each.size === ids.length) || null, 20_000);
     for (const each of heard) expect([...each.values()]).toEqual(ids.map(() => 1));
     expect(await undelivered(processes[0]!.database)).toBe(0);
   });

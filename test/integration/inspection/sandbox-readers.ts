@@ -81,7 +81,7 @@ const DEEDS: Record<string, (path: string) => unknown> = {
   },
   // Slowly, so that nothing but its parent's look at it ends it.
   bloat: () => {
-    setInterval(() => kept.push(Buffer.alloc(16 * 2 ** 20, 1)), 20);
+    setInterval(() => kept.push(Buffer.alloc(4 * 2 ** 20, 1)), 20);
     return never();
   },
   'bloat-at-once': () => {

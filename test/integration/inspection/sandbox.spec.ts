@@ -13,6 +13,7 @@ import { chmod } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
@@ -107,8 +108,8 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     ['exits', 'exit', {}, /exit code 7/],
     ['crashes', 'segfault', {}, /SIGSEGV/],
     ['throws when nobody listens', 'late-throw', {}, /exit code 1/],
-    ['loops for ever', 'loop', { seconds: 1 }, /not done after 1 s/],
-    ['waits for ever', 'wait', { seconds: 1 }, /not done after 1 s/],
+    ['loops for ever', 'loop', { seconds: 3 }, /not done after 3 s/],
+    ['waits for ever', 'wait', { seconds: 3 }, /not done after 3 s/],
     ['bloats', 'bloat', {}, /more than 536870912 bytes of memory/],
     ['bloats at once', 'bloat-at-once', {}, /RangeError|bytes of memory|SIG|exit code/],
     ['speaks out of turn', 'speak-twice', {}, /out of turn/],
@@ -119,7 +120,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     ['declares much beside it', 'declare-much-beside-it', {}, /no answer/],
     ['refers to nothing', 'refer-to-nothing', {}, /no answer/],
     ['writes without end', 'write-without-end', {}, /no answer/],
-    ['writes half a message', 'write-half-a-message', { seconds: 1 }, /not done after 1 s/],
+    ['writes half a message', 'write-half-a-message', { seconds: 3 }, /not done after 3 s/],
     ['nests what it says', 'nest-deep', {}, /no answer|out of turn/],
     ['answers what was not asked', 'nonsense', {}, /nonsense/],
   ])('fails one look when a reader %s', async (_, deed, options, message) => {
@@ -193,8 +194,18 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     expect(await third).toBe(await first);
   });
 
+  it('does not take a process for slow when it was this one that stood still', async () => {
+    await start({ seconds: 3 });
+    await pidOf();
+    const found = pidOf('burn');
+    await delay(100);
+    // The answer comes meanwhile.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4_000);
+    expect(await found).toBeGreaterThan(0);
+  });
+
   it('takes along what a reader started', async () => {
-    await start({ seconds: 1, ffprobe: '/bin/sleep' });
+    await start({ seconds: 3, ffprobe: '/bin/sleep' });
     const pid = await pidOf('start-a-program');
     expect(isRunning(pid)).toBe(true);
     await expect(inspect('loop')).rejects.toThrow('not done');
@@ -291,7 +302,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
   });
 
   it('ends what runs before it closes, and refuses what waits', async () => {
-    await start({ seconds: 1 });
+    await start({ seconds: 3 });
     const pid = await pidOf();
     const [first, second] = [inspect('wait'), inspect('pid')];
     const ends = Promise.allSettled([first, second]);

@@ -32,11 +32,11 @@ export async function eventually(condition: () => boolean, what: string): Promis
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
+    // One that has ended but was not waited for is not running.
+    return !(process.platform === 'linux' && / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
   } catch {
     return false;
   }
-  // One that has ended but was not waited for is not running.
-  return !(process.platform === 'linux' && / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
 }
 
 /** A data folder with ports of its own, in which the supervisor is started, again and again. */

@@ -31,7 +31,9 @@ export interface QueueSetup {
 }
 
 const LIMIT_MS = 20_000;
-const LOCK_SECONDS = 1;
+const LOCK_SECONDS = 15;
+/** Where locks are to run out. */
+const SHORT_LOCK_SECONDS = 1;
 
 type Handler = (job: Job<AssetReceived>) => Promise<void> | void;
 
@@ -96,7 +98,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
     });
 
     /** A worker as the service has them, but for what is changed. */
-    function work(handle: Handler, changes: Partial<WorkerOptions> = {}) {
+    function work(handle: Handler, changes: Partial<WorkerOptions> = {}, lockSeconds = LOCK_SECONDS) {
       const deaths = new WorkerDeaths(queue);
       const process = (job: Job<AssetReceived>, token?: string) =>
         deaths.during(job, async () => {
@@ -106,7 +108,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
             await settleJob(job, token, error, (lost) => deaths.outlived(lost));
           }
         });
-      const limits = workerOptions({ concurrency: 4, lockSeconds: LOCK_SECONDS });
+      const limits = workerOptions({ concurrency: 4, lockSeconds });
       const connection = connectionOf(given.options);
       const worker = new Worker(PROCESS_QUEUE, process, { connection, ...limits, ...changes }, queueBackend);
       worker.on('error', nothing);
@@ -122,7 +124,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         if (id === idOf(job)) taken.resolve();
         await new Promise(nothing);
       };
-      work(take, { concurrency: 1, skipLockRenewal: true });
+      work(take, { concurrency: 1, skipLockRenewal: true }, SHORT_LOCK_SECONDS);
       await taken.promise;
     }
 
@@ -172,13 +174,16 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
     it('lets a job wait for as long as it is told', async () => {
       const started = new Map<string, number>();
       work(({ data }) => void started.set(data.assetId, Date.now()));
+      // Else it may begin when both are due.
+      await jobs.process(newJob());
+      await empty();
       const [now, later] = [newJob(), newJob()];
       const before = Date.now();
-      await jobs.process(later, 700);
+      await jobs.process(later, 2_000);
       await jobs.process(now);
       await eventually('the other is worked on', () => started.get(now.assetId) ?? null);
       const at = await eventually('the late one is worked on', () => started.get(later.assetId) ?? null);
-      expect(at - before).toBeGreaterThanOrEqual(700);
+      expect(at - before).toBeGreaterThanOrEqual(2_000);
       expect(started.get(now.assetId)).toBeLessThan(at);
     });
 
@@ -198,7 +203,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       await jobs.process(job);
       for (let deaths = 0; deaths < CRASHES_PER_ATTEMPT; deaths++) await die(job);
       let seen = 0;
-      work(({ stalledCounter }) => void (seen = stalledCounter));
+      work(({ stalledCounter }) => void (seen = stalledCounter), {}, SHORT_LOCK_SECONDS);
       await empty();
       expect(seen).toBe(CRASHES_PER_ATTEMPT);
     });
@@ -218,20 +223,21 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
           if (givesUp) throw unavailable('DOWN', 'A dependency is down.');
           await new Promise(nothing);
         };
-        for (let count = 0; count <= CRASHES_PER_ATTEMPT; count++) work(handle, { concurrency: 1 });
+        for (let count = 0; count <= CRASHES_PER_ATTEMPT; count++)
+          work(handle, { concurrency: 1 }, SHORT_LOCK_SECONDS);
         await jobs.process(job);
         const stalled = (times: number) =>
           eventually(`it was stalled ${times} times`, () => (held?.stalledCounter === times ? true : null));
-        const deaths = () => module.get(WorkerDeaths).on(held!, LOCK_SECONDS * 1_000);
+        const deaths = () => module.get(WorkerDeaths).on(held!, SHORT_LOCK_SECONDS * 1_000);
         await stalled(0);
         for (let times = 1; times <= CRASHES_PER_ATTEMPT; times++) {
           giveBack = await given.outages.refusing!();
           lost.resolve();
-          await delay(LOCK_SECONDS * 2_000);
+          await delay(SHORT_LOCK_SECONDS * 2_000);
           lost = Promise.withResolvers();
           await giveBack();
           // A lock that nobody has taken meanwhile may be renewed late.
-          await (givesUp ? stalled(times) : delay(LOCK_SECONDS * 2_000));
+          await (givesUp ? stalled(times) : delay(SHORT_LOCK_SECONDS * 2_000));
         }
         const before = held!.stalledCounter;
         expect(await deaths()).toBeLessThan(CRASHES_PER_ATTEMPT);
@@ -240,10 +246,11 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         await Promise.all(workers.splice(0).map((worker) => worker.close(true)));
         for (let count = 1; count < CRASHES_PER_ATTEMPT; count++) await die(job);
         const gate = Promise.withResolvers<void>();
-        work(async (taken) => {
+        const hold: Handler = async (taken) => {
           held = taken;
           await gate.promise;
-        });
+        };
+        work(hold, {}, SHORT_LOCK_SECONDS);
         await stalled(before + CRASHES_PER_ATTEMPT);
         expect(await deaths()).toBe(CRASHES_PER_ATTEMPT);
         gate.resolve();
@@ -298,16 +305,15 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         );
       };
       const oldest = newJob();
-      await jobs.process(oldest);
-      const isOld = async () => ((await lines()).oldest! > 1.5 ? true : null);
-      await eventually('it has waited for some time', isOld);
+      const hourAgo = Date.now() - 3_600_000;
+      await queue.add('process', oldest, { jobId: idOf(oldest), timestamp: hourAgo });
       await Promise.all([jobs.process(newJob()), jobs.process(newJob(), 60_000)]);
       const isDeep = async () => ((await lines()).waiting === 2 ? lines() : null);
       const shown = await eventually('the others are counted', isDeep);
       expect(shown).toEqual({ waiting: 2, active: 0, delayed: 1, oldest: expect.any(Number) });
-      expect(shown.oldest).toBeGreaterThan(1.5);
+      expect(shown.oldest).toBeGreaterThanOrEqual(3_600);
       await queue.remove(idOf(oldest));
-      await eventually('the next is the oldest', async () => ((await lines()).oldest! < 1.5 ? true : null));
+      await eventually('the next is the oldest', async () => ((await lines()).oldest! < 3_600 ? true : null));
     });
 
     const check = () => {
@@ -332,6 +338,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
             if (assetId === running.assetId) await gate.promise;
           },
           { concurrency: 1 },
+          SHORT_LOCK_SECONDS,
         );
         await jobs.process(running);
         await eventually('it is worked on', () => seen.get(running.assetId) ?? null);
@@ -371,11 +378,12 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         const job = newJob();
         const gate = Promise.withResolvers<void>();
         const started = Promise.withResolvers<void>();
-        const worker = work(async () => {
+        const stop: Handler = async () => {
           started.resolve();
           await gate.promise;
           throw unavailable('SHUTTING_DOWN', 'This worker is stopping.');
-        });
+        };
+        const worker = work(stop, {}, SHORT_LOCK_SECONDS);
         await jobs.process(job);
         await started.promise;
         const idle = work(nothing);
@@ -389,7 +397,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         await giveBack();
 
         let used: number | undefined;
-        work(({ attemptsMade }) => void (used = attemptsMade));
+        work(({ attemptsMade }) => void (used = attemptsMade), {}, SHORT_LOCK_SECONDS);
         await eventually('another has it', () => used ?? null);
         await empty();
         expect(used).toBe(0);

@@ -405,11 +405,11 @@ describe('any bytes', () => {
   it('get an answer at once', async () => {
     await fc.assert(
       fc.asyncProperty(mutated, async (bytes) => {
-        const began = performance.now();
+        const began = process.cpuUsage();
         const { detected = null, opaque } = await look(bytes);
         const { refusal = null } = await look(bytes, 'image/png', {}, readPolyglot);
         await look(bytes, 'application/x-elf', {}, readBehind);
-        expect(performance.now() - began).toBeLessThan(5000);
+        expect(process.cpuUsage(began).user / 1000).toBeLessThan(5000);
         expect(opaque === null || typeof opaque === 'string').toBe(true);
         // What nothing can be told of is not clean.
         if (detected === null) expect(opaque).not.toBeNull();
@@ -431,11 +431,11 @@ describe('any bytes', () => {
       })),
     );
     const ends = Buffer.concat([PNG, Buffer.from('PK\x05\x06'.repeat(17_000), 'latin1')]);
-    const began = performance.now();
+    const began = process.cpuUsage();
     expect((await look(many)).opaque).toBeNull();
     expect((await look(extras)).opaque).toBe('its directory is too large');
     expect((await look(ends, 'image/png', {}, readPolyglot)).refusal ?? null).toBeNull();
     expect((await look(Buffer.concat([zipArchive([a]), ends]))).opaque).not.toBeNull();
-    expect(performance.now() - began).toBeLessThan(5000);
+    expect(process.cpuUsage(began).user / 1000).toBeLessThan(5000);
   });
 });
