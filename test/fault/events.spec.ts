@@ -211,4 +211,17 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
     await expectReady(fleet, ids);
     await expectConsistent(fleet);
   }, 60_000);
+
+  it('to workers that stop while storage says nothing: they end in time, and others have it', async () => {
+    const { id, ticket } = await requestUpload(fleet, 'in the middle');
+    const match = { bucket: NAMES.incomingBucket, keyPrefix: id, method: 'GET' };
+    const rule = await door.add({ match, action: { delayMs: 3_600_000 } });
+    expect(await put(ticket, 'in the middle')).toBe(200);
+    await struck(rule);
+    expect(await Promise.all(fleet.workers.map((worker) => worker.end()))).toEqual([0, 0]);
+    await door.clear();
+    await fleet.addWorker();
+    await expectReady(fleet, [id]);
+    await expectConsistent(fleet);
+  }, 70_000);
 });

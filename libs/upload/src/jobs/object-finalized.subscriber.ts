@@ -12,7 +12,8 @@ import {
 import { Arrivals } from '../arrivals.service.js';
 import { OBJECT_EVENTS } from '../event-retries.service.js';
 
-const DRAIN_MS = 8_000;
+/** Of the nine seconds that a worker has to end, so that its other parts have some too. What is not done by then comes again. */
+const DRAIN_MS = 5_000;
 
 /** Storage's events of the incoming bucket. */
 @Injectable()
