@@ -122,7 +122,9 @@ describe('PubSubObjectEvents', () => {
     const key = await publish();
     await until(() => keys().includes(key));
     const restart = await emulators.stopPubSub();
+    const before = performance.now();
     await events.stop(100);
+    expect(performance.now() - before).toBeLessThan(5000);
     await restart();
   });
 
