@@ -126,7 +126,7 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
     await door.clear();
     await logged('object finalized', id, 'nothing-there');
     await expectConsistent(fleet);
-  }, 70_000);
+  });
 
   it('made up: for bytes that have not come, of another type, bucket or generation, for unknown keys', async () => {
     const { id, ticket } = await requestUpload(fleet, 'forged before');
