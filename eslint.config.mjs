@@ -24,7 +24,17 @@ export default tseslint.config(
   { files: ['examples/web/*.js'], languageOptions: { globals: globals.browser } },
   {
     files: ['**/*.spec.ts', 'test/**/*.ts'],
-    rules: { '@typescript-eslint/unbound-method': 'off' },
+    rules: {
+      '@typescript-eslint/unbound-method': 'off',
+      'no-restricted-properties': [
+        'error',
+        ...['it', 'test', 'describe'].map((object) => ({
+          object,
+          property: 'only',
+          message: 'All other tests would be left out.',
+        })),
+      ],
+    },
   },
   prettier,
 );

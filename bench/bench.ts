@@ -1,17 +1,21 @@
-/**
- * Measures the service, each figure against a ceiling of the same run:
- * `npm run bench [-- NAME…] [--json FILE] [--write]`. With names only what matches; `--write` puts the table into
- * docs/benchmarks.md.
- */
+/** Measures the service, each figure against a ceiling of the same run. */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { run, UsageError } from '../scripts/command.ts';
 
-const USAGE = 'npm run bench [-- NAME…] [--json FILE] [--write]';
+const HELP = `
+Usage: npm run bench [-- NAME…] [--json FILE] [--write]
+
+Measures the service, each figure as a ratio to a ceiling that is measured in the same run.
+
+  NAME                  only the measurements whose names contain it
+  --json FILE           writes all figures to a file
+  --write               puts the table of a whole run into docs/benchmarks.md
+`;
 const BUILD = path.join(import.meta.dirname, '../scripts/build.mjs');
 
-await run(USAGE, async () => {
+await run(HELP, async () => {
   const { values, positionals: names } = parseArgs({
     allowPositionals: true,
     options: { json: { type: 'string' }, write: { type: 'boolean', default: false } },

@@ -3,8 +3,13 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, write
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { install } from './install.mjs';
-import { quietPackageCommand, ROOT, run } from './project.mjs';
+import { quietPackageCommand, ROOT, run, withProgress } from './project.mjs';
 
+const HELP = `
+Usage: npm run build
+
+Installs the packages when they are missing or have changed, and compiles apps and libs to dist/ when they have changed.
+`;
 const DIST = path.join(ROOT, 'dist');
 /** As old as the moment at which the last complete build began. */
 const STAMP_FILE = path.join(DIST, '.built');
@@ -42,12 +47,14 @@ function removeStale() {
 export async function build() {
   if (modified(CLIENT) < modified(SCHEMA)) {
     const quiet = { PRISMA_HIDE_UPDATE_MESSAGE: '1', CHECKPOINT_DISABLE: '1' };
-    await quietPackageCommand('prisma', ['generate', '--no-hints'], quiet);
+    await withProgress('Generating the database client', () =>
+      quietPackageCommand('prisma', ['generate', '--no-hints'], quiet),
+    );
   }
   if (isBuilt()) return;
   const began = new Date();
   // One build compiles every app and lib (nest-cli.json).
-  await quietPackageCommand('nest', ['build', 'api']);
+  await withProgress('Compiling apps and libs', () => quietPackageCommand('nest', ['build', 'api']));
   removeStale();
   mkdirSync(DIST, { recursive: true });
   writeFileSync(STAMP_FILE, '');
@@ -55,7 +62,7 @@ export async function build() {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  await run(async () => {
+  await run(HELP, async () => {
     await install();
     await build();
   });

@@ -3,8 +3,15 @@ export class UsageError extends Error {}
 
 export const reason = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
-/** Runs a command; what goes wrong is said in one line, with exit code 1. */
-export async function run(usage: string, command: () => Promise<void>): Promise<void> {
+/**
+ * Runs a command of the project. `--help` prints `help`, whose first line is the usage; a failure is one line on standard
+ * error, with the usage when the command line was wrong, and exit code 1.
+ */
+export async function run(help: string, command: () => void | Promise<void>): Promise<void> {
+  if (process.argv.slice(2).some((argument) => argument === '--help' || argument === '-h')) {
+    console.log(help.trim());
+    return;
+  }
   try {
     await command();
   } catch (error) {
@@ -12,7 +19,7 @@ export async function run(usage: string, command: () => Promise<void>): Promise<
     // A number, where it comes from gRPC.
     const { code } = error as { code?: unknown };
     if (error instanceof UsageError || String(code).startsWith('ERR_PARSE_ARGS'))
-      console.error(`Usage: ${usage}`);
+      console.error(help.trim().split('\n', 1)[0]);
     process.exitCode = 1;
   }
 }

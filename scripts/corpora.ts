@@ -90,7 +90,17 @@ const INTRO =
   (process.env.CLAMD_ADDRESS ? 'scanned by ClamAV.' : 'without an antivirus.') +
   ' `npm run corpora` does it again and writes this page.';
 
-await run('npm run corpora [-- PACKAGE…] [--most N]', async () => {
+const HELP = `
+Usage: npm run corpora [-- PACKAGE…] [--most N]
+
+Sends files of Debian's packages through the whole pipeline, on a stack of its own in .local/corpora, and writes
+docs/corpora.md. All files take ten minutes and more.
+
+  PACKAGE               only the files of this package; then no page is written
+  --most N              at most N files of each ending of each package; then no page is written
+`;
+
+await run(HELP, async () => {
   const { values, positionals: chosen } = parseArgs({
     allowPositionals: true,
     options: { most: { type: 'string' } },

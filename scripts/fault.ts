@@ -76,7 +76,18 @@ async function playOutages(): Promise<boolean> {
   return hasOutlived;
 }
 
-await run('npm run fault -- [--schedules 500] [--seed 1] [--[no-]outages]', async () => {
+const HELP = `
+Usage: npm run fault -- [--schedules 500] [--seed 1] [--[no-]outages]
+
+Plays seeded schedules of faults and checks that the invariants hold after each; without options 500 of them (about 40
+minutes), and then outages of a whole minute.
+
+  --schedules N         how many
+  --seed N              the first; a run that was interrupted prints how to go on
+  --outages             plays the outages after a part as well; --no-outages leaves them out
+`;
+
+await run(HELP, async () => {
   const { values } = parseArgs({
     options: { schedules: { type: 'string' }, seed: { type: 'string' }, outages: { type: 'boolean' } },
     allowNegative: true,

@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process';
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { exitOf, Failure, NODE, outputOf, ROOT } from './project.mjs';
+import { exitOf, Failure, NODE, outputOf, ROOT, withProgress } from './project.mjs';
 
 const LOCK_FILE = path.join(ROOT, 'package-lock.json');
 const MODULES = path.join(ROOT, 'node_modules');
 /** Written by npm when an installation is complete: what it has put there. */
 const INSTALLED_LOCK_FILE = path.join(MODULES, '.package-lock.json');
-const PROGRESS_MS = 15_000;
 
 /** Packages by their folder; the project itself, which has the empty name, is none. */
 function packagesIn(file) {
@@ -34,10 +33,6 @@ export async function install() {
       `${MODULES} is a link and does not hold the packages of package-lock.json; remove the link`,
     );
   }
-  const started = Date.now();
-  const seconds = () => Math.round((Date.now() - started) / 1000);
-  console.log('Installing packages; the first time this takes about a minute …');
-  const timer = setInterval(() => console.log(`  still installing (${seconds()} s) …`), PROGRESS_MS);
   // Inside `npm start` this is the npm that runs it, wherever it is.
   const [command, ...first] = process.env.npm_execpath
     ? [process.execPath, process.env.npm_execpath]
@@ -47,13 +42,13 @@ export async function install() {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output = outputOf(npm);
-  const code = await exitOf(npm);
-  clearInterval(timer);
+  const code = await withProgress('Installing packages; the first time this takes about a minute', () =>
+    exitOf(npm),
+  );
   if (code !== 0) throw new Failure(`${output()}\nThe packages could not be installed.`);
   if (!existsSync(NODE)) {
     throw new Failure(
       'npm left out install scripts, and the packages need theirs: npm ci --ignore-scripts=false',
     );
   }
-  console.log(`Installed in ${seconds()} s.`);
 }

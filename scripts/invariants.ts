@@ -1,16 +1,20 @@
-/**
- * Takes out each guard of the invariants, one at a time, in a copy of the tree, and shows that a test breaks: writes
- * docs/invariants.md. `npm run invariants`, with a number only that row is tried and nothing is written.
- */
+/** Takes out each guard of the invariants, one at a time, in a copy of the tree, and shows that a test fails without it. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { run } from './command.ts';
 import { type Guard, GUARDS, INVARIANTS } from './invariant-guards.ts';
 
+const HELP = `
+Usage: npm run invariants [-- NUMBER]
+
+Takes out each guard of the invariants, one at a time, in a copy of the tree, shows that a test fails without it, and writes
+docs/invariants.md. With a number it tries only that row and writes nothing.
+`;
 const ROOT = path.resolve(import.meta.dirname, '..');
 const JEST = path.join(ROOT, 'node_modules/jest/bin/jest.js');
-const copy = mkdtempSync(path.join(os.tmpdir(), 'stowage-guards-'));
+let copy: string;
 const only = process.argv[2] === undefined ? null : Number(process.argv[2]);
 
 function makeCopy(): void {
@@ -60,7 +64,7 @@ function failureOf(test: string, name: string): string | null {
         NO_COLOR: '1',
         FORCE_COLOR: '0',
       },
-      timeout: 120_000,
+      timeout: 600_000,
     },
   );
   if (run.status === 0) return null;
@@ -80,55 +84,60 @@ function failureOf(test: string, name: string): string | null {
     .join('\n');
 }
 
-try {
-  makeCopy();
-  const rows: string[] = [];
-  const sections: string[] = [];
-  const guards = GUARDS.toSorted((a, b) => a.invariant - b.invariant);
-  const chosen = guards.filter((_, index) => only === null || only === index + 1);
-  checkTests(chosen);
-  let missed = 0;
-  for (const [index, guard] of guards.entries()) {
-    if (only !== null && only !== index + 1) continue;
-    const file = path.join(copy, guard.file);
-    const source = readFileSync(file, 'utf8');
-    const line = source.slice(0, source.indexOf(guard.guard)).split('\n').length;
-    if (source.split(guard.guard).length !== 2)
-      throw new Error(`${guard.file} has not exactly one: ${guard.guard}`);
-    writeFileSync(
-      file,
-      source.replace(guard.guard, () => guard.without),
-    );
-    const failure = failureOf(guard.test, guard.name);
-    writeFileSync(file, source);
-    if (failure === null) missed += 1;
-    console.log(`${failure === null ? 'NOT NOTICED' : 'noticed'}  ${index + 1}. ${guard.what}`);
-    const number = `${guard.invariant}.${guards.filter((other, at) => other.invariant === guard.invariant && at <= index).length}`;
-    rows.push(`| ${number} | ${guard.what} | \`${guard.file}:${line}\` | \`${path.basename(guard.test)}\` |`);
-    sections.push(
-      `### ${number} ${guard.what}\n\n` +
-        `Guard: \`${guard.file}:${line}\`, \`${guard.guard.trim().split('\n')[0] ?? ''}\`  \n` +
-        `Test: \`${guard.test}\`, “${guard.name}”\n\n` +
-        `Without it:\n\n\`\`\`\n${failure ?? 'NOTHING FAILS'}\n\`\`\``,
-    );
+await run(HELP, () => {
+  copy = mkdtempSync(path.join(os.tmpdir(), 'stowage-guards-'));
+  try {
+    makeCopy();
+    const rows: string[] = [];
+    const sections: string[] = [];
+    const guards = GUARDS.toSorted((a, b) => a.invariant - b.invariant);
+    const chosen = guards.filter((_, index) => only === null || only === index + 1);
+    checkTests(chosen);
+    let missed = 0;
+    for (const [index, guard] of guards.entries()) {
+      if (only !== null && only !== index + 1) continue;
+      const file = path.join(copy, guard.file);
+      const source = readFileSync(file, 'utf8');
+      const line = source.slice(0, source.indexOf(guard.guard)).split('\n').length;
+      if (source.split(guard.guard).length !== 2)
+        throw new Error(`${guard.file} has not exactly one: ${guard.guard}`);
+      writeFileSync(
+        file,
+        source.replace(guard.guard, () => guard.without),
+      );
+      const failure = failureOf(guard.test, guard.name);
+      writeFileSync(file, source);
+      if (failure === null) missed += 1;
+      console.log(`${failure === null ? 'NOT NOTICED' : 'noticed'}  ${index + 1}. ${guard.what}`);
+      const number = `${guard.invariant}.${guards.filter((other, at) => other.invariant === guard.invariant && at <= index).length}`;
+      rows.push(
+        `| ${number} | ${guard.what} | \`${guard.file}:${line}\` | \`${path.basename(guard.test)}\` |`,
+      );
+      sections.push(
+        `### ${number} ${guard.what}\n\n` +
+          `Guard: \`${guard.file}:${line}\`, \`${guard.guard.trim().split('\n')[0] ?? ''}\`  \n` +
+          `Test: \`${guard.test}\`, “${guard.name}”\n\n` +
+          `Without it:\n\n\`\`\`\n${failure ?? 'NOTHING FAILS'}\n\`\`\``,
+      );
+    }
+    if (only === null) {
+      const list = INVARIANTS.map((text, index) => `${index + 1}. ${text}`).join('\n');
+      writeFileSync(
+        path.join(ROOT, 'docs/invariants.md'),
+        `# Invariants\n\n${list}\n\nEach guard below was taken out of a copy of the tree, its test was run, and what the test said is quoted. ` +
+          `\`npm run invariants\` does it again and writes this page.\n\n` +
+          `|   | what holds | guard | test |\n| - | --- | --- | --- |\n${rows.join('\n')}\n\n${sections.join('\n\n')}\n`,
+      );
+      spawnSync(
+        path.join(ROOT, 'node_modules/.bin/prettier'),
+        ['--write', '--log-level', 'warn', 'docs/invariants.md'],
+        {
+          cwd: ROOT,
+        },
+      );
+    }
+    process.exitCode = missed === 0 ? 0 : 1;
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
   }
-  if (only === null) {
-    const list = INVARIANTS.map((text, index) => `${index + 1}. ${text}`).join('\n');
-    writeFileSync(
-      path.join(ROOT, 'docs/invariants.md'),
-      `# Invariants\n\n${list}\n\nEach guard below was taken out of a copy of the tree, its test was run, and what the test said is quoted. ` +
-        `\`npm run invariants\` does it again and writes this page.\n\n` +
-        `|   | what holds | guard | test |\n| - | --- | --- | --- |\n${rows.join('\n')}\n\n${sections.join('\n\n')}\n`,
-    );
-    spawnSync(
-      path.join(ROOT, 'node_modules/.bin/prettier'),
-      ['--write', '--log-level', 'warn', 'docs/invariants.md'],
-      {
-        cwd: ROOT,
-      },
-    );
-  }
-  process.exitCode = missed === 0 ? 0 : 1;
-} finally {
-  rmSync(copy, { recursive: true, force: true });
-}
+});

@@ -1,11 +1,18 @@
-/** Brings all tables of a database up to date, before any app starts: `DATABASE_URL=… npm run migrate`. */
+/** Brings all tables of a database up to date, before any app starts. */
 import path from 'node:path';
 import { built, run } from './command.ts';
 import { MIGRATE_VARIABLES, readVariables } from './environment.ts';
 
 const MIGRATIONS = path.resolve(import.meta.dirname, '../prisma/migrations');
 
-await run('DATABASE_URL=postgresql://… npm run migrate', async () => {
+const HELP = `
+Usage: DATABASE_URL=postgresql://… npm run migrate
+
+Creates or updates all tables of a database, those of the queue included. Run it before an app of a new version starts; it
+can be repeated. npm start does it by itself.
+`;
+
+await run(HELP, async () => {
   const { DATABASE_URL: url } = readVariables(MIGRATE_VARIABLES, process.env);
   const [{ migrateDatabase }, { migrateQueue }] = await built(() =>
     Promise.all([import('#libs/database'), import('#libs/jobs')]),

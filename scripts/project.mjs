@@ -12,8 +12,12 @@ const MIN_NODE = 20;
 /** A failure that is said in one sentence, without a stack. */
 export class Failure extends Error {}
 
-/** Runs a script's `main` and ends with its exit code. */
-export async function run(main) {
+/** Runs a script's `main` and ends with its exit code; `--help` prints `help` instead. */
+export async function run(help, main) {
+  if (process.argv.slice(2).some((argument) => argument === '--help' || argument === '-h')) {
+    console.log(help.trim());
+    return;
+  }
   try {
     if (Number.parseInt(process.versions.node, 10) < MIN_NODE) {
       throw new Failure(
@@ -46,6 +50,22 @@ function spawnPackage(name, args, env, output) {
     stdio: ['inherit', output, output],
     env: { ...process.env, PATH: `${path.dirname(NODE)}${path.delimiter}${process.env.PATH}`, ...env },
   });
+}
+
+const PROGRESS_MS = 15_000;
+
+/** Does something that may take minutes, and prints what is done, every while that it goes on, and how long it took. */
+export async function withProgress(title, act) {
+  const started = Date.now();
+  const seconds = () => Math.round((Date.now() - started) / 1000);
+  console.log(`${title} …`);
+  const timer = setInterval(() => console.log(`  still at it after ${seconds()} s …`), PROGRESS_MS);
+  try {
+    return await act();
+  } finally {
+    clearInterval(timer);
+    console.log(`  ${seconds()} s`);
+  }
 }
 
 const LAST_LINES = 60;

@@ -1,18 +1,24 @@
-/**
- * Makes buckets, topics, subscriptions and the notification be as Stowage needs them, and says what it changed:
- * `npm run provision [-- --dry-run] [--location europe-west3] [--origin https://app.example.com …] [--wait SECONDS]`.
- */
+/** Creates or updates buckets, topics, subscriptions and the notification, and prints each change. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { ProvisionedResource } from '#libs/storage/gcs';
 import { built, run, UsageError } from './command.ts';
 import { PROVISION_VARIABLES, readVariables } from './environment.ts';
 
-const USAGE =
-  'npm run provision [-- --dry-run] [--location europe-west3] [--origin https://app.example.com …] [--wait SECONDS]';
+const HELP = `
+Usage: npm run provision [-- --dry-run] [--location europe-west3] [--origin https://app.example.com …] [--wait SECONDS]
+
+Creates or updates buckets, topics, subscriptions and the notification, and prints each change. It reads the same variables
+as the apps (docs/operating.md) and can be repeated.
+
+  --dry-run             prints what would be changed, and changes nothing
+  --location NAME       where new buckets are created
+  --origin ORIGIN       a web page's origin that may send to and read from storage; can be repeated
+  --wait SECONDS        how long it tries again while storage or Pub/Sub does not answer
+`;
 const PAUSE_MS = 1_000;
 
-await run(USAGE, async () => {
+await run(HELP, async () => {
   const { values } = parseArgs({
     options: {
       'dry-run': { type: 'boolean', default: false },

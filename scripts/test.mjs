@@ -1,8 +1,14 @@
-/** Installs, builds, and runs every check: `npm test`. With arguments (`npm test -- quota`) just those tests of Jest. */
+/** Installs, builds, and runs the checks. */
 import { build } from './build.mjs';
 import { install } from './install.mjs';
 import { packageCommand, run } from './project.mjs';
 
+const HELP = `
+Usage: npm test [-- PATTERN… [JEST OPTION…]]
+
+Installs, builds, and runs every check: the linter, the formatter, the compiler and all tests. With arguments it runs only
+the tests whose paths match, and hands everything to Jest as it is.
+`;
 const arguments_ = process.argv.slice(2);
 const jestOptions = '--experimental-vm-modules --disable-warning=ExperimentalWarning';
 
@@ -19,7 +25,7 @@ const tests = [
   { NODE_OPTIONS: [process.env.NODE_OPTIONS, jestOptions].filter(Boolean).join(' ') },
 ];
 
-await run(async () => {
+await run(HELP, async () => {
   await install();
   console.log('── build');
   await build();

@@ -1,14 +1,24 @@
-/** Prints a token that the embedded stack accepts: `npm run token -- --user 42 [--groups a,b] [--admin] [--expires-in 30d]`. */
-import path from 'node:path';
+/** Prints a token that the embedded stack accepts. */
 import { parseArgs } from 'node:util';
-import { readSecrets } from '../apps/local/src/data-folder.ts';
 import { signToken } from '../apps/local/src/token.ts';
 import { reason, run, UsageError } from './command.ts';
+import { localStack } from './stack.ts';
 
-const USAGE = 'npm run token -- --user 42 [--groups editors,staff] [--admin] [--expires-in 30d]';
+const HELP = `
+Usage: npm run token -- --user 42 [--groups editors,staff] [--admin] [--expires-in 30d]
+
+Prints a token that the embedded stack accepts.
+
+  --user SUBJECT        1 to 255 characters; digits are the owner's id as they are
+  --groups NAMES        groups of the user, separated by commas
+  --admin               makes the user an operator
+  --expires-in TIME     such as 15m, 2h or 30d; 30d by default
+
+The stack is the one that runs here; where several run, PORT or DATA_DIR tells which.
+`;
 const GROUP = /^[A-Za-z0-9_.:-]{1,128}$/;
 
-await run(USAGE, async () => {
+await run(HELP, async () => {
   const { values } = parseArgs({
     options: {
       user: { type: 'string' },
@@ -26,7 +36,7 @@ await run(USAGE, async () => {
       `A group has letters, digits, _ . - : and at most 128 characters, not ${JSON.stringify(bad)}`,
     );
   }
-  const { jwtSecret } = await readSecrets(path.resolve(process.env.DATA_DIR || '.local'));
+  const { jwtSecret } = (await localStack()).secrets;
   try {
     console.log(await signToken(jwtSecret, { subject, groups, admin, expiresIn }));
   } catch (error) {

@@ -1,4 +1,4 @@
-/** A client such as a user would write: `npm run upload -- FILE… [--token T] [--url U] [--json]`. */
+/** A client such as a user would write. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -7,20 +7,30 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
-import { readSecrets } from '../apps/local/src/data-folder.ts';
 import { signToken } from '../apps/local/src/token.ts';
 import { type Asset, Client, send } from './client.ts';
 import { reason, run, UsageError } from './command.ts';
 import { mediaTypeOf } from './media-type.ts';
+import { localStack } from './stack.ts';
 
-const USAGE = 'npm run upload -- FILE… [--token T] [--url http://127.0.0.1:3000/graphql] [--json]';
+const HELP = `
+Usage: npm run upload -- FILE… [--token T] [--url http://127.0.0.1:3000/graphql] [--json]
+
+Sends files and waits until each is READY or refused; exit code 1 unless all are READY.
+
+  --token TOKEN         whose files they are; user 1 of the embedded stack by default
+  --url URL             the API; the embedded stack's by default
+  --json                prints what became of them as JSON
+
+The stack is the one that runs here; where several run, PORT or DATA_DIR tells which.
+`;
 const FIRST_POLL_MS = 300;
 const LONGEST_POLL_MS = 3_000;
 /** The event normally takes milliseconds; from then on storage is asked. */
 const EVENT_MS = 5_000;
 const PROCESSING_MS = 15 * 60_000;
 
-await run(USAGE, async () => {
+await run(HELP, async () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -30,8 +40,7 @@ await run(USAGE, async () => {
     },
   });
   if (positionals.length === 0) throw new UsageError('Which files?');
-  const url = values.url ?? `http://127.0.0.1:${process.env.PORT || 3000}/graphql`;
-  const client = new Client(url, values.token ?? (await ownToken()));
+  const client = await clientOf(values);
   const outcomes: (Partial<Asset> & { file: string; error?: string })[] = [];
   for (const name of positionals) {
     try {
@@ -47,10 +56,13 @@ await run(USAGE, async () => {
   if (outcomes.some(({ status }) => status !== 'READY')) process.exitCode = 1;
 });
 
-/** User 1 of the embedded stack. */
-async function ownToken(): Promise<string> {
-  const { jwtSecret } = await readSecrets(path.resolve(process.env.DATA_DIR || '.local'));
-  return signToken(jwtSecret, { subject: '1' });
+async function clientOf({ url, token }: { url?: string; token?: string }): Promise<Client> {
+  if (url !== undefined && token !== undefined) return new Client(url, token);
+  const { port, secrets } = await localStack();
+  return new Client(
+    url ?? `http://127.0.0.1:${port}/graphql`,
+    token ?? (await signToken(secrets.jwtSecret, { subject: '1' })),
+  );
 }
 
 async function upload(client: Client, name: string): Promise<Asset> {

@@ -1,6 +1,6 @@
 /**
- * Serves this folder to browsers, with a token for the embedded stack, which must be running:
- * `npm run example [-- --port 3005]`. A real page gets its user's token from wherever its users sign in.
+ * Serves this folder to browsers, with a token for the embedded stack. A real page gets its user's token from wherever its
+ * users sign in.
  */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -8,11 +8,19 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { readSecrets } from '../../apps/local/src/data-folder.ts';
 import { signToken } from '../../apps/local/src/token.ts';
 import { run, UsageError } from '../../scripts/command.ts';
+import { localStack } from '../../scripts/stack.ts';
 
-const USAGE = 'npm run example [-- --port 3005]';
+const HELP = `
+Usage: npm run example [-- --port 3005]
+
+Serves a web page that uploads from the browser to the embedded stack, which must be running (npm start).
+
+  --port PORT           where the page is served; the stack's port + 5 by default, from where the stack accepts it
+
+The stack is the one that runs here; where several run, PORT or DATA_DIR tells which.
+`;
 /** The embedded stack allows the API to pages from here (CORS_ORIGINS). */
 const PORT_OFFSET = 5;
 const LOOPBACK = '127.0.0.1';
@@ -48,11 +56,13 @@ const FILES = new Map([
   ['/hash-wasm.js', createRequire(import.meta.url).resolve('hash-wasm/dist/index.esm.min.js')],
 ]);
 
-await run(USAGE, async () => {
+await run(HELP, async () => {
   const { values } = parseArgs({ options: { port: { type: 'string' } } });
-  const apiPort = portOf('PORT', process.env.PORT || '3000');
+  const {
+    port: apiPort,
+    secrets: { jwtSecret },
+  } = await localStack();
   const port = values.port === undefined ? apiPort + PORT_OFFSET : portOf('--port', values.port);
-  const { jwtSecret } = await readSecrets(path.resolve(process.env.DATA_DIR || '.local'));
   const settings = async () => ({
     api: `http://${LOOPBACK}:${apiPort}/graphql`,
     token: await signToken(jwtSecret, { subject: '1', expiresIn: TOKEN_LIFE }),

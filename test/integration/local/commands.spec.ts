@@ -1,15 +1,17 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { jwtVerify } from 'jose';
+import { readSecrets } from '../../../apps/local/src/data-folder.js';
 
-const SCRIPTS = path.resolve(import.meta.dirname, '../../../scripts');
+const ROOT = path.resolve(import.meta.dirname, '../../..');
+const SCRIPTS = path.join(ROOT, 'scripts');
 
 interface Result {
   code: number | null;
@@ -26,10 +28,13 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const dataFolder = () => path.join(folder, 'data');
 
 /** Run as `npm run` runs them: in the project's folder, with the user's in INIT_CWD. */
-async function command(script: string, ...args: string[]): Promise<Result> {
+const command = (script: string, ...args: string[]) =>
+  commandWith({ DATA_DIR: dataFolder() }, script, ...args);
+
+async function commandWith(env: NodeJS.ProcessEnv, script: string, ...args: string[]): Promise<Result> {
   const child = spawn(process.execPath, [path.join(SCRIPTS, script), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_OPTIONS: '', DATA_DIR: dataFolder(), INIT_CWD: folder },
+    env: { ...process.env, NODE_OPTIONS: '', PORT: '', DATA_DIR: '', INIT_CWD: folder, ...env },
   });
   const output = Promise.all([text(child.stdout), text(child.stderr)]);
   const [code] = (await once(child, 'close')) as [number | null];
@@ -37,16 +42,13 @@ async function command(script: string, ...args: string[]): Promise<Result> {
   return { code, stdout, stderr };
 }
 
-const secrets = () =>
-  JSON.parse(readFileSync(path.join(dataFolder(), 'secrets.json'), 'utf8')) as { jwtSecret: string };
-
 describe('npm run token', () => {
-  it('makes the secrets of a new data folder, and signs what was asked for with them', async () => {
+  it('signs what was asked for with the secret of the data folder', async () => {
+    const { jwtSecret } = await readSecrets(dataFolder());
     const args = ['--user', '42', '--groups', 'editors,staff', '--admin', '--expires-in', '2h'];
     const { code, stdout, stderr } = await command('token.ts', ...args);
     expect([code, stderr]).toEqual([0, '']);
-    expect(statSync(path.join(dataFolder(), 'secrets.json')).mode & 0o777).toBe(0o600);
-    const { payload } = await jwtVerify(stdout.trim(), new TextEncoder().encode(secrets().jwtSecret), {
+    const { payload } = await jwtVerify(stdout.trim(), new TextEncoder().encode(jwtSecret), {
       issuer: 'stowage-local',
       audience: 'stowage-local',
       algorithms: ['HS256'],
@@ -62,6 +64,7 @@ describe('npm run token', () => {
     [['--user', '1', '--expires-in', 'never'], '--expires-in never'],
     [['--usr', '1'], "Unknown option '--usr'"],
   ])('says what is wrong with %j', async (args, sentence) => {
+    await readSecrets(dataFolder());
     const { code, stdout, stderr } = await command('token.ts', ...args);
     expect([code, stdout]).toEqual([1, '']);
     const [first, usage, ...rest] = stderr.trim().split('\n');
@@ -71,6 +74,87 @@ describe('npm run token', () => {
       [],
     ]);
   });
+});
+
+describe('the stack that a command is meant for', () => {
+  const records = path.join(ROOT, '.local/stacks');
+  const written: string[] = [];
+
+  /** As `npm start` records it, with a process that lives or has ended. */
+  function record(port: number, pid: number, where = dataFolder()): void {
+    const file = path.join(records, `test-${process.pid}-${written.length}.json`);
+    mkdirSync(records, { recursive: true });
+    writeFileSync(file, JSON.stringify({ pid, port, dataFolder: where }));
+    written.push(file);
+  }
+  afterEach(() => {
+    for (const file of written.splice(0)) rmSync(file, { force: true });
+  });
+
+  /** Above the ports of the system, so that no stack that runs here has it. */
+  const PORT = 65_530;
+  const token = (env: NodeJS.ProcessEnv) => commandWith(env, 'token.ts', '--user', '1');
+
+  it('is the running one of that PORT, wherever its data is', async () => {
+    const { jwtSecret } = await readSecrets(dataFolder());
+    record(PORT, process.pid);
+    const { code, stdout } = await token({ PORT: String(PORT) });
+    expect(code).toBe(0);
+    await jwtVerify(stdout.trim(), new TextEncoder().encode(jwtSecret));
+  });
+
+  it('is the running one of that DATA_DIR, whatever its port', async () => {
+    await readSecrets(dataFolder());
+    record(1, process.pid);
+    writeFileSync(path.join(folder, 'a.txt'), 'a');
+    const { code, stderr } = await commandWith({ DATA_DIR: dataFolder() }, 'upload.ts', 'a.txt');
+    expect([code, stderr]).toEqual([1, expect.stringContaining('http://127.0.0.1:1/graphql')]);
+  });
+
+  it('has to be chosen where several run', async () => {
+    for (const name of ['a', 'b']) record(PORT, process.pid, path.join(folder, name));
+    const { code, stderr } = await token({ PORT: String(PORT) });
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`PORT=${PORT}  (${folder}/a)`)]);
+  });
+
+  it('is none that was killed, and its record goes', async () => {
+    const child = spawn(process.execPath, ['--version'], { stdio: 'ignore' });
+    await once(child, 'close');
+    record(PORT, child.pid!, path.join(folder, 'gone'));
+    await readSecrets(dataFolder());
+    expect(await token({ PORT: String(PORT), DATA_DIR: dataFolder() })).toMatchObject({ code: 0 });
+    expect(written.map((file) => existsSync(file))).toEqual([false]);
+  });
+
+  it('has to have run once: no command makes a secret of its own', async () => {
+    const { code, stdout, stderr } = await token({ DATA_DIR: dataFolder() });
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toBe(`No stack has run in ${dataFolder()} yet; start one with: npm start\n`);
+    expect(existsSync(dataFolder())).toBe(false);
+  });
+});
+
+it.each([
+  ['token.ts', 'npm run token'],
+  ['upload.ts', 'npm run upload'],
+  ['migrate.ts', 'DATABASE_URL=postgresql://… npm run migrate'],
+  ['provision.ts', 'npm run provision'],
+  ['corpora.ts', 'npm run corpora'],
+  ['fault.ts', 'npm run fault'],
+  ['invariants.ts', 'npm run invariants'],
+  ['../bench/bench.ts', 'npm run bench'],
+  ['../examples/web/serve.ts', 'npm run example'],
+  ['start.mjs', 'npm start'],
+  ['build.mjs', 'npm run build'],
+  ['test.mjs', 'npm test'],
+])('%s --help says how it is used, and does nothing', async (script, usage) => {
+  for (const option of ['--help', '-h']) {
+    const { code, stdout, stderr } = await command(script, option);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout.startsWith(`Usage: ${usage}`)).toBe(true);
+    expect(stdout.trim().split('\n').length).toBeGreaterThan(2);
+  }
+  expect(existsSync(dataFolder())).toBe(false);
 });
 
 describe('npm run upload', () => {
@@ -127,7 +211,8 @@ describe('npm run upload', () => {
     writeFileSync(path.join(folder, 'a.png'), 'four');
   });
 
-  const upload = (...args: string[]) => command('upload.ts', '--url', `${url}/graphql`, ...args);
+  const upload = (...args: string[]) =>
+    command('upload.ts', '--url', `${url}/graphql`, '--token', 'one', ...args);
 
   it('says what it has, sends it, and waits until it is decided', async () => {
     const seen: unknown[] = [];
