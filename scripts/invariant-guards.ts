@@ -26,6 +26,7 @@ export interface Guard {
 
 const PROCESSING = 'test/integration/processing/processing.spec.ts';
 const SCAN = 'test/integration/processing/scan.spec.ts';
+const CORRUPTION = 'test/integration/processing/corruption.spec.ts';
 const VARIANTS = 'test/integration/processing/variants.spec.ts';
 const UPLOAD = 'test/integration/upload/upload.spec.ts';
 const SWEEPER = 'test/integration/lifecycle/sweeper.spec.ts';
@@ -163,6 +164,33 @@ export const GUARDS: readonly Guard[] = [
     without: '',
     test: VARIANTS,
     name: 'leave with what never came to be referenced',
+  },
+  {
+    invariant: 2,
+    what: 'No URL is signed for damaged bytes',
+    file: 'libs/delivery/src/download-urls.service.ts',
+    guard: 'asset.isCorrupt || ',
+    without: '',
+    test: CORRUPTION,
+    name: 'stops serving what a scan finds damaged',
+  },
+  {
+    invariant: 2,
+    what: 'A stored object that is scanned again is hashed again',
+    file: 'libs/processing/src/rescan.service.ts',
+    guard: "hash.digest('hex') === sha256",
+    without: 'true',
+    test: CORRUPTION,
+    name: 'stops serving what a scan finds damaged',
+  },
+  {
+    invariant: 6,
+    what: 'A copy that an upload meets has the checksum of the upload',
+    file: 'libs/processing/src/content-store.ts',
+    guard: 'sameSum && there.sizeBytes === seen.sizeBytes',
+    without: 'true',
+    test: CORRUPTION,
+    name: 'notices an upload that meets damaged bytes',
   },
   {
     invariant: 3,

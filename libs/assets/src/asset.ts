@@ -23,6 +23,8 @@ export interface Asset {
   readonly status: AssetStatus;
   readonly statusReason: StatusReason | null;
   readonly storedObjectId: bigint | null;
+  /** The stored bytes are known to be damaged: they are not served until the same bytes are stored anew. */
+  readonly isCorrupt: boolean;
   readonly claimedGeneration: string | null;
   readonly attempt: number;
   readonly requestId: string;
@@ -56,6 +58,7 @@ export interface AssetRow {
   status_reason: StatusReason['code'] | null;
   status_detail: string | null;
   stored_object_id: string | null;
+  corrupt: boolean | null;
   claimed_generation: string | null;
   attempt: number;
   request_id: string;
@@ -73,7 +76,8 @@ export interface AssetRow {
 /** The columns of `media_assets a` that make an {@link Asset}. */
 export const ASSET_COLUMNS = `a.asset_id, a.owner_id, a.bucket, a.object_key, a.filename, a.mime_type, a.size_bytes,
   a.checksum_sha256, a.crc32c, a.upload_method, a.status, a.status_reason, a.status_detail, a.stored_object_id, a.claimed_generation, a.attempt, a.request_id,
-  a.url_expires_at, a.upload_deadline_at, a.created_at, a.updated_at, a.ready_at, a.accessed_at, a.deleted_at, a.version`;
+  a.url_expires_at, a.upload_deadline_at, a.created_at, a.updated_at, a.ready_at, a.accessed_at, a.deleted_at, a.version,
+  (select true from stored_objects o where o.id = a.stored_object_id and o.state = 'CORRUPT') as corrupt`;
 
 /** {@link ASSET_COLUMNS} and what the access list grants to the caller whose principals are the placeholder. */
 export const assetSql = (principals: string) => `${ASSET_COLUMNS}, ${grantedSql(principals)} as granted`;
@@ -93,6 +97,7 @@ export const assetOf = (row: AssetRow): Asset => ({
   statusReason:
     row.status_reason === null ? null : { code: row.status_reason, message: row.status_detail ?? '' },
   storedObjectId: row.stored_object_id === null ? null : BigInt(row.stored_object_id),
+  isCorrupt: row.corrupt === true,
   claimedGeneration: row.claimed_generation,
   attempt: row.attempt,
   requestId: row.request_id,

@@ -53,7 +53,7 @@ const STAGE: Statement<StagedRow> = {
       insert into stored_objects as o (scope, sha256, crc32c, size_bytes, state, pinned_until, created_at)
       values ($1, $2, $3, $4, 'STAGING', $5, $6)
       on conflict (scope, sha256) do update set pinned_until = greatest(o.pinned_until, excluded.pinned_until)
-        where o.state in ('STAGING', 'LIVE')
+        where o.state in ('STAGING', 'LIVE', 'CORRUPT')
       returning id),
     located as (
       insert into object_copies (stored_object_id, location, bucket, key)
@@ -65,7 +65,7 @@ const STAGE: Statement<StagedRow> = {
 const RECORD_COPY: Statement<StagedRow> = {
   name: 'objects_record_copy',
   // Locked: whoever takes the object away afterwards sees the version, and whoever has begun to does not get a new one.
-  text: `with o as (select id from stored_objects where id = $1 and state in ('STAGING', 'LIVE') for share)
+  text: `with o as (select id from stored_objects where id = $1 and state in ('STAGING', 'LIVE', 'CORRUPT') for share)
     update object_copies c set version = $2, storage_class = $3 from o
     where c.stored_object_id = o.id and c.location = '${PRIMARY}' and (c.version is null or c.version = any($4::text[]))
     returning o.id, c.version`,
@@ -74,7 +74,7 @@ const RECORD_COPY: Statement<StagedRow> = {
 export const COLLECTABLE: Statement<{ id: string }> = {
   name: 'objects_collectable',
   text: `select id from stored_objects
-    where ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING') and (pinned_until is null or pinned_until < $1)
+    where ref_count = 0 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING') and (pinned_until is null or pinned_until < $1)
     order by pinned_until nulls first, id limit $2`,
 };
 
@@ -82,12 +82,24 @@ const CONDEMN: Statement<Place> = {
   name: 'objects_condemn',
   text: `with condemned as (
       update stored_objects set state = 'DELETING', pinned_until = $3
-      where id = $1 and ref_count = 0 and state in ('STAGING', 'LIVE', 'DELETING')
+      where id = $1 and ref_count = 0 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING')
         and (pinned_until is null or pinned_until < $2)
       returning id)
     select c.bucket, c.key, c.version from condemned d join object_copies c on c.stored_object_id = d.id
     union all
     select v.bucket, v.key, v.version from condemned d join object_variants v on v.stored_object_id = d.id`,
+};
+
+/** The version is forgotten with the mark: a copy that is recorded afterwards was made from verified bytes. */
+const MARK_CORRUPT: Statement<{ id: string }> = {
+  name: 'objects_mark_corrupt',
+  text: `with marked as (
+      update stored_objects o set state = 'CORRUPT', claimed_until = null
+      where id = $1 and state in ('STAGING', 'LIVE') and exists (
+        select from object_copies c where c.stored_object_id = o.id and c.location = '${PRIMARY}' and c.version = $2)
+      returning id)
+    update object_copies c set version = null from marked m
+    where c.stored_object_id = m.id and c.location = '${PRIMARY}' and c.version = $2 returning m.id`,
 };
 
 const QUARANTINED: Statement<{ id: string }> = {
@@ -167,10 +179,27 @@ export class StoredObjects {
     return rows.length === 1;
   }
 
-  /** Counts an asset in, in the transaction that points it here. False when the object is not one to point at. */
+  /**
+   * Stops serving an object whose bytes at this version are not the ones that were stored. The next upload of the same bytes
+   * stores them anew, for all assets that share the object. False when the object has another copy by now, or another state.
+   */
+  async markCorrupt(id: bigint, version: string): Promise<boolean> {
+    return (await this.database.query(MARK_CORRUPT, [id, version])).length === 1;
+  }
+
+  /**
+   * Counts an asset in, in the transaction that points it here; a corrupt object whose bytes were stored anew is LIVE from then
+   * on. False when the object is not one to point at.
+   */
   async addReference(tx: Tx, id: bigint, facts: ObjectFacts): Promise<boolean> {
     const { count } = await tx.storedObject.updateMany({
-      where: { id, state: { in: ['STAGING', 'LIVE'] } },
+      where: {
+        id,
+        OR: [
+          { state: { in: ['STAGING', 'LIVE'] } },
+          { state: 'CORRUPT', copies: { some: { version: { not: null } } } },
+        ],
+      },
       data: {
         refCount: { increment: 1 },
         state: 'LIVE',
@@ -184,10 +213,10 @@ export class StoredObjects {
     return count === 1;
   }
 
-  /** Whether its bytes may be served; whoever is about to change that waits for this transaction. */
-  async isServed(tx: Tx, id: bigint): Promise<boolean> {
+  /** Whether an asset may be READY on it, if only until its bytes are stored anew; locked until the transaction ends. */
+  async isStored(tx: Tx, id: bigint): Promise<boolean> {
     const rows = await tx.$queryRaw<object[]>`
-      select 1 from stored_objects where id = ${id} and state = 'LIVE' for share`;
+      select 1 from stored_objects where id = ${id} and state in ('LIVE', 'CORRUPT') for share`;
     return rows.length === 1;
   }
 

@@ -188,7 +188,7 @@ export class AssetTransitions {
     const { storedObjectId } = seen;
     if (storedObjectId === null) return Promise.resolve(false);
     return this.settle('restore', { ...seen, where: { storedObjectId } }, { deletedAt: null }, now, (tx) =>
-      this.objects.isServed(tx, storedObjectId),
+      this.objects.isStored(tx, storedObjectId),
     );
   }
 

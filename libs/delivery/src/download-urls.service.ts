@@ -44,7 +44,7 @@ export class DownloadUrls {
   }
 
   /**
-   * Null unless the asset is READY and the caller may READ it.
+   * Null unless the asset is READY, its bytes are intact and the caller may READ it.
    * @throws StowageError invalid EXPIRY_OUT_OF_RANGE
    */
   sign(
@@ -81,7 +81,7 @@ export class DownloadUrls {
     if (expiresInSeconds < 1 || expiresInSeconds > maxSeconds) {
       throw invalid('EXPIRY_OUT_OF_RANGE', `expiresInSeconds is 1 to ${maxSeconds}.`, ['expiresInSeconds']);
     }
-    if (asset.status !== 'READY' || !may(actor, 'READ', asset)) return null;
+    if (asset.status !== 'READY' || asset.isCorrupt || !may(actor, 'READ', asset)) return null;
     const inline = disposition === 'INLINE' && isSafeInline(mimeType);
     const now = new Date();
     const { url, expiresAt } = await this.signer.signDownload(

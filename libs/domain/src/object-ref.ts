@@ -34,3 +34,6 @@ export const variantKey = (sha256: string, spec: string, scope = '') =>
 
 /** Infected bytes are kept once, whoever sent them. */
 export const quarantineKey = (sha256: string) => `quarantine/${sha256}`;
+
+/** Damaged bytes of a stored object, kept for an operator, named by what they should have been. */
+export const corruptKey = (sha256: string) => `corrupt/${sha256}`;

@@ -19,7 +19,8 @@ import {
   variantType,
 } from '#libs/domain';
 import type { Rendition } from '#libs/inspection';
-import { type ExpectedVersion, ObjectStore } from '#libs/storage';
+import { type ExpectedVersion, type ObjectStat, ObjectStore } from '#libs/storage';
+import { Corruption } from './corruption.service.js';
 import type { Observation } from './observer.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
@@ -54,6 +55,7 @@ export class ContentStore {
     private readonly objects: StoredObjects,
     private readonly variants: ObjectVariants,
     private readonly quarantine: Quarantine,
+    private readonly corruption: Corruption,
   ) {}
 
   /** Who shares identical bytes with this owner. */
@@ -78,6 +80,12 @@ export class ContentStore {
       const isThere = await this.place(to, version, {
         write: (expect) => this.copy(from, to, expect, signal),
         record: (copy, superseded) => this.objects.recordCopy(objectId, copy, superseded),
+        isIntact: async (there) => {
+          const sameSum = there.crc32c === null || there.crc32c === seen.crc32c;
+          if (sameSum && there.sizeBytes === seen.sizeBytes) return true;
+          await this.corruption.remove({ id: objectId, sha256: seen.sha256, place: there }, signal);
+          return false;
+        },
       });
       if (isThere) return { objectId, ...to };
     }
@@ -163,6 +171,8 @@ export class ContentStore {
     how: {
       write: (expect: ExpectedVersion) => Promise<Written | null>;
       record: (written: Written, superseded: readonly string[]) => Promise<boolean>;
+      /** Of what stands there at the version that the row knows. */
+      isIntact?: (there: ObjectStat) => Promise<boolean>;
     },
   ): Promise<boolean> {
     const superseded = known === null ? [] : [known];
@@ -177,7 +187,7 @@ export class ContentStore {
     if (first !== null) return settle(first, superseded);
     const there = await this.store.stat(to);
     if (there === null) return false;
-    if (there.version === known) return true;
+    if (there.version === known) return how.isIntact?.(there) ?? true;
     const second = await how.write({ version: there.version });
     return second !== null && settle(second, [...superseded, there.version]);
   }

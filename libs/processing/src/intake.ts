@@ -4,7 +4,7 @@ import { ARCHIVE_TAIL_BYTES, Inspector, isInspected } from '#libs/inspection';
 import { release } from '#libs/runtime';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
-import { HEAD_BYTES, type Observation, Observer } from './observer.js';
+import { HEAD_BYTES, type Observation, Observer, shared } from './observer.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { Spool, type SpoolRoom } from './spool.js';
 
@@ -88,17 +88,6 @@ export class Intake {
     }
   }
 }
-
-/** A consumer that stops early does not end it, and may leave a chunk that it has asked for to its fate. */
-const shared = (content: AsyncGenerator<Buffer>): AsyncIterable<Buffer> => ({
-  [Symbol.asyncIterator]: () => ({
-    next: () => {
-      const step = content.next();
-      step.catch(() => undefined);
-      return step;
-    },
-  }),
-});
 
 /** One pass of chunks from the source to the consumer. */
 class Pass {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { crc32c } from '@node-rs/crc32';
 import { release } from '#libs/runtime';
 
@@ -73,10 +73,22 @@ export class Observer {
   }
 }
 
-/** The same chunks, each given back as soon as its consumer asks for the next. */
-export async function* released(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+/** The same chunks, hashed on the way, each given back as soon as its consumer asks for the next. */
+export async function* hashed(source: AsyncIterable<Buffer>, hash: Hash): AsyncGenerator<Buffer> {
   for await (const chunk of source) {
+    hash.update(chunk);
     yield chunk;
     release(chunk);
   }
 }
+
+/** The consumer may stop early, which does not end the content, and abandon a pending `next()`. */
+export const shared = (content: AsyncGenerator<Buffer>): AsyncIterable<Buffer> => ({
+  [Symbol.asyncIterator]: () => ({
+    next: () => {
+      const step = content.next();
+      step.catch(() => undefined);
+      return step;
+    },
+  }),
+});

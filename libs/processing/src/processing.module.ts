@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ContentStore } from './content-store.js';
+import { Corruption } from './corruption.service.js';
 import { Examination } from './examination.js';
 import { Intake } from './intake.js';
 import { ProcessingMetrics } from './processing-metrics.js';
@@ -17,7 +18,7 @@ import { Spool } from './spool.js';
 @Module({})
 export class ProcessingModule {
   static forRoot(options: PipelineOptions): DynamicModule {
-    const inner = [ContentStore, Examination, Intake, ProcessingMetrics, Spool];
+    const inner = [ContentStore, Corruption, Examination, Intake, ProcessingMetrics, Spool];
     const services = [Processing, Rescan, Rederivation];
     return {
       module: ProcessingModule,

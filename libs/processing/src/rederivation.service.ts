@@ -4,6 +4,7 @@ import { type ClaimedObject, ObjectUpkeep, ObjectVariants, Quarantine } from '#l
 import { OCTET_STREAM, specOf, specsOf } from '#libs/domain';
 import { type Inspection, Inspector } from '#libs/inspection';
 import { ContentStore } from './content-store.js';
+import { Corruption } from './corruption.service.js';
 import { Intake, type Taken } from './intake.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
@@ -15,6 +16,7 @@ export class Rederivation {
     private readonly upkeep: ObjectUpkeep,
     private readonly variants: ObjectVariants,
     private readonly contents: ContentStore,
+    private readonly corruption: Corruption,
     private readonly quarantine: Quarantine,
     private readonly intake: Intake,
     private readonly inspector: Inspector,
@@ -39,7 +41,7 @@ export class Rederivation {
         { object: place, sizeBytes, mimeType: OCTET_STREAM },
         signal,
       );
-      if (!(await this.isSound(object, taken, now))) return true;
+      if (!(await this.isSound(object, taken, now, signal))) return true;
       const found = await this.look(object, taken, missing, signal);
       const storedObject = String(object.id);
       if (found === null || found.refusal !== null) {
@@ -55,7 +57,12 @@ export class Rederivation {
   }
 
   /** Whether the bytes are still the ones that were stored, and nobody knows worse of them by now. */
-  private async isSound(object: ClaimedObject, { seen, verdict }: Taken, now: Date): Promise<boolean> {
+  private async isSound(
+    object: ClaimedObject,
+    { seen, verdict }: Taken,
+    now: Date,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
     const storedObject = String(object.id);
     if (verdict.outcome === 'infected') {
       this.logger.warn({ storedObject, signature: verdict.signature }, 'stored object found infected');
@@ -63,7 +70,7 @@ export class Rederivation {
       return false;
     }
     if (seen.sha256 !== object.sha256) {
-      this.logger.error({ storedObject, sha256: seen.sha256 }, 'stored bytes are not those that were stored');
+      await this.corruption.confirm(object, signal);
       return false;
     }
     if (verdict.outcome === 'error') {

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { type ClaimedObject, ObjectUpkeep, Quarantine } from '#libs/assets';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
-import { released } from './observer.js';
+import { Corruption } from './corruption.service.js';
+import { hashed, shared } from './observer.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
@@ -28,6 +30,7 @@ export class Rescan {
     private readonly store: ObjectStore,
     private readonly upkeep: ObjectUpkeep,
     private readonly quarantine: Quarantine,
+    private readonly corruption: Corruption,
     private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
   ) {
@@ -46,7 +49,9 @@ export class Rescan {
     const object = await this.upkeep.claim('scan', label, this.before, now);
     if (object === null) return null;
     this.before = object.id;
-    await this.settle(object, await this.scan(object, signal), label, now);
+    const { verdict, isIntact } = await this.scan(object, signal);
+    if (verdict.outcome !== 'infected' && !isIntact) await this.corruption.confirm(object, signal);
+    else await this.settle(object, verdict, label, now);
     return object.sizeBytes;
   }
 
@@ -67,13 +72,20 @@ export class Rescan {
     }
   }
 
-  private scan({ place, sizeBytes, sha256 }: ClaimedObject, signal?: AbortSignal): Promise<Verdict> {
-    const content = this.store.read(place, { signal });
+  private async scan({ place, sizeBytes, sha256 }: ClaimedObject, signal?: AbortSignal) {
+    const source = this.store.read(place, { signal });
     // A scanner may have its verdict without having asked for all of it.
-    content.on('error', () => undefined);
-    return this.scanner
-      .scan(released(content), { sizeBytes, sha256: () => sha256, signal })
-      .finally(() => content.destroy());
+    source.on('error', () => undefined);
+    const hash = createHash('sha256');
+    const content = hashed(source, hash);
+    try {
+      const options = { sizeBytes, sha256: () => sha256, signal };
+      const verdict = await this.scanner.scan(shared(content), options);
+      while ((await content.next()).done !== true);
+      return { verdict, isIntact: hash.digest('hex') === sha256 };
+    } finally {
+      source.destroy();
+    }
   }
 
   private async settle(object: ClaimedObject, verdict: Verdict, label: string, now: Date): Promise<void> {

@@ -228,6 +228,7 @@ const newAssetOf = (item: NewAsset, ownerId: bigint, { bucket, key }: ObjectRef)
   status: 'PENDING',
   statusReason: null,
   storedObjectId: null,
+  isCorrupt: false,
   claimedGeneration: null,
   attempt: 0,
   requestId: item.requestId,

@@ -110,6 +110,7 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
             'asset_acl_pkey',
             INDEXES[driver],
             'media_assets_pkey',
+            'stored_objects_corrupt_idx',
           ]);
           expect(entries[INDEXES[driver]]).toBeLessThan(2 * PAGE);
           const value = driver === 'taken' ? [] : [VALUES[driver]];
@@ -141,6 +142,7 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
         expect(Object.keys(entries).sort()).toEqual([
           'asset_acl_pkey',
           'media_assets_owner_id_status_created_at_asset_id_idx',
+          'stored_objects_corrupt_idx',
         ]);
       });
     });

@@ -160,6 +160,11 @@ describe.each(QUEUE_BACKENDS)(
       const facts = { scannedBy: 'nobody', variantSpecs: null, now: new Date() };
       const add = () => world.database.transaction((tx) => world.stored.addReference(tx, stored!.id, facts));
       for (const state of ['DELETING', 'QUARANTINED', 'CORRUPT'] as const) {
+        // A corrupt object whose copy is known was stored anew.
+        await world.database.prisma.objectCopy.updateMany({
+          where: { storedObjectId: stored!.id },
+          data: { version: null },
+        });
         await world.database.prisma.storedObject.update({ where: { id: stored!.id }, data: { state } });
         expect(await add()).toBe(false);
       }

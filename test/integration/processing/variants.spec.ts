@@ -188,25 +188,10 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
       expect(await other.rederivation.next(new Date())).toBe(false);
     });
 
-    it.each<[string, (other: World, bytes: Buffer) => Promise<void> | void]>([
-      [
-        'of other bytes than were stored',
-        async (other, bytes) => {
-          const where = { key: `content/${sha256(bytes)}` };
-          const place = { bucket: CONTENT, ...where };
-          const wrong = Buffer.from(bytes.toString('latin1').replace('Maker', 'Baker'), 'latin1');
-          const { version } = await other.emulators.put(place, wrong, { contentType: 'image/jpeg' });
-          await other.database.prisma.objectCopy.updateMany({ where, data: { version } });
-        },
-      ],
-      [
-        'of what the scanner fails on',
-        (other) => void other.scanner.answers.set('Maker', { outcome: 'error', message: 'out of memory' }),
-      ],
-    ])('%s: the old ones stay', async (_, harm) => {
+    it('of bytes that the scanner fails on: the old ones stay', async () => {
       await using other = await World.start({ profiles: PROFILES });
-      const { bytes, asset, before } = await outdated(other);
-      await harm(other, bytes);
+      const { asset, before } = await outdated(other);
+      other.scanner.answers.set('Maker', { outcome: 'error', message: 'out of memory' });
       expect(await other.rederivation.next(new Date())).toBe(true);
       expect(await other.objects(CONTENT)).toEqual(before);
       expect(await other.asset(asset.id)).toMatchObject({ status: 'READY' });

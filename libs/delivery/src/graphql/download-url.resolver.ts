@@ -31,8 +31,8 @@ export class DownloadUrlResolver {
   @ResolveField(() => SignedUrlModel, {
     nullable: true,
     description:
-      'Null unless READY and the caller may READ. expiresInSeconds: 1 to the configured maximum (default 3600), else ' +
-      'BAD_USER_INPUT. INLINE is honoured for a list of safe types (images but SVG, audio, video, PDF, plain text) and ' +
+      'Null unless READY and the caller may READ, and while the stored bytes are known to be damaged. ' +
+      'expiresInSeconds: 1 to the configured maximum (default 3600), else BAD_USER_INPUT. INLINE is honoured for a list of safe types (images but SVG, audio, video, PDF, plain text) and ' +
       'is ATTACHMENT for all others.',
   })
   downloadUrl(
