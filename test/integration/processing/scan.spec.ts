@@ -5,6 +5,7 @@ import { quarantineKey } from '#libs/domain';
 import { LifecycleSchedule } from '../../../libs/lifecycle/src/schedule.js';
 import { actor, CONTENT, INCOMING, QUARANTINE, sha256, World } from '../../support/world.js';
 
+const HOUR_MS = 3_600_000;
 const NO_QUOTA = { reservedBytes: 0, usedBytes: 0, reservedAssets: 0, usedAssets: 0 };
 
 describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that says what it is told)', () => {
@@ -208,6 +209,36 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       world.scanner.scanned.length = 0;
       await world.module.get(LifecycleSchedule, { strict: false }).signatures();
       expect(world.scanner.scanned).toEqual(expect.arrayContaining(texts.map(sha256)));
+    });
+
+    it('scans an object again that the scanner failed on, though not at once', async () => {
+      const asset = await world.upload('failed on again');
+      world.scanner.answers.set('failed on again', { outcome: 'error', message: 'out of memory' });
+      newSignatures();
+      await rescan();
+      expect(await world.asset(asset.id)).toMatchObject({ status: 'READY' });
+      world.scanner.answers.clear();
+      world.scanner.scanned.length = 0;
+      await rescan();
+      expect(world.scanner.scanned).toEqual([]);
+      const later = new Date(Date.now() + 3 * HOUR_MS);
+      while ((await world.rescan.next(later)) !== null);
+      expect(world.scanner.scanned).toEqual([sha256('failed on again')]);
+    });
+
+    it('meets in its next pass what a worker with older signatures stored meanwhile', async () => {
+      newSignatures();
+      await rescan();
+      const { label } = world.scanner;
+      world.scanner.label = 'scripted before';
+      await world.upload('stored meanwhile');
+      world.scanner.label = label;
+      world.scanner.scanned.length = 0;
+      await rescan();
+      expect(world.scanner.scanned).toEqual([]);
+      const later = new Date(Date.now() + 2 * HOUR_MS);
+      while ((await world.rescan.next(later)) !== null);
+      expect(world.scanner.scanned).toEqual([sha256('stored meanwhile')]);
     });
 
     it('leaves an object to another while the scanner fails, and one that became unscannable alone', async () => {

@@ -75,6 +75,18 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     });
   });
 
+  it('are not made of a picture that is larger than the spool: it is refused, since it cannot be read', async () => {
+    await using other = await World.start({ profiles: PROFILES, spoolBytes: 500 });
+    const bytes = await picture();
+    expect(bytes.length).toBeGreaterThan(500);
+    for (const mimeType of ['image/jpeg', 'application/octet-stream']) {
+      expect(await other.upload(bytes, { ...JPEG, mimeType })).toMatchObject({
+        status: 'REJECTED',
+        statusReason: { code: 'UNSCANNABLE', message: expect.stringContaining('too large') as unknown },
+      });
+    }
+  });
+
   it('are made once for all who share the bytes, and go with the last of them', async () => {
     const bytes = await picture();
     const first = await world.upload(bytes, JPEG, actor(1n));

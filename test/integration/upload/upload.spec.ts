@@ -136,6 +136,19 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.database.prisma.mediaAsset.count({ where: { ownerId: 3n } })).toBe(1);
     });
 
+    it('takes a repeat for the same request in whatever order it has metadata and grants', async () => {
+      const by = actor(640n);
+      const metadata = ['a', 'b', 'c'].map((key) => ({ key, value: key }));
+      const acl = ['user:1', 'group:staff', '*'].map((principal) => ({
+        principal,
+        permissions: ['READ' as const],
+      }));
+      const first = await world.request('in order', { idempotencyKey: 'k', metadata, acl }, by);
+      const reversed = { metadata: metadata.toReversed(), acl: acl.toReversed() };
+      const again = await world.request('in order', { idempotencyKey: 'k', ...reversed }, by);
+      expect(again.id).toBe(first.id);
+    });
+
     it('reserves once for an idempotency key, however often and however much at once it is sent', async () => {
       const by = actor(4n);
       const same = () => world.request('same', { idempotencyKey: 'k' }, by);
@@ -304,6 +317,12 @@ describe.each(QUEUE_BACKENDS)(
       expect((await world.assets.details([asset.id])).get(asset.id)).toMatchObject({
         metadata: [{ key: 'a', value: 'b' }],
       });
+      // Lists by properties are in the order of creation.
+      const properties = await world.database.prisma.assetProperties.findUniqueOrThrow({
+        where: { assetId: asset.id },
+      });
+      expect(properties.createdAt).toEqual(asset.createdAt);
+      expect(asset.createdAt.getTime()).toBeGreaterThan(first.createdAt.getTime());
       expect(await world.quotas.of(36n)).toMatchObject({ usedBytes: 20, usedAssets: 2, reservedBytes: 0 });
       const stored = (await world.storedObjects()).find(({ sha256: sum }) => sum === sha256('ten bytes!'));
       expect(stored).toMatchObject({ refCount: 2 });
