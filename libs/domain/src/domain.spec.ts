@@ -28,13 +28,20 @@ describe('keys', () => {
 
 describe('checksums', () => {
   it.each([
-    'A'.repeat(64),
+    '',
     'a'.repeat(63),
+    'a'.repeat(65),
+    'ſ'.repeat(64),
     'g'.repeat(64),
     `${'a'.repeat(64)}\n`,
     Buffer.alloc(32).toString('base64'),
   ])('refuses the SHA-256 %p', (text) => {
     expect(() => parseSha256(text)).toThrow(expect.objectContaining({ reason: 'CHECKSUM_INVALID' }));
+  });
+
+  it('takes a SHA-256 in either case, and answers it in lower case', () => {
+    expect(parseSha256('0123456789ABCDEF'.repeat(4))).toBe('0123456789abcdef'.repeat(4));
+    expect(parseSha256('aB'.repeat(32))).toBe('ab'.repeat(32));
   });
 
   it('takes the Base64 of 4 bytes as crc32c', () => {

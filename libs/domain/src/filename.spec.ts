@@ -3,6 +3,17 @@ import { parseFilename } from './filename.js';
 
 const code = (point: number) => String.fromCodePoint(point);
 const [ZWNJ, ZWJ, FE0F] = [code(0x200c), code(0x200d), code(0xfe0f)];
+/** The tags of a flag: https://www.unicode.org/reports/tr51/#def_emoji_tag_sequence */
+const tags = (text: string) =>
+  [...text].map((char) => code(0xe0000 + char.charCodeAt(0))).join('') + code(0xe007f);
+
+function cleanedOrNull(name: string): string | null {
+  try {
+    return parseFilename(name);
+  } catch {
+    return null;
+  }
+}
 
 describe('parseFilename', () => {
   it.each([
@@ -42,8 +53,37 @@ describe('parseFilename', () => {
     `উৎসব ত্${ZWJ}.pdf`,
     `ꦏ꧀${ZWJ}ꦏ.txt`,
     `ಸಾಫ್ಟ್${ZWNJ}ವೇರ್.txt`,
-  ])('takes what writing needs: %s', (name) => {
+    `葛${code(0xe0100)}城市.txt`,
+    `▶${code(0xfe0e)}.txt`,
+    `ᠮᠣᠩᠭᠣᠯ${code(0x180e)}ᠠ ᠪᠢᠴᠢᠭ${code(0x180b)}.txt`,
+    `🏴${tags('gbeng')}.txt`,
+    `🏴${tags('gbsct')}🏴${tags('gbwls')}.txt`,
+  ])('keeps what shapes a character: %s', (name) => {
     expect(parseFilename(name)).toBe(name.normalize('NFC'));
+  });
+
+  it.each([
+    ['a soft hyphen', `Scherm${code(0xad)}afbeelding.png`, 'Schermafbeelding.png'],
+    ['a left-to-right mark', `${code(0x200e)}IMG-0001.txt`, 'IMG-0001.txt'],
+    ['a right-to-left mark', `שלום${code(0x200f)} (1).pdf`, 'שלום (1).pdf'],
+    ['an Arabic letter mark', `${code(0x61c)}تقرير.pdf`, 'تقرير.pdf'],
+    ['an embedding, as Windows copies paths', `${code(0x202a)}report.pdf${code(0x202c)}`, 'report.pdf'],
+    ['a zero-width space', `សួស្តី${code(0x200b)}ពិភពលោក.txt`, 'សួស្តីពិភពលោក.txt'],
+    ['a word joiner', `10${code(0x2060)}kg.txt`, '10kg.txt'],
+    ['a byte order mark', `${code(0xfeff)}a.csv`, 'a.csv'],
+    ['a Hangul filler', `a${code(0x3164)}b`, 'ab'],
+    ['a zero-width space before a joiner', `می${code(0x200b)}${ZWNJ}خواهم`, 'میخواهم'],
+    ['a second joiner', `👩${ZWJ}${ZWJ}💻.png`, `👩${ZWJ}💻.png`],
+    ['a second variation selector', `❤${FE0F}${code(0xfe0e)}${FE0F}.gif`, `❤${FE0F}.gif`],
+    ['tags without a flag', `a${tags('ignore all')}.txt`, 'a.txt'],
+    ['tags that do not end', `🏴${tags('gbeng').slice(0, -2)}.txt`, '🏴.txt'],
+    ['a line separator', `one${code(0x2028)}two.txt`, 'one two.txt'],
+    ['a paragraph separator', `one${code(0x2029)}two.txt`, 'one two.txt'],
+    ['half an emoji', `cut off \ud83d.txt`, 'cut off \ufffd.txt'],
+    ['what keeps a letter from its accent', `e${code(0xad)}${code(0x301)}.txt`, 'é.txt'],
+    ['what is too long with soft hyphens', `${code(0xad)}x`.repeat(255), 'x'.repeat(255)],
+  ])('cleans %s', (_, given, cleaned) => {
+    expect(parseFilename(given)).toBe(cleaned);
   });
 
   it.each([
@@ -53,41 +93,22 @@ describe('parseFilename', () => {
     ['a Windows path', 'C:\\boot.ini'],
     ['the folder', '.'],
     ['the parent', '..'],
+    ['the parent behind a mark', `.${code(0x200e)}.`],
+    ['the parent behind a joiner', `.${ZWNJ}.${ZWJ}`],
+    ['the parent and a space', '.. '],
+    ['nothing but characters without a glyph', [0x200b, 0xad, 0x200d, 0xfe0f, 0x3164].map(code).join('')],
+    ['nothing but a flag’s tags', tags('gbeng')],
     ['NUL', `a.php${code(0)}.jpg`],
     ['CR LF', 'a\r\nX-Header: 1'],
-    ['right-to-left override', `photo${code(0x202e)}gpj.exe`],
-    ['isolate', `a${code(0x2066)}b`],
-    ['zero-width space', `a${code(0x200b)}b`],
-    ['zero-width joiner between Latin letters', `pay${ZWJ}pal.pdf`],
-    ['zero-width joiner between Cyrillic letters', `от${ZWJ}чёт.pdf`],
-    ['zero-width non-joiner between Greek letters', `λό${ZWNJ}γος.pdf`],
-    ['zero-width joiner between ideographs', `日${ZWJ}本.pdf`],
-    ['zero-width joiner between a letter and an emoji', `a${ZWJ}😀.png`],
-    ['zero-width joiner after an emoji', `😀${ZWJ}.png`],
-    ['zero-width joiner before an emoji', `${ZWJ}😀.png`],
-    ['zero-width non-joiner between emoji', `👩${ZWNJ}💻.png`],
-    ['two zero-width joiners', `👩${ZWJ}${ZWJ}💻.png`],
-    ['zero-width non-joiner at the end of a Persian word', `می${ZWNJ}.txt`],
-    ['zero-width non-joiner at the beginning of a Persian word', `${ZWNJ}می.txt`],
-    ['zero-width joiner between Arabic and Latin letters', `م${ZWJ}a.txt`],
-    ['zero-width joiner behind a mark of several scripts', `a${code(0x951)}${ZWJ}b`],
-    ['zero-width joiner between Arabic digits', `٣${ZWJ}٤.txt`],
-    ['variation selector behind a Latin letter', `invoice${FE0F}.pdf`],
-    ['variation selector behind a digit', `1${FE0F}.pdf`],
-    ['variation selector behind a dot', `a.${FE0F}pdf`],
-    ['variation selector at the beginning', `${FE0F}a.pdf`],
-    ['variation selector behind an ideograph', `日${FE0F}.pdf`],
-    ['variation selector behind a sign that is no emoji', `★${FE0F}.gif`],
-    ['two variation selectors', `❤${FE0F}${FE0F}.gif`],
-    ['text variation selector', `❤${code(0xfe0e)}.gif`],
-    ['byte order mark', `${code(0xfeff)}a`],
-    ['soft hyphen', `a${code(0xad)}b`],
-    ['Hangul filler', `a${code(0x3164)}b`],
-    ['tag character', `a${code(0xe0041)}b`],
-    ['line separator', `a${code(0x2028)}b`],
-    ['lone surrogate', 'a\ud800b'],
+    ['a C1 control', `a${code(0x85)}b`],
+    ['DEL', `a${code(0x7f)}b`],
+    ['a left-to-right override', `photo${code(0x202d)}gpj.exe`],
+    ['a right-to-left override', `photo${code(0x202e)}gpj.exe`],
+    ['an override among what is removed', `a${code(0xad)}${code(0x202e)}${code(0x200b)}gnp.exe`],
+    ...[0x2066, 0x2067, 0x2068, 0x2069].map((point) => ['an isolate', `a${code(point)}b`] as const),
     ['256 bytes', 'x'.repeat(256)],
     ['256 bytes of multibyte text', 'é'.repeat(128)],
+    ['10 MB', 'x'.repeat(10_000_000)],
   ])('refuses %s', (_, given) => {
     expect(() => parseFilename(given, ['input', 'filename'])).toThrow(
       expect.objectContaining({
@@ -96,6 +117,28 @@ describe('parseFilename', () => {
         inputPath: ['input', 'filename'],
       }),
     );
+  });
+
+  it('leaves what it has cleaned as it is, whatever three characters it was made of', () => {
+    const points = Array.from({ length: 0x2ff }, (_, index) => index).concat(
+      Array.from({ length: 0x200 }, (_, index) => 0x1f00 + index),
+      Array.from({ length: 0x70 }, (_, index) => 0x2000 + index),
+      [
+        0x34f, 0x61c, 0x1160, 0x1100, 0x1161, 0x17b4, 0x180b, 0x180e, 0x180f, 0xac00, 0xfe00, 0xfe0f, 0xfeff,
+        0xd800, 0xdc00,
+      ],
+      [0x1f3f4, 0x1f469, 0xe0001, 0xe0020, 0xe0067, 0xe007f, 0xe0100],
+    );
+    const neighbours = [0x61, 0x301, 0x200b, 0x200d, 0xfe0f, 0x1f3f4, 0xe0067, 0xe007f, 0xd83d];
+    for (const point of points) {
+      for (const before of neighbours) {
+        for (const after of neighbours) {
+          const given = `${code(before)}${code(point)}${code(after)}.txt`;
+          const cleaned = cleanedOrNull(given);
+          if (cleaned !== null && cleanedOrNull(cleaned) !== cleaned) throw new Error(JSON.stringify(given));
+        }
+      }
+    }
   });
 
   it('does not bring into order what is much too long: with marks that takes minutes', () => {
