@@ -16,7 +16,7 @@ Prints a token that the embedded stack accepts.
 
 The stack is the one that runs here; where several run, PORT or DATA_DIR tells which.
 `;
-const GROUP = /^[A-Za-z0-9_.:-]{1,128}$/;
+const GROUP = /^[^\p{Cc}\p{Cs}]{1,200}$/u;
 
 await run(HELP, async () => {
   const { values } = parseArgs({
@@ -33,7 +33,7 @@ await run(HELP, async () => {
   const bad = groups.find((name) => !GROUP.test(name));
   if (bad !== undefined) {
     throw new UsageError(
-      `A group has letters, digits, _ . - : and at most 128 characters, not ${JSON.stringify(bad)}`,
+      `A group has at most 200 characters, none of them a control character, not ${JSON.stringify(bad)}`,
     );
   }
   const { jwtSecret } = (await localStack()).secrets;

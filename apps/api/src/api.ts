@@ -35,7 +35,7 @@ export async function createApi(config: ApiEnvironment): Promise<NestFastifyAppl
   logRequests(server, await app.resolve(PinoLogger));
   // JSON alone is left: a page elsewhere cannot send it without asking first.
   server.removeContentTypeParser('text/plain');
-  if (config.CORS_ORIGINS.length > 0) allowOrigins(app, config.CORS_ORIGINS);
+  if (config.CORS_ORIGINS.length > 0) allowOrigins(app, config.CORS_ORIGINS, config.CORS_HEADERS);
   if (config.PLAYGROUND) servePlayground(server, { token: config.PLAYGROUND_TOKEN });
   return app;
 }

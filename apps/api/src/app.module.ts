@@ -50,6 +50,8 @@ export class AppModule {
             config.JWT_JWKS_URL === undefined
               ? { secret: config.JWT_SECRET ?? '' }
               : { jwksUrl: config.JWT_JWKS_URL },
+          groupsPointer: config.JWT_GROUPS_POINTER,
+          scopesPointer: config.JWT_SCOPES_POINTER,
         }),
         QuotaModule.forRoot({ limitBytes: config.QUOTA_BYTES, limitAssets: config.QUOTA_ASSETS }),
         AssetsModule.forRoot({

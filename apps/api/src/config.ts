@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { IsOptional, IsString, Matches, MinLength, ValidateIf } from 'class-validator';
+import { JSON_POINTER } from '#libs/identity';
 import { Bytes, Environment, Flag, readEnvironment, Whole, Words } from '#libs/runtime';
 import type { GcsUrlSignerOptions } from '#libs/storage/gcs';
+import { CLIENT_HEADERS } from './cross-origin.js';
+
+const pointer = (name: string) => ({
+  message: `${name} must be a JSON Pointer such as /groups or /realm_access/roles (~1 for a slash in a name, ~0 for a tilde)`,
+});
 
 export class ApiEnvironment extends Environment {
   @Whole(1, 65_535)
@@ -26,6 +32,14 @@ export class ApiEnvironment extends Environment {
   @IsString()
   @MinLength(1)
   JWT_AUDIENCE: string;
+
+  /** Where tokens name the caller's groups. */
+  @Matches(JSON_POINTER, pointer('JWT_GROUPS_POINTER'))
+  JWT_GROUPS_POINTER = '/groups';
+
+  /** Where tokens name their scopes. */
+  @Matches(JSON_POINTER, pointer('JWT_SCOPES_POINTER'))
+  JWT_SCOPES_POINTER = '/scope';
 
   @IsOptional()
   @IsString()
@@ -80,6 +94,14 @@ export class ApiEnvironment extends Environment {
     message: 'CORS_ORIGINS must be origins such as https://app.example, without a path, or *',
   })
   CORS_ORIGINS: string[] = [];
+
+  /** Headers that pages of other origins may send, beside those of this API. */
+  @Words()
+  @Matches(/^[!#$%&'*+.^_`|~0-9a-z-]+$/, {
+    each: true,
+    message: 'CORS_HEADERS must be names of headers such as traceparent, with commas between',
+  })
+  CORS_HEADERS: string[] = CLIENT_HEADERS;
 
   /** Whether browsers get GraphiQL at /graphql; unless set, they do where NODE_ENV is not `production`. */
   @IsOptional()

@@ -2,12 +2,25 @@ import { describe, expect, it } from '@jest/globals';
 import { parseGrant, parsePrincipal, principalsOf } from './principal.js';
 
 describe('parsePrincipal', () => {
-  it.each(['*', 'user:0', 'user:42', 'user:9223372036854775807', 'group:editors', 'group:a.b:c-d_e'])(
-    'takes %s',
-    (text) => {
-      expect(parsePrincipal(text)).toBe(text);
-    },
-  );
+  it.each([
+    ...['*', 'user:0', 'user:42', 'user:9223372036854775807', 'group:editors', 'group:a.b:c-d_e'],
+    ...[
+      'group:Domain Users',
+      'group:/staff/editors',
+      'group:R&D',
+      'group:a@b.example',
+      'group:学生',
+      'group:**',
+    ],
+    ...['group:__proto__', `group:${'x'.repeat(200)}`, `group:${'😀'.repeat(200)}`],
+  ])('takes %s', (text) => {
+    expect(parsePrincipal(text)).toBe(text);
+  });
+
+  it('writes the name of a group in one way', () => {
+    expect(parsePrincipal('group:Re\u0301daction')).toBe('group:R\u00e9daction');
+    expect(parsePrincipal(`group:${'e\u0301'.repeat(200)}`)).toBe(`group:${'é'.repeat(200)}`);
+  });
 
   it.each([
     '',
@@ -19,12 +32,18 @@ describe('parsePrincipal', () => {
     'user:x',
     'group:',
     'group:*',
-    'group:a b',
+    'group:a,b',
+    'group:a\nb',
+    'group:a\u0085b',
+    'group:\ud800',
     '__proto__',
     'USER:1',
+    'GROUP:a',
     '**',
     ' *',
-    `group:${'x'.repeat(129)}`,
+    `group:${'x'.repeat(201)}`,
+    `group:${'\u0958'.repeat(200)}`,
+    `group:${'x'.repeat(1_000_000)}`,
   ])('refuses %p', (text) => {
     expect(() => parsePrincipal(text)).toThrow(expect.objectContaining({ reason: 'PRINCIPAL_INVALID' }));
   });

@@ -14,11 +14,21 @@ export interface Actor {
   readonly until?: Date;
 }
 
-const GROUP_NAME = /^[A-Za-z0-9_.:-]{1,128}$/;
+const GROUP_NAME = /^[^\p{Cc}\p{Cs},]{1,200}$/u;
+/** Code units that NFC may leave 200 characters of; normalising a long text may take the square of its length. */
+const MAX_GROUP_UNITS = 2 * 4 * 200;
 const CANONICAL_USER_ID = /^(0|[1-9][0-9]{0,18})$/;
 const MAX_OWNER_ID = 2n ** 63n - 1n;
 
-export const isGroupName = (name: string) => GROUP_NAME.test(name);
+/**
+ * The canonical form (NFC) of a group's name, or null when no group can have it: 1 to 200 characters, none of them a control
+ * character or a comma. The name `*` would read like everyone.
+ */
+export function parseGroupName(text: string): string | null {
+  if (text.length > MAX_GROUP_UNITS) return null;
+  const name = text.normalize('NFC');
+  return GROUP_NAME.test(name) && name !== '*' ? name : null;
+}
 
 /** Canonical principals of a caller: themselves, each of their groups, and everyone. */
 export const principalsOf = (actor: Actor): string[] => [
@@ -28,7 +38,7 @@ export const principalsOf = (actor: Actor): string[] => [
 ];
 
 /**
- * Returns the principal if it is canonical: `user:42` (no sign, no leading zero), `group:editors`, or `*`.
+ * The canonical form of a principal: `user:42` (no sign, no leading zero), `group:<name>` in NFC, or `*`.
  * @throws StowageError invalid PRINCIPAL_INVALID
  */
 export function parsePrincipal(text: string, path?: readonly (string | number)[]): string {
@@ -36,7 +46,8 @@ export function parsePrincipal(text: string, path?: readonly (string | number)[]
   const colon = text.indexOf(':');
   const name = text.slice(colon + 1);
   if (text.startsWith('user:') && CANONICAL_USER_ID.test(name) && BigInt(name) <= MAX_OWNER_ID) return text;
-  if (text.startsWith('group:') && isGroupName(name)) return text;
+  const group = text.startsWith('group:') ? parseGroupName(name) : null;
+  if (group !== null) return `group:${group}`;
   throw invalid('PRINCIPAL_INVALID', 'A principal is user:<id>, group:<name> or *.', path);
 }
 

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { IncomingHttpHeaders } from 'node:http';
+import { Counter, Registry } from 'prom-client';
 import { Database, type Statement } from '#libs/database';
 import { type Actor, invalid, StowageError } from '#libs/domain';
 import { isSubject, textOf } from './subject.js';
@@ -37,8 +38,15 @@ export class Identity {
   constructor(
     @Inject(IDENTITY_OPTIONS) options: IdentityOptions,
     private readonly database: Database,
+    registry: Registry,
   ) {
-    this.verifier = new TokenVerifier(options);
+    const dropped = new Counter({
+      name: 'stowage_token_groups_dropped_total',
+      help: 'Entries of the groups in verified tokens that are not used, by why',
+      labelNames: ['reason'],
+      registers: [registry],
+    });
+    this.verifier = new TokenVerifier(options, (reason, count) => dropped.inc({ reason }, count));
   }
 
   /**

@@ -1,5 +1,6 @@
 import { errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose';
-import { StowageError, isGroupName, unavailable } from '#libs/domain';
+import { parseGroupName, StowageError, unavailable } from '#libs/domain';
+import { parsePointer, valueAt } from './json-pointer.js';
 import { KeySet, type KeySetOptions } from './key-set.js';
 import { isSubject } from './subject.js';
 import { VerifiedTokens } from './verified-tokens.js';
@@ -9,7 +10,14 @@ export interface IdentityOptions {
   readonly audience: string;
   /** Either a shared secret (HS256) or a key set; the algorithm follows from which, never from the token. */
   readonly key: { readonly secret: string } | KeySetOptions;
+  /** JSON Pointer of the claim that names the caller's groups; `/groups` when left out. */
+  readonly groupsPointer?: string;
+  /** JSON Pointer of the claim that names the token's scopes; `/scope` when left out. */
+  readonly scopesPointer?: string;
 }
+
+/** `invalid`: no group can be called so. `too-many`: after the first {@link MAX_GROUPS}. */
+export type GroupDrop = 'invalid' | 'too-many';
 
 /** What a verified token says. */
 export interface Claims {
@@ -33,6 +41,8 @@ const ASYMMETRIC = [
   'Ed25519',
 ];
 const CLOCK_TOLERANCE_SECONDS = 30;
+/** Each is a principal in every statement that asks what the caller may see. */
+const MAX_GROUPS = 200;
 /** The last moment of a Date: https://tc39.es/ecma262/#sec-time-values-and-time-range */
 const END_OF_TIME_MS = 8.64e15;
 
@@ -68,9 +78,20 @@ function byKeySet(options: KeySetOptions): Verify {
 export class TokenVerifier {
   private readonly payload: Verify;
   private readonly checks: JWTVerifyOptions;
+  private readonly groupsAt: readonly string[];
+  private readonly scopesAt: readonly string[];
   private readonly verified = new VerifiedTokens();
 
-  constructor({ issuer, audience, key }: IdentityOptions) {
+  /**
+   * @param dropped told how many entries of a token's groups are not used, each time that a token is verified
+   * @throws TypeError when a pointer is none
+   */
+  constructor(
+    { issuer, audience, key, groupsPointer = '/groups', scopesPointer = '/scope' }: IdentityOptions,
+    private readonly dropped: (drop: GroupDrop, count: number) => void = () => undefined,
+  ) {
+    this.groupsAt = parsePointer(groupsPointer);
+    this.scopesAt = parsePointer(scopesPointer);
     this.payload = 'secret' in key ? bySecret(key.secret) : byKeySet(key);
     this.checks = {
       issuer,
@@ -91,34 +112,55 @@ export class TokenVerifier {
     const payload = await this.payload(token, this.checks).catch((error: unknown) => {
       throw refusalOf(error);
     });
-    const claims = claimsOf(payload);
+    const claims = this.claimsOf(payload);
     this.verified.add(token, claims, (payload.exp ?? 0) * 1000);
     return claims;
   }
+
+  private claimsOf(payload: JWTPayload): Claims {
+    const { iss, sub, exp } = payload;
+    // Not what the types say: jose checks that the claims are there, not what they are.
+    const subject: unknown = sub;
+    if (iss === undefined || exp === undefined || !isSubject(subject)) {
+      throw unauthenticated('TOKEN_INVALID', "The token's subject is not valid.");
+    }
+    return {
+      issuer: iss,
+      subject,
+      groups: this.groupsOf(valueAt(payload, this.groupsAt)),
+      scopes: new Set(scopesOf(valueAt(payload, this.scopesAt))),
+      expiresAt: new Date(Math.min((exp + CLOCK_TOLERANCE_SECONDS) * 1000, END_OF_TIME_MS)),
+    };
+  }
+
+  private groupsOf(claim: unknown): string[] {
+    const entries = entriesOf(claim, ',');
+    const names = entries.map((entry) => (typeof entry === 'string' ? parseGroupName(entry) : null));
+    const valid = names.filter((name) => name !== null);
+    const groups = [...new Set(valid)];
+    this.dropped('invalid', names.length - valid.length);
+    this.dropped('too-many', Math.max(0, groups.length - MAX_GROUPS));
+    return groups.slice(0, MAX_GROUPS);
+  }
 }
+
+/** The entries of a claim that is a list, or one text for all of them; a provider with one entry may leave the list out. */
+function entriesOf(claim: unknown, separator: string): readonly unknown[] {
+  if (claim === undefined || claim === null) return [];
+  if (typeof claim !== 'string') return Array.isArray(claim) ? claim : [claim];
+  return claim
+    .split(separator)
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+}
+
+/** https://www.rfc-editor.org/rfc/rfc8693#section-4.2: one text with spaces between; some providers send a list. */
+const scopesOf = (claim: unknown): string[] =>
+  entriesOf(claim, ' ').flatMap((entry) => (typeof entry === 'string' ? entry.split(' ') : []));
 
 function refusalOf(error: unknown): StowageError {
   const refusal = error instanceof errors.JOSEError ? REFUSALS[error.code] : undefined;
   return refusal === undefined
     ? unavailable('KEYS_UNAVAILABLE', 'Tokens cannot be checked at the moment.', error)
     : unauthenticated(...refusal);
-}
-
-function claimsOf(payload: JWTPayload): Claims {
-  const { iss, sub, exp, groups = [], scope = '' } = payload;
-  const refuse = (what: string) => unauthenticated('TOKEN_INVALID', `The token's ${what} is not valid.`);
-  // Not what the types say: jose checks that the claims are there, not what they are.
-  const subject: unknown = sub;
-  if (iss === undefined || exp === undefined || !isSubject(subject)) throw refuse('subject');
-  if (!Array.isArray(groups) || !groups.every((name) => typeof name === 'string' && isGroupName(name))) {
-    throw refuse('groups claim');
-  }
-  if (typeof scope !== 'string') throw refuse('scope');
-  return {
-    issuer: iss,
-    subject,
-    groups: groups as string[],
-    scopes: new Set(scope.split(' ')),
-    expiresAt: new Date(Math.min((exp + CLOCK_TOLERANCE_SECONDS) * 1000, END_OF_TIME_MS)),
-  };
 }

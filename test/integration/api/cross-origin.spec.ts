@@ -3,6 +3,13 @@ import { readConfig } from '../../../apps/api/src/config.js';
 import { TestApi } from './test-api.js';
 
 const ORIGIN = 'https://app.example';
+const OWN = ['authorization', 'content-type', 'x-request-id', 'x-stowage-on-behalf-of'];
+const CLIENTS = [
+  'apollo-require-preflight',
+  ...['name', 'version'].map((part) => `apollographql-client-${part}`),
+  ...['id', 'name', 'type'].map((part) => `x-apollo-operation-${part}`),
+  ...['traceparent', 'tracestate', 'baggage'],
+];
 const BODY = JSON.stringify({ query: '{ __typename }' });
 
 describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTTP)', () => {
@@ -38,10 +45,17 @@ describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTT
     expect(allowed(asked)).toEqual({
       'access-control-allow-origin': ORIGIN,
       'access-control-allow-methods': 'POST, GET',
-      'access-control-allow-headers': 'authorization, content-type, x-request-id, x-stowage-on-behalf-of',
+      'access-control-allow-headers': [...OWN, ...CLIENTS].join(', '),
       'access-control-expose-headers': 'x-request-id, retry-after',
       'access-control-max-age': '3600',
     });
+  });
+
+  it('may send the headers that are named, beside those of the API', async () => {
+    await start({ CORS_ORIGINS: ORIGIN, CORS_HEADERS: 'Sentry-Trace, baggage,authorization' });
+    expect(allowed(await preflight(ORIGIN))['access-control-allow-headers']).toBe(
+      [...OWN, 'sentry-trace', 'baggage'].join(', '),
+    );
   });
 
   it('can read why they were refused', async () => {
@@ -98,14 +112,28 @@ describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTT
   });
 });
 
+const complaintOf = (env: NodeJS.ProcessEnv) => {
+  try {
+    return readConfig(env) && '';
+  } catch (error) {
+    return (error as Error).message;
+  }
+};
+
+describe('CORS_HEADERS', () => {
+  it.each(['traceparent', 'X-One, x-two', '*'])('takes %s', (CORS_HEADERS) =>
+    expect(complaintOf({ CORS_HEADERS })).not.toContain('CORS_HEADERS'),
+  );
+
+  it.each(['trace:parent', 'a;b', 'x-"y"', 'größe'])(
+    'refuses %s, which is no name of a header',
+    (CORS_HEADERS) =>
+      expect(complaintOf({ CORS_HEADERS })).toContain('CORS_HEADERS must be names of headers'),
+  );
+});
+
 describe('CORS_ORIGINS', () => {
-  const complaint = (CORS_ORIGINS: string) => {
-    try {
-      return readConfig({ CORS_ORIGINS }) && '';
-    } catch (error) {
-      return (error as Error).message;
-    }
-  };
+  const complaint = (CORS_ORIGINS: string) => complaintOf({ CORS_ORIGINS });
 
   it.each(['*', 'https://app.example', 'http://localhost:5173, https://App.example:8443', 'http://[::1]:80'])(
     'takes %s',

@@ -1,6 +1,7 @@
 import type http from 'node:http';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Registry } from 'prom-client';
 import { Database } from '#libs/database';
 import { Identity, type IdentityOptions } from '#libs/identity';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
@@ -24,13 +25,14 @@ describe('identity (real: PostgreSQL, jose)', () => {
   let testDatabase: TestDatabase;
   let database: Database;
   let identity: Identity;
+  const registry = new Registry();
   const as = async (jwt: string, headers: http.IncomingHttpHeaders = {}) =>
     identity.authenticate({ authorization: `Bearer ${jwt}`, ...headers });
 
   beforeAll(async () => {
     testDatabase = await createTestDatabase();
     database = new Database({ url: testDatabase.url });
-    identity = new Identity(OPTIONS, database);
+    identity = new Identity(OPTIONS, database, registry);
   });
   afterAll(async () => {
     await database.onApplicationShutdown();
@@ -51,7 +53,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
     const ids = await Promise.all(jwts.map(async (jwt) => (await as(jwt)).ownerId));
     expect(ids.every((id) => id > 2n ** 62n)).toBe(true);
     expect(new Set(ids).size).toBe(3);
-    const other = new Identity(OPTIONS, database);
+    const other = new Identity(OPTIONS, database, new Registry());
     expect((await other.authenticate({ authorization: `bearer ${jwts[0]!}` })).ownerId).toBe(ids[0]);
   });
 
@@ -71,9 +73,6 @@ describe('identity (real: PostgreSQL, jose)', () => {
     ['of another issuer', token('1', { iss: 'others' })],
     ['for another audience', token('1', { aud: 'others' })],
     ['without an expiry', token('1', { exp: undefined })],
-    ['with a group that is none', token('1', { groups: ['a b'] })],
-    ['with groups that are no list', token('1', { groups: 'admins' })],
-    ['with a scope that is no text', token('1', { scope: ['stowage.admin'] })],
     [
       'with another algorithm',
       new SignJWT({})
@@ -86,6 +85,91 @@ describe('identity (real: PostgreSQL, jose)', () => {
     ],
   ])('refuses a token %s', async (_, jwt) => {
     await expect(as(await jwt)).rejects.toMatchObject({ kind: 'unauthenticated', reason: 'TOKEN_INVALID' });
+  });
+
+  const LONG = 'x'.repeat(201);
+  it.each<[string, unknown, string[]]>([
+    [
+      'names with spaces and signs',
+      ['Domain Users', '/staff/editors', 'R&D', 'a@b.example'],
+      ['Domain Users', '/staff/editors', 'R&D', 'a@b.example'],
+    ],
+    ['one name as text', 'Domain Users', ['Domain Users']],
+    ['names as text, with commas between', ' staff, Domain Users,,staff', ['staff', 'Domain Users']],
+    [
+      'a list in which others cannot be used',
+      ['ok', '', 7, null, ['a'], {}, 'a,b', 'a\nb', '*', LONG],
+      ['ok'],
+    ],
+    ['names twice, and in two forms', ['é', 'e\u0301', 'a', 'a'], ['é', 'a']],
+    ['names of what objects inherit', ['__proto__', 'constructor'], ['__proto__', 'constructor']],
+    ['an object', { admins: true }, []],
+    ['a number', 7, []],
+    ['null', null, []],
+    ['no groups', undefined, []],
+    ['empty text', '', []],
+    [
+      'more than 200',
+      Array.from({ length: 250 }, (_, index) => `g${index}`),
+      Array.from({ length: 200 }, (_, index) => `g${index}`),
+    ],
+  ])('takes a token with %s for its groups', async (_, groups, names) => {
+    expect(await as(await token('42', { groups }))).toMatchObject({ ownerId: 42n, groups: names });
+  });
+
+  it('counts what it does not use of the groups, once for each token, and says no name', async () => {
+    registry.resetMetrics();
+    const many = Array.from({ length: 203 }, (_, index) => `secret ${index}`);
+    const jwt = await token('42', { groups: [...many, 'bad,one', 7] });
+    for (let time = 0; time < 2; time++) await as(jwt);
+    await as(await token('42', { groups: ['fine'] }));
+    expect(await registry.getSingleMetric('stowage_token_groups_dropped_total')?.get()).toMatchObject({
+      values: [
+        { labels: { reason: 'invalid' }, value: 2 },
+        { labels: { reason: 'too-many' }, value: 3 },
+      ],
+    });
+    expect(await registry.metrics()).not.toMatch(/secret|bad/);
+  });
+
+  it.each<[unknown, boolean]>([
+    ['openid stowage.admin', true],
+    [['openid', 'stowage.admin'], true],
+    [['openid stowage.admin', 7, null, {}], true],
+    [' stowage.admin ', true],
+    ['stowage.administrator', false],
+    [['stowage.', 'admin'], false],
+    [{ 'stowage.admin': true }, false],
+    [true, false],
+  ])('reads the scope %j', async (scope, isAdmin) => {
+    expect(await as(await token('42', { scope }))).toMatchObject({ isAdmin });
+  });
+
+  it.each<[string, string, Record<string, unknown>]>([
+    ['/realm_access/roles', '/scp', { realm_access: { roles: ['a'] }, scp: ['stowage.admin'] }],
+    ['/cognito:groups', '/custom/0/scope', { 'cognito:groups': ['a'], custom: [{ scope: 'stowage.admin' }] }],
+    [
+      '/https:~1~1idp.example~1groups',
+      '/a~0b',
+      { 'https://idp.example/groups': 'a', 'a~b': 'stowage.admin' },
+    ],
+  ])(
+    'finds groups at %s and scopes at %s, and nowhere else',
+    async (groupsPointer, scopesPointer, claims) => {
+      const elsewhere = new Identity({ ...OPTIONS, groupsPointer, scopesPointer }, database, new Registry());
+      const ask = async (more: Record<string, unknown>) =>
+        elsewhere.authenticate({ authorization: `Bearer ${await token('42', more)}` });
+      expect(await ask({ ...claims, groups: ['other'] })).toMatchObject({ groups: ['a'], isAdmin: true });
+      const usual = { groups: ['other'], scope: 'stowage.admin' };
+      expect(await ask(usual)).toMatchObject({ groups: [], isAdmin: false });
+    },
+  );
+
+  it.each(['groups', '/a~2', ''])('does not begin with %j for a pointer', (pointer) => {
+    for (const name of ['groupsPointer', 'scopesPointer'] as const)
+      expect(() => new Identity({ ...OPTIONS, [name]: pointer }, database, new Registry())).toThrow(
+        TypeError,
+      );
   });
 
   it('lets a service act for an owner, and for nobody without the scope', async () => {

@@ -45,7 +45,7 @@ async function commandWith(env: NodeJS.ProcessEnv, script: string, ...args: stri
 describe('npm run token', () => {
   it('signs what was asked for with the secret of the data folder', async () => {
     const { jwtSecret } = await readSecrets(dataFolder());
-    const args = ['--user', '42', '--groups', 'editors,staff', '--admin', '--expires-in', '2h'];
+    const args = ['--user', '42', '--groups', 'editors,Domain Users', '--admin', '--expires-in', '2h'];
     const { code, stdout, stderr } = await command('token.ts', ...args);
     expect([code, stderr]).toEqual([0, '']);
     const { payload } = await jwtVerify(stdout.trim(), new TextEncoder().encode(jwtSecret), {
@@ -53,14 +53,14 @@ describe('npm run token', () => {
       audience: 'stowage-local',
       algorithms: ['HS256'],
     });
-    expect(payload).toMatchObject({ sub: '42', groups: ['editors', 'staff'], scope: 'stowage.admin' });
+    expect(payload).toMatchObject({ sub: '42', groups: ['editors', 'Domain Users'], scope: 'stowage.admin' });
     expect(payload.exp! - payload.iat!).toBe(2 * 3600);
   });
 
   it.each([
     [[], '--user takes'],
     [['--user', 'x'.repeat(256)], '--user takes'],
-    [['--user', '1', '--groups', 'a b'], 'A group has'],
+    [['--user', '1', '--groups', 'x'.repeat(201)], 'A group has'],
     [['--user', '1', '--expires-in', 'never'], '--expires-in never'],
     [['--usr', '1'], "Unknown option '--usr'"],
   ])('says what is wrong with %j', async (args, sentence) => {
