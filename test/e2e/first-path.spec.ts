@@ -199,10 +199,10 @@ describe('a real file, end to end (real: everything, through the public doors)',
       id: ids[0],
     });
     const inline = await fetch(data!.asset.inline.url);
-    expect(inline.headers.get('content-disposition')).toMatch(/^inline; filename="photo.png"/);
+    expect(inline.headers.get('content-disposition')).toMatch(/^inline;filename="photo.png"/);
     expect(inline.headers.get('content-type')).toBe('image/png');
     const saved = await fetch(data!.asset.saved.url);
-    expect(saved.headers.get('content-disposition')).toMatch(/^attachment; filename="photo.png"/);
+    expect(saved.headers.get('content-disposition')).toMatch(/^attachment;filename="photo.png"/);
     const changed = await fetch(data!.asset.saved.url.replace('attachment', 'inline'));
     expect(changed.status).toBe(403);
     await Promise.all([inline, saved, changed].map((response) => response.arrayBuffer()));

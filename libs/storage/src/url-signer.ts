@@ -40,5 +40,9 @@ export abstract class UrlSigner {
    */
   abstract signUpload(grant: UploadGrant, validity: Validity): Promise<SignedRequest>;
 
+  /**
+   * One GET, or a HEAD that answers the same without the bytes, as often as wanted until the expiry. No parameter of the URL has a
+   * space in it, nor a plus sign but those of `contentType`: clients may take it apart and put it together again.
+   */
   abstract signDownload(grant: DownloadGrant, validity: Validity): Promise<SignedRequest>;
 }

@@ -399,9 +399,13 @@ describe('a signed GET', () => {
     expect([await stored.text(), stored.headers.get('content-encoding')]).toEqual(['plain', 'gzip']);
   });
 
-  it('does not stand in for HEAD', async () => {
+  it('stands in for HEAD, and for no other method', async () => {
     const url = await harness.sign(bucket.file('read.txt'));
-    expect((await fetch(url, { method: 'HEAD' })).status).toBe(403);
+    const [whole, head] = await Promise.all([fetch(url), fetch(url, { method: 'HEAD' })]);
+    expect([head.status, await head.text()]).toEqual([200, '']);
+    expect(head.headers.get('content-length')).toBe(String((await whole.arrayBuffer()).byteLength));
+    expect(head.headers.get('etag')).toBe(whole.headers.get('etag'));
+    for (const method of ['PUT', 'POST', 'DELETE']) expect((await fetch(url, { method })).status).toBe(403);
   });
 });
 

@@ -480,7 +480,7 @@ describe.each(QUEUE_BACKENDS)(
 
     it.each([
       ['sizeBytes', { sizeBytes: 2 ** 30 + 1 }, 'SIZE_TOO_LARGE'],
-      ['checksumSha256', { checksumSha256: sha256('x').toUpperCase() }, 'CHECKSUM_INVALID'],
+      ['checksumSha256', { checksumSha256: 'g'.repeat(64) }, 'CHECKSUM_INVALID'],
       ['mimeType', { mimeType: 'image/*' }, 'MIME_TYPE_INVALID'],
       ['filename', { filename: 'a/b' }, 'FILENAME_INVALID'],
       ['crc32c', { crc32c: 'nope' }, 'CRC32C_INVALID'],

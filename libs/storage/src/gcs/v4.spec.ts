@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
@@ -94,6 +95,52 @@ describe('encoding', () => {
   ])('of the parameter %j', (text, encoded) => {
     expect(encodeParameter(text)).toBe(encoded);
     expect(encodePath(text)).toBe(encoded.replaceAll('%2F', '/'));
+  });
+});
+
+describe('the query', () => {
+  const prepare = (query: Iterable<readonly [string, string]>) =>
+    prepareV4(
+      {
+        method: 'GET',
+        path: '/b/o',
+        headers: [['host', 'storage.example']],
+        query,
+        signedAt: new Date('2026-01-01T00:00:00Z'),
+        expiresInSeconds: 60,
+      },
+      GOOGLE,
+    );
+  const PARAMETERS: [string, string][] = [
+    ['response-content-type', 'a/b'],
+    ['response-content-disposition', 'c'],
+    ['generation', '1'],
+    ['Y', '2'],
+    ['X-Goog-Custom', '3'],
+    ['x-lower', '4'],
+    ['A', '5'],
+    ['1', '6'],
+    ['ä', '7'],
+  ];
+  const PROTOCOL = ['Algorithm', 'Credential', 'Custom', 'Date', 'Expires', 'SignedHeaders'];
+  // By code point of the encoded names: https://docs.cloud.google.com/storage/docs/authentication/canonical-requests#about-query
+  const SORTED = [
+    ...['%C3%A4', '1', 'A', ...PROTOCOL.map((name) => `X-Goog-${name}`), 'Y', 'generation'],
+    ...['response-content-disposition', 'response-content-type', 'x-lower'],
+  ];
+
+  it('is sorted by name, whatever order its parameters are given in', () => {
+    const prepared = prepare(PARAMETERS);
+    expect(prepared.query.split('&').map((pair) => pair.split('=')[0])).toEqual(SORTED);
+    expect(prepare(PARAMETERS.toReversed())).toEqual(prepared);
+    expect(prepare(PARAMETERS.toSorted())).toEqual(prepared);
+  });
+
+  it('is signed as it stands in the URL', () => {
+    const { query, stringToSign } = prepare(PARAMETERS);
+    const canonical = `GET\n/b/o\n${query}\nhost:storage.example\n\nhost\nUNSIGNED-PAYLOAD`;
+    const digest = createHash('sha256').update(canonical).digest('hex');
+    expect(stringToSign.split('\n').at(-1)).toBe(digest);
   });
 });
 

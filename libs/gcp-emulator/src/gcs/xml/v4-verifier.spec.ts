@@ -1,3 +1,4 @@
+import { createHash, createHmac } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
@@ -146,6 +147,20 @@ const rsaDelete = requestFor(
     '644728ec28d9f95348dd8efc70fd445b85fddacaec5994e155b007428f70ec42',
 );
 
+/** A URL for HEAD alone, its signature made here: step by step as the documentation says. */
+function headUrl(): string {
+  const scope = ['20261122', 'auto', 'storage', 'goog4_request'];
+  const query =
+    `X-Goog-Algorithm=GOOG4-HMAC-SHA256&X-Goog-Credential=${[HMAC.accessId, ...scope].join('%2F')}` +
+    '&X-Goog-Date=20261122T101302Z&X-Goog-Expires=60&X-Goog-SignedHeaders=host';
+  const canonical = `HEAD\n/content/aa\n${query}\nhost:storage.example\n\nhost\nUNSIGNED-PAYLOAD`;
+  const hash = createHash('sha256').update(canonical).digest('hex');
+  const mac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest();
+  const key = scope.reduce<string | Buffer>(mac, `GOOG4${HMAC.secret}`);
+  const stringToSign = ['GOOG4-HMAC-SHA256', '20261122T101302Z', scope.join('/'), hash].join('\n');
+  return `http://storage.example/content/aa?${query}&X-Goog-Signature=${mac(key, stringToSign).toString('hex')}`;
+}
+
 describe('V4Verifier', () => {
   const verifier = new V4Verifier([HMAC], [RSA]);
   const at = (ms: number) => new Date(SIGNED_AT.getTime() + ms);
@@ -156,6 +171,25 @@ describe('V4Verifier', () => {
     ['an RSA-signed DELETE on IPv6', rsaDelete],
   ])('accepts %s', (_, request) => {
     expect(verifier.verify(request, SIGNED_AT).payloadSha256).toBeUndefined();
+  });
+
+  it('takes a HEAD by what was signed for GET, and by nothing else', () => {
+    const { query } = verifier.verify({ ...hmacGet, method: 'HEAD' }, SIGNED_AT);
+    expect(query.get('response-content-disposition')).toBe('attachment; filename="x.png"');
+    const tampered = { ...hmacGet, method: 'HEAD', rawPath: '/content/ab' };
+    for (const request of [{ ...hmacPut, method: 'HEAD' }, { ...rsaDelete, method: 'HEAD' }, tampered])
+      expect(refusalOf(() => verifier.verify(request, SIGNED_AT))).toMatchObject({
+        code: 'SignatureDoesNotMatch',
+      });
+  });
+
+  it('takes no GET by what was signed for HEAD', () => {
+    const url = headUrl();
+    expect(() => verifier.verify(requestFor('HEAD', url), SIGNED_AT)).not.toThrow();
+    for (const method of ['GET', 'PUT', 'DELETE'])
+      expect(refusalOf(() => verifier.verify(requestFor(method, url), SIGNED_AT))).toMatchObject({
+        code: 'SignatureDoesNotMatch',
+      });
   });
 
   it('hands out signed query parameters, decoded', () => {

@@ -211,7 +211,11 @@ export class V4Verifier {
     );
   }
 
-  /** Returns what is vouched for, or throws the refusal the real service would give. */
+  /**
+   * Returns what is vouched for, or throws the refusal the real service would give. A URL that was signed for GET is good for HEAD
+   * as well, but not the other way round (Remarks in
+   * https://docs.cloud.google.com/dotnet/docs/reference/Google.Cloud.Storage.V1/latest/Google.Cloud.Storage.V1.UrlSigner.RequestTemplate).
+   */
   verify(request: SignedRequest, now: Date): VerifiedRequest {
     const query = parseQuery(request.rawQuery);
     if (!query.some(([name]) => name.toLowerCase() === 'x-goog-signature')) {
@@ -224,16 +228,20 @@ export class V4Verifier {
     const headers = collectHeaders(request.headers);
     checkHeaders(headers, authorization.signedHeaders);
 
-    const canonical = canonicalRequest(request, query, headers, authorization.signedHeaders);
-    const { algorithm, date, credential } = authorization;
-    const digest = createHash('sha256').update(canonical).digest('hex');
-    const stringToSign = [algorithm, date, credential.scope, digest].join('\n');
-    if (!this.matches(authorization, stringToSign)) {
+    const signedAs = (method: string) => {
+      const canonical = canonicalRequest({ ...request, method }, query, headers, authorization.signedHeaders);
+      const { algorithm, date, credential } = authorization;
+      const digest = createHash('sha256').update(canonical).digest('hex');
+      const stringToSign = [algorithm, date, credential.scope, digest].join('\n');
+      return { canonical, stringToSign, isValid: this.matches(authorization, stringToSign) };
+    };
+    const own = signedAs(request.method);
+    if (!own.isValid && !(request.method === 'HEAD' && signedAs('GET').isValid)) {
       throw new ApiError('signatureMismatch', {
         details:
           'The request signature we calculated does not match the signature you provided. ' +
           'Check your Google secret key and signing method.',
-        elements: { StringToSign: stringToSign, CanonicalRequest: canonical },
+        elements: { StringToSign: own.stringToSign, CanonicalRequest: own.canonical },
       });
     }
     const payload = headers.get('x-goog-content-sha256');
