@@ -11,6 +11,8 @@ import { AssetsGraphQLModule } from '#libs/assets/graphql';
 import { DeliveryGraphQLModule } from '#libs/delivery/graphql';
 import { ERROR_KINDS, invalid, kindOf } from '#libs/domain';
 import {
+  addInputPaths,
+  batchItems,
   ErrorsFilter,
   formatGraphQLError,
   type GraphQLContext,
@@ -21,7 +23,7 @@ import {
 import { ActorGuard, IdentityGraphQLModule } from '#libs/identity/graphql';
 import { ProcessingGraphQLModule } from '#libs/processing/graphql';
 import { QuotaGraphQLModule } from '#libs/quota/graphql';
-import { UploadGraphQLModule } from '#libs/upload/graphql';
+import { UPLOAD_BATCH, UploadGraphQLModule } from '#libs/upload/graphql';
 import { CallerGuard } from './callers/caller.guard.js';
 import { RateLimiter } from './callers/rate-limiter.js';
 import { RequestMetrics } from './metrics/request-metrics.js';
@@ -47,6 +49,16 @@ const noSubscriptions: ApolloServerPlugin = {
         const message = 'Subscriptions are served over WebSocket, at the same path.';
         const originalError = invalid('SUBSCRIPTION_OVER_HTTP', message);
         throw new GraphQLError(message, { originalError, extensions: { http: { status: 400 } } });
+      },
+    }),
+};
+
+const inputPaths: ApolloServerPlugin = {
+  requestDidStart: () =>
+    Promise.resolve({
+      didEncounterErrors: ({ errors, schema, document, request: { variables: variableValues } }) => {
+        if (document !== undefined) addInputPaths(errors, { schema, document, variableValues });
+        return Promise.resolve();
       },
     }),
 };
@@ -82,6 +94,8 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
         this.errorReports(),
         requestMetrics(this.metrics),
         noSubscriptions,
+        batchItems(UPLOAD_BATCH),
+        inputPaths,
         this.drain(),
         // It would watch every field, only to say that nothing is to be cached.
         ApolloServerPluginCacheControlDisabled(),

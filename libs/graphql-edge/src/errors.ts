@@ -33,6 +33,8 @@ export function formatGraphQLError(formatted: GraphQLFormattedError, error: unkn
   const { locations, path } = formatted;
   const known = stowageErrorIn(error);
   const code = formatted.extensions?.code;
+  const inputPath = known?.inputPath ?? formatted.extensions?.path;
+  const at = inputPath === undefined ? {} : { path: inputPath };
   if (known !== null && known.kind !== 'internal') {
     return {
       message: known.message,
@@ -41,7 +43,7 @@ export function formatGraphQLError(formatted: GraphQLFormattedError, error: unkn
       extensions: {
         code: ERROR_KINDS[known.kind].graphql,
         reason: known.reason,
-        ...(known.inputPath === undefined ? {} : { path: known.inputPath }),
+        ...at,
         ...(known.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: known.retryAfterSeconds }),
       },
     };
@@ -51,7 +53,7 @@ export function formatGraphQLError(formatted: GraphQLFormattedError, error: unkn
     return { message: 'The operation is too long.', locations, path, extensions };
   }
   if (typeof code === 'string' && PROTOCOL_CODES.has(code)) {
-    return { message: formatted.message, locations, path, extensions: { code } };
+    return { message: formatted.message, locations, path, extensions: { code, ...at } };
   }
   return {
     message: 'Something went wrong on our side.',

@@ -63,7 +63,7 @@ export const ByteSize = whole(
 );
 export const Sha256 = scalar(
   'Sha256',
-  'SHA-256 digest, 64 lower-case hexadecimal characters.',
+  'SHA-256 digest, 64 hexadecimal characters; accepted in either case, returned in lower case.',
   (value) => parseSha256(typeof value === 'string' ? value : ''),
   String,
 );

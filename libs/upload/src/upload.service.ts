@@ -15,7 +15,8 @@ import {
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 import { type Created, type NewAsset, UploadRepository } from './upload.repository.js';
 
-const MAX_BATCH = 100;
+/** Uploads that may be asked for at a time. */
+export const MAX_BATCH = 100;
 /** Each lost race means that the asset moved on; it has few places to go. */
 const MAX_TRIES = 5;
 
@@ -60,12 +61,13 @@ export class Uploads {
   }
 
   /**
-   * The same for many: each is accepted or refused on its own merits, in the order of the requests.
+   * The same for many: each is accepted or refused on its own merits, in the order of the requests. One that was refused before
+   * stands in its place as the error.
    * @throws StowageError unavailable
    */
   async requestAll(
     actor: Actor,
-    requests: readonly UploadRequest[],
+    requests: readonly (UploadRequest | StowageError)[],
     requestId: string,
   ): Promise<(RequestedUpload | StowageError)[]> {
     if (requests.length < 1 || requests.length > MAX_BATCH) {
@@ -115,10 +117,11 @@ export class Uploads {
   }
 
   private async prepare(
-    request: UploadRequest,
+    request: UploadRequest | StowageError,
     requestId: string,
     now: Date,
   ): Promise<Prepared | StowageError> {
+    if (request instanceof StowageError) return request;
     try {
       const parsed = parseUploadRequest(request, this.limits);
       const id = newAssetId(now);

@@ -15,7 +15,13 @@ import {
 } from 'graphql';
 import { CloseCode, type Context, type ServerOptions, type SubscribePayload } from 'graphql-ws';
 import { type Actor, ERROR_KINDS, invalid, kindOf, StowageError } from '#libs/domain';
-import { formatGraphQLError, type GraphQLContext, MAX_TOKENS, queryLimits } from '#libs/graphql-edge';
+import {
+  addInputPaths,
+  formatGraphQLError,
+  type GraphQLContext,
+  MAX_TOKENS,
+  queryLimits,
+} from '#libs/graphql-edge';
 import { headerOf } from '#libs/identity';
 import type { WebSocket } from 'ws';
 
@@ -77,6 +83,7 @@ function operationOf(
     return [new GraphQLError(message, { source, positions, extensions: { code: 'GRAPHQL_PARSE_FAILED' } })];
   }
   const errors = validate(schema, document, RULES);
+  addInputPaths(errors, { schema, document });
   if (errors.length > 0) return errors;
   if (getOperationAST(document, operationName)?.operation !== OperationTypeNode.SUBSCRIPTION) {
     return [refusal('SUBSCRIPTIONS_ONLY', 'Only subscriptions are served here; send all else by POST.')];
@@ -148,7 +155,10 @@ export function subscriptionProtocol(
       return { ...(operation as ExecutionArgs), contextValue };
     },
     onError: (_context, _id, _payload, errors) => format(errors),
-    onNext: (_context, _id, _payload, args, { data, errors }) =>
-      errors === undefined ? undefined : { data, errors: format(errors, requestIdOf(args)) },
+    onNext: (_context, _id, _payload, args, { data, errors }) => {
+      if (errors === undefined) return undefined;
+      addInputPaths(errors, args);
+      return { data, errors: format(errors, requestIdOf(args)) };
+    },
   };
 }

@@ -36,7 +36,10 @@ export class AclInput {
 
 @InputType('RequestUploadInput', { description: 'What you are going to send.' })
 export class RequestUploadInput {
-  @Field(() => String, { description: '1 to 255 bytes; no path, no control or invisible characters.' })
+  @Field(() => String, {
+    description:
+      '1 to 255 bytes, no path, no control characters. Invisible characters that shape no other are removed.',
+  })
   filename: string;
 
   @Field(() => String, { description: 'type/subtype; application/octet-stream when you do not know.' })

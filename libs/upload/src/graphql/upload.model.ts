@@ -65,6 +65,11 @@ export class RequestUploadPayload {
   }
 }
 
+/** A request knows nothing of the batch that it is in: its path begins with `input`, that of a single one. */
+function pathInBatch(index: number, [root, ...rest]: readonly (string | number)[]): string[] {
+  return (root === 'input' ? ['inputs', index, ...rest] : [root ?? 'inputs', ...rest]).map(String);
+}
+
 @ObjectType('UploadRefusal', {
   description: 'One refused item of a batch; code as in errors[].extensions.code.',
 })
@@ -81,8 +86,16 @@ export class UploadRefusal {
   @Field(() => String, { description: 'For people.' })
   message: string;
 
-  constructor(index: number, { kind, reason, message }: StowageError) {
-    Object.assign(this, { index, code: ERROR_KINDS[kind].graphql, reason, message });
+  @Field(() => [String], {
+    nullable: true,
+    description:
+      'As in errors[].extensions.path, its indexes as text: ["inputs", "1", "sizeBytes"]; null when no part of the input is to blame.',
+  })
+  path: string[] | null;
+
+  constructor(index: number, { kind, reason, message, inputPath }: StowageError) {
+    const path = inputPath && pathInBatch(index, inputPath);
+    Object.assign(this, { index, code: ERROR_KINDS[kind].graphql, reason, message, path: path ?? null });
   }
 }
 

@@ -1,8 +1,9 @@
 import { Args, ID, Mutation, Resolver } from '@nestjs/graphql';
 import { AssetModel } from '#libs/assets/graphql';
 import { type Actor, StowageError } from '#libs/domain';
+import { RefusedItems } from '#libs/graphql-edge';
 import { CurrentActor, RequestId } from '#libs/identity/graphql';
-import { Uploads } from '../upload.service.js';
+import { MAX_BATCH, Uploads } from '../upload.service.js';
 import { RequestUploadInput } from './upload.input.js';
 import {
   RequestUploadPayload,
@@ -10,6 +11,9 @@ import {
   UploadRefusal,
   UploadTicketModel,
 } from './upload.model.js';
+
+/** How the API refuses items of {@link UploadResolver.requestUploads} one by one. */
+export const UPLOAD_BATCH = { field: 'requestUploads', argument: 'inputs', most: MAX_BATCH } as const;
 
 const ASSET_ID = { type: () => ID, description: 'The asset that requestUpload gave you.' };
 
@@ -37,8 +41,10 @@ export class UploadResolver {
     @RequestId() requestId: string,
     @Args('inputs', { type: () => [RequestUploadInput], description: 'What you are going to send.' })
     inputs: RequestUploadInput[],
+    @RefusedItems() refused: ReadonlyMap<number, StowageError>,
   ): Promise<(RequestUploadPayload | UploadRefusal)[]> {
-    const results = await this.uploads.requestAll(actor, inputs, requestId);
+    const requests = inputs.map((input, index) => refused.get(index) ?? input);
+    const results = await this.uploads.requestAll(actor, requests, requestId);
     return results.map((result, index) =>
       result instanceof StowageError ? new UploadRefusal(index, result) : new RequestUploadPayload(result),
     );
