@@ -86,6 +86,8 @@ export class Chromium implements AsyncDisposable {
   readonly frames: string[] = [];
   /** Errors of scripts, and what the browser refused to do. */
   readonly complaints: string[] = [];
+  /** Names under which it would have saved what it was sent as an attachment. */
+  private readonly downloads: string[] = [];
   private readonly waiting = new Map<number, (message: Message) => void>();
   private calls = 0;
 
@@ -108,6 +110,14 @@ export class Chromium implements AsyncDisposable {
       'the page is loaded',
       `document.readyState === 'complete' && location.href !== 'about:blank'`,
     );
+  }
+
+  /** The name under which it would save what the URL leads to; nothing is saved. */
+  async downloadName(url: string): Promise<string> {
+    await this.call('Browser.setDownloadBehavior', { behavior: 'deny', eventsEnabled: true });
+    const before = this.downloads.length;
+    await this.call('Page.navigate', { url });
+    return until('a download begins', () => Promise.resolve(this.downloads[before] ?? null), LIMIT_MS);
   }
 
   /** As a person would: the page is gone, and comes again. */
@@ -203,6 +213,8 @@ export class Chromium implements AsyncDisposable {
       this.traffic.push({ method: 'GET', url: String(params?.url), headers: {} });
     } else if (method === 'Network.webSocketFrameReceived') {
       this.frames.push((params?.response as { payloadData: string }).payloadData);
+    } else if (method === 'Browser.downloadWillBegin') {
+      this.downloads.push(String(params?.suggestedFilename));
     } else if (method === 'Runtime.exceptionThrown') {
       this.complaints.push(JSON.stringify(params?.exceptionDetails));
     } else if (method === 'Runtime.consoleAPICalled' && params?.type === 'error') {

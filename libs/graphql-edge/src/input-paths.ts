@@ -20,6 +20,7 @@ import {
   visit,
   visitWithTypeInfo,
 } from 'graphql';
+import { ERROR_KINDS } from '#libs/domain';
 
 export type InputPath = readonly (string | number)[];
 
@@ -128,7 +129,8 @@ const fieldNamedIn = ({ message }: GraphQLError) => NAMED_FIELD.exec(message)?.s
 
 /**
  * Adds `extensions.path` to the errors of values that their types do not allow, in a document or in its variables: where the
- * value goes, from the name of the argument on. The errors are those of one operation, all of them and in their order.
+ * value goes, from the name of the argument on; and to those of variables the code that Apollo gives them, which over sockets
+ * nobody does. The errors are those of one operation, all of them and in their order.
  */
 export function addInputPaths(
   errors: readonly GraphQLError[],
@@ -152,7 +154,8 @@ export function addInputPaths(
       const paths = faults.get(node) ?? faultPaths(schema, node, variableValues?.[name]).values();
       faults.set(node, paths);
       const place = places.get(name)?.[0]?.path ?? [name];
-      Object.assign(error.extensions, { path: [...place, ...(paths.next().value ?? [])] });
+      const path = [...place, ...(paths.next().value ?? [])];
+      Object.assign(error.extensions, { code: ERROR_KINDS.invalid.graphql, path });
     }
   }
 }

@@ -140,6 +140,16 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     expect(seen.errors[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', reason: 'ASSET_COUNT' });
   });
 
+  it.each<[string, SubscribePayload, (string | number)[]]>([
+    ['a variable', { query: MANY, variables: { ids: ['a', { b: 1 }] } }, ['ids', 1]],
+    ['a variable that is missing', { query: ONE }, ['id']],
+    ['a literal', { query: 'subscription { assetChanged(id: true) { id } }' }, ['id']],
+  ])('names the path of a wrong value in %s', async (_, payload, path) => {
+    const seen = subscribe(await as('42'), payload);
+    await comes('the end', () => seen.end === 'complete');
+    expect(seen.errors.map(({ extensions }) => extensions)).toEqual([expect.objectContaining({ path })]);
+  });
+
   it('lets a reader out who may not read any more', async () => {
     const id = await pending('42', [{ principal: 'user:44', permissions: ['READ'] }]);
     const seen = await watch(id, '44');

@@ -106,7 +106,10 @@ export function subscriptionProtocol(
     errors.map((error) => {
       const cause = unwrapResolverError(error);
       const kind = kindOf(cause instanceof GraphQLError ? cause.originalError : cause);
-      const isOurs = error.originalError !== undefined && (kind === 'internal' || kind === 'unavailable');
+      const isOurs =
+        error.originalError !== undefined &&
+        error.extensions.code === undefined &&
+        (kind === 'internal' || kind === 'unavailable');
       if (isOurs) parts.report(cause, requestId);
       const code = error.originalError === undefined ? 'GRAPHQL_VALIDATION_FAILED' : undefined;
       const formatted = formatGraphQLError(
