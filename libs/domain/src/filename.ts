@@ -15,7 +15,7 @@ const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu;
  * https://www.unicode.org/reports/tr51/#Definitions, https://www.unicode.org/versions/Unicode16.0.0/core-spec/chapter-23/
  */
 const INVISIBLE_RUN =
-  /((?:(?<=\u{1f3f4})[\u{e0030}-\u{e0039}\u{e0061}-\u{e007a}]+\u{e007f})?\p{Variation_Selector}?[\u200c\u200d\u180e]?)\p{Default_Ignorable_Code_Point}*/gu;
+  /((?:(?<=\u{1f3f4})[\u{e0030}-\u{e0039}\u{e0061}-\u{e007a}]+\u{e007f})?\p{Variation_Selector}?[\u180e\u200c\u200d]?)\p{Default_Ignorable_Code_Point}*/gu;
 
 /**
  * Cleans a file name as it is shown and offered for download; it is never part of a storage key or a command. Characters

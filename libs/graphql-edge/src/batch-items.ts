@@ -85,7 +85,6 @@ export function batchItems(batch: Batch): ApolloServerPlugin<GraphQLContext> {
           if (request.variables !== undefined) {
             const places = placesIn.get(document) ?? variableSites(schema, document);
             placesIn.set(document, places);
-            request.variables = { ...request.variables };
             refuseVariables({ batch, schema, operation, places, refused }, request.variables);
           }
           refusals.set(contextValue, refused);

@@ -177,7 +177,13 @@ describe('V4Verifier', () => {
     const { query } = verifier.verify({ ...hmacGet, method: 'HEAD' }, SIGNED_AT);
     expect(query.get('response-content-disposition')).toBe('attachment; filename="x.png"');
     const tampered = { ...hmacGet, method: 'HEAD', rawPath: '/content/ab' };
-    for (const request of [{ ...hmacPut, method: 'HEAD' }, { ...rsaDelete, method: 'HEAD' }, tampered])
+    const others = ['PUT', 'POST', 'DELETE'].map((method) => ({ ...hmacGet, method }));
+    for (const request of [
+      { ...hmacPut, method: 'HEAD' },
+      { ...rsaDelete, method: 'HEAD' },
+      tampered,
+      ...others,
+    ])
       expect(refusalOf(() => verifier.verify(request, SIGNED_AT))).toMatchObject({
         code: 'SignatureDoesNotMatch',
       });
