@@ -84,7 +84,7 @@ describe('values that a scalar does not take (real: PostgreSQL, HTTP)', () => {
     index,
     code: 'BAD_USER_INPUT',
     reason,
-    message: expect.stringMatching(/^inputs\[\d+\]\.\w+.*: /) as string,
+    message: expect.stringMatching(/^inputs\[\d+\]\.\w+.*: /) as unknown,
     path: ['inputs', ...at].map(String),
   });
 
