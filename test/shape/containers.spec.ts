@@ -194,6 +194,16 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
     });
   });
 
+  it('lets the emulators and the worker answer to every name by which others reach them', () => {
+    const { api, worker, emulators } = services;
+    const { GCS_PUBLIC_ENDPOINT = '' } = environmentOf(api);
+    const { EMULATOR_ALLOWED_HOSTS, GCS_API_ENDPOINT = '', PUBSUB_EMULATOR_HOST } = environmentOf(emulators);
+    const names = [new URL(GCS_API_ENDPOINT).host, PUBSUB_EMULATOR_HOST, new URL(GCS_PUBLIC_ENDPOINT).host];
+    expect(EMULATOR_ALLOWED_HOSTS?.split(/[\s,]+/)).toEqual(expect.arrayContaining(names));
+    // The image's health check asks for this one.
+    expect(readWorkerConfig(environmentOf(worker)).WORKER_ALLOWED_HOSTS).toContain('127.0.0.1:3000');
+  });
+
   it('has the worker ask a ClamAV that can be trusted with what is sent to it', () => {
     const { worker, clamav } = services;
     const config = readWorkerConfig(environmentOf(worker));

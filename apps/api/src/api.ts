@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { PinoLogger } from 'nestjs-pino';
-import { logRequests, NestLogger, requestIdOf } from '#libs/runtime';
-import { allowHosts } from './allowed-hosts.js';
+import { admitRequests, logRequests, NestLogger, requestIdOf } from '#libs/runtime';
+import { admissionOf } from './admission.js';
 import { AppModule } from './app.module.js';
 import type { ApiEnvironment } from './config.js';
 import { allowOrigins } from './cross-origin.js';
@@ -31,7 +31,7 @@ export async function createApi(config: ApiEnvironment): Promise<NestFastifyAppl
   });
   app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
   const server = adapter.getInstance();
-  if (config.ALLOWED_HOSTS !== undefined) allowHosts(server, config.ALLOWED_HOSTS);
+  admitRequests(server, admissionOf(config));
   logRequests(server, await app.resolve(PinoLogger));
   // JSON alone is left: a page elsewhere cannot send it without asking first.
   server.removeContentTypeParser('text/plain');

@@ -10,6 +10,7 @@ import { HealthModule, loggerParams, MetricsModule, proxyOf } from '#libs/runtim
 import { StorageModule } from '#libs/storage';
 import { GcsObjectStore, GcsUrlSigner, KeptNotifications, PubSubObjectEvents } from '#libs/storage/gcs';
 import { UploadModule } from '#libs/upload';
+import { admissionOf } from './admission.js';
 import { type ApiEnvironment, readSigningKey } from './config.js';
 import { ApiGraphQLModule } from './graphql.module.js';
 import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
@@ -66,7 +67,7 @@ export class AppModule {
         }),
         DeliveryModule.forRoot({ maxSeconds: config.DOWNLOAD_URL_MAX_SECONDS }),
         ApiGraphQLModule.forRoot(config.RATE_LIMIT_PER_MINUTE),
-        SubscriptionsModule.forRoot({ allowedHosts: config.ALLOWED_HOSTS }),
+        SubscriptionsModule.forRoot({ admission: admissionOf(config) }),
       ],
     };
   }

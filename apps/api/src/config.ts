@@ -82,7 +82,10 @@ export class ApiEnvironment extends Environment {
   @Whole(0)
   RATE_LIMIT_PER_MINUTE = 6000;
 
-  /** What a request's Host may be, with its port; without it, anything. The embedded stack sets it. */
+  /**
+   * Values of Host that are served, with port. Where it is set, Origin and Sec-Fetch-Site are checked too: of pages, only those
+   * of CORS_ORIGINS and the api's own may send requests. Without it, everything is served. The embedded stack sets it.
+   */
   @IsOptional()
   @Words()
   ALLOWED_HOSTS?: string[];

@@ -61,6 +61,10 @@ describe('childEnvironment', () => {
       GCS_API_ENDPOINT: 'http://127.0.0.1:8001',
       PUBSUB_EMULATOR_HOST: '127.0.0.1:8002',
       ALLOWED_HOSTS: '127.0.0.1:8000,localhost:8000,[::1]:8000',
+      WORKER_ALLOWED_HOSTS: '127.0.0.1:8004,localhost:8004,[::1]:8004',
+      EMULATOR_ALLOWED_HOSTS: [8001, 8002]
+        .map((port) => `127.0.0.1:${port},localhost:${port},[::1]:${port}`)
+        .join(','),
     });
     expect(Object.values(env)).not.toContainEqual(expect.stringContaining('elsewhere'));
   });

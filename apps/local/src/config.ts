@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { loopbackHosts } from '#libs/domain';
 import { type Secrets, StartFailure } from './data-folder.js';
 import { databaseUrl } from './postgres/server.js';
 import { TOKEN_PARTY } from './token.js';
@@ -91,7 +92,9 @@ export function childEnvironment(
     JWT_SECRET: secrets.jwtSecret,
     JWT_ISSUER: TOKEN_PARTY,
     JWT_AUDIENCE: TOKEN_PARTY,
-    ALLOWED_HOSTS: ['127.0.0.1', 'localhost', '[::1]'].map((host) => `${host}:${ports.api}`).join(','),
+    ALLOWED_HOSTS: loopbackHosts(ports.api).join(','),
+    WORKER_ALLOWED_HOSTS: loopbackHosts(ports.worker).join(','),
+    EMULATOR_ALLOWED_HOSTS: [ports.gcs, ports.pubSub].flatMap(loopbackHosts).join(','),
     CORS_ORIGINS: [env.CORS_ORIGINS, ...exampleOrigins(ports)].filter(Boolean).join(','),
     PLAYGROUND_TOKEN: userToken,
   };

@@ -1,6 +1,8 @@
 /**
  * The emulators of Cloud Storage and Pub/Sub, with the buckets, topics and subscriptions in them that the environment names.
- * They ask nobody who they are: HOST is loopback unless it is set, and what else can reach them has to be trusted.
+ * They ask for no credentials: HOST is loopback unless it is set, and every program that can reach them has to be trusted. Web pages
+ * are not: requests are served under loopback's names and those of EMULATOR_ALLOWED_HOSTS, and none that a page sends without a
+ * signed URL.
  */
 import path from 'node:path';
 import { PubSub, type Topic } from '@google-cloud/pubsub';
@@ -21,6 +23,9 @@ const settings = {
   pubSubAddress: setting('PUBSUB_EMULATOR_HOST'),
   /** Null when the address is an emulator's that the user runs. */
   pubSubPort: Number(setting('PUBSUB_PORT')) || null,
+  allowedHosts: setting('EMULATOR_ALLOWED_HOSTS')
+    .split(/[\s,]+/)
+    .filter(Boolean),
   /** Set by whoever wants to see how a client bears it when storage fails. */
   hasFaults: setting('STORAGE_FAULTS') === 'true',
 };
@@ -59,6 +64,7 @@ async function start(): Promise<() => Promise<void>> {
       : await startPubSubEmulator({
           host: settings.host,
           port: pubSubPort,
+          allowedHosts: settings.allowedHosts,
           dataDir: path.join(dataFolder, 'pubsub'),
           onError: (error) => logger.error({ err: error }, 'Pub/Sub emulator'),
         });
@@ -66,6 +72,7 @@ async function start(): Promise<() => Promise<void>> {
   const gcs = await startGcsEmulator({
     host: settings.host,
     port: settings.gcsPort,
+    allowedHosts: settings.allowedHosts,
     dataDir: path.join(dataFolder, 'gcs'),
     hmacKeys: [{ accessId: setting('GCS_HMAC_ACCESS_ID'), secret: setting('GCS_HMAC_SECRET') }],
     admin: settings.hasFaults,

@@ -30,6 +30,14 @@ export class WorkerEnvironment extends Environment {
   @IsString()
   HOST = '0.0.0.0';
 
+  /**
+   * Values of Host for which health and metrics are served, with port; requests of web pages are refused then. Without it,
+   * every request is served. The embedded stack sets it.
+   */
+  @IsOptional()
+  @Words()
+  WORKER_ALLOWED_HOSTS?: string[];
+
   /** How long the jobs of a worker that died wait for another. */
   @Whole(1, 600)
   JOB_LOCK_SECONDS = 15;

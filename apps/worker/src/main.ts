@@ -3,7 +3,8 @@ import os from 'node:os';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { PinoLogger } from 'nestjs-pino';
-import { lowerPriority, NestLogger, serve } from '#libs/runtime';
+import { sourceCheck } from '#libs/domain';
+import { admitRequests, lowerPriority, NestLogger, serve } from '#libs/runtime';
 import { AppModule } from './app.module.js';
 import { readConfig } from './config.js';
 import { scannerOf } from './scanner.js';
@@ -14,9 +15,13 @@ async function start(): Promise<NestFastifyApplication> {
   const config = readConfig(process.env);
   // An api on the same machine has somebody who waits.
   await lowerPriority(os.constants.priority.PRIORITY_BELOW_NORMAL);
+  const adapter = new FastifyAdapter();
+  if (config.WORKER_ALLOWED_HOSTS !== undefined) {
+    admitRequests(adapter.getInstance(), sourceCheck({ hosts: config.WORKER_ALLOWED_HOSTS }));
+  }
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.forRoot(config, await scannerOf(config)),
-    new FastifyAdapter(),
+    adapter,
     {
       bufferLogs: true,
       abortOnError: false,

@@ -10,4 +10,5 @@ export * from './metadata.js';
 export * from './object-ref.js';
 export * from './principal.js';
 export * from './properties.js';
+export * from './request-source.js';
 export * from './variant-profile.js';

@@ -1,3 +1,4 @@
+export * from './admission.js';
 export * from './environment.js';
 export * from './health/health-checks.js';
 export { HealthModule } from './health/health.module.js';

@@ -491,9 +491,9 @@ describe('refusing an upload', () => {
     const { url } = harness.emulator;
     const metadata = Buffer.alloc(8_000_000, ' ');
     const head =
-      'POST /upload/storage/v1/b/json-tests/o?uploadType=multipart&name=a HTTP/1.1\r\nHost: localhost\r\n' +
-      `Content-Type: multipart/related; boundary=x\r\nContent-Length: ${metadata.length + 9}\r\n\r\n--x\r\n\r\n{}`;
-    const next = 'GET /storage/v1/b/json-tests HTTP/1.1\r\nHost: localhost\r\n\r\n';
+      'POST /upload/storage/v1/b/json-tests/o?uploadType=multipart&name=a HTTP/1.1\r\n' +
+      `Host: ${new URL(url).host}\r\nContent-Type: multipart/related; boundary=x\r\nContent-Length: ${metadata.length + 9}\r\n\r\n--x\r\n\r\n{}`;
+    const next = `GET /storage/v1/b/json-tests HTTP/1.1\r\nHost: ${new URL(url).host}\r\n\r\n`;
     const received = await rawExchange(url, [head, metadata, next], /storage#bucket/);
     expect(received.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
   });

@@ -245,7 +245,7 @@ describe('a session', () => {
   });
 
   it('belongs to the page it was started for', async () => {
-    const uri = await startJson('page', '', { headers: { origin: 'https://page.example' } });
+    const [uri] = await bucket.file('page').createResumableUpload({ origin: 'https://page.example' });
     for (const [origin, allowed] of [
       ['https://page.example', 'https://page.example'],
       ['https://evil.example', null],

@@ -62,8 +62,9 @@ describe('the emulators by themselves', () => {
     await expect(ask('127.0.0.2')).rejects.toThrow();
   });
 
-  it('listen where they are told to, with no door to make things go wrong', async () => {
-    await start({ HOST: '0.0.0.0' });
+  it('listen where they are told to, under the names that they are told, with no door to make things go wrong', async () => {
+    await start({ HOST: '0.0.0.0', EMULATOR_ALLOWED_HOSTS: `storage:1, 127.0.0.2:${ports.gcs}` });
+    expect((await ask('127.0.0.3')).status).toBe(403);
     expect((await ask('127.0.0.2')).status).toBe(200);
     for (const host of ['127.0.0.1', '127.0.0.2', 'localhost']) {
       expect((await ask(host, '/_emulator/faults')).status).toBe(403);
@@ -83,7 +84,7 @@ describe('the emulators by themselves', () => {
   });
 
   it('take URLs that were signed for the name by which clients reach them, whatever the api calls them', async () => {
-    await start({ HOST: '0.0.0.0' });
+    await start({ HOST: '0.0.0.0', EMULATOR_ALLOWED_HOSTS: `127.0.0.2:${ports.gcs}` });
     const storage = new Storage({ projectId: PROJECT, apiEndpoint: `http://127.0.0.2:${ports.gcs}` });
     await storage.createBucket('incoming');
     const signer = new GcsUrlSigner({ endpoint: `http://localhost:${ports.gcs}`, key: HMAC_KEY });

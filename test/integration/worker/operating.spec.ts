@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Fleet } from '../../support/fleet.js';
 import { until } from '../../support/until.js';
@@ -55,6 +57,35 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
       return ['PENDING', 'PROCESSING'].includes(found.status) ? null : found.status;
     });
   }
+
+  it('serves health and metrics under the names that it is told, and to no page', async () => {
+    const host = 'worker.test:1';
+    const { port } = await fleet.addWorker({ WORKER_ALLOWED_HOSTS: host });
+    const statusOf = async (path: string, headers: http.OutgoingHttpHeaders) => {
+      const request = http.get({
+        host: '127.0.0.1',
+        port,
+        path,
+        headers: { host, ...headers },
+        agent: false,
+      });
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+      response.resume();
+      return response.statusCode;
+    };
+    const foreign = [
+      { host: 'evil.example' },
+      { host: `127.0.0.1:${port}` },
+      { origin: 'https://evil.example' },
+      { origin: `http://${host}` },
+      { 'sec-fetch-site': 'cross-site' },
+    ];
+    for (const path of ['/metrics', '/health/live', '/health/ready', '/nowhere']) {
+      for (const headers of foreign) expect([path, headers, await statusOf(path, headers)]).toContain(403);
+    }
+    expect([await statusOf('/metrics', {}), await statusOf('/health/live', {})]).toEqual([200, 200]);
+    await fleet.workers.pop()!.end();
+  }, 60_000);
 
   it('counts what arrives, each stage, and what comes out', async () => {
     expect(await upload('honest')).toBe('READY');

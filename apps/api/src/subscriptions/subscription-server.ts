@@ -9,12 +9,12 @@ import { PinoLogger } from 'nestjs-pino';
 import { Gauge, Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Identity } from '#libs/identity';
-import { hostCheck } from '../allowed-hosts.js';
+import type { AdmissionCheck } from '#libs/runtime';
 import { type Connection, subscriptionProtocol } from './subscription-protocol.js';
 
 export interface SubscriptionOptions {
-  /** What a request's Host may be; any when left out. */
-  readonly allowedHosts?: readonly string[];
+  /** Decides which upgrades are served. */
+  readonly admission: AdmissionCheck;
 }
 
 export const SUBSCRIPTION_OPTIONS = Symbol('SUBSCRIPTION_OPTIONS');
@@ -86,11 +86,10 @@ export class SubscriptionServer implements OnApplicationBootstrap {
 
   onApplicationBootstrap(): void {
     const server = this.adapter.httpAdapter.getHttpServer() as Server;
-    const isAllowed = hostCheck(this.options.allowedHosts);
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', () => undefined);
       const isOurs = request.url?.split('?', 1)[0] === PATH;
-      if (!isAllowed(request)) refuse(socket, '403 Forbidden');
+      if (this.options.admission(request) !== null) refuse(socket, '403 Forbidden');
       else if (!isOurs) refuse(socket, '404 Not Found');
       else if (this.stopping) refuse(socket, '503 Service Unavailable');
       else this.sockets.handleUpgrade(request, socket, head, (opened) => this.open(opened));

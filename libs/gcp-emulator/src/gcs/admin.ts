@@ -15,20 +15,9 @@ LOOPBACK.addAddress('::1', 'ipv6');
 
 const isLoopback = (address: string) => LOOPBACK.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
 
-/**
- * Only for programs on this machine. A page in a browser on this machine is none: it says where it comes from (`Origin`), or, being
- * taken in by a name that was made to point here, says so in `Host`; and none can send JSON without asking first, in vain.
- */
+/** Only for programs on this machine; requests of pages were refused before (http/admission.ts). */
 function checkCaller(exchange: Exchange): void {
-  const host =
-    exchange
-      .header('host')
-      ?.replace(/:\d+$/, '')
-      .replace(/^\[(.*)\]$/, '$1') ?? '';
-  const hasLocalName = host === 'localhost' || (/^[\d.:a-f]+$/.test(host) && isLoopback(host));
-  const isLocal = isLoopback(exchange.request.socket.remoteAddress ?? '');
-  if (!isLocal || !hasLocalName || exchange.header('origin') !== undefined)
-    throw new ApiError('accessDenied');
+  if (!isLoopback(exchange.request.socket.remoteAddress ?? '')) throw new ApiError('accessDenied');
   const type = exchange.header('content-type');
   if (exchange.method === 'POST' && type?.startsWith('application/json') !== true) {
     throw new ApiError('invalid', { message: 'The body must be of type application/json.' });

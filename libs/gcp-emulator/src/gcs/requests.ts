@@ -1,6 +1,7 @@
 import { ADMIN_PREFIX } from './admin.js';
 import type { Faults } from './faults/faults.js';
 import { injectFault } from './faults/inject.js';
+import type { admissionCheck } from './http/admission.js';
 import { corsHeaders, preflight } from './http/cors.js';
 import { ApiError } from './http/errors.js';
 import type { Exchange, Reply } from './http/exchange.js';
@@ -22,6 +23,8 @@ export interface Services {
   uploads: ResumableUploads;
   verifier: V4Verifier;
   faults: Faults;
+  /** Throws when a request is not served, whatever it asks for. */
+  admit: ReturnType<typeof admissionCheck>;
   /** Answers below `/_emulator/`, where it may be reached at all. */
   admin: Handler | undefined;
 }
@@ -77,10 +80,12 @@ async function xmlReply({ store, uploads, verifier, faults }: Services, exchange
 /** Finds out which API a request is for and has it answered. */
 export function requestHandler(services: Services): (exchange: Exchange) => Promise<Reply> {
   const routes = jsonRoutes(services);
-  const { admin, faults } = services;
+  const { admin, admit, faults } = services;
   return async (exchange) => {
-    if (admin && exchange.rawPath.startsWith(ADMIN_PREFIX)) return admin(exchange);
-    exchange.isXml = !JSON_PATHS.test(exchange.rawPath);
+    const isAdmin = admin !== undefined && exchange.rawPath.startsWith(ADMIN_PREFIX);
+    exchange.isXml = !isAdmin && !JSON_PATHS.test(exchange.rawPath);
+    admit(exchange);
+    if (isAdmin) return admin(exchange);
     if (exchange.isXml) return xmlReply(services, exchange);
     if (!faults.isEmpty) await injectFault(faults, exchange, jsonKeyOf(exchange));
     const handler = findRoute(routes, exchange);

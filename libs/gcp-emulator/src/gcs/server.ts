@@ -4,8 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { Readable, Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { loopbackHosts } from '#libs/domain';
 import { adminHandler } from './admin.js';
 import { Faults, type FaultControl } from './faults/faults.js';
+import { admissionCheck } from './http/admission.js';
 import { ApiError, asApiError, ClientGone, jsonError, xmlError } from './http/errors.js';
 import { Exchange, type Reply, type Tap } from './http/exchange.js';
 import { Publisher, type Publish } from './publisher.js';
@@ -20,6 +22,8 @@ export interface GcsEmulatorOptions {
   host?: string;
   /** 0 takes any free port. */
   port: number;
+  /** Values of Host that are served besides loopback's names with the port, such as `storage:3001`. Default none. */
+  allowedHosts?: readonly string[];
   /** Made if it is not there. One emulator at a time. */
   dataDir: string;
   /** Keys whose signatures on URLs are accepted. */
@@ -56,7 +60,7 @@ const LINGER_MS = 30_000;
 
 /**
  * Starts a Google Cloud Storage server for development and tests: the JSON API, and the XML API by V4-signed URLs. It answers the
- * unmodified official client (`apiEndpoint: url`). The JSON API asks for no credentials, so bind it to loopback. Rejects with one
+ * unmodified official client (`apiEndpoint: url`). The JSON API asks for no credentials, so bind it to loopback; web pages get at signed URLs and their sessions alone. Rejects with one
  * clear sentence when the data folder's index is damaged or in use.
  */
 export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<GcsEmulator> {
@@ -65,22 +69,16 @@ export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<Gcs
   const store = await openStore({ dataDir: options.dataDir, baseUrl: () => url, now, onError });
   const running = new Set<Promise<void>>();
   let publisher: Publisher | undefined;
-  let server: Server;
+  const server = createHttpServer();
   const uploads = new ResumableUploads(store, onError);
   const faults = new Faults();
+  const verifier = new V4Verifier(options.hmacKeys ?? [], options.rsaKeys ?? []);
   const forge: Publish = async (topic, message) => {
     if (options.publish === undefined)
       throw new ApiError('notImplemented', { message: 'Nothing publishes events here.' });
     await options.publish(topic, message);
   };
   try {
-    const admin = options.admin ? adminHandler(faults, forge) : undefined;
-    const verifier = new V4Verifier(options.hmacKeys ?? [], options.rsaKeys ?? []);
-    const handle = requestHandler({ store, uploads, verifier, faults, admin });
-    server = listenTo((exchange) => {
-      const done = answer(exchange, handle, onError).finally(() => running.delete(done));
-      running.add(done);
-    });
     server.listen(options.port, host);
     await once(server, 'listening');
   } catch (error) {
@@ -90,6 +88,13 @@ export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<Gcs
   }
   const { port } = server.address() as AddressInfo;
   url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const admin = options.admin ? adminHandler(faults, forge) : undefined;
+  const admit = admissionCheck([...loopbackHosts(port), ...(options.allowedHosts ?? [])]);
+  const handle = requestHandler({ store, uploads, verifier, faults, admin, admit });
+  takeRequests(server, (exchange) => {
+    const done = answer(exchange, handle, onError).finally(() => running.delete(done));
+    running.add(done);
+  });
   if (options.publish) publisher = new Publisher(store.outbox, options.publish, onError, faults);
 
   let closing: Promise<void> | undefined;
@@ -103,7 +108,7 @@ export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<Gcs
   return { port, url, faults, events: { forge }, close: () => (closing ??= shutDown()) };
 }
 
-function listenTo(receive: (exchange: Exchange) => void): Server {
+function createHttpServer(): Server {
   // An upload may take long; what is cut is a connection on which nothing moves.
   const server = createServer({
     requestTimeout: 0,
@@ -111,13 +116,16 @@ function listenTo(receive: (exchange: Exchange) => void): Server {
     keepAliveTimeout: HEADERS_MS,
   });
   server.setTimeout(IDLE_SOCKET_MS);
+  return server;
+}
+
+function takeRequests(server: Server, receive: (exchange: Exchange) => void): void {
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     receive(new Exchange(request, response));
   });
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     receive(new Exchange(request, response, true));
   });
-  return server;
 }
 
 async function drain(server: Server, running: ReadonlySet<Promise<void>>): Promise<void> {

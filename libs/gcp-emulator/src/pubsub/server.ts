@@ -2,6 +2,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { Backlog } from './store/backlog.js';
 import { Database } from './store/database.js';
 import { Dispatcher } from './delivery/dispatcher.js';
+import { admissionInterceptor } from './rpc/admission.js';
 import { publisherService } from './rpc/publisher.js';
 import { subscriberService } from './rpc/subscriber.js';
 import { Subscriptions } from './store/subscriptions.js';
@@ -14,6 +15,8 @@ export interface PubSubEmulatorOptions {
   readonly host?: string;
   /** Port to listen on; 0 takes a free one. */
   readonly port: number;
+  /** Values of Host (`:authority`) that are served besides loopback's names with the port, such as `pubsub:3002`. Default: none. */
+  readonly allowedHosts?: readonly string[];
   /** Directory of the backlog; made if it is missing, and used by one emulator at a time. */
   readonly dataDir: string;
   /** Milliseconds since the epoch. Default: the system's clock. */
@@ -51,7 +54,10 @@ export async function startPubSubEmulator(options: PubSubEmulatorOptions): Promi
   const dispatcher = new Dispatcher({ database, backlog, topics, subscriptions, now, onError });
   const sweeper = new Sweeper({ database, backlog, subscriptions, dispatcher, onError });
 
-  const server = new Server({ 'grpc.max_receive_message_length': MAX_REQUEST_BYTES });
+  const server = new Server({
+    'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+    interceptors: [admissionInterceptor(options.allowedHosts ?? [])],
+  });
   const services = loadServices();
   const parts = { topics, subscriptions, dispatcher, onError };
   server.addService(services.publisher, publisherService(parts));
