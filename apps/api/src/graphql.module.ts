@@ -9,16 +9,16 @@ import { GraphQLError, OperationTypeNode } from 'graphql';
 import { PinoLogger } from 'nestjs-pino';
 import { AssetsGraphQLModule } from '#libs/assets/graphql';
 import { DeliveryGraphQLModule } from '#libs/delivery/graphql';
-import { ERROR_KINDS, invalid, kindOf } from '#libs/domain';
+import { ERROR_KINDS, invalid } from '#libs/domain';
 import {
   addInputPaths,
   batchItems,
   ErrorsFilter,
   formatGraphQLError,
   type GraphQLContext,
+  logErrors,
   MAX_TOKENS,
   queryLimits,
-  stowageErrorIn,
 } from '#libs/graphql-edge';
 import { ActorGuard, IdentityGraphQLModule } from '#libs/identity/graphql';
 import { ProcessingGraphQLModule } from '#libs/processing/graphql';
@@ -115,13 +115,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
       requestDidStart: () =>
         Promise.resolve({
           didEncounterErrors: ({ errors, contextValue }) => {
-            for (const error of errors) {
-              const err = unwrapResolverError(error);
-              const kind = kindOf(stowageErrorIn(err) ?? err);
-              const isProtocol = error.originalError === undefined || error.originalError === null;
-              if (isProtocol || (kind !== 'internal' && kind !== 'unavailable')) continue;
-              logger.error({ err, reqId: contextValue.req?.id, path: error.path }, 'operation failed');
-            }
+            logErrors(logger, errors, contextValue.req?.id);
             return Promise.resolve();
           },
           willSendResponse: ({ response, contextValue }) => {

@@ -8,12 +8,17 @@ import path from 'node:path';
 import { PubSub, type Topic } from '@google-cloud/pubsub';
 import { pino } from 'pino';
 import { startGcsEmulator, startPubSubEmulator } from '#libs/gcp-emulator';
+import { boundedLine, loggedError } from '#libs/runtime';
 import { provision } from '#libs/storage/gcs';
 
 const PUBLISH_TIMEOUT_MS = 10_000;
 const STOP_LIMIT_MS = 8_000;
 
-const logger = pino({ level: process.env.LOG_LEVEL || 'info' });
+const logger = pino({
+  level: process.env.LOG_LEVEL || 'info',
+  serializers: { err: loggedError },
+  hooks: { streamWrite: boundedLine },
+});
 const setting = (name: string) => process.env[name] ?? '';
 const settings = {
   projectId: setting('GOOGLE_CLOUD_PROJECT'),

@@ -1,18 +1,21 @@
 import { describe, expect, it } from '@jest/globals';
 import {
+  closeSync,
   existsSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { once } from 'node:events';
 import os from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
-import { ChildLog, logFile } from './logs.js';
+import { ChildLog, logFile, rotateOpenLog } from './logs.js';
 
 async function inFolder(work: (folder: string) => void | Promise<void>): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'stowage-logs-'));
@@ -32,6 +35,34 @@ describe('logFile', () => {
       truncateSync(file, 20 * 2 ** 20 + 1);
       logFile(folder, 'api');
       expect([existsSync(file), statSync(`${file}.old`).size]).toEqual([false, 20 * 2 ** 20 + 1]);
+    }));
+});
+
+describe('rotateOpenLog', () => {
+  it('starts a log anew that another process appends to', () =>
+    inFolder((folder) => {
+      const file = logFile(folder, 'postgres');
+      const open = openSync(file, 'a');
+      try {
+        writeSync(open, 'first');
+        rotateOpenLog(file);
+        expect([readFileSync(file, 'utf8'), existsSync(`${file}.old`)]).toEqual(['first', false]);
+        writeSync(open, Buffer.alloc(20 * 2 ** 20));
+        rotateOpenLog(file);
+        writeSync(open, 'last');
+        expect([readFileSync(file, 'utf8'), statSync(`${file}.old`).size]).toEqual([
+          'last',
+          20 * 2 ** 20 + 5,
+        ]);
+      } finally {
+        closeSync(open);
+      }
+    }));
+
+  it('leaves alone what is not there', () =>
+    inFolder((folder) => {
+      rotateOpenLog(path.join(folder, 'none.log'));
+      expect(existsSync(path.join(folder, 'none.log'))).toBe(false);
     }));
 });
 
@@ -81,6 +112,30 @@ describe('ChildLog', () => {
       expect(terminal.length).toBeGreaterThan(0);
       // A minute may begin in between.
       expect(terminal.length).toBeLessThanOrEqual(40);
+    }));
+
+  it('starts its log anew before it grows past 20 MiB, over and over, and keeps one old one', () =>
+    inFolder(async (folder) => {
+      const file = path.join(folder, 'api.log');
+      writeFileSync(file, `${'o'.repeat(99)}\n`);
+      const lines = Array.from({ length: 900 }, (_, index) => `${index} ${'x'.repeat(60_000)}`);
+      // A child that was started again goes on with the same file.
+      for (const part of [lines.slice(0, 500), lines.slice(500)]) await shown(folder, part);
+      const limit = 20 * 2 ** 20;
+      for (const name of [file, `${file}.old`]) expect(statSync(name).size).toBeLessThanOrEqual(limit);
+      expect(existsSync(`${file}.old.old`)).toBe(false);
+      const kept = [`${file}.old`, file].flatMap((name) => readFileSync(name, 'utf8').trim().split('\n'));
+      const numbers = kept.map((line) => Number(line.split(' ', 1)[0]));
+      // No gap, and the end is there.
+      expect(numbers).toEqual(numbers.map((_, index) => 900 - numbers.length + index));
+      expect(numbers.length).toBeGreaterThan(300);
+    }));
+
+  it('keeps the beginning of a line without end', () =>
+    inFolder(async (folder) => {
+      await shown(folder, ['x'.repeat(1_000_000), 'next']);
+      const [first, second] = readFileSync(path.join(folder, 'api.log'), 'utf8').split('\n');
+      expect([first?.length, second]).toEqual([64 * 1024, 'next']);
     }));
 
   it('knows what a child said before it failed', () =>

@@ -1,9 +1,13 @@
-import { appendFileSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdirSync, renameSync, statSync, truncateSync } from 'node:fs';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { createInterface } from 'node:readline';
 
 const MAX_BYTES = 20 * 2 ** 20;
+/** What is kept of a line; the services' own have at most 16 KiB. */
+const MAX_KEPT_LINE = 64 * 1024;
+/** How often the size of a log is looked at that another process writes. */
+const WATCH_MS = 1_000;
 /** What a child may put on the terminal; the rest is in its log. */
 const MAX_LINES_PER_MINUTE = 20;
 const MAX_LINE = 200;
@@ -12,13 +16,37 @@ const TRACE = /^\s|^\(|^file:|^Node\.js v|^\W*$/;
 /** https://getpino.io/#/docs/api?id=loggerlevel-string-gettersetter */
 const [WARN, ERROR, FATAL] = [40, 50, 60];
 
+const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+
 /** The path of a log in the data folder. One that has grown past 20 MiB starts anew; one old one is kept. */
 export function logFile(dataFolder: string, name: string): string {
   const folder = path.join(dataFolder, 'logs');
   const file = path.join(folder, `${name}.log`);
   mkdirSync(folder, { recursive: true });
-  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_BYTES) renameSync(file, `${file}.old`);
+  if (sizeOf(file) > MAX_BYTES) renameSync(file, `${file}.old`);
   return file;
+}
+
+/**
+ * Starts a log anew when it has grown past 20 MiB, while another process has it open to append to: its content moves to the old one,
+ * and the file stays. Lines that are written in between are lost.
+ */
+export function rotateOpenLog(file: string): void {
+  if (sizeOf(file) <= MAX_BYTES) return;
+  copyFileSync(file, `${file}.old`);
+  truncateSync(file);
+}
+
+/** Rotates such a log for as long as this process lives. */
+export function keepLogBounded(file: string): void {
+  const look = () => {
+    try {
+      rotateOpenLog(file);
+    } catch {
+      // A full disk: the old log can only go when the new one is smaller.
+    }
+  };
+  setInterval(look, WATCH_MS).unref();
 }
 
 export interface Terminal {
@@ -36,12 +64,15 @@ export class ChildLog {
   lastError: string | undefined;
   private shown = 0;
   private minute = 0;
+  private size: number;
 
   constructor(
     readonly name: string,
     readonly file: string,
     private readonly terminal: Terminal,
-  ) {}
+  ) {
+    this.size = sizeOf(file);
+  }
 
   follow(stdout: Readable, stderr: Readable): void {
     this.lastError = undefined;
@@ -54,7 +85,7 @@ export class ChildLog {
 
   private write(line: string): void {
     try {
-      appendFileSync(this.file, line + '\n', { mode: 0o600 });
+      this.append(Buffer.from(`${line.slice(0, MAX_KEPT_LINE)}\n`));
     } catch {
       // A full disk must not end the child; it will complain itself.
     }
@@ -62,6 +93,15 @@ export class ChildLog {
     if (level >= ERROR) this.lastError = text;
     if (this.terminal.verbose) this.terminal.line(`${this.name}: ${line}`);
     else if (level >= WARN && level < FATAL && this.mayShow()) this.terminal.line(`${this.name}: ${text}`);
+  }
+
+  private append(line: Buffer): void {
+    if (this.size + line.length > MAX_BYTES) {
+      this.size = 0;
+      renameSync(this.file, `${this.file}.old`);
+    }
+    appendFileSync(this.file, line, { mode: 0o600 });
+    this.size += line.length;
   }
 
   private mayShow(): boolean {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Child } from './child.js';
 import { childEnvironment, type Config, PORT_PURPOSE, type Ports } from './config.js';
 import { openDataFolder, readSecrets, type Secrets, StartFailure } from './data-folder.js';
-import { logFile, type Terminal } from './logs.js';
+import { keepLogBounded, logFile, type Terminal } from './logs.js';
 import { postgresHome } from './postgres/home.js';
 import { createDatabase, type PostgresOptions, startPostgres } from './postgres/server.js';
 import { Processes } from './processes.js';
@@ -84,11 +84,13 @@ export class Supervisor {
     const home = await postgresHome(dataFolder);
     for (const note of home.notes) this.terminal.line(note);
     const port = this.config.ports.postgres;
+    const log = logFile(dataFolder, 'postgres');
+    keepLogBounded(log);
     await this.keepPostgres({
       home,
       port,
       password: secrets.postgresPassword,
-      logFile: logFile(dataFolder, 'postgres'),
+      logFile: log,
       spawn: processes.spawn.bind(processes),
     });
     await createDatabase(port, secrets.postgresPassword);

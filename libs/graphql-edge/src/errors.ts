@@ -25,6 +25,15 @@ export function stowageErrorIn(error: unknown): StowageError | null {
   return null;
 }
 
+/** Whether an error is about the operation itself or how it was sent: the server raised it before any resolver ran. */
+function isOfProtocol(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof GraphQLError && depth < 8; depth++) {
+    if (at.originalError === undefined || at.originalError === null) return true;
+    at = at.originalError;
+  }
+  return false;
+}
+
 /**
  * The GraphQL edge of the error table: `extensions.code` from the kind, the stable `reason`, the `path` of the input.
  * Whatever Stowage did not raise on purpose is a bug: its message stays in the log; the api adds the `requestId` to look for.
@@ -54,6 +63,10 @@ export function formatGraphQLError(formatted: GraphQLFormattedError, error: unkn
   }
   if (typeof code === 'string' && PROTOCOL_CODES.has(code)) {
     return { message: formatted.message, locations, path, extensions: { code, ...at } };
+  }
+  // graphql-js and Apollo give some of their refusals no code.
+  if (path === undefined && isOfProtocol(error)) {
+    return { message: formatted.message, locations, extensions: { code: 'BAD_REQUEST', ...at } };
   }
   return {
     message: 'Something went wrong on our side.',

@@ -38,14 +38,20 @@ const whole = (name: string, description: string) =>
     (value) => parseWhole(name, value),
   );
 
+/** What RFC 3339 can write in UTC, less the year 0, which PostgreSQL does not have. */
+const FIRST_INSTANT = Date.parse('0001-01-01T00:00:00Z');
+const LAST_INSTANT = Date.parse('9999-12-31T23:59:59.999Z');
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
 function parseInstant(value: unknown): Date {
-  const date = typeof value === 'string' && RFC3339.test(value) ? new Date(value) : null;
-  if (date === null || Number.isNaN(date.getTime())) {
-    throw invalid('DATE_TIME_INVALID', 'A DateTime is an RFC 3339 instant such as 2026-01-31T12:00:00Z.');
+  const instant = typeof value === 'string' && RFC3339.test(value) ? Date.parse(value) : NaN;
+  // NaN, too, is in no range. An offset may lead out of the years that can be written.
+  if (!(instant >= FIRST_INSTANT && instant <= LAST_INSTANT)) {
+    const message =
+      'A DateTime is an RFC 3339 instant such as 2026-01-31T12:00:00Z, of the years 0001 to 9999 in UTC.';
+    throw invalid('DATE_TIME_INVALID', message);
   }
-  return date;
+  return new Date(instant);
 }
 
 function parseUrl(value: unknown): string {

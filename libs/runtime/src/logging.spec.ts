@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { loggedError } from './logging.js';
+import { boundedLine, loggedError } from './logging.js';
 
 describe('loggedError', () => {
   it('keeps what explains an error, and nothing of what hangs on it', () => {
@@ -23,5 +23,62 @@ describe('loggedError', () => {
     expect(loggedError({ type: 'Error', message: 'm', client: {} })).toEqual({ type: 'Error', message: 'm' });
     expect(loggedError('thrown')).toBe('thrown');
     expect(loggedError(undefined)).toBeUndefined();
+  });
+});
+
+describe('loggedError, of what others sent', () => {
+  it('keeps no detail that quotes a row, and no other plain value that it does not know', () => {
+    const error = Object.assign(new Error('duplicate key value violates unique constraint "key"'), {
+      code: '23505',
+      constraint: 'key',
+      detail: 'Key (name)=(secret) already exists.',
+      where: 'secret',
+      query: 'secret',
+    });
+    const logged = loggedError(error);
+    expect(logged).toMatchObject({ code: '23505', constraint: 'key', message: error.message });
+    expect(JSON.stringify(logged)).not.toContain('secret');
+  });
+
+  it('keeps no value that the database found wrong, also as a cause', () => {
+    const cause = Object.assign(new Error('invalid input syntax for type uuid: "secret"'), { code: '22P02' });
+    for (const error of [cause, new Error('not read', { cause })]) {
+      expect(loggedError(error)).toMatchObject({
+        message: expect.stringContaining('invalid input syntax for type uuid: "…"'),
+      });
+      expect(JSON.stringify(loggedError(error))).not.toContain('secret');
+    }
+  });
+
+  it('cuts what is long', () => {
+    const error = Object.assign(new Error('m'.repeat(1_000_000)), { code: 'c'.repeat(1_000_000) });
+    expect(JSON.stringify(loggedError(error)).length).toBeLessThan(16_384);
+    expect((loggedError('t'.repeat(1_000_000)) as string).length).toBeLessThan(8_192);
+  });
+});
+
+describe('boundedLine', () => {
+  const line = (fields: object) =>
+    `${JSON.stringify({ level: 50, time: 1, pid: 2, service: 'api', ...fields })}\n`;
+
+  it('leaves a line alone that is short enough', () => {
+    for (const fields of [{ msg: 'fine' }, { msg: 'x'.repeat(16_000) }])
+      expect(boundedLine(line(fields))).toBe(line(fields));
+  });
+
+  it.each<[string, object]>([
+    ['one text', { msg: 'x'.repeat(1_000_000) }],
+    ['text of several bytes a character', { msg: '€'.repeat(16_000) }],
+    ['text that JSON escapes', { msg: '\u0000'.repeat(1_000_000) }],
+    ['characters of two units', { msg: `x${'😀'.repeat(100_000)}` }],
+    ['a long list', { list: Array.from({ length: 100_000 }, String) }],
+    ['many fields', Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`field${index}`, 'x']))],
+    ['texts deep inside', { a: { b: { c: 'x'.repeat(1_000_000), err: { stack: 'y'.repeat(1_000_000) } } } }],
+    ['a request id that is none', { reqId: { deep: 'x'.repeat(100_000) }, context: 'x'.repeat(100_000) }],
+  ])('cuts %s to a line of JSON that still says what it is', (_, fields) => {
+    const bounded = boundedLine(line(fields));
+    expect(Buffer.byteLength(bounded)).toBeLessThanOrEqual(16 * 1024);
+    expect(bounded).toMatch(/^[^\n]+\n$/);
+    expect(JSON.parse(bounded)).toMatchObject({ level: 50, time: 1, pid: 2, service: 'api' });
   });
 });

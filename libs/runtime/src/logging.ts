@@ -14,18 +14,75 @@ export function requestIdOf(request: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
-/**
- * What is logged of an error: its type, message and stack with those of its causes, and its own plain values such as a
- * code. Objects that libraries hang on their errors are left out: clients, requests and responses with their keys and
- * tokens (pg adds the connection with the key that cancels its queries).
- */
-export function loggedError(error: unknown): unknown {
-  if (!(error instanceof Object)) return error;
-  const full = error instanceof Error ? pino.stdSerializers.err(error) : error;
-  return Object.fromEntries(Object.entries(full).filter(([, value]) => !(value instanceof Object)));
+/** Of an error. Everything else that libraries hang on their errors may hold keys, tokens or what a client sent. */
+const LOGGED_FIELDS = new Set([
+  ...['type', 'message', 'stack', 'code', 'kind', 'reason', 'retryAfterSeconds', 'status', 'statusCode'],
+  ...['errno', 'syscall', 'path', 'hostname', 'address', 'port', 'signal'],
+  // PostgreSQL's, less `detail` and `where`, which quote rows and parameters.
+  ...['severity', 'schema', 'table', 'column', 'constraint', 'routine'],
+]);
+const MAX_FIELD_CHARACTERS = 4096;
+/** Data exceptions, whose messages quote the value: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const QUOTES_A_VALUE = /^22[0-9A-Z]{3}$/;
+
+const cut = (text: string, characters: number): string =>
+  text.length > characters ? `${text.slice(0, characters)}…` : text;
+
+function quotesAValue(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if ('code' in at && typeof at.code === 'string' && QUOTES_A_VALUE.test(at.code)) return true;
+  }
+  return false;
 }
 
-/** JSON lines on standard output. */
+/**
+ * What is logged of an error: its type, message and stack with those of its causes, and plain values such as a code, each of
+ * bounded length. Clients, requests and responses that libraries hang on their errors are left out, with their keys and tokens,
+ * and so are values that the database quotes.
+ */
+export function loggedError(error: unknown): unknown {
+  if (!(error instanceof Object)) return typeof error === 'string' ? cut(error, MAX_FIELD_CHARACTERS) : error;
+  const full = error instanceof Error ? pino.stdSerializers.err(error) : error;
+  const shown = (text: string) => (quotesAValue(error) ? text.replaceAll(/"[^"]*"/g, '"…"') : text);
+  return Object.fromEntries(
+    Object.entries(full)
+      .filter(([name, value]) => LOGGED_FIELDS.has(name) && !(value instanceof Object))
+      .map(([name, value]) => [
+        name,
+        typeof value === 'string' ? cut(shown(value), MAX_FIELD_CHARACTERS) : (value as unknown),
+      ]),
+  );
+}
+
+const MAX_LINE_BYTES = 16 * 1024;
+/** How long a text in a line that is too long may be, from the first attempt to the last. */
+const CUTS = [1024, 128];
+const MAX_ENTRIES = 32;
+
+const isShort = (line: string) =>
+  line.length * 3 <= MAX_LINE_BYTES || Buffer.byteLength(line) <= MAX_LINE_BYTES;
+
+/** The same line in at most 16 KiB: a line that is longer loses the ends of its texts and lists, then all but its head. */
+export function boundedLine(line: string): string {
+  if (isShort(line)) return line;
+  for (const characters of CUTS) {
+    const shorter = JSON.stringify(
+      JSON.parse(line, (_, value: unknown) => {
+        if (typeof value === 'string') return cut(value, characters);
+        return Array.isArray(value) ? value.slice(0, MAX_ENTRIES) : value;
+      }),
+    );
+    if (isShort(shorter)) return `${shorter}\n`;
+  }
+  const { level, time, pid, service, context, reqId, msg } = JSON.parse(line) as Record<string, unknown>;
+  const texts = Object.entries({ service, context, reqId, msg }).map(([name, text]) => [
+    name,
+    typeof text === 'string' ? cut(text, Math.min(...CUTS)) : undefined,
+  ]);
+  return `${JSON.stringify({ level, time, pid, ...Object.fromEntries(texts), isCut: true })}\n`;
+}
+
+/** JSON lines on standard output, each of at most 16 KiB. */
 export function loggerParams(service: string, level: string): Params {
   return {
     pinoHttp: {
@@ -33,6 +90,7 @@ export function loggerParams(service: string, level: string): Params {
       base: { service, pid: process.pid },
       autoLogging: false,
       serializers: { err: loggedError },
+      hooks: { streamWrite: boundedLine },
     },
     // Nest's middleware does not reach routes that Apollo registers with Fastify; see logRequests.
     forRoutes: [],
@@ -41,7 +99,8 @@ export function loggerParams(service: string, level: string): Params {
 
 /**
  * One line for each request, and its id in every line that is logged on its behalf, with whatever else was assigned to its
- * logger. Only method, path and id are logged: no header, query or body, for those carry secrets.
+ * logger. Only method, the path of the route and id are logged: no header, query, body or path that nothing serves, for clients choose
+ * those and they carry secrets.
  */
 export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
   const contexts = new WeakMap<FastifyRequest, (log: () => void) => void>();
@@ -61,10 +120,10 @@ export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
     logger.runInContext(begin, { bindings: { reqId: request.id } });
   });
   server.addHook('onResponse', (request, reply, done) => {
-    const { id: reqId, method, url } = request;
+    const { id: reqId, method, routeOptions } = request;
     const line = {
       method,
-      path: url.split('?', 1)[0],
+      path: routeOptions.url,
       statusCode: reply.statusCode,
       ms: Math.round(reply.elapsedTime),
     };

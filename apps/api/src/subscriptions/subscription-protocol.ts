@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { unwrapResolverError } from '@apollo/server/errors';
 import {
   type DocumentNode,
   type ExecutionArgs,
@@ -14,14 +13,8 @@ import {
   validate,
 } from 'graphql';
 import { CloseCode, type Context, type ServerOptions, type SubscribePayload } from 'graphql-ws';
-import { type Actor, ERROR_KINDS, invalid, kindOf, StowageError } from '#libs/domain';
-import {
-  addInputPaths,
-  formatGraphQLError,
-  type GraphQLContext,
-  MAX_TOKENS,
-  queryLimits,
-} from '#libs/graphql-edge';
+import { type Actor, ERROR_KINDS, invalid, StowageError } from '#libs/domain';
+import { addInputPaths, type GraphQLContext, MAX_TOKENS, queryLimits, showError } from '#libs/graphql-edge';
 import { headerOf } from '#libs/identity';
 import type { WebSocket } from 'ws';
 
@@ -49,8 +42,10 @@ export interface ProtocolParts {
   admit(connection: Connection, ownerId: bigint): boolean;
   /** The sockets of whoever opened this one. */
   socketsLike(connection: Connection): Iterable<Connection>;
-  /** An error that is ours: a bug, or something that is down. */
-  report(error: unknown, requestId: string | undefined): void;
+  /** Logs the errors of a subscription. */
+  log(errors: readonly GraphQLError[], requestId: string | undefined): void;
+  /** Logs why a socket could not be opened: a bug, or a dependency that is down. */
+  report(error: unknown): void;
 }
 
 type SocketContext = Context<Record<string, unknown>, Connection>;
@@ -84,12 +79,19 @@ function operationOf(
   }
   const errors = validate(schema, document, RULES);
   addInputPaths(errors, { schema, document });
-  if (errors.length > 0) return errors;
+  if (errors.length > 0) return errors.map(ofValidation);
   if (getOperationAST(document, operationName)?.operation !== OperationTypeNode.SUBSCRIPTION) {
     return [refusal('SUBSCRIPTIONS_ONLY', 'Only subscriptions are served here; send all else by POST.')];
   }
   return { schema, document, operationName, variableValues: variables };
 }
+
+const ofValidation = ({ message, nodes, originalError, extensions }: GraphQLError) =>
+  new GraphQLError(message, {
+    nodes,
+    originalError,
+    extensions: { code: 'GRAPHQL_VALIDATION_FAILED', ...extensions },
+  });
 
 const refusal = (reason: string, message: string) =>
   new GraphQLError(message, { originalError: invalid(reason, message) });
@@ -102,23 +104,14 @@ const refusal = (reason: string, message: string) =>
 export function subscriptionProtocol(
   parts: ProtocolParts,
 ): ServerOptions<Record<string, unknown>, Connection> {
-  const format = (errors: readonly GraphQLError[], requestId?: string): GraphQLFormattedError[] =>
-    errors.map((error) => {
-      const cause = unwrapResolverError(error);
-      const kind = kindOf(cause instanceof GraphQLError ? cause.originalError : cause);
-      const isOurs =
-        error.originalError !== undefined &&
-        error.extensions.code === undefined &&
-        (kind === 'internal' || kind === 'unavailable');
-      if (isOurs) parts.report(cause, requestId);
-      const code = error.originalError === undefined ? 'GRAPHQL_VALIDATION_FAILED' : undefined;
-      const formatted = formatGraphQLError(
-        { ...error.toJSON(), extensions: { code, ...error.extensions } },
-        cause,
-      );
-      if (formatted.extensions?.code !== ERROR_KINDS.internal.graphql) return formatted;
-      return { ...formatted, extensions: { ...formatted.extensions, requestId } };
+  const format = (errors: readonly GraphQLError[], requestId?: string): GraphQLFormattedError[] => {
+    parts.log(errors, requestId);
+    return errors.map((error) => {
+      const shown = showError(error);
+      if (shown.extensions?.code !== ERROR_KINDS.internal.graphql) return shown;
+      return { ...shown, extensions: { ...shown.extensions, requestId } };
     });
+  };
   const requestIdOf = (args: { contextValue?: unknown }) =>
     (args.contextValue as GraphQLContext | undefined)?.req.id;
 
@@ -134,7 +127,7 @@ export function subscriptionProtocol(
         const known = error instanceof StowageError && error.kind !== 'unavailable';
         if (known) socket.close(CloseCode.Unauthorized, error.reason);
         else {
-          parts.report(error, undefined);
+          parts.report(error);
           socket.close(TRY_AGAIN_LATER, 'Try again later');
         }
       }

@@ -8,6 +8,7 @@ import { CloseCode, handleProtocols, makeServer, MessageType, parseMessage } fro
 import { PinoLogger } from 'nestjs-pino';
 import { Gauge, Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { logErrors } from '#libs/graphql-edge';
 import { Identity } from '#libs/identity';
 import type { AdmissionCheck } from '#libs/runtime';
 import { type Connection, subscriptionProtocol } from './subscription-protocol.js';
@@ -56,7 +57,8 @@ export class SubscriptionServer implements OnApplicationBootstrap {
       authenticate: (headers) => this.identity.authenticate(headers),
       admit: (connection, ownerId) => this.admit(connection, ownerId),
       socketsLike: ({ ownerId }) => (ownerId === undefined ? [] : (this.perOwner.get(ownerId) ?? [])),
-      report: (err, reqId) => this.logger.error({ err, reqId }, 'subscription failed'),
+      log: (errors, reqId) => logErrors(this.logger, errors, reqId),
+      report: (err) => this.logger.error({ err }, 'socket not opened'),
     }),
   );
   /** Those that answered since they were last asked. */

@@ -146,6 +146,8 @@ function spawnServer(options: PostgresOptions, cluster: string): ChildProcess {
     max_connections: maxConnections,
     timezone: 'UTC',
     log_timezone: 'UTC',
+    // Details quote rows and parameters, which clients choose.
+    log_error_verbosity: 'terse',
     ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
   };
   const args = [

@@ -1,0 +1,36 @@
+import { describe, expect, it } from '@jest/globals';
+import { DateTime } from './scalars.js';
+
+describe('DateTime', () => {
+  it.each([
+    ['2026-01-31T12:00:00Z', '2026-01-31T12:00:00.000Z'],
+    ['2026-01-31t12:00:00.123456789+05:30', '2026-01-31T06:30:00.123Z'],
+    ['0001-01-01T00:00:00Z', '0001-01-01T00:00:00.000Z'],
+    ['0000-12-31T23:59:59-00:01', '0001-01-01T00:00:59.000Z'],
+    ['9999-12-31T23:59:59.999Z', '9999-12-31T23:59:59.999Z'],
+    ['9999-12-31T23:59:59+00:01', '9999-12-31T23:58:59.000Z'],
+  ])('reads %s as %s', (text, instant) => {
+    const value = DateTime.parseValue(text);
+    expect(DateTime.serialize(value)).toBe(instant);
+  });
+
+  it.each([
+    '0000-12-31T23:59:59Z',
+    '0001-01-01T00:00:00+00:01',
+    '9999-12-31T23:59:59-23:59',
+    '9999-12-31T23:59:59.999-00:01',
+    '10000-01-01T00:00:00Z',
+    '+010000-01-01T00:00:00Z',
+    '-000001-01-01T00:00:00Z',
+    '2026-13-01T00:00:00Z',
+    '2026-01-31T12:00:00',
+    '2026-01-31',
+    '',
+    1e12,
+    null,
+  ])('refuses %j', (value) => {
+    expect(() => DateTime.parseValue(value)).toThrow(
+      expect.objectContaining({ kind: 'invalid', reason: 'DATE_TIME_INVALID' }),
+    );
+  });
+});
