@@ -67,7 +67,14 @@ export class AppModule {
         }),
         DeliveryModule.forRoot({ maxSeconds: config.DOWNLOAD_URL_MAX_SECONDS }),
         ApiGraphQLModule.forRoot(config.RATE_LIMIT_PER_MINUTE),
-        SubscriptionsModule.forRoot({ admission: admissionOf(config) }),
+        SubscriptionsModule.forRoot({
+          admission: admissionOf(config),
+          perOwner: {
+            subscriptions: config.SUBSCRIPTIONS_PER_OWNER,
+            unsentBytes: config.SUBSCRIPTION_BYTES_PER_OWNER,
+          },
+          workPerSecond: config.SUBSCRIPTION_WORK_PER_SECOND,
+        }),
       ],
     };
   }

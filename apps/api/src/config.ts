@@ -82,6 +82,18 @@ export class ApiEnvironment extends Environment {
   @Whole(0)
   RATE_LIMIT_PER_MINUTE = 6000;
 
+  /** Open subscriptions of one owner, over all their sockets. */
+  @Whole(1)
+  SUBSCRIPTIONS_PER_OWNER = 1000;
+
+  /** Bytes that one owner's sockets may leave unread before the one with the most is ended. */
+  @Bytes()
+  SUBSCRIPTION_BYTES_PER_OWNER = 8 * 2 ** 20;
+
+  /** Messages of one owner's sockets that are handled, and states that are sent to them, in a second. */
+  @Whole(1)
+  SUBSCRIPTION_WORK_PER_SECOND = 200;
+
   /**
    * Values of Host that are served, with port. Where it is set, Origin and Sec-Fetch-Site are checked too: of pages, only those
    * of CORS_ORIGINS and the api's own may send requests. Without it, everything is served. The embedded stack sets it.

@@ -3,6 +3,8 @@ import { type Actor, assetNotFound, invalid, kindOf } from '#libs/domain';
 import { AssetFeed, type Watch } from '#libs/events';
 import type { Asset } from './asset.js';
 import { Assets } from './assets.service.js';
+import { OwnerReads } from './owner-reads.js';
+import { SubscriptionTurns } from './subscription-turns.js';
 
 const MAX_ASSETS = 100;
 /** How long what was read, and that the caller may read it, is believed. */
@@ -13,15 +15,21 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** What happens to assets, as it happens, for whoever may read them. */
 @Injectable()
 export class AssetChanges {
+  private readonly reads: OwnerReads;
+
   constructor(
     private readonly assets: Assets,
     private readonly feed: AssetFeed,
-  ) {}
+    private readonly turns: SubscriptionTurns,
+  ) {
+    this.reads = new OwnerReads(assets);
+  }
 
   /**
    * First each asset as it is, then whenever it changed; states may be skipped, the last always arrives. Access is asked
    * for again each time something is read. Ends when none is left: purged, or not the caller's to read any more; or when the
-   * caller's token does.
+   * caller's token does. Only assets that the caller may read are watched, so that neither a read nor an end tells when another one
+   * changed. {@link OwnerReads} and {@link SubscriptionTurns} bound what all subscriptions of an owner read and send.
    * @throws StowageError invalid ASSET_COUNT; not-found ASSET_NOT_FOUND when the caller may read none of them; unavailable
    */
   async watch(actor: Actor, ids: readonly string[]): Promise<AsyncIterableIterator<Asset>> {
@@ -29,12 +37,12 @@ export class AssetChanges {
     if (wanted.length < 1 || wanted.length > MAX_ASSETS) {
       throw invalid('ASSET_COUNT', `Watch 1 to ${MAX_ASSETS} assets at a time.`, ['ids']);
     }
-    // Before the first look, so that nothing is missed in between.
+    // Before they are read, so that nothing is missed in between; from then on only those that the caller may read.
     const watch = this.feed.watch(wanted);
     try {
-      const found = await this.assets.findAll(actor, wanted);
+      const found = await this.reads.read(actor, wanted);
       if (found.length === 0) throw assetNotFound();
-      return this.endable(actor, watch, found);
+      return this.endable(actor, watch, statesOf(found));
     } catch (error) {
       watch.close();
       throw error;
@@ -42,7 +50,7 @@ export class AssetChanges {
   }
 
   /** A generator that waits hears of `return()` only when the wait is over: it has to be ended from outside. */
-  private endable(actor: Actor, watch: Watch, found: readonly Asset[]): AsyncIterableIterator<Asset> {
+  private endable(actor: Actor, watch: Watch, found: Map<string, State>): AsyncIterableIterator<Asset> {
     const end = new AbortController();
     const lifetime = (actor.until?.getTime() ?? Infinity) - Date.now();
     const timer = setTimeout(() => end.abort(), Math.min(Math.max(lifetime, 0), LONGEST_TIMER_MS));
@@ -67,45 +75,65 @@ export class AssetChanges {
   private async *changes(
     actor: Actor,
     watch: Watch,
-    found: readonly Asset[],
+    found: Map<string, State>,
     end: AbortSignal,
     close: () => void,
   ): AsyncGenerator<Asset, undefined> {
     const sent = new Map<string, string>();
-    let assets = found;
-    /** Null when the last look failed, and another is due. */
-    let readAt: number | null = performance.now();
+    let states = found;
     try {
-      while (assets.length > 0 && !end.aborted) {
-        const asset = assets.find((each) => sent.get(each.id) !== stateOf(each));
-        // A reader may take their time between two of them, and may not be one any more by then.
-        const isFresh = readAt !== null && performance.now() - readAt < FRESH_MS;
-        if (asset !== undefined && isFresh) {
-          sent.set(asset.id, stateOf(asset));
-          yield asset;
+      while (states.size > 0 && !end.aborted) {
+        // What else happens to assets that the caller may not read must not be told, not even by when something ends.
+        watch.narrow(states);
+        const due = [...states.values()].find(({ asset }) => sent.get(asset.id) !== stateOf(asset));
+        if (due === undefined) {
+          await watch.next(end);
+          const read = end.aborted ? null : await this.read(() => this.reads.read(actor, [...states.keys()]));
+          if (read !== null) states = statesOf(read);
           continue;
         }
-        if (asset === undefined && readAt !== null) await watch.next(end);
-        const read = end.aborted ? [] : await this.read(actor, assets);
-        readAt = read === null ? null : performance.now();
-        if (read === null) await watch.next(end);
-        else assets = read;
+        await this.turns.take(actor.ownerId);
+        if (end.aborted) break;
+        const { id } = due.asset;
+        // A reader may take their time between two of them, and may not be one any more by then.
+        const isFresh = performance.now() - due.readAt < FRESH_MS;
+        const read = isFresh ? [due.asset] : await this.read(() => this.assets.findAll(actor, [id]));
+        const [asset] = read ?? [];
+        if (read === null) {
+          await watch.next(end);
+        } else if (asset === undefined) {
+          states.delete(id);
+        } else {
+          states.set(id, isFresh ? due : { asset, readAt: performance.now() });
+          sent.set(id, stateOf(asset));
+          yield asset;
+        }
       }
     } finally {
       close();
     }
   }
 
-  /** The same assets, less those that are gone; null when the database is down just now. */
-  private async read(actor: Actor, assets: readonly Asset[]): Promise<readonly Asset[] | null> {
-    const ids = assets.map(({ id }) => id);
+  /** Null when the database is down just now. */
+  private async read(work: () => Promise<readonly Asset[]>): Promise<readonly Asset[] | null> {
     try {
-      return await this.assets.findAll(actor, ids);
+      return await work();
     } catch (error) {
       if (kindOf(error) === 'unavailable') return null;
       throw error;
     }
   }
+}
+
+/** An asset, and when it was read. */
+interface State {
+  readonly asset: Asset;
+  readonly readAt: number;
+}
+
+function statesOf(assets: readonly Asset[]): Map<string, State> {
+  const readAt = performance.now();
+  return new Map(assets.map((asset) => [asset.id, { asset, readAt }]));
 }
 
 const stateOf = ({ version, updatedAt }: Asset) => `${version} ${updatedAt.getTime()}`;

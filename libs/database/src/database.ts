@@ -84,6 +84,8 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
     this.pool.on('error', () => undefined);
     this.prisma = new PrismaClient({
       adapter: new PrismaPg(this.pool),
+      // Otherwise its messages quote the arguments, which clients choose.
+      errorFormat: 'minimal',
       transactionOptions: { maxWait: CONNECT_TIMEOUT_MS, timeout: 15_000 },
     });
   }

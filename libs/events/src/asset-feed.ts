@@ -14,23 +14,42 @@ const DEAF_HEARTBEAT_MS = 2_000;
 
 /** One party's interest in some assets. */
 export class Watch {
-  private changed = false;
+  /** Those that may have changed since the last call of `next`. */
+  private readonly changed = new Set<string>();
+  private readonly watched: Set<string>;
   private wake: (() => void) | undefined;
 
   constructor(
     private readonly feed: AssetFeed,
-    readonly ids: ReadonlySet<string>,
-  ) {}
+    ids: Iterable<string>,
+  ) {
+    this.watched = new Set(ids);
+  }
 
-  /** Called by the feed: one of the assets may have changed. */
-  notify(): void {
-    this.changed = true;
+  get ids(): ReadonlySet<string> {
+    return this.watched;
+  }
+
+  /** Called by the feed: this asset may have changed. */
+  notify(id: string): void {
+    this.changed.add(id);
     this.wake?.();
+  }
+
+  /** Watches these alone from now on, which are some of those so far, and forgets what was told of others. */
+  narrow(ids: Pick<ReadonlySet<string>, 'has' | 'size'>): void {
+    if (ids.size === this.watched.size) return;
+    const left = [...this.watched].filter((id) => !ids.has(id));
+    this.feed.leave(this, left);
+    for (const id of left) {
+      this.watched.delete(id);
+      this.changed.delete(id);
+    }
   }
 
   /** Returns when one of the assets may have changed since the last call, when it is time to look again, or on abort. */
   async next(signal: AbortSignal): Promise<void> {
-    if (!this.changed && !signal.aborted) {
+    if (this.changed.size === 0 && !signal.aborted) {
       await new Promise<void>((resolve) => {
         const heartbeat = this.feed.isListening ? HEARTBEAT_MS : DEAF_HEARTBEAT_MS;
         // Not all at once.
@@ -45,11 +64,11 @@ export class Watch {
       });
       this.wake = undefined;
     }
-    this.changed = false;
+    this.changed.clear();
   }
 
   close(): void {
-    this.feed.leave(this);
+    this.feed.leave(this, this.watched);
   }
 }
 
@@ -89,7 +108,7 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
   }
 
   watch(ids: Iterable<string>): Watch {
-    const watch = new Watch(this, new Set(ids));
+    const watch = new Watch(this, ids);
     for (const id of watch.ids) {
       const others = this.watches.get(id);
       if (others === undefined) this.watches.set(id, new Set([watch]));
@@ -98,8 +117,9 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
     return watch;
   }
 
-  leave(watch: Watch): void {
-    for (const id of watch.ids) {
+  /** Called by a watch that is interested in these no more. */
+  leave(watch: Watch, ids: Iterable<string>): void {
+    for (const id of ids) {
       const others = this.watches.get(id);
       others?.delete(watch);
       if (others?.size === 0) this.watches.delete(id);
@@ -115,7 +135,7 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
       this.lost(client);
     });
     client.on('notification', ({ payload = '' }) => {
-      for (const id of payload.split(' ')) for (const watch of this.watches.get(id) ?? []) watch.notify();
+      for (const id of payload.split(' ')) for (const watch of this.watches.get(id) ?? []) watch.notify(id);
     });
     try {
       await client.connect();
@@ -123,7 +143,7 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
       this.listening = true;
       this.pauseMs = FIRST_PAUSE_MS;
       // Whatever was told meanwhile was not heard.
-      for (const watches of this.watches.values()) for (const watch of watches) watch.notify();
+      for (const [id, watches] of this.watches) for (const watch of watches) watch.notify(id);
       this.timer = setTimeout(() => void this.ping(client), PING_MS);
     } catch (err) {
       this.logger.warn({ err }, 'the feed cannot listen');

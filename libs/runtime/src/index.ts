@@ -7,3 +7,4 @@ export { MetricsModule } from './metrics/metrics.module.js';
 export * from './priority.js';
 export * from './release.js';
 export * from './serve.js';
+export * from './turns.js';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { boundedLine, loggedError } from './logging.js';
+import { pino, type LoggerOptions } from 'pino';
+import { boundedLine, loggedError, loggerParams } from './logging.js';
 
 describe('loggedError', () => {
   it('keeps what explains an error, and nothing of what hangs on it', () => {
@@ -54,6 +55,20 @@ describe('loggedError, of what others sent', () => {
     const error = Object.assign(new Error('m'.repeat(1_000_000)), { code: 'c'.repeat(1_000_000) });
     expect(JSON.stringify(loggedError(error)).length).toBeLessThan(16_384);
     expect((loggedError('t'.repeat(1_000_000)) as string).length).toBeLessThan(8_192);
+  });
+});
+
+describe('loggerParams', () => {
+  it('makes a logger whose lines are bounded, and errors too', () => {
+    const lines: string[] = [];
+    const options = loggerParams('api', 'debug').pinoHttp as LoggerOptions;
+    const logger = pino(options, { write: (line) => lines.push(line) });
+    const err = Object.assign(new Error('m'.repeat(100_000)), { query: 'secret' });
+    logger.child({ context: 'GraphQL' }).error({ err, extra: 'x'.repeat(100_000) }, 'failed');
+    expect(lines).toHaveLength(1);
+    expect(Buffer.byteLength(lines[0]!)).toBeLessThanOrEqual(16 * 1024);
+    expect(JSON.parse(lines[0]!)).toMatchObject({ service: 'api', context: 'GraphQL', msg: 'failed' });
+    expect(lines[0]).not.toContain('secret');
   });
 });
 

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
+import { setImmediate as nextTurnOfLoop } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { PinoLogger } from 'nestjs-pino';
 import { WebSocket, type WebSocketServer } from 'ws';
+import { SubscriptionTurns } from '#libs/assets/graphql';
 import { SubscriptionServer } from '../../../apps/api/src/subscriptions/subscription-server.js';
 import { signJwt } from '../../support/fleet.js';
 import { until } from '../../support/until.js';
@@ -11,6 +13,12 @@ const REQUEST = `mutation ($input: RequestUploadInput!) { requestUpload(input: $
 const SHA256 = '5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e746f6be03';
 const NOBODYS = `subscription { assetChanged(id: "x") { id } }`;
 const MIB = 1024 * 1024;
+
+interface Opened {
+  readonly socket: WebSocket;
+  readonly peer: WebSocket;
+  readonly end: Promise<number>;
+}
 
 describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () => {
   let api: TestApi;
@@ -22,17 +30,14 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
   afterEach(() => void jest.restoreAllMocks());
   afterAll(() => api?.[Symbol.asyncDispose]());
 
-  const comes = (what: string, condition: () => boolean) =>
-    until(what, () => (condition() ? true : null), 10_000);
+  const comes = (what: string, condition: () => boolean) => until(what, () => (condition() ? true : null));
 
   /** A socket that has said who it is, and its other end. */
-  async function open(
-    subject: string,
-  ): Promise<{ socket: WebSocket; peer: WebSocket; end: Promise<number> }> {
-    const socket = new WebSocket(`ws://127.0.0.1:${api.port}/graphql`, 'graphql-transport-ws');
+  async function open(subject: string, port = api.port, sockets = server.sockets): Promise<Opened> {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/graphql`, 'graphql-transport-ws');
     const end = new Promise<number>((resolve) => socket.on('close', resolve));
     await once(socket, 'open');
-    const peer = [...server.sockets.clients].at(-1)!;
+    const peer = [...sockets.clients].at(-1)!;
     const payload = { authorization: `Bearer ${await signJwt(subject)}` };
     socket.send(JSON.stringify({ type: 'connection_init', payload }));
     await once(socket, 'message');
@@ -40,9 +45,9 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
   }
 
   /** An asset of 42's that waits for its bytes. */
-  async function asset(): Promise<string> {
+  async function asset(of = api): Promise<string> {
     const input = { filename: 'f', mimeType: 'text/plain', sizeBytes: 6, checksumSha256: SHA256 };
-    const { data } = await api.query(REQUEST, { input });
+    const { data } = await of.query(REQUEST, { input });
     return (data?.requestUpload as { asset: { id: string } }).asset.id;
   }
 
@@ -76,7 +81,80 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
     socket.on('message', () => answers++);
     socket.resume();
     await comes('all answers', () => answers === 400);
-    expect(peer.isPaused).toBe(false);
+    await comes('the server listens again', () => !peer.isPaused);
+    socket.terminate();
+  });
+
+  it('lose the socket that leaves most unread when all of theirs leave too much', async () => {
+    await using small = await TestApi.start({ SUBSCRIPTION_BYTES_PER_OWNER: '2 MiB' });
+    const its = small.app.get<unknown, { readonly sockets: WebSocketServer; pinging: NodeJS.Timeout }>(
+      SubscriptionServer,
+      { strict: false },
+    );
+    // It would end whoever does not read by and by.
+    clearInterval(its.pinging);
+    const join = (subject: string) => open(subject, small.port, its.sockets);
+    const [reader, some, most, stranger] = [
+      await join('49'),
+      await join('49'),
+      await join('49'),
+      await join('50'),
+    ];
+    /** Sends what is not read until so much is left when the system's own buffers are full. */
+    const fill = async ({ socket, peer }: Opened, bytes: number) => {
+      socket.pause();
+      while (peer.bufferedAmount < bytes) {
+        peer.send(Buffer.alloc(MIB / 4));
+        await nextTurnOfLoop();
+      }
+    };
+    const ask = async () => {
+      reader.socket.send(JSON.stringify({ type: 'ping' }));
+      await once(reader.socket, 'message');
+    };
+    await fill(some, MIB / 4);
+    await fill(stranger, 3 * MIB);
+    await fill(most, MIB);
+    await ask();
+    expect(most.peer.readyState).toBe(most.peer.OPEN);
+    await fill(most, 2 * MIB);
+    await ask();
+    await comes('its end', () => most.peer.readyState === most.peer.CLOSED);
+    await ask();
+    for (const { peer } of [reader, some, stranger]) expect(peer.readyState).toBe(peer.OPEN);
+    const metrics = await (await small.fetch('/metrics')).text();
+    expect(metrics).toContain('stowage_subscription_refusals_total{limit="bytes"} 1\n');
+    expect(Number(/^stowage_subscription_unsent_bytes (\d+)$/m.exec(metrics)?.[1])).toBeGreaterThan(3 * MIB);
+    for (const { socket } of [reader, some, most, stranger]) socket.terminate();
+  });
+
+  it('have no more subscriptions than they may have, and take a turn for each message and each state', async () => {
+    await using small = await TestApi.start({
+      SUBSCRIPTIONS_PER_OWNER: '3',
+      SUBSCRIPTION_WORK_PER_SECOND: '500',
+    });
+    const { sockets } = small.app.get<unknown, typeof server>(SubscriptionServer, { strict: false });
+    const turns = small.app.get(SubscriptionTurns, { strict: false });
+    expect(turns).toHaveProperty('perSecond', 500);
+    const taken = jest.spyOn(turns, 'take');
+    const query = `subscription { assetChanged(id: "${await asset(small)}") { id } }`;
+    const { socket } = await open('42', small.port, sockets);
+    const heard: string[] = [];
+    socket.on('message', (data: Buffer) => {
+      const { id, type } = JSON.parse(data.toString()) as { id: string; type: string };
+      heard.push(`${type} ${id}`);
+    });
+    for (let id = 0; id < 20; id++)
+      socket.send(JSON.stringify({ type: 'subscribe', id: `${id}`, payload: { query } }));
+    await comes('all answers', () => heard.length === 20);
+    expect(heard.filter((each) => each.startsWith('next')).sort()).toEqual(['next 0', 'next 1', 'next 2']);
+    const refused = Array.from({ length: 17 }, (_, index) => `error ${index + 3}`);
+    expect(heard.filter((each) => each.startsWith('error'))).toEqual(refused);
+    expect(taken.mock.calls).toEqual(Array.from({ length: 23 }, () => [42n]));
+    const metrics = await (await small.fetch('/metrics')).text();
+    expect(metrics).toContain('stowage_subscription_refusals_total{limit="subscriptions"} 17\n');
+    expect(metrics).toContain('stowage_subscriptions 3\n');
+    expect(metrics).toContain('stowage_subscription_waiting 0\n');
     socket.terminate();
   });
 

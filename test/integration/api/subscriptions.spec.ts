@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Client, createClient, type SubscribePayload } from 'graphql-ws';
 import pg from 'pg';
 import { WebSocket } from 'ws';
+import { AssetFeed } from '#libs/events';
 import { AssetChanges } from '../../../libs/assets/src/asset-changes.service.js';
 import { signJwt } from '../../support/fleet.js';
 import { until } from '../../support/until.js';
@@ -129,6 +130,32 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     await api.query(PURGE, { id: also });
     await comes('the end', () => seen.end === 'complete');
     expect(statuses(seen)).toEqual(['PENDING', 'PENDING', 'CANCELLED', 'CANCELLED']);
+  });
+
+  it('does not watch what the caller may not read, or may not read any more', async () => {
+    const acl = [{ principal: 'user:48', permissions: ['READ'] }];
+    const [granted, also, strange] = [
+      await pending('42', acl),
+      await pending('42', acl),
+      await pending('42'),
+    ];
+    const nobodys = '01a204b4-f6dd-72d6-be10-e023dab1bad7';
+    const feed = api.app.get<unknown, { readonly watches: ReadonlyMap<string, unknown> }>(AssetFeed, {
+      strict: false,
+    });
+    const watched = () => [granted, also, strange, nobodys].filter((id) => feed.watches.has(id));
+    const ids = [strange, granted, nobodys, also];
+    const seen = subscribe(await as('48'), { query: MANY, variables: { ids } });
+    await comes('both states', () => seen.states.length === 2);
+    expect(watched()).toEqual([granted, also]);
+    await database.query('delete from asset_acl where asset_id = $1', [granted]);
+    await api.query(CANCEL, { id: granted });
+    await comes('one is left alone', () => watched().length === 1);
+    expect(watched()).toEqual([also]);
+    await database.query('delete from asset_acl where asset_id = $1', [also]);
+    await api.query(CANCEL, { id: also });
+    await comes('the end', () => seen.end === 'complete');
+    expect([watched(), statuses(seen)]).toEqual([[], ['PENDING', 'PENDING']]);
   });
 
   it.each([

@@ -49,9 +49,9 @@ describe('the event log', () => {
     for (const id of ids) {
       const watch = feed.watch([id]);
       const notify = watch.notify.bind(watch);
-      watch.notify = () => {
+      watch.notify = (told) => {
         heard.set(id, (heard.get(id) ?? 0) + 1);
-        notify();
+        notify(told);
       };
     }
     return heard;
@@ -146,10 +146,29 @@ describe('the event log', () => {
     closed.close();
     const end = new AbortController();
     const heard = open.next(end.signal).then(() => 'heard');
-    closed.notify();
+    closed.notify(id);
     end.abort();
     expect(await heard).toBe('heard');
     open.close();
+    expect(feed).toHaveProperty('watches', new Map());
+  });
+
+  it('forgets what a watch has left, and what was told of that', async () => {
+    const { feed } = await start();
+    const [kept, left] = [randomUUID(), randomUUID()];
+    const watch = feed.watch([kept, left]);
+    watch.notify(left);
+    watch.narrow(new Set([kept]));
+    expect(feed).toHaveProperty('watches', new Map([[kept, new Set([watch])]]));
+    const end = new AbortController();
+    let isHeard = false;
+    const heard = watch.next(end.signal).then(() => (isHeard = true));
+    // Long enough for a promise that is settled already, and far from the next look of its own.
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isHeard).toBe(false);
+    watch.notify(kept);
+    await heard;
+    watch.close();
     expect(feed).toHaveProperty('watches', new Map());
   });
 });

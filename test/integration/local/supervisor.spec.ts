@@ -69,6 +69,17 @@ describe('start and stop', () => {
     expect(kept()).toEqual(before);
   });
 
+  it('keeps PostgreSQL’s log bounded while it runs', async () => {
+    const run = await site.start().ready();
+    const log = path.join(site.data, 'logs/postgres.log');
+    const limit = 20 * 2 ** 20;
+    truncateSync(log, limit + 1);
+    await eventually(() => statSync(log).size < limit, 'the log starts anew');
+    expect(statSync(`${log}.old`).size).toBeGreaterThan(limit);
+    await run.stop();
+    expect(readFileSync(log, 'utf8')).toContain('database system is shut down');
+  });
+
   it('takes a repeated signal for one, as npm and a terminal send it', async () => {
     const run = await site.start().ready();
     for (const signal of ['SIGINT', 'SIGINT', 'SIGTERM'] as const) run.child.kill(signal);

@@ -16,32 +16,19 @@ import { CloseCode, type Context, type ServerOptions, type SubscribePayload } fr
 import { type Actor, ERROR_KINDS, invalid, StowageError } from '#libs/domain';
 import { addInputPaths, type GraphQLContext, MAX_TOKENS, queryLimits, showError } from '#libs/graphql-edge';
 import { headerOf } from '#libs/identity';
-import type { WebSocket } from 'ws';
+import type { Connection, OwnerSockets } from './owner-sockets.js';
 
 /** What one socket may have open at a time. */
 export const MAX_SUBSCRIPTIONS = 100;
-/** And all sockets of an owner. Each keeps its message, and reads its assets now and then though nothing happens. */
-const MAX_SUBSCRIPTIONS_OF_OWNER = 1_000;
 /** https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1, registered since: the client is to come back later. */
 const TRY_AGAIN_LATER = 1013;
 /** Headers that a browser cannot set on a socket come in the payload of `connection_init`, by these names. */
 const HEADERS = new Set(['authorization', 'x-stowage-on-behalf-of']);
 
-export interface Connection {
-  readonly socket: WebSocket;
-  /** Who opened it. */
-  ownerId?: bigint;
-  /** How many subscriptions it carries. */
-  count?: () => number;
-}
-
 export interface ProtocolParts {
   readonly schema: () => GraphQLSchema;
   authenticate(headers: IncomingHttpHeaders): Promise<Actor>;
-  /** False when the owner has too many sockets already. */
-  admit(connection: Connection, ownerId: bigint): boolean;
-  /** The sockets of whoever opened this one. */
-  socketsLike(connection: Connection): Iterable<Connection>;
+  readonly sockets: OwnerSockets;
   /** Logs the errors of a subscription. */
   log(errors: readonly GraphQLError[], requestId: string | undefined): void;
   /** Logs why a socket could not be opened: a bug, or a dependency that is down. */
@@ -121,7 +108,7 @@ export function subscriptionProtocol(
       context.extra.count = () => Object.keys(context.subscriptions).length;
       try {
         const { ownerId } = await parts.authenticate(headersOf(context));
-        if (parts.admit(context.extra, ownerId)) return true;
+        if (parts.sockets.admit(context.extra, ownerId)) return true;
         socket.close(CloseCode.TooManyInitialisationRequests, 'Too many sockets');
       } catch (error) {
         const known = error instanceof StowageError && error.kind !== 'unavailable';
@@ -139,10 +126,8 @@ export function subscriptionProtocol(
           refusal('TOO_MANY_SUBSCRIPTIONS', `A socket may have at most ${MAX_SUBSCRIPTIONS} subscriptions.`),
         ];
       }
-      let ofOwner = 0;
-      for (const { count } of parts.socketsLike(context.extra)) ofOwner += count?.() ?? 0;
-      if (ofOwner > MAX_SUBSCRIPTIONS_OF_OWNER) {
-        const message = `All your sockets together may have at most ${MAX_SUBSCRIPTIONS_OF_OWNER} subscriptions.`;
+      if (!parts.sockets.hasRoom(context.extra)) {
+        const message = `All your sockets together may have at most ${parts.sockets.maxSubscriptions} subscriptions.`;
         return [refusal('TOO_MANY_SUBSCRIPTIONS', message)];
       }
       const operation = operationOf(parts.schema(), payload);

@@ -8,14 +8,19 @@ import { CloseCode, handleProtocols, makeServer, MessageType, parseMessage } fro
 import { PinoLogger } from 'nestjs-pino';
 import { Gauge, Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { SubscriptionTurns } from '#libs/assets/graphql';
 import { logErrors } from '#libs/graphql-edge';
 import { Identity } from '#libs/identity';
 import type { AdmissionCheck } from '#libs/runtime';
-import { type Connection, subscriptionProtocol } from './subscription-protocol.js';
+import { type Connection, type OwnerLimits, OwnerSockets } from './owner-sockets.js';
+import { subscriptionProtocol } from './subscription-protocol.js';
 
 export interface SubscriptionOptions {
   /** Decides which upgrades are served. */
   readonly admission: AdmissionCheck;
+  readonly perOwner: OwnerLimits;
+  /** Of each owner, for what comes from their sockets. */
+  readonly turns: SubscriptionTurns;
 }
 
 export const SUBSCRIPTION_OPTIONS = Symbol('SUBSCRIPTION_OPTIONS');
@@ -23,7 +28,8 @@ export const SUBSCRIPTION_OPTIONS = Symbol('SUBSCRIPTION_OPTIONS');
 const PATH = '/graphql';
 /** An operation with a hundred ids has five thousand. */
 const MAX_MESSAGE_BYTES = 128 * 1024;
-const MAX_SOCKETS_PER_OWNER = 100;
+/** A socket of which so many messages wait for their owner's turn is listened to no more until they were handled. */
+const MAX_PENDING = 16;
 /** A peer that leaves so much of what it is sent lying is listened to no more until it has taken it. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 /** https://www.rfc-editor.org/rfc/rfc6455#section-5.5 less the code. */
@@ -50,17 +56,8 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     clientTracking: true,
     handleProtocols: (protocols) => handleProtocols(protocols),
   });
-  private readonly perOwner = new Map<bigint, Set<Connection>>();
-  private readonly protocol = makeServer(
-    subscriptionProtocol({
-      schema: () => this.modules.get(GraphQLSchemaHost, { strict: false }).schema,
-      authenticate: (headers) => this.identity.authenticate(headers),
-      admit: (connection, ownerId) => this.admit(connection, ownerId),
-      socketsLike: ({ ownerId }) => (ownerId === undefined ? [] : (this.perOwner.get(ownerId) ?? [])),
-      log: (errors, reqId) => logErrors(this.logger, errors, reqId),
-      report: (err) => this.logger.error({ err }, 'socket not opened'),
-    }),
-  );
+  private readonly owners: OwnerSockets;
+  private readonly protocol: ReturnType<typeof makeServer<Record<string, unknown>, Connection>>;
   /** Those that answered since they were last asked. */
   private readonly alive = new WeakSet<WebSocket>();
   private pinging: NodeJS.Timeout | undefined;
@@ -75,13 +72,32 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     registry: Registry,
   ) {
     logger.setContext(SubscriptionServer.name);
+    this.owners = new OwnerSockets(options.perOwner, registry);
+    this.protocol = makeServer(
+      subscriptionProtocol({
+        schema: () => this.modules.get(GraphQLSchemaHost, { strict: false }).schema,
+        authenticate: (headers) => this.identity.authenticate(headers),
+        sockets: this.owners,
+        log: (errors, reqId) => logErrors(this.logger, errors, reqId),
+        report: (err) => this.logger.error({ err }, 'socket not opened'),
+      }),
+    );
     const { clients } = this.sockets;
+    const { turns } = options;
     new Gauge({
       name: 'stowage_subscription_sockets',
       help: 'Open sockets of subscribers',
       registers: [registry],
       collect() {
         this.set(clients.size);
+      },
+    });
+    new Gauge({
+      name: 'stowage_subscription_waiting',
+      help: 'Messages of subscribers and states for them that wait for their owner’s turn',
+      registers: [registry],
+      collect() {
+        this.set(turns.waiting);
       },
     });
   }
@@ -113,55 +129,69 @@ export class SubscriptionServer implements OnApplicationBootstrap {
   }
 
   private open(socket: WebSocket): void {
-    const connection: Connection = { socket };
+    const connection: Connection = { socket, pending: 0 };
     this.alive.add(socket);
     socket.on('pong', () => this.alive.add(socket));
     socket.on('error', (err) => this.logger.debug({ err }, 'socket failed'));
     const closed = this.protocol.opened(
       {
         protocol: socket.protocol,
-        send: (text) => send(socket, text),
+        send: (text) => this.send(connection, text),
         close: (code, reason = '') => socket.close(code, shortened(reason)),
-        onMessage: (take) => socket.on('message', (data) => this.hear(socket, asText(data), take)),
+        onMessage: (take) => socket.on('message', (data) => void this.hear(connection, asText(data), take)),
       },
       connection,
     );
     socket.once('close', (code, reason) => {
-      this.leave(connection);
+      this.owners.leave(connection);
       closed(code, reason.toString()).catch((err: unknown) =>
         this.logger.error({ err }, 'socket not closed'),
       );
     });
   }
 
-  private hear(socket: WebSocket, text: string, take: (text: string) => Promise<void>): void {
+  private async hear(
+    connection: Connection,
+    text: string,
+    take: (text: string) => Promise<void>,
+  ): Promise<void> {
+    const { socket, ownerId } = connection;
+    connection.pending++;
+    regulate(connection);
+    if (ownerId !== undefined) await this.options.turns.take(ownerId);
+    // Whatever an operation assigns to its logger ends with it.
+    this.logger.runInContext(() => this.handle(socket, text, take));
+    connection.pending--;
+    regulate(connection);
+  }
+
+  private handle(socket: WebSocket, text: string, take: (text: string) => Promise<void>): void {
     // What still comes after the server's goodbye is for nobody.
     if (socket.readyState !== socket.OPEN) return;
+    // While messages wait, the socket is not read, and neither are its answers to pings.
+    this.alive.add(socket);
     if (!isFromClient(text)) return socket.close(CloseCode.BadRequest, 'Invalid message received');
-    // Whatever an operation assigns to its logger ends with it.
-    void this.logger.runInContext(() =>
-      take(text).catch((err: unknown) => {
-        this.logger.error({ err }, 'message of a socket not handled');
-        socket.close(1011, 'Internal error');
-      }),
-    );
+    take(text).catch((err: unknown) => {
+      this.logger.error({ err }, 'message of a socket not handled');
+      socket.close(1011, 'Internal error');
+    });
   }
 
-  private admit(connection: Connection, ownerId: bigint): boolean {
-    const open = this.perOwner.get(ownerId) ?? new Set();
-    if (open.size >= MAX_SOCKETS_PER_OWNER || connection.socket.readyState !== connection.socket.OPEN)
-      return false;
-    connection.ownerId = ownerId;
-    this.perOwner.set(ownerId, open.add(connection));
-    return true;
-  }
-
-  private leave(connection: Connection): void {
-    const { ownerId } = connection;
-    if (ownerId === undefined) return;
-    const open = this.perOwner.get(ownerId);
-    open?.delete(connection);
-    if (open?.size === 0) this.perOwner.delete(ownerId);
+  /**
+   * Returns when the peer's side has taken it: a reader who is slow is told less, and held in no queue. Nor are answers to
+   * whoever asks and does not read: one who does not take them in time answers no ping either, and is cut off.
+   */
+  private send(connection: Connection, text: string): Promise<void> {
+    const { socket } = connection;
+    return new Promise((resolve) => {
+      if (socket.readyState !== socket.OPEN) return resolve();
+      socket.send(text, () => {
+        regulate(connection);
+        resolve();
+      });
+      regulate(connection);
+      this.owners.endUnread(connection);
+    });
   }
 
   private ping(): void {
@@ -190,19 +220,10 @@ const shortened = (reason: string) => {
   return reason.slice(0, read);
 };
 
-/**
- * Returns when the peer's side has taken it: a reader who is slow is told less, and held in no queue. Nor are answers to
- * whoever asks and does not read: one who does not take them in time answers no ping either, and is cut off.
- */
-function send(socket: WebSocket, text: string): Promise<void> {
-  return new Promise((resolve) => {
-    if (socket.readyState !== socket.OPEN) return resolve();
-    socket.send(text, () => {
-      if (socket.isPaused && socket.bufferedAmount <= MAX_UNSENT_BYTES) socket.resume();
-      resolve();
-    });
-    if (socket.bufferedAmount > MAX_UNSENT_BYTES) socket.pause();
-  });
+/** Listens to a socket unless it has left too much of what it was sent lying, or too much of what it said waits. */
+function regulate({ socket, pending }: Connection): void {
+  if (socket.bufferedAmount > MAX_UNSENT_BYTES || pending > MAX_PENDING) socket.pause();
+  else if (socket.isPaused) socket.resume();
 }
 
 const refuse = (socket: Duplex, status: string) =>

@@ -1,14 +1,25 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { SubscriptionTurns } from '#libs/assets/graphql';
 import { SUBSCRIPTION_OPTIONS, type SubscriptionOptions, SubscriptionServer } from './subscription-server.js';
 
 @Global()
 @Module({})
 export class SubscriptionsModule {
-  static forRoot(options: SubscriptionOptions): DynamicModule {
+  /** @param workPerSecond messages and states of each owner */
+  static forRoot({
+    workPerSecond,
+    ...options
+  }: Omit<SubscriptionOptions, 'turns'> & { readonly workPerSecond: number }): DynamicModule {
+    const turns = new SubscriptionTurns(workPerSecond);
+    const useValue: SubscriptionOptions = { ...options, turns };
     return {
       module: SubscriptionsModule,
-      providers: [{ provide: SUBSCRIPTION_OPTIONS, useValue: options }, SubscriptionServer],
-      exports: [SubscriptionServer],
+      providers: [
+        { provide: SUBSCRIPTION_OPTIONS, useValue },
+        { provide: SubscriptionTurns, useValue: turns },
+        SubscriptionServer,
+      ],
+      exports: [SubscriptionServer, SubscriptionTurns],
     };
   }
 }

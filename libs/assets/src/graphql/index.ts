@@ -9,7 +9,9 @@ import { AssetsResolver } from './assets.resolver.js';
 export * from './asset.model.js';
 export * from './asset-contents.model.js';
 export * from './enums.js';
+export { SubscriptionTurns } from '../subscription-turns.js';
 
+/** Needs a provider of {@link SubscriptionTurns}, which the app brings. */
 @Module({
   imports: [FeedModule],
   providers: [

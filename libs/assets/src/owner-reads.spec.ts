@@ -1,0 +1,96 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Actor } from '#libs/domain';
+import type { Asset } from './asset.js';
+import type { Assets } from './assets.service.js';
+import { OwnerReads } from './owner-reads.js';
+
+const actor = (ownerId: bigint, groups: string[] = []): Actor => ({ ownerId, groups, isAdmin: false });
+
+/** Statements that a test answers when it wants to. */
+class Statements {
+  readonly all: { actor: Actor; ids: readonly string[]; answer: () => void; fail: (error: Error) => void }[] =
+    [];
+
+  findAll(actor: Actor, ids: readonly string[]): Promise<Asset[]> {
+    return new Promise((resolve, reject) => {
+      const answer = () => resolve(ids.filter((id) => id !== 'gone').map((id) => ({ id }) as Asset));
+      this.all.push({ actor, ids, answer, fail: reject });
+    });
+  }
+
+  /** The next that runs. */
+  async next(index: number) {
+    while (this.all.length <= index) await new Promise((resolve) => setTimeout(resolve, 1));
+    return this.all[index]!;
+  }
+}
+
+describe('OwnerReads', () => {
+  const start = () => {
+    const statements = new Statements();
+    return { statements, reads: new OwnerReads(statements as unknown as Assets) };
+  };
+  const idsOf = (assets: readonly Asset[]) => assets.map(({ id }) => id);
+
+  it('reads for many subscriptions of an owner with one statement at a time', async () => {
+    const { statements, reads } = start();
+    const first = reads.read(actor(1n), ['a']);
+    const together = reads.read(actor(1n), ['a', 'b']);
+    const running = await statements.next(0);
+    const later = Array.from({ length: 100 }, (_, index) => reads.read(actor(1n), ['c', `${index}`, 'gone']));
+    expect(statements.all).toHaveLength(1);
+    expect(running.ids).toEqual(['a', 'b']);
+    running.answer();
+    expect(idsOf(await first)).toEqual(['a']);
+    expect(idsOf(await together)).toEqual(['a', 'b']);
+    const next = await statements.next(1);
+    expect(next.ids).toHaveLength(102);
+    next.answer();
+    for (const [index, found] of (await Promise.all(later)).entries())
+      expect(idsOf(found)).toEqual(['c', `${index}`]);
+    expect(statements.all).toHaveLength(2);
+  });
+
+  it('lets no owner wait for another', async () => {
+    const { statements, reads } = start();
+    void reads.read(actor(1n), ['a']);
+    const other = reads.read(actor(2n), ['b']);
+    await statements.next(0);
+    (await statements.next(1)).answer();
+    expect(idsOf(await other)).toEqual(['b']);
+  });
+
+  it('reads with the rights of each caller, of one owner after each other', async () => {
+    const { statements, reads } = start();
+    const [plain, grouped] = [reads.read(actor(1n), ['a']), reads.read(actor(1n, ['g']), ['a'])];
+    (await statements.next(0)).answer();
+    await plain;
+    const second = await statements.next(1);
+    expect(second.actor.groups).toEqual(['g']);
+    second.answer();
+    await grouped;
+  });
+
+  it('asks for five hundred ids at a time', async () => {
+    const { statements, reads } = start();
+    const ids = (from: number) => Array.from({ length: 100 }, (_, index) => `${from + index}`);
+    const all = Array.from({ length: 6 }, (_, index) => reads.read(actor(1n), ids(index * 100)));
+    for (const [index, size] of [500, 100].entries()) {
+      const statement = await statements.next(index);
+      expect(statement.ids).toHaveLength(size);
+      statement.answer();
+    }
+    for (const found of await Promise.all(all)) expect(found).toHaveLength(100);
+  });
+
+  it('tells all who share a statement that it failed, and goes on', async () => {
+    const { statements, reads } = start();
+    const failed = [reads.read(actor(1n), ['a']), reads.read(actor(1n), ['b'])];
+    const outcomes = Promise.allSettled(failed);
+    (await statements.next(0)).fail(new Error('down'));
+    expect((await outcomes).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    const again = reads.read(actor(1n), ['a']);
+    (await statements.next(1)).answer();
+    expect(idsOf(await again)).toEqual(['a']);
+  });
+});
