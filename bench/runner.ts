@@ -13,6 +13,7 @@ import { requestUploads } from './measurements/request-uploads.ts';
 import { scanning } from './measurements/scanning.ts';
 import { signing } from './measurements/signing.ts';
 import { smallFiles } from './measurements/small-files.ts';
+import { subscriptions } from './measurements/subscriptions.ts';
 import { workerMemory } from './measurements/worker-memory.ts';
 import { markdownTable, textTable } from './report.ts';
 import { Stack } from './stack.ts';
@@ -28,6 +29,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   reads,
   requestUpload,
   requestUploads,
+  subscriptions,
   memory,
 ];
 

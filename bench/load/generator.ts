@@ -38,19 +38,22 @@ async function run({ origin, requests, bodies = [], connections, seconds }: Assi
   const end = seconds === undefined ? Infinity : started + seconds * 1000;
   let next = 0;
   let answered = 0;
+  let slowest = 0;
   let failure: string | null = null;
   const connection = async () => {
     while (performance.now() < end && failure === null) {
       const index = next++;
       if (seconds === undefined && index >= requests.length) return;
       const body = bodies[index % bodies.length];
+      const sent = performance.now();
       failure ??= await exchange(agent, to, { body, ...requests[index % requests.length]! });
+      slowest = Math.max(slowest, (performance.now() - sent) / 1000);
       answered += 1;
     }
   };
   await Promise.all(Array.from({ length: connections }, connection));
   agent.destroy();
-  return { answered, seconds: (performance.now() - started) / 1000, failure };
+  return { answered, seconds: (performance.now() - started) / 1000, slowest, failure };
 }
 
 process.on('message', (assignment: Assignment) => {

@@ -20,8 +20,16 @@ export interface Assignment {
 export interface Outcome {
   readonly answered: number;
   readonly seconds: number;
+  /** How long the slowest answer took, seconds. */
+  readonly slowest: number;
   /** The first answer that was not what it should be; nothing is sent after it. */
   readonly failure: string | null;
+}
+
+/** How long answers took, milliseconds. */
+export interface Latency {
+  readonly mean: number;
+  readonly slowest: number;
 }
 
 /** A load generator in a process of its own. */
@@ -33,11 +41,22 @@ export class Load implements Disposable {
    * @throws Error when one of them was a failure
    */
   async rate(assignment: Assignment): Promise<number> {
+    const { answered, seconds } = await this.run(assignment);
+    return answered / seconds;
+  }
+
+  /** @throws Error when one of the answers was a failure */
+  async latency(assignment: Assignment): Promise<Latency> {
+    const { answered, seconds, slowest } = await this.run(assignment);
+    return { mean: (1000 * seconds * assignment.connections) / answered, slowest: 1000 * slowest };
+  }
+
+  private async run(assignment: Assignment): Promise<Outcome> {
     const outcome = messageOf<Outcome>(this.generator);
     this.generator.send(assignment);
-    const { answered, seconds, failure } = await outcome;
-    if (failure !== null) throw new Error(`${assignment.origin} answered: ${failure}`);
-    return answered / seconds;
+    const figures = await outcome;
+    if (figures.failure !== null) throw new Error(`${assignment.origin} answered: ${figures.failure}`);
+    return figures;
   }
 
   [Symbol.dispose](): void {
