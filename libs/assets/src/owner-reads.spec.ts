@@ -1,3 +1,4 @@
+import { setImmediate as nextTurnOfLoop } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import type { Actor } from '#libs/domain';
 import type { Asset } from './asset.js';
@@ -38,6 +39,7 @@ describe('OwnerReads', () => {
     const together = reads.read(actor(1n), ['a', 'b']);
     const running = await statements.next(0);
     const later = Array.from({ length: 100 }, (_, index) => reads.read(actor(1n), ['c', `${index}`, 'gone']));
+    for (let loops = 0; loops < 10; loops++) await nextTurnOfLoop();
     expect(statements.all).toHaveLength(1);
     expect(running.ids).toEqual(['a', 'b']);
     running.answer();
