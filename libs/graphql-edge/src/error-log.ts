@@ -30,20 +30,22 @@ function fieldOf({ nodes = [] }: GraphQLError): string | undefined {
  * caller is told. What a caller is shown as their own mistake is one line at the level debug, with code and reason, and without a
  * message, which may quote what they sent.
  * @param reqId of the request
+ * @param what begins the messages
  */
 export function logErrors(
   logger: PinoLogger,
   errors: readonly GraphQLError[],
   reqId: string | undefined,
+  what: 'operation' | 'subscription' = 'operation',
 ): void {
   const shown = errors.map((error) => ({ error, extensions: showError(error).extensions ?? {} }));
   const ours = shown.filter(({ extensions }) => OURS.has(extensions.code));
   const [mistake, ...others] = shown.filter(({ extensions }) => !OURS.has(extensions.code));
   for (const { error } of ours.slice(0, MAX_LOGGED)) {
     const line = { err: causeOf(error), field: fieldOf(error), errors: ours.length, reqId };
-    logger.error(line, 'operation failed');
+    logger.error(line, `${what} failed`);
   }
   if (mistake === undefined) return;
   const { code, reason } = mistake.extensions;
-  logger.debug({ code, reason, errors: 1 + others.length, reqId }, 'operation refused');
+  logger.debug({ code, reason, errors: 1 + others.length, reqId }, `${what} refused`);
 }

@@ -78,7 +78,7 @@ export class SubscriptionServer implements OnApplicationBootstrap {
         schema: () => this.modules.get(GraphQLSchemaHost, { strict: false }).schema,
         authenticate: (headers) => this.identity.authenticate(headers),
         sockets: this.owners,
-        log: (errors, reqId) => logErrors(this.logger, errors, reqId),
+        log: (errors, reqId) => logErrors(this.logger, errors, reqId, 'subscription'),
         report: (err) => this.logger.error({ err }, 'socket not opened'),
       }),
     );
