@@ -135,8 +135,13 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
     expectQuiet(logs);
   });
 
+  const sendTo = (path: string, body: string, type = 'application/json') =>
+    api().fetch(path, { method: 'POST', headers: { 'content-type': type }, body });
   const requests: [what: string, send: () => Promise<Response>, status: number][] = [
     ['a body that is no JSON', () => post(`{"query": ${MARK}`), 400],
+    ['a body for nobody that is no JSON', () => sendTo('/nowhere', `{"query": ${MARK}`), 400],
+    ['a body for nobody that is too large', () => sendTo('/nowhere', `"${MARK.repeat(2 ** 18)}"`), 413],
+    ['a body for nobody of another type', () => sendTo('/nowhere', MARK, `text/${MARK}`), 404],
     ['a body that is half', () => post(`{"query":"${MARK}`), 400],
     ['a body that is empty', () => post(''), 400],
     ['a body with a prototype', () => post(`{"__proto__":{"${MARK}":1}}`), 400],
