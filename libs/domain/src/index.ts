@@ -6,6 +6,7 @@ export * from './events.js';
 export * from './filename.js';
 export * from './media-type.js';
 export * from './media-type-match.js';
+export { foldMediaType, isMediaTypeOf, possibleTypesOf } from './media-type-table.js';
 export * from './metadata.js';
 export * from './object-ref.js';
 export * from './principal.js';

@@ -1,43 +1,41 @@
-import { foldMediaType } from './media-type.js';
+import { OCTET_STREAM } from './media-type.js';
+import {
+  areRelated,
+  foldMediaType,
+  isMediaTypeOf,
+  isProven,
+  isRecognised,
+  misnamedAs,
+} from './media-type-table.js';
 
-export const OCTET_STREAM = 'application/octet-stream';
+const TEXT = 'text/plain';
+const XML = 'text/xml';
+/** Of these, text has to be in the table: what is shown or played is not just any text. */
+const MEDIA = /^(image|audio|video)\//;
 
-/** Types whose bytes are any other text: the declaration says more than the bytes can. */
-const TEXT_REFINEMENTS =
-  /^(text\/(?!html$|xml$).+|message\/rfc822|application\/(json|[a-z0-9.-]+\+json|x-ndjson|x-sh|x-yaml|yaml|toml|sql|x-subrip|x-tex))$/;
-/** Types that are XML inside. HTML and SVG are not among them: a browser would run what they carry. */
-const XML_REFINEMENTS = /^(application|text|model)\/(?!xhtml\+xml$)[a-z0-9.-]+\+xml$/;
-/** Containers that several declared types share with nothing in their first bytes to tell them apart. */
-const CONTAINER_REFINEMENTS: Readonly<Record<string, RegExp>> = {
-  'text/plain': TEXT_REFINEMENTS,
-  // XML is text, and a fragment of HTML without its root looks like XML; neither is shown in place.
-  'text/xml': new RegExp(`${XML_REFINEMENTS.source}|^text/(plain|html|markdown)$`),
-  'application/x-cfb':
-    /^application\/(msword|vnd\.ms-(excel|powerpoint|outlook|project|works)|vnd\.visio|x-msi|x-ole-storage)$/,
-  'image/heic': /^image\/heif$/,
-  // Which is what everybody calls it by its name.
-  'image/apng': /^image\/png$/,
-  'video/x-ms-asf': /^audio\/x-ms-asf$/,
-  'audio/x-ms-asf': /^video\/x-ms-asf$/,
-  'video/mp4': /^(audio\/mp4|video\/quicktime)$/,
-  'video/matroska': /^(audio\/(webm|x-matroska|matroska)|video\/webm)$/,
-  'video/webm': /^audio\/webm$/,
-  'audio/ogg': /^video\/ogg$/,
-  'image/tiff': /^image\/(x-adobe-dng|x-canon-cr2|x-nikon-nef|x-sony-arw|tiff-fx)$/,
-};
+/** Text of any kind but HTML, SVG and XHTML, which are in neither line. */
+const isText = (type: string) => type === XML || isMediaTypeOf(type, TEXT);
 
-/** What Windows calls a CSV file where Excel is installed. */
-const isCsv = (found: string, promised: string) =>
-  found === 'text/plain' && promised === 'application/vnd.ms-excel';
+/** Kinds of text that no signature tells from any other; XML has one. */
+const isPlainText = (type: string) => type.startsWith('text/') && isText(type) && !isMediaTypeOf(type, XML);
 
 /**
- * The type that an asset has once its bytes were looked at, or null when the declaration is wrong.
- * `detected` null: the bytes have no signature that Stowage knows, so they are {@link OCTET_STREAM}.
+ * The type of a file, of which the bytes show `detected` (null: no signature that Stowage knows), or null when the declaration is
+ * wrong. The more exact of the two stands; between types that the bytes cannot tell apart, the declared one. The rules are in
+ * docs/security.md, the names in media-types.data.ts.
  */
 export function settleMediaType(declared: string, detected: string | null): string | null {
-  const found = foldMediaType(detected ?? OCTET_STREAM);
   const promised = foldMediaType(declared);
-  if (promised === OCTET_STREAM || promised === found) return found;
-  if (isCsv(found, promised)) return 'text/csv';
-  return CONTAINER_REFINEMENTS[found]?.test(promised) === true ? promised : null;
+  if (promised === OCTET_STREAM) return detected === null ? OCTET_STREAM : foldMediaType(detected);
+  if (detected === null) return isRecognised(promised) ? null : promised;
+  const found = foldMediaType(detected);
+  if (found === promised) return found;
+  const misnamed = misnamedAs(promised, found);
+  if (misnamed !== null) return misnamed;
+  if (isMediaTypeOf(promised, found)) return isProven(promised) ? null : promised;
+  if (isMediaTypeOf(found, promised)) return found;
+  if (areRelated(promised, found)) return promised;
+  if (isPlainText(promised)) return isText(found) ? promised : null;
+  // Text has no signature, so it is like unknown bytes, only safer.
+  return found === TEXT && !MEDIA.test(promised) && !isRecognised(promised) ? promised : null;
 }

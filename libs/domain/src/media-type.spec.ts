@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { isAllowedType, isSafeInline, kindOfMediaType, parseMediaType } from './media-type.js';
 import { settleMediaType } from './media-type-match.js';
+import { foldMediaType, lineageOf } from './media-type-table.js';
+import { ALIASES, CHILDREN, FAMILIES, MISNOMERS, PROVEN, RECOGNISED } from './media-types.data.js';
 
 describe('parseMediaType', () => {
   it.each([
@@ -9,6 +11,12 @@ describe('parseMediaType', () => {
     ['image/jpg', 'image/jpeg'],
     ['audio/x-wav', 'audio/wav'],
     ['application/vnd.openxmlformats-officedocument.wordprocessingml.document', null],
+    ['image/svg+xml; charset=utf-8', 'image/svg+xml'],
+    ['video/webm;codecs=vp9,opus', 'video/webm'],
+    ['Audio/X-M4A ; name="Grüße.m4a"', 'audio/mp4'],
+    ['text/plain;', 'text/plain'],
+    ['video/x-matroska;codecs=avc1', 'video/matroska'],
+    ['binary/octet-stream', 'application/octet-stream'],
   ])('%s is stored as %s', (given, stored) => {
     expect(parseMediaType(given)).toBe(stored ?? given);
   });
@@ -19,7 +27,10 @@ describe('parseMediaType', () => {
     'image/',
     'image/*',
     'image/png, text/html',
-    'image/svg+xml; charset=utf-8',
+    'image/png,image/gif',
+    'image/png; x=\r\ny',
+    'image/png; \ud800',
+    `image/png;${'x'.repeat(1001)}`,
     'image/png\r\n',
     'a/b/c',
   ])('refuses %p', (given) => {
@@ -46,9 +57,12 @@ describe('settleMediaType', () => {
     ['application/rss+xml', 'text/xml', 'application/rss+xml'],
     ['text/html', 'text/xml', 'text/html'],
     ['video/x-ms-wmv', 'video/x-ms-asf', 'video/x-ms-asf'],
-    ['image/heif', 'image/heic', 'image/heif'],
+    ['image/heif', 'image/heic', 'image/heic'],
+    ['image/heic', 'image/heif', 'image/heic'],
+    ['image/avif', 'image/heic', null],
+    ['image/heic', 'video/mp4', null],
     ['image/png', 'image/apng', 'image/png'],
-    ['image/apng', 'image/png', null],
+    ['image/apng', 'image/png', 'image/apng'],
     ['text/rtf', 'application/rtf', 'application/rtf'],
     ['message/rfc822', 'text/plain', 'message/rfc822'],
     ['application/vnd.api+json', 'text/plain', 'application/vnd.api+json'],
@@ -77,6 +91,70 @@ describe('settleMediaType', () => {
     ['image/png', null, null],
     ['text/plain', null, null],
     ['image/png', 'image/jpeg', null],
+    // Parents, both ways.
+    ['application/zip', DOCX, DOCX],
+    ['application/zip', 'application/java-archive', null],
+    ['application/vnd.google-earth.kmz', 'application/zip', 'application/vnd.google-earth.kmz'],
+    ['application/x-foo+zip', 'application/zip', 'application/x-foo+zip'],
+    ['application/x-foo', 'application/zip', null],
+    ['application/epub+zip', 'application/zip', null],
+    [
+      'application/vnd.ms-visio.drawing.main+xml',
+      'application/vnd.visio',
+      'application/vnd.ms-visio.drawing',
+    ],
+    [
+      'application/vnd.oasis.opendocument.text-flat-xml',
+      'text/xml',
+      'application/vnd.oasis.opendocument.text-flat-xml',
+    ],
+    ['image/x-pentax-pef', 'image/tiff', 'image/x-pentax-pef'],
+    ['image/tiff', 'image/x-adobe-dng', 'image/x-adobe-dng'],
+    ['video/x-matroska', 'video/webm', 'video/webm'],
+    ['audio/ogg', 'video/ogg', 'video/ogg'],
+    ['video/ogg', 'audio/ogg', 'video/ogg'],
+    ['application/x-compressed-tar', 'application/gzip', 'application/x-compressed-tar'],
+    ['application/illustrator', 'application/pdf', 'application/vnd.adobe.illustrator'],
+    ['application/postscript', 'application/eps', 'application/eps'],
+    ['audio/amr-wb', 'audio/amr', 'audio/amr-wb'],
+    // Families.
+    ['video/mp4', 'video/quicktime', 'video/mp4'],
+    ['audio/3gpp', 'video/3gpp', 'audio/3gpp'],
+    ['application/vnd.apple.pages', 'application/vnd.apple.numbers', 'application/vnd.apple.pages'],
+    ['font/ttf', 'font/otf', 'font/ttf'],
+    // Misnomers.
+    ['application/postscript', 'application/pdf', 'application/pdf'],
+    ['video/mp2t', 'text/plain', 'text/plain'],
+    ['video/mp2t', 'text/html', null],
+    ['application/msword', 'application/rtf', 'application/rtf'],
+    ['application/msword', DOCX, DOCX],
+    ['application/msword', DOCM, null],
+    ['audio/aac', 'video/mp4', 'audio/mp4'],
+    ['model/vnd.mts', 'video/mp2t', 'video/mp2t'],
+    [DOCX, 'application/x-tika-ooxml-protected', DOCX],
+    [DOCX, 'application/x-cfb', null],
+    // Text of any kind, and what is any text.
+    ['text/plain', 'text/vcard', 'text/vcard'],
+    ['text/csv', 'text/calendar', 'text/csv'],
+    ['text/javascript', 'text/xml', 'text/javascript'],
+    ['text/xml', 'text/vcard', null],
+    ['text/xml', 'text/plain', null],
+    ['audio/x-mpegurl', 'text/plain', 'application/vnd.apple.mpegurl'],
+    ['application/x-foo', 'text/plain', 'application/x-foo'],
+    ['application/x-foo', 'text/html', null],
+    ['image/x-foo', 'text/plain', null],
+    ['application/pdf', 'text/plain', null],
+    ['text/plain', 'application/x-msdownload', null],
+    ['text/x-python', 'application/x-elf', null],
+    ['image/x-foo+xml', 'text/xml', null],
+    // No signature that is known.
+    ['image/x-tga', null, 'image/x-tga'],
+    ['application/x-foo', null, 'application/x-foo'],
+    ['image/heic', null, null],
+    ['application/vnd.apple.keynote', null, null],
+    ['application/x-foo+json', null, null],
+    ['video/x-msvideo', null, null],
+    ['application/x-foo', 'image/png', null],
   ])('%s declared, %s found: %s', (declared, detected, settled) => {
     // An SVG without its root in the head is XML like any other, and refused as SVG: it would be served as one.
     expect(settleMediaType(declared, detected)).toBe(settled);
@@ -89,6 +167,9 @@ describe('isAllowedType', () => {
     ['image/png', ['image/png'], true],
     ['image/png', ['image/*', 'text/plain'], true],
     ['image/jpeg', ['image/jpg'], true],
+    ['application/x-cfb', ['application/x-ole-storage'], true],
+    ['application/vnd.ms-visio.drawing', ['application/vnd.ms-visio.drawing.main+xml'], true],
+    ['image/heic', ['image/heif'], false],
     ['audio/mpeg', ['image/jpg', 'audio/mp3'], true],
     ['image/png', ['image/jpg'], false],
     ['imagery/png', ['image/*'], false],
@@ -112,8 +193,38 @@ describe('kinds and inline', () => {
     [DOCM, 'DOCUMENT', false],
     ['application/zip', 'OTHER', false],
     ['application/octet-stream', 'OTHER', false],
+    ['application/vnd.apple.keynote', 'DOCUMENT', false],
+    ['application/vnd.ms-visio.drawing', 'DOCUMENT', false],
+    ['image/x-foo+xml', 'IMAGE', false],
   ])('%s is %s, inline %p', (type, kind, inline) => {
     expect(kindOfMediaType(type)).toBe(kind);
     expect(isSafeInline(type)).toBe(inline);
+  });
+});
+
+describe('the tables', () => {
+  const namesIn = (...tables: readonly string[]) =>
+    tables
+      .join('\n')
+      .split(/[\s:]+/)
+      .filter((name) => name.includes('/'));
+
+  it('name each type once, by a name that a client can declare', () => {
+    const names = namesIn(ALIASES);
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+    for (const name of names) expect(() => parseMediaType(name)).not.toThrow();
+  });
+
+  it('speak of types by their stored names', () => {
+    const named = namesIn(CHILDREN, FAMILIES, MISNOMERS, PROVEN, RECOGNISED);
+    expect(named.filter((name) => foldMediaType(name) !== name)).toEqual([]);
+  });
+
+  it('have no type that is its own ancestor', () => {
+    const parents = namesIn(CHILDREN);
+    for (const type of parents) {
+      const others = [...lineageOf(type)].filter((name) => name !== type);
+      expect([type, others.filter((name) => lineageOf(name).has(type))]).toEqual([type, []]);
+    }
   });
 });

@@ -1,69 +1,30 @@
 import { invalid } from './errors.js';
+import { foldMediaType } from './media-type-table.js';
 
 export const ASSET_KINDS = ['IMAGE', 'AUDIO', 'VIDEO', 'DOCUMENT', 'OTHER'] as const;
 export type AssetKind = (typeof ASSET_KINDS)[number];
 
-/** RFC 6838 §4.2 restricted names; parameters are not part of what Stowage stores. */
-const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}$/;
+/** What is declared of bytes that nothing is known of. */
+export const OCTET_STREAM = 'application/octet-stream';
 
-/** Names that programs use for one and the same type, to the one that Stowage stores. */
-const ALIASES: Readonly<Record<string, string>> = {
-  'image/jpg': 'image/jpeg',
-  'image/pjpeg': 'image/jpeg',
-  'image/x-png': 'image/png',
-  'image/x-ms-bmp': 'image/bmp',
-  'image/x-icon': 'image/vnd.microsoft.icon',
-  'audio/mp3': 'audio/mpeg',
-  'audio/x-mp3': 'audio/mpeg',
-  'audio/x-wav': 'audio/wav',
-  'audio/wave': 'audio/wav',
-  'audio/vnd.wave': 'audio/wav',
-  'audio/x-flac': 'audio/flac',
-  'audio/x-m4a': 'audio/mp4',
-  'audio/m4a': 'audio/mp4',
-  'audio/x-aiff': 'audio/aiff',
-  'audio/opus': 'audio/ogg',
-  'audio/x-ape': 'audio/ape',
-  'application/ogg': 'audio/ogg',
-  'video/x-m4v': 'video/mp4',
-  'video/x-matroska': 'video/matroska',
-  'video/vnd.avi': 'video/x-msvideo',
-  'video/avi': 'video/x-msvideo',
-  'application/x-pdf': 'application/pdf',
-  'application/x-zip-compressed': 'application/zip',
-  'application/x-zip': 'application/zip',
-  'application/x-java-archive': 'application/java-archive',
-  'application/x-jar': 'application/java-archive',
-  'application/x-gzip': 'application/gzip',
-  'application/x-rar-compressed': 'application/vnd.rar',
-  'application/x-rar': 'application/vnd.rar',
-  'application/xml': 'text/xml',
-  'application/x-javascript': 'text/javascript',
-  'application/javascript': 'text/javascript',
-  'text/x-markdown': 'text/markdown',
-  'text/rtf': 'application/rtf',
-  'text/x-vcard': 'text/vcard',
-  'image/dng': 'image/x-adobe-dng',
-  'audio/x-ms-wma': 'audio/x-ms-asf',
-  'video/x-ms-wmv': 'video/x-ms-asf',
-};
-
-/** The stored name of a type: lower case, without parameters, aliases folded. */
-export const foldMediaType = (type: string) => {
-  const bare = (type.split(';', 1)[0] ?? '').trim().toLowerCase();
-  return ALIASES[bare] ?? bare;
-};
+/** RFC 6838 §4.2 restricted names. Parameters may follow, as in RFC 9110 §8.3.1 but without looking into them: Stowage keeps none. */
+const MEDIA_TYPE =
+  /^([a-z0-9][a-z0-9!#$&^_.+-]{0,62}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,62})(?:[ \t]*;[^\p{Cc}\p{Cs}]{0,1000})?$/u;
 
 /**
- * A media type as a client declares it: `type/subtype` without parameters or wildcards.
+ * A media type as a client declares it: `type/subtype` without wildcards. Parameters (`;codecs=vp9`) are dropped.
  * @throws StowageError invalid MIME_TYPE_INVALID
  */
 export function parseMediaType(text: string, path?: readonly (string | number)[]): string {
-  const lower = text.toLowerCase();
-  if (!MEDIA_TYPE.test(lower)) {
-    throw invalid('MIME_TYPE_INVALID', 'mimeType is type/subtype, without parameters or wildcards.', path);
+  const [, type] = MEDIA_TYPE.exec(text.toLowerCase()) ?? [];
+  if (type === undefined) {
+    throw invalid(
+      'MIME_TYPE_INVALID',
+      'mimeType must be one type/subtype without wildcards; parameters after a semicolon are ignored.',
+      path,
+    );
   }
-  return foldMediaType(lower);
+  return foldMediaType(type);
 }
 
 /**
@@ -77,7 +38,7 @@ export const isAllowedType = (type: string, allowed: readonly string[]) =>
   );
 
 const DOCUMENTS =
-  /^(application\/(pdf|rtf|msword|epub\+zip|x-cfb|vnd\.(ms-|openxmlformats-|oasis\.opendocument\.).*)|text\/.*)$/;
+  /^(application\/(pdf|rtf|msword|epub\+zip|x-cfb|x-tika-ooxml-protected|vnd\.(visio|ms-|openxmlformats-|oasis\.opendocument\.|sun\.xml\.|apple\.(keynote|numbers|pages)$).*)|text\/.*)$/;
 
 export function kindOfMediaType(type: string): AssetKind {
   if (type.startsWith('image/')) return 'IMAGE';
@@ -86,8 +47,11 @@ export function kindOfMediaType(type: string): AssetKind {
   return DOCUMENTS.test(type) ? 'DOCUMENT' : 'OTHER';
 }
 
-/** Types that a browser may show in place without running anything of the uploader's. */
+/**
+ * Types that a browser may show in place without running anything of the uploader's. It parses all that ends with `+xml`, SVG among
+ * them, as XML, and runs the scripts in it.
+ */
 export const isSafeInline = (type: string) =>
-  (/^(image|audio|video)\//.test(type) && type !== 'image/svg+xml') ||
+  (/^(image|audio|video)\//.test(type) && !type.endsWith('+xml')) ||
   type === 'application/pdf' ||
   type === 'text/plain';
