@@ -1,5 +1,7 @@
 import { expect, it } from '@jest/globals';
-import { isInspected } from './inspected-types.js';
+import { supportedMimeTypes } from 'file-type';
+import { foldMediaType, settleMediaType } from '#libs/domain';
+import { isInspected, mayBeInspected, needsWholeFile } from './inspected-types.js';
 
 it.each([
   ['image/png', true],
@@ -25,9 +27,42 @@ it.each([
   ['text/html', false],
   ['text/xml', false],
   ['text/plain', false],
-  ['application/x-cfb', false],
+  ['application/x-cfb', true],
   ['application/gzip', false],
   [null, false],
 ])('%s is looked into: %p', (type, answer) => {
   expect(isInspected(type)).toBe(answer);
+});
+
+it.each<[string, string | null, boolean]>([
+  ['application/octet-stream', 'image/png', true],
+  ['application/octet-stream', null, false],
+  ['image/tiff', null, true],
+  ['audio/mpeg', null, true],
+  ['application/vnd.google-earth.kmz', null, true],
+  ['text/plain', null, false],
+  ['application/x-foo', null, false],
+  ['text/plain', 'text/plain', false],
+])('of %s that looks like %s the whole file is needed: %p', (declared, detected, answer) => {
+  expect(needsWholeFile(declared, detected)).toBe(answer);
+});
+
+it('has room for every file that may be stored under its declared type and is inspected', () => {
+  const inspected = [...supportedMimeTypes].filter((type) => isInspected(type));
+  const declared = [
+    ...[...supportedMimeTypes].map(foldMediaType),
+    ...[
+      'application/vnd.google-earth.kmz',
+      'application/postscript',
+      'application/msword',
+      'application/pgp-keys',
+    ],
+    ...['application/vnd.ms-excel', 'audio/3gpp', 'image/x-pentax-pef', 'application/x-foo+zip', 'text/csv'],
+    ...['application/illustrator', 'model/vnd.mts', 'application/dash-patch+xml', 'application/ogg'],
+  ];
+  const pairs = declared.flatMap((type) =>
+    inspected.filter((found) => settleMediaType(type, found) !== null).map((found) => [type, found]),
+  );
+  expect(pairs.length).toBeGreaterThan(150);
+  expect(pairs.filter(([type]) => !mayBeInspected(type!))).toEqual([]);
 });

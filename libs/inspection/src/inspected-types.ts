@@ -1,3 +1,5 @@
+import { OCTET_STREAM, possibleTypesOf } from '#libs/domain';
+
 /** Types that are a ZIP archive inside, by the names that their first entries give them. */
 export const ZIP_FAMILY =
   /^(application\/(zip$|epub\+zip$|java-archive$|x-xpinstall$|vnd\.(oasis\.opendocument\.|openxmlformats-officedocument\.|ms-[a-z]+\.[a-z.]*macroenabled|visio$|apple\.(keynote|numbers|pages)$|android\.package-archive$))|model\/3mf$)/i;
@@ -8,9 +10,25 @@ export const PROGRAMS = /^application\/x-(msdownload|elf|mach-binary|google-chro
 /** What is shown or played, as readers and browsers take it. */
 export const MEDIA = /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/(pdf|ogg|vnd\.ms-asf)$)/i;
 
+/** Containers of old Office documents among others: their directory, which shows whether they are encrypted, may lie anywhere. */
+export const COMPOUND_FILES = /^application\/x-cfb$/;
+
+const INSPECTED = [MEDIA, ZIP_FAMILY, PROGRAMS, COMPOUND_FILES];
+
 /**
- * Whether somebody looks into files of this type, so that the whole file has to be on disk. Only what can be told from the detected
- * type; kept apart from the readers, which only children load.
+ * Whether files of this type are inspected, so that the whole file has to be on disk. Only what can be told from the detected type; kept
+ * apart from the readers, which only children load.
  */
 export const isInspected = (detected: string | null) =>
-  detected !== null && (MEDIA.test(detected) || ZIP_FAMILY.test(detected) || PROGRAMS.test(detected));
+  detected !== null && INSPECTED.some((types) => types.test(detected));
+
+/** Whether the bytes of a file may turn out to be of an inspected type, by its declared type. */
+export const mayBeInspected = (declared: string) =>
+  declared === OCTET_STREAM || possibleTypesOf(declared).some(isInspected);
+
+/**
+ * Whether the whole file has to be on disk: to be inspected, or to find its type where the head shows none and the declaration is of
+ * an inspected type.
+ */
+export const needsWholeFile = (declared: string, detected: string | null) =>
+  isInspected(detected) || (detected === null && declared !== OCTET_STREAM && mayBeInspected(declared));

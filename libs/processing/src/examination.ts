@@ -99,7 +99,8 @@ export class Examination {
 
   /** What nobody could look into is refused, unless the operator has said that its type is stored all the same. */
   private verifyOpenness(mimeType: string, { verdict }: Taken, { opaque }: Inspection): void {
-    const why = verdict.outcome === 'unscannable' ? verdict.why : opaque;
+    // The inspection says more than the scanner's signature name.
+    const why = opaque ?? (verdict.outcome === 'unscannable' ? verdict.why : null);
     if (why === null) return;
     const { admitUnscannable } = this.options;
     if (admitUnscannable.length > 0 && isAllowedType(mimeType, admitUnscannable)) return;

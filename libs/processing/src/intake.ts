@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { type ObjectVersion, OCTET_STREAM } from '#libs/domain';
-import { ARCHIVE_TAIL_BYTES, Inspector, isInspected } from '#libs/inspection';
+import type { ObjectVersion } from '#libs/domain';
+import { ARCHIVE_TAIL_BYTES, Inspector, mayBeInspected, needsWholeFile } from '#libs/inspection';
 import { release } from '#libs/runtime';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
@@ -50,10 +50,10 @@ export class Intake {
     // Before the scan: what it is told later may be newer than what it scanned with.
     const { label: scannedBy } = await this.scanner.identify(signal);
     const fits = this.spool.fits(sizeBytes);
-    const mayBeInspected = mimeType === OCTET_STREAM || isInspected(mimeType);
-    const room = fits && mayBeInspected ? await this.spool.reserve(sizeBytes, signal) : null;
+    const room = fits && mayBeInspected(mimeType) ? await this.spool.reserve(sizeBytes, signal) : null;
     const observer = new Observer(Math.max(0, sizeBytes - ARCHIVE_TAIL_BYTES), sizeBytes);
-    const pass = new Pass(room, observer, (head) => this.inspector.detect(head, signal));
+    const isNeeded = (detected: string | null) => needsWholeFile(mimeType, detected);
+    const pass = new Pass(room, observer, isNeeded, (head) => this.inspector.detect(head, signal));
     const reading = new AbortController();
     const stop = () => reading.abort(signal?.reason);
     signal?.addEventListener('abort', stop, { once: true });
@@ -76,7 +76,7 @@ export class Intake {
         isArchiveToo:
           path === null &&
           (await this.inspector.detectArchive(observer.tail, { sizeBytes, detected }, signal)),
-        isTooLarge: !fits && isInspected(detected),
+        isTooLarge: !fits && isNeeded(detected),
         [Symbol.asyncDispose]: async () => pass.room?.[Symbol.asyncDispose](),
       };
     } catch (error) {
@@ -97,6 +97,7 @@ class Pass {
   constructor(
     public room: SpoolRoom | null,
     readonly observer: Observer,
+    private readonly isNeeded: (detected: string | null) => boolean,
     private readonly detect: (head: Buffer) => Promise<string | null>,
   ) {}
 
@@ -120,7 +121,7 @@ class Pass {
     this.detected = await this.detect(head);
     this.isDetected = true;
     if (this.room === null) return;
-    if (isInspected(this.detected)) await this.room.add(head, () => undefined);
+    if (this.isNeeded(this.detected)) await this.room.add(head, () => undefined);
     else {
       await this.room[Symbol.asyncDispose]();
       this.room = null;

@@ -24,10 +24,12 @@ it('is mended where its table of objects is lost', async () => {
   expect(await look(Buffer.from(bytes, 'latin1'))).toEqual({ properties: { pageCount: 2, title: 'Report' } });
 });
 
-it('says nothing when it opens with a password only, or is no document', async () => {
+it('is opaque when it opens with a password only, and says nothing when it is no document', async () => {
   const key = '00'.repeat(32);
   const locked = `/ID [<00> <00>] /Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <${key}> /U <${key}> >>`;
-  expect(await look(samples.pdf(2, 'Secret', locked))).toEqual({});
+  expect(await look(samples.pdf(2, 'Secret', locked))).toEqual({
+    opaque: 'it is encrypted; remove its password and upload it again',
+  });
   expect(await look(samples.pdf(2, 'Report').subarray(0, 100))).toEqual({});
   expect(await look(Buffer.from('%PDF-1.7\n'))).toEqual({});
 });

@@ -241,7 +241,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
       'what is encrypted',
       zipArchive([{ name: 'a', lies: { flags: 1 } }]),
       'application/zip',
-      { opaque: 'it is encrypted' },
+      { opaque: 'it is encrypted; remove its password and upload it again' },
     ],
     [
       'a picture that is an archive',

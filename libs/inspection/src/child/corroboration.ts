@@ -1,63 +1,4 @@
-/** What the header of a frame says, or null where there is none. */
-type FrameAt = (bytes: Buffer, at: number) => { readonly bytes: number; readonly kind: number } | null;
-
-/** Kilobits a second by version, layer and index, and samples a second by version and index: ISO 11172-3, 2.4.2.3; ISO 13818-3, 2.4.2.3. */
-const BITRATES = {
-  V1: {
-    L1: [0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
-    L2: [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
-    L3: [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
-  },
-  V2: {
-    L1: [0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
-    L2: [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
-    L3: [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
-  },
-};
-const LAYERS = [null, 'L3', 'L2', 'L1'] as const;
-const RATES = [44_100, 48_000, 32_000];
-/** Versions 2.5, none, 2 and 1 have the quarter, none, the half and the whole of the rates. */
-const RATE_DIVISORS = [4, null, 2, 1] as const;
-
-/** A frame of MPEG audio. */
-const mpegFrame: FrameAt = (bytes, at) => {
-  if (at + 4 > bytes.length || bytes[at] !== 0xff || (bytes[at + 1]! & 0xe0) !== 0xe0) return null;
-  const version = (bytes[at + 1]! >> 3) & 3;
-  const layer = LAYERS[(bytes[at + 1]! >> 1) & 3]!;
-  const divisor = RATE_DIVISORS[version]!;
-  const rate = RATES[(bytes[at + 2]! >> 2) & 3];
-  if (divisor === null || layer === null || rate === undefined) return null;
-  const bitrate = BITRATES[divisor === 1 ? 'V1' : 'V2'][layer][bytes[at + 2]! >> 4];
-  if (bitrate === undefined || bitrate === 0) return null;
-  const padding = (bytes[at + 2]! >> 1) & 1;
-  const kind = bytes[at + 1]! & 0xfe;
-  const samplesOfEight = layer === 'L3' && divisor !== 1 ? 72 : 144;
-  const perSample = (bitrate * 1000 * divisor) / rate;
-  const length =
-    layer === 'L1'
-      ? (Math.floor(12 * perSample) + padding) * 4
-      : Math.floor(samplesOfEight * perSample) + padding;
-  return { bytes: length, kind: (kind << 8) | (bytes[at + 2]! & 0x0c) };
-};
-
-/** A frame of AAC in ADTS: ISO 13818-7, 6.2. */
-const adtsFrame: FrameAt = (bytes, at) => {
-  if (at + 6 > bytes.length || bytes[at] !== 0xff || (bytes[at + 1]! & 0xf6) !== 0xf0) return null;
-  const length = ((bytes[at + 3]! & 3) << 11) | (bytes[at + 4]! << 3) | (bytes[at + 5]! >> 5);
-  return length < 7 ? null : { bytes: length, kind: (bytes[at + 1]! << 8) | (bytes[at + 2]! & 0xfc) };
-};
-
-/** Whether two frames of one kind follow each other, wherever that begins; or there is room for only one. */
-function hasFrames(head: Buffer, frameAt: FrameAt): boolean {
-  for (let at = 0; at >= 0; at = head.indexOf(0xff, at + 1)) {
-    const frame = frameAt(head, at);
-    if (frame === null) continue;
-    const next = at + frame.bytes;
-    if (at === 0 && next + 6 > head.length) return true;
-    if (frameAt(head, next)?.kind === frame.kind) return true;
-  }
-  return false;
-}
+import { ac3Frame, adtsFrame, hasFrames, mpegFrame } from './audio-frames.js';
 
 const PACKET = 188;
 
@@ -76,14 +17,80 @@ const BITMAP_HEADERS = [12, 16, 40, 52, 56, 64, 108, 124];
 const hasBitmapHeader = (head: Buffer): boolean =>
   head.length >= 18 && BITMAP_HEADERS.includes(head.readUInt32LE(14));
 
+/** A picture in an icon begins as PNG or as the header of a bitmap. */
+const PNG_START = 0x474e5089;
+const ICON_ENTRY_BYTES = 16;
+const ICON_HEADER_BYTES = 6;
+
+/** A directory of pictures, of which the first lies behind it: https://learn.microsoft.com/previous-versions/ms997538(v=msdn.10) */
+function hasIconDirectory(head: Buffer): boolean {
+  if (head.length < ICON_HEADER_BYTES + ICON_ENTRY_BYTES) return false;
+  const count = head.readUInt16LE(4);
+  const [bytes, offset] = [head.readUInt32LE(14), head.readUInt32LE(18)];
+  if (count === 0 || bytes === 0 || offset < ICON_HEADER_BYTES + count * ICON_ENTRY_BYTES) return false;
+  if (offset + 4 > head.length) return head.length >= CUT_BYTES;
+  const start = head.readUInt32LE(offset);
+  return start === PNG_START || BITMAP_HEADERS.includes(start);
+}
+
+/** The first of a font's tables has a name of printable characters: https://learn.microsoft.com/typography/opentype/spec/otff */
+const hasFontTables = (head: Buffer): boolean => {
+  const count = head.length < 28 ? 0 : head.readUInt16BE(4);
+  return count > 0 && count < 256 && /^[\x20-\x7e]{4}$/.test(head.toString('latin1', 12, 16));
+};
+
+const startsWith =
+  (...starts: readonly string[]) =>
+  (head: Buffer) =>
+    starts.some((start) => head.toString('latin1', 0, start.length) === start);
+
+const isAt =
+  (at: number, ...values: readonly string[]) =>
+  (head: Buffer) =>
+    values.some((value) => head.toString('latin1', at, at + value.length) === value);
+
+/** The flags and the number of bits of `compress`: https://github.com/vapier/ncompress */
+const hasCompressFlags = (head: Buffer) =>
+  head[1] === 0xa0 || ((head[2]! & 0x60) === 0 && (head[2]! & 0x1f) >= 9 && (head[2]! & 0x1f) <= 16);
+
+const hasArjHeader = (head: Buffer) => {
+  const bytes = head.length < 7 ? 0 : head.readUInt16LE(2);
+  return bytes >= 30 && bytes <= 2600 && head[4]! >= 30 && head[4]! <= bytes;
+};
+
+/** The first entry of an archive of cpio with binary headers has a name that ends with a zero. */
+const hasCpioName = (head: Buffer) => {
+  const bytes = head.length < 27 ? 0 : head.readUInt16LE(20);
+  return bytes > 0 && bytes < 4096 && head[26 + bytes - 1] === 0;
+};
+
+/** What follows the size of blocks: the first block, or the end of an empty stream. https://sourceware.org/bzip2 */
+const BZIP2_BLOCKS = ['1AY&SY', '\x17rE8P\x90'];
+
+/** What is read of a file to find its type; a shorter head is all of it. */
+export const CUT_BYTES = 65_536;
+
 /**
- * Types whose signature is two bytes or less. One in some thousands of encrypted or compressed files begins like that by chance: it
- * must not be taken for a picture that does not decode.
+ * Types whose signature says little: two bytes, or a few that other files have too. One in some thousands of encrypted or compressed
+ * files begins like that by chance: it must not be taken for a picture that does not decode.
  */
 const CORROBORATED: Readonly<Record<string, (head: Buffer) => boolean>> = {
-  'image/bmp': hasBitmapHeader,
+  'application/postscript': startsWith('%!PS'),
+  // Any data of zlib begin like that. What makes it a disk image stands at its end.
+  'application/x-apple-diskimage': () => false,
+  'application/x-arj': hasArjHeader,
+  'application/x-bzip2': (head) => BZIP2_BLOCKS.some((block) => isAt(4, block)(head)),
+  'application/x-compress': hasCompressFlags,
+  'application/x-cpio': (head) => startsWith('0707')(head) || hasCpioName(head),
+  'application/x-shockwave-flash': (head) => head[3]! > 0 && head[3]! < 64,
   'audio/aac': (head) => hasFrames(head, adtsFrame),
+  'audio/aiff': isAt(8, 'AIFF', 'AIFC'),
   'audio/mpeg': (head) => head[0] !== 0xff || hasFrames(head, mpegFrame),
+  'audio/vnd.dolby.dd-raw': (head) => hasFrames(head, ac3Frame),
+  'font/ttf': hasFontTables,
+  'image/bmp': hasBitmapHeader,
+  'image/gif': startsWith('GIF87a', 'GIF89a'),
+  'image/x-icon': hasIconDirectory,
   'video/mp2t': hasPackets,
 };
 

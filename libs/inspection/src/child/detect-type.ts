@@ -1,5 +1,10 @@
 import { fileTypeFromBuffer } from 'file-type';
-import { isCorroborated } from './corroboration.js';
+import { ac3Frame, adtsFrame, isCutStream, mpegFrame } from './audio-frames.js';
+import { BoundedFile, type Pieces, piecesOf } from './bounded-file.js';
+import { CUT_BYTES, isCorroborated } from './corroboration.js';
+import { taggedType } from './id3.js';
+import { isoMediaType } from './iso-media.js';
+import { tiffType } from './tiff.js';
 
 /** Formats whose signature is text; every other signature in something that is all text is a coincidence ("BM", "MZ"). */
 const TEXTUAL_SIGNATURES =
@@ -56,12 +61,71 @@ function typeOfText(text: string): string {
   return isXml || ELEMENT.test(rest) ? 'text/xml' : 'text/plain';
 }
 
-/** The media type that the first bytes of a file show, or null when they show none. An empty file is text. */
-export async function detectType(head: Buffer): Promise<string | null> {
-  const signature = (await fileTypeFromBuffer(head))?.mime ?? null;
-  const found = signature !== null && isCorroborated(signature, head) ? signature : null;
+const PDF_HEADER_WITHIN = 1024;
+const BIFF_VERSIONS = '[\\0\\x02\\x04\\x08]';
+
+/** Signatures that the library does not know. */
+const PLAIN_SIGNATURES: readonly (readonly [signature: RegExp, type: string])[] = [
+  // Readers pass over white space, and over the mark of UTF-8: ISO 32000-2, 7.5.2.
+  [/^(?:\xef\xbb\xbf)?[\0\t\n\f\r ]*%PDF-/, 'application/pdf'],
+  // Wave files of more than 4 GiB: EBU Tech 3306.
+  [/^(?:RF64|BW64)[^]{4}WAVE/, 'audio/wav'],
+  [/^RIFF[^]{4}RMID/, 'audio/midi'],
+  // Office before its compound files: [MS-XLS] 2.4.21 of the versions 2 to 5, Word 2, Word for DOS.
+  [new RegExp(`^\\t${BIFF_VERSIONS}[\\x04\\x06\\x08\\x10]\\0`), 'application/vnd.ms-excel'],
+  [new RegExp('^(?:\\xdb\\xa5[\\x2d\\x3f]\\0|1\\xbe\\0\\0)'), 'application/msword'],
+];
+
+/** Streams without a header of their own, which may begin within a frame of so many bytes at most. */
+const STREAMS = [
+  { type: 'audio/mpeg', frameAt: mpegFrame, frameBytes: 2881 },
+  { type: 'audio/aac', frameAt: adtsFrame, frameBytes: 8191 },
+  { type: 'audio/vnd.dolby.dd-raw', frameAt: ac3Frame, frameBytes: 4096 },
+];
+
+/** What the library finds in these is found here, with more of the file than its first bytes. */
+const OWN_MATTER = /^(ID3|II[*+]\0|MM\0[*+])/;
+
+/** What a signature in the first bytes says; null for none that the bytes after it bear out. */
+async function signatureOf(head: Buffer, file: Pieces): Promise<string | null> {
+  const start = head.toString('latin1', 0, PDF_HEADER_WITHIN);
+  const known = PLAIN_SIGNATURES.find(([signature]) => signature.test(start));
+  if (known !== undefined) return known[1];
+  const isCut = file.sizeBytes === head.length && head.length >= CUT_BYTES;
+  const own = isoMediaType(head) ?? taggedType(file, isCut) ?? tiffType(file, isCut);
+  if (own !== null || OWN_MATTER.test(start) || start.startsWith('ftyp', 4)) return own;
+  const found = (await fileTypeFromBuffer(head))?.mime ?? null;
+  return found !== null && isCorroborated(found, head) ? found : null;
+}
+
+const streamOf = (head: Buffer) =>
+  STREAMS.find(({ frameAt, frameBytes }) => isCutStream(head, frameAt, frameBytes))?.type ?? null;
+
+/**
+ * The media type that the first bytes of a file show, or null when they show none. An empty file is text. Some formats say at their
+ * beginning where in the file to look on: where there is only the head, what lies behind it is taken to be as it should.
+ */
+export async function detectType(head: Buffer, file: Pieces = piecesOf(head)): Promise<string | null> {
+  const found = await signatureOf(head, file);
   const text = textOf(head) ?? (found === null ? legacyTextOf(head) : null);
-  if (text === null || (found !== null && TEXTUAL_SIGNATURES.test(found) && found !== 'application/xml'))
-    return found;
-  return typeOfText(text);
+  if (text === null) return found ?? streamOf(head);
+  const isTextual = found !== null && TEXTUAL_SIGNATURES.test(found) && found !== 'application/xml';
+  return isTextual ? found : typeOfText(text);
+}
+
+/** Of a whole file, for the types that its head alone may not show. */
+const MAX_READ = 2 ** 20;
+
+/** Types of a head behind which the file may show a more exact one, or none. */
+const INCONCLUSIVE: readonly (string | null)[] = [null, 'audio/mpeg', 'image/tiff'];
+
+/** The type of a whole file, of which the head has shown one: the more exact one, where the head was not enough. */
+export async function detectInFile(
+  path: string,
+  sizeBytes: number,
+  detected: string | null,
+): Promise<string | null> {
+  if (!INCONCLUSIVE.includes(detected)) return detected;
+  using file = new BoundedFile(path, sizeBytes, MAX_READ);
+  return detectType(file.read(0, Math.min(sizeBytes, CUT_BYTES)), file);
 }

@@ -6,10 +6,10 @@
 import { accessSync, constants } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
-import { NO_PROPERTIES } from '#libs/domain';
+import { NO_PROPERTIES, OCTET_STREAM } from '#libs/domain';
 import type { Inspection } from '../inspector.js';
 import { hasAppendedArchive } from './appended-archive.js';
-import { detectType } from './detect-type.js';
+import { detectInFile, detectType } from './detect-type.js';
 import { isExhaustion } from './exhaustion.js';
 import { FrameReader, toFrame } from './frames.js';
 import { type Answer, CHANNEL_FD, type Question, SERVE } from './messages.js';
@@ -36,17 +36,19 @@ const merge = (found: Inspection, finding: Finding): Inspection => ({
 const isOfTheSystem = (error: unknown) => error instanceof Error && 'syscall' in error;
 
 async function inspect(
-  { detected, ...file }: Extract<Question, { kind: 'inspect' }>['file'],
+  { detected: shown, ...file }: Extract<Question, { kind: 'inspect' }>['file'],
   limits: Limits,
   readers: readonly ReaderEntry[],
 ): Promise<Inspection> {
   const { size } = await stat(file.path);
   if (size !== file.sizeBytes) throw new Error('the file has another size');
+  const detected = await detectInFile(file.path, size, shown);
   let found: Inspection = { ...NOTHING, detected };
-  for (const { isGuard, load } of detected === null ? [] : readersOf(detected, readers)) {
+  for (const { isGuard, load } of readersOf(detected ?? OCTET_STREAM, readers)) {
     const { read } = await load();
     try {
-      found = merge(found, await read({ ...file, detected: detected! } satisfies FileToRead, limits));
+      const request: FileToRead = { ...file, detected: detected ?? OCTET_STREAM };
+      found = merge(found, await read(request, limits));
     } catch (error) {
       if (isGuard === true || isOfTheSystem(error) || isExhaustion(error)) throw error;
       // Unreadable is not unacceptable.

@@ -1,4 +1,5 @@
 import { type Pieces, piecesOf, piecesWithin, Unbelievable } from './bounded-file.js';
+import { ENCRYPTED } from './encryption.js';
 
 /*
  * PKWARE's APPNOTE.TXT 6.3.10: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT. An archive is read from its end: the end
@@ -16,15 +17,21 @@ const ZIP64_LOCATOR_BYTES = 20;
 /** Where an end record is looked for, with the longest comment, and what stands before that of a large archive. */
 export const ARCHIVE_TAIL_BYTES = ZIP64_LOCATOR_BYTES + END_BYTES + MAX_COMMENT;
 const ZIP64_EXTRA = 0x0001;
+/** The size of what is packed, then its packed size. */
+const ZIP64_SIZES_BYTES = 16;
+/** A size of 32 bits that says to look into the ZIP64 field. */
+const IN_ZIP64 = 0xffffffff;
 const AES_EXTRA = 0x9901;
 
-const ENCRYPTED = 0x2041;
+const ENCRYPTED_FLAGS = 0x2041;
 const SIZES_FOLLOW = 0x0008;
 const STORED = 0;
 /** Stored, imploded, deflated, deflate64, bzip2: what ClamAV unpacks. */
 const KNOWN_METHODS: readonly number[] = [STORED, 6, 8, 9, 12];
 
 const MAX_ENTRIES = 10_000;
+
+const WITH_ZIP64 = 'it has ZIP64 fields';
 
 export interface ZipEntry {
   /** Its bytes as Latin-1, so that two names are equal when their bytes are. */
@@ -95,12 +102,34 @@ export const hasDirectory = (file: Pieces, end: End) =>
       startsWith(file, offset, ENTRY_SIGNATURE),
     ));
 
-/** Extra fields by id; what is no field at its end is padding. */
-function extraIds(extra: Buffer): number[] {
-  const ids: number[] = [];
-  for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2))
-    ids.push(extra.readUInt16LE(at));
-  return ids;
+/** Extra fields by id, the first of each; what is no field at its end is padding. */
+function extraFields(extra: Buffer): ReadonlyMap<number, Buffer> {
+  const fields = new Map<number, Buffer>();
+  for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
+    const id = extra.readUInt16LE(at);
+    // Of two, readers may take either.
+    const field = extra.subarray(at + 4, at + 4 + extra.readUInt16LE(at + 2));
+    fields.set(id, fields.has(id) ? Buffer.alloc(0) : field);
+  }
+  return fields;
+}
+
+type Sizes = Pick<ZipEntry, 'bytes' | 'packedBytes'>;
+
+/**
+ * Whether an entry has no ZIP64 field (4.5.3), or one that changes nothing: writers that do not know sizes beforehand keep room for it,
+ * and leave it at zeros or repeat the sizes. Readers with and without ZIP64 see the same entry then; ClamAV 1.4 does (measured with
+ * 1.4.6), where it passes over entries whose sizes are in the field only.
+ */
+function isWithoutZip64(fields: ReadonlyMap<number, Buffer>, { bytes, packedBytes }: Sizes): boolean {
+  const field = fields.get(ZIP64_EXTRA);
+  if (field === undefined) return true;
+  if (field.length !== ZIP64_SIZES_BYTES || Math.max(bytes, packedBytes) >= IN_ZIP64) return false;
+  const values = [field.readBigUInt64LE(0), field.readBigUInt64LE(8)];
+  return (
+    values.every((value) => value === 0n) ||
+    (values[0] === BigInt(bytes) && values[1] === BigInt(packedBytes))
+  );
 }
 
 /** The first of things that are wrong. */
@@ -136,7 +165,7 @@ function findDirectory(file: Pieces, isAppended: boolean, objections: Objections
   objections.add(end.after < 0, 'its end is cut off');
   const { position, directoryBytes, directoryOffset } = end;
   const isLarge = end.entries === 0xffff || directoryBytes === 0xffffffff || directoryOffset === 0xffffffff;
-  objections.add(isLarge || isZip64(file, end), 'it has ZIP64 fields');
+  objections.add(isLarge || isZip64(file, end), WITH_ZIP64);
   objections.add(
     end.disks.some((disk) => disk !== 0) || end.entriesHere !== end.entries,
     'it is one part of several',
@@ -158,7 +187,7 @@ interface Described extends ZipEntry {
   readonly crc: number;
 }
 
-function readEntries(file: Pieces, end: End, objections: Objections): Described[] {
+function readEntries(file: Pieces, end: End, isAppended: boolean, objections: Objections): Described[] {
   const directory = file.read(end.directoryOffset, end.directoryBytes);
   const entries: Described[] = [];
   let at = 0;
@@ -175,12 +204,13 @@ function readEntries(file: Pieces, end: End, objections: Objections): Described[
     if (next > directory.length) throw new Unbelievable('its directory is broken');
     const flags = directory.readUInt16LE(at + 8);
     const method = directory.readUInt16LE(at + 10);
-    const extras = extraIds(directory.subarray(extraAt, extraAt + extraBytes!));
+    const extras = extraFields(directory.subarray(extraAt, extraAt + extraBytes!));
     const packedBytes = directory.readUInt32LE(at + 20);
     const bytes = directory.readUInt32LE(at + 24);
     const offset = directory.readUInt32LE(at + 42);
-    objections.add((flags & ENCRYPTED) !== 0 || extras.includes(AES_EXTRA), 'it is encrypted');
-    objections.add(extras.includes(ZIP64_EXTRA), 'it has ZIP64 fields');
+    objections.add((flags & ENCRYPTED_FLAGS) !== 0 || extras.has(AES_EXTRA), ENCRYPTED);
+    objections.add(isAppended && extras.has(ZIP64_EXTRA), WITH_ZIP64);
+    objections.add(!isWithoutZip64(extras, { bytes, packedBytes }), WITH_ZIP64);
     objections.add(!KNOWN_METHODS.includes(method), `it is compressed by method ${method}`);
     objections.add(method === STORED && packedBytes !== bytes, 'two sizes of one entry disagree');
     objections.add(directory.readUInt16LE(at + 34) !== 0, 'it is one part of several');
@@ -215,14 +245,20 @@ function checkEntries(
     const fields = [14, 18, 22].map((offset) => header.readUInt32LE(offset));
     const promised = [entry.crc, entry.packedBytes, entry.bytes];
     const isPostponed = (flags & SIZES_FOLLOW) !== 0;
+    const extras = extraFields(file.read(extraAt, extraBytes));
+    // Of sizes that follow the entry, the field is said to hold those that it does not have either.
+    const isInField = (value: number) => value === IN_ZIP64 && extras.has(ZIP64_EXTRA);
     const agrees =
       header.readUInt16LE(26) === entry.name.length &&
       header.toString('latin1', LOCAL_BYTES) === entry.name &&
       header.readUInt16LE(8) === entry.method &&
-      (flags & ENCRYPTED) === (entry.flags & ENCRYPTED) &&
-      fields.every((value, index) => value === promised[index] || (isPostponed && value === 0));
-    const extras = extraIds(file.read(extraAt, extraBytes));
-    objections.add(extras.includes(ZIP64_EXTRA), 'it has ZIP64 fields');
+      (flags & ENCRYPTED_FLAGS) === (entry.flags & ENCRYPTED_FLAGS) &&
+      fields.every(
+        (value, index) =>
+          value === promised[index] || (isPostponed && (value === 0 || (index > 0 && isInField(value)))),
+      );
+    objections.add(isAppended && extras.has(ZIP64_EXTRA), WITH_ZIP64);
+    objections.add(!isWithoutZip64(extras, entry), WITH_ZIP64);
     objections.add(isAppended && isPostponed, 'the size of an entry follows it');
     objections.add(!agrees, 'an entry and the directory disagree');
     entry.data = extraAt + extraBytes;
@@ -239,7 +275,7 @@ function checkEntries(
 export function readDirectory(file: Pieces, isAppended = false): ZipDirectory {
   const objections = new Objections();
   const end = findDirectory(file, isAppended, objections);
-  const entries = readEntries(file, end, objections);
+  const entries = readEntries(file, end, isAppended, objections);
   checkEntries(file, entries, end, isAppended, objections);
   return { entries, objection: objections.first };
 }

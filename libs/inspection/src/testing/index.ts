@@ -1,1 +1,2 @@
+export * from './compound-file.js';
 export * from './zip-archive.js';

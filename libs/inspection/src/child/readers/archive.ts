@@ -1,5 +1,7 @@
 import { inflateRawSync } from 'node:zlib';
+import { isMediaTypeOf } from '#libs/domain';
 import { BoundedFile, type Pieces, piecesWithin, Unbelievable } from '../bounded-file.js';
+import { ENCRYPTED } from '../encryption.js';
 import { rethrowExhaustion } from '../exhaustion.js';
 import type { Finding, Reader } from '../reader.js';
 import { nestedObjection, sizeObjection } from './nested-archives.js';
@@ -12,6 +14,8 @@ const MAX_NESTED_READ = 2 * 2 ** 30;
 /** Of ClamAV, as it is configured here: MaxFileSize. */
 const SCANNABLE = 2000 * 2 ** 20;
 const MAX_PART = 2 ** 20;
+
+const ZIP = 'application/zip';
 
 /** The bytes of a small entry, or null when it is not small, or not what it says. */
 function partOf(file: Pieces, entry: ZipEntry | undefined): Buffer | null {
@@ -39,13 +43,19 @@ function xmlText(part: Buffer): string {
 
 const CONTENT_TYPE = /\bContentType\s*=\s*(?:"([^"]{1,200})"|'([^']{1,200})')/g;
 const PLAIN_MAIN =
-  /^(application\/vnd\.openxmlformats-officedocument\.(wordprocessing|spreadsheet|presentation)ml\.(document|sheet|presentation|slideshow|template))\.main\+xml$/;
+  /^(application\/vnd\.(?:openxmlformats-officedocument\.(wordprocessing|spreadsheet|presentation)ml|ms-(visio))\.(document|sheet|presentation|slideshow|template|drawing|stencil))\.main\+xml$/;
 const MACRO_MAIN =
-  /^application\/vnd\.ms-(word|excel|powerpoint)\.(document|sheet|presentation|slideshow|template|addin|sheet\.binary)\.macroenabled(?:template)?\.main(?:\+xml)?$/;
+  /^application\/vnd\.ms-(word|excel|powerpoint|visio)\.(document|sheet|presentation|slideshow|template|addin|sheet\.binary|drawing|stencil)\.macroenabled(?:template)?\.main(?:\+xml)?$/;
 const PROGRAMS: Readonly<Record<string, string>> = {
   wordprocessing: 'word',
   spreadsheet: 'excel',
   presentation: 'powerpoint',
+  visio: 'visio',
+};
+/** Packages that are no documents of Office: ECMA-388, the 3MF specification. */
+const OTHER_MAIN: Readonly<Record<string, string>> = {
+  'application/vnd.ms-package.xps-fixeddocumentsequence+xml': 'application/vnd.ms-xpsdocument',
+  'application/vnd.ms-package.3dmanufacturing-3dmodel+xml': 'model/3mf',
 };
 /** A part that is a program, in VBA or in the language of Excel 4. */
 const MACRO_PART = /(?:^|\/)vbaproject[^/]*\.bin$|(?:^|\/)xl\/(?:intl)?macrosheets\//;
@@ -63,15 +73,18 @@ function officeType(contentTypes: Buffer, names: Iterable<string>): string | nul
   const hasMacro =
     found.some((type) => MACRO_TYPE.test(type)) || [...names].some((name) => MACRO_PART.test(name));
   for (const type of found) {
-    const [, plain, program = '', kind] = PLAIN_MAIN.exec(type) ?? [];
+    const [, plain, office, visio, kind] = PLAIN_MAIN.exec(type) ?? [];
     if (plain !== undefined) {
-      return hasMacro ? `application/vnd.ms-${PROGRAMS[program]}.${kind}.macroenabled.12` : plain;
+      const program = PROGRAMS[office ?? visio ?? ''];
+      return hasMacro ? `application/vnd.ms-${program}.${kind}.macroenabled.12` : plain;
     }
   }
-  return null;
+  return found.map((type) => OTHER_MAIN[type]).find((type) => type !== undefined) ?? null;
 }
 
-const MIMETYPE_PART = /^application\/(epub\+zip|vnd\.oasis\.opendocument\.[a-z-]{1,40})$/;
+/** OpenDocument 1.3 part 2, 3.3; EPUB OCF 3.3, 4.2.3; and other programs that have taken up the habit. */
+const isMimetypePart = (text: string) =>
+  text.length <= 100 && /^[a-z]+\/[a-z0-9.+-]+$/.test(text) && isMediaTypeOf(text, ZIP) && text !== ZIP;
 
 /** What the parts of an archive make it, wherever they lie; null when nothing but an archive. */
 function typeOf(file: Pieces, entries: readonly ZipEntry[]): string | null {
@@ -80,16 +93,36 @@ function typeOf(file: Pieces, entries: readonly ZipEntry[]): string | null {
   const office = contentTypes && officeType(contentTypes, byName.keys());
   if (office) return office;
   const mimetype = partOf(file, byName.get('mimetype'))?.toString('latin1').trim() ?? '';
-  if (MIMETYPE_PART.test(mimetype)) return mimetype;
+  if (isMimetypePart(mimetype)) return mimetype;
   if (byName.has('androidmanifest.xml') && (byName.has('classes.dex') || byName.has('resources.arsc'))) {
     return 'application/vnd.android.package-archive';
   }
   return byName.has('meta-inf/manifest.mf') ? 'application/java-archive' : null;
 }
 
+/** Which entries of OpenDocument are encrypted (part 2, 4.8), and what iWork writes beside a document with a password. */
+const ODF_ENCRYPTION = /<(?:[\w-]+:)?encryption-data\b/;
+const IWORK_PASSWORD = /(?:^|\/)\.iw(?:ph|pv2)$/;
+
+/** What its main part is compressed by is no method in ones of before 2013 that have a password. */
+const IWORK_INDEX = /^index\.(?:xml|apxl)$/;
+const IWORK_METHODS = 25_000;
+
+/** Whether a document needs a password though its archive does not say so. */
+function isEncrypted(file: Pieces, entries: readonly ZipEntry[]): boolean {
+  const isIwork = ({ name, method }: ZipEntry) =>
+    IWORK_PASSWORD.test(name) || (IWORK_INDEX.test(name) && method > IWORK_METHODS);
+  if (entries.some(isIwork)) return true;
+  const manifest = partOf(
+    file,
+    entries.find(({ name }) => name.toLowerCase() === 'meta-inf/manifest.xml'),
+  );
+  return manifest !== null && ODF_ENCRYPTION.test(xmlText(manifest));
+}
+
 /** What {@link typeOf} would have found, were it so. The head may show only what the directory does not list. */
 const PROVABLE =
-  /^application\/(epub\+zip$|java-archive$|vnd\.(oasis\.|openxmlformats-|ms-[a-z]+\.[a-z.]*macroenabled|android\.))/i;
+  /^application\/(epub\+zip$|java-archive$|vnd\.(oasis\.|openxmlformats-|ms-[a-z]+\.[a-z.]*macroenabled|android\.|visio$))/i;
 
 type Look = (file: Pieces, within: Pieces, scannable: number, detected: string) => Promise<Finding>;
 
@@ -119,8 +152,9 @@ const objectionTo = async ({ entries, objection }: ZipDirectory, within: Pieces,
  */
 export const read = looking(async (file, within, scannable, detected) => {
   const directory = readDirectory(file);
-  const type = typeOf(file, directory.entries) ?? (PROVABLE.test(detected) ? 'application/zip' : detected);
-  return { detected: type, opaque: await objectionTo(directory, within, scannable) };
+  const type = typeOf(file, directory.entries) ?? (PROVABLE.test(detected) ? ZIP : detected);
+  const why = isEncrypted(file, directory.entries) ? ENCRYPTED : null;
+  return { detected: type, opaque: why ?? (await objectionTo(directory, within, scannable)) };
 });
 
 /** Programs that unpack themselves: the archive behind one is looked into like any other. Most have none. */

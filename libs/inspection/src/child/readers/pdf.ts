@@ -2,10 +2,12 @@ import { setImmediate } from 'node:timers/promises';
 import {
   type PDFDocumentLoadingTask,
   getDocument,
+  PasswordException,
   PDFDataRangeTransport,
 } from 'pdfjs-dist/legacy/build/pdf.mjs';
 // Which makes itself known to the other, so that no worker is started.
 import 'pdfjs-dist/legacy/build/pdf.worker.mjs';
+import { ENCRYPTED } from '../encryption.js';
 import type { Finding, Reader } from '../reader.js';
 import { findingOf } from './finding.js';
 import { affordable, type ReadAt, readingFrom } from './read-at.js';
@@ -85,15 +87,15 @@ async function readDocument(at: ReadAt, sizeBytes: number): Promise<Finding> {
   task.promise.then(settle, settle);
   try {
     return findingOf(await Promise.race([propertiesOf(task), abandoned.promise]));
-  } catch {
-    return {};
+  } catch (error) {
+    return error instanceof PasswordException ? { opaque: ENCRYPTED } : {};
   } finally {
     clearTimeout(timer);
     if (isSettled) await task.destroy();
   }
 }
 
-/** Number of pages and title of a document; nothing for one that is damaged or opens only with a password. */
+/** Number of pages and title of a document; nothing for one that is damaged. One that opens only with a password is opaque. */
 export const read: Reader = ({ path, sizeBytes }) =>
   readingFrom(path, async (at) => {
     if (sizeBytes > MAX_FILE_BYTES) return {};

@@ -1,0 +1,102 @@
+/** What the header of a frame says, or null where there is none. */
+export type FrameAt = (bytes: Buffer, at: number) => { readonly bytes: number; readonly kind: number } | null;
+
+/** Kilobits a second by version, layer and index, and samples a second by version and index: ISO 11172-3, 2.4.2.3; ISO 13818-3, 2.4.2.3. */
+const BITRATES = {
+  V1: {
+    L1: [0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
+    L2: [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
+    L3: [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
+  },
+  V2: {
+    L1: [0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
+    L2: [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+    L3: [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+  },
+};
+const LAYERS = [null, 'L3', 'L2', 'L1'] as const;
+const RATES = [44_100, 48_000, 32_000];
+/** Versions 2.5, none, 2 and 1 have the quarter, none, the half and the whole of the rates. */
+const RATE_DIVISORS = [4, null, 2, 1] as const;
+
+/** A frame of MPEG audio. */
+export const mpegFrame: FrameAt = (bytes, at) => {
+  if (at + 4 > bytes.length || bytes[at] !== 0xff || (bytes[at + 1]! & 0xe0) !== 0xe0) return null;
+  const version = (bytes[at + 1]! >> 3) & 3;
+  const layer = LAYERS[(bytes[at + 1]! >> 1) & 3]!;
+  const divisor = RATE_DIVISORS[version]!;
+  const rate = RATES[(bytes[at + 2]! >> 2) & 3];
+  if (divisor === null || layer === null || rate === undefined) return null;
+  const bitrate = BITRATES[divisor === 1 ? 'V1' : 'V2'][layer][bytes[at + 2]! >> 4];
+  if (bitrate === undefined || bitrate === 0) return null;
+  const padding = (bytes[at + 2]! >> 1) & 1;
+  const kind = bytes[at + 1]! & 0xfe;
+  const samplesOfEight = layer === 'L3' && divisor !== 1 ? 72 : 144;
+  const perSample = (bitrate * 1000 * divisor) / rate;
+  const length =
+    layer === 'L1'
+      ? (Math.floor(12 * perSample) + padding) * 4
+      : Math.floor(samplesOfEight * perSample) + padding;
+  return { bytes: length, kind: (kind << 8) | (bytes[at + 2]! & 0x0c) };
+};
+
+/** A frame of AAC in ADTS: ISO 13818-7, 6.2. */
+export const adtsFrame: FrameAt = (bytes, at) => {
+  if (at + 6 > bytes.length || bytes[at] !== 0xff || (bytes[at + 1]! & 0xf6) !== 0xf0) return null;
+  const length = ((bytes[at + 3]! & 3) << 11) | (bytes[at + 4]! << 3) | (bytes[at + 5]! >> 5);
+  return length < 7 ? null : { bytes: length, kind: (bytes[at + 1]! << 8) | (bytes[at + 2]! & 0xfc) };
+};
+
+/** Whether two frames of one kind follow each other, wherever that begins; or there is room for only one. */
+export function hasFrames(head: Buffer, frameAt: FrameAt): boolean {
+  for (let at = 0; at >= 0; at = head.indexOf(0xff, at + 1)) {
+    const frame = frameAt(head, at);
+    if (frame === null) continue;
+    const next = at + frame.bytes;
+    if (at === 0 && next + 6 > head.length) return true;
+    if (frameAt(head, next)?.kind === frame.kind) return true;
+  }
+  return false;
+}
+
+/** Half of the bytes of a frame of AC-3 by its rate code and size code: ATSC A/52, table 5.18. */
+const AC3_KILOBITS = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
+const AC3_RATES = [48_000, 44_100, 32_000];
+const AC3_SAMPLES = 1536;
+/** E-AC-3 has another header from this bit stream id on: annex E. */
+const AC3_MAX_ID = 10;
+const EAC3_MAX_ID = 16;
+
+/** A frame of AC-3 or E-AC-3: ATSC A/52, 5.4.1 and E.2.3.1. */
+export const ac3Frame: FrameAt = (bytes, at) => {
+  if (at + 6 > bytes.length || bytes[at] !== 0x0b || bytes[at + 1] !== 0x77) return null;
+  const id = bytes[at + 5]! >> 3;
+  if (id > EAC3_MAX_ID) return null;
+  if (id > AC3_MAX_ID) {
+    return { bytes: 2 * ((((bytes[at + 2]! & 7) << 8) | bytes[at + 3]!) + 1), kind: id };
+  }
+  const rate = AC3_RATES[bytes[at + 4]! >> 6];
+  const code = bytes[at + 4]! & 0x3f;
+  const kilobits = AC3_KILOBITS[code >> 1];
+  if (rate === undefined || kilobits === undefined) return null;
+  const perFrame = Math.floor((kilobits * 1000 * AC3_SAMPLES) / rate / 16);
+  return { bytes: 2 * (perFrame + (rate === 44_100 ? code & 1 : 0)), kind: id };
+};
+
+/** Frames that have to follow each other where nothing else tells what a file is: less comes about by chance. */
+const FRAMES = 4;
+
+/** Whether a file is a stream that was cut within its first frame, which has no more bytes than given. */
+export function isCutStream(head: Buffer, frameAt: FrameAt, firstBytes: number): boolean {
+  for (let start = 0; start < Math.min(firstBytes, head.length); start++) {
+    const first = frameAt(head, start);
+    if (first === null) continue;
+    let at = start;
+    for (let count = 1; count < FRAMES && at >= 0; count++) {
+      at += frameAt(head, at)!.bytes;
+      if (frameAt(head, at)?.kind !== first.kind) at = -1;
+    }
+    if (at >= 0) return true;
+  }
+  return false;
+}
