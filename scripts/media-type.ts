@@ -1,41 +1,25 @@
+import { createRequire } from 'node:module';
 import path from 'node:path';
 
-/** What files with these endings commonly are: https://www.iana.org/assignments/media-types */
-const BY_EXTENSION: Record<string, string> = {
-  avif: 'image/avif',
-  bmp: 'image/bmp',
-  csv: 'text/csv',
-  docx: 'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
-  flac: 'audio/flac',
-  gif: 'image/gif',
-  gz: 'application/gzip',
-  heic: 'image/heic',
-  html: 'text/html',
-  jpeg: 'image/jpeg',
-  jpg: 'image/jpeg',
-  json: 'application/json',
-  m4a: 'audio/mp4',
-  md: 'text/markdown',
-  mkv: 'video/x-matroska',
-  mov: 'video/quicktime',
-  mp3: 'audio/mpeg',
-  mp4: 'video/mp4',
-  ogg: 'audio/ogg',
-  pdf: 'application/pdf',
-  png: 'image/png',
-  pptx: 'application/vnd.openxmlformats-officedocument.presentationml.presentation',
-  svg: 'image/svg+xml',
-  tif: 'image/tiff',
-  tiff: 'image/tiff',
-  txt: 'text/plain',
-  wav: 'audio/wav',
-  webm: 'video/webm',
-  webp: 'image/webp',
-  xlsx: 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
-  xml: 'application/xml',
-  zip: 'application/zip',
-};
+interface MimeDbEntry {
+  readonly source?: 'iana' | 'apache' | 'nginx';
+  readonly extensions?: readonly string[];
+}
+
+/** Types by the ending of a name, from the registry of IANA and what web servers know: https://github.com/jshttp/mime-db */
+const database = createRequire(import.meta.url)('mime-db') as Readonly<Record<string, MimeDbEntry>>;
+
+/** Later ones win: the registry above all, and the names of kinds above `application/…`, which may be anything. */
+const SOURCES: readonly MimeDbEntry['source'][] = ['nginx', 'apache', undefined, 'iana'];
+const rankOf = ([type, { source }]: [string, MimeDbEntry]) =>
+  2 * SOURCES.indexOf(source) + (type.startsWith('application/') ? 0 : 1);
+
+const byExtension = new Map(
+  Object.entries(database)
+    .toSorted((one, other) => rankOf(one) - rankOf(other))
+    .flatMap(([type, { extensions = [] }]) => extensions.map((extension) => [extension, type] as const)),
+);
 
 /** The media type that the name of a file suggests; application/octet-stream leaves it to the server. */
 export const mediaTypeOf = (file: string) =>
-  BY_EXTENSION[path.extname(file).slice(1).toLowerCase()] ?? 'application/octet-stream';
+  byExtension.get(path.extname(file).slice(1).toLowerCase()) ?? 'application/octet-stream';

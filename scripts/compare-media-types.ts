@@ -1,0 +1,81 @@
+/**
+ * Compares the tables of media types with Debian's package shared-mime-info and prints what they lack: other names, parents, and
+ * endings of which one format is refused. `npm run media-types`, after a build.
+ */
+import { createRequire } from 'node:module';
+import { readFile } from 'node:fs/promises';
+import { supportedMimeTypes } from 'file-type';
+import { built, run } from './command.ts';
+
+const DATABASE = '/usr/share/mime/packages/freedesktop.org.xml';
+const USAGE = 'npm run media-types';
+
+interface Registered {
+  readonly type: string;
+  readonly aliases: readonly string[];
+  readonly parents: readonly string[];
+  readonly endings: readonly string[];
+}
+
+const attributes = (xml: string, element: string, attribute: string) =>
+  [...xml.matchAll(new RegExp(`<${element}\\b[^>]*\\b${attribute}="([^"]+)"`, 'g'))].map(([, value]) =>
+    value!.toLowerCase(),
+  );
+
+const registeredIn = (xml: string): Registered[] =>
+  [...xml.matchAll(/<mime-type type="([^"]+)">([\s\S]*?)<\/mime-type>/g)].map(([, type, body]) => ({
+    type: type!.toLowerCase(),
+    aliases: attributes(body!, 'alias', 'type'),
+    parents: attributes(body!, 'sub-class-of', 'type'),
+    endings: attributes(body!, 'glob', 'pattern').flatMap((glob) => /^\*\.([^*?[]+)$/.exec(glob)?.[1] ?? []),
+  }));
+
+/** What bytes show of a type: it, or the one that it is built on. */
+const shownBy = ({ type, parents }: Registered) => (parents.includes('text/plain') ? 'text/plain' : type);
+
+function report(title: string, rows: readonly string[]): void {
+  console.log(`${title}: ${rows.length}`);
+  for (const row of rows.toSorted()) console.log(`  ${row}`);
+}
+
+await run(USAGE, async () => {
+  const xml = await readFile(DATABASE, 'utf8').catch(() => null);
+  if (xml === null) {
+    console.log(`${DATABASE} is not there. On Debian, install it with: apt-get install shared-mime-info`);
+    return;
+  }
+  const { foldMediaType, settleMediaType } = await built(() => import('#libs/domain'));
+  const registered = registeredIn(xml);
+  const detected = new Set([...supportedMimeTypes, 'text/plain', 'text/xml'].map(foldMediaType));
+  const isRefused = (declared: string, found: string) =>
+    detected.has(foldMediaType(found)) && settleMediaType(declared, found) === null;
+  report(
+    'names of one type that are two here',
+    registered.flatMap(({ type, aliases }) =>
+      aliases
+        .filter((alias) => foldMediaType(alias) !== foldMediaType(type))
+        .map((alias) => `${alias} = ${type}${isRefused(alias, type) ? ', and is refused' : ''}`),
+    ),
+  );
+  report(
+    'types that are refused where the bytes show only their parent; on purpose of what proves itself, and of what runs',
+    registered.flatMap(({ type, parents }) =>
+      parents.filter((parent) => isRefused(type, parent)).map((parent) => `${type} < ${parent}`),
+    ),
+  );
+  const byEnding = new Map<string, string[]>();
+  const database = createRequire(import.meta.url)('mime-db') as Record<string, { extensions?: string[] }>;
+  for (const [type, { extensions = [] }] of Object.entries(database)) {
+    for (const ending of extensions) byEnding.set(ending, [...(byEnding.get(ending) ?? []), type]);
+  }
+  report(
+    'endings of which the type of mime-db is refused for the format of shared-mime-info',
+    registered.flatMap((entry) =>
+      entry.endings.flatMap((ending) =>
+        (byEnding.get(ending) ?? [])
+          .filter((type) => isRefused(type, shownBy(entry)))
+          .map((type) => `.${ending}: ${type}, bytes of ${shownBy(entry)} (${entry.type})`),
+      ),
+    ),
+  );
+});
