@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { zipArchive } from '#libs/inspection/testing';
+import sharp from 'sharp';
+import { lockedOfficeDocument, officeParts, zipArchive } from '#libs/inspection/testing';
 import {
   encrypted,
   flatBomb,
@@ -147,6 +148,78 @@ export const DISGUISES: readonly HostileFile[] = [
   file('a film for a HEIC', 'image/heic', 'TYPE_MISMATCH', () => branded('isom')),
   file('an AVIF of nothing but its brand', 'image/avif', 'UNREADABLE', () => branded('avif')),
   file('a HEIC of nothing but its brand', 'image/heic', 'image/heic', () => branded('heic')),
+];
+
+const KMZ = 'application/vnd.google-earth.kmz';
+const OOXML = 'application/vnd.openxmlformats-officedocument';
+const XLSX = `${OOXML}.spreadsheetml.sheet`;
+/** A picture that no signature tells: 128 pixels a side, true colour, then the pixels. */
+const tga = () =>
+  Buffer.concat([Buffer.from('000002000000000000000000800080001800', 'hex'), randomBytes(900)]);
+const kml = { name: 'doc.kml', content: '<?xml version="1.0"?><kml/>' };
+/** Its directory lies behind 270,000 bytes of pixels. */
+const tiff = () =>
+  sharp(randomBytes(270_000), { raw: { width: 300, height: 300, channels: 3 } })
+    .tiff({ compression: 'none' })
+    .toBuffer();
+
+/** Files whose bytes say less or something else than systems call them by their names, and lies that look alike. */
+export const CLAIMS: readonly HostileFile[] = [
+  file('a TGA', 'image/x-tga', 'image/x-tga', tga),
+  file('a TGA, declared as nothing', ANY, ANY, tga),
+  file('HTML for a TGA', 'image/x-tga', 'TYPE_MISMATCH', () => `${HTML}<!-- 1 -->`),
+  file('text for a picture that nobody knows', 'image/x-foo', 'TYPE_MISMATCH', () => 'alert(6)'),
+  file(
+    'XML for a picture that is XML',
+    'image/x-foo+xml',
+    'TYPE_MISMATCH',
+    () => '<?xml version="1.0"?><a/>',
+  ),
+  file('a TGA that is an archive', 'image/x-tga', 'UNSCANNABLE', () => withArchive(tga())),
+  file('a TIFF with its directory at the end', 'image/tiff', 'image/tiff', tiff),
+  file('a TIFF that is an archive', 'image/tiff', 'TYPE_MISMATCH', async () => withArchive(await tiff())),
+  file('noise for music', 'audio/mpeg', 'TYPE_MISMATCH', () =>
+    Buffer.concat([Buffer.from('9c01fe82', 'hex'), randomBytes(70_000).fill(0, 0, 69_000)]),
+  ),
+  file('tags and noise for music', 'audio/mpeg', 'TYPE_MISMATCH', () =>
+    Buffer.concat([
+      Buffer.from('ID3\x03\0\0\0\0\0\0', 'latin1'),
+      Buffer.alloc(90_000, '\x9c\x01\xfe', 'latin1'),
+    ]),
+  ),
+  file('TypeScript for a transport stream', 'video/mp2t', 'text/plain', () => 'export const one = 1;'),
+  file('HTML for a transport stream', 'video/mp2t', 'TYPE_MISMATCH', () => `${HTML}<!-- 2 -->`),
+  file('a sheet of values for one of Excel', 'application/vnd.ms-excel', 'text/csv', () => 'a;b\n1;2\n'),
+  file('HTML for a sheet of Excel', 'application/vnd.ms-excel', 'TYPE_MISMATCH', () => `${HTML}<!-- 3 -->`),
+  file('a program for a sheet of values', 'text/csv', 'TYPE_MISMATCH', () =>
+    Buffer.concat([Buffer.from('MZ\x90\0', 'latin1'), Buffer.alloc(200)]),
+  ),
+  file('a program for a script', 'application/x-sh', 'TYPE_MISMATCH', () =>
+    Buffer.concat([Buffer.from('7f454c4602010100', 'hex'), Buffer.alloc(200, 1)]),
+  ),
+  file('a film for a HEIC that it is compatible with', 'image/heic', 'TYPE_MISMATCH', () =>
+    Buffer.from('\0\0\0\x18ftypisom\0\0\0\0mif1heic\0\0\0\x08mdat\xff', 'latin1'),
+  ),
+  file('places', KMZ, KMZ, () => zipArchive([kml])),
+  file('places with a password', KMZ, 'UNSCANNABLE', () => zipArchive([{ ...kml, lies: { flags: 1 } }])),
+  file('a JAR for places', KMZ, 'TYPE_MISMATCH', () => zipArchive([kml, { name: 'META-INF/MANIFEST.MF' }])),
+  file('a JAR for an archive', 'application/zip', 'TYPE_MISMATCH', () =>
+    zipArchive([{ name: 'META-INF/MANIFEST.MF' }, { name: 'a.class' }]),
+  ),
+  file('a document for an archive', 'application/zip', `${OOXML}.wordprocessingml.document`, () =>
+    zipArchive(officeParts(`${OOXML}.wordprocessingml.document.main+xml`)),
+  ),
+  file('a document with macros for an older one', 'application/msword', 'TYPE_MISMATCH', () =>
+    zipArchive(officeParts('application/vnd.ms-word.document.macroEnabled.main+xml')),
+  ),
+  file('a sheet with a password', XLSX, 'UNSCANNABLE', () => lockedOfficeDocument()),
+  file('a sheet with a password, declared as nothing', ANY, 'UNSCANNABLE', () =>
+    lockedOfficeDocument(150_000),
+  ),
+  file('a PDF behind a line that is an archive', 'application/pdf', 'TYPE_MISMATCH', () =>
+    withArchive(Buffer.concat([Buffer.from('\n'), document()])),
+  ),
+  file('a PDF behind HTML', 'application/pdf', 'TYPE_MISMATCH', () => `${HTML}\n%PDF-1.7\n`),
 ];
 
 const FRAMES = 100_000;

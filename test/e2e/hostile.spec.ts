@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Fleet } from '../support/fleet.js';
-import { BOMBS, DISGUISES, endOf, type HostileFile } from './hostile-cases.js';
+import { BOMBS, CLAIMS, DISGUISES, endOf, type HostileFile } from './hostile-cases.js';
 import {
   inParallel,
   inputFor,
@@ -29,7 +29,7 @@ import { put } from './stack.js';
  */
 
 const AT_A_TIME = 8;
-const BOTH = [...DISGUISES, ...BOMBS];
+const FILES = [...DISGUISES, ...CLAIMS, ...BOMBS];
 
 describe('a hostile client (real: an api and a worker as processes, PostgreSQL, emulators)', () => {
   let fleet: Fleet;
@@ -37,19 +37,26 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
 
   beforeAll(async () => {
     fleet = await Fleet.start({ env: { RATE_LIMIT_PER_MINUTE: '0' } });
-    await inParallel(BOTH, AT_A_TIME, async ({ name, type, make }) => {
+    await inParallel(FILES, AT_A_TIME, async ({ name, type, make }) => {
       const bytes = await make();
       outcomes.set(name, await upload(fleet, inputFor(bytes, type), bytes));
     });
   }, 300_000);
   afterAll(() => fleet[Symbol.asyncDispose]());
 
-  it.each<[string, string, HostileFile]>(BOTH.map((file) => [file.name, file.end, file]))(
+  it.each<[string, string, HostileFile]>(FILES.map((file) => [file.name, file.end, file]))(
     'sends %s: %s',
     (name, end) => {
       expect(endOf(outcomes.get(name)!)).toBe(end);
     },
   );
+
+  it('is told to remove the password of a document', () => {
+    const { message } = outcomes.get('a sheet with a password')!.statusReason!;
+    expect(message).toBe(
+      'The file could not be scanned for malware: it is encrypted; remove its password and upload it again.',
+    );
+  });
 
   it('gets nothing back that a browser would run', async () => {
     const ready = [...outcomes.values()].filter(({ inline }) => inline !== null);
@@ -158,6 +165,6 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
   it('did not end the worker, nor leave work behind', () => {
     expect(fleet.workers.map(({ isRunning }) => isRunning)).toEqual([true]);
     expect([...outcomes.values()].filter(({ status }) => status === 'FAILED')).toEqual([]);
-    expect(outcomes.size).toBe(BOTH.length);
+    expect(outcomes.size).toBe(FILES.length);
   });
 });

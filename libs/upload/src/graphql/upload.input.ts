@@ -42,7 +42,9 @@ export class RequestUploadInput {
   })
   filename: string;
 
-  @Field(() => String, { description: 'type/subtype; application/octet-stream when you do not know.' })
+  @Field(() => String, {
+    description: 'type/subtype; parameters are ignored. application/octet-stream when you do not know.',
+  })
   mimeType: string;
 
   @Field(() => ByteSize, { description: 'Exactly how many bytes you will send.' })
