@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { quarantineKey } from '#libs/domain';
+import { zipArchive } from '#libs/inspection/testing';
 import { LifecycleSchedule } from '../../../libs/lifecycle/src/schedule.js';
 import { actor, CONTENT, INCOMING, QUARANTINE, sha256, World } from '../../support/world.js';
 
@@ -67,6 +68,14 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       },
     });
     expect(await world.upload('a,sealed,one', { mimeType: 'text/csv' })).toMatchObject({ status: 'READY' });
+  });
+
+  it('says what to do about a password rather than what the scanner calls it', async () => {
+    world.scanner.answers.set('locked', { outcome: 'unscannable', why: 'It is encrypted (Zip)' });
+    const bytes = zipArchive([{ name: 'locked', content: 'secret', lies: { flags: 1 } }]);
+    expect(await world.upload(bytes, { mimeType: 'application/zip' })).toMatchObject({
+      statusReason: { code: 'UNSCANNABLE', message: expect.stringContaining('remove its password') },
+    });
   });
 
   it('says of nothing that it is clean that nobody could look into, and looks again with new signatures', async () => {

@@ -187,7 +187,7 @@ interface Described extends ZipEntry {
   readonly crc: number;
 }
 
-function readEntries(file: Pieces, end: End, isAppended: boolean, objections: Objections): Described[] {
+function readEntries(file: Pieces, end: End, objections: Objections): Described[] {
   const directory = file.read(end.directoryOffset, end.directoryBytes);
   const entries: Described[] = [];
   let at = 0;
@@ -209,7 +209,6 @@ function readEntries(file: Pieces, end: End, isAppended: boolean, objections: Ob
     const bytes = directory.readUInt32LE(at + 24);
     const offset = directory.readUInt32LE(at + 42);
     objections.add((flags & ENCRYPTED_FLAGS) !== 0 || extras.has(AES_EXTRA), ENCRYPTED);
-    objections.add(isAppended && extras.has(ZIP64_EXTRA), WITH_ZIP64);
     objections.add(!isWithoutZip64(extras, { bytes, packedBytes }), WITH_ZIP64);
     objections.add(!KNOWN_METHODS.includes(method), `it is compressed by method ${method}`);
     objections.add(method === STORED && packedBytes !== bytes, 'two sizes of one entry disagree');
@@ -257,7 +256,6 @@ function checkEntries(
         (value, index) =>
           value === promised[index] || (isPostponed && (value === 0 || (index > 0 && isInField(value)))),
       );
-    objections.add(isAppended && extras.has(ZIP64_EXTRA), WITH_ZIP64);
     objections.add(!isWithoutZip64(extras, entry), WITH_ZIP64);
     objections.add(isAppended && isPostponed, 'the size of an entry follows it');
     objections.add(!agrees, 'an entry and the directory disagree');
@@ -275,7 +273,7 @@ function checkEntries(
 export function readDirectory(file: Pieces, isAppended = false): ZipDirectory {
   const objections = new Objections();
   const end = findDirectory(file, isAppended, objections);
-  const entries = readEntries(file, end, isAppended, objections);
+  const entries = readEntries(file, end, objections);
   checkEntries(file, entries, end, isAppended, objections);
   return { entries, objection: objections.first };
 }

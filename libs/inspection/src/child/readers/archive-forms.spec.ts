@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { type ArchivedFile, officeParts, zipArchive } from '../../testing/index.js';
 import { ENCRYPTED } from '../encryption.js';
-import { read } from './archive.js';
+import { read, readBehind } from './archive.js';
 
 /* Forms that honest programs give to their archives, and the forms beside them that hide content. */
 
@@ -83,6 +83,23 @@ describe('a ZIP64 field', () => {
     ],
   ])('is an objection with %s', async (_, entry, why) => {
     expect((await look(zipArchive([entry]))).opaque).toBe(why);
+  });
+
+  it('is the same behind a program', async () => {
+    const behind = async (extra: Buffer) => {
+      const bytes = zipArchive([{ ...a, local: { extra } }], { before: 'MZ' });
+      writeFileSync(file, bytes);
+      const request = {
+        path: file,
+        sizeBytes: bytes.length,
+        detected: 'application/x-msdownload',
+        profiles: [],
+      };
+      return (await readBehind(request, LIMITS)).opaque;
+    };
+    expect(await behind(zip64(0, 0))).toBeNull();
+    expect(await behind(zip64(4, 4))).toBeNull();
+    expect(await behind(zip64(5, 4))).toBe('it has ZIP64 fields');
   });
 });
 
