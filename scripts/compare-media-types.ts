@@ -1,6 +1,6 @@
 /**
  * Compares the tables of media types with Debian's package shared-mime-info and prints what they lack: other names, parents, and
- * endings of which one format is refused. `npm run media-types`, after a build.
+ * endings of which one format is refused. `node scripts/compare-media-types.ts`, after a build.
  */
 import { createRequire } from 'node:module';
 import { readFile } from 'node:fs/promises';
@@ -8,7 +8,11 @@ import { supportedMimeTypes } from 'file-type';
 import { built, run } from './command.ts';
 
 const DATABASE = '/usr/share/mime/packages/freedesktop.org.xml';
-const USAGE = 'npm run media-types';
+const HELP = `
+Usage: node scripts/compare-media-types.ts
+
+Compares the tables of media types with Debian's package shared-mime-info and prints what they lack. Needs a build.
+`;
 
 interface Registered {
   readonly type: string;
@@ -38,7 +42,7 @@ function report(title: string, rows: readonly string[]): void {
   for (const row of rows.toSorted()) console.log(`  ${row}`);
 }
 
-await run(USAGE, async () => {
+await run(HELP, async () => {
   const xml = await readFile(DATABASE, 'utf8').catch(() => null);
   if (xml === null) {
     console.log(`${DATABASE} is not there. On Debian, install it with: apt-get install shared-mime-info`);

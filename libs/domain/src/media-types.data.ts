@@ -1,6 +1,6 @@
 /*
  * Facts about media types: names from the registries of IANA (https://www.iana.org/assignments/media-types), freedesktop.org
- * (shared-mime-info) and Apache Tika, and what browsers and operating systems send. `npm run media-types` compares the tables with the
+ * (shared-mime-info) and Apache Tika, and what browsers and operating systems send. `scripts/compare-media-types.ts` compares the tables with the
  * installed shared-mime-info. A `*` stands for any characters.
  */
 
