@@ -1,12 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
-import { text } from 'node:stream/consumers';
-import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Ticket {
+  /** Unknown ones cannot be used. */
+  readonly protocol?: string;
   readonly httpMethod: string;
   readonly url: string;
   readonly headers: readonly { readonly name: string; readonly value: string }[];
@@ -51,6 +48,7 @@ export interface UploadInput {
   readonly mimeType: string;
   readonly sizeBytes: number;
   readonly checksumSha256: string;
+  readonly method?: 'RESUMABLE';
 }
 
 /** What the API answered instead of data. */
@@ -64,30 +62,28 @@ export class ApiError extends Error {
 }
 
 /** Nothing was done, or it does no harm to do it again. */
-class TryAgain extends Error {}
-/** The file is at fault. */
-class Unreadable extends Error {}
+export class TryAgain extends Error {}
 
 const TRIES = 8;
 const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 5_000;
 const API_TIMEOUT_MS = 30_000;
-/** How long storage may take nothing and say nothing. */
-const STORAGE_IDLE_MS = 60_000;
 const RETRIED_CODES = new Set(['UNAVAILABLE', 'RATE_LIMITED']);
 
 const ASSET = `id status statusReason { code message } mimeType sizeBytes checksumSha256 downloadUrl { url expiresAt }
   properties { width height durationSeconds pageCount takenAt cameraMake cameraModel title artist album
     location { latitude longitude } }
   variants { name width height sizeBytes }`;
+const TICKET = 'protocol httpMethod url headers { name value }';
 const REQUEST_UPLOAD = `mutation ($input: RequestUploadInput!) {
-  requestUpload(input: $input) { asset { ${ASSET} } upload { httpMethod url headers { name value } } }
+  requestUpload(input: $input) { asset { ${ASSET} } upload { ${TICKET} } }
 }`;
+const RENEW_UPLOAD = `mutation ($id: ID!) { renewUpload(assetId: $id) { ${TICKET} } }`;
 const COMPLETE_UPLOAD = `mutation ($id: ID!) { completeUpload(assetId: $id) { ${ASSET} } }`;
 const ASSET_BY_ID = `query ($id: ID!) { asset(id: $id) { ${ASSET} } }`;
 
 /** Repeats what failed for want of a server, after pauses that grow: for about half a minute. */
-async function retried<T>(work: () => Promise<T>): Promise<T> {
+export async function retried<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1, pause = FIRST_PAUSE_MS; ; attempt++, pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {
       return await work();
@@ -116,6 +112,10 @@ export class Client {
       variables,
     );
     return data.requestUpload;
+  }
+
+  async renewUpload(id: string): Promise<Ticket> {
+    return (await this.call<{ renewUpload: Ticket }>(RENEW_UPLOAD, { id })).renewUpload;
   }
 
   async completeUpload(id: string): Promise<Asset> {
@@ -167,64 +167,4 @@ function dataIn<Data>(status: number, body: string): Data {
   if (error || status >= 500) throw new TryAgain(`${error?.message ?? 'The server failed'} (${code})`);
   if (!answer.data) throw new ApiError('This is no answer of a GraphQL server', code);
   return answer.data;
-}
-
-/**
- * Sends a file as the ticket says. The answer is whether storage took it; false means that the bytes were there already,
- * maybe from an attempt whose answer got lost.
- * @throws ApiError with what storage said
- */
-export function send(
-  ticket: Ticket,
-  file: string,
-  sizeBytes: number,
-  progress: (bytes: number) => void,
-): Promise<boolean> {
-  return retried(async () => {
-    const { status, body } = await sendOnce(ticket, file, sizeBytes, progress);
-    if (status >= 200 && status < 300) return true;
-    if (status === 412) return false;
-    const [, message = `Storage answered with HTTP ${status}`] = /<Message>([^<]*)/.exec(body) ?? [];
-    if (status === 408 || status === 429 || status >= 500) throw new TryAgain(message);
-    throw new ApiError(message, /<Code>([^<]*)/.exec(body)?.[1] ?? `HTTP ${status}`);
-  });
-}
-
-async function sendOnce(
-  { httpMethod, url, headers }: Ticket,
-  file: string,
-  sizeBytes: number,
-  progress: (bytes: number) => void,
-): Promise<{ status: number; body: string }> {
-  const request = (url.startsWith('https:') ? httpsRequest : httpRequest)(url, {
-    method: httpMethod,
-    headers: {
-      ...Object.fromEntries(headers.map(({ name, value }) => [name, value])),
-      'content-length': sizeBytes,
-    },
-    timeout: STORAGE_IDLE_MS,
-  });
-  request.once('timeout', () => request.destroy(new Error('Storage takes no bytes any more')));
-  const answered = new Promise<IncomingMessage>((resolve, reject) => {
-    request.once('response', resolve).once('error', reject);
-  });
-  let sent = 0;
-  const body = createReadStream(file);
-  body.on('data', (chunk) => progress((sent += chunk.length)));
-  body.once('error', ({ message }) => request.destroy(new Unreadable(message)));
-  body.once('end', () => {
-    if (sent !== sizeBytes) request.destroy(new Unreadable('The file changed while it was read'));
-  });
-  // A refusal may come before all was sent; then the answer counts, not the broken pipe.
-  const sending = pipeline(body, request).catch(() => undefined);
-  try {
-    const response = await answered;
-    return { status: response.statusCode ?? 0, body: await text(response) };
-  } catch (error) {
-    if (error instanceof Unreadable) throw error;
-    throw new TryAgain(`Storage does not answer: ${(error as Error).message}`);
-  } finally {
-    body.destroy();
-    await sending;
-  }
 }

@@ -8,9 +8,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
 import { signToken } from '../apps/local/src/token.ts';
-import { type Asset, Client, send } from './client.ts';
+import { type Asset, Client } from './client.ts';
 import { reason, run, UsageError } from './command.ts';
 import { mediaTypeOf } from './media-type.ts';
+import { send, sendInChunks } from './sending.ts';
 import { localStack } from './stack.ts';
 
 const HELP = `
@@ -24,6 +25,8 @@ Sends files and waits until each is READY or refused; exit code 1 unless all are
 
 The stack is the one that runs here; where several run, PORT or DATA_DIR tells which.
 `;
+/** Larger files are sent in chunks, so that an interruption does not cost all that was sent. */
+const LARGE_BYTES = 8 * 2 ** 20;
 const FIRST_POLL_MS = 300;
 const LONGEST_POLL_MS = 3_000;
 /** The event normally takes milliseconds; from then on storage is asked. */
@@ -77,9 +80,15 @@ async function upload(client: Client, name: string): Promise<Asset> {
       mimeType: mediaTypeOf(file),
       sizeBytes: found.size,
       checksumSha256: await sha256(file),
+      ...(found.size > LARGE_BYTES && { method: 'RESUMABLE' as const }),
     });
     if (ticket === null) return asset;
-    const sent = await send(ticket, file, found.size, (bytes) => bar?.update(bytes));
+    const progress = (bytes: number) => bar?.update(bytes);
+    const renew = () => client.renewUpload(asset.id);
+    const sent =
+      ticket.protocol === 'GCS_RESUMABLE'
+        ? await sendInChunks({ ticket, renew }, file, found.size, progress)
+        : await send(ticket, file, found.size, progress);
     bar?.stop();
     if (!sent) await client.completeUpload(asset.id);
     return await settled(client, asset.id);

@@ -12,7 +12,7 @@ const ASSET = `
   download: downloadUrl { url expiresAt }
   preview: downloadUrl(disposition: INLINE) { url }
 `;
-const TICKET = `method httpMethod url headers { name value } expiresAt`;
+const TICKET = `method protocol httpMethod url headers { name value } expiresAt`;
 
 const REQUEST_UPLOAD = `mutation ($input: RequestUploadInput!) {
   requestUpload(input: $input) { asset { ${ASSET} } upload { ${TICKET} } }

@@ -1,7 +1,7 @@
 /**
  * Uploads under way, so that a tab that was closed or crashed can go on. A record holds what was asked for, with the
- * idempotency key, and the URL of the resumable session, with which whoever has it can write: it goes as soon as it is
- * not needed, and should go when the user signs out.
+ * idempotency key. No secret is kept: the server gives the session again to its owner. Records should go when the user signs
+ * out.
  */
 const PREFIX = 'stowage.upload.';
 /** A session is good for so long. */

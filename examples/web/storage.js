@@ -7,7 +7,7 @@ const IDLE_MS = 60_000;
 
 /** The ticket's URL is too old to begin with: get a fresh ticket. */
 export class TicketExpired extends Error {}
-/** The resumable session is over or was never there: begin a new one. */
+/** The resumable session is over: get a ticket for a new one. */
 export class SessionLost extends Error {}
 /** Storage refuses for good. */
 export class StorageError extends Error {}
@@ -21,13 +21,6 @@ export async function put(ticket, file, { signal, onProgress }) {
   const answer = await send({ ...requestOf(ticket), body: file, signal, onProgress });
   if (isDone(answer)) return 'sent';
   if (isThere(answer)) return 'was-there';
-  throw refusal(answer);
-}
-
-/** Begins a resumable session; its URL is a secret that is good for a week, whatever becomes of the ticket. */
-export async function startSession(ticket, { signal }) {
-  const answer = await send({ ...requestOf(ticket), signal });
-  if (answer.status === 201) return answer.header('location');
   throw refusal(answer);
 }
 

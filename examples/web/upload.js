@@ -3,7 +3,7 @@ import { hash } from './hash.js';
 import { fingerprintOf, forget, keep, recordOf } from './records.js';
 import { retried } from './retry.js';
 import { isSettled, settled } from './settled.js';
-import { progressOf, put, sendPiece, SessionLost, startSession, TicketExpired } from './storage.js';
+import { progressOf, put, sendPiece, SessionLost, TicketExpired } from './storage.js';
 
 /** Files up to this size go in one PUT, which starts again from the beginning; larger ones in pieces. */
 const LARGE_BYTES = 8 * 2 ** 20;
@@ -48,6 +48,8 @@ export class Upload extends EventTarget {
   #file;
   #record;
   #run = null;
+  /** Whether the session may have bytes of an earlier attempt; how many, storage knows. */
+  #isBegun = false;
 
   /** @param source a File, or the record of one that was chosen before the page was loaded */
   constructor(api, source) {
@@ -164,7 +166,7 @@ export class Upload extends EventTarget {
     try {
       const answer = await this.#api.request(record.input, signal);
       // The first asset may have been purged; a session belongs to one.
-      if (record.assetId !== answer.asset.id) record.session = undefined;
+      this.#isBegun = record.assetId === answer.asset.id;
       record.assetId = answer.asset.id;
       keep(record);
       return answer;
@@ -202,7 +204,6 @@ export class Upload extends EventTarget {
       } catch (error) {
         const isStale = error instanceof TicketExpired || error instanceof SessionLost;
         if (!isStale || renewals === MOST_RENEWALS) throw error;
-        this.#remember(undefined);
         const { assetId } = this.#record;
         ticket = await this.#retried(signal, 'REQUESTING', () => this.#api.renew(assetId, signal));
       }
@@ -222,13 +223,10 @@ export class Upload extends EventTarget {
 
   async #sendPieces(ticket, signal) {
     const { size } = this.#file;
+    const session = ticket.url;
     // Of a session that was interrupted, only storage knows how far it came.
-    let offset = null;
-    if (this.#record.session === undefined) {
-      this.#remember(await this.#retried(signal, 'SENDING', () => startSession(ticket, { signal })));
-      offset = 0;
-    }
-    const { session } = this.#record;
+    let offset = this.#isBegun ? null : 0;
+    this.#isBegun = true;
     while (typeof offset !== 'string') {
       offset = await this.#retried(signal, 'SENDING', async () => {
         const from = offset;
@@ -239,11 +237,6 @@ export class Upload extends EventTarget {
       if (typeof offset === 'number') this.#progress(offset);
     }
     return offset;
-  }
-
-  #remember(session) {
-    this.#record.session = session;
-    keep(this.#record);
   }
 
   #retried(signal, phase, work) {

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Asset, Client, send } from '../client.ts';
+import { type Asset, Client } from '../client.ts';
+import { send } from '../sending.ts';
 import { reason } from '../command.ts';
 
 const POLL_MS = 100;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { WebSocket } from 'ws';
-import { headersOf, put, type Ticket } from '../e2e/stack.js';
+import { put } from '../e2e/stack.js';
 import { HMAC_KEY, NAMES, PROJECT } from '../integration/storage/emulators.js';
 import { FaultDoor } from '../support/fault-door.js';
 import { Fleet, JWT, signJwt } from '../support/fleet.js';
@@ -72,14 +72,6 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     return [...heard, code];
   }
 
-  /** Starts a resumable session; its URI. */
-  async function startSession(ticket: Ticket): Promise<string> {
-    const init = { method: 'POST', headers: headersOf(ticket), signal: AbortSignal.timeout(10_000) };
-    const response = await fetch(ticket.url, init);
-    await response.arrayBuffer();
-    expect(response.status).toBe(201);
-    return response.headers.get('location') ?? '';
-  }
   async function sendPiece(session: string, body: Buffer, from: number): Promise<number> {
     const piece = body.subarray(from, from + PIECE);
     const response = await fetch(session, {
@@ -116,9 +108,10 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
   it('resumable sessions, also interrupted ones', async () => {
     const body = Buffer.alloc(2 * PIECE + 7, 'in pieces ');
     const { id, ticket } = await requestUpload(fleet, body, { method: 'RESUMABLE' });
-    keepSigned('a POST', ticket.url);
-    const session = await startSession(ticket);
-    keep('a session’s id', new URL(session).searchParams.get('upload_id') ?? '');
+    const session = ticket.url;
+    const uploadId = new URL(session).searchParams.get('upload_id') ?? '';
+    expect(uploadId).not.toBe('');
+    keep('a session’s id', uploadId);
     expect(await sendPiece(session, body, 0)).toBe(308);
     const match = { bucket: NAMES.incomingBucket, keyPrefix: id };
     await door.add({ match, times: 1, action: { cutAfterBytes: 1000, direction: 'request' } });
@@ -126,6 +119,20 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     expect(await sendPiece(session, body, PIECE)).toBe(308);
     expect(await sendPiece(session, body, 2 * PIECE)).toBe(200);
     await expectReady(fleet, [id]);
+
+    // Of sessions that cannot be opened, asked or ended, errors are logged.
+    const other = await requestUpload(fleet, 'a session in an outage', { method: 'RESUMABLE' });
+    keep('another session’s id', new URL(other.ticket.url).searchParams.get('upload_id') ?? 'none');
+    const uploads = { bucket: NAMES.incomingBucket };
+    await door.add({ match: uploads, action: { status: 503 } });
+    await expect(requestUpload(fleet, 'no session', { method: 'RESUMABLE' })).rejects.toThrow('UNAVAILABLE');
+    for (const mutation of ['renewUpload(assetId: $id) { url }', 'cancelUpload(assetId: $id) { status }']) {
+      await expect(fleet.query(`mutation ($id: ID!) { ${mutation} }`, { id: other.id })).rejects.toThrow(
+        'UNAVAILABLE',
+      );
+    }
+    await door.clear();
+    await fleet.query('mutation ($id: ID!) { cancelUpload(assetId: $id) { status } }', { id: other.id });
   });
 
   it('callers who are refused, and requests that are none', async () => {
@@ -223,6 +230,7 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
   it('members that cannot start', async () => {
     const unusable = {
       JWT_SECRET: keep('a secret that is too short', 'short secret'),
+      UPLOAD_SESSION_KEYS: keep('a key that is too short', 'abcdef0123456789'),
       DATABASE_URL: `mysql://stowage:${keep('a password of a URL that is none', 'hunter2hunter2')}@127.0.0.1/x`,
       GCS_HMAC_SECRET: '',
     };

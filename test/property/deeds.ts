@@ -1,5 +1,5 @@
 import type { AssetReceived } from '#libs/domain';
-import type { SignedRequest } from '#libs/storage';
+import type { UploadTicket } from '#libs/upload';
 import { sha256 } from '../support/world.js';
 import { claim } from './invariants.js';
 import { type AssetState, isTerminal } from './model.js';
@@ -16,8 +16,7 @@ export interface Slot {
   /** How the request was answered; null while it is under way, and for good when it died. */
   answer: string | null;
   assetId: string | null;
-  ticket: SignedRequest | null;
-  session: { readonly url: string; readonly startedAt: number } | null;
+  ticket: UploadTicket | null;
 }
 
 /** A job as the queue has it; without an id it comes once more than the queue knows. */
@@ -89,7 +88,7 @@ export class Deeds {
     const key = item.key === null ? null : `key ${item.key}`;
     const filename =
       key === null ? `number ${this.slots.length}.txt` : `${key} ${item.content} ${item.method}.txt`;
-    const slot = { owner, item, filename, key, answer: null, assetId: null, ticket: null, session: null };
+    const slot = { owner, item, filename, key, answer: null, assetId: null, ticket: null };
     this.slots.push(slot);
     return slot;
   }

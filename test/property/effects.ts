@@ -8,6 +8,8 @@ import {
   type CopyRequest,
   type CopyResult,
   ObjectStore,
+  type SessionRequest,
+  UploadSessions,
   type WriteRequest,
   type WriteResult,
 } from '#libs/storage';
@@ -174,6 +176,25 @@ export class EffectStore extends ObjectStore {
       if (wasThere) this.inventory.deleted(object);
       return wasThere;
     });
+  }
+}
+
+/** The real sessions, with each call an effect. */
+export class EffectSessions extends UploadSessions {
+  constructor(private readonly real: UploadSessions) {
+    super();
+  }
+
+  override open(request: SessionRequest, options?: CallOptions) {
+    return effect(() => this.real.open(request, options));
+  }
+
+  override stateOf(url: string, options?: CallOptions) {
+    return effect(() => this.real.stateOf(url, options));
+  }
+
+  override end(url: string, options?: CallOptions) {
+    return effect(() => this.real.end(url, options));
   }
 }
 

@@ -14,6 +14,8 @@ export function claim(holdsTrue: boolean, what: string, seen?: unknown): asserts
 /** What is always true between two effects, whatever happened before. */
 export function checkInvariants({ assets, stored, quotas }: Tables, inventory: Inventory): void {
   const { content } = inventory;
+  const open = assets.find(({ session, status }) => session && status !== 'PENDING');
+  claim(open === undefined, 'a session outlives its reservation', open);
   const places = new Map(stored.map((object) => [object.id, object]));
   for (const object of stored) {
     const refs = assets.filter((asset) => asset.stored === object.id).length;

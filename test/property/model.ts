@@ -90,6 +90,8 @@ export interface Scene {
   readonly incoming: readonly ('right' | 'wrong' | 'other' | 'none')[];
   /** Its upload deadline has passed. */
   readonly isOverdue: boolean;
+  /** Its bytes come by a session, whose state is asked for whenever a ticket is. */
+  readonly isResumable: boolean;
   /** It is FAILED for as long as its bytes are kept. */
   readonly isForgotten: boolean;
   readonly hasOpenLetter: boolean;
@@ -147,11 +149,19 @@ function sweep(state: AssetState, scene: Scene): Outcome {
 
 /** A repeated idempotency key: past its deadline it is what a sweeper would make of it. */
 function replay(state: AssetState, scene: Scene): Outcome {
-  if (state.status !== 'PENDING' || !scene.isOverdue) return nothing();
+  if (state.status !== 'PENDING') return nothing();
+  if (!scene.isOverdue) return scene.isResumable ? look(state, scene) : nothing();
   return {
     paths: scene.incoming.map((bytes) => [bytes === 'none' ? 'expired' : 'received']),
     answer: 'ok',
   };
+}
+
+function renew(state: AssetState, scene: Scene): Outcome {
+  if (state.status !== 'PENDING') return nothing('conflict');
+  if (!scene.isResumable) return nothing(scene.isOverdue ? 'conflict' : 'ok');
+  const isThere = scene.incoming.some((bytes) => bytes !== 'none');
+  return { ...look(state, scene), answer: scene.isOverdue || isThere ? 'conflict' : 'ok' };
 }
 
 function remove(state: AssetState): Outcome {
@@ -183,7 +193,7 @@ export const OUTCOMES: Readonly<Record<string, (state: AssetState, scene: Scene)
     state.status === 'PROCESSING' && jobAttempt === state.attempt ? giveUp(state) : nothing(),
   sweep,
   replay,
-  renew: unlessGone((state, { isOverdue }) => nothing(isPending(state) && !isOverdue ? 'ok' : 'conflict')),
+  renew: unlessGone(renew),
   cancel: unlessGone((state) => {
     if (isPending(state)) return just('cancelled');
     return nothing(state.status === 'CANCELLED' ? 'ok' : 'conflict');

@@ -18,6 +18,9 @@ export interface AssetRow {
   readonly claimed: string | null;
   readonly attempt: number;
   readonly deadline: number;
+  readonly method: 'PUT' | 'RESUMABLE';
+  /** Whether an upload session is recorded. */
+  readonly session: boolean;
 }
 
 export interface StoredRow {
@@ -56,7 +59,7 @@ const OBSERVE = `select json_build_object(
   'assets', (select coalesce(json_agg(r), '[]') from (
     select asset_id as id, owner_id as owner, status, deleted_at is not null as deleted, stored_object_id as stored, bucket,
       object_key as key, checksum_sha256 as sum, size_bytes as size, filename, idempotency_key as "idempotencyKey", claimed_generation as claimed, attempt,
-      ${millis('upload_deadline_at')} as deadline
+      ${millis('upload_deadline_at')} as deadline, upload_method as method, upload_session is not null as session
     from media_assets) r),
   'stored', (select coalesce(json_agg(r), '[]') from (
     select o.id, o.sha256 as sum, o.ref_count as refs, o.state, ${millis('o.pinned_until')} as pinned, c.bucket, c.key, c.version

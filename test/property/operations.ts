@@ -2,18 +2,18 @@ import { getQueueToken } from '@nestjs/bullmq';
 import type { Queue } from 'bullmq';
 import { StowageError } from '#libs/domain';
 import { PROCESS_QUEUE } from '#libs/jobs';
-import type { SignedRequest } from '#libs/storage';
+import type { UploadTicket } from '#libs/upload';
 import { actor, CONTENT, INCOMING, sha256, type World } from '../support/world.js';
 import { bytesOf, type Deed, type Slot, sumOf, wrongBytesOf } from './deeds.js';
 import { Crash } from './effects.js';
 import type { Inventory } from './inventory.js';
 
-const SESSION_MS = 7 * 24 * 3_600_000;
-
 /** Does what clients, storage's events, workers, operators and sweepers do. */
 export class Operations {
   /** Keys whose events have not been delivered. */
   readonly undelivered = new Set<string>();
+  /** Sessions that clients were told of, with their assets. */
+  private readonly sessions = new Map<string, string>();
   private readonly queue: Queue;
 
   constructor(
@@ -42,6 +42,7 @@ export class Operations {
         return job === null ? undefined : this.work(job, operation.do);
       case 'renew':
         slot.ticket = await world.uploads.renew(by, assetId);
+        this.note(assetId, slot.ticket);
         return;
       case 'complete':
       case 'cancel':
@@ -81,47 +82,44 @@ export class Operations {
       slot.answer = result.asset.status;
       slot.assetId = result.asset.id;
       slot.ticket = result.ticket;
+      this.note(result.asset.id, result.ticket);
     });
   }
 
-  /** As the ticket says; a resumable one first starts a session, and sends its bytes the next time. */
+  private note(assetId: string, ticket: UploadTicket | null): void {
+    if (ticket?.protocol === 'GCS_RESUMABLE') this.sessions.set(ticket.url, assetId);
+  }
+
+  /** Assets for which a client knows of a session that takes bytes. */
+  async liveSessions(): Promise<string[]> {
+    const states = await Promise.all(
+      [...this.sessions].map(async ([url, assetId]) => ({
+        assetId,
+        state: await this.world.sessions.stateOf(url),
+      })),
+    );
+    return states.filter(({ state }) => state === 'open').map(({ assetId }) => assetId);
+  }
+
+  /** As the ticket says: one PUT, of a resumable upload to its session. */
   private async put(slot: Slot, assetId: string, bytes: Buffer): Promise<void> {
-    const { ticket, session } = slot;
+    const { ticket } = slot;
     if (ticket === null) return;
-    const hasSession = session !== null && session.startedAt + SESSION_MS > Date.now();
-    if (ticket.httpMethod === 'POST' && !hasSession) {
-      const started = await this.send(ticket.url, 'POST', ticket.headers);
-      const url = started.headers.get('location');
-      if (started.status === 201 && url !== null) slot.session = { url, startedAt: Date.now() };
-      return;
-    }
-    const response =
-      session !== null && hasSession
-        ? await this.send(session.url, 'PUT', [], bytes)
-        : await this.send(ticket.url, 'PUT', ticket.headers, bytes);
-    const generation = response.headers.get('x-goog-generation');
-    if (response.status !== 200 || generation === null) return;
+    const response = await fetch(ticket.url, {
+      method: ticket.httpMethod,
+      headers: Object.fromEntries(ticket.headers.map(({ name, value }) => [name, value])),
+      body: new Uint8Array(bytes),
+      redirect: 'manual',
+      signal: AbortSignal.timeout(10_000),
+    });
+    const answer = await response.text();
+    if (response.status !== 200) return;
+    const generation =
+      response.headers.get('x-goog-generation') ?? (JSON.parse(answer) as { generation: string }).generation;
     // A session that is over answers with what it made.
     if (this.inventory.sumAt(INCOMING, generation) !== undefined) return;
     this.inventory.written({ bucket: INCOMING, key: assetId, version: generation }, sha256(bytes));
     this.undelivered.add(assetId);
-  }
-
-  private async send(
-    url: string,
-    method: string,
-    headers: SignedRequest['headers'],
-    body?: Buffer,
-  ): Promise<Response> {
-    const response = await fetch(url, {
-      method,
-      headers: Object.fromEntries(headers.map(({ name, value }) => [name, value])),
-      body: body === undefined ? undefined : new Uint8Array(body),
-      redirect: 'manual',
-      signal: AbortSignal.timeout(10_000),
-    });
-    await response.arrayBuffer();
-    return response;
   }
 
   /** As the queue does: a job that waits or whose worker died comes again. */

@@ -52,6 +52,7 @@ export function sceneOf({ job, letter }: Deed, at: Circumstances): Scene {
   return {
     incoming: isExact ? [there === undefined ? 'none' : present] : possible,
     isOverdue: row !== undefined && row.deadline <= now,
+    isResumable: row?.method === 'RESUMABLE',
     isForgotten: known.state.status === 'FAILED' && known.failedAt + FAILED_KEEP_MS <= now,
     hasOpenLetter: seen.tables.letters.find(({ id }) => id === letter)?.state === 'OPEN',
     jobAttempt: job !== null && job.generation === row?.claimed ? job.attempt : null,
@@ -81,7 +82,9 @@ export function outcomeOf(
   if (operation.do === 'request') {
     if (state.status !== 'NONE') return isAnswerOf(deed, row) ? OUTCOMES.replay!(state, scene) : nothing;
     const isNew = deed.slots.some(({ owner, filename }) => row?.owner === owner && row.filename === filename);
-    return isNew ? { paths: [[], ['requested'], ['adopted']], answer: 'ok' } : nothing;
+    if (!isNew) return nothing;
+    // Of an upload without a key whose session cannot be opened, the reservation is released.
+    return { paths: [[], ['requested'], ['adopted'], ['requested', 'cancelled']], answer: 'ok' };
   }
   return deed.assetId === assetId ? (OUTCOMES[operation.do]?.(state, scene) ?? nothing) : nothing;
 }
@@ -150,12 +153,12 @@ export function expectAnswers(
 }
 
 function replayed(row: AssetRow, now: number, hasBytes: boolean): string {
-  if (row.status !== 'PENDING' || row.deadline > now) return row.status;
+  if (row.status !== 'PENDING') return row.status;
+  // Storage says of a session that it has finished.
+  if (row.deadline > now) return hasBytes && row.method === 'RESUMABLE' ? 'PROCESSING' : 'PENDING';
   return hasBytes ? 'PROCESSING' : 'EXPIRED';
 }
 
-/** When the bytes must be there, of a ticket that is made now. */
-export function deadlineOf(slot: Slot, now: number): number {
-  const hours = slot.item.method === 'RESUMABLE' ? 7 * 24 : 1;
-  return now + 900_000 + hours * 3_600_000;
-}
+/** When the bytes must be there, of a ticket or a session that is made now. */
+export const deadlineOf = (slot: Slot, now: number): number =>
+  now + (slot.item.method === 'RESUMABLE' ? 7 * 24 * 3_600_000 : 900_000 + 3_600_000);

@@ -74,6 +74,9 @@ export class Run {
   async settle(): Promise<void> {
     while (this.paused.length > 0) await this.resume({ resume: 0, end: null });
     await this.inventory.check(this.world);
+    const live = await this.operations.liveSessions();
+    const stray = live.find((id) => this.stateOf(id)?.status !== 'PENDING');
+    claim(stray === undefined, 'a client can still send bytes that no reservation stands for', stray);
     const unfinished = () => [...this.known].filter(([, { state }]) => !isTerminal(state));
     for (let round = 0; round < 4 || unfinished().length > 0 || this.seen.tables.jobs.length > 0; round++) {
       claim(round < 12, 'it does not come to an end', unfinished());
@@ -218,7 +221,9 @@ export class Run {
     const isRenewed = isExact && renewal?.deed.operation.do === 'renew';
     if (!isRenewed || old.status !== 'PENDING' || old.deadline <= this.now) return;
     const fresh = deadlineOf(renewal.deed.slots[0]!, this.now);
-    claim(deadline === Math.max(old.deadline, fresh), 'a ticket is not renewed', { id, deadline });
+    // A session that lives stays, and its end with it.
+    const isSame = old.session && deadline === old.deadline;
+    claim(isSame || deadline === Math.max(old.deadline, fresh), 'a ticket is not renewed', { id, deadline });
   }
 
   private async ended(

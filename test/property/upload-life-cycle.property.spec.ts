@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import { Jobs } from '#libs/jobs';
 import { World } from '../support/world.js';
-import { EffectStore, makeEffects } from './effects.js';
+import { EffectSessions, EffectStore, makeEffects } from './effects.js';
 import { Inventory } from './inventory.js';
 import { EVENTS } from './model.js';
 import { Run } from './run.js';
@@ -27,6 +27,7 @@ beforeAll(async () => {
     // What is under way at a time is each in a process of its own, as it may die alone.
     batches: { atOnce: Infinity, most: 1 },
     around: (real) => new EffectStore(real, inventory),
+    aroundSessions: (real) => new EffectSessions(real),
   });
   makeEffects(world.database, world.module.get(Jobs));
   // Only dates: what time it is, this test says. Timers are real.

@@ -59,6 +59,7 @@ const SECRETS: Record<string, string> = {
   JWT_SECRET: 'a secret of at least 32 characters, truly',
   GCS_HMAC_ACCESS_ID: 'an-access-id',
   GCS_HMAC_SECRET: 'a-secret-of-HMAC',
+  UPLOAD_SESSION_KEYS: '0f'.repeat(32),
 };
 
 function compose(env: NodeJS.ProcessEnv, ...args: string[]) {

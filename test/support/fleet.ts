@@ -6,7 +6,7 @@ import { type JWTPayload, SignJWT } from 'jose';
 import { PROCESS_QUEUE } from '#libs/jobs';
 import { provision } from '#libs/storage/gcs';
 import { NODE_FLAGS } from '../../apps/local/src/child.js';
-import { Emulators, HMAC_KEY, NAMES, PROJECT } from '../integration/storage/emulators.js';
+import { Emulators, HMAC_KEY, NAMES, PROJECT, SESSION_KEY } from '../integration/storage/emulators.js';
 import { connectionOf } from '../../libs/jobs/src/connection.js';
 import { queueBackend } from '../../libs/jobs/src/queue-backend.js';
 import { createTestDatabase, freePort, type TestDatabase, type TestPostgres } from './postgres.js';
@@ -24,6 +24,7 @@ export const appEnvironment = (databaseUrl: string, emulators: Emulators): NodeJ
   GCS_API_ENDPOINT: emulators.gcs.url,
   GCS_HMAC_ACCESS_ID: HMAC_KEY.accessId,
   GCS_HMAC_SECRET: HMAC_KEY.secret,
+  UPLOAD_SESSION_KEYS: SESSION_KEY,
   INCOMING_BUCKET: NAMES.incomingBucket,
   CONTENT_BUCKET: NAMES.contentBucket,
   QUARANTINE_BUCKET: NAMES.quarantineBucket,

@@ -31,10 +31,10 @@ import { Processing, ProcessingModule, Rederivation, Rescan, Revival, RevivalMod
 import { QuotaModule, Quotas } from '#libs/quota';
 import { HealthModule, MetricsModule } from '#libs/runtime';
 import { ScannerModule } from '#libs/scanner';
-import { ObjectStore, type SignedRequest, StorageModule } from '#libs/storage';
-import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
+import { ObjectStore, type SignedRequest, StorageModule, UploadSessions } from '#libs/storage';
+import { GcsObjectStore, GcsUploadSessions, GcsUrlSigner } from '#libs/storage/gcs';
 import { Arrivals, ArrivalsModule, UploadModule, type UploadRequest, Uploads } from '#libs/upload';
-import { Emulators, HMAC_KEY, PROJECT } from '../integration/storage/emulators.js';
+import { Emulators, HMAC_KEY, PROJECT, SESSION_KEY } from '../integration/storage/emulators.js';
 import { createTestDatabase, type TestDatabase } from './postgres.js';
 import { ScriptedScanner } from './scripted-scanner.js';
 
@@ -51,11 +51,17 @@ export interface WorldOptions {
   readonly redisUrl?: string;
   /** Stands between the services and the real store, to make it fail. */
   readonly around?: (store: ObjectStore) => ObjectStore;
+  /** The same for upload sessions. */
+  readonly aroundSessions?: (sessions: UploadSessions) => UploadSessions;
+  /** Default: one key. */
+  readonly sessionKeys?: string[];
 }
 
 export const INCOMING = 'incoming';
 export const CONTENT = 'content';
 export const QUARANTINE = 'quarantine';
+/** Whose pages may use upload sessions. */
+export const PAGE = 'https://app.example';
 
 export const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
 
@@ -88,6 +94,7 @@ export class World implements AsyncDisposable {
     const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
     for (const bucket of [INCOMING, CONTENT, QUARANTINE]) await emulators.client.createBucket(bucket);
     const real = new GcsObjectStore({ projectId: PROJECT, endpoint: emulators.gcs.url });
+    const realSessions = new GcsUploadSessions({ projectId: PROJECT, endpoint: emulators.gcs.url });
     const module = await Test.createTestingModule({
       imports: [
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
@@ -97,6 +104,7 @@ export class World implements AsyncDisposable {
         JobsModule.forRoot({ databaseUrl: database.url, redisUrl: options.redisUrl, poolSize: 4 }),
         StorageModule.forRoot({
           store: options.around?.(real) ?? real,
+          sessions: options.aroundSessions?.(realSessions) ?? realSessions,
           probedBucket: INCOMING,
           signer: new GcsUrlSigner({ endpoint: emulators.gcs.url, key: HMAC_KEY }),
         }),
@@ -109,8 +117,14 @@ export class World implements AsyncDisposable {
           contentBucket: CONTENT,
           dedupeScope: options.dedupeScope ?? 'global',
           allowedTypes: options.allowedTypes ?? [],
+          uploadSessionKeys: options.sessionKeys ?? [SESSION_KEY],
         }),
-        UploadModule.forRoot({ maxUploadBytes: 2 ** 30, urlSeconds: 900, batches: options.batches }),
+        UploadModule.forRoot({
+          maxUploadBytes: 2 ** 30,
+          urlSeconds: 900,
+          batches: options.batches,
+          origins: [PAGE],
+        }),
         ArrivalsModule,
         InspectionModule.forRoot({
           processes: 1,
@@ -152,6 +166,7 @@ export class World implements AsyncDisposable {
   readonly urls = this.module.get(DownloadUrls);
   readonly removal = this.module.get(AssetRemoval);
   readonly store = this.module.get(ObjectStore);
+  readonly sessions = this.module.get(UploadSessions);
   readonly quarantine = this.module.get(Quarantine);
   readonly rescan = this.module.get(Rescan);
   readonly rederivation = this.module.get(Rederivation);

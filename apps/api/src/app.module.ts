@@ -8,7 +8,13 @@ import { JobsModule } from '#libs/jobs';
 import { QuotaModule } from '#libs/quota';
 import { HealthModule, loggerParams, MetricsModule, proxyOf } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';
-import { GcsObjectStore, GcsUrlSigner, KeptNotifications, PubSubObjectEvents } from '#libs/storage/gcs';
+import {
+  GcsObjectStore,
+  GcsUploadSessions,
+  GcsUrlSigner,
+  KeptNotifications,
+  PubSubObjectEvents,
+} from '#libs/storage/gcs';
 import { UploadModule } from '#libs/upload';
 import { admissionOf } from './admission.js';
 import { type ApiEnvironment, readSigningKey } from './config.js';
@@ -20,6 +26,7 @@ import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
 export class AppModule {
   static forRoot(config: ApiEnvironment): DynamicModule {
     const endpoint = config.GCS_API_ENDPOINT;
+    const gcs = { projectId: config.GOOGLE_CLOUD_PROJECT, endpoint, proxy: proxyOf(config) };
     const params = loggerParams('api', config.LOG_LEVEL);
     return {
       module: AppModule,
@@ -31,11 +38,8 @@ export class AppModule {
         DatabaseModule.forRoot({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL }),
         JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL, poolSize: 2 }),
         StorageModule.forRoot({
-          store: new GcsObjectStore({
-            projectId: config.GOOGLE_CLOUD_PROJECT,
-            endpoint,
-            proxy: proxyOf(config),
-          }),
+          store: new GcsObjectStore(gcs),
+          sessions: new GcsUploadSessions({ ...gcs, publicEndpoint: config.GCS_PUBLIC_ENDPOINT }),
           signer: new GcsUrlSigner({
             endpoint: config.GCS_PUBLIC_ENDPOINT ?? endpoint,
             key: readSigningKey(config),
@@ -60,10 +64,12 @@ export class AppModule {
           contentBucket: config.CONTENT_BUCKET,
           dedupeScope: config.DEDUPE_SCOPE,
           allowedTypes: config.ALLOWED_TYPES,
+          uploadSessionKeys: config.UPLOAD_SESSION_KEYS,
         }),
         UploadModule.forRoot({
           maxUploadBytes: config.MAX_UPLOAD_BYTES,
           urlSeconds: config.UPLOAD_URL_SECONDS,
+          origins: config.CORS_ORIGINS,
         }),
         DeliveryModule.forRoot({ maxSeconds: config.DOWNLOAD_URL_MAX_SECONDS }),
         ApiGraphQLModule.forRoot(config.RATE_LIMIT_PER_MINUTE),

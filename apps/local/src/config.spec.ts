@@ -2,7 +2,13 @@ import { describe, expect, it } from '@jest/globals';
 import { childEnvironment, readConfig } from './config.js';
 import { StartFailure } from './data-folder.js';
 
-const secrets = { jwtSecret: 'j', hmacAccessId: 'a', hmacSecret: 'h', postgresPassword: 'p/w' };
+const secrets = {
+  jwtSecret: 'j',
+  hmacAccessId: 'a',
+  hmacSecret: 'h',
+  postgresPassword: 'p/w',
+  uploadSessionKey: 'k',
+};
 const environment = (env: NodeJS.ProcessEnv) => childEnvironment(readConfig(env, []), secrets, env);
 
 describe('readConfig', () => {

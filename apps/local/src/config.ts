@@ -85,6 +85,7 @@ export function childEnvironment(
     QUARANTINE_BUCKET: 'stowage-quarantine',
     GCS_HMAC_ACCESS_ID: secrets.hmacAccessId,
     GCS_HMAC_SECRET: secrets.hmacSecret,
+    UPLOAD_SESSION_KEYS: secrets.uploadSessionKey,
     PUBSUB_EMULATOR_HOST: pubSubHost ?? `127.0.0.1:${ports.pubSub}`,
     PUBSUB_PORT: pubSubHost === undefined ? String(ports.pubSub) : '',
     PUBSUB_SUBSCRIPTION: 'stowage-incoming',

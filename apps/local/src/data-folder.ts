@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { hkdfSync, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, link, mkdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -14,6 +14,8 @@ export interface Secrets {
   readonly hmacAccessId: string;
   readonly hmacSecret: string;
   readonly postgresPassword: string;
+  /** 64 hex digits. */
+  readonly uploadSessionKey: string;
 }
 
 /** PostgreSQL needs this much for a new cluster and its write-ahead log. */
@@ -88,7 +90,7 @@ async function textOf(file: string): Promise<string | null> {
 
 function parse(text: string): Secrets | null {
   try {
-    const found = JSON.parse(text) as Record<keyof Secrets, unknown> | null;
+    const found = withSessionKey(JSON.parse(text) as Partial<Record<keyof Secrets, unknown>> | null);
     const whole = Object.keys(newSecrets()).every((key) => {
       const value = found?.[key as keyof Secrets];
       return typeof value === 'string' && value.length >= 16;
@@ -99,6 +101,13 @@ function parse(text: string): Secrets | null {
   }
 }
 
+/** Folders made by older versions have no such key. It is derived, so that all who read such a folder have the same one. */
+function withSessionKey(found: Partial<Record<keyof Secrets, unknown>> | null) {
+  if (found === null || 'uploadSessionKey' in found) return found;
+  const derived = Buffer.from(hkdfSync('sha256', String(found.hmacSecret), '', 'upload sessions', 32));
+  return { ...found, uploadSessionKey: derived.toString('hex') };
+}
+
 /** An access id of the form that Cloud Storage gives: https://cloud.google.com/storage/docs/authentication/hmackeys */
 function newSecrets(): Secrets {
   return {
@@ -106,6 +115,7 @@ function newSecrets(): Secrets {
     hmacAccessId: `GOOG1E${randomBytes(36).toString('hex').toUpperCase().slice(0, 55)}`,
     hmacSecret: randomBytes(30).toString('base64'),
     postgresPassword: randomBytes(24).toString('base64url'),
+    uploadSessionKey: randomBytes(32).toString('hex'),
   };
 }
 

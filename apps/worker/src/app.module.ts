@@ -12,7 +12,7 @@ import { QuotaModule } from '#libs/quota';
 import { HealthModule, loggerParams, MetricsModule, proxyOf } from '#libs/runtime';
 import { type Scanner, ScannerModule } from '#libs/scanner';
 import { StorageModule } from '#libs/storage';
-import { GcsObjectStore, PubSubObjectEvents } from '#libs/storage/gcs';
+import { GcsObjectStore, GcsUploadSessions, PubSubObjectEvents } from '#libs/storage/gcs';
 import { UploadJobsModule } from '#libs/upload/jobs';
 import type { WorkerEnvironment } from './config.js';
 
@@ -20,7 +20,11 @@ import type { WorkerEnvironment } from './config.js';
 @Module({})
 export class AppModule {
   static forRoot(config: WorkerEnvironment, scanner: Scanner): DynamicModule {
-    const endpoint = config.GCS_API_ENDPOINT;
+    const gcs = {
+      projectId: config.GOOGLE_CLOUD_PROJECT,
+      endpoint: config.GCS_API_ENDPOINT,
+      proxy: proxyOf(config),
+    };
     const params = loggerParams('worker', config.LOG_LEVEL);
     return {
       module: AppModule,
@@ -31,11 +35,8 @@ export class AppModule {
         DatabaseModule.forRoot({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL }),
         JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL }),
         StorageModule.forRoot({
-          store: new GcsObjectStore({
-            projectId: config.GOOGLE_CLOUD_PROJECT,
-            endpoint,
-            proxy: proxyOf(config),
-          }),
+          store: new GcsObjectStore(gcs),
+          sessions: new GcsUploadSessions(gcs),
           probedBucket: config.INCOMING_BUCKET,
           events: new PubSubObjectEvents({
             projectId: config.GOOGLE_CLOUD_PROJECT,
@@ -52,6 +53,7 @@ export class AppModule {
           contentBucket: config.CONTENT_BUCKET,
           dedupeScope: config.DEDUPE_SCOPE,
           allowedTypes: config.ALLOWED_TYPES,
+          uploadSessionKeys: config.UPLOAD_SESSION_KEYS,
         }),
         InspectionModule.forRoot({
           processes: config.INSPECT_PROCESSES,

@@ -11,6 +11,7 @@ const NEEDED = {
   CONTENT_BUCKET: 'content',
   QUARANTINE_BUCKET: 'quarantine',
   PUBSUB_SUBSCRIPTION: 'incoming',
+  UPLOAD_SESSION_KEYS: '0f'.repeat(32),
 };
 
 describe('readConfig', () => {

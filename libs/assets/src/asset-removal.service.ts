@@ -4,6 +4,7 @@ import { type Actor, INCOMING_IS_WASTE, StowageError } from '#libs/domain';
 import type { Asset } from './asset.js';
 import { Assets } from './assets.service.js';
 import { IncomingObjects } from './incoming-objects.service.js';
+import { IncomingSessions } from './incoming-sessions.service.js';
 import { StoredObjects } from './stored-objects.service.js';
 import { AssetTransitions } from './transitions.service.js';
 
@@ -17,6 +18,7 @@ export class AssetRemoval {
     private readonly assets: Assets,
     private readonly transitions: AssetTransitions,
     private readonly incoming: IncomingObjects,
+    private readonly sessions: IncomingSessions,
     private readonly objects: StoredObjects,
     private readonly logger: PinoLogger,
   ) {
@@ -27,7 +29,7 @@ export class AssetRemoval {
   async delete(actor: Actor, id: string): Promise<Asset> {
     return this.settle(actor, id, async (asset) => {
       if (asset.deletedAt !== null) return true;
-      return this.transitions.delete(asset, new Date());
+      return this.deleteOnce(asset);
     });
   }
 
@@ -66,7 +68,7 @@ export class AssetRemoval {
       }
       if (!INCOMING_IS_WASTE.includes(asset.status)) {
         // Called off first: until then its incoming bytes are wanted.
-        await this.transitions.delete(asset, new Date());
+        await this.deleteOnce(asset);
         continue;
       }
       // Before the row goes: nothing else leads to what lies in the incoming bucket.
@@ -78,6 +80,12 @@ export class AssetRemoval {
       }
     }
     throw changing();
+  }
+
+  private async deleteOnce(asset: Asset): Promise<boolean> {
+    const now = new Date();
+    if (asset.status === 'PENDING') await this.sessions.end(asset, now);
+    return this.transitions.delete(asset, now);
   }
 
   private async settle(actor: Actor, id: string, change: (asset: Asset) => Promise<boolean>): Promise<Asset> {

@@ -4,13 +4,14 @@ import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
 import { AssetRemoval } from './asset-removal.service.js';
 import { Assets } from './assets.service.js';
 import { IncomingObjects } from './incoming-objects.service.js';
+import { IncomingSessions } from './incoming-sessions.service.js';
 import { ObjectUpkeep } from './object-upkeep.service.js';
 import { ObjectVariants } from './object-variants.service.js';
 import { Quarantine } from './quarantine.service.js';
 import { StoredObjects } from './stored-objects.service.js';
 import { AssetTransitions } from './transitions.service.js';
 
-/** Needs `DatabaseModule`, `QuotaModule` and a provider of the port `ObjectStore`, which the app brings. */
+/** Needs `DatabaseModule`, `QuotaModule` and providers of the ports `ObjectStore` and `UploadSessions`, which the app brings. */
 @Global()
 @Module({})
 export class AssetsModule {
@@ -20,6 +21,7 @@ export class AssetsModule {
       AssetRemoval,
       AssetTransitions,
       IncomingObjects,
+      IncomingSessions,
       ObjectUpkeep,
       ObjectVariants,
       Quarantine,

@@ -5,6 +5,8 @@ export interface AssetsOptions {
   readonly dedupeScope: 'global' | 'owner';
   /** Types and families that are stored; empty for all. */
   readonly allowedTypes: readonly string[];
+  /** Keys of 64 hex digits that encrypt the URLs of upload sessions: the first encrypts, all decrypt. */
+  readonly uploadSessionKeys: readonly string[];
 }
 
 export const ASSETS_OPTIONS = Symbol('ASSETS_OPTIONS');

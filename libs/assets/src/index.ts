@@ -6,6 +6,7 @@ export * from './assets.module.js';
 export * from './assets.options.js';
 export * from './assets.service.js';
 export * from './incoming-objects.service.js';
+export * from './incoming-sessions.service.js';
 export * from './object-upkeep.service.js';
 export * from './object-variants.service.js';
 export * from './quarantine.service.js';

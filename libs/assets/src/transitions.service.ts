@@ -44,7 +44,7 @@ const CLAIM: Statement<{ attempt: number; request_id: string; created_at: Date }
   name: 'assets_claim',
   text: `with claimed as (
       update media_assets set status = 'PROCESSING', claimed_generation = $2, incoming_present = true, attempt = 1,
-        next_check_at = $4, updated_at = $3, version = version + 1
+        upload_session = null, next_check_at = $4, updated_at = $3, version = version + 1
       where asset_id = $1 and status = 'PENDING'
       returning asset_id, owner_id, attempt, request_id, created_at),
     logged as (
@@ -152,13 +152,16 @@ export class AssetTransitions {
     return this.settle('lapse', { ...seen, where }, data, now);
   }
 
-  /** The upload deadline passed and nothing came. */
+  /** The upload deadline passed and nothing came. False also while the upload's session is recorded. */
   expire(seen: Seen, now: Date): Promise<boolean> {
     const data = { incomingPresent: true, nextCheckAt: after(now, WASTE_AFTER_MS) };
     return this.settle('expire', { ...seen, where: { uploadDeadlineAt: { lte: now } } }, data, now);
   }
 
-  /** The client gave up. Its URL lives on for a while, so what still arrives is looked for at the deadline. */
+  /**
+   * The client gave up. The URL of a PUT lives on for a while, so what still arrives is looked for at the deadline. False also
+   * while the upload's session is recorded.
+   */
   cancel(seen: Seen & Pick<Asset, 'uploadDeadlineAt'>, now: Date): Promise<boolean> {
     return this.settle('cancel', seen, { incomingPresent: true, nextCheckAt: seen.uploadDeadlineAt }, now);
   }
@@ -260,9 +263,11 @@ export class AssetTransitions {
     data: Prisma.MediaAssetUncheckedUpdateManyInput,
     now: Date,
   ): Promise<boolean> {
-    const { from, to, event } = TRANSITIONS[name];
+    const { from, to, event, quota } = TRANSITIONS[name];
+    // Storage may hold bytes for a session that is recorded: the reservation stands for them until IncomingSessions.end.
+    const also = quota === 'release' ? { ...seen.where, uploadSession: null } : seen.where;
     const { count } = await tx.mediaAsset.updateMany({
-      where: { ...seen.where, assetId: seen.id, version: seen.version, status: { in: [...from] } },
+      where: { ...also, assetId: seen.id, version: seen.version, status: { in: [...from] } },
       data: { ...data, status: to, updatedAt: now, version: { increment: 1 } },
     });
     if (count === 0) return false;

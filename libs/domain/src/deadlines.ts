@@ -2,16 +2,14 @@
 const MIN_UPLOAD_RATE = 16 * 1024;
 const HOUR_SECONDS = 3600;
 
-/** https://docs.cloud.google.com/storage/docs/resumable-uploads: a session lives for a week. */
-const SESSION_SECONDS = 7 * 24 * HOUR_SECONDS;
-
 /**
  * When the bytes must be there. A URL's expiry says when an upload may start: the body of a PUT gets its size at a minimum
- * rate on top, at least an hour; a RESUMABLE one gets the life of a session that is started at the last moment.
+ * rate on top, at least an hour. A RESUMABLE upload gets an hour in which its session must be opened; from then on the
+ * session's own end is the deadline.
  */
 export function uploadDeadline(urlExpiresAt: Date, sizeBytes: number, method: 'PUT' | 'RESUMABLE'): Date {
   const atMinimumRate = Math.max(HOUR_SECONDS, Math.ceil(sizeBytes / MIN_UPLOAD_RATE));
-  const seconds = method === 'RESUMABLE' ? SESSION_SECONDS : atMinimumRate;
+  const seconds = method === 'RESUMABLE' ? HOUR_SECONDS : atMinimumRate;
   return new Date(urlExpiresAt.getTime() + seconds * 1000);
 }
 

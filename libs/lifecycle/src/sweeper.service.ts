@@ -77,7 +77,7 @@ export class Sweeper {
       if ((await this.arrivals.look(assetId)) !== 'nothing-there') return;
       const asset = await this.assets.load(assetId);
       if (asset === null || asset.uploadDeadlineAt > now) return;
-      if (await this.transitions.expire(asset, now)) {
+      if (await this.arrivals.expire(asset, now)) {
         this.logger.info({ assetId, reqId: asset.requestId }, 'upload expired');
       }
       return;

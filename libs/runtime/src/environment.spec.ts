@@ -6,12 +6,14 @@ const NEEDED = {
   GOOGLE_CLOUD_PROJECT: 'project',
   INCOMING_BUCKET: 'incoming',
   CONTENT_BUCKET: 'content',
+  UPLOAD_SESSION_KEYS: '0f'.repeat(32),
 };
 const read = (given: NodeJS.ProcessEnv) => readEnvironment(Environment, { ...NEEDED, ...given });
 
 it('has defaults, also for what is empty', () => {
   expect(read({ DATABASE_POOL: '', LOG_LEVEL: '' })).toMatchObject({
     ...NEEDED,
+    UPLOAD_SESSION_KEYS: ['0f'.repeat(32)],
     DATABASE_POOL: 10,
     LOG_LEVEL: 'info',
     QUOTA_BYTES: 10 * 2 ** 30,
@@ -25,6 +27,13 @@ it('takes numbers, sizes and words as people write them', () => {
   ).toMatchObject({ DATABASE_POOL: 7, QUOTA_BYTES: 5 * 2 ** 30, ALLOWED_TYPES: ['image/png', 'audio/*'] });
 });
 
+it('takes several keys, and starts with none of them missing', () => {
+  const [first, second] = ['0A', '1b'].map((byte) => byte.repeat(32));
+  const keys = read({ UPLOAD_SESSION_KEYS: `${first}, ${second}` }).UPLOAD_SESSION_KEYS;
+  expect(keys).toEqual([first!.toLowerCase(), second]);
+  expect(() => read({ UPLOAD_SESSION_KEYS: '' })).toThrow('UPLOAD_SESSION_KEYS must be set');
+});
+
 it.each([
   ['DATABASE_URL', 'mysql://secret'],
   ['DATABASE_POOL', '0'],
@@ -34,6 +43,8 @@ it.each([
   ['HTTP_PROXY', 'secret:3128'],
   ['https_proxy', 'socks5://secret'],
   ['INCOMING_BUCKET', 'ab'],
+  ['UPLOAD_SESSION_KEYS', 'secret'],
+  ['UPLOAD_SESSION_KEYS', `${'0f'.repeat(32)},secret`],
   ['DEDUPE_SCOPE', 'secret'],
   ['ALLOWED_TYPES', 'secret'],
   ['QUOTA_BYTES', '5 GB of secret'],

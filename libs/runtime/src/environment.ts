@@ -1,5 +1,6 @@
 import { type ClassConstructor, plainToInstance, Transform } from 'class-transformer';
 import {
+  ArrayNotEmpty,
   IsArray,
   IsBoolean,
   IsIn,
@@ -150,6 +151,15 @@ export class Environment {
   @IsString()
   @MinLength(3)
   CONTENT_BUCKET: string;
+
+  /** Encrypt the URLs of upload sessions in the database: the first encrypts, all decrypt. */
+  @Words()
+  @ArrayNotEmpty({ message: 'UPLOAD_SESSION_KEYS must be set' })
+  @Matches(/^[0-9a-f]{64}$/, {
+    each: true,
+    message: 'UPLOAD_SESSION_KEYS must be keys of 64 hex digits each',
+  })
+  UPLOAD_SESSION_KEYS: string[] = [];
 
   @IsIn(['global', 'owner'])
   DEDUPE_SCOPE: 'global' | 'owner' = 'global';

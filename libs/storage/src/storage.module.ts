@@ -9,12 +9,15 @@ import {
 import { HealthChecks } from '#libs/runtime';
 import { ObjectEventReader, ObjectEvents } from './object-events.js';
 import { ObjectStore } from './object-store.js';
+import { UploadSessions } from './upload-sessions.js';
 import { UrlSigner } from './url-signer.js';
 
 export interface StorageAdapters {
   readonly store: ObjectStore;
   /** Where `/health/ready` looks. */
   readonly probedBucket: string;
+  /** Resumable uploads: the api opens sessions, the worker ends them. */
+  readonly sessions: UploadSessions;
   /** Only where URLs are handed out. */
   readonly signer?: UrlSigner;
   /** Only where events are taken, or asked for their health. */
@@ -29,9 +32,11 @@ const PROBED_BUCKET = Symbol('PROBED_BUCKET');
 @Global()
 @Module({})
 export class StorageModule implements OnApplicationShutdown {
-  static forRoot({ store, probedBucket, signer, events, eventReader }: StorageAdapters): DynamicModule {
+  static forRoot(adapters: StorageAdapters): DynamicModule {
+    const { store, sessions, probedBucket, signer, events, eventReader } = adapters;
     const ports = [
       { provide: ObjectStore, useValue: store },
+      { provide: UploadSessions, useValue: sessions },
       ...(signer === undefined ? [] : [{ provide: UrlSigner, useValue: signer }]),
       ...(events === undefined ? [] : [{ provide: ObjectEvents, useValue: events }]),
       ...(eventReader === undefined ? [] : [{ provide: ObjectEventReader, useValue: eventReader }]),

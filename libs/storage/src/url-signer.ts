@@ -3,10 +3,8 @@ import type { ObjectRef } from '#libs/domain';
 export interface UploadGrant extends ObjectRef {
   readonly contentType: string;
   readonly sizeBytes: number;
-  /** Base64 CRC32C; when given, storage refuses other bytes of a PUT by itself. */
+  /** Base64 CRC32C; when given, storage refuses other bytes by itself. */
   readonly crc32c?: string;
-  /** RESUMABLE: the request starts a session, which answers with the place to send the body to, piece by piece. */
-  readonly method?: 'PUT' | 'RESUMABLE';
 }
 
 export interface DownloadGrant extends ObjectRef {
@@ -17,7 +15,7 @@ export interface DownloadGrant extends ObjectRef {
 
 /** One request that a client may make to storage: exactly these headers, until the expiry. */
 export interface SignedRequest {
-  readonly httpMethod: 'PUT' | 'POST' | 'GET';
+  readonly httpMethod: 'PUT' | 'GET';
   readonly url: string;
   readonly headers: readonly { readonly name: string; readonly value: string }[];
   readonly expiresAt: Date;
@@ -34,10 +32,7 @@ export interface Validity {
  * single use are inside an upload's signature, type and disposition inside a download's.
  */
 export abstract class UrlSigner {
-  /**
-   * One PUT of the whole body, or one POST that starts a resumable session. It succeeds once: only while the object is
-   * absent, only with this size and type.
-   */
+  /** One PUT of the whole body. It succeeds once: only while the object is absent, only with this size and type. */
   abstract signUpload(grant: UploadGrant, validity: Validity): Promise<SignedRequest>;
 
   /**

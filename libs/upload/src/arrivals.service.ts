@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
+import { type Asset, Assets, AssetTransitions, IncomingObjects, IncomingSessions } from '#libs/assets';
 import { assetIdMadeAt, assetIdOfIncomingKey, INCOMING_IS_WASTE } from '#libs/domain';
 import { Jobs } from '#libs/jobs';
 import { UploadMetrics } from './upload-metrics.js';
@@ -21,6 +21,7 @@ export class Arrivals {
     private readonly assets: Assets,
     private readonly transitions: AssetTransitions,
     private readonly incoming: IncomingObjects,
+    private readonly sessions: IncomingSessions,
     private readonly jobs: Jobs,
     private readonly metrics: UploadMetrics,
     private readonly logger: PinoLogger,
@@ -37,6 +38,35 @@ export class Arrivals {
     const arrival = await this.find(key, now);
     this.metrics.arrived(arrival);
     return arrival;
+  }
+
+  /**
+   * Calls off an upload that waits for bytes: its session is ended, then its reservation is released. Bytes that are there are
+   * deleted at once; a sweeper finds at the deadline what a PUT still brings.
+   * @returns false when the asset was not as it had been seen
+   * @throws StowageError unavailable: nothing is released
+   */
+  async cancel(asset: Asset, now: Date): Promise<boolean> {
+    await this.sessions.end(asset, now);
+    if (!(await this.transitions.cancel(asset, now))) return false;
+    this.logger.info({ assetId: asset.id }, 'upload cancelled');
+    try {
+      await this.incoming.discard(asset.id, null, now);
+    } catch (err) {
+      this.logger.warn({ err, assetId: asset.id }, 'incoming object not deleted yet');
+    }
+    return true;
+  }
+
+  /**
+   * Gives up an upload whose deadline passed. Its session is ended first; bytes that came in time still count.
+   * @returns false when bytes were there, or the asset was not as it had been seen
+   * @throws StowageError unavailable
+   */
+  async expire(asset: Asset, now: Date): Promise<boolean> {
+    const hadSession = await this.sessions.end(asset, now);
+    if (hadSession && (await this.look(asset.id, now)) !== 'nothing-there') return false;
+    return this.transitions.expire(asset, now);
   }
 
   private async find(key: string, now: Date): Promise<Arrival> {
@@ -78,14 +108,5 @@ export class Arrivals {
     await this.incoming.delete(assetId, generation);
     this.logger.warn({ assetId }, 'object without an asset deleted');
     return 'discarded';
-  }
-
-  /** What is there of a cancelled upload goes at once; what still comes, a sweeper finds at the deadline. */
-  async discard(assetId: string): Promise<void> {
-    try {
-      await this.incoming.discard(assetId, null, new Date());
-    } catch (err) {
-      this.logger.warn({ err, assetId }, 'incoming object not deleted yet');
-    }
   }
 }

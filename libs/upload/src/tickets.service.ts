@@ -1,29 +1,56 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { IncomingObjects } from '#libs/assets';
+import { type Asset, IncomingObjects, IncomingSessions } from '#libs/assets';
 import { type SignedRequest, UrlSigner } from '#libs/storage';
-import type { ParsedUploadRequest } from './upload-request.js';
+import { Arrivals } from './arrivals.service.js';
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 
-type Signable = Pick<ParsedUploadRequest, 'mimeType' | 'sizeBytes' | 'crc32c' | 'method'>;
+type Signable = Pick<Asset, 'mimeType' | 'sizeBytes' | 'crc32c'>;
 
-/** Signed requests by which clients send their bytes straight to storage. */
+/** How a client sends its bytes straight to storage. */
+export interface UploadTicket extends SignedRequest {
+  readonly protocol: 'PUT' | 'GCS_RESUMABLE';
+}
+
+/** `http://` or `https://`, a host and maybe a port: what browsers send as Origin, `null` excepted. */
+const PAGE_ORIGIN = /^https?:\/\/[^/?#@\s]{1,255}$/;
+
+/** Makes the tickets by which clients send their bytes straight to storage. */
 @Injectable()
 export class Tickets {
   constructor(
     @Inject(UPLOAD_OPTIONS) private readonly options: UploadOptions,
     private readonly incoming: IncomingObjects,
+    private readonly sessions: IncomingSessions,
     private readonly signer: UrlSigner,
+    private readonly arrivals: Arrivals,
   ) {}
 
-  sign(assetId: string, upload: Signable, now: Date): Promise<SignedRequest> {
-    const { mimeType: contentType, sizeBytes, crc32c, method } = upload;
-    const grant = {
-      ...this.incoming.refOf(assetId),
-      contentType,
-      sizeBytes,
-      crc32c: crc32c ?? undefined,
-      method,
-    };
-    return this.signer.signUpload(grant, { now, expiresInSeconds: this.options.urlSeconds });
+  /** One signed PUT of the whole body. Nothing goes over the network. */
+  async forPut(assetId: string, upload: Signable, now: Date): Promise<UploadTicket> {
+    const { mimeType: contentType, sizeBytes, crc32c } = upload;
+    const grant = { ...this.incoming.refOf(assetId), contentType, sizeBytes, crc32c: crc32c ?? undefined };
+    const request = await this.signer.signUpload(grant, { now, expiresInSeconds: this.options.urlSeconds });
+    return { ...request, protocol: 'PUT' };
+  }
+
+  /**
+   * The session of a RESUMABLE upload, which stays the same while it lives.
+   * @param origin of the page that asks; one that the api does not serve is left out
+   * @returns null when the asset waits for no bytes
+   * @throws StowageError unavailable
+   */
+  async forSession(asset: Asset, now: Date, origin?: string): Promise<UploadTicket | null> {
+    const session = await this.sessions.open(asset, now, this.isServed(origin) ? origin : undefined);
+    if (session !== null) return { protocol: 'GCS_RESUMABLE', httpMethod: 'PUT', headers: [], ...session };
+    // Maybe the object is in storage and its event was lost.
+    await this.arrivals.look(asset.id, now);
+    return null;
+  }
+
+  private isServed(origin: string | undefined): boolean {
+    const { origins = [] } = this.options;
+    return (
+      origin !== undefined && PAGE_ORIGIN.test(origin) && (origins.includes('*') || origins.includes(origin))
+    );
   }
 }

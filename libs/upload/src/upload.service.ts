@@ -1,11 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type Asset, Assets, ASSETS_OPTIONS, type AssetsOptions, AssetTransitions } from '#libs/assets';
+import { type Asset, Assets, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
 import { type Actor, FIRST_LOOK_MS, invalid, StowageError, uploadDeadline } from '#libs/domain';
-import type { SignedRequest } from '#libs/storage';
 import { Arrivals } from './arrivals.service.js';
 import { newAssetId } from './asset-id.js';
-import { Tickets } from './tickets.service.js';
+import { Tickets, type UploadTicket } from './tickets.service.js';
 import {
   type UploadLimits,
   parseUploadRequest,
@@ -19,16 +18,27 @@ import { type Created, type NewAsset, UploadRepository } from './upload.reposito
 export const MAX_BATCH = 100;
 /** Each lost race means that the asset moved on; it has few places to go. */
 const MAX_TRIES = 5;
+/** Items of a batch that are answered at a time: each may wait for storage. */
+const ANSWERS_AT_ONCE = 8;
 
 export interface RequestedUpload {
   readonly asset: Asset;
   /** Null when nothing needs to be sent. */
-  readonly ticket: SignedRequest | null;
+  readonly ticket: UploadTicket | null;
 }
 
 interface Prepared {
   readonly asset: NewAsset;
-  readonly ticket: SignedRequest;
+  /** Null for a RESUMABLE upload, whose session is opened once the reservation stands. */
+  readonly ticket: UploadTicket | null;
+}
+
+/** What all items of one request share. */
+interface Call {
+  readonly now: Date;
+  readonly origin: string | undefined;
+  /** Set by the first session that could not be opened; the others are not tried. */
+  outage?: StowageError;
 }
 
 /** From "I want to upload" to "the bytes are here", for the client's part of it. */
@@ -37,25 +47,30 @@ export class Uploads {
   private readonly limits: UploadLimits;
 
   constructor(
-    @Inject(UPLOAD_OPTIONS) { maxUploadBytes }: UploadOptions,
+    @Inject(UPLOAD_OPTIONS) private readonly options: UploadOptions,
     @Inject(ASSETS_OPTIONS) { allowedTypes }: AssetsOptions,
     private readonly tickets: Tickets,
     private readonly repository: UploadRepository,
     private readonly assets: Assets,
-    private readonly transitions: AssetTransitions,
     private readonly arrivals: Arrivals,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Uploads.name);
-    this.limits = { maxUploadBytes, allowedTypes };
+    this.limits = { maxUploadBytes: options.maxUploadBytes, allowedTypes };
   }
 
   /**
    * Reserves quota, creates the asset and hands out a ticket, or answers a repeated idempotency key.
+   * @param origin of the page that will send the bytes of a RESUMABLE upload
    * @throws StowageError invalid; over-quota QUOTA_EXCEEDED; conflict IDEMPOTENCY_KEY_REUSED; unavailable
    */
-  async request(actor: Actor, request: UploadRequest, requestId: string): Promise<RequestedUpload> {
-    const [result] = await this.requestAll(actor, [request], requestId);
+  async request(
+    actor: Actor,
+    request: UploadRequest,
+    requestId: string,
+    origin?: string,
+  ): Promise<RequestedUpload> {
+    const [result] = await this.requestAll(actor, [request], requestId, origin);
     if (result instanceof StowageError) throw result;
     return result!;
   }
@@ -69,27 +84,36 @@ export class Uploads {
     actor: Actor,
     requests: readonly (UploadRequest | StowageError)[],
     requestId: string,
+    origin?: string,
   ): Promise<(RequestedUpload | StowageError)[]> {
     if (requests.length < 1 || requests.length > MAX_BATCH) {
       throw invalid('BATCH_SIZE', `Ask for 1 to ${MAX_BATCH} uploads at a time.`, ['inputs']);
     }
-    const now = new Date();
-    const prepared = await Promise.all(requests.map((request) => this.prepare(request, requestId, now)));
+    const call: Call = { now: new Date(), origin };
+    const prepared = await Promise.all(requests.map((request) => this.prepare(request, requestId, call.now)));
     const accepted = prepared.filter((item): item is Prepared => !(item instanceof StowageError));
     const assets = accepted.map(({ asset }) => asset);
     const created = await this.repository.create(actor.ownerId, assets);
     const outcomes = new Map(accepted.map((item, index) => [item, created[index]!]));
-    return Promise.all(
-      prepared.map(async (item) =>
-        item instanceof StowageError ? item : this.answer(item, outcomes.get(item)!, now),
-      ),
-    );
+    const results: (RequestedUpload | StowageError)[] = [];
+    const left = prepared.entries();
+    const run = async () => {
+      for (const [index, item] of left) {
+        results[index] =
+          item instanceof StowageError ? item : await this.answer(item, outcomes.get(item)!, call);
+      }
+    };
+    await Promise.all(Array.from({ length: ANSWERS_AT_ONCE }, run));
+    return results;
   }
 
-  /** A fresh ticket for an upload whose bytes have not come, until its deadline. */
-  async renew(actor: Actor, assetId: string): Promise<SignedRequest> {
+  /**
+   * A ticket for an upload whose bytes have not come, until its deadline: a fresh PUT, or the session while it lives.
+   * @throws StowageError conflict UPLOAD_NOT_PENDING; unavailable
+   */
+  async renew(actor: Actor, assetId: string, origin?: string): Promise<UploadTicket> {
     const asset = await this.assets.get(actor, assetId, 'WRITE');
-    const ticket = await this.freshTicket(asset, new Date());
+    const ticket = await this.freshTicket(asset, { now: new Date(), origin });
     if (ticket !== null) return ticket;
     throw uploadNotPending();
   }
@@ -102,16 +126,14 @@ export class Uploads {
     return this.assets.get(actor, assetId, 'WRITE');
   }
 
-  /** @throws StowageError conflict UPLOAD_NOT_PENDING once the bytes were there or the time was over */
+  /** @throws StowageError conflict UPLOAD_NOT_PENDING once the bytes were there or the time was over; unavailable */
   async cancel(actor: Actor, assetId: string): Promise<Asset> {
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
       const asset = await this.assets.get(actor, assetId, 'WRITE');
       if (asset.status === 'CANCELLED') return asset;
       if (asset.status !== 'PENDING') break;
       // A renewal may have come in between.
-      if (!(await this.transitions.cancel(asset, new Date()))) continue;
-      this.logger.info({ assetId }, 'upload cancelled');
-      await this.arrivals.discard(assetId);
+      await this.arrivals.cancel(asset, new Date());
     }
     throw uploadNotPending();
   }
@@ -125,13 +147,14 @@ export class Uploads {
     try {
       const parsed = parseUploadRequest(request, this.limits);
       const id = newAssetId(now);
-      const ticket = await this.tickets.sign(id, parsed, now);
+      const ticket = parsed.method === 'PUT' ? await this.tickets.forPut(id, parsed, now) : null;
+      const urlExpiresAt = ticket?.expiresAt ?? new Date(now.getTime() + this.options.urlSeconds * 1000);
       const asset = {
         ...parsed,
         id,
         requestId,
-        urlExpiresAt: ticket.expiresAt,
-        uploadDeadlineAt: uploadDeadline(ticket.expiresAt, parsed.sizeBytes, parsed.method),
+        urlExpiresAt,
+        uploadDeadlineAt: uploadDeadline(urlExpiresAt, parsed.sizeBytes, parsed.method),
         nextCheckAt: new Date(now.getTime() + FIRST_LOOK_MS),
         now,
       };
@@ -145,7 +168,7 @@ export class Uploads {
   private async answer(
     { asset, ticket }: Prepared,
     created: Created,
-    now: Date,
+    call: Call,
   ): Promise<RequestedUpload | StowageError> {
     switch (created.outcome) {
       case 'over-quota':
@@ -153,17 +176,48 @@ export class Uploads {
       case 'grant-expired':
         return invalid('EXPIRY_PAST', 'expiresAt must lie ahead.', ['input', 'acl']);
       case 'replayed':
-        return this.replay(created, asset, now);
+        return this.replay(created, asset, call);
       case 'created':
         this.logger.info({ assetId: asset.id }, 'upload requested');
-        return { asset: created.asset, ticket: created.asset.status === 'PENDING' ? ticket : null };
+        if (created.asset.status !== 'PENDING') return { asset: created.asset, ticket: null };
+        if (ticket !== null) return { asset: created.asset, ticket };
+        return this.openSession(created.asset, asset.idempotencyKey === null, call);
+    }
+  }
+
+  /** @param isUnnamed whether no repeat of the request can find the asset */
+  private async openSession(
+    asset: Asset,
+    isUnnamed: boolean,
+    call: Call,
+  ): Promise<RequestedUpload | StowageError> {
+    try {
+      if (call.outage !== undefined) throw call.outage;
+      const ticket = await this.freshTicket(asset, call);
+      return { asset: ticket === null ? ((await this.assets.load(asset.id)) ?? asset) : asset, ticket };
+    } catch (err) {
+      if (!(err instanceof StowageError) || err.kind !== 'unavailable') throw err;
+      call.outage = err;
+      this.logger.warn({ err, assetId: asset.id }, 'upload session not opened');
+      if (isUnnamed) await this.release(asset.id);
+      return err;
+    }
+  }
+
+  /** The client learns no id, so the reservation would be of no use until the deadline. */
+  private async release(assetId: string): Promise<void> {
+    try {
+      const asset = await this.assets.load(assetId);
+      if (asset !== null) await this.arrivals.cancel(asset, new Date());
+    } catch (err) {
+      this.logger.warn({ err, assetId }, 'reservation released only at the deadline');
     }
   }
 
   private async replay(
     { asset, fingerprint }: { asset: Asset; fingerprint: string },
     parsed: ParsedUploadRequest,
-    now: Date,
+    call: Call,
   ): Promise<RequestedUpload | StowageError> {
     if (fingerprint !== parsed.fingerprint) {
       return new StowageError(
@@ -176,19 +230,24 @@ export class Uploads {
       );
     }
     if (asset.status !== 'PENDING') return { asset, ticket: null };
-    const ticket = await this.freshTicket(asset, now);
+    const answer =
+      asset.uploadMethod === 'PUT'
+        ? { asset, ticket: await this.freshTicket(asset, call) }
+        : await this.openSession(asset, false, call);
+    if (answer instanceof StowageError) return answer;
     // Past its deadline it gets what the sweeper would give it: bytes that came in time count.
-    if (ticket === null && (await this.arrivals.look(asset.id)) === 'nothing-there') {
-      await this.transitions.expire(asset, now);
+    if (answer.ticket === null && (await this.arrivals.look(asset.id)) === 'nothing-there') {
+      await this.arrivals.expire(asset, call.now);
     }
-    return { asset: (await this.assets.load(asset.id)) ?? asset, ticket };
+    return { asset: (await this.assets.load(asset.id)) ?? asset, ticket: answer.ticket };
   }
 
   /** Under the conditions of the first; null when the asset waits for nothing any more. */
-  private async freshTicket(asset: Asset, now: Date): Promise<SignedRequest | null> {
-    const { id, sizeBytes, uploadMethod: method } = asset;
-    const ticket = await this.tickets.sign(id, { ...asset, method }, now);
-    const deadline = uploadDeadline(ticket.expiresAt, sizeBytes, method);
+  private async freshTicket(asset: Asset, { now, origin }: Call): Promise<UploadTicket | null> {
+    if (asset.uploadMethod === 'RESUMABLE') return this.tickets.forSession(asset, now, origin);
+    const { id, sizeBytes } = asset;
+    const ticket = await this.tickets.forPut(id, asset, now);
+    const deadline = uploadDeadline(ticket.expiresAt, sizeBytes, 'PUT');
     return (await this.repository.extend(id, ticket.expiresAt, deadline, now)) ? ticket : null;
   }
 }

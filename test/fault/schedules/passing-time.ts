@@ -9,10 +9,10 @@ import { Sweeper } from '#libs/lifecycle';
 import { QuotaModule } from '#libs/quota';
 import { HealthModule, MetricsModule } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';
-import { GcsObjectStore } from '#libs/storage/gcs';
+import { GcsObjectStore, GcsUploadSessions } from '#libs/storage/gcs';
 import { ArrivalsModule } from '#libs/upload';
 import { SweeperRepository } from '../../../libs/lifecycle/src/sweeper.repository.js';
-import { NAMES, PROJECT } from '../../integration/storage/emulators.js';
+import { NAMES, PROJECT, SESSION_KEY } from '../../integration/storage/emulators.js';
 import type { Fleet } from '../../support/fleet.js';
 import { rows } from '../uploads.js';
 
@@ -23,7 +23,7 @@ import { rows } from '../uploads.js';
 export class PassingTime implements AsyncDisposable {
   static async of(fleet: Fleet): Promise<PassingTime> {
     const { url } = fleet.database;
-    const store = new GcsObjectStore({ projectId: PROJECT, endpoint: fleet.emulators.gcs.url });
+    const gcs = { projectId: PROJECT, endpoint: fleet.emulators.gcs.url };
     const module = await Test.createTestingModule({
       imports: [
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
@@ -31,9 +31,18 @@ export class PassingTime implements AsyncDisposable {
         HealthModule.forRoot(),
         DatabaseModule.forRoot({ url, poolSize: 4 }),
         JobsModule.forRoot({ databaseUrl: url, poolSize: 2 }),
-        StorageModule.forRoot({ store, probedBucket: NAMES.incomingBucket }),
+        StorageModule.forRoot({
+          store: new GcsObjectStore(gcs),
+          sessions: new GcsUploadSessions(gcs),
+          probedBucket: NAMES.incomingBucket,
+        }),
         QuotaModule.forRoot({ limitBytes: 2 ** 40, limitAssets: 2 ** 20 }),
-        AssetsModule.forRoot({ ...NAMES, dedupeScope: 'global', allowedTypes: [] }),
+        AssetsModule.forRoot({
+          ...NAMES,
+          dedupeScope: 'global',
+          allowedTypes: [],
+          uploadSessionKeys: [SESSION_KEY],
+        }),
         ArrivalsModule,
       ],
       providers: [SweeperRepository, Sweeper],

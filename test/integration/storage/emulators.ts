@@ -16,6 +16,9 @@ const pair = generateKeyPairSync('rsa', {
 export const HMAC_KEY = { accessId: 'GOOG1EINTEGRATION', secret: 'an HMAC secret/of+the=suite' };
 export const RSA_KEY = { clientEmail: 'signer@test.iam.gserviceaccount.com', privateKeyPem: pair.privateKey };
 
+/** Encrypts the URLs of upload sessions. */
+export const SESSION_KEY = '0123456789abcdef'.repeat(4);
+
 export const PROJECT = 'integration';
 export const NAMES = {
   incomingBucket: 'incoming',

@@ -7,8 +7,8 @@
 import { Storage } from '@google-cloud/storage';
 import type { SaveOptions } from '@google-cloud/storage';
 import { it } from '@jest/globals';
-import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
-import { objectStoreContract, urlSignerContract } from '#libs/storage/testing';
+import { GcsObjectStore, GcsUploadSessions, GcsUrlSigner } from '#libs/storage/gcs';
+import { objectStoreContract, uploadSessionsContract, urlSignerContract } from '#libs/storage/testing';
 import type { Put } from '#libs/storage/testing';
 import { metadataReader } from './emulators.js';
 
@@ -37,6 +37,8 @@ if (bucket === undefined) {
   };
 
   objectStoreContract('Google Cloud Storage itself', () => Promise.resolve(given));
+  const sessions = new GcsUploadSessions();
+  uploadSessionsContract('Google Cloud Storage itself', () => Promise.resolve({ ...given, sessions }));
   if (accessId !== undefined && secret !== undefined) {
     const signer = new GcsUrlSigner({ key: { accessId, secret } });
     urlSignerContract('Google Cloud Storage itself, HMAC key', () => Promise.resolve({ ...given, signer }));

@@ -1,12 +1,18 @@
 /** Real: the emulators with their files, HTTP, gRPC. */
 import {
   GcsObjectStore,
+  GcsUploadSessions,
   GcsUrlSigner,
   KeptNotifications,
   PubSubObjectEvents,
   provision,
 } from '#libs/storage/gcs';
-import { objectEventsContract, objectStoreContract, urlSignerContract } from '#libs/storage/testing';
+import {
+  objectEventsContract,
+  objectStoreContract,
+  uploadSessionsContract,
+  urlSignerContract,
+} from '#libs/storage/testing';
 import { Emulators, HMAC_KEY, metadataReader, NAMES, PROJECT, RSA_KEY } from './emulators.js';
 
 async function provisioned() {
@@ -43,6 +49,11 @@ for (const [name, key] of [
     return { ...given, signer: new GcsUrlSigner({ endpoint: given.endpoint, key }) };
   });
 }
+
+uploadSessionsContract('Google Cloud Storage', async () => {
+  const given = await provisioned();
+  return { ...given, sessions: new GcsUploadSessions({ endpoint: given.endpoint }) };
+});
 
 objectEventsContract('Google Cloud Storage over Pub/Sub', async () => {
   const given = await provisioned();

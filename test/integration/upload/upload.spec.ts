@@ -258,46 +258,6 @@ describe.each(QUEUE_BACKENDS)(
       });
     });
 
-    it('takes a body in pieces, goes on after an interruption, and believes only the whole', async () => {
-      const by = actor(35n);
-      const body = Buffer.alloc(300 * 1024, 'piece by piece ');
-      await world.database.prisma.ownerQuota.create({ data: { ownerId: 35n, limitBytes: 2n ** 30n } });
-      const { id, asset, ticket } = await world.request(body, { method: 'RESUMABLE' }, by);
-      expect(ticket).toMatchObject({ httpMethod: 'POST' });
-      expect(asset.uploadDeadlineAt.getTime() - asset.urlExpiresAt.getTime()).toBe(7 * 86_400_000);
-      const headers = Object.fromEntries(ticket!.headers.map(({ name, value }) => [name, value]));
-      const send = (url: string, init: RequestInit) =>
-        fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(10_000) });
-      expect(
-        (await send(ticket!.url, { method: 'POST', headers: { ...headers, 'content-type': 'text/html' } }))
-          .status,
-      ).toBe(403);
-      const started = await send(ticket!.url, { method: 'POST', headers });
-      expect(started.status).toBe(201);
-      const session = started.headers.get('location')!;
-      const piece = async (from: number, to: number) => {
-        const range = `bytes ${from}-${to - 1}/${body.length}`;
-        const response = await send(session, {
-          method: 'PUT',
-          headers: { 'content-range': range },
-          body: body.subarray(from, to),
-        });
-        await response.arrayBuffer();
-        return response;
-      };
-      expect((await piece(0, 256 * 1024)).status).toBe(308);
-      expect(await world.arrivals.look(id)).toBe('nothing-there');
-      const asked = await send(session, {
-        method: 'PUT',
-        headers: { 'content-range': `bytes */${body.length}` },
-      });
-      expect([asked.status, asked.headers.get('range')]).toEqual([308, `bytes=0-${256 * 1024 - 1}`]);
-      expect((await piece(256 * 1024, body.length)).status).toBe(200);
-      expect(await world.arrivals.look(id)).toBe('claimed');
-      await world.process(await world.job(id));
-      expect(await world.asset(id)).toMatchObject({ status: 'READY' });
-    });
-
     it('asks an owner for no bytes that they have, and counts them all the same', async () => {
       const by = actor(36n);
       await world.database.prisma.ownerQuota.create({ data: { ownerId: 36n, limitBytes: 30n } });

@@ -22,8 +22,7 @@ type Header = readonly [name: string, value: string];
  * An upload is valid from `now` until its expiry, and that is when the PUT has to *begin*: storage looks at the clock
  * once, so a slow body may end long after. It succeeds once (`x-goog-if-generation-match: 0` is signed; a second PUT is
  * a 412), with exactly this many bytes (`x-goog-content-length-range`) of this type, and if `crc32c` was given, with
- * exactly these bytes. A RESUMABLE upload is a POST under the same conditions; the session that it answers with is a bearer
- * secret which lives for 7 days. The client sends the headers listed, unchanged; `host` and `content-length` come by themselves.
+ * exactly these bytes. The client sends the headers listed, unchanged; `host` and `content-length` come by themselves.
  * @see https://docs.cloud.google.com/storage/docs/access-control/signed-urls
  */
 export class GcsUrlSigner extends UrlSigner {
@@ -45,11 +44,6 @@ export class GcsUrlSigner extends UrlSigner {
       ['x-goog-content-length-range', `${grant.sizeBytes},${grant.sizeBytes}`],
       ['x-goog-if-generation-match', '0'],
     ];
-    if (grant.method === 'RESUMABLE') {
-      // A session's hash would belong to its last request, which nobody signs.
-      headers.push(['x-goog-resumable', 'start']);
-      return this.sign('POST', grant, headers, undefined, validity);
-    }
     if (grant.crc32c !== undefined) headers.push(['x-goog-hash', `crc32c=${grant.crc32c}`]);
     return this.sign('PUT', grant, headers, undefined, validity);
   }
@@ -63,7 +57,7 @@ export class GcsUrlSigner extends UrlSigner {
   }
 
   private async sign(
-    httpMethod: 'PUT' | 'POST' | 'GET',
+    httpMethod: 'PUT' | 'GET',
     { bucket, key }: { bucket: string; key: string },
     headers: readonly Header[],
     query: readonly Header[] | undefined,

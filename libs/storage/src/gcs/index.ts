@@ -1,4 +1,5 @@
 export * from './gcs-object-store.js';
+export * from './gcs-upload-sessions.js';
 export * from './gcs-url-signer.js';
 export type { FieldDifference } from './field-differences.js';
 export { KeptNotifications } from './kept-event.js';

@@ -68,7 +68,7 @@ function releaseSpent(body: IncomingMessage): void {
 }
 
 /** What breaks once the answer is here ends the body too, of which its reader is told. */
-const answerTo = (request: ClientRequest): Promise<IncomingMessage> =>
+export const answerTo = (request: ClientRequest): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {
     request
       .once('response', resolve)
@@ -76,7 +76,8 @@ const answerTo = (request: ClientRequest): Promise<IncomingMessage> =>
       .once('close', () => reject(new NoAnswerError('The connection closed without an answer')));
   });
 
-async function explanationIn(body: IncomingMessage): Promise<string> {
+/** The answer's body as text, as far as anybody reads an explanation. */
+export async function explanationIn(body: IncomingMessage): Promise<string> {
   const parts: Buffer[] = [];
   let bytes = 0;
   for await (const part of body as AsyncIterable<Buffer>) {

@@ -33,17 +33,15 @@ const NO_SOFT_DELETE = { retentionDurationSeconds: '0' };
 const FORGOTTEN_DAYS = 30;
 const QUARANTINE_DAYS = 90;
 const deletedAfter = (days: number) => ({ rule: [{ action: { type: 'Delete' }, condition: { age: days } }] });
-const UPLOAD_METHODS = ['PUT', 'POST', 'GET', 'HEAD'];
-/** Every header that an upload signs or that a client of a resumable session sends or reads. */
+const UPLOAD_METHODS = ['PUT', 'GET', 'HEAD'];
+/** Every header that an upload signs, and those that a client of a resumable session sends or reads. */
 const UPLOAD_HEADERS = [
   'content-type',
   'content-range',
-  'location',
   'range',
   'x-goog-content-length-range',
   'x-goog-hash',
   'x-goog-if-generation-match',
-  'x-goog-resumable',
 ];
 const DOWNLOAD_METHODS = ['GET', 'HEAD'];
 const DOWNLOAD_HEADERS = [

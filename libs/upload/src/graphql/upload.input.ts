@@ -13,6 +13,23 @@ registerEnumType(UploadMethodEnum, {
   },
 });
 
+export const UploadProtocolEnum = {
+  PUT: 'PUT',
+  GCS_RESUMABLE: 'GCS_RESUMABLE',
+  S3_MULTIPART: 'S3_MULTIPART',
+} as const;
+registerEnumType(UploadProtocolEnum, {
+  name: 'UploadProtocol',
+  description: 'How a ticket is used. There may be more some day: tell your user to update the app.',
+  valuesMap: {
+    PUT: { description: 'One request with the whole body.' },
+    GCS_RESUMABLE: {
+      description: "The storage's resumable protocol on the session URL: PUTs with Content-Range, in chunks.",
+    },
+    S3_MULTIPART: { description: 'Signed parts. Not given out yet.' },
+  },
+});
+
 @InputType('MetadataInput', { description: 'One key and value to attach.' })
 export class MetadataInput {
   @Field(() => String, { description: '1 to 64 letters, digits, _ . : or -.' })
@@ -56,7 +73,7 @@ export class RequestUploadInput {
   @Field(() => String, {
     nullable: true,
     description:
-      'Base64 CRC32C of the bytes; when given, storage itself refuses a body that differs. Pieces (RESUMABLE) are compared once all have come.',
+      'Base64 CRC32C of the bytes; when given, storage itself refuses a body that differs. A RESUMABLE upload is compared once all of it has come.',
   })
   crc32c?: string | null;
 

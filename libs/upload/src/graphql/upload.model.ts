@@ -1,10 +1,10 @@
 import { createUnionType, Field, Int, ObjectType } from '@nestjs/graphql';
 import { AssetModel } from '#libs/assets/graphql';
 import { ERROR_KINDS, type StowageError } from '#libs/domain';
-import { DateTime, Url } from '#libs/graphql-edge';
-import type { SignedRequest } from '#libs/storage';
+import { ByteSize, DateTime, Url } from '#libs/graphql-edge';
+import type { UploadTicket } from '../tickets.service.js';
 import type { RequestedUpload } from '../upload.service.js';
-import { UploadMethodEnum } from './upload.input.js';
+import { UploadMethodEnum, UploadProtocolEnum } from './upload.input.js';
 
 @ObjectType('HttpHeader', { description: 'One header to send.' })
 export class HttpHeaderModel {
@@ -18,13 +18,22 @@ export class HttpHeaderModel {
 @ObjectType('UploadTicket', {
   description:
     'One request the client makes to storage. Send exactly these headers. PUT: one PUT of the whole body, which can ' +
-    'succeed once. RESUMABLE: a POST that answers with a Location, to which the body is then PUT in chunks as the ' +
-    "storage's resumable protocol says; the client keeps the Location (a secret) and goes on there after an " +
-    'interruption. A 412 means the bytes are there: call completeUpload.',
+    'succeed once. RESUMABLE: url is a session (a secret) that the service opened; the body is PUT to it in chunks as the ' +
+    "storage's resumable protocol says, and the client goes on there after an interruption. A 412 means the bytes are " +
+    'there: call completeUpload.',
 })
 export class UploadTicketModel {
   @Field(() => UploadMethodEnum, { description: 'What was asked for.' })
   method: 'PUT' | 'RESUMABLE';
+
+  @Field(() => UploadProtocolEnum, { description: 'How the ticket is used.' })
+  protocol: UploadTicket['protocol'];
+
+  @Field(() => ByteSize, {
+    nullable: true,
+    description: 'Size of the parts of S3_MULTIPART; null for all others.',
+  })
+  partSizeBytes: number | null;
 
   @Field(() => String, { description: 'The HTTP method to use.' })
   httpMethod: string;
@@ -37,12 +46,14 @@ export class UploadTicketModel {
   })
   headers: HttpHeaderModel[];
 
-  @Field(() => DateTime, { description: 'Until when the request may start.' })
+  @Field(() => DateTime, { description: 'Until when a PUT may start, or the session lives.' })
   expiresAt: Date;
 
-  constructor({ httpMethod, url, headers, expiresAt }: SignedRequest) {
+  constructor({ protocol, httpMethod, url, headers, expiresAt }: UploadTicket) {
     Object.assign(this, {
-      method: httpMethod === 'POST' ? 'RESUMABLE' : 'PUT',
+      method: protocol === 'PUT' ? 'PUT' : 'RESUMABLE',
+      protocol,
+      partSizeBytes: null,
       httpMethod,
       url,
       headers,

@@ -4,6 +4,7 @@ import { type Actor, StowageError } from '#libs/domain';
 import { RefusedItems } from '#libs/graphql-edge';
 import { CurrentActor, RequestId } from '#libs/identity/graphql';
 import { MAX_BATCH, Uploads } from '../upload.service.js';
+import { PageOrigin } from './page-origin.js';
 import { RequestUploadInput } from './upload.input.js';
 import {
   RequestUploadPayload,
@@ -27,9 +28,10 @@ export class UploadResolver {
   async requestUpload(
     @CurrentActor() actor: Actor,
     @RequestId() requestId: string,
+    @PageOrigin() origin: string | undefined,
     @Args('input', { description: 'What you are going to send.' }) input: RequestUploadInput,
   ): Promise<RequestUploadPayload> {
-    return new RequestUploadPayload(await this.uploads.request(actor, input, requestId));
+    return new RequestUploadPayload(await this.uploads.request(actor, input, requestId, origin));
   }
 
   @Mutation(() => [RequestUploadResult], {
@@ -39,12 +41,13 @@ export class UploadResolver {
   async requestUploads(
     @CurrentActor() actor: Actor,
     @RequestId() requestId: string,
+    @PageOrigin() origin: string | undefined,
     @Args('inputs', { type: () => [RequestUploadInput], description: 'What you are going to send.' })
     inputs: RequestUploadInput[],
     @RefusedItems() refused: ReadonlyMap<number, StowageError>,
   ): Promise<(RequestUploadPayload | UploadRefusal)[]> {
     const requests = inputs.map((input, index) => refused.get(index) ?? input);
-    const results = await this.uploads.requestAll(actor, requests, requestId);
+    const results = await this.uploads.requestAll(actor, requests, requestId, origin);
     return results.map((result, index) =>
       result instanceof StowageError ? new UploadRefusal(index, result) : new RequestUploadPayload(result),
     );
@@ -52,14 +55,15 @@ export class UploadResolver {
 
   @Mutation(() => UploadTicketModel, {
     description:
-      'A fresh ticket for a PENDING asset whose URL expired or is about to, until its upload deadline. For RESUMABLE: a ' +
-      'new session, for when the Location is lost.',
+      'A fresh ticket for a PENDING asset whose URL expired or is about to, until its upload deadline. For RESUMABLE: the ' +
+      'same session while it lives.',
   })
   async renewUpload(
     @CurrentActor() actor: Actor,
+    @PageOrigin() origin: string | undefined,
     @Args('assetId', ASSET_ID) assetId: string,
   ): Promise<UploadTicketModel> {
-    return new UploadTicketModel(await this.uploads.renew(actor, assetId));
+    return new UploadTicketModel(await this.uploads.renew(actor, assetId, origin));
   }
 
   @Mutation(() => AssetModel, {

@@ -57,8 +57,9 @@ export async function answerJsonSession(
   uploads: ResumableUploads,
   exchange: Exchange,
 ): Promise<Reply> {
+  // Before anything can be refused: a page may read that its session is over.
+  allowOrigin(exchange, store.sessions.find(exchange.query.get('upload_id') ?? '')?.origin);
   const session = findSession(uploads, exchange, 'json', { bucket: exchange.param('bucket') });
-  allowOrigin(exchange, session.origin);
   if (exchange.method === 'OPTIONS') return preflight(exchange);
   const render = (object: StoredObject) => jsonReply(objectResource(object, store.baseUrl()));
   return answerSession(uploads, session, exchange, render);

@@ -109,16 +109,16 @@ export class ResumableUploads {
     return { kind: 'receive', session, step, digest: undefined, end: session.stored };
   }
 
+  /** From now on no request can add to the session or finish it; one that is running is interrupted. */
   async cancel(id: string): Promise<void> {
+    const session = this.get(id);
+    if (session.object) throw new ApiError('uploadGone');
+    // Before its turn: requests that keep coming would supersede it.
+    this.store.sessions.cancel(id);
     await this.turns.take(
       id,
       () => undefined,
-      async () => {
-        const session = this.get(id);
-        if (session.object) throw new ApiError('uploadGone');
-        this.store.sessions.cancel(id);
-        await this.discard(session);
-      },
+      () => this.discard(session),
     );
   }
 
@@ -229,7 +229,7 @@ export class ResumableUploads {
           const session = this.store.sessions.find(id);
           if (session === undefined) return;
           this.store.sessions.remove(id);
-          if (session.state === 'open') await this.discard(session);
+          if (session.state !== 'finished') await this.discard(session);
         },
       );
     }

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
+import { ApiError } from '../http/errors.js';
 import type { Upload } from '../uploads.js';
 import { prepared } from './database.js';
 import type { StoredObject } from './objects.js';
@@ -83,13 +84,16 @@ export class Sessions {
     );
   }
 
-  /** Call inside the transaction that makes the bytes an object. */
+  /**
+   * Call inside the transaction that makes the bytes an object.
+   * @throws ApiError when the session was cancelled meanwhile
+   */
   finish(id: string, object: StoredObject): void {
-    prepared(this.db, "UPDATE sessions SET state = 'finished', stored = ?, object = ? WHERE id = ?").run(
-      object.size,
-      JSON.stringify(object),
-      id,
-    );
+    const { changes } = prepared(
+      this.db,
+      "UPDATE sessions SET state = 'finished', stored = ?, object = ? WHERE id = ? AND state = 'open'",
+    ).run(object.size, JSON.stringify(object), id);
+    if (changes === 0) throw new ApiError('cancelled');
   }
 
   cancel(id: string): void {

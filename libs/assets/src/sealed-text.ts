@@ -1,0 +1,50 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+/** Names algorithm and layout, so that both can change. */
+const SCHEME = 'a256gcm';
+
+/**
+ * Encrypts short texts for storage in the database: AES-256-GCM with a random nonce.
+ * A text is bound to the id of its row: moved to another row it cannot be decrypted.
+ * @see https://nvlpubs.nist.gov/nistpubs/Legacy/SP/nistspecialpublication800-38d.pdf
+ */
+export class SealedText {
+  private readonly keys: readonly Buffer[];
+
+  /** @param keys 64 hex digits each: the first encrypts, all decrypt */
+  constructor(keys: readonly string[]) {
+    this.keys = keys.map((key) => Buffer.from(key, 'hex'));
+    if (this.keys.length === 0 || this.keys.some(({ length }) => length !== 32)) {
+      throw new TypeError('Keys must be given as 64 hex digits each');
+    }
+  }
+
+  seal(id: string, text: string): string {
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv('aes-256-gcm', this.keys[0]!, nonce).setAAD(Buffer.from(id));
+    const sealed = Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]);
+    return `${SCHEME}:${sealed.toString('base64url')}`;
+  }
+
+  /** @returns null when no key decrypts it, it was changed, or it belongs to another id */
+  open(id: string, sealed: string): string | null {
+    const [scheme, data = ''] = sealed.split(':');
+    const bytes = Buffer.from(data, 'base64url');
+    if (scheme !== SCHEME || bytes.length < NONCE_BYTES + TAG_BYTES) return null;
+    for (const key of this.keys) {
+      const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES), {
+        authTagLength: TAG_BYTES,
+      });
+      decipher.setAAD(Buffer.from(id)).setAuthTag(bytes.subarray(-TAG_BYTES));
+      try {
+        const text = decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES));
+        return Buffer.concat([text, decipher.final()]).toString('utf8');
+      } catch {
+        // Another key, or none.
+      }
+    }
+    return null;
+  }
+}

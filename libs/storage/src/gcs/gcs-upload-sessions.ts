@@ -1,0 +1,133 @@
+import http, { type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+import https from 'node:https';
+import type { CallOptions } from '../object-store.js';
+import {
+  type SessionRequest,
+  type SessionState,
+  type UploadSession,
+  UploadSessions,
+} from '../upload-sessions.js';
+import { GcsClient, type GcsOptions } from './gcs-client.js';
+import { answerTo, explanationIn } from './media.js';
+import { answerError, isChanged, NoAnswerError, portError } from './storage-error.js';
+
+export interface GcsUploadSessionsOptions extends GcsOptions {
+  /** Where clients reach storage, when that is not `endpoint`. */
+  readonly publicEndpoint?: string;
+  /** For each call, retries included; default 15 s. */
+  readonly callTimeoutMs?: number;
+}
+
+interface Call {
+  readonly method: 'POST' | 'PUT' | 'DELETE';
+  readonly url: URL;
+  readonly headers: OutgoingHttpHeaders;
+  /** Statuses that are an answer; any other is an error. */
+  readonly expected: readonly number[];
+}
+
+/** https://docs.cloud.google.com/storage/docs/resumable-uploads#session-uris: a session lives for a week. */
+const SESSION_MS = 7 * 24 * 3_600_000;
+
+/** 404 and 410: storage does not know the session any more. 499: the session was cancelled. */
+const GONE = [404, 410, 499];
+
+/**
+ * Resumable uploads of Google Cloud Storage by its JSON API. Opening needs the service's credentials; from then on the session's
+ * URL is all that a request needs. The official client cannot end a session or ask for its state.
+ * @see https://docs.cloud.google.com/storage/docs/performing-resumable-uploads
+ */
+export class GcsUploadSessions extends UploadSessions {
+  private readonly client: GcsClient;
+  private readonly origin: string;
+  private readonly publicOrigin: string;
+  private readonly callTimeoutMs: number;
+
+  constructor(options: GcsUploadSessionsOptions = {}) {
+    super();
+    const { endpoint = 'https://storage.googleapis.com', publicEndpoint = endpoint } = options;
+    this.client = new GcsClient(options);
+    this.origin = new URL(endpoint).origin;
+    this.publicOrigin = new URL(publicEndpoint).origin;
+    this.callTimeoutMs = options.callTimeoutMs ?? 15_000;
+  }
+
+  override async open(request: SessionRequest, { signal }: CallOptions = {}): Promise<UploadSession | null> {
+    const { bucket, key, contentType, sizeBytes, origin } = request;
+    const url = new URL(`/upload/storage/v1/b/${encodeURIComponent(bucket)}/o`, this.origin);
+    // The condition counts now and again when the object is created.
+    url.search = new URLSearchParams({
+      uploadType: 'resumable',
+      name: key,
+      ifGenerationMatch: '0',
+    }).toString();
+    const headers = {
+      'content-length': 0,
+      'x-upload-content-type': contentType,
+      'x-upload-content-length': sizeBytes,
+      ...(origin !== undefined && { origin }),
+    };
+    // Storage's clock starts when it gets the request, which is later.
+    const expiresAt = new Date(Date.now() + SESSION_MS);
+    try {
+      const { location } = (await this.call({ method: 'POST', url, headers, expected: [200, 201] }, signal))
+        .headers;
+      if (location === undefined || !URL.canParse(location))
+        throw new NoAnswerError('Storage named no session');
+      return { url: this.at(this.publicOrigin, location).href, expiresAt };
+    } catch (error) {
+      if (isChanged(error)) return null;
+      throw portError(error);
+    }
+  }
+
+  override async stateOf(url: string, { signal }: CallOptions = {}): Promise<SessionState> {
+    const headers = { 'content-length': 0, 'content-range': 'bytes */*' };
+    const status = await this.ask(
+      { method: 'PUT', headers, expected: [200, 201, 308, ...GONE] },
+      url,
+      signal,
+    );
+    if (status === 308) return 'open';
+    return GONE.includes(status) ? 'gone' : 'finished';
+  }
+
+  override async end(url: string, { signal }: CallOptions = {}): Promise<void> {
+    await this.ask(
+      { method: 'DELETE', headers: { 'content-length': 0 }, expected: [200, 204, ...GONE] },
+      url,
+      signal,
+    );
+  }
+
+  private async ask(call: Omit<Call, 'url'>, url: string, signal?: AbortSignal): Promise<number> {
+    try {
+      return (await this.call({ ...call, url: this.at(this.origin, url) }, signal)).statusCode ?? 0;
+    } catch (error) {
+      throw portError(error);
+    }
+  }
+
+  /** The session's place as seen from another side. The service itself never calls any origin but its own endpoint. */
+  private at(origin: string, url: string): URL {
+    const { pathname, search } = new URL(url);
+    return new URL(pathname + search, origin);
+  }
+
+  private call({ method, url, headers, expected }: Call, signal?: AbortSignal): Promise<IncomingMessage> {
+    return this.client.call({ timeoutMs: this.callTimeoutMs, signal }, async ({ authClient }) => {
+      const isSecure = url.protocol === 'https:';
+      const credentials = isSecure && method === 'POST' ? await authClient.getRequestHeaders() : [];
+      const options = { method, headers: { ...Object.fromEntries(credentials), ...headers } };
+      const request = isSecure
+        ? https.request(url, { ...options, agent: this.client.agents.https })
+        : http.request(url, { ...options, agent: this.client.agents.http });
+      const answered = answerTo(request);
+      request.end();
+      const answer = await answered;
+      const explanation = await explanationIn(answer);
+      if (!expected.includes(answer.statusCode ?? 0)) throw answerError(answer.statusCode ?? 0, explanation);
+      return answer;
+    });
+  }
+}

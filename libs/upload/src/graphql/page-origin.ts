@@ -1,0 +1,9 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { GqlExecutionContext } from '@nestjs/graphql';
+import type { GraphQLContext } from '#libs/graphql-edge';
+
+/** The Origin header of the request: what its browser says, so nothing that grants access. */
+export const PageOrigin = createParamDecorator(
+  (_: unknown, execution: ExecutionContext) =>
+    GqlExecutionContext.create(execution).getContext<GraphQLContext>().req.headers.origin,
+);
