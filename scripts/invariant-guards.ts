@@ -29,6 +29,8 @@ const SCAN = 'test/integration/processing/scan.spec.ts';
 const CORRUPTION = 'test/integration/processing/corruption.spec.ts';
 const VARIANTS = 'test/integration/processing/variants.spec.ts';
 const UPLOAD = 'test/integration/upload/upload.spec.ts';
+const SESSIONS = 'test/integration/upload/upload-sessions.spec.ts';
+const STORAGE = 'test/integration/storage/gcs.spec.ts';
 const SWEEPER = 'test/integration/lifecycle/sweeper.spec.ts';
 const DELIVERY = 'test/integration/delivery/delivery.spec.ts';
 const REMOVAL = 'test/integration/assets/removal.spec.ts';
@@ -523,5 +525,86 @@ export const GUARDS: readonly Guard[] = [
     without: 'fingerprint === undefined',
     test: UPLOAD,
     name: 'reserves once for an idempotency key',
+  },
+  {
+    invariant: 5,
+    what: 'No transition releases a reservation while an upload session is recorded',
+    file: 'libs/assets/src/transitions.service.ts',
+    guard: '{ ...seen.where, uploadSession: null }',
+    without: 'seen.where',
+    test: SESSIONS,
+    name: 'is released by no transition while a session is recorded',
+  },
+  {
+    invariant: 5,
+    what: 'A session is ended in storage before it is forgotten',
+    file: 'libs/assets/src/incoming-sessions.service.ts',
+    guard: 'if (url !== null) await this.sessions.end(url);',
+    without: 'if (url !== null) await Promise.resolve();',
+    test: SESSIONS,
+    name: 'that is cancelled has its session ended',
+  },
+  {
+    invariant: 5,
+    what: 'An asset has one upload session at most',
+    file: 'libs/assets/src/incoming-sessions.service.ts',
+    guard: "status = 'PENDING' and upload_session is null and",
+    without: "status = 'PENDING' and",
+    test: SESSIONS,
+    name: 'agrees with others at the same time on one session',
+  },
+  {
+    invariant: 5,
+    what: 'A session that was not recorded is ended and given to nobody',
+    file: 'libs/assets/src/incoming-sessions.service.ts',
+    guard: 'await this.abandon(id, session);',
+    without: 'return session;',
+    test: SESSIONS,
+    name: 'gets no session any more',
+  },
+  {
+    invariant: 5,
+    what: 'Of an upload whose session could not be opened, the reservation is released',
+    file: 'libs/upload/src/upload.service.ts',
+    guard: 'if (isUnnamed) await this.release(asset.id);',
+    without: '',
+    test: SESSIONS,
+    name: 'without a key reserves nothing',
+  },
+  {
+    invariant: 5,
+    what: 'A session takes no more bytes than were declared',
+    file: 'libs/storage/src/gcs/gcs-upload-sessions.ts',
+    guard: "'x-upload-content-length': sizeBytes,",
+    without: '',
+    test: STORAGE,
+    name: 'the upload sessions contract',
+  },
+  {
+    invariant: 1,
+    what: 'A session creates its object only where there is none',
+    file: 'libs/storage/src/gcs/gcs-upload-sessions.ts',
+    guard: "ifGenerationMatch: '0'",
+    without: "prettyPrint: 'false'",
+    test: STORAGE,
+    name: 'the upload sessions contract',
+  },
+  {
+    invariant: 3,
+    what: 'Bytes that a session brought in time are not expired',
+    file: 'libs/upload/src/arrivals.service.ts',
+    guard: "if (hadSession && (await this.look(asset.id, now)) !== 'nothing-there') return false;",
+    without: 'if (hadSession) await Promise.resolve();',
+    test: SESSIONS,
+    name: 'is not expired when its session finishes in that moment',
+  },
+  {
+    invariant: 10,
+    what: 'A renewal gives the same session while it lives',
+    file: 'libs/assets/src/incoming-sessions.service.ts',
+    guard: "if (state === 'open') return known;",
+    without: '',
+    test: SESSIONS,
+    name: 'gives the same session with its bytes',
   },
 ];

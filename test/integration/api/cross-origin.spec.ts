@@ -58,6 +58,39 @@ describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTT
     );
   });
 
+  it.each([
+    ['that is named', ORIGIN, ORIGIN, ORIGIN],
+    ['where all are let in', '*', 'http://localhost:5173', 'http://localhost:5173'],
+    ['that is not named', ORIGIN, 'https://elsewhere.example', null],
+    ['of no place', '*', 'null', null],
+  ])('get an upload session of their own, of an origin %s', async (_, origins, origin, allowedOrigin) => {
+    await start({ CORS_ORIGINS: origins });
+    const query = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { upload { url } } }`;
+    const input = {
+      filename: 'a',
+      mimeType: 'text/plain',
+      sizeBytes: 1,
+      checksumSha256: '0'.repeat(64),
+      method: 'RESUMABLE',
+    };
+    const answer = await api.fetch('/graphql', {
+      method: 'POST',
+      headers: {
+        origin,
+        'content-type': 'application/json',
+        authorization: `Bearer ${await api.token('42')}`,
+      },
+      body: JSON.stringify({ query, variables: { input } }),
+    });
+    const { data } = (await answer.json()) as { data: { requestUpload: { upload: { url: string } } } };
+    const asked = await fetch(data.requestUpload.upload.url, {
+      method: 'PUT',
+      headers: { origin, 'content-range': 'bytes */*' },
+      redirect: 'manual',
+    });
+    expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([308, allowedOrigin]);
+  });
+
   it('can read why they were refused', async () => {
     await start({ CORS_ORIGINS: ORIGIN });
     const answer = await post(ORIGIN, 'text/plain');

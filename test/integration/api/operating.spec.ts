@@ -128,9 +128,31 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
 
 it('signs URLs for where clients reach storage, when that is elsewhere', async () => {
   await using api = await TestApi.start({ GCS_PUBLIC_ENDPOINT: 'https://storage.example.com' });
-  const request = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { upload { url } } }`;
+  const request = `mutation ($input: RequestUploadInput!) {
+    requestUpload(input: $input) { asset { id } upload { url } }
+  }`;
   const { data } = await api.query(request, { input: input(1) });
   expect(data).toMatchObject({
     requestUpload: { upload: { url: expect.stringMatching(/^https:\/\/storage\.example\.com\/incoming\//) } },
   });
+  const resumable = await api.query(request, { input: { ...input(2), method: 'RESUMABLE' } });
+  const { asset, upload } = (
+    resumable.data as { requestUpload: { asset: { id: string }; upload: { url: string } } }
+  ).requestUpload;
+  const session = new URL(upload.url);
+  expect([session.origin, session.searchParams.has('upload_id')]).toEqual([
+    'https://storage.example.com',
+    true,
+  ]);
+  // The service itself reaches it where it reaches storage.
+  const here = api.emulators.gcs.url + session.pathname + session.search;
+  const state = await fetch(here, {
+    method: 'PUT',
+    headers: { 'content-range': 'bytes */*' },
+    redirect: 'manual',
+  });
+  expect(state.status).toBe(308);
+  const cancel = 'mutation ($id: ID!) { cancelUpload(assetId: $id) { status } }';
+  expect((await api.query(cancel, { id: asset.id })).data).toEqual({ cancelUpload: { status: 'CANCELLED' } });
+  expect((await fetch(here, { method: 'PUT', headers: { 'content-range': 'bytes */*' } })).status).toBe(499);
 });

@@ -219,6 +219,60 @@ describe('a session', () => {
     expect(await bucket.file('cancelled').exists()).toEqual([false]);
   });
 
+  it.each([
+    ['in the middle of its body', Q + 1000, data.length],
+    ['with all but its last byte sent', data.length - 1, data.length],
+  ])('is over at once when it is cancelled while a request is under way, %s', async (_, sent, total) => {
+    const before = await harness.filesOnDisk();
+    const bytesBefore = await bytesOnDisk(harness);
+    const uri = await startJson('cancelled-under-way');
+    const headers = { 'content-range': `bytes 0-*/${total}`, 'content-length': total };
+    const running = http.request(uri, { method: 'PUT', headers, timeout: 20_000 });
+    const over = once(running, 'error').catch((error: unknown) => [error]);
+    running.write(data.subarray(0, sent));
+    await until(async () => (await bytesOnDisk(harness)) >= bytesBefore + sent);
+    expect((await fetch(uri, { method: 'DELETE' })).status).toBe(499);
+    expect(await over).toEqual([expect.objectContaining({ code: 'ECONNRESET' })]);
+    expect(await harness.filesOnDisk()).toEqual(before);
+    expect(await bucket.file('cancelled-under-way').exists()).toEqual([false]);
+  });
+
+  it('is over however many requests come while it is cancelled', async () => {
+    const before = await harness.filesOnDisk();
+    const uri = await startJson('cancelled-in-a-storm');
+    const puts = () =>
+      Array.from({ length: 10 }, () => put(uri, `bytes 0-*/${data.length}`, data).catch(() => null));
+    const storm = puts();
+    const cancelled = fetch(uri, { method: 'DELETE' });
+    storm.push(...puts());
+    const { status } = await cancelled;
+    const answers = await Promise.all(storm);
+    const finished = answers.some((answer) => answer?.status === 200);
+    // Whichever was first, the session or its cancellation; nothing in between.
+    expect(status).toBe(finished ? 410 : 499);
+    expect(await bucket.file('cancelled-in-a-storm').exists()).toEqual([finished]);
+    if (finished) await bucket.file('cancelled-in-a-storm').delete();
+    await until(async () => (await harness.filesOnDisk()).length === before.length);
+  });
+
+  it('tells the page that it was started for that it is over', async () => {
+    const uri = await startJson('over', '', { headers: { origin: ORIGIN } });
+    await fetch(uri, { method: 'DELETE' });
+    const answer = await put(uri, 'bytes */*', '', { origin: ORIGIN });
+    expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([499, ORIGIN]);
+  });
+
+  it('takes no byte more than were announced when it was started', async () => {
+    const uri = await startJson('announced', '', { headers: { 'x-upload-content-length': String(Q) } });
+    const before = await bytesOnDisk(harness);
+    for (const range of [undefined, 'bytes 0-*/*', `bytes 0-*/${2 * Q}`, `bytes 0-${2 * Q - 1}/*`]) {
+      expect([range, (await put(uri, range, Buffer.alloc(2 * Q))).status]).toEqual([range, 400]);
+    }
+    expect(await bytesOnDisk(harness)).toBeLessThanOrEqual(before + Q);
+    expect(await bucket.file('announced').exists()).toEqual([false]);
+    expect((await put(uri, `bytes 0-${Q - 1}/${Q}`, Buffer.alloc(Q))).status).toBe(200);
+  });
+
   it('lets the later of two requests win, and the bytes stay right', async () => {
     const uri = await startJson('twice');
     const headers = { 'content-range': `bytes 0-*/${data.length}`, 'content-length': data.length };

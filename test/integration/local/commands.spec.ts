@@ -159,7 +159,11 @@ it.each([
 
 describe('npm run upload', () => {
   /** What the server answers to each mutation, query or PUT, the last one from then on. */
-  let answers: Record<string, ((body: string) => [status: number, body: unknown])[]>;
+  let answers: Record<
+    string,
+    ((body: string) => [status: number, body: unknown, headers?: Record<string, string>])[]
+  >;
+  const seenPuts: [range: string | undefined, bytes: number][] = [];
   let calls: string[];
   const server = createServer((request, response) => void answer(request, response));
   let url: string;
@@ -176,9 +180,10 @@ describe('npm run upload', () => {
         ? 'PUT'
         : /\{\s*(\w+)/.exec((JSON.parse(body) as { query: string }).query)![1]!;
     calls.push(operation);
+    if (operation === 'PUT') seenPuts.push([request.headers['content-range'], body.length]);
     const next = answers[operation]!.length > 1 ? answers[operation]!.shift()! : answers[operation]![0]!;
-    const [status, reply] = next(body);
-    response.writeHead(status).end(typeof reply === 'string' ? reply : JSON.stringify(reply));
+    const [status, reply, headers] = next(body);
+    response.writeHead(status, headers).end(typeof reply === 'string' ? reply : JSON.stringify(reply));
   }
 
   const asset = (status: string, more = {}) => ({
@@ -319,6 +324,79 @@ describe('npm run upload', () => {
     });
     answers.PUT = [() => [403, '<Error><Code>SignatureDoesNotMatch</Code><Message>No.</Message></Error>']];
     expect((await upload('a.png')).stderr).toBe('a.png: No. (SignatureDoesNotMatch)\n');
+  });
+
+  describe('of a large file', () => {
+    const CHUNK = 8 * 2 ** 20;
+    const SIZE = CHUNK + 1000;
+    let session: string;
+    /** What each PUT brought: its range, and how many bytes. */
+    let sent: [range: string | undefined, bytes: number][];
+    const kept = (bytes: number) => (): [number, string, Record<string, string>] => [
+      308,
+      '',
+      bytes === 0 ? {} : { range: `bytes=0-${bytes - 1}` },
+    ];
+    beforeEach(() => {
+      session = `${url}/session?upload_id=secret`;
+      sent = seenPuts;
+      sent.length = 0;
+      const renewed = { ...ticket(), protocol: 'GCS_RESUMABLE', url: session, headers: [] };
+      answers.requestUpload = [ok({ requestUpload: { asset: asset('PENDING'), upload: renewed } })];
+      answers.renewUpload = [ok({ renewUpload: renewed })];
+      writeFileSync(path.join(folder, 'large.bin'), Buffer.alloc(SIZE, 'x'));
+    });
+    const FIRST = [`bytes 0-${CHUNK - 1}/${SIZE}`, CHUNK];
+    const LAST = [`bytes ${CHUNK}-${SIZE - 1}/${SIZE}`, 1000];
+    const QUESTION = [`bytes */${SIZE}`, 0];
+
+    it('asks for a session and sends it in chunks', async () => {
+      const methods: unknown[] = [];
+      const [request] = answers.requestUpload!;
+      answers.requestUpload = [
+        (body) => {
+          methods.push(
+            (JSON.parse(body) as { variables: { input: { method?: string } } }).variables.input.method,
+          );
+          return request!(body);
+        },
+      ];
+      answers.PUT = [kept(CHUNK), () => [200, '{}']];
+      expect(await upload('large.bin')).toMatchObject({ code: 0, stderr: '' });
+      expect([methods, sent]).toEqual([['RESUMABLE'], [FIRST, LAST]]);
+    });
+
+    it('goes on where storage says, after an interruption and with less than a chunk', async () => {
+      const part = 256 * 1024;
+      answers.PUT = [kept(part), () => [503, 'busy'], kept(part), kept(CHUNK), () => [201, '']];
+      expect(await upload('large.bin')).toMatchObject({ code: 0 });
+      const fromPart = [`bytes ${part}-${SIZE - 1}/${SIZE}`, SIZE - part];
+      expect(sent).toEqual([FIRST, fromPart, QUESTION, fromPart, LAST]);
+    });
+
+    it.each([404, 410, 499])('gets another session when storage answers %i', async (status) => {
+      answers.PUT = [kept(CHUNK), () => [status, ''], kept(0), kept(CHUNK), () => [200, '']];
+      expect(await upload('large.bin')).toMatchObject({ code: 0 });
+      expect(sent).toEqual([FIRST, LAST, QUESTION, FIRST, LAST]);
+      expect(calls.filter((call) => call === 'renewUpload')).toHaveLength(1);
+    });
+
+    it('takes a 412 for bytes that are there', async () => {
+      answers.PUT = [() => [412, '']];
+      expect(await upload('large.bin')).toMatchObject({ code: 0 });
+      expect(calls).toContain('completeUpload');
+    });
+
+    it('gives up when storage keeps nothing, and never shows the session', async () => {
+      answers.PUT = [kept(0)];
+      const { code, stderr } = await upload('large.bin');
+      expect([code, stderr]).toEqual([1, 'large.bin: Storage keeps nothing of what it is sent (HTTP 308)\n']);
+      expect(sent.length).toBeLessThan(10);
+      answers.PUT = [() => [403, 'denied: upload_id=secret']];
+      expect((await upload('large.bin')).stderr).toBe(
+        'large.bin: Storage answered with HTTP 403 (HTTP 403)\n',
+      );
+    });
   });
 
   it('needs a file', async () => {

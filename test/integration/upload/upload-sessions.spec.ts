@@ -88,7 +88,10 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       ]) {
         await world.uploads.request(me(), requestFor(`from ${origin}`, RESUMABLE), 'r', origin);
       }
-      expect(sessions.opened.map((each) => each.request.origin)).toEqual([PAGE, ...Array.from({ length: 4 }, () => undefined)]);
+      expect(sessions.opened.map((each) => each.request.origin)).toEqual([
+        PAGE,
+        ...Array.from({ length: 4 }, () => undefined),
+      ]);
     });
 
     it('is for the declared size and type alone', async () => {
@@ -175,6 +178,14 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
     it('agrees with others at the same time on one session, and ends those that nobody gets', async () => {
       const { id, ticket } = await request();
       await endByClient(ticket!.url);
+      // All five have opened one before the first is recorded.
+      const { promise: all, resolve } = Promise.withResolvers<void>();
+      let count = 0;
+      sessions.afterOpen = () => {
+        count += 1;
+        if (count === 5) resolve();
+        return all;
+      };
       const renewed = await Promise.all(Array.from({ length: 5 }, () => renew(id)));
       const [{ url }] = renewed as [UploadTicket];
       expect(renewed.map((each) => each.url)).toEqual(Array(5).fill(url));
