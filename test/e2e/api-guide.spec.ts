@@ -97,6 +97,40 @@ describe('docs/api.md (real: everything; its examples, as they stand)', () => {
     expect(await settled('web.txt')).toEqual([{ filename: 'web.txt', status: 'READY', sizeBytes: 12 }]);
   }, 60_000);
 
+  it('has a function for the web that sends a file to a session, and goes on where it is', async () => {
+    const code = blocks('js').find((block) => block.includes('sendToSession')) ?? '';
+    await writeFile(path.join(stack.folder, 'session.mjs'), code);
+    const program = `import { createHash } from 'node:crypto';
+      import { sendToSession } from './session.mjs';
+      const [api, token] = process.argv.slice(2);
+      const bytes = Buffer.alloc(600_000, 'chunk by chunk ');
+      const file = new File([bytes], 'session.bin');
+      const ask = async (query, variables) => (await (await fetch(api, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: 'Bearer ' + token },
+        body: JSON.stringify({ query, variables }),
+      })).json()).data;
+      const input = { filename: file.name, mimeType: 'application/octet-stream', sizeBytes: file.size,
+        checksumSha256: createHash('sha256').update(bytes).digest('hex'), method: 'RESUMABLE' };
+      const { requestUpload: { asset, upload } } = await ask(
+        'mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } upload { url protocol } } }', { input });
+      // The first chunk of an attempt that broke off.
+      await fetch(upload.url, { method: 'PUT', headers: { 'content-range': 'bytes 0-262143/600000' }, body: bytes.subarray(0, 262144) });
+      const { renewUpload: again } = await ask('mutation ($id: ID!) { renewUpload(assetId: $id) { url } }', asset);
+      const sent = await sendToSession(file, again, { chunkBytes: 256 * 1024 });
+      console.log(JSON.stringify({ sent, protocol: upload.protocol, isSame: again.url === upload.url }));`;
+    const file = path.join(stack.folder, 'send-to-session.mjs');
+    await writeFile(file, program);
+    const { stdout } = await run(process.execPath, [file, stack.url, token], {
+      env: { ...process.env, NODE_OPTIONS: '' },
+      timeout: LIMIT_MS,
+    });
+    expect(JSON.parse(stdout)).toEqual({ sent: true, protocol: 'GCS_RESUMABLE', isSame: true });
+    expect(await settled('session.bin')).toEqual([
+      { filename: 'session.bin', status: 'READY', sizeBytes: 600_000 },
+    ]);
+  }, 60_000);
+
   it('has functions for the web that go through a gallery and choose a variant', async () => {
     const [, code = ''] = blocks('js');
     await writeFile(path.join(stack.folder, 'pictures.mjs'), code);
