@@ -6,7 +6,7 @@ import { HMAC_KEY, NAMES, PROJECT } from '../integration/storage/emulators.js';
 import { FaultDoor } from '../support/fault-door.js';
 import { Fleet, JWT, signJwt } from '../support/fleet.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { expectReady, hurrySweepers, requestUpload, settled, upload } from './uploads.js';
+import { expectReady, hurrySweepers, requestUpload, rows, settled, upload } from './uploads.js';
 import { until } from '../support/until.js';
 
 const TOPIC = `projects/${PROJECT}/topics/${NAMES.subscription}`;
@@ -132,6 +132,13 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
       );
     }
     await door.clear();
+    // A worker reads the sessions that an api recorded.
+    const late = await requestUpload(fleet, 'never sent', { method: 'RESUMABLE' });
+    const overdue =
+      'update media_assets set upload_deadline_at = now(), next_check_at = now() where asset_id = $1';
+    await rows(fleet, overdue, [late.id]);
+    expect(await settled(fleet, [late.id])).toMatchObject([{ status: 'EXPIRED' }]);
+    expect(await sendPiece(late.ticket.url, Buffer.from('never sent'), 0)).toBe(499);
     await fleet.query('mutation ($id: ID!) { cancelUpload(assetId: $id) { status } }', { id: other.id });
   });
 

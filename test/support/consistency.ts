@@ -23,6 +23,8 @@ const NEVER = [
          (count(*) filter (where status in ('PENDING', 'PROCESSING', 'FAILED')))::int) as made
        from media_assets group by owner_id) s using (owner_id)
      where held is distinct from coalesce(made, row(0::bigint, 0, 0::bigint, 0))`,
+  `select format('%s is %s and records an upload session', asset_id, status) as problem from media_assets
+     where upload_session is not null and status <> 'PENDING'`,
   // Invariant 6: the count is the number of those that point here.
   `select format('object %s is %s and counts %s references, %s point at it', o.id, o.state, o.ref_count, count(a.asset_id)) as problem
      from stored_objects o left join media_assets a on a.stored_object_id = o.id
