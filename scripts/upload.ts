@@ -31,6 +31,8 @@ const FIRST_POLL_MS = 300;
 const LONGEST_POLL_MS = 3_000;
 /** The event normally takes milliseconds; from then on storage is asked. */
 const EVENT_MS = 5_000;
+/** Statuses that last; one that is unknown to this client is like PROCESSING. */
+const FINAL = new Set(['READY', 'REJECTED', 'FAILED', 'EXPIRED', 'CANCELLED', 'DELETED']);
 const PROCESSING_MS = 15 * 60_000;
 
 await run(HELP, async () => {
@@ -118,7 +120,7 @@ async function settled(client: Client, id: string): Promise<Asset> {
   for (let pause = FIRST_POLL_MS; ; pause = Math.min(pause * 1.3, LONGEST_POLL_MS)) {
     const asset = await client.asset(id);
     if (asset === null) throw new Error('The asset is gone');
-    if (asset.status !== 'PENDING' && asset.status !== 'PROCESSING') return asset;
+    if (FINAL.has(asset.status)) return asset;
     const waited = Date.now() - began;
     if (waited > PROCESSING_MS) throw new Error(`Asset ${id} is still ${asset.status}`);
     if (asset.status === 'PENDING' && waited > EVENT_MS && !asked) {

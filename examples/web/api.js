@@ -10,7 +10,7 @@ const ASSET = `
   sizeBytes
   checksumSha256
   download: downloadUrl { url expiresAt }
-  preview: downloadUrl(disposition: INLINE) { url }
+  variants { width downloadUrl { url } }
 `;
 const TICKET = `method protocol httpMethod url headers { name value } expiresAt`;
 

@@ -1,25 +1,12 @@
+import { textOf } from './texts.js';
+
 const SPEED_WINDOW_MS = 3_000;
 const template = document.querySelector('#row');
 
-const WORDS = {
-  QUEUED: 'Waiting for its turn',
-  HASHING: 'Working out the checksum',
-  REQUESTING: 'Asking for a place',
-  SENDING: 'Sending',
-  SETTLING: 'Sent; being checked',
-  PAUSED: 'Paused',
-  NEEDS_FILE: 'Interrupted; choose the same file again to go on',
-  CANCELLING: 'Cancelling',
-  READY: 'Ready',
-  REJECTED: 'Rejected',
-  FAILED: 'The server could not process it',
-  EXPIRED: 'It came too late; choose the file again',
-  CANCELLED: 'Cancelled',
-  DELETED: 'Deleted',
-};
 const MEASURED = new Set(['HASHING', 'SENDING']);
 /** Not worth interrupting a reader for. */
 const BRIEF = new Set(['QUEUED', 'HASHING', 'REQUESTING']);
+const PAUSABLE = new Set(['QUEUED', 'HASHING', 'REQUESTING', 'SENDING', 'RETRYING']);
 const STARTABLE = { PAUSED: 'Resume', BROKEN: 'Try again' };
 
 /**
@@ -55,7 +42,7 @@ export function rowOf(upload, { announce, freshLink }) {
     const rate = speed(phase, done);
     const percent = size === 0 ? 100 : Math.floor((done / size) * 100);
     const measure = MEASURED.has(phase) ? `, ${percent} %${rate > 0 ? `, ${bytes(rate)}/s` : ''}` : '';
-    part('.state').textContent = `${sentence(upload)}${measure}`;
+    part('.state').textContent = `${textOf(upload)}${measure}`;
     progress.value = size === 0 ? 1 : done / size;
     if (phase === shown) return;
 
@@ -63,41 +50,34 @@ export function rowOf(upload, { announce, freshLink }) {
     const focused = row.contains(document.activeElement) ? document.activeElement : null;
     row.dataset.phase = phase;
     progress.hidden = upload.isOver || phase === 'SETTLING' || phase === 'NEEDS_FILE';
-    pause.hidden = !upload.isRunning || phase === 'SETTLING' || phase === 'CANCELLING';
+    pause.hidden = !PAUSABLE.has(phase);
     start.hidden = !(phase in STARTABLE);
     cancel.hidden = upload.isOver || phase === 'SETTLING' || phase === 'CANCELLING';
     start.textContent = STARTABLE[phase] ?? '';
     for (const button of buttons) button.setAttribute('aria-label', `${button.textContent} ${upload.name}`);
     if (phase === 'READY') showContent(upload.asset);
-    if (!BRIEF.has(phase)) announce(`${upload.name}: ${sentence(upload)}`);
+    if (!BRIEF.has(phase)) announce(`${upload.name}: ${textOf(upload)}`);
     // Whoever pressed a button that is gone stays in the row.
     if (focused?.hidden) [...buttons, download].find(({ hidden }) => !hidden)?.focus();
   }
 
-  function showContent({ kind, download: link, preview }) {
+  function showContent({ download: link, variants }) {
     if (link === null) return;
     download.href = link.url;
     download.hidden = false;
     download.setAttribute('aria-label', `Download ${upload.name}`);
-    if (kind !== 'IMAGE' || preview === null) return;
+    // The narrowest comes first.
+    const thumbnail = variants[0]?.downloadUrl;
+    if (!thumbnail) return;
     const image = new Image();
     image.alt = `Preview of ${upload.name}`;
-    image.src = preview.url;
+    image.src = thumbnail.url;
     part('.preview').append(image);
   }
 
   upload.addEventListener('change', show);
   show();
   return row;
-}
-
-function sentence({ phase, problem, asset }) {
-  if (phase === 'RETRYING') return `${problem.message}; trying again soon`;
-  if (phase === 'BROKEN') return `It did not work: ${problem.message}`;
-  const words = WORDS[phase] ?? phase;
-  const reason = asset?.statusReason;
-  if (reason) return `${words}: ${reason.message} (${reason.code})`;
-  return phase === 'READY' ? `${words}, ${asset.mimeType}` : words;
 }
 
 /** Bytes a second over the last seconds of a phase. */

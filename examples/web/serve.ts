@@ -45,6 +45,7 @@ const OWN_FILES = [
   'graphql.js',
   'subscriptions.js',
   'settled.js',
+  'texts.js',
   'retry.js',
   'hash.js',
   'hash-worker.js',

@@ -8,9 +8,9 @@ const LONGEST_PAUSE_MS = 10_000;
  */
 const LIVE_PAUSE_MS = { PENDING: 5_000, PROCESSING: 20_000 };
 
-/** Statuses that an upload passes through; any other is where it ends, also one that is unknown to this client. */
-const PASSING = new Set(['PENDING', 'PROCESSING']);
-export const isSettled = ({ status }) => !PASSING.has(status);
+/** Statuses that last; one that is unknown to this client is like PROCESSING. */
+const FINAL = new Set(['READY', 'REJECTED', 'FAILED', 'EXPIRED', 'CANCELLED', 'DELETED']);
+export const isSettled = ({ status }) => FINAL.has(status);
 
 /**
  * The asset, once it is decided what becomes of it. Live updates make it quick, asking makes it sure: first often, then
@@ -32,7 +32,8 @@ export async function settled(api, first, { signal, onChange }) {
   const ask = async () => {
     const began = Date.now();
     for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(ms * 1.5, LONGEST_PAUSE_MS)) {
-      if (isLive) await Promise.race([updates, pause(LIVE_PAUSE_MS[asset.status], either)]);
+      if (isLive)
+        await Promise.race([updates, pause(LIVE_PAUSE_MS[asset.status] ?? LIVE_PAUSE_MS.PROCESSING, either)]);
       else await pause(ms, either);
       const isLate = asset.status === 'PENDING' && Date.now() - began >= LIVE_PAUSE_MS.PENDING;
       try {

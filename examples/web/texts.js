@@ -1,0 +1,63 @@
+/** Texts for the people who use the page: neither codes nor media types. docs/api.md has the codes and what they mean. */
+const PHASES = {
+  QUEUED: 'Waiting for its turn',
+  HASHING: 'Working out the checksum',
+  REQUESTING: 'Asking for a place',
+  SENDING: 'Sending',
+  SETTLING: 'Sent; being checked',
+  PAUSED: 'Paused',
+  NEEDS_FILE: 'Interrupted; choose the same file again to go on',
+  CANCELLING: 'Cancelling',
+  REJECTED: 'Not accepted',
+  FAILED: 'Something went wrong on our side. Please try again later.',
+  EXPIRED: 'It came too late; choose the file again',
+  CANCELLED: 'Cancelled',
+  DELETED: 'Deleted',
+};
+
+const KINDS = {
+  IMAGE: 'Picture stored',
+  AUDIO: 'Sound stored',
+  VIDEO: 'Video stored',
+  DOCUMENT: 'Document stored',
+};
+
+/** By statusReason.code. */
+const REASONS = {
+  CHECKSUM_MISMATCH: 'The file changed while it was uploaded. Please try again.',
+  SIZE_MISMATCH: 'The file changed while it was uploaded. Please try again.',
+  TYPE_MISMATCH: 'This file is not what its name says.',
+  TYPE_NOT_ALLOWED: 'Files of this kind cannot be uploaded.',
+  MALWARE: 'This file contains a virus and was not stored.',
+  UNSCANNABLE: 'This file has a password, or is too large. Remove the password, and try again.',
+  UNREADABLE: 'This file is damaged.',
+  TOO_MANY_PIXELS: 'This picture is too large. Make it smaller, and try again.',
+  TOO_COSTLY: 'This file is too complicated to be checked.',
+};
+const REFUSED = 'This file was not accepted.';
+
+/** By the reason of an error, or else by its code. */
+const PROBLEMS = {
+  ...REASONS,
+  FILENAME_INVALID: 'The file’s name cannot be used. Rename it, and try again.',
+  SIZE_TOO_LARGE: 'This file is too large.',
+  QUOTA_EXCEEDED: 'There is not enough room left for this file.',
+  UNAUTHENTICATED: 'You are signed out. Sign in, and try again.',
+  FORBIDDEN: 'You may not do this.',
+};
+const TROUBLE = 'It did not work.';
+
+/** Messages of the API are for developers, those of this page's own errors for everybody. */
+function textOfProblem({ reason, code, message }) {
+  const text = PROBLEMS[reason] ?? PROBLEMS[code];
+  return text ?? (code === undefined ? `It did not work: ${message}` : TROUBLE);
+}
+
+/** A sentence for the phase that an upload is in, and why. */
+export function textOf({ phase, problem, asset }) {
+  if (phase === 'RETRYING') return `${problem.message}; trying again soon`;
+  if (phase === 'BROKEN') return textOfProblem(problem);
+  if (phase === 'READY') return KINDS[asset.kind] ?? 'File stored';
+  if (phase === 'REJECTED') return REASONS[asset.statusReason?.code] ?? REFUSED;
+  return PHASES[phase] ?? PHASES.SETTLING;
+}
