@@ -256,7 +256,7 @@ describe('a session', () => {
   });
 
   it('tells the page that it was started for that it is over', async () => {
-    const uri = await startJson('over', '', { headers: { origin: ORIGIN } });
+    const uri = await startJson('over', '', { headers: { origin: ORIGIN, 'x-goog-api-client': 'test' } });
     await fetch(uri, { method: 'DELETE' });
     const answer = await put(uri, 'bytes */*', '', { origin: ORIGIN });
     expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([499, ORIGIN]);
