@@ -1,6 +1,6 @@
 /**
  * Compares the tables of media types with Debian's package shared-mime-info and prints what they lack: other names, parents, and
- * endings of which one format is refused. `node scripts/compare-media-types.ts`, after a build.
+ * endings of which one format is refused: `npm run media-types`, after a build.
  */
 import { createRequire } from 'node:module';
 import { readFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { built, run } from './command.ts';
 
 const DATABASE = '/usr/share/mime/packages/freedesktop.org.xml';
 const HELP = `
-Usage: node scripts/compare-media-types.ts
+Usage: npm run media-types
 
 Compares the tables of media types with Debian's package shared-mime-info and prints what they lack. Needs a build.
 `;
