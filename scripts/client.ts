@@ -15,7 +15,7 @@ export interface Properties {
   readonly height: number | null;
   readonly durationSeconds: number | null;
   readonly pageCount: number | null;
-  readonly takenAt: string | null;
+  readonly takenAtLocal: string | null;
   readonly cameraMake: string | null;
   readonly cameraModel: string | null;
   readonly title: string | null;
@@ -71,7 +71,7 @@ const API_TIMEOUT_MS = 30_000;
 const RETRIED_CODES = new Set(['UNAVAILABLE', 'RATE_LIMITED']);
 
 const ASSET = `id status statusReason { code message } mimeType sizeBytes checksumSha256 downloadUrl { url expiresAt }
-  properties { width height durationSeconds pageCount takenAt cameraMake cameraModel title artist album
+  properties { width height durationSeconds pageCount takenAtLocal cameraMake cameraModel title artist album
     location { latitude longitude } }
   variants { name width height sizeBytes }`;
 const TICKET = 'protocol httpMethod url headers { name value }';

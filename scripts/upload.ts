@@ -145,7 +145,7 @@ function foundIn({ properties, variants }: Asset): [string, string][] {
       ['duration', durationSeconds === null ? null : `${durationSeconds.toFixed(1)} s`],
       ['pages', pageCount === null ? null : String(pageCount)],
       ['title', names(properties.title, properties.artist, properties.album)],
-      ['taken', names(properties.takenAt, properties.cameraMake, properties.cameraModel)],
+      ['taken', names(properties.takenAtLocal, properties.cameraMake, properties.cameraModel)],
       ['place', location === null ? null : `${location.latitude}, ${location.longitude}`],
     );
   }

@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
@@ -18,4 +20,37 @@ it('finds no difference between the migrations and the schema', () => {
   );
   expect(`${diff.stdout}${diff.stderr}`).toContain('No difference detected');
   expect(diff.status).toBe(0);
+});
+
+it('splits the time of rows by whether their zone was known', async () => {
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    // Only what the migration touches, as the migrations before it left that.
+    await client.query(`create schema before; set search_path to before; set timezone to 'Asia/Kolkata';
+      create table media_assets (asset_id int primary key, mime_type text);
+      create table asset_properties (asset_id int primary key, owner_id bigint, taken_at timestamptz(3),
+        taken_at_offset_minutes smallint);
+      create index asset_properties_owner_id_taken_at_asset_id_idx on asset_properties (owner_id, taken_at, asset_id);
+      insert into media_assets values (1, 'image/jpeg'), (2, 'image/jpeg'), (3, 'video/mp4'), (4, 'video/quicktime'),
+        (5, 'image/png'), (6, 'audio/mp4');
+      insert into asset_properties values (1, 1, '2024-05-06T01:38:09.250Z', 330), (2, 1, '2024-05-06T07:08:09Z', null),
+        (3, 1, '2021-02-03T04:05:06Z', null), (4, 1, '2022-03-03T23:21:07Z', -90), (5, 1, null, null),
+        (6, 1, '2021-02-03T04:05:06Z', null)`);
+    const file = path.join(ROOT, 'prisma/migrations/20261129000100_local_times/migration.sql');
+    await client.query(await readFile(file, 'utf8'));
+    const { rows } = await client.query(
+      'select taken_at, taken_at_local::text as local from asset_properties order by asset_id',
+    );
+    expect(rows).toEqual([
+      { taken_at: new Date('2024-05-06T01:38:09.250Z'), local: '2024-05-06 07:08:09.25' },
+      { taken_at: null, local: '2024-05-06 07:08:09' },
+      { taken_at: new Date('2021-02-03T04:05:06Z'), local: '2021-02-03 04:05:06' },
+      { taken_at: new Date('2022-03-03T23:21:07Z'), local: '2022-03-03 21:51:07' },
+      { taken_at: null, local: null },
+      { taken_at: new Date('2021-02-03T04:05:06Z'), local: '2021-02-03 04:05:06' },
+    ]);
+  } finally {
+    await client.end();
+  }
 });

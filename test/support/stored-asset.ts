@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { v7 as uuidv7 } from 'uuid';
 import type { Database } from '#libs/database';
 import type { AssetProperties, AssetStatus } from '#libs/domain';
+import { propertyColumns } from '../../libs/assets/src/asset-contents.js';
 
 export interface StoredVariant {
   readonly name: string;
@@ -81,7 +82,9 @@ export async function storeAsset({ prisma }: Database, more: StoredAsset = {}): 
       scannedBy: 'ClamAV 1.4/27000',
       acl: { create: (more.readers ?? []).map((principal) => ({ principal, permission: 'READ' })) },
       properties:
-        more.properties === null ? undefined : { create: { ownerId, createdAt, ...more.properties } },
+        more.properties === null
+          ? undefined
+          : { create: { ownerId, createdAt, ...propertyColumns(more.properties ?? {}) } },
     },
   });
   return assetId;

@@ -1,5 +1,12 @@
 import type { Statement } from '#libs/database';
-import { type AssetProperties, type AssetStatus, NO_PROPERTIES, type ObjectRef } from '#libs/domain';
+import {
+  type AssetProperties,
+  asIfUtc,
+  type AssetStatus,
+  localDateTimeOf,
+  NO_PROPERTIES,
+  type ObjectRef,
+} from '#libs/domain';
 
 /** A smaller rendition of an asset's bytes, and where it lies. */
 export interface Variant extends ObjectRef {
@@ -29,15 +36,26 @@ export const mayHaveContents = ({ status }: { readonly status: AssetStatus }) =>
   WITH_CONTENTS.includes(status);
 
 const column = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-const PROPERTIES = Object.keys(NO_PROPERTIES).map((name) => `p.${column(name)} as "${name}"`);
+/** As if it were UTC, or the client library would read it in the time zone of this process. */
+const ZONES: Readonly<Record<string, string>> = { takenAtLocal: " at time zone 'UTC'" };
+const PROPERTIES = Object.keys(NO_PROPERTIES).map(
+  (name) => `p.${column(name)}${ZONES[name] ?? ''} as "${name}"`,
+);
 
-interface ContentsRow extends AssetProperties {
+interface ContentsRow extends Omit<AssetProperties, 'takenAtLocal'> {
   assetId: string;
+  takenAtLocal: Date | null;
   /** Whether there is a row of properties. */
   isInspected: boolean;
   variants: readonly Variant[];
   scannedBy: string | null;
 }
+
+/** As the columns have them. */
+export const propertyColumns = (properties: Partial<AssetProperties> | null) => ({
+  ...properties,
+  takenAtLocal: properties?.takenAtLocal ? asIfUtc(properties.takenAtLocal) : null,
+});
 
 /** The status is asked for again: what was READY when its asset was read may have been refused since. */
 export const CONTENTS: Statement<ContentsRow> = {
@@ -59,5 +77,12 @@ export const contentsFrom = ({
   isInspected,
   variants,
   scannedBy,
+  takenAtLocal,
   ...properties
-}: ContentsRow): AssetContents => ({ properties: isInspected ? properties : null, variants, scannedBy });
+}: ContentsRow): AssetContents => ({
+  properties: isInspected
+    ? { ...properties, takenAtLocal: takenAtLocal && localDateTimeOf(takenAtLocal) }
+    : null,
+  variants,
+  scannedBy,
+});

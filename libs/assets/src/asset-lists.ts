@@ -19,7 +19,7 @@ export type PropertyFilter = Partial<Record<Exclude<FilteredProperty, 'hasLocati
   readonly hasLocation?: boolean;
 };
 
-/** Where an asset stands in a list: the instant that the list is ordered by, and its id. */
+/** Where an asset stands in a list: the instant that the list is ordered by (local time as if it were UTC), and its id. */
 export interface Place {
   readonly at: Date;
   readonly id: string;
@@ -100,12 +100,17 @@ const CONDITIONS: Readonly<Record<FilteredProperty, (parameter: number) => strin
 /** Whose index a page is read from. */
 type Driver = FilteredProperty | 'taken';
 
+const columnOf = (driver: Driver) => (driver === 'taken' ? 'p.taken_at_local' : 'p.created_at');
+/** Local times have no zone and go to and from the database as if they were UTC. */
+const zoneOf = (driver: Driver) => (driver === 'taken' ? " at time zone 'UTC'" : '');
+
 /** What a page looks at. The driver's condition alone: with others beside it the planner may choose another index. */
 function examined(driver: Driver, order: Direction, parameter: number): string {
-  const at = driver === 'taken' ? 'p.taken_at' : 'p.created_at';
-  return `select p.*, ${at} as at from asset_properties p
-    where p.owner_id = $1 and ${at} > $2::timestamptz and ${at} < $3::timestamptz
-      and (${at}, p.asset_id) ${order === 'asc' ? '>' : '<'} ($4::timestamptz, $5::uuid)
+  const at = columnOf(driver);
+  const instant = (parameter: number) => `($${parameter}::timestamptz${zoneOf(driver)})`;
+  return `select p.* from asset_properties p
+    where p.owner_id = $1 and ${at} > ${instant(2)} and ${at} < ${instant(3)}
+      and (${at}, p.asset_id) ${order === 'asc' ? '>' : '<'} (${instant(4)}, $5::uuid)
       ${driver === 'taken' ? '' : `and ${CONDITIONS[driver](parameter)}`}
     order by ${at} ${order}, p.asset_id ${order} limit ${MAX_EXAMINED}`;
 }
@@ -114,7 +119,7 @@ function examined(driver: Driver, order: Direction, parameter: number): string {
 const listBy = (driver: Driver) =>
   bothWays<ListRow>((order) => ({
     name: `assets_list_${driver}_${order}`,
-    text: `select ${assetSql('$6')}, p.at
+    text: `select ${assetSql('$6')}, ${columnOf(driver)}${zoneOf(driver)} as at
       from (${examined(driver, order, FIRST_OWN + FILTERED_PROPERTIES.indexOf(driver as FilteredProperty))}) p
       cross join lateral (select * from media_assets m
         where m.asset_id = p.asset_id and m.owner_id = $1 and m.status = 'READY' limit 1) a
@@ -123,14 +128,15 @@ const listBy = (driver: Driver) =>
         const type = name === 'hasLocation' ? 'boolean' : 'text';
         return `($${parameter}::${type} is null or ${CONDITIONS[name](parameter)})`;
       }).join(' and ')}
-      order by p.at ${order}, p.asset_id ${order} limit $7`,
+      order by ${columnOf(driver)} ${order}, p.asset_id ${order} limit $7`,
   }));
 
 /** The last entry that a page may look at; no row when the list ends before. */
 const lastBy = (driver: Driver) =>
   bothWays<PlaceRow>((order) => ({
     name: `assets_last_${driver}_${order}`,
-    text: `select at, asset_id from (${examined(driver, order, 6)}) p offset ${MAX_EXAMINED - 1} limit 1`,
+    text: `select ${columnOf(driver)}${zoneOf(driver)} as at, asset_id
+      from (${examined(driver, order, 6)}) p offset ${MAX_EXAMINED - 1} limit 1`,
   }));
 
 const perDriver = <Value>(valueOf: (driver: Driver) => Value) =>

@@ -14,6 +14,7 @@ import { DomainEvents, EventRelay } from '#libs/events';
 import { DeadLetters, type NewDeadLetter } from '#libs/jobs';
 import { Quotas } from '#libs/quota';
 import type { Asset } from './asset.js';
+import { propertyColumns } from './asset-contents.js';
 import { StoredObjects } from './stored-objects.service.js';
 
 /** The asset as the caller of a transition saw it. */
@@ -111,7 +112,7 @@ export class AssetTransitions {
       if (!(await this.objects.addReference(tx, objectId, { scannedBy, variantSpecs, now }))) return false;
       const { id: assetId, ownerId, createdAt } = seen;
       await tx.assetProperties.create({
-        data: { assetId, ownerId, createdAt, ...properties },
+        data: { assetId, ownerId, createdAt, ...propertyColumns(properties) },
         select: { assetId: true },
       });
       return true;

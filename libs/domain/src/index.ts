@@ -4,6 +4,7 @@ export * from './deadlines.js';
 export * from './errors.js';
 export * from './events.js';
 export * from './filename.js';
+export { asIfUtc, localDateTimeOf, parseLocalDateTime } from './local-date-time.js';
 export * from './media-type.js';
 export * from './media-type-match.js';
 export { foldMediaType, isMediaTypeOf, possibleTypesOf } from './media-type-table.js';

@@ -4,6 +4,7 @@ import { type AssetProperties, NO_PROPERTIES, soundProperties } from './properti
 type Found = { readonly [P in keyof AssetProperties]?: unknown };
 
 const DAY = new Date('2024-05-06T07:08:09.123Z');
+const DAY_UTC = '2024-05-06T07:08:09.123';
 
 describe('soundProperties', () => {
   it('leaves alone what is sound', () => {
@@ -13,7 +14,7 @@ describe('soundProperties', () => {
       durationSeconds: 0.125,
       pageCount: 0,
       takenAt: DAY,
-      takenAtOffsetMinutes: -720,
+      takenAtLocal: '2024-05-05T19:08:09.123',
       cameraMake: 'Société',
       cameraModel: '😀',
       hasLocation: true,
@@ -38,10 +39,23 @@ describe('soundProperties', () => {
     ['a negative length', { durationSeconds: -1 }, {}],
     ['a long fraction', { durationSeconds: 1 / 3 }, { durationSeconds: 0.333 }],
     ['pages beyond their column', { pageCount: 2 ** 40 }, {}],
-    ['a time that is none', { takenAt: new Date(NaN), takenAtOffsetMinutes: 60 }, {}],
+    ['a time that is none', { takenAt: new Date(NaN), takenAtLocal: 'yesterday' }, {}],
+    ['a local time alone', { takenAtLocal: DAY_UTC }, { takenAtLocal: DAY_UTC }],
+    ['a UTC time alone', { takenAt: DAY }, { takenAt: DAY, takenAtLocal: DAY_UTC }],
+    ['a local time with a zone', { takenAtLocal: `${DAY_UTC}Z` }, {}],
+    ['a local time before photography', { takenAtLocal: '1799-12-31T23:59:59' }, {}],
     ['a time before photography', { takenAt: new Date('1799-12-31') }, {}],
     ['a time far ahead', { takenAt: new Date('2101-01-01') }, {}],
-    ['an offset of nowhere', { takenAt: DAY, takenAtOffsetMinutes: 841 }, { takenAt: DAY }],
+    [
+      'an offset east of all time zones',
+      { takenAt: DAY, takenAtLocal: '2024-05-06T21:08:09.124' },
+      { takenAtLocal: '2024-05-06T21:08:09.124' },
+    ],
+    [
+      'an offset west of all time zones',
+      { takenAt: DAY, takenAtLocal: '2024-05-05T19:08:09.122' },
+      { takenAtLocal: '2024-05-05T19:08:09.122' },
+    ],
     ['a place off the Earth', { hasLocation: true, latitude: 90.1, longitude: 0 }, { hasLocation: true }],
     ['a place of NaN', { hasLocation: true, latitude: 0, longitude: NaN }, { hasLocation: true }],
     ['a place', { latitude: 0, longitude: 0 }, { hasLocation: true, latitude: 0, longitude: 0 }],

@@ -1,3 +1,5 @@
+import { asIfUtc, isRecordable, localDateTimeOf, parseLocalDateTime } from './local-date-time.js';
+
 /** What was found in the bytes. Null where it does not apply or could not be read. */
 export interface AssetProperties {
   /** Pixels across and down, as shown: orientation applied. */
@@ -5,10 +7,10 @@ export interface AssetProperties {
   readonly height: number | null;
   readonly durationSeconds: number | null;
   readonly pageCount: number | null;
-  /** The instant; where no time zone is known, local time read as if it were UTC. */
+  /** The instant; null when the time zone is not known. */
   readonly takenAt: Date | null;
-  /** Of the place where it was taken, minutes east of UTC; null when it is not known. */
-  readonly takenAtOffsetMinutes: number | null;
+  /** Local time without a zone, `2026-01-31T12:00:00` or with milliseconds; UTC where only UTC is known. */
+  readonly takenAtLocal: string | null;
   readonly cameraMake: string | null;
   readonly cameraModel: string | null;
   /** Whether the bytes say where they were made. */
@@ -29,7 +31,7 @@ export const NO_PROPERTIES: AssetProperties = {
   durationSeconds: null,
   pageCount: null,
   takenAt: null,
-  takenAtOffsetMinutes: null,
+  takenAtLocal: null,
   cameraMake: null,
   cameraModel: null,
   hasLocation: null,
@@ -46,8 +48,9 @@ const TEXTS = { cameraMake: 128, cameraModel: 128, title: 512, artist: 512, albu
 const THUMBHASH = /^[A-Za-z0-9+/]{4,62}={0,2}$/;
 const MAX_INTEGER = 2 ** 31 - 1;
 const MAX_SECONDS = 1e9;
-/** Kiribati keeps UTC+14, and nobody UTC-13. */
-const MAX_OFFSET_MINUTES = 14 * 60;
+/** The time zones in use go from UTC-12 to UTC+14. */
+const MIN_OFFSET_MS = -12 * 3_600_000;
+const MAX_OFFSET_MS = 14 * 3_600_000;
 
 /** One line without control characters, lone surrogates and the like; null for an empty one. */
 function line(value: unknown, length: number): string | null {
@@ -69,7 +72,17 @@ const whole = (value: unknown, least: number, most: number) =>
 
 function instant(value: unknown): Date | null {
   if (!(value instanceof Date) || Number.isNaN(value.getTime())) return null;
-  return within(value.getUTCFullYear(), 1800, 2100) === null ? null : value;
+  return isRecordable(value) ? value : null;
+}
+
+/** An instant gives its UTC as local time; a local time that no zone explains takes the instant away. */
+function taken(found: { takenAt?: unknown; takenAtLocal?: unknown }) {
+  const takenAt = instant(found.takenAt);
+  const local = parseLocalDateTime(found.takenAtLocal);
+  if (takenAt === null || local === null)
+    return { takenAt, takenAtLocal: takenAt ? localDateTimeOf(takenAt) : local };
+  const offset = within(asIfUtc(local).getTime() - takenAt.getTime(), MIN_OFFSET_MS, MAX_OFFSET_MS);
+  return { takenAt: offset === null ? null : takenAt, takenAtLocal: local };
 }
 
 /**
@@ -83,8 +96,6 @@ export function soundProperties(found: { readonly [P in keyof AssetProperties]?:
   const longitude = within(found.longitude, -180, 180);
   const isSized = width !== null && height !== null;
   const isPlaced = latitude !== null && longitude !== null;
-  const takenAt = instant(found.takenAt);
-  const offset = whole(found.takenAtOffsetMinutes, -MAX_OFFSET_MINUTES, MAX_OFFSET_MINUTES);
   const seconds = within(found.durationSeconds, 0, MAX_SECONDS);
   const { thumbhash } = found;
   return {
@@ -92,8 +103,7 @@ export function soundProperties(found: { readonly [P in keyof AssetProperties]?:
     height: isSized ? height : null,
     durationSeconds: seconds === null ? null : Math.round(seconds * 1000) / 1000,
     pageCount: whole(found.pageCount, 0, MAX_INTEGER),
-    takenAt,
-    takenAtOffsetMinutes: takenAt && offset,
+    ...taken(found),
     cameraMake: line(found.cameraMake, TEXTS.cameraMake),
     cameraModel: line(found.cameraModel, TEXTS.cameraModel),
     hasLocation: isPlaced || (typeof found.hasLocation === 'boolean' ? found.hasLocation : null),

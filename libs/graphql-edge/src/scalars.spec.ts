@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { DateTime } from './scalars.js';
+import { DateTime, LocalDateTime } from './scalars.js';
 
 describe('DateTime', () => {
   it.each([
@@ -31,6 +31,43 @@ describe('DateTime', () => {
   ])('refuses %j', (value) => {
     expect(() => DateTime.parseValue(value)).toThrow(
       expect.objectContaining({ kind: 'invalid', reason: 'DATE_TIME_INVALID' }),
+    );
+  });
+});
+
+describe('LocalDateTime', () => {
+  it.each([
+    ['2026-01-31T12:00:00', '2026-01-31T12:00:00'],
+    ['2026-01-31T12:00:00.5', '2026-01-31T12:00:00.500'],
+    ['2026-01-31T12:00:00.123999999', '2026-01-31T12:00:00.123'],
+    ['2026-01-31T12:00:00.000', '2026-01-31T12:00:00'],
+    ['2024-02-29T23:59:59', '2024-02-29T23:59:59'],
+    ['1800-01-01T00:00:00', '1800-01-01T00:00:00'],
+    ['2100-12-31T23:59:59.999', '2100-12-31T23:59:59.999'],
+  ])('reads %s as %s', (text, local) => {
+    expect(LocalDateTime.serialize(LocalDateTime.parseValue(text))).toBe(local);
+  });
+
+  it.each([
+    '2026-01-31T12:00:00Z',
+    '2026-01-31T12:00:00+02:00',
+    '2026-01-31T12:00',
+    '2026-01-31',
+    '2026-01-31 12:00:00',
+    '2026-02-30T12:00:00',
+    '2026-13-01T12:00:00',
+    '2026-01-31T24:00:00',
+    '2026-01-31T12:00:60',
+    '1799-12-31T23:59:59.999',
+    '2101-01-01T00:00:00',
+    '2026-01-31T12:00:00.',
+    '2026-01-31T12:00:00\n',
+    '',
+    1e12,
+    null,
+  ])('refuses %j', (value) => {
+    expect(() => LocalDateTime.parseValue(value)).toThrow(
+      expect.objectContaining({ kind: 'invalid', reason: 'LOCAL_DATE_TIME_INVALID' }),
     );
   });
 });

@@ -1,5 +1,5 @@
 import { GraphQLScalarType, Kind, type ValueNode } from 'graphql';
-import { invalid, parseSha256 } from '#libs/domain';
+import { invalid, parseLocalDateTime, parseSha256 } from '#libs/domain';
 
 const SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 
@@ -54,6 +54,14 @@ function parseInstant(value: unknown): Date {
   return new Date(instant);
 }
 
+function parseLocal(value: unknown): string {
+  const local = parseLocalDateTime(value);
+  if (local !== null) return local;
+  const message =
+    'A LocalDateTime is a date and time without a zone such as 2026-01-31T12:00:00, of the years 1800 to 2100.';
+  throw invalid('LOCAL_DATE_TIME_INVALID', message);
+}
+
 function parseUrl(value: unknown): string {
   if (typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol))
     return value;
@@ -62,6 +70,12 @@ function parseUrl(value: unknown): string {
 
 export const DateTime = scalar('DateTime', 'RFC 3339 instant in UTC.', parseInstant, (value) =>
   (value as Date).toISOString(),
+);
+export const LocalDateTime = scalar(
+  'LocalDateTime',
+  'Local date and time without a time zone: 2026-01-31T12:00:00.',
+  parseLocal,
+  String,
 );
 export const ByteSize = whole(
   'ByteSize',

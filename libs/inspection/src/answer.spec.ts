@@ -6,7 +6,10 @@ const profile = { name: 'small', format: 'webp', maxSide: 320, quality: 80 } as 
 const request = { path: '/spool/x', sizeBytes: 1, detected: 'image/png', profiles: [profile] };
 const honest = {
   detected: 'image/png',
-  properties: { width: 3, height: 2, takenAt: '1970-01-01T00:00:00.000Z', title: 'A title' },
+  properties: {
+    ...{ width: 3, height: 2, title: 'A title' },
+    ...{ takenAt: '1970-01-01T00:00:00.000Z', takenAtLocal: '1970-01-01T02:00:00' },
+  },
   renditions: [{ profile: { ...profile }, width: 3, height: 2, bytes: Buffer.from('x') }],
   refusal: null,
   opaque: null,
@@ -41,6 +44,7 @@ describe('what a child says', () => {
   it('loses properties that are none', () => {
     const properties = {
       ...{ width: -1, height: 1.5, durationSeconds: Infinity, pageCount: '1', takenAt: 'yesterday' },
+      ...{ takenAtLocal: '1970-02-30T00:00:00' },
       ...{ hasLocation: 1, latitude: '0', title: '\u0000 \n', cameraMake: {}, unknown: 1, __proto__: null },
     };
     expect(toInspection({ ...honest, properties }, request).properties).toEqual(NO_PROPERTIES);

@@ -8,7 +8,7 @@ import { type StoredAsset, storeAsset } from '../../support/stored-asset.js';
 import { until } from '../../support/until.js';
 import { TestApi } from './test-api.js';
 
-const CONTENTS = `properties { width height durationSeconds pageCount takenAt takenAtOffsetMinutes cameraMake cameraModel
+const CONTENTS = `properties { width height durationSeconds pageCount takenAt takenAtLocal cameraMake cameraModel
   hasLocation location { latitude longitude } title artist album thumbhash }
   variants { name mimeType width height sizeBytes downloadUrl { url } } scannedBy`;
 const ONE = `query ($id: ID!) { asset(id: $id) { status ${CONTENTS} } }`;
@@ -18,7 +18,7 @@ const PROPERTIES = {
   durationSeconds: 1.5,
   pageCount: 1,
   takenAt: '2026-07-01T10:00:00.000Z',
-  takenAtOffsetMinutes: 120,
+  takenAtLocal: '2026-07-01T12:00:00.250',
   cameraMake: 'Apple',
   cameraModel: 'iPhone 17',
   hasLocation: true,
@@ -67,7 +67,7 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
       scannedBy: null,
     });
     const read = await show(id, '7');
-    expect(read?.properties).toEqual({ ...PROPERTIES, takenAtOffsetMinutes: null, location: null });
+    expect(read?.properties).toEqual({ ...PROPERTIES, takenAt: null, location: null });
     expect(read).toMatchObject({ scannedBy: null, variants: [{ name: 'small' }] });
     expect(await show(id, '8')).toBeNull();
     await database.prisma.assetAcl.deleteMany({ where: { assetId: id } });
@@ -78,8 +78,27 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     const id = await storeAsset(database, PICTURE);
     const { properties, scannedBy } = (await show(id, '9', ADMIN))!;
     expect(scannedBy).toBe('ClamAV 1.4/27000');
-    expect(properties).toEqual({ ...PROPERTIES, takenAtOffsetMinutes: null, location: null });
+    expect(properties).toEqual({ ...PROPERTIES, takenAt: null, location: null });
     expect((await show(id, '42', ADMIN))?.properties).toMatchObject({ location: PLACE });
+  });
+
+  it.each([
+    ['their owner', {}, true],
+    ['operators', ADMIN, false],
+  ])('lists for %s the times that befit them', async (who, claims, isOwner) => {
+    const ownerId = isOwner ? 62n : 63n;
+    await storeAsset(database, { ...PICTURE, ownerId });
+    const { data, errors } = await api.query(
+      `query ($filter: AssetFilter) { assets(filter: $filter, orderBy: TAKEN_DESC) { nodes { ${CONTENTS} } } }`,
+      { filter: { ownerId: String(ownerId) } },
+      '62',
+      claims,
+    );
+    expect(errors).toBeUndefined();
+    const { takenAt, takenAtLocal } = PROPERTIES;
+    expect(data!.assets).toMatchObject({
+      nodes: [{ properties: { takenAt: isOwner ? takenAt : null, takenAtLocal } }],
+    });
   });
 
   it.each(ASSET_STATUSES)('shows of %s what befits it', async (status) => {
@@ -220,7 +239,12 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
         { status: 'PROCESSING', properties: null, variants: [] },
         {
           status: 'READY',
-          properties: { cameraMake: 'Apple', location: null },
+          properties: {
+            cameraMake: 'Apple',
+            takenAt: null,
+            takenAtLocal: PROPERTIES.takenAtLocal,
+            location: null,
+          },
           variants: [{ name: 'small' }],
         },
       ]);

@@ -21,7 +21,7 @@ interface Page {
 }
 
 const minute = (n: number) => new Date(Date.UTC(2026, 0, 1, 0, n));
-const year = (n: number) => new Date(Date.UTC(n, 0, 1));
+const year = (n: number) => `${n}-01-01T00:00:00`;
 
 describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => {
   let api: TestApi;
@@ -31,10 +31,10 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     database = api.app.get(Database);
     // In the order of creation, and in another that they were taken in.
     const pictures = [
-      ['a', { cameraMake: 'Apple', cameraModel: 'iPhone', hasLocation: true, takenAt: year(2020) }],
-      ['b', { cameraMake: 'APPLE', cameraModel: 'iPad', hasLocation: false, takenAt: year(1950) }],
-      ['c', { cameraMake: 'apple', cameraModel: 'iphone', hasLocation: true, takenAt: year(2010) }],
-      ['d', { cameraMake: 'Canon', cameraModel: 'EOS', hasLocation: true, takenAt: year(2010) }],
+      ['a', { cameraMake: 'Apple', cameraModel: 'iPhone', hasLocation: true, takenAtLocal: year(2020) }],
+      ['b', { cameraMake: 'APPLE', cameraModel: 'iPad', hasLocation: false, takenAtLocal: year(1950) }],
+      ['c', { cameraMake: 'apple', cameraModel: 'iphone', hasLocation: true, takenAtLocal: year(2010) }],
+      ['d', { cameraMake: 'Canon', cameraModel: 'EOS', hasLocation: true, takenAtLocal: year(2010) }],
       ['e', { title: 'Füße', artist: 'ÄRZTE', album: '100% "Live"' }],
       ['f', { title: 'füße', artist: 'Ärzte', album: '100%' }],
       ['g', {}],
@@ -42,7 +42,7 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     for (const [index, [filename, properties]] of pictures.entries()) {
       await storeAsset(database, { filename, properties, createdAt: minute(index) });
     }
-    const apple = { cameraMake: 'Apple', takenAt: year(2015) };
+    const apple = { cameraMake: 'Apple', takenAtLocal: year(2015) };
     await storeAsset(database, { filename: 'deleted', status: 'DELETED', properties: apple });
     await storeAsset(database, { filename: "another owner's", ownerId: 43n, properties: apple });
     await storeAsset(database, { filename: 'not looked into', properties: null });
@@ -106,6 +106,36 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     expect(lists.map(([, values]) => values.at(-1))).toEqual([['READY', 'DELETED']]);
   });
 
+  it('lists by local time, whatever instants these are', async () => {
+    const pictures = [
+      { filename: 'evening', takenAt: new Date('2026-01-01T10:00:00Z'), takenAtLocal: '2026-01-01T20:00:00' },
+      { filename: 'morning', takenAt: new Date('2026-01-01T12:00:00Z'), takenAtLocal: '2026-01-01T06:00:00' },
+      { filename: 'noon', takenAtLocal: '2026-01-01T12:00:00' },
+    ];
+    for (const { filename, ...properties } of pictures) {
+      await storeAsset(database, { ownerId: 72n, filename, properties });
+    }
+    const of = async (orderBy: string, properties = {}) =>
+      names(await page({ orderBy, filter: { properties } }, '72'));
+    expect(await of('TAKEN_ASC')).toBe('morning noon evening');
+    expect(await of('TAKEN_DESC')).toBe('evening noon morning');
+    expect(await of('TAKEN_ASC', { takenAfter: '2026-01-01T06:00:00' })).toBe('noon evening');
+    expect(await of('TAKEN_ASC', { takenAfter: '2026-01-01T05:59:59.999' })).toBe('morning noon evening');
+    expect(await of('TAKEN_ASC', { takenBefore: '2026-01-01T20:00:00' })).toBe('morning noon');
+  });
+
+  it.each([
+    '2026-01-01T00:00:00Z',
+    '2026-01-01T00:00:00+02:00',
+    '2026-02-30T00:00:00',
+    '1799-12-31T23:59:59',
+  ])('refuses %s for a local time', async (takenAfter) => {
+    const { errors } = await list({ orderBy: 'TAKEN_ASC', filter: { properties: { takenAfter } } });
+    expect(errors).toMatchObject([
+      { extensions: { code: 'BAD_USER_INPUT', reason: 'LOCAL_DATE_TIME_INVALID' } },
+    ]);
+  });
+
   it('lists by when they were taken those of which that is known', async () => {
     const order = (await page({ orderBy: 'TAKEN_ASC' })).nodes.map(({ filename }) => filename);
     expect(order).toHaveLength(4);
@@ -150,8 +180,8 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     [{ filter: { mimeType: 'image/png' }, orderBy: 'TAKEN_ASC' }, ['filter', 'mimeType']],
     [{ filter: { properties: { takenAfter: year(2000) } } }, ['filter', 'properties', 'takenAfter']],
     [{ filter: { properties: { takenBefore: year(2000) } } }, ['filter', 'properties', 'takenBefore']],
-    [{ orderBy: 'TAKEN_DESC', filter: { createdAfter: year(2000) } }, ['filter', 'createdAfter']],
-    [{ orderBy: 'TAKEN_ASC', filter: { createdBefore: year(2000) } }, ['filter', 'createdBefore']],
+    [{ orderBy: 'TAKEN_DESC', filter: { createdAfter: minute(0) } }, ['filter', 'createdAfter']],
+    [{ orderBy: 'TAKEN_ASC', filter: { createdBefore: minute(0) } }, ['filter', 'createdBefore']],
     [{ orderBy: 'SIZE_DESC', filter: { properties: { title: 'x' } } }, ['orderBy']],
     ...FILTERED_PROPERTIES.map((name): [object, string[]] => [
       { orderBy: 'TAKEN_DESC', filter: { properties: { [name]: name === 'hasLocation' ? false : 'x' } } },
@@ -225,7 +255,7 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
         ownerId: 80n,
         filename: 'oldest',
         createdAt: minute(-1),
-        properties: { cameraMake: 'Leica', hasLocation: true, takenAt: year(1999) },
+        properties: { cameraMake: 'Leica', hasLocation: true, takenAtLocal: year(1999) },
       });
       await database.pool.query(
         `with deleted as (
@@ -235,8 +265,8 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
            select gen_random_uuid(), 80, 'b', 'k', 'f', 'image/jpeg', 'image/jpeg', 1, repeat('0', 64), 'DELETED', 'PUT',
              'r', now(), now(), now(), '2026-01-01'::timestamptz + n * interval '1 second', now()
            from generate_series(1, $1) n returning asset_id, owner_id, created_at)
-         insert into asset_properties (asset_id, owner_id, created_at, camera_make, taken_at, has_location)
-           select asset_id, owner_id, created_at, 'Leica', created_at, false from deleted`,
+         insert into asset_properties (asset_id, owner_id, created_at, camera_make, taken_at_local, has_location)
+           select asset_id, owner_id, created_at, 'Leica', created_at at time zone 'UTC', false from deleted`,
         [MANY],
       );
     });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { NO_PROPERTIES } from '#libs/domain';
+import { propertyColumns } from '../../../libs/assets/src/asset-contents.js';
 import { actor, World } from '../../support/world.js';
 
 const FOUND = {
@@ -7,7 +8,7 @@ const FOUND = {
   width: 40,
   height: 30,
   takenAt: new Date('1950-05-05T05:05:05.005Z'),
-  takenAtOffsetMinutes: -90,
+  takenAtLocal: '1950-05-05T03:35:05.005',
   cameraMake: 'Leica',
   cameraModel: 'M3',
   hasLocation: true,
@@ -29,7 +30,7 @@ describe('what is known of the bytes (real: PostgreSQL, queue, storage emulator)
     const asset = await world.upload(bytes, {}, actor(ownerId));
     const { id: assetId, createdAt } = asset;
     const { prisma } = world.database;
-    const row = { ownerId, createdAt, ...FOUND };
+    const row = { ownerId, createdAt, ...propertyColumns(FOUND) };
     await prisma.assetProperties.upsert({ where: { assetId }, create: { assetId, ...row }, update: row });
     await prisma.mediaAsset.update({ where: { assetId }, data: { scannedBy: 'ClamAV 1.4/27000' } });
     await prisma.objectVariant.create({

@@ -29,9 +29,9 @@ const SEED = `
       (case when n % 10 = 0 then 'DELETED' else 'READY' end)::asset_status, 1 + n % 1000, 'PUT', 'r', now(), now(),
       now(), '2026-01-01'::timestamptz + n * interval '1 minute', now()
     from generate_series(1, ${ASSETS}) n;
-  insert into asset_properties (asset_id, owner_id, created_at, taken_at, camera_make, camera_model, has_location,
+  insert into asset_properties (asset_id, owner_id, created_at, taken_at_local, camera_make, camera_model, has_location,
       title, artist, album)
-    select asset_id, owner_id, created_at, created_at - interval '1 year',
+    select asset_id, owner_id, created_at, (created_at - interval '1 year') at time zone 'UTC',
       case when status = 'DELETED' then 'Leica' when n % 2 = 0 then 'Apple' else 'Canon' end,
       case when n % 2 = 0 then 'iPhone' else 'EOS' end, n % 3 = 0,
       'Title ' || n % 50000, 'Artist ' || n % 50, 'Album ' || n % 5
@@ -57,7 +57,7 @@ const INDEXES = {
   cameraModel: 'asset_properties_camera_model_idx',
   cameraMake: 'asset_properties_camera_make_idx',
   hasLocation: 'asset_properties_has_location_idx',
-  taken: 'asset_properties_owner_id_taken_at_asset_id_idx',
+  taken: 'asset_properties_owner_id_taken_at_local_asset_id_idx',
 };
 
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];

@@ -41,7 +41,7 @@ const APPLE_FOUND = {
   latitude: 27.5916,
   longitude: 86.564,
   takenAt: new Date('2022-03-03T23:21:07Z'),
-  takenAtOffsetMinutes: 345,
+  takenAtLocal: '2022-03-04T05:06:07',
   cameraMake: 'Apple',
   cameraModel: 'iPhone',
   title: 'Summit',
@@ -49,6 +49,7 @@ const APPLE_FOUND = {
 
 /** Seconds from 1904 to 2021-02-03T04:05:06Z. */
 const CREATED = 2_082_844_800 + 1_612_325_106;
+const TIMED = { takenAt: new Date('2021-02-03T04:05:06Z'), takenAtLocal: '2021-02-03T04:05:06' };
 
 describe('a film', () => {
   it.each<[string, Buffer, Record<string, unknown>]>([
@@ -58,7 +59,7 @@ describe('a film', () => {
       { durationSeconds: 61, width: 1920, height: 1080 },
     ],
     ['its size as shown', samples.mp4({ size: [1920, 1080], isTurned: true }), { width: 1080, height: 1920 }],
-    ['its time', samples.mp4({ created: CREATED }), { takenAt: new Date('2021-02-03T04:05:06Z') }],
+    ['its time', samples.mp4({ created: CREATED }), TIMED],
     ['no time before there was one', samples.mp4({ created: 2_082_844_800 }), {}],
     [
       'its place',
@@ -161,7 +162,7 @@ describe('ffprobe', () => {
         hasLocation: true,
         latitude: 1.5,
         longitude: -2.5,
-        takenAt: new Date('2021-02-03T04:05:06Z'),
+        ...TIMED,
       },
     });
     // The shell itself adds the folder it is in.
@@ -190,7 +191,6 @@ if (!isThere) {
     return { file, bytes: await readFile(file) };
   };
   const SIZED = { durationSeconds: 3, width: 352, height: 288 };
-  const TIMED = { takenAt: new Date('2021-02-03T04:05:06Z') };
   const PLACED = {
     hasLocation: true,
     latitude: expect.closeTo(48.8577, 4),

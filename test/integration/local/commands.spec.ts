@@ -233,7 +233,7 @@ describe('npm run upload', () => {
         ...{
           width: 4,
           height: 3,
-          takenAt: '2024-05-17T10:34:56.000Z',
+          takenAtLocal: '2024-05-17T10:34:56',
           cameraMake: 'Maker',
           cameraModel: null,
         },
@@ -246,7 +246,7 @@ describe('npm run upload', () => {
     const { code, stdout, stderr } = await upload('a.png');
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toContain('a.png: READY');
-    expect(stdout).toMatch(/pixels +4 × 3\n +taken +2024-05-17T10:34:56.000Z, Maker\n +place +52.5, 13.4\n/);
+    expect(stdout).toMatch(/pixels +4 × 3\n +taken +2024-05-17T10:34:56, Maker\n +place +52.5, 13.4\n/);
     expect(stdout).toMatch(/variant +small, 2 × 1, 99 bytes\n/);
     expect(stdout).not.toMatch(/duration|pages|title|null/);
     expect(calls).toEqual(['requestUpload', 'PUT', 'asset', 'asset']);

@@ -99,7 +99,7 @@ query Asset($id: ID!) {
       height
       durationSeconds
       pageCount
-      takenAt
+      takenAtLocal
       thumbhash
     }
     variants {
@@ -152,7 +152,7 @@ query Gallery($first: Int, $after: String, $filter: PropertiesFilter) {
       id
       filename
       properties {
-        takenAt
+        takenAtLocal
         width
         height
         thumbhash

@@ -1,6 +1,6 @@
 import { Field, Float, Int, ObjectType } from '@nestjs/graphql';
 import type { AssetProperties } from '#libs/domain';
-import { ByteSize, DateTime } from '#libs/graphql-edge';
+import { ByteSize, DateTime, LocalDateTime } from '#libs/graphql-edge';
 import type { Asset } from '../asset.js';
 import type { Variant } from '../asset-contents.js';
 
@@ -65,17 +65,17 @@ export class AssetPropertiesModel {
   @Field(() => DateTime, {
     nullable: true,
     description:
-      'When a picture was taken; where its time zone is not known, its local time as if that were UTC.',
+      'When it was taken; null where the time zone is unknown. Visible to the owner only, not to operators either: ' +
+      'together with takenAtLocal it reveals the offset of the place.',
   })
   takenAt: Date | null;
 
-  @Field(() => Int, {
+  @Field(() => LocalDateTime, {
     nullable: true,
     description:
-      'Minutes east of UTC where it was taken: takenAt plus these is local time. Null when that is not known. It tells ' +
-      'something of the place: visible to the owner only.',
+      'Local time where it was taken, or UTC where only UTC is known. The TAKEN orders and filters use it.',
   })
-  takenAtOffsetMinutes: number | null;
+  takenAtLocal: string | null;
 
   @Field(() => String, { nullable: true, description: 'Maker of the camera.' })
   cameraMake: string | null;
@@ -108,9 +108,9 @@ export class AssetPropertiesModel {
   thumbhash: string | null;
 
   constructor(found: AssetProperties, isOwner: boolean) {
-    const { latitude, longitude, takenAtOffsetMinutes, ...shown } = found;
+    const { latitude, longitude, takenAt, ...shown } = found;
     Object.assign(this, shown);
-    this.takenAtOffsetMinutes = isOwner ? takenAtOffsetMinutes : null;
+    this.takenAt = isOwner ? takenAt : null;
     this.location = isOwner && latitude !== null && longitude !== null ? { latitude, longitude } : null;
   }
 }

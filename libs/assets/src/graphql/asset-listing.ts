@@ -1,4 +1,12 @@
-import { type Actor, ASSET_STATUSES, type AssetStatus, invalid, isAssetId, StowageError } from '#libs/domain';
+import {
+  type Actor,
+  asIfUtc,
+  ASSET_STATUSES,
+  type AssetStatus,
+  invalid,
+  isAssetId,
+  StowageError,
+} from '#libs/domain';
 import { type PageRequest } from '#libs/graphql-edge';
 import { type AssetListing, FILTERED_PROPERTIES, type Place, type PropertyFilter } from '../asset-lists.js';
 import type { AssetFilterInput, AssetsArgs, PropertiesFilterInput } from './assets.args.js';
@@ -98,13 +106,13 @@ export function parseListing(actor: Actor, args: AssetsArgs, page: PageRequest):
   const [from, to] =
     by === 'created'
       ? [filter.createdAfter, filter.createdBefore]
-      : [properties.takenAfter, properties.takenBefore];
+      : [properties.takenAfter, properties.takenBefore].map((local) => local && asIfUtc(local));
   return {
     ownerId: parseOwner(actor, filter.ownerId),
     by,
     statuses: [...new Set(filter.status ?? SHOWN)],
-    from: from ?? undefined,
-    to: to ?? undefined,
+    from: from || undefined,
+    to: to || undefined,
     properties: parseProperties(properties),
     order: (order === 'asc') === page.backward ? 'desc' : 'asc',
     after:

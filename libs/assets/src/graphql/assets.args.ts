@@ -1,6 +1,6 @@
 import { ArgsType, Field, ID, InputType, Int } from '@nestjs/graphql';
 import type { AssetKind, AssetStatus } from '#libs/domain';
-import { DateTime, Sha256 } from '#libs/graphql-edge';
+import { DateTime, LocalDateTime, Sha256 } from '#libs/graphql-edge';
 import { AssetKindEnum, AssetOrderEnum, AssetScopeEnum, AssetStatusEnum } from './enums.js';
 
 @InputType('MetadataFilter', { description: 'Assets that have this key, with this value when one is given.' })
@@ -15,7 +15,7 @@ export class MetadataFilterInput {
 @InputType('PropertiesFilter', {
   description:
     'What was found in the bytes; texts exactly, but in any case. READY assets alone have properties. takenAfter and ' +
-    'takenBefore go with the orders by takenAt, all others with those by creation.',
+    'takenBefore go with the TAKEN orders, all others with those by creation.',
 })
 export class PropertiesFilterInput {
   @Field(() => String, { nullable: true, description: 'Maker of the camera.' })
@@ -36,11 +36,11 @@ export class PropertiesFilterInput {
   @Field(() => Boolean, { nullable: true, description: 'Whether the bytes say where they were made.' })
   hasLocation?: boolean | null;
 
-  @Field(() => DateTime, { nullable: true, description: 'Taken after this instant.' })
-  takenAfter?: Date | null;
+  @Field(() => LocalDateTime, { nullable: true, description: 'takenAtLocal is later than this.' })
+  takenAfter?: string | null;
 
-  @Field(() => DateTime, { nullable: true, description: 'Taken before this instant.' })
-  takenBefore?: Date | null;
+  @Field(() => LocalDateTime, { nullable: true, description: 'takenAtLocal is earlier than this.' })
+  takenBefore?: string | null;
 }
 
 @InputType('AssetFilter', { description: 'Conditions that all have to hold.' })

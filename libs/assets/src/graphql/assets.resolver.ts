@@ -37,7 +37,7 @@ export class AssetsResolver {
     description:
       'Assets that the caller may read. At most 100 a page, 20 when neither first nor last is given; both is ' +
       'BAD_USER_INPUT. filter.ownerId beside scope OWN is for operators. A combination of filters and order that no ' +
-      'index serves is BAD_USER_INPUT. With filter.properties and in the orders by takenAt a page may be shorter than ' +
+      'index serves is BAD_USER_INPUT. With filter.properties and in the TAKEN orders a page may be shorter than ' +
       'asked for, even empty, and the list go on: pageInfo says whether it does, and from where.',
   })
   async list(@CurrentActor() actor: Actor, @Args() args: AssetsArgs): Promise<AssetConnectionModel> {

@@ -96,7 +96,7 @@ registerEnumType(AssetOrderEnum, {
     SIZE_DESC: 'Largest first.',
     SIZE_ASC: 'Smallest first.',
     FILENAME_ASC: 'By file name.',
-    TAKEN_DESC: 'By takenAt, the latest first; only READY assets of which it is known.',
-    TAKEN_ASC: 'By takenAt, the earliest first; only READY assets of which it is known.',
+    TAKEN_DESC: 'By takenAtLocal, the latest first; only READY assets of which it is known.',
+    TAKEN_ASC: 'By takenAtLocal, the earliest first; only READY assets of which it is known.',
   }),
 });

@@ -1,6 +1,6 @@
-import type { AssetProperties } from '#libs/domain';
+import { type AssetProperties, localDateTimeOf } from '#libs/domain';
 
-export type Instant = Pick<AssetProperties, 'takenAt' | 'takenAtOffsetMinutes'>;
+export type Instant = Pick<AssetProperties, 'takenAt' | 'takenAtLocal'>;
 
 /** As in EXIF (2024:05:06 07:08:09), and as in ISO 8601. */
 const WRITTEN =
@@ -25,6 +25,9 @@ export function instantOf(text: string | undefined, offset?: string, subSeconds?
   const digits = fraction ?? /^\s*(\d+)/.exec(subSeconds ?? '')?.[1] ?? '0';
   const milliseconds = Math.floor(Number(`0.${digits}`) * 1000);
   const minutes = offsetOf(zone ?? offset);
-  local.setUTCHours(Number(hour), Number(minute) - (minutes ?? 0), Number(second), milliseconds);
-  return { takenAt: local, takenAtOffsetMinutes: minutes };
+  local.setUTCHours(Number(hour), Number(minute), Number(second), milliseconds);
+  return {
+    takenAt: minutes === null ? null : new Date(local.getTime() - 60_000 * minutes),
+    takenAtLocal: localDateTimeOf(local),
+  };
 }

@@ -25,7 +25,7 @@ const MAX_XMP_BYTES = 2 ** 20;
 
 export type Shot = Pick<
   AssetProperties,
-  'takenAt' | 'takenAtOffsetMinutes' | 'cameraMake' | 'cameraModel' | 'hasLocation' | 'latitude' | 'longitude'
+  'takenAt' | 'takenAtLocal' | 'cameraMake' | 'cameraModel' | 'hasLocation' | 'latitude' | 'longitude'
 >;
 
 /** Degrees, minutes and seconds as one number; NaN when one of them or the direction is not readable. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { instantOf } from '../instants.js';
 import { placeOfIso6709 } from '../places.js';
-import { type Film, isPlausible } from './mp4.js';
+import { type Film, isPlausible, utcTime } from './mp4.js';
 
 const MAX_SECONDS = 20;
 const MAX_OUTPUT_BYTES = 2 ** 20;
@@ -82,7 +82,7 @@ export async function probe(program: string, path: string): Promise<Partial<Film
   const created = instantOf(tags.get('creation_time'))?.takenAt;
   return {
     ...pictureOf(streams),
-    ...(created && isPlausible(created) && { takenAt: created, takenAtOffsetMinutes: null }),
+    ...(created && isPlausible(created) && utcTime(created)),
     ...instantOf(quicktime('creationdate')),
     ...(place !== undefined && placeOfIso6709(place)),
     durationSeconds: Number(text(format.duration) ?? NaN),

@@ -1,4 +1,4 @@
-import type { AssetProperties } from '#libs/domain';
+import { type AssetProperties, localDateTimeOf } from '#libs/domain';
 import { instantOf } from '../instants.js';
 import { type Box, boxAt, boxesIn, contentOf } from '../iso-boxes.js';
 import { placeOf, placeOfIso6709 } from '../places.js';
@@ -11,7 +11,7 @@ export type Film = Pick<
   | 'height'
   | 'durationSeconds'
   | 'takenAt'
-  | 'takenAtOffsetMinutes'
+  | 'takenAtLocal'
   | 'cameraMake'
   | 'cameraModel'
   | 'hasLocation'
@@ -24,6 +24,9 @@ export type Film = Pick<
 const EPOCH_1904 = 2_082_844_800;
 /** Earlier than any such file: clocks that were not set, and programs that count from 1970. */
 export const isPlausible = (created: Date) => created.getTime() >= Date.UTC(1990);
+
+/** The header of a film has its time in UTC and no zone. */
+export const utcTime = (takenAt: Date) => ({ takenAt, takenAtLocal: localDateTimeOf(takenAt) });
 
 const MAX_VALUE_BYTES = 1024;
 const MAX_KEYS_BYTES = 65_536;
@@ -53,7 +56,7 @@ async function timesOf(at: ReadAt, moov: Box): Promise<Partial<Film>> {
   const takenAt = new Date(1000 * (created - EPOCH_1904));
   return {
     ...(units > 0 && scale > 0 && { durationSeconds: units / scale }),
-    ...(isPlausible(takenAt) && { takenAt, takenAtOffsetMinutes: null }),
+    ...(isPlausible(takenAt) && utcTime(takenAt)),
   };
 }
 
