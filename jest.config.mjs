@@ -26,5 +26,6 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   maxWorkers: 2,
-  testTimeout: 90_000,
+  // Above the limit of what a test waits for (test/support/until.ts).
+  testTimeout: 900_000,
 };

@@ -4,7 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { until } from '../support/until.js';
+import { LIMIT_MS, until } from '../support/until.js';
 
 /** Where the browser is, or null when it is not installed. */
 export function findChromium(): string | null {
@@ -33,8 +33,6 @@ const FLAGS = [
   '--window-size=1400,900',
   '--remote-debugging-port=0',
 ];
-const CALL_TIMEOUT_MS = 20_000;
-const LIMIT_MS = 60_000;
 
 /** A request as the page asked the network for it; a socket is one without headers. */
 export interface PageRequest {
@@ -68,7 +66,7 @@ export class Chromium implements AsyncDisposable {
     });
     const target = await until('Chromium has a page', async () => {
       const answer = await fetch(`http://127.0.0.1:${port}/json/list`, {
-        signal: AbortSignal.timeout(5_000),
+        signal: AbortSignal.timeout(LIMIT_MS),
       });
       const targets = (await answer.json()) as { type: string; webSocketDebuggerUrl: string }[];
       return targets.find(({ type }) => type === 'page') ?? null;
@@ -117,7 +115,7 @@ export class Chromium implements AsyncDisposable {
     await this.call('Browser.setDownloadBehavior', { behavior: 'deny', eventsEnabled: true });
     const before = this.downloads.length;
     await this.call('Page.navigate', { url });
-    return until('a download begins', () => Promise.resolve(this.downloads[before] ?? null), LIMIT_MS);
+    return until('a download begins', () => Promise.resolve(this.downloads[before] ?? null));
   }
 
   /** As a person would: the page is gone, and comes again. */
@@ -171,7 +169,7 @@ export class Chromium implements AsyncDisposable {
 
   /** Waits for an expression to be true, or to have another value that counts as true; returns it. */
   until<T>(what: string, expression: string): Promise<T> {
-    return until(what, async () => (await this.evaluate<T>(expression)) || null, LIMIT_MS);
+    return until(what, async () => (await this.evaluate<T>(expression)) || null);
   }
 
   /** A PNG of what is to be seen. */
@@ -193,7 +191,7 @@ export class Chromium implements AsyncDisposable {
   private call(method: string, params: object = {}): Promise<Record<string, unknown>> {
     const id = ++this.calls;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no answer to ${method}`)), CALL_TIMEOUT_MS);
+      const timer = setTimeout(() => reject(new Error(`no answer to ${method}`)), LIMIT_MS);
       this.waiting.set(id, ({ result, error }) => {
         clearTimeout(timer);
         if (error) reject(new Error(`${method}: ${error.message}`));

@@ -132,7 +132,7 @@ describe('files that nobody made for us (real: an api and a worker as processes,
         outcomes.set(`${name} ${how}`, await upload(fleet, input, bytes, owner));
       });
     }
-  }, 120_000);
+  });
   afterAll(() => fleet[Symbol.asyncDispose]());
 
   it.each(OWNERS.flatMap(([how]) => ALL.map((sample) => [sample.name, how, sample.type, sample] as const)))(

@@ -23,12 +23,12 @@ if (isSkipped) {
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
     browser = await Chromium.start(executable);
-  }, 120_000);
+  });
   afterAll(async () => {
     await browser?.[Symbol.asyncDispose]();
     server?.close();
     server?.closeAllConnections();
-  }, 60_000);
+  });
 
   it.each([
     'plain.txt',

@@ -2,12 +2,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { until } from '../support/until.js';
+import { LIMIT_MS, until } from '../support/until.js';
 import { Chromium, type PageRequest } from './chromium.js';
 import { Stack } from './stack.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const TIMEOUT_MS = 10_000;
 
 const ASSETS = `{
   assets(first: 100, filter: { status: [PENDING, PROCESSING, READY, REJECTED, CANCELLED] }) {
@@ -143,10 +142,10 @@ export class ExamplePage implements AsyncDisposable {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ match, times, action }),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(LIMIT_MS),
     });
     if (!answer.ok) throw new Error(await answer.text());
-    return () => fetch(faults, { method: 'DELETE', signal: AbortSignal.timeout(TIMEOUT_MS) });
+    return () => fetch(faults, { method: 'DELETE', signal: AbortSignal.timeout(LIMIT_MS) });
   }
 
   /** Waits until the browser complains so, which is what was wanted. */

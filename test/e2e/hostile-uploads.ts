@@ -58,18 +58,12 @@ export async function outcomeOf(fleet: Fleet, id: string, subject = '42'): Promi
   return (await fleet.query<{ asset: Outcome }>(ASSET, { id }, subject)).asset;
 }
 
-const LIMIT_MS = 180_000;
-
 /** What an upload has come to in the end. */
 const ended = (fleet: Fleet, id: string, subject: string): Promise<Outcome> =>
-  until(
-    `${id} has ended`,
-    async () => {
-      const outcome = await outcomeOf(fleet, id, subject);
-      return ['PENDING', 'PROCESSING'].includes(outcome.status) ? null : outcome;
-    },
-    LIMIT_MS,
-  );
+  until(`${id} has ended`, async () => {
+    const outcome = await outcomeOf(fleet, id, subject);
+    return ['PENDING', 'PROCESSING'].includes(outcome.status) ? null : outcome;
+  });
 
 /** Sends bytes, other ones than declared where some are given. Answers with the asset's id. */
 export async function send(

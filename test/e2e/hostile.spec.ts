@@ -12,6 +12,7 @@ import {
   upload,
 } from './hostile-uploads.js';
 import { put } from './stack.js';
+import { LIMIT_MS } from '../support/until.js';
 
 /*
  * Bytes and declarations. What a hostile client does with the order of things is shown elsewhere:
@@ -41,7 +42,7 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
       const bytes = await make();
       outcomes.set(name, await upload(fleet, inputFor(bytes, type), bytes));
     });
-  }, 300_000);
+  });
   afterAll(() => fleet[Symbol.asyncDispose]());
 
   it.each<[string, string, HostileFile]>(FILES.map((file) => [file.name, file.end, file]))(
@@ -62,7 +63,7 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
     const ready = [...outcomes.values()].filter(({ inline }) => inline !== null);
     expect(ready.length).toBeGreaterThan(20);
     for (const { mimeType, inline } of ready) {
-      const response = await fetch(inline!.url, { signal: AbortSignal.timeout(10_000) });
+      const response = await fetch(inline!.url, { signal: AbortSignal.timeout(LIMIT_MS) });
       await response.arrayBuffer();
       const disposition = response.headers.get('content-disposition') ?? '';
       expect([mimeType, response.status, response.headers.get('content-type')]).toEqual([
@@ -157,7 +158,7 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
     for (const bytes of [first, second]) {
       const end = await upload(fleet, inputFor(bytes, 'application/octet-stream'), bytes, '53');
       expect(end).toMatchObject({ status: 'READY', checksumSha256: sha256(bytes) });
-      const response = await fetch(end.inline!.url, { signal: AbortSignal.timeout(10_000) });
+      const response = await fetch(end.inline!.url, { signal: AbortSignal.timeout(LIMIT_MS) });
       expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).toBe(true);
     }
   });

@@ -37,4 +37,4 @@ it('works over another Pub/Sub server that PUBSUB_EMULATOR_HOST names', async ()
     await pubsub.close();
     await rm(folder, { recursive: true, force: true });
   }
-}, 90_000);
+});

@@ -27,11 +27,11 @@ const click = (selector: string) => `document.querySelector('${selector}').click
     page = await Chromium.start(executable);
     await page.open(stack.url);
     await page.until('GraphiQL is there', `document.querySelector('.graphiql-execute-button') !== null`);
-  }, 120_000);
+  });
   afterAll(async () => {
     await page?.[Symbol.asyncDispose]();
     await stack?.[Symbol.asyncDispose]();
-  }, 60_000);
+  });
 
   const choose = async (index: number): Promise<void> => {
     const tab = `document.querySelectorAll('.graphiql-tab-button')[${index}]`;
@@ -58,7 +58,7 @@ const click = (selector: string) => `document.querySelector('${selector}').click
     const { viewer } = await run<{ viewer: { id: string; isAdmin: boolean } }>(0);
     expect(viewer).toMatchObject({ id: '1', isAdmin: false });
     if (process.env.UPDATE_SCREENSHOT === '1') await writeFile(SCREENSHOT, await page.screenshot());
-  }, 60_000);
+  });
 
   it('runs every other tab as it stands', async () => {
     const { requestUpload } = await run<{ requestUpload: { asset: { status: string } } }>(1);
@@ -69,7 +69,7 @@ const click = (selector: string) => `document.querySelector('${selector}').click
     // Nobody's asset: an error, and no data.
     expect(await run(4)).toBeUndefined();
     expect(await run(5)).toMatchObject({ assets: { nodes: [] } });
-  }, 60_000);
+  });
 
   it('shows what happens to an asset as it happens', async () => {
     const { requestUpload } = await run<{ requestUpload: { asset: { id: string } } }>(1);
@@ -86,17 +86,17 @@ const click = (selector: string) => `document.querySelector('${selector}').click
     await stack.query(await stack.token('1'), cancel, { id });
     await shown('CANCELLED');
     await page.evaluate(click('.graphiql-execute-button'));
-  }, 60_000);
+  });
 
   it('knows the schema', async () => {
     await page.evaluate(click('button[aria-label="Show Documentation Explorer"]'));
     await page.until('the root types are shown', `document.body.innerText.includes('Mutation')`);
-  }, 60_000);
+  });
 
   it('opens its settings', async () => {
     await page.evaluate(click('button[aria-label="Open settings dialog"]'));
     await page.until('the dialog is open', `document.querySelector('.graphiql-dialog-section') !== null`);
-  }, 60_000);
+  });
 
   it('asked no other host for anything, and the browser refused it nothing', () => {
     const others = page.requests.filter(

@@ -6,11 +6,10 @@ import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { SignJWT } from 'jose';
-import { until } from '../support/until.js';
+import { LIMIT_MS, until } from '../support/until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 /** For a machine whose cores all suites share. */
-const TIMEOUT_MS = 60_000;
 
 async function freePorts(): Promise<number> {
   for (;;) {
@@ -139,7 +138,7 @@ export class Stack implements AsyncDisposable {
         ...(token === null ? {} : { authorization: `Bearer ${token}` }),
       },
       body: JSON.stringify({ query, variables }),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(LIMIT_MS),
     });
     return (await response.json()) as Answer<Data>;
   }
@@ -174,7 +173,7 @@ export async function put(
     method: ticket.httpMethod,
     headers: change.headers ?? headersOf(ticket),
     body: Buffer.from(body),
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: AbortSignal.timeout(LIMIT_MS),
   });
   await response.arrayBuffer();
   return response.status;

@@ -24,8 +24,8 @@ if (isSkipped) {
   beforeAll(async () => {
     if (executable === null) throw new Error('chromium is not on PATH: apt-get install chromium');
     page = await ExamplePage.start(executable, { UPLOAD_URL_SECONDS: '5' });
-  }, 120_000);
-  afterAll(() => page?.[Symbol.asyncDispose](), 60_000);
+  });
+  afterAll(() => page?.[Symbol.asyncDispose]());
 
   it('sends several files at once, and shows what became of them', async () => {
     const files: Record<string, Buffer | string> = {
@@ -52,7 +52,7 @@ if (isSkipped) {
       `(${page.row('photo.png')}).querySelector('img')?.naturalWidth === 320`,
     );
     expect(await page.kept()).toBe(0);
-  }, 120_000);
+  });
 
   it('tells those who do not see it, and can be used by them', async () => {
     const unnamed = await page.browser.evaluate<number>(
@@ -71,7 +71,7 @@ if (isSkipped) {
     await page.browser.dropFiles('#drop', [await page.file('dropped.png', photo())]);
     await page.reaches('dropped.png', 'READY');
     expect(page.puts(before)).toEqual([]);
-  }, 120_000);
+  });
 
   it('asks once for a file that is chosen twice', async () => {
     const twice = await page.file('twice.txt', 'only once');
@@ -79,7 +79,7 @@ if (isSkipped) {
     await page.reaches('twice.txt', 'READY');
     expect(await page.statuses('twice.txt')).toEqual(['READY']);
     expect(await page.browser.evaluate(`document.querySelectorAll('#uploads li').length`)).toBe(8);
-  }, 120_000);
+  });
 
   it('pauses, goes on, and goes on after a reload, where storage says that it was', async () => {
     const large = await page.file('large.bin', randomBytes(48 * MIB));
@@ -107,7 +107,7 @@ if (isSkipped) {
     await page.reaches('large.bin', 'READY');
     expect(await page.statuses('large.bin')).toEqual(['READY']);
     expect(await page.kept()).toBe(0);
-  }, 120_000);
+  });
 
   /** First the question, then no byte before this one. */
   function expectContinued([question, ...pieces]: (string | undefined)[], from: number): void {
@@ -137,7 +137,7 @@ if (isSkipped) {
     expect(page.ranges(since).some((range) => range?.startsWith('bytes 0-'))).toBe(false);
     expect(await page.statuses('cut.bin')).toEqual(['READY']);
     page.expected.push(/ERR_(CONNECTION_RESET|CONNECTION_CLOSED|EMPTY_RESPONSE)/);
-  }, 120_000);
+  });
 
   it('finds that its bytes are there when the answer got lost', async () => {
     // Else its bytes could be stored, and gone from where they came, before the second PUT.
@@ -147,7 +147,7 @@ if (isSkipped) {
     await page.reaches('answer.txt', 'READY');
     await page.complains(/status of 412/);
     expect(await page.statuses('answer.txt')).toEqual(['READY']);
-  }, 120_000);
+  });
 
   it('gets a fresh URL when storage was down until the first had expired', async () => {
     const since = page.browser.traffic.length;
@@ -161,7 +161,7 @@ if (isSkipped) {
     expect(expiryOf(page.puts(since).at(-1)!)).toBeGreaterThan(expiryOf(first!));
     expect(await page.statuses('late.txt')).toEqual(['READY']);
     page.expected.push(/status of 503/);
-  }, 120_000);
+  });
 
   function expiryOf({ url }: PageRequest): number {
     const query = new URL(url).searchParams;
@@ -181,7 +181,7 @@ if (isSkipped) {
     expect(await page.statuses('off.bin')).toEqual(['CANCELLED']);
     expect(await page.reservedBytes()).toBe(0);
     expect(await page.kept()).toBe(0);
-  }, 120_000);
+  });
 
   it('does not go on with a file that was changed', async () => {
     const changed = await page.file('changed.bin', randomBytes(16 * MIB));
@@ -196,7 +196,7 @@ if (isSkipped) {
     await page.press('changed.bin', 'cancel');
     await page.reaches('changed.bin', 'CANCELLED');
     page.expected.push(/ERR_UPLOAD_FILE_CHANGED/);
-  }, 120_000);
+  });
 
   it('says what the API refuses, and keeps nothing of it', async () => {
     await page.choose(await page.file('bad\u202Ename.txt', 'x'));
@@ -206,7 +206,7 @@ if (isSkipped) {
     await page.press('bad\u202Ename.txt', 'cancel');
     await page.reaches('bad\u202Ename.txt', 'CANCELLED');
     expect(await page.kept()).toBe(0);
-  }, 120_000);
+  });
 
   it('hears of changes over a socket', async () => {
     const since = page.browser.frames.length;
@@ -214,7 +214,7 @@ if (isSkipped) {
     await page.reaches('live.txt', 'READY');
     expect(page.browser.requests).toContain(page.stack.url.replace('http:', 'ws:'));
     expect(page.browser.frames.slice(since).some((frame) => frame.includes('"status":"READY"'))).toBe(true);
-  }, 120_000);
+  });
 
   it('finds out by asking where there is no socket', async () => {
     await page.browser.evaluate(`window.WebSocket = class { constructor() { throw new Error('blocked'); } }`);
@@ -226,7 +226,7 @@ if (isSkipped) {
       .filter(({ url, method }) => url === page.stack.url && method === 'POST');
     // The request itself, and what came of it.
     expect(calls.length).toBeGreaterThan(1);
-  }, 120_000);
+  });
 
   it('asks no host but its own, the API and storage, and the browser complains of nothing', () => {
     const others = page.browser.requests.filter(

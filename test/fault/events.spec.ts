@@ -17,7 +17,7 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
   beforeAll(async () => {
     fleet = await Fleet.start({ workers: 2, env: { LOG_LEVEL: 'debug' } });
     door = new FaultDoor(fleet.emulators.gcs.url);
-  }, 60_000);
+  });
   afterEach(() => door.clear());
   afterAll(() => fleet[Symbol.asyncDispose]());
 
@@ -58,7 +58,7 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
     );
     await expectReady(fleet, [id]);
     await expectConsistent(fleet);
-  }, 70_000);
+  });
 
   it('twice', async () => {
     const { id, ticket } = await requestUpload(fleet, 'doubled');
@@ -210,7 +210,7 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
     await hurrySweepers(fleet);
     await expectReady(fleet, ids);
     await expectConsistent(fleet);
-  }, 60_000);
+  });
 
   it('to workers that stop while storage says nothing: they end in time, and others have it', async () => {
     const { id, ticket } = await requestUpload(fleet, 'in the middle');
@@ -223,5 +223,5 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
     await fleet.addWorker();
     await expectReady(fleet, [id]);
     await expectConsistent(fleet);
-  }, 70_000);
+  });
 });

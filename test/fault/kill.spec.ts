@@ -48,7 +48,7 @@ describe.each(QUEUE_BACKENDS)(
       parts = await startFaultyFleet({ workers: 0, env: { REDIS_URL: queue.url } });
       ({ fleet, proxy, door } = parts);
       queueProxy = queue.url === undefined ? proxy : await TcpProxy.start(new URL(queue.url).host);
-    }, 60_000);
+    });
     afterAll(async () => {
       await parts[Symbol.asyncDispose]();
       if (queueProxy !== proxy) await queueProxy[Symbol.asyncDispose]();
@@ -190,7 +190,7 @@ describe.each(QUEUE_BACKENDS)(
         const [asset] = await assetStates(fleet, [subject.id]);
         return (await isThere()) && asset?.status === step.status ? true : null;
       };
-      await until(`the worker stands still: ${step.name}`, isSo, 10_000);
+      await until(`the worker stands still: ${step.name}`, isSo);
       return subject;
     }
 
@@ -232,16 +232,11 @@ describe.each(QUEUE_BACKENDS)(
       ['statements up to what is written', [...steps(STATEMENTS.slice(0, half)), ...atQueue]],
       ['statements from there to the end of the job', [...steps(STATEMENTS.slice(half)), ...atEnd]],
       ...alone,
-    ])(
-      'finishes everything once, whichever step the one before was at: %s',
-      (_, all) => killAt(all, 'before'),
-      90_000,
+    ])('finishes everything once, whichever step the one before was at: %s', (_, all) =>
+      killAt(all, 'before'),
     );
 
-    it(
-      'is not disturbed by calls of the dead one that storage answers when all is done',
-      () => killAt(isSql ? [...CALLS, CLAIMED_JOB] : CALLS, 'after'),
-      90_000,
-    );
+    it('is not disturbed by calls of the dead one that storage answers when all is done', () =>
+      killAt(isSql ? [...CALLS, CLAIMED_JOB] : CALLS, 'after'));
   },
 );

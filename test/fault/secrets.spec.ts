@@ -7,7 +7,7 @@ import { FaultDoor } from '../support/fault-door.js';
 import { Fleet, JWT, signJwt } from '../support/fleet.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { expectReady, hurrySweepers, requestUpload, rows, settled, upload } from './uploads.js';
-import { until } from '../support/until.js';
+import { LIMIT_MS, until } from '../support/until.js';
 
 const TOPIC = `projects/${PROJECT}/topics/${NAMES.subscription}`;
 const PIECE = 256 * 1024;
@@ -30,7 +30,7 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     };
     fleet = await Fleet.start({ env: { LOG_LEVEL: 'trace' }, databaseUrl });
     door = new FaultDoor(fleet.emulators.gcs.url);
-  }, 60_000);
+  });
   afterAll(async () => {
     await fleet[Symbol.asyncDispose]();
     await proxy[Symbol.asyncDispose]();
@@ -79,7 +79,7 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
       headers: { 'content-range': `bytes ${from}-${from + piece.length - 1}/${body.length}` },
       body: new Uint8Array(piece),
       redirect: 'manual',
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(LIMIT_MS),
     });
     await response.arrayBuffer();
     return response.status;
@@ -232,7 +232,7 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     const two = await until('the api is back', () => upload(fleet, 'after the trouble').catch(() => null));
     await hurrySweepers(fleet);
     await expectReady(fleet, [one.id, two]);
-  }, 120_000);
+  });
 
   it('members that cannot start', async () => {
     const unusable = {

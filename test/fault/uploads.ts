@@ -88,27 +88,21 @@ export const hurrySweepers = (fleet: Fleet) =>
   );
 
 /** Waits until all of them have settled, and says how. */
-export function settled(fleet: Fleet, ids: readonly string[], limitMs?: number): Promise<AssetState[]> {
-  return until(
-    `${ids.length} assets are settled`,
-    async () => {
-      const states = await assetStates(fleet, ids);
-      return states.some(({ status }) => status === 'PENDING' || status === 'PROCESSING') ? null : states;
-    },
-    limitMs,
-  );
+export function settled(fleet: Fleet, ids: readonly string[]): Promise<AssetState[]> {
+  return until(`${ids.length} assets are settled`, async () => {
+    const states = await assetStates(fleet, ids);
+    return states.some(({ status }) => status === 'PENDING' || status === 'PROCESSING') ? null : states;
+  });
 }
 
 /** Every one is READY at its first attempt, and no work was given up on the way. */
-export async function expectReady(fleet: Fleet, ids: readonly string[], limitMs?: number): Promise<void> {
-  const states = await settled(fleet, ids, limitMs);
+export async function expectReady(fleet: Fleet, ids: readonly string[]): Promise<void> {
+  const states = await settled(fleet, ids);
   expect(states).toEqual(ids.map((id) => ({ id, status: 'READY', attempt: 1 })));
   // Forged events are given up, as they should be, and are nobody's.
   const given = `select source, asset_id, error from dead_letters where source <> 'object-events' or asset_id is not null`;
   expect(await rows(fleet, given)).toEqual([]);
 }
-
-const TIDY_MS = 20_000;
 
 /**
  * Waits until what follows from the last transitions is done; then the invariants 3 to 6 hold and no job is
@@ -124,6 +118,6 @@ export async function expectConsistent(fleet: Fleet): Promise<void> {
     ];
     return problems.length === 0 ? problems : null;
   };
-  await until('nothing is inconsistent', look, TIDY_MS).catch(() => undefined);
+  await until('nothing is inconsistent', look).catch(() => undefined);
   expect(problems).toEqual([]);
 }

@@ -7,6 +7,7 @@ import { actor, CONTENT, INCOMING, sha256, type World } from '../support/world.j
 import { bytesOf, type Deed, type Slot, sumOf, wrongBytesOf } from './deeds.js';
 import { Crash } from './effects.js';
 import type { Inventory } from './inventory.js';
+import { LIMIT_MS } from '../support/until.js';
 
 /** Does what clients, storage's events, workers, operators and sweepers do. */
 export class Operations {
@@ -110,7 +111,7 @@ export class Operations {
       headers: Object.fromEntries(ticket.headers.map(({ name, value }) => [name, value])),
       body: new Uint8Array(bytes),
       redirect: 'manual',
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(LIMIT_MS),
     });
     const answer = await response.text();
     if (response.status !== 200) return;

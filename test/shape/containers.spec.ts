@@ -6,6 +6,7 @@ import { getMetadataStorage } from 'class-validator';
 import { ApiEnvironment, readConfig as readApiConfig } from '../../apps/api/src/config.js';
 import { readConfig as readWorkerConfig, WorkerEnvironment } from '../../apps/worker/src/config.js';
 import { MIGRATE_VARIABLES, PROVISION_VARIABLES, readVariables } from '../../scripts/environment.js';
+import { LIMIT_MS } from '../support/until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
@@ -67,7 +68,7 @@ function compose(env: NodeJS.ProcessEnv, ...args: string[]) {
     cwd: ROOT,
     env: { PATH: process.env.PATH, ...env },
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: LIMIT_MS,
   });
   return { status, stdout, stderr };
 }

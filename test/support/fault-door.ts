@@ -1,6 +1,5 @@
 import type { ActiveRule, FaultRule } from '#libs/gcp-emulator';
-
-const TIMEOUT_MS = 10_000;
+import { LIMIT_MS } from './until.js';
 
 /** The storage emulator's door for other programs on the machine: how a suite makes things go wrong. */
 export class FaultDoor {
@@ -34,7 +33,7 @@ export class FaultDoor {
       method,
       headers: { 'content-type': 'application/json' },
       body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(LIMIT_MS),
     });
     if (!response.ok)
       throw new Error(`The emulator's door answered ${response.status}: ${await response.text()}`);

@@ -10,10 +10,9 @@ import { Emulators, HMAC_KEY, NAMES, PROJECT, SESSION_KEY } from '../integration
 import { connectionOf } from '../../libs/jobs/src/connection.js';
 import { queueBackend } from '../../libs/jobs/src/queue-backend.js';
 import { createTestDatabase, freePort, type TestDatabase, type TestPostgres } from './postgres.js';
+import { LIMIT_MS } from './until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const READY_MS = 60_000;
-const TIMEOUT_MS = 30_000;
 
 export const JWT = { secret: 'a secret of the suites, which is long enough', party: 'suite' };
 
@@ -71,7 +70,7 @@ export class Member {
     return new Promise((resolve, reject) => {
       const tooLate = setTimeout(
         () => reject(new Error(`${this.name} is not ready:\n${this.output}`)),
-        READY_MS,
+        LIMIT_MS,
       );
       this.child.once('message', () => resolve());
       this.child.once('exit', () => reject(new Error(`${this.name} ended:\n${this.output}`)));
@@ -90,7 +89,7 @@ export class Member {
 
   fetch(route: string, init: RequestInit = {}): Promise<Response> {
     return fetch(`http://127.0.0.1:${this.port}${route}`, {
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(LIMIT_MS),
       ...init,
     });
   }

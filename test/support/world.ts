@@ -37,6 +37,7 @@ import { Arrivals, ArrivalsModule, UploadModule, type UploadRequest, Uploads } f
 import { Emulators, HMAC_KEY, PROJECT, SESSION_KEY } from '../integration/storage/emulators.js';
 import { createTestDatabase, type TestDatabase } from './postgres.js';
 import { ScriptedScanner } from './scripted-scanner.js';
+import { LIMIT_MS } from './until.js';
 
 export interface WorldOptions {
   readonly quotaBytes?: number;
@@ -199,7 +200,7 @@ export class World implements AsyncDisposable {
       method: ticket.httpMethod,
       headers,
       body: Buffer.from(bytes),
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(LIMIT_MS),
     });
     await response.arrayBuffer();
     return response.status;

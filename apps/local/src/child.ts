@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { StartFailure } from './data-folder.js';
 import { ChildLog, logFile, type Terminal } from './logs.js';
-import type { Processes } from './processes.js';
+import { type Processes, reportWaiting } from './processes.js';
 
 export interface ChildOptions {
   readonly name: string;
@@ -33,8 +33,6 @@ export const MALLOC: Readonly<Record<string, NodeJS.ProcessEnv>> = {
   worker: { MALLOC_TRIM_THRESHOLD_: String(32 * 2 ** 20), MALLOC_TOP_PAD_: String(2 ** 20) },
 };
 
-/** A start includes loading all code, on a machine that is busy with its siblings. */
-const READY_MS = 60_000;
 const MIN_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 30_000;
 /** One that ran this long has recovered. */
@@ -55,7 +53,7 @@ export class Child {
     this.log = new ChildLog(name, logFile(dataFolder, name), terminal);
   }
 
-  /** @throws StartFailure with the child's last error when it ends, or is not ready within a minute */
+  /** @throws StartFailure with the child's last error when it ends before it is ready */
   async start(): Promise<void> {
     const child = this.spawn();
     await this.ready(child);
@@ -67,8 +65,10 @@ export class Child {
    * @throws StartFailure with its last error when it fails
    */
   async run(): Promise<void> {
+    const endReports = reportWaiting(`the end of ${this.options.name}`, this.options.terminal.line);
     const child = this.spawn();
     const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+    endReports();
     if (code !== 0) throw this.failure(`failed (${signal ?? `code ${code}`})`);
   }
 
@@ -92,18 +92,16 @@ export class Child {
   private ready(child: ChildProcess): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (what: string) => reject(this.failure(what));
-      const timer = setTimeout(() => {
-        child.kill('SIGKILL');
-        fail(`was not ready within ${READY_MS / 1000} seconds`);
-      }, READY_MS);
+      const { name, terminal } = this.options;
+      const endReports = reportWaiting(`the ${name}`, terminal.line);
       child.on('message', (message: { type?: string } | null) => {
         if (message?.type !== 'ready') return;
-        clearTimeout(timer);
+        endReports();
         resolve();
       });
       // Not 'exit': what it wrote last may still be in the pipe.
       child.once('close', (code, signal) => {
-        clearTimeout(timer);
+        endReports();
         fail(`ended before it was ready (${signal ?? `code ${code}`})`);
       });
     });

@@ -52,7 +52,7 @@ export function keepLogBounded(file: string): void {
 export interface Terminal {
   /** Shows everything that children write, not only warnings. */
   readonly verbose: boolean;
-  line(text: string): void;
+  readonly line: (text: string) => void;
 }
 
 /**

@@ -188,10 +188,23 @@ function send(pid: number, signal: NodeJS.Signals): void {
 const INTERVAL_MS = 20;
 
 /** Waits until `condition` holds; false when it did not within `limitMs`. */
-export async function until(condition: () => boolean, limitMs: number): Promise<boolean> {
+export async function until(condition: () => boolean, limitMs = Infinity): Promise<boolean> {
   for (const end = Date.now() + limitMs; !condition();) {
     if (Date.now() >= end) return false;
     await delay(INTERVAL_MS);
   }
   return true;
+}
+
+const REPORT_MS = 10_000;
+
+/**
+ * Prints every ten seconds what a start waits for. A start has no time limit: on a busy machine it takes minutes.
+ * @returns what ends the reports
+ */
+export function reportWaiting(what: string, line: (text: string) => void): () => void {
+  const started = performance.now();
+  const seconds = () => Math.round((performance.now() - started) / 1000);
+  const timer = setInterval(() => line(`Waiting for ${what} (${seconds()} s) …`), REPORT_MS);
+  return () => clearInterval(timer);
 }

@@ -91,9 +91,10 @@ export class Supervisor {
       port,
       password: secrets.postgresPassword,
       logFile: log,
+      report: this.terminal.line,
       spawn: processes.spawn.bind(processes),
     });
-    await createDatabase(port, secrets.postgresPassword);
+    await createDatabase(port, secrets.postgresPassword, this.terminal.line);
   }
 
   private async keepPostgres(options: PostgresOptions): Promise<void> {

@@ -1,10 +1,9 @@
 import 'reflect-metadata';
-import os from 'node:os';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { PinoLogger } from 'nestjs-pino';
 import { sourceCheck } from '#libs/domain';
-import { admitRequests, lowerPriority, NestLogger, serve } from '#libs/runtime';
+import { admitRequests, NestLogger, serve } from '#libs/runtime';
 import { AppModule } from './app.module.js';
 import { readConfig } from './config.js';
 import { scannerOf } from './scanner.js';
@@ -13,8 +12,6 @@ const DRAIN_MS = 9_000;
 
 async function start(): Promise<NestFastifyApplication> {
   const config = readConfig(process.env);
-  // An api on the same machine has somebody who waits.
-  await lowerPriority(os.constants.priority.PRIORITY_BELOW_NORMAL);
   const adapter = new FastifyAdapter();
   if (config.WORKER_ALLOWED_HOSTS !== undefined) {
     admitRequests(adapter.getInstance(), sourceCheck({ hosts: config.WORKER_ALLOWED_HOSTS }));

@@ -1,7 +1,8 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
-import { StowageError, unavailable } from '#libs/domain';
+import { kindOf, StowageError, unavailable } from '#libs/domain';
+import { waitFor } from '#libs/runtime';
 import { Prisma, PrismaClient } from './generated/client.js';
 
 export interface DatabaseOptions {
@@ -90,9 +91,13 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
     });
   }
 
-  /** Fails at start rather than at the first request. */
+  /** Waits for the server. @throws what the server refuses, such as a wrong password or a missing database */
   async onModuleInit(): Promise<void> {
-    await this.ping();
+    await waitFor(
+      'PostgreSQL',
+      () => this.ping(),
+      (error) => kindOf(error) === 'unavailable',
+    );
   }
 
   /** Last: workers and subscribers finish before this, in earlier hooks. */

@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
+import { connectClient } from './connect.js';
 
 /** The lock that Prisma's engine takes, so that its command line and this never migrate at the same time. */
 const LOCK = 72_707_369;
@@ -30,17 +31,14 @@ const BOOKKEEPING = `create table if not exists _prisma_migrations (
  * @throws Error in one sentence when the database refuses one, or Prisma had begun one that it did not finish
  */
 export async function migrateDatabase(databaseUrl: string, folder: string): Promise<string[]> {
-  const client = new pg.Client({
+  const client = await connectClient({
     connectionString: databaseUrl,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: LIMIT_MS,
     // Also against a server that is silent.
     query_timeout: LIMIT_MS + 5_000,
   });
-  // A connection that breaks between two statements fails the next; without a listener it would end the process.
-  client.on('error', () => undefined);
   try {
-    await client.connect();
     await client.query('select pg_advisory_lock($1)', [LOCK]);
     await client.query(BOOKKEEPING);
     const done = await migrationsAppliedTo(client);

@@ -2,13 +2,22 @@ import { InjectQueue } from '@nestjs/bullmq';
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { PinoLogger } from 'nestjs-pino';
-import { Database } from '#libs/database';
-import { type AssetReceived, unavailable } from '#libs/domain';
+import { Database, type Statement } from '#libs/database';
+import { type AssetReceived, kindOf, unavailable } from '#libs/domain';
+import { waitFor } from '#libs/runtime';
 import { JOBS_OPTIONS, type JobsOptions } from './jobs.options.js';
 import { PROCESS_QUEUE, SCHEMA } from './queues.js';
 
 const ENQUEUE_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
+const NO_ANSWER = 'Redis does not answer';
+/** https://redis.io/docs/latest/commands/auth/: no later attempt ends otherwise. */
+const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR (AUTH|invalid password))/;
+
+const FIND_TABLES: Statement<object> = {
+  name: 'jobs_find_tables',
+  text: `select 1 where to_regclass('${SCHEMA}.job') is not null`,
+};
 
 /** Hands work to the workers. */
 @Injectable()
@@ -25,16 +34,24 @@ export class Jobs implements OnModuleInit {
   }
 
   /**
-   * Fails at start rather than at the first request. A worker on a database without the queue's tables would spin on errors.
+   * Waits for the queue's server. A worker on a database without the queue's tables would spin on errors.
    * @throws Error in one sentence
    */
   async onModuleInit(): Promise<void> {
     if (this.options.redisUrl !== undefined) {
-      await withinTime(this.queue.waitUntilReady(), CONNECT_TIMEOUT_MS, 'Redis does not answer');
+      const refused = new Promise<never>((_, reject) => {
+        this.queue.on('error', (error) => REFUSED.test(error.message) && reject(error));
+      });
+      refused.catch(() => undefined);
+      const ready = () => Promise.race([this.queue.waitUntilReady(), refused]);
+      const attempt = () => withinTime(ready(), CONNECT_TIMEOUT_MS, NO_ANSWER);
+      await waitFor('Redis', attempt, (error) => error instanceof Error && error.message === NO_ANSWER);
       return;
     }
-    const { rows } = await this.database.pool.query(
-      `select 1 where to_regclass('${SCHEMA}.job') is not null`,
+    const rows = await waitFor(
+      'PostgreSQL',
+      () => this.database.query(FIND_TABLES, []),
+      (error) => kindOf(error) === 'unavailable',
     );
     if (rows.length === 0)
       throw new Error(`The database has no queue tables (schema ${SCHEMA}): run the migrations.`);

@@ -2,7 +2,7 @@ import { contentKey, quarantineKey } from '#libs/domain';
 import { NAMES } from '../../integration/storage/emulators.js';
 import { inconsistencies } from '../../support/consistency.js';
 import type { Fleet } from '../../support/fleet.js';
-import { until } from '../../support/until.js';
+import { LIMIT_MS, until } from '../../support/until.js';
 import { rows, sha256 } from '../uploads.js';
 import { sumOf } from './files.js';
 import type { Asked } from './play.js';
@@ -73,7 +73,7 @@ interface Served {
 }
 
 async function download(url: string): Promise<Buffer> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
+  const response = await fetch(url, { signal: AbortSignal.timeout(LIMIT_MS) });
   const bytes = Buffer.from(await response.arrayBuffer());
   if (!response.ok) throw new Error(`GET answered ${response.status}`);
   return bytes;
@@ -109,17 +109,11 @@ async function notPutAway({ emulators }: Fleet, file: Asked): Promise<string[]> 
   ];
 }
 
-const LIMIT_MS = 60_000;
-
 /**
  * Lets time pass until every asset has come to what its bytes deserve and the invariants hold; then looks at what readers get.
  * Answers with what is wrong.
  */
-export async function wrongAnswers(
-  stage: Stage,
-  asked: readonly Asked[],
-  limitMs = LIMIT_MS,
-): Promise<string[]> {
+export async function wrongAnswers(stage: Stage, asked: readonly Asked[]): Promise<string[]> {
   const ids = asked.map(({ id }) => id);
   let problems: string[] = [];
   const areRight = async () => {
@@ -127,7 +121,7 @@ export async function wrongAnswers(
     problems = await problemsOf(stage, asked);
     return problems.length === 0 ? true : null;
   };
-  await until('all answers are right', areRight, limitMs).catch((error: unknown) => {
+  await until('all answers are right', areRight).catch((error: unknown) => {
     if (problems.length === 0) throw error;
   });
   if (problems.length > 0) return problems;

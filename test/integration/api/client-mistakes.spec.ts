@@ -21,7 +21,7 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
     authorization = `Bearer ${await signJwt('42')}`;
     // What it says of its start.
     await logsOf(() => Promise.resolve());
-  }, 60_000);
+  });
   afterAll(() => fleet?.[Symbol.asyncDispose]());
 
   const api = () => fleet.apis[0]!;

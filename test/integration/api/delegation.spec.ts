@@ -23,7 +23,7 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
     database = new pg.Client({ connectionString: fleet.database.url });
     await database.connect();
     authorization = `Bearer ${await signJwt('mailer', { scope: 'stowage.delegate' })}`;
-  }, 60_000);
+  });
   afterAll(async () => {
     await database?.end();
     await fleet?.[Symbol.asyncDispose]();

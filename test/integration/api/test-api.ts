@@ -6,8 +6,7 @@ import { readConfig } from '../../../apps/api/src/config.js';
 import { appEnvironment, signJwt } from '../../support/fleet.js';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 import { Emulators } from '../storage/emulators.js';
-
-const TIMEOUT_MS = 15_000;
+import { LIMIT_MS } from '../../support/until.js';
 
 export interface Answer {
   readonly data?: Record<string, unknown> | null;
@@ -50,7 +49,7 @@ export class TestApi implements AsyncDisposable {
 
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
     return fetch(`http://127.0.0.1:${this.port}${path}`, {
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(LIMIT_MS),
       ...init,
     });
   }

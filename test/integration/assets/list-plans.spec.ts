@@ -68,7 +68,7 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
   beforeAll(async () => {
     database = await SeededDatabase.create(SEED);
     ({ client } = database);
-  }, 120_000);
+  });
   afterAll(() => database?.[Symbol.asyncDispose]());
 
   type Value = string | number | boolean | null | readonly string[];

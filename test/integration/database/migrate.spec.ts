@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { migrateDatabase } from '#libs/database';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+import { LIMIT_MS } from '../../support/until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const MIGRATIONS = path.join(ROOT, 'prisma/migrations');
@@ -49,7 +50,7 @@ describe('migrateDatabase', () => {
         cwd: ROOT,
         env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.url, CHECKPOINT_DISABLE: '1' },
         encoding: 'utf8',
-        timeout: 25_000,
+        timeout: LIMIT_MS,
       },
     );
     return stdout + stderr;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Asset } from '#libs/assets';
 import type { Actor } from '#libs/domain';
-import { until } from '../../support/until.js';
+import { LIMIT_MS, until } from '../../support/until.js';
 import { actor, CONTENT, World } from '../../support/world.js';
 
 describe('download URLs (real: PostgreSQL, storage emulator)', () => {
@@ -12,7 +12,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
   afterAll(() => world[Symbol.asyncDispose]());
 
   const headers = async (url: string) => {
-    const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
+    const response = await fetch(url, { signal: AbortSignal.timeout(LIMIT_MS) });
     return {
       status: response.status,
       body: await response.text(),

@@ -73,7 +73,7 @@ describe('the event log', () => {
       }
     };
     await Promise.all(processes.flatMap((each) => Array.from({ length: 15 }, () => append(each))));
-    await until('all are heard', () => heard.every((each) => each.size === ids.length) || null, 20_000);
+    await until('all are heard', () => heard.every((each) => each.size === ids.length) || null);
     for (const each of heard) expect([...each.values()]).toEqual(ids.map(() => 1));
     expect(await undelivered(processes[0]!.database)).toBe(0);
   });
@@ -95,12 +95,12 @@ describe('the event log', () => {
     });
     await database.transaction((tx: Tx) => events.append(tx, event(early)));
     relay.wake();
-    await until('the other is heard', () => heard.get(early) ?? null, 5_000);
+    await until('the other is heard', () => heard.get(early) ?? null);
     expect(heard.get(late)).toBeUndefined();
     commit();
     await slow;
     relay.wake();
-    await until('it is heard as well', () => heard.get(late) ?? null, 5_000);
+    await until('it is heard as well', () => heard.get(late) ?? null);
   });
 
   it('delivers without being woken, and what was rolled back never', async () => {
@@ -113,7 +113,7 @@ describe('the event log', () => {
     });
     await expect(failing).rejects.toThrow('no');
     await database.transaction((tx: Tx) => events.append(tx, event(told)));
-    await until('it is heard', () => heard.get(told) ?? null, 5_000);
+    await until('it is heard', () => heard.get(told) ?? null);
     expect([...heard.keys()]).toEqual([told]);
   });
 
@@ -124,7 +124,7 @@ describe('the event log', () => {
     const waking = setInterval(() => relay.wake(), 1);
     try {
       await database.transaction((tx: Tx) => events.append(tx, event(id)));
-      await until('it is heard', () => heard.get(id) ?? null, 5_000);
+      await until('it is heard', () => heard.get(id) ?? null);
     } finally {
       clearInterval(waking);
     }
@@ -135,7 +135,7 @@ describe('the event log', () => {
     const ids = Array.from({ length: 2_500 }, () => randomUUID());
     const heard = listen(feed, ids);
     await database.prisma.domainEvent.createMany({ data: ids.map(event) });
-    await until('all are heard', () => heard.size === ids.length || null, 10_000);
+    await until('all are heard', () => heard.size === ids.length || null);
     expect(await undelivered(database)).toBe(0);
   });
 

@@ -148,7 +148,7 @@ describe('what a sweep reads (real: PostgreSQL)', () => {
       insert into stored_objects (scope, sha256, crc32c, size_bytes, state, pinned_until, created_at)
         select '', lpad(n::text, 64, '0'), 'AAAAAA==', 1, 'LIVE', case when n % 2 = 0 then now() - interval '1 hour' end, now()
         from generate_series(1, ${DUE}) n`);
-  }, 60_000);
+  });
   afterAll(() => database?.[Symbol.asyncDispose]());
 
   describe.each(['force_custom_plan', 'force_generic_plan'])('%s', (mode) => {

@@ -8,9 +8,9 @@ import { Storage } from '@google-cloud/storage';
 import { GcsUrlSigner, provision } from '#libs/storage/gcs';
 import { freePort } from '../../support/postgres.js';
 import { HMAC_KEY, NAMES, PROJECT } from '../storage/emulators.js';
+import { LIMIT_MS } from '../../support/until.js';
 
 const ENTRY = path.resolve(import.meta.dirname, '../../../dist/apps/local/src/emulators.js');
-const TIMEOUT_MS = 10_000;
 
 /** Real: the emulators as the process that they are in a container, started as that is. */
 describe('the emulators by themselves', () => {
@@ -49,7 +49,7 @@ describe('the emulators by themselves', () => {
     await once(child, 'message');
   }
   const ask = (host: string, route = '/storage/v1/b?project=x') =>
-    fetch(`http://${host}:${ports.gcs}${route}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    fetch(`http://${host}:${ports.gcs}${route}`, { signal: AbortSignal.timeout(LIMIT_MS) });
   const buckets = async (): Promise<string[]> => {
     const { items = [] } = (await (await ask('127.0.0.1')).json()) as { items?: { name: string }[] };
     return items.map(({ name }) => name).sort();
@@ -95,7 +95,7 @@ describe('the emulators by themselves', () => {
         method: 'PUT',
         headers: Object.fromEntries(headers.map(({ name, value }) => [name, value])),
         body: 'hi',
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: AbortSignal.timeout(LIMIT_MS),
       });
     expect((await put(url.replace('localhost', '127.0.0.1'))).status).toBe(403);
     expect((await put(url)).status).toBe(200);

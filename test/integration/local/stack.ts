@@ -6,10 +6,10 @@ import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { LIMIT_MS } from '../../support/until.js';
 
 const FIXTURES = path.join(import.meta.dirname, 'fixtures');
 const TS_RESOLVE = path.resolve(import.meta.dirname, '../../support/ts-resolve.mjs');
-const LIMIT_MS = 25_000;
 
 /** Five ports in a row that nobody listens on; the first of them. */
 async function freePorts(): Promise<number> {

@@ -59,6 +59,15 @@ describe('start and stop', () => {
     expect(run.stderr).toBe('');
   });
 
+  it('reports a child that it waits for, and goes on when the child serves', async () => {
+    await anew();
+    const run = site.start({ HELD: 'api' });
+    await eventually(() => run.stdout.includes('Waiting for the api ('), 'the wait is reported');
+    writeFileSync(path.join(site.data, 'go'), '');
+    await run.ready();
+    expect(await run.stop()).toBe(0);
+  });
+
   it('keeps its secrets and its cluster from one start to the next', async () => {
     const kept = () => [
       readFileSync(path.join(site.data, 'secrets.json'), 'utf8'),

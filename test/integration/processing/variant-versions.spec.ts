@@ -7,7 +7,7 @@ describe('variants that a row knows otherwise than storage (real: PostgreSQL, st
 
   beforeAll(async () => {
     world = await World.start({ profiles: ['small=webp:32:80'] });
-  }, 60_000);
+  });
   afterAll(() => world[Symbol.asyncDispose]());
 
   it('are written again and noted when the same picture comes next', async () => {

@@ -40,7 +40,7 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
     beforeAll(async () => {
       clamd = await TestClamd.start();
       scanner = scannerOf(clamd);
-    }, 60_000);
+    });
     afterAll(() => clamd[Symbol.asyncDispose]());
 
     it('finds all 44 of the files that ClamAV is tested with', async () => {

@@ -7,8 +7,8 @@ import { ObjectFinalizedSubscriber } from '../../../libs/upload/src/jobs/object-
 import { Fleet, signJwt } from '../../support/fleet.js';
 import { World } from '../../support/world.js';
 import { NAMES, PROJECT } from '../storage/emulators.js';
+import { LIMIT_MS } from '../../support/until.js';
 
-const LIMIT_MS = 20_000;
 const TOPIC = `projects/${PROJECT}/topics/${NAMES.subscription}`;
 const DEAD_LETTERS = `${NAMES.subscription}-dead-letter`;
 
@@ -41,7 +41,7 @@ describe('events that nothing will come of', () => {
     fleet = await Fleet.start({ env: { PUBSUB_DEAD_LETTER_SUBSCRIPTION: DEAD_LETTERS, LOG_LEVEL: 'debug' } });
     await fleet.emulators.pubsub.topic(TOPIC).createSubscription('second');
     await fleet.addWorker({ PUBSUB_SUBSCRIPTION: 'second' });
-  }, 60_000);
+  });
   afterAll(() => fleet[Symbol.asyncDispose]());
 
   async function asOperator<Data>(query: string): Promise<{ data: Data; errors?: object[] }> {

@@ -5,6 +5,7 @@ import { SealedText } from '../../../libs/assets/src/sealed-text.js';
 import { ScriptedSessions } from '../../support/scripted-sessions.js';
 import { actor, INCOMING, PAGE, requestFor, World } from '../../support/world.js';
 import { SESSION_KEY } from '../storage/emulators.js';
+import { LIMIT_MS } from '../../support/until.js';
 
 const QUANTUM = 256 * 1024;
 const DAY_MS = 86_400_000;
@@ -40,13 +41,14 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       headers: { 'content-range': `bytes ${from}-${to - 1}/${BODY.length}` },
       body: BODY.subarray(from, to),
       redirect: 'manual',
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(LIMIT_MS),
     });
     await response.arrayBuffer();
     return response.status;
   };
   const sendFirst = (ticket: UploadTicket | null) => send(ticket!, 0, QUANTUM);
-  const endByClient = (url: string) => fetch(url, { method: 'DELETE', signal: AbortSignal.timeout(30_000) });
+  const endByClient = (url: string) =>
+    fetch(url, { method: 'DELETE', signal: AbortSignal.timeout(LIMIT_MS) });
   const rowOf = async (assetId: string) =>
     (await world.database.prisma.mediaAsset.findUnique({ where: { assetId } }))!;
   const reserved = async () => (await world.quotas.of(owner)).reservedBytes;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Fleet } from '../../support/fleet.js';
-import { until } from '../../support/until.js';
+import { LIMIT_MS, until } from '../../support/until.js';
 
 const REQUEST = `mutation ($input: RequestUploadInput!) {
   requestUpload(input: $input) { asset { id } upload { url headers { name value } } }
@@ -25,7 +25,7 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
   let fleet: Fleet;
   beforeAll(async () => {
     fleet = await Fleet.start();
-  }, 60_000);
+  });
   afterAll(() => fleet?.[Symbol.asyncDispose]());
 
   const worker = () => fleet.workers[0]!;
@@ -49,7 +49,7 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
       method: 'PUT',
       headers,
       body: text,
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(LIMIT_MS),
     });
     expect(status).toBe(200);
     return until('it is settled', async () => {
@@ -85,7 +85,7 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
     }
     expect([await statusOf('/metrics', {}), await statusOf('/health/live', {})]).toEqual([200, 200]);
     await fleet.workers.pop()!.end();
-  }, 60_000);
+  });
 
   it('counts what arrives, each stage, and what comes out', async () => {
     expect(await upload('honest')).toBe('READY');
@@ -104,7 +104,7 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
     for (const stage of ['store', 'settle']) {
       expect(await metric(`stowage_processing_stage_seconds_count{stage="${stage}",outcome="ok"}`)).toBe(1);
     }
-  }, 60_000);
+  });
 
   it('tells how long its queue is and how old', async () => {
     const isEmpty = (text: string) =>
@@ -137,5 +137,5 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
     await restart();
     await until('it is ready again', async () => ((await ready()).ok ? true : null));
     expect(await (await worker().fetch('/health/live')).json()).toEqual({ ok: true });
-  }, 60_000);
+  });
 });

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { StartFailure } from '../data-folder.js';
 import type { PostgresHome } from './home.js';
-import { until } from '../processes.js';
+import { reportWaiting, until } from '../processes.js';
 
 export interface PostgresOptions {
   readonly home: PostgresHome;
@@ -18,6 +18,8 @@ export interface PostgresOptions {
   readonly durable?: boolean;
   /** Default 100. */
   readonly maxConnections?: number;
+  /** Takes a line about what the start waits for. */
+  readonly report?: (line: string) => void;
   /** Starts a program under a name, in a process group of its own. */
   readonly spawn: (
     name: string,
@@ -28,12 +30,10 @@ export interface PostgresOptions {
 }
 
 const USER = 'stowage';
-/** Crash recovery reads the write-ahead log, which is at most 1 GiB. */
-const READY_MS = 60_000;
 /** After a crash the old server's children may hold its shared memory for a moment. */
 const HELD = /lock file ".*" already exists|shared memory block .* still in use/;
 const HELD_RETRIES = 20;
-const HELD_RETRY_MS = 250;
+const RETRY_MS = 250;
 
 /** Where a database of the server on this port is; on loopback, with the password in it. */
 export const databaseUrl = (port: number, password: string, database = USER) =>
@@ -55,34 +55,63 @@ export async function startPostgres(options: PostgresOptions): Promise<ChildProc
     let ended = false;
     server.once('exit', () => (ended = true));
     const pidFile = path.join(cluster, 'postmaster.pid');
-    await until(() => ended || isReady(pidFile, server.pid), READY_MS);
+    const endReports = reportWaiting('PostgreSQL', options.report ?? (() => undefined));
+    await until(() => ended || isReady(pidFile, server.pid));
+    endReports();
     if (!ended && isReady(pidFile, server.pid)) return server;
-    server.kill('SIGQUIT');
     const reason = await lastFailure(options.logFile, from);
     if (attempt > HELD_RETRIES || !HELD.test(reason)) {
       throw new StartFailure(`PostgreSQL does not start on ${cluster}: ${reason} (log: ${options.logFile})`);
     }
-    await delay(HELD_RETRY_MS);
+    await delay(RETRY_MS);
   }
 }
 
 /**
- * Makes the database `stowage` if it is not there.
+ * Timeouts of the client, a server that is still starting, and an earlier `create database` that goes on after its timeout:
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const isTemporary = (error: unknown) =>
+  error instanceof Error &&
+  (/timeout/.test(error.message) ||
+    ['57P03', '42P04', '55006'].includes(String((error as NodeJS.ErrnoException).code)));
+
+/**
+ * Makes the database `stowage` if it is not there. A server that does not answer in time is asked again.
  * @throws StartFailure when the server does not let us in
  */
-export async function createDatabase(port: number, password: string): Promise<void> {
+export async function createDatabase(
+  port: number,
+  password: string,
+  report: (line: string) => void = () => undefined,
+): Promise<void> {
+  const endReports = reportWaiting('an answer of PostgreSQL', report);
+  try {
+    while (!(await hasDatabase(port, password))) await delay(RETRY_MS);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartFailure(`PostgreSQL runs but cannot be used: ${reason}`);
+  } finally {
+    endReports();
+  }
+}
+
+/** False when the server did not answer in time. */
+async function hasDatabase(port: number, password: string): Promise<boolean> {
   const client = new pg.Client({
     connectionString: databaseUrl(port, password, 'postgres'),
     connectionTimeoutMillis: 10_000,
     query_timeout: 30_000,
   });
+  client.on('error', () => undefined);
   try {
     await client.connect();
     const { rowCount } = await client.query('select from pg_database where datname = $1', [USER]);
     if (rowCount === 0) await client.query(`create database ${USER}`);
+    return true;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new StartFailure(`PostgreSQL runs but cannot be used: ${reason}`);
+    if (isTemporary(error)) return false;
+    throw error;
   } finally {
     await client.end().catch(() => undefined);
   }
