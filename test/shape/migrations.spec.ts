@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import pg from 'pg';
@@ -20,6 +20,13 @@ it('finds no difference between the migrations and the schema', () => {
   );
   expect(`${diff.stdout}${diff.stderr}`).toContain('No difference detected');
   expect(diff.status).toBe(0);
+});
+
+it('is documented as npm run migrate prints it', async () => {
+  const folders = await readdir(path.join(ROOT, 'prisma/migrations'), { withFileTypes: true });
+  const names = folders.filter((entry) => entry.isDirectory()).map(({ name }) => `applied  ${name}\n`);
+  const documented = await readFile(path.join(ROOT, 'docs/operating.md'), 'utf8');
+  expect(documented).toContain(names.sort().join(''));
 });
 
 it('splits the time of rows by whether their zone was known', async () => {

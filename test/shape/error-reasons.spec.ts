@@ -1,0 +1,41 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, it } from '@jest/globals';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+/** Raised by none of the processes that clients and operators meet. */
+const LEFT_OUT = /\.spec\.ts$|\/(testing|generated|gcp-emulator)\/|^apps\/local\//;
+
+/** The ways in which sources name a reason; `refusal` and `unauthenticated` are short forms of single files. */
+const NAMED = [
+  /\b(?:invalid|unavailable|rejected|refusal|unauthenticated)\(\s*'([A-Z0-9_]+)'/g,
+  /\bnew StowageError\(\s*'[a-z-]+',\s*'([A-Z0-9_]+)'/g,
+  /\breason: '([A-Z0-9_]+)'/g,
+  /originalError\.reason : '([A-Z0-9_]+)'/g,
+  /\bcode: '([A-Z0-9_]+)', message: /g,
+  /(?:\]:|INVALID =) \['([A-Z0-9_]+)', '[A-Z]/g,
+];
+
+const sources = ['libs', 'apps'].flatMap((folder) =>
+  readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .map((file) => `${folder}/${file}`)
+    .filter((file) => file.endsWith('.ts') && !LEFT_OUT.test(file)),
+);
+
+it('documents every reason of an error', () => {
+  const reasons = new Set(
+    sources.flatMap((file) => {
+      const text = readFileSync(path.join(ROOT, file), 'utf8');
+      return NAMED.flatMap((pattern) => Array.from(text.matchAll(pattern), ([, reason]) => reason!));
+    }),
+  );
+  // One of each way, so that a pattern that finds nothing any more is noticed.
+  expect([...reasons]).toEqual(
+    expect.arrayContaining([
+      ...['FILENAME_INVALID', 'DATABASE_UNAVAILABLE', 'SIZE_MISMATCH', 'SUBSCRIPTIONS_ONLY', 'TOKEN_MISSING'],
+      ...['ASSET_NOT_FOUND', 'IDEMPOTENCY_KEY_REUSED', 'QUERY_TOO_DEEP', 'VALUE_INVALID', 'TOKEN_EXPIRED'],
+    ]),
+  );
+  const documented = readFileSync(path.join(ROOT, 'docs/api.md'), 'utf8');
+  expect([...reasons].filter((reason) => !documented.includes(`\`${reason}\``)).sort()).toEqual([]);
+});
