@@ -147,13 +147,16 @@ const perDriver = <Value>(valueOf: (driver: Driver) => Value) =>
 export const LIST_BY = perDriver(listBy);
 export const LAST_BY = perDriver(lastBy);
 
-/** How many entries there are for each property, up to those that a page looks at. In an order, or no index is sure. */
+/** All properties together read no more entries than a page. Of properties that have more alike, the first is taken. */
+export const MAX_ALIKE = Math.floor(MAX_EXAMINED / FILTERED_PROPERTIES.length);
+
+/** Counts the entries of each property, up to {@link MAX_ALIKE}. Ordered, or the planner may choose no index. */
 export const COUNT_ALIKE: Statement<Record<FilteredProperty, number>> = {
   name: 'assets_count_alike',
   text: `select ${FILTERED_PROPERTIES.map(
     (name, index) => `(select count(*)::int from (select 1 from asset_properties p
       where p.owner_id = $1 and ${CONDITIONS[name](4 + index)}
         and p.created_at > $2::timestamptz and p.created_at < $3::timestamptz
-      order by p.created_at limit ${MAX_EXAMINED}) p) as "${name}"`,
+      order by p.created_at limit ${MAX_ALIKE}) p) as "${name}"`,
   ).join(', ')}`,
 };

@@ -147,10 +147,11 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
       });
     });
 
-    it('counts what properties have in common up to what a page looks at', async () => {
+    it('counts what properties have in common, reading no more entries than a page', async () => {
       const entries = await read(COUNT_ALIKE, [...bounds, ...others(FILTERED_PROPERTIES)], mode);
       expect(Object.keys(entries).sort()).toEqual(FILTERED_PROPERTIES.map((name) => INDEXES[name]).sort());
-      for (const count of Object.values(entries)) expect(count).toBeLessThanOrEqual(MAX_EXAMINED);
+      const sum = Object.values(entries).reduce((total, count) => total + count, 0);
+      expect(sum).toBeLessThanOrEqual(MAX_EXAMINED);
     });
 
     it('reads what is known of the bytes of a page by keys', async () => {

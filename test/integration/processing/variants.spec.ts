@@ -13,7 +13,10 @@ const PROFILES = ['small=webp:32:80', 'large=webp:128:80'];
 const picture = (width = 300, height = 200, colour = Math.floor(Math.random() * 2 ** 24)): Promise<Buffer> =>
   sharp({ create: { width, height, channels: 3, background: `#${colour.toString(16).padStart(6, '0')}` } })
     .jpeg()
-    .withExif({ IFD0: { Make: 'Maker', Model: 'Model' } })
+    .withExif({
+      IFD0: { Make: 'Maker', Model: 'Model' },
+      IFD2: { DateTimeOriginal: '2024:05:06 07:08:09', OffsetTimeOriginal: '+05:30' },
+    })
     .toBuffer();
 
 describe('variants (real: PostgreSQL, queue, storage emulator, the processes that look into files)', () => {
@@ -72,6 +75,10 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
       height: 200,
       cameraMake: 'Maker',
       thumbhash: expect.stringMatching(/^[A-Za-z0-9+/=]{20,}$/),
+    });
+    expect((await world.assets.contents([asset.id])).get(asset.id)?.properties).toMatchObject({
+      takenAt: new Date('2024-05-06T01:38:09Z'),
+      takenAtLocal: '2024-05-06T07:08:09',
     });
   });
 
