@@ -247,6 +247,7 @@ text/html: application/x-asp application/x-httpd-php application/x-jsp applicati
 text/plain: application/*+json model/*+json application/json application/sql application/x-asp application/x-httpd-php application/x-jsp application/x-php application/xml-dtd application/toml application/vnd.apple.mpegurl application/x-ndjson application/x-sh application/x-subrip application/x-tex application/yaml audio/x-scpls image/x-xbitmap image/x-xfig image/x-xpixmap message/* text/* !text/html !text/xml video/vnd.mpegurl
 text/xml: application/*+xml model/*+xml text/*+xml !application/xhtml+xml application/vnd.adobe.xfdf application/vnd.ms-spreadsheetml application/vnd.ms-word2006ml application/vnd.ms-wordml application/vnd.oasis.opendocument.*-flat-xml application/x-abiword application/x-adobe-indesign-interchange application/x-designer application/x-dia-diagram application/x-dia-shape application/x-font-ttx application/x-fictionbook application/x-glade application/x-gtk-builder application/x-java-jnlp-file application/x-nzb application/x-tmx application/x-ufraw application/x-xbel application/xml-dtd application/xml-external-parsed-entity audio/x-ms-asx text/vnd.trolltech.linguist
 video/matroska: audio/matroska audio/webm video/webm
+video/mp2t: audio/mp2t
 video/webm: audio/webm
 `;
 
@@ -335,9 +336,12 @@ image/vnd.dxf text/plain declared
 image/x-portable-* text/plain declared
 model/vnd.mts video/mp2t found
 text/html text/xml declared
+video/3gpp audio/3gpp found
+video/3gpp2 audio/3gpp2 found
 video/mp2t text/plain found
 video/mp2t text/xml found
 video/mp2t video/mpeg found
+video/mp4 audio/mp4 found
 video/mpeg video/mp2t found
 video/x-ms-asf text/plain found
 video/x-ms-asf text/xml found

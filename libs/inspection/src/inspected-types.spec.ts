@@ -23,7 +23,7 @@ it.each([
   ['application/x-elf', true],
   ['application/x-mach-binary', true],
   ['application/x-google-chrome-extension', true],
-  ['image/svg+xml', false],
+  ['image/svg+xml', true],
   ['text/html', false],
   ['text/xml', false],
   ['text/plain', false],

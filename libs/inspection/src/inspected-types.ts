@@ -13,7 +13,10 @@ export const MEDIA = /^(image\/(?!svg\+xml$)|audio\/|video\/|application\/(pdf|o
 /** Containers of old Office documents among others: their directory, which shows whether they are encrypted, may lie anywhere. */
 export const COMPOUND_FILES = /^application\/x-cfb$/;
 
-const INSPECTED = [MEDIA, ZIP_FAMILY, PROGRAMS, COMPOUND_FILES];
+/** Not shown in place, and not a guard's business: its size is read. */
+const DRAWINGS = /^image\/svg\+xml$/;
+
+const INSPECTED = [MEDIA, DRAWINGS, ZIP_FAMILY, PROGRAMS, COMPOUND_FILES];
 
 /**
  * Whether files of this type are inspected, so that the whole file has to be on disk. Only what can be told from the detected type; kept

@@ -1,4 +1,5 @@
 /** Real: the decoders, the files. In this process, which the service never does. */
+import { brotliCompressSync, deflateSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import ExifReader from 'exifreader';
 import sharp, { type Sharp } from 'sharp';
@@ -214,6 +215,37 @@ describe('what a camera wrote', () => {
     ['blanks for a time', { exif: [[0x9003, '    :  :     :  :  ']] }, {}],
     ['zeros for a time', { exif: [[0x9003, '0000:00:00 00:00:00']] }, {}],
     ['the 30th of February', { exif: [[0x9003, '2023:02:30 00:00:00']] }, {}],
+    [
+      'half of a day',
+      { exif: [[0x9003, '2024:05:06 01:08:09 PM']] },
+      { takenAtLocal: '2024-05-06T13:08:09' },
+    ],
+    [
+      'midnight in halves',
+      { exif: [[0x9003, '2024:05:06 12:08 AM']] },
+      { takenAtLocal: '2024-05-06T00:08:00' },
+    ],
+    ['something behind its time', { exif: [[0x9003, '2024:05:06 07:08:09 about']] }, {}],
+    [
+      'a zone that nobody keeps',
+      {
+        exif: [
+          [0x9003, '2024:05:06 07:08:09'],
+          [0x9011, '+15:00'],
+        ],
+      },
+      { takenAtLocal: '2024-05-06T07:08:09' },
+    ],
+    [
+      'a zone of 75 minutes past the hour',
+      {
+        exif: [
+          [0x9003, '2024:05:06 07:08:09'],
+          [0x9011, '+01:75'],
+        ],
+      },
+      { takenAtLocal: '2024-05-06T07:08:09' },
+    ],
     ['a year that never was', { exif: [[0x9003, '2999:01:01 00:00:00']] }, {}],
     [
       'a place without its direction',
@@ -223,7 +255,7 @@ describe('what a camera wrote', () => {
           [4, [1, 1, 2, 1, 3, 1]],
         ],
       },
-      { hasLocation: true },
+      {},
     ],
     [
       'a place divided by nothing',
@@ -235,7 +267,7 @@ describe('what a camera wrote', () => {
           [4, [1, 1]],
         ],
       },
-      { hasLocation: true },
+      {},
     ],
     [
       'a place off the Earth',
@@ -247,7 +279,7 @@ describe('what a camera wrote', () => {
           [4, [1, 1]],
         ],
       },
-      { hasLocation: true },
+      {},
     ],
     [
       'half a place',
@@ -257,7 +289,7 @@ describe('what a camera wrote', () => {
           [2, [9, 1]],
         ],
       },
-      { hasLocation: true },
+      {},
     ],
     ['no place but a version', { gps: [[0, 2]] }, {}],
     ['a long name', { main: [[0x10f, 'x'.repeat(5000)]] }, { cameraMake: 'x'.repeat(128) }],
@@ -298,11 +330,11 @@ describe('what a camera wrote', () => {
     }
     let bytesRead = 0;
     const at = bytesAt(block);
-    const { cameraMake } = await readExif((offset, length) => {
+    const { exif } = await readExif((offset, length) => {
       bytesRead += length;
       return at(offset, length);
     });
-    expect(cameraMake).toMatch(/^MM/);
+    expect(exif?.cameraMake).toMatch(/^MM/);
     expect(bytesRead).toBeLessThan(16 * 1024);
     expect(await look(block, { detected: 'image/x-adobe-dng' })).toMatchObject({
       properties: { cameraMake: expect.stringMatching(/^MM/) as unknown },
@@ -318,6 +350,95 @@ describe('what a camera wrote', () => {
       hasLocation: true,
       latitude: expect.closeTo(51.508333, 6),
       longitude: -0.125,
+    });
+  });
+
+  it('has the zone that XMP has for the same time, and no zone of another time', async () => {
+    const camera: samples.Exif = { exif: [[0x9003, '2020:02:29 12:00:00']] };
+    const packet = (time: string) =>
+      `<x:xmpmeta><rdf:Description photoshop:DateCreated="${time}"/></x:xmpmeta>`;
+    const both = async (time: string) =>
+      (await look(samples.withXmp(samples.withExif(await make('jpeg', 16, 16), camera), packet(time))))
+        .properties;
+    expect(await both('2020-02-29T12:00:00-03:00')).toMatchObject({
+      takenAt: new Date('2020-02-29T15:00:00Z'),
+      takenAtLocal: '2020-02-29T12:00:00',
+    });
+    const other = await both('2021-02-28T12:00:00-03:00');
+    expect(other).toMatchObject({ takenAtLocal: '2020-02-29T12:00:00' });
+    expect(other).not.toHaveProperty('takenAt');
+  });
+
+  it.each<[string, (block: Buffer) => Buffer, string]>([
+    ['a PNG, behind its data', (block) => samples.pngWith([], [['eXIf', block]]), 'image/png'],
+    [
+      'a PNG of ImageMagick',
+      (block) => {
+        const bytes = Buffer.concat([Buffer.from('Exif\0\0'), block]);
+        const text = `\nexif\n${String(bytes.length).padStart(8)}\n${bytes.toString('hex')}\n`;
+        const profile = Buffer.from(`Raw profile type exif\0\0`);
+        return samples.pngWith([['zTXt', Buffer.concat([profile, deflateSync(text)])]], []);
+      },
+      'image/png',
+    ],
+    ['a HEIC', (block) => samples.heifWithExif('heic', block, false), 'image/heic'],
+    ['a HEIC, among its descriptions', (block) => samples.heifWithExif('heic', block, true), 'image/heic'],
+    ['a JPEG XL', (block) => samples.jxlWith(samples.box('Exif', samples.u32(0), block)), 'image/jxl'],
+    [
+      'a JPEG XL, compressed',
+      (block) =>
+        samples.jxlWith(
+          samples.box(
+            'brob',
+            Buffer.from('Exif'),
+            brotliCompressSync(Buffer.concat([samples.u32(0), block])),
+          ),
+        ),
+      'image/jxl',
+    ],
+    [
+      'a JPEG 2000',
+      (block) => samples.jp2With(samples.box('uuid', Buffer.from('JpgTiffExif->JP2'), block)),
+      'image/jp2',
+    ],
+    ['a Photoshop document', (block) => samples.psd(9, 9, [0x0422, block]), 'image/vnd.adobe.photoshop'],
+  ])('is found in %s', async (_, build, detected) => {
+    const { takenAt, takenAtLocal, cameraMake, hasLocation } = (
+      await look(build(samples.exifBlock(CAMERA)), { detected })
+    ).properties!;
+    expect({ takenAt, takenAtLocal, cameraMake, hasLocation }).toEqual({
+      takenAt: CAMERA_FOUND.takenAt,
+      takenAtLocal: CAMERA_FOUND.takenAtLocal,
+      cameraMake: 'Canon',
+      hasLocation: true,
+    });
+  });
+
+  it('is found in a CR3, each directory in a block of its own', async () => {
+    const bytes = samples.cr3({
+      CMT1: { main: [...CAMERA.main!, [256, 6000], [257, 4000]] },
+      CMT2: { main: CAMERA.exif! },
+      CMT4: { main: CAMERA.gps! },
+    });
+    expect((await look(bytes)).properties).toEqual({ ...CAMERA_FOUND, width: 6000, height: 4000 });
+  });
+
+  it('is found in the texts of a PNG, and in what agencies write', async () => {
+    const text = (keyword: string, value: string) => ['tEXt', Buffer.from(`${keyword}\0${value}`)] as const;
+    const png = samples.pngWith([], [text('Title', 'Summit'), text('Creation Time', '2004:01:01 01:05 PM')]);
+    expect((await look(png)).properties).toMatchObject({
+      title: 'Summit',
+      takenAtLocal: '2004-01-01T13:05:00',
+    });
+    const iptc = Buffer.concat(
+      Object.entries({ 5: 'Summit', 55: '20240506', 60: '070809+0530' }).map(([field, value]) =>
+        Buffer.concat([Buffer.from([0x1c, 2, Number(field), 0, value.length]), Buffer.from(value)]),
+      ),
+    );
+    const psd = samples.psd(9, 7, [0x0404, iptc]);
+    expect((await look(psd, { detected: 'image/vnd.adobe.photoshop' })).properties).toEqual({
+      ...{ width: 9, height: 7, title: 'Summit' },
+      ...{ takenAt: new Date('2024-05-06T01:38:09Z'), takenAtLocal: '2024-05-06T07:08:09' },
     });
   });
 
@@ -419,7 +540,61 @@ describe('what is not decoded', () => {
     ['BMP', samples.bmp(30, -20), 'image/bmp', { width: 30, height: 20 }],
     ['icon', samples.ico([16, 16], [0, 0], [32, 32]), 'image/x-icon', { width: 256, height: 256 }],
     ['HEIC that is only a head', samples.heifHead('heic', [30, 20]), 'image/heic', {}],
-    ['Photoshop document', Buffer.from('8BPS\0\x01'), 'image/vnd.adobe.photoshop', {}],
+    ['Photoshop document of nothing', Buffer.from('8BPS\0\x01'), 'image/vnd.adobe.photoshop', {}],
+    ['Photoshop document', samples.psd(30, 20), 'image/vnd.adobe.photoshop', { width: 30, height: 20 }],
+    ['JPEG 2000', samples.jp2With(), 'image/jp2', { width: 30, height: 20 }],
+    ['JPEG XL', samples.jxlWith(), 'image/jxl', { width: 24, height: 16 }],
+    ['JPEG XL, turned', samples.jxlTurned(300, 200), 'image/jxl', { width: 200, height: 300 }],
+    [
+      'raw photograph with a preview',
+      samples.rawHead(
+        [
+          [254, 1],
+          [256, 160],
+          [257, 120],
+        ],
+        [
+          [254, 0],
+          [256, 6000],
+          [257, 4000],
+        ],
+      ),
+      'image/x-nikon-nef',
+      { width: 6000, height: 4000 },
+    ],
+    [
+      'raw photograph of a part of a sensor',
+      samples.exifBlock({
+        main: [
+          [4, 2],
+          [5, 3],
+          [6, 22],
+          [7, 33],
+        ],
+      }),
+      'image/x-panasonic-rw2',
+      { width: 30, height: 20 },
+    ],
+    ['drawing', Buffer.from('<svg width="30.2" height="15pt"/>'), 'image/svg+xml', { width: 30, height: 20 }],
+    [
+      'drawing with a view',
+      Buffer.from('<?xml version="1.0"?><svg:svg viewBox="0,0 30 20">'),
+      'image/svg+xml',
+      { width: 30, height: 20 },
+    ],
+    [
+      'drawing in its own proportions',
+      Buffer.from("<svg height='20' viewBox='0 0 3 2'>"),
+      'image/svg+xml',
+      { width: 30, height: 20 },
+    ],
+    ['drawing of any size', Buffer.from('<svg width="100%" height="9em"/>'), 'image/svg+xml', {}],
+    [
+      'drawing larger than any picture',
+      Buffer.from('<svg width="99999999" height="9999999"/>'),
+      'image/svg+xml',
+      { width: 99_999_999, height: 9_999_999 },
+    ],
     ['icon of nothing', Buffer.from([0, 0, 1, 0]), 'image/x-icon', {}],
   ])('is no cause for a refusal: %s', async (_, bytes, detected, properties) => {
     expect(await look(bytes, { detected })).toEqual({ properties });

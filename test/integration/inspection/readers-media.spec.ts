@@ -15,6 +15,20 @@ describe('a piece of music', () => {
     ['FLAC', samples.flac(62, TAGS), { durationSeconds: 62, ...TAGS }],
     ['Ogg Vorbis', samples.ogg(5, TAGS), { durationSeconds: 5, ...TAGS }],
     ['MP3', samples.mp3(100, TAGS), { durationSeconds: 2.612, ...TAGS }],
+    ['MP3 with a gap behind its tags', samples.mp3(100, TAGS, 4000), { durationSeconds: 2.612, ...TAGS }],
+    ['AMR', samples.amr(50), { durationSeconds: 1 }],
+    ['AMR cut within a frame', samples.amr(50).subarray(0, -9), { durationSeconds: 1 }],
+    ['wideband AMR', samples.amr(25, true), { durationSeconds: 0.5 }],
+    [
+      'MP4 with the tags of iTunes',
+      samples.mp4({ seconds: 4, handler: 'soun', brand: 'M4A ', more: [samples.songTags(TAGS)] }),
+      { durationSeconds: 4, ...TAGS },
+    ],
+    [
+      '3GPP with its own tags',
+      samples.mp4({ seconds: 4, handler: 'soun', brand: '3gp4', more: [samples.tags3gpp(TAGS)] }),
+      { durationSeconds: 4, ...TAGS },
+    ],
     [
       'FLAC with hostile tags',
       samples.flac(1, { ...TAGS, title: `\0${'ä'.repeat(600)}`, artist: '\u202e \x07', album: '' }),
@@ -67,7 +81,7 @@ describe('a film', () => {
       { hasLocation: true, latitude: -33.8587, longitude: 151.2113 },
     ],
     ['its title', samples.mp4({ more: [samples.titled('Für Elise')] }), { title: 'Für Elise' }],
-    ['that it has a place', samples.mp4({ more: [samples.xyz('somewhere')] }), { hasLocation: true }],
+    ['no place where none can be read', samples.mp4({ more: [samples.xyz('somewhere')] }), {}],
     [
       'its place in 3GPP',
       samples.mp4({ more: [samples.loci(-20.25, 10.5)] }),

@@ -1,4 +1,5 @@
 /** Small files of many formats, made byte by byte, so that what is in them is known. */
+import { deflateSync } from 'node:zlib';
 import { chunk } from '../../e2e/samples.js';
 
 export const u16 = (value: number) => Buffer.from([value >>> 8, value & 255]);
@@ -95,6 +96,35 @@ export const pngHead = (width: number, height: number, frames?: number) =>
     chunk('IEND', Buffer.alloc(0)),
   ]);
 
+type Chunk = readonly [type: string, content: Buffer];
+
+/** A PNG of a grey pixel, with chunks before and behind its data. */
+export const pngWith = (before: readonly Chunk[], behind: readonly Chunk[]) =>
+  Buffer.concat([
+    PNG_SIGNATURE,
+    chunk('IHDR', Buffer.concat([u32(1), u32(1), Buffer.from([8, 0, 0, 0, 0])])),
+    ...before.map(([type, content]) => chunk(type, content)),
+    chunk('IDAT', deflateSync(Buffer.from([0, 128]))),
+    ...behind.map(([type, content]) => chunk(type, content)),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
+
+/** A Photoshop document without pixels: a resource, its number before it. */
+export const psd = (width: number, height: number, resource?: readonly [id: number, content: Buffer]) => {
+  const resources = resource
+    ? Buffer.concat([latin1('8BIM'), u16(resource[0]), u16(0), u32(resource[1].length), resource[1]])
+    : Buffer.alloc(0);
+  const head = Buffer.concat([latin1('8BPS'), u16(1), Buffer.alloc(6), u16(3), u32(height), u32(width)]);
+  return Buffer.concat([head, u16(8), u16(3), u32(0), u32(resources.length), resources]);
+};
+
+/** A raw photograph without pixels: a directory that points to another. */
+export const rawHead = (main: readonly TiffField[], sub: readonly TiffField[]) => {
+  const build = (at: number) => directory([...main, [330, at]], 8);
+  const at = 8 + build(0).length;
+  return Buffer.concat([latin1('MM'), u16(42), u32(8), build(at), directory(sub, at)]);
+};
+
 /** A JPEG of any size with the data of a small one. */
 export function resizedJpeg(jpeg: Buffer, width: number, height: number): Buffer {
   const bytes = Buffer.from(jpeg);
@@ -168,12 +198,93 @@ export const heifHead = (brand: string, ...sizes: readonly (readonly [number, nu
   ]);
 };
 
+/** A HEIF of which there is only EXIF: an item in the file, or in the box for small ones. */
+export function heifWithExif(brand: string, block: Buffer, isInside: boolean): Buffer {
+  const item = Buffer.concat([u32(6), latin1('Exif\0\0'), block]);
+  const info = box('infe', Buffer.from([2, 0, 0, 0]), u16(7), u16(0), latin1('Exif\0'));
+  const build = (offset: number) => {
+    // Version 1: offsets and lengths of 4 bytes, a method, one extent.
+    const place = Buffer.concat([
+      u16(7),
+      u16(isInside ? 1 : 0),
+      u16(0),
+      u16(1),
+      u32(offset),
+      u32(item.length),
+    ]);
+    return Buffer.concat([
+      box('ftyp', latin1(brand), u32(0), latin1(`mif1${brand}`)),
+      fullBox(
+        'meta',
+        fullBox('hdlr', u32(0), latin1('pict'), Buffer.alloc(13)),
+        fullBox('iinf', u16(1), info),
+        box('iloc', Buffer.from([1, 0, 0, 0, 0x44, 0]), u16(1), place),
+        ...(isInside ? [box('idat', item)] : []),
+      ),
+    ]);
+  };
+  return isInside ? build(0) : Buffer.concat([build(build(0).length + 8), box('mdat', item)]);
+}
+
+const jxlSignature = box('JXL ', Buffer.from('0d0a870a', 'hex'));
+
+/** Fields of so many bits, least significant first, behind the mark of a code stream of JPEG XL. */
+const jxlStream = (...fields: readonly (readonly [value: number, bits: number])[]) => {
+  const bytes = Buffer.alloc(16);
+  bytes.writeUInt16BE(0xff0a);
+  let at = 16;
+  for (const [value, bits] of fields) {
+    for (let bit = 0; bit < bits; bit++, at++) bytes[at >> 3]! |= ((value >> bit) & 1) << (at & 7);
+  }
+  return bytes;
+};
+
+/** A JPEG XL of 24 by 16 pixels without them, in a container with other boxes. */
+export const jxlWith = (...more: readonly Buffer[]) =>
+  Buffer.concat([
+    jxlSignature,
+    box('ftyp', latin1('jxl '), u32(0), latin1('jxl ')),
+    ...more,
+    // Small; 8 * (1 + 1) down; 3 to 2 across; all defaults.
+    box('jxlc', jxlStream([1, 1], [1, 5], [4, 3], [1, 1])),
+  ]);
+
+/** The code stream of a picture that is shown turned by a quarter. */
+export const jxlTurned = (width: number, height: number) =>
+  jxlStream([0, 1], [0, 2], [height - 1, 9], [0, 3], [0, 2], [width - 1, 9], [0, 1], [1, 1], [5, 3]);
+
+/** A JPEG 2000 of 30 by 20 pixels without them. */
+export const jp2With = (...more: readonly Buffer[]) =>
+  Buffer.concat([
+    box('jP  ', Buffer.from('0d0a870a', 'hex')),
+    box('ftyp', latin1('jp2 '), u32(0), latin1('jp2 ')),
+    box('jp2h', box('ihdr', u32(20), u32(30), u16(3), Buffer.from([7, 7, 0, 0]))),
+    ...more,
+  ]);
+
+/** A CR3 of which there are only its directories. */
+export const cr3 = (directories: Readonly<Record<string, Exif>>) =>
+  Buffer.concat([
+    box('ftyp', latin1('crx '), u32(1), latin1('crx isom')),
+    box(
+      'moov',
+      box(
+        'uuid',
+        Buffer.from('85c0b687820f11e08111f4ce462b6a48', 'hex'),
+        ...Object.entries(directories).map(([name, exif]) => box(name, exifBlock(exif))),
+      ),
+    ),
+  ]);
+
 export interface Mp4 {
   readonly seconds?: number;
   /** Since 1904. */
   readonly created?: number;
   readonly size?: readonly [number, number];
   readonly isTurned?: boolean;
+  /** Of the track. */
+  readonly handler?: string;
+  readonly brand?: string;
   /** Boxes beside the tracks. */
   readonly more?: readonly Buffer[];
 }
@@ -181,7 +292,15 @@ export interface Mp4 {
 const TURNED = [0, 1, 0, -1, 0, 0, 0, 0, 0x4000];
 const STRAIGHT = [1, 0, 0, 0, 1, 0, 0, 0, 0x4000];
 
-export function mp4({ seconds = 0, created = 0, size = [0, 0], isTurned = false, more = [] }: Mp4): Buffer {
+export function mp4({
+  seconds = 0,
+  created = 0,
+  size = [0, 0],
+  isTurned = false,
+  handler = 'vide',
+  brand = 'isom',
+  more = [],
+}: Mp4): Buffer {
   const matrix = Buffer.concat((isTurned ? TURNED : STRAIGHT).map((value) => u32((value * 65_536) >>> 0)));
   const mvhd = fullBox('mvhd', u32(created), u32(0), u32(1000), u32(seconds * 1000), Buffer.alloc(80));
   const tkhd = fullBox(
@@ -191,9 +310,9 @@ export function mp4({ seconds = 0, created = 0, size = [0, 0], isTurned = false,
     matrix,
     ...size.map((side) => u32(side << 16)),
   );
-  const hdlr = fullBox('hdlr', u32(0), latin1('vide'), Buffer.alloc(13));
+  const hdlr = fullBox('hdlr', u32(0), latin1(handler), Buffer.alloc(13));
   return Buffer.concat([
-    box('ftyp', latin1('isom'), u32(0), latin1('isommp42')),
+    box('ftyp', latin1(brand), u32(0), latin1(`${brand}mp42`)),
     box('moov', mvhd, box('trak', tkhd, box('mdia', hdlr)), ...more),
   ]);
 }
@@ -293,6 +412,34 @@ export interface Tags {
   readonly album: string;
 }
 
+/** The tags of iTunes. */
+export const songTags = ({ title, artist, album }: Tags) => {
+  const item = (name: string, text: string) => box(name, box('data', u32(1), u32(0), Buffer.from(text)));
+  const list = box('ilst', item('\xa9nam', title), item('\xa9ART', artist), item('\xa9alb', album));
+  return box('udta', fullBox('meta', list));
+};
+
+/** The tags of telephones, the title in UTF-16. */
+export const tags3gpp = ({ title, artist, album }: Tags) => {
+  const wide = Buffer.from(`\ufeff${title}\0`, 'utf16le').swap16();
+  const text = (name: string, bytes: Buffer) => fullBox(name, u16(0x15c7), bytes);
+  return box(
+    'udta',
+    text('titl', wide),
+    text('perf', Buffer.from(`${artist}\0`)),
+    text('albm', Buffer.from(`${album}\0`)),
+  );
+};
+
+/** Frames of 20 ms. */
+export const amr = (frames: number, isWide = false) =>
+  Buffer.concat([
+    latin1(isWide ? '#!AMR-WB\n' : '#!AMR\n'),
+    ...Array.from({ length: frames }, () =>
+      Buffer.concat([Buffer.from([0x3c]), Buffer.alloc(isWide ? 58 : 31)]),
+    ),
+  ]);
+
 const vorbisComment = ({ title, artist, album }: Tags) => {
   const texts = ['test', `TITLE=${title}`, `ARTIST=${artist}`, `ALBUM=${album}`].map((text) => {
     const bytes = Buffer.from(text);
@@ -352,7 +499,7 @@ export const ogg = (seconds: number, tags: Tags) => {
 };
 
 /** 128 kbit/s at 44100 Hz: 1152 samples in 417 bytes a frame. */
-export const mp3 = (frames: number, { title, artist, album }: Tags) => {
+export const mp3 = (frames: number, { title, artist, album }: Tags, gapBytes = 0) => {
   const text = (name: string, value: string) => {
     const bytes = Buffer.concat([Buffer.from([0]), latin1(value)]);
     return Buffer.concat([latin1(name), u32(bytes.length), u16(0), bytes]);
@@ -363,6 +510,7 @@ export const mp3 = (frames: number, { title, artist, album }: Tags) => {
     latin1('ID3\x03\0\0'),
     Buffer.from([0, 0, body.length >> 7, body.length & 127]),
     body,
+    Buffer.alloc(gapBytes, 0x20),
     ...Array.from({ length: frames }, () => frame),
   ]);
 };

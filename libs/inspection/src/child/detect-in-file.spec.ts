@@ -101,3 +101,71 @@ describe('a type that lies behind the head', () => {
     expect(await detectInFile(file, bytes.length, 'image/png')).toBe('image/png');
   });
 });
+
+describe('a film without pictures', () => {
+  const u32 = (value: number) => Buffer.from([value >>> 24, value >>> 16, value >>> 8, value]);
+  const box = (type: string, ...content: readonly Buffer[]) =>
+    Buffer.concat([u32(8 + Buffer.concat(content).length), Buffer.from(type), ...content]);
+  const track = (handler: string) =>
+    box('trak', box('mdia', box('hdlr', Buffer.alloc(8), Buffer.from(handler), Buffer.alloc(13))));
+  /** The tracks behind the data, as telephones write them. */
+  const iso = (brand: string, ...handlers: readonly string[]) =>
+    Buffer.concat([
+      box('ftyp', Buffer.from(brand), u32(0)),
+      box('mdat', Buffer.alloc(100_000)),
+      box('moov', box('mvhd', Buffer.alloc(100)), ...handlers.map(track)),
+    ]);
+  const element = (id: string, ...content: readonly Buffer[]) => {
+    const size = u32(0x1000_0000 | Buffer.concat(content).length);
+    return Buffer.concat([Buffer.from(id, 'hex'), size, ...content]);
+  };
+  const matroska = (name: string, types: readonly number[], isEndless = false) => {
+    const tracks = types.map((type) => element('ae', element('83', Buffer.from([type]))));
+    const inside = [element('ec', Buffer.alloc(9)), element('1654ae6b', ...tracks), element('1f43b675')];
+    const segment = isEndless
+      ? Buffer.concat([Buffer.from('1853806701ffffffffffffff', 'hex'), ...inside])
+      : element('18538067', ...inside);
+    return Buffer.concat([element('1a45dfa3', element('4282', Buffer.from(name))), segment]);
+  };
+  /** Two tables, each in a packet of its own, then packets of sound. */
+  const transport = (...streams: readonly number[]) => {
+    const packet = (id: number, table: readonly number[]) => {
+      const bytes = Buffer.alloc(188, 0xff);
+      bytes.set([0x47, 0x40 | (id >> 8), id & 255, 0x10, 0, ...table]);
+      return bytes;
+    };
+    const entries = streams.flatMap((type, index) => [type, 0xe1, index, 0xf0, 0]);
+    const crc = [0, 0, 0, 0];
+    return Buffer.concat([
+      packet(0, [0, 0xb0, 13, 0, 1, 0xc1, 0, 0, 0, 1, 0xf0, 0, ...crc]),
+      packet(0x1000, [2, 0xb0, 13 + entries.length, 0, 1, 0xc1, 0, 0, 0xe1, 0, 0xf0, 0, ...entries, ...crc]),
+      ...Array.from({ length: 8 }, () => packet(0x100, [])),
+    ]);
+  };
+
+  it.each<[string, Buffer, head: string, file: string]>([
+    ['MP4', iso('isom', 'soun'), 'video/mp4', 'audio/mp4'],
+    ['MP4 of another brand', iso('mp42', 'text', 'soun'), 'video/mp4', 'audio/mp4'],
+    ['3GPP', iso('3gp4', 'soun'), 'video/3gpp', 'audio/3gpp'],
+    ['Matroska', matroska('matroska', [2, 17]), 'video/matroska', 'audio/matroska'],
+    ['WebM', matroska('webm', [2]), 'video/webm', 'audio/webm'],
+    ['WebM as browsers record it', matroska('webm', [2], true), 'video/webm', 'audio/webm'],
+    ['transport stream', transport(0x0f, 0x15), 'video/mp2t', 'audio/mp2t'],
+  ])('is sound: %s', async (_, bytes, head, whole) => {
+    expect(await typesOf(bytes)).toEqual([head, whole]);
+  });
+
+  it.each<[string, Buffer, string]>([
+    ['MP4 with pictures', iso('isom', 'soun', 'vide'), 'video/mp4'],
+    ['MP4 with neither', iso('isom', 'text'), 'video/mp4'],
+    ['MP4 in pieces', Buffer.concat([box('ftyp', Buffer.from('isom'), u32(0)), box('moof')]), 'video/mp4'],
+    ['WebM with pictures', matroska('webm', [2, 1]), 'video/webm'],
+    ['WebM with subtitles alone', matroska('webm', [17]), 'video/webm'],
+    ['WebM without tracks', matroska('webm', []), 'video/webm'],
+    ['transport stream with pictures', transport(0x0f, 0x1b), 'video/mp2t'],
+    ['transport stream with something else', transport(0x0f, 0x06), 'video/mp2t'],
+    ['transport stream without streams', transport(), 'video/mp2t'],
+  ])('is told from others: %s', async (_, bytes, type) => {
+    expect(await typesOf(bytes)).toEqual([type, type]);
+  });
+});

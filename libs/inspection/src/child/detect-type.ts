@@ -1,5 +1,6 @@
 import { fileTypeFromBuffer } from 'file-type';
 import { ac3Frame, adtsFrame, isCutStream, mpegFrame } from './audio-frames.js';
+import { MAY_BE_AUDIO_ONLY, withoutPictures } from './audio-only.js';
 import { BoundedFile, type Pieces, piecesOf } from './bounded-file.js';
 import { CUT_BYTES, isCorroborated } from './corroboration.js';
 import { taggedType } from './id3.js';
@@ -119,13 +120,15 @@ const MAX_READ = 2 ** 20;
 /** Types of a head behind which the file may show a more exact one, or none. */
 const INCONCLUSIVE: readonly (string | null)[] = [null, 'audio/mpeg', 'image/tiff'];
 
-/** The type of a whole file, of which the head has shown one: the more exact one, where the head was not enough. */
+/** The type of a whole file, of which the head has shown one: the more exact one, where the head was not enough; sound, where a film has no pictures. */
 export async function detectInFile(
   path: string,
   sizeBytes: number,
   detected: string | null,
 ): Promise<string | null> {
-  if (!INCONCLUSIVE.includes(detected)) return detected;
+  const mayBeSound = detected !== null && MAY_BE_AUDIO_ONLY.includes(detected);
+  if (!mayBeSound && !INCONCLUSIVE.includes(detected)) return detected;
   using file = new BoundedFile(path, sizeBytes, MAX_READ);
+  if (mayBeSound) return withoutPictures(detected, file);
   return detectType(file.read(0, Math.min(sizeBytes, CUT_BYTES)), file);
 }

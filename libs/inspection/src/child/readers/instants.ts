@@ -1,33 +1,52 @@
-import { type AssetProperties, localDateTimeOf } from '#libs/domain';
+import { localDateTimeOf } from '#libs/domain';
+import type { Instant } from './tags.js';
 
-export type Instant = Pick<AssetProperties, 'takenAt' | 'takenAtLocal'>;
-
-/** As in EXIF (2024:05:06 07:08:09), and as in ISO 8601. */
+/** Local and in UTC, as in EXIF (2024:05:06 07:08:09), as in ISO 8601, and as people write it (01:05 PM). */
 const WRITTEN =
-  /^\s*(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9})\d*)?)?\s*(Z|[+-]\d\d:?\d\d)?/;
-const OFFSET = /^\s*(?:(Z)|([+-])(\d\d):?(\d\d))/;
+  /^\s*(\d{4})[:/-](\d\d)[:/-](\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9})\d{0,9})?)?(?: ?([AP])M)?\s*(Z|[+-]\d\d:?\d\d)?\s*$/i;
+const OFFSET = /^\s*(?:(Z)|([+-])(\d\d):?(\d\d))\s*$/i;
+/** The time zones in use go from UTC-12 to UTC+14. */
+const [MIN_OFFSET, MAX_OFFSET] = [-12 * 60, 14 * 60];
+const NOON = 12;
 
+/** Minutes east of UTC; null for what is no time zone. */
 function offsetOf(text: string | undefined): number | null {
   const [, zulu, sign, hours, minutes] = OFFSET.exec(text ?? '') ?? [];
   if (zulu !== undefined) return 0;
-  if (sign === undefined) return null;
-  return (sign === '-' ? -1 : 1) * (60 * Number(hours) + Number(minutes));
+  if (sign === undefined || Number(minutes) > 59) return null;
+  const offset = (sign === '-' ? -1 : 1) * (60 * Number(hours) + Number(minutes));
+  return offset < MIN_OFFSET || offset > MAX_OFFSET ? null : offset;
 }
 
-/** Null for what is not written in either way, or names a day that is none. */
+/** The hour of a day, of which halves are counted where one is named; NaN for an hour that no day has. */
+function hourOf(hour: number, half: string | undefined): number {
+  if (half === undefined) return hour > 23 ? NaN : hour;
+  if (hour < 1 || hour > NOON) return NaN;
+  return (hour % NOON) + (half.toUpperCase() === 'P' ? NOON : 0);
+}
+
+/** A time in UTC. */
+export const instantOfUtc = (takenAt: Date): Instant => ({ takenAt, takenAtLocal: localDateTimeOf(takenAt) });
+
+/**
+ * A time as written, and the zone and fractions of a second that may be written beside it. Null for what is not written in any of these
+ * ways or names no day; without an instant where the zone is missing or none.
+ */
 export function instantOf(text: string | undefined, offset?: string, subSeconds?: string): Instant | null {
-  const [, year, month, day, hour, minute, second = '0', fraction, zone] = WRITTEN.exec(text ?? '') ?? [];
+  const [, year, month, day, hour, minute, second = '0', fraction, half, zone] =
+    WRITTEN.exec(text?.replace(/[\0\s]+$/, '') ?? '') ?? [];
   if (year === undefined) return null;
   const local = new Date(0);
   local.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
   if (local.getUTCMonth() !== Number(month) - 1 || local.getUTCDate() !== Number(day)) return null;
-  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return null;
-  const digits = fraction ?? /^\s*(\d+)/.exec(subSeconds ?? '')?.[1] ?? '0';
+  const hours = hourOf(Number(hour), half);
+  if (Number.isNaN(hours) || Number(minute) > 59 || Number(second) > 60) return null;
+  const digits = fraction ?? /^\s*(\d{1,9})/.exec(subSeconds ?? '')?.[1] ?? '0';
   const milliseconds = Math.floor(Number(`0.${digits}`) * 1000);
+  local.setUTCHours(hours, Number(minute), Number(second), milliseconds);
   const minutes = offsetOf(zone ?? offset);
-  local.setUTCHours(Number(hour), Number(minute), Number(second), milliseconds);
   return {
-    takenAt: minutes === null ? null : new Date(local.getTime() - 60_000 * minutes),
+    takenAt: minutes === null ? null : new Date(local.getTime() - minutes * 60_000),
     takenAtLocal: localDateTimeOf(local),
   };
 }

@@ -1,5 +1,6 @@
 import { boxAt, boxesIn, contentOf } from '../iso-boxes.js';
 import { type ReadAt, windowed } from '../read-at.js';
+import { cr3Size, jp2Size, jxlSize, psdSize, rawSize, svgSize } from './raw-size.js';
 import { TiffReader } from './tiff-fields.js';
 
 /** What a file says of itself, before anybody makes room for it. */
@@ -143,6 +144,20 @@ const SIZERS: Record<string, Sizer> = {
   'image/heif-sequence': heif,
   'image/bmp': bmp,
   'image/x-icon': icon,
+  'image/jp2': jp2Size,
+  'image/jpm': jp2Size,
+  'image/jpx': jp2Size,
+  'image/jxl': jxlSize,
+  'image/svg+xml': svgSize,
+  'image/vnd.adobe.photoshop': psdSize,
+  'image/x-adobe-dng': rawSize,
+  'image/x-canon-cr2': rawSize,
+  'image/x-canon-cr3': cr3Size,
+  'image/x-nikon-nef': rawSize,
+  'image/x-nikon-nrw': rawSize,
+  'image/x-olympus-orf': rawSize,
+  'image/x-panasonic-rw2': rawSize,
+  'image/x-sony-arw': rawSize,
 };
 
 /**

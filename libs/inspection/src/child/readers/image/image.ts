@@ -4,9 +4,10 @@ import type { RefusalCode } from '../../../inspector.js';
 import { rethrowExhaustion } from '../../exhaustion.js';
 import type { FileToRead, Finding, Limits, Reader } from '../../reader.js';
 import { findingOf } from '../finding.js';
-import { bytesAt, type ReadAt, readingFrom } from '../read-at.js';
+import { readingFrom } from '../read-at.js';
+import { settle } from '../tags.js';
 import { declaredSize, type DeclaredSize } from './declared-size.js';
-import { readExif, readXmp, type Shot } from './exif.js';
+import { embeddedTags } from './embedded.js';
 import { type Pictures, renderAll } from './renditions.js';
 import { sharp } from './sharp.js';
 
@@ -14,8 +15,8 @@ import { sharp } from './sharp.js';
 const DECODED = /^image\/(jpeg|a?png|gif|webp|avif|tiff)$/;
 /** Known, but not decoded: only their sizes and what their cameras wrote. */
 const HEIC = /^image\/hei[cf]/;
-/** Built like a TIFF, with the size of a thumbnail where that of the picture should be. */
-const RAW = /^image\/x-(adobe-dng|canon-cr2|nikon-nef|olympus-orf|panasonic-rw2|sony-arw)$/;
+/** No decoder makes room for their pixels. */
+const NEVER_DECODED = /^image\/(svg\+xml|jxl|jp[2mx]|vnd\.adobe\.photoshop|x-(?!icon).*)$/;
 
 /** A decoder of AVIF holds all of it, and needs 18 bytes a pixel where the others need 8 at most. */
 const SHARE_OF_PIXELS: Record<string, number> = { 'image/avif': 0.5 };
@@ -28,7 +29,6 @@ const END_MARKS: Record<string, Buffer> = {
 const MAX_MENDED_BYTES = 64 * 2 ** 20;
 
 const NO_LIMIT: SharpOptions = { limitInputPixels: false };
-const EXIF_PREFIX = Buffer.from('Exif\0\0', 'latin1');
 
 const refusal = (code: RefusalCode, message: string): Finding => ({ refusal: { code, message } });
 
@@ -54,16 +54,6 @@ async function metadataOf(path: string): Promise<Metadata | null> {
     rethrowExhaustion(error);
     return null;
   }
-}
-
-async function shotOf(at: ReadAt, type: string, metadata: Metadata | null): Promise<Partial<Shot>> {
-  const { exif, xmp } = metadata ?? {};
-  const block = exif?.indexOf(EXIF_PREFIX) === 0 ? exif.subarray(EXIF_PREFIX.length) : exif;
-  const isTiff = type === 'image/tiff' || RAW.test(type);
-  return {
-    ...(xmp && readXmp(xmp)),
-    ...(isTiff ? await readExif(at) : block && (await readExif(bytesAt(block)))),
-  };
 }
 
 /**
@@ -100,18 +90,19 @@ export const read: Reader = (file, limits) =>
   readingFrom(file.path, async (at) => {
     const { detected } = file;
     const declared = await declaredSize(at, file.sizeBytes, detected, limits.maxFrames);
-    const tooMany = declared && excess(declared, detected, limits);
+    const tooMany = declared && !NEVER_DECODED.test(detected) ? excess(declared, detected, limits) : null;
     if (tooMany) return tooMany;
+    const told = settle(await embeddedTags(at, file.sizeBytes, detected));
     const isDecoded = DECODED.test(detected);
     if (!isDecoded && !HEIC.test(detected)) {
-      return findingOf({ ...(await shotOf(at, detected, null)), ...declared });
+      return findingOf({ ...told, ...declared });
     }
 
     const metadata = await metadataOf(file.path);
     const { width, height } = metadata?.autoOrient ?? {};
     const frames = Math.max(metadata?.pages ?? 1, declared?.frames ?? 1);
     const found = {
-      ...(await shotOf(at, detected, metadata)),
+      ...told,
       ...{ width, height },
       pageCount: detected === 'image/tiff' ? metadata?.pages : null,
     };

@@ -3,8 +3,20 @@ import type { ReadAt } from '../read-at.js';
 /** More than any honest directory has; larger ones are read up to here. */
 const MAX_FIELDS = 512;
 const MAX_TEXT_BYTES = 2048;
-/** Bytes of one value, by type. TIFF 6.0, section 2; 129 is the UTF-8 of EXIF 3. */
-const SIZES: Record<number, number> = { 1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 129: 1 };
+/** Bytes of one value, by type. TIFF 6.0, section 2; 13 is an offset of a directory, 129 the UTF-8 of EXIF 3. */
+const SIZES: Record<number, number> = {
+  1: 1,
+  2: 1,
+  3: 2,
+  4: 4,
+  5: 8,
+  7: 1,
+  9: 4,
+  10: 8,
+  12: 8,
+  13: 4,
+  129: 1,
+};
 
 export interface Field {
   readonly type: number;
@@ -84,8 +96,15 @@ export class TiffReader {
 
   private number(bytes: Buffer, type: number, offset: number): number {
     if (type === 5) return this.long(bytes, offset) / this.long(bytes, offset + 4);
+    if (type === 10) return this.signed(bytes, offset) / this.signed(bytes, offset + 4);
+    if (type === 12) return this.isLittle ? bytes.readDoubleLE(offset) : bytes.readDoubleBE(offset);
+    if (type === 9) return this.signed(bytes, offset);
     if (type === 3) return this.short(bytes, offset);
-    return type === 4 ? this.long(bytes, offset) : bytes.readUInt8(offset);
+    return type === 4 || type === 13 ? this.long(bytes, offset) : bytes.readUInt8(offset);
+  }
+
+  private signed(bytes: Buffer, offset: number): number {
+    return this.isLittle ? bytes.readInt32LE(offset) : bytes.readInt32BE(offset);
   }
 
   private short(bytes: Buffer, offset: number): number {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { instantOf } from '../instants.js';
 import { placeOfIso6709 } from '../places.js';
-import { type Film, isPlausible, utcTime } from './mp4.js';
+import { creationTime, type Film } from './mp4.js';
 
 const MAX_SECONDS = 20;
 const MAX_OUTPUT_BYTES = 2 ** 20;
@@ -50,7 +50,7 @@ function run(program: string, path: string): Promise<string | null> {
 
 const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
-function pictureOf(streams: readonly Stream[]): Partial<Film> {
+function pictureOf(streams: readonly Stream[]): Pick<Film, 'width' | 'height'> {
   const picture = streams.find(
     ({ codec_type, disposition }) => codec_type === 'video' && disposition?.attached_pic !== 1,
   );
@@ -70,7 +70,7 @@ function reportIn(printed: string | null): Report | null {
 }
 
 /** What a film says of itself to ffprobe; null when the program does not answer. https://ffmpeg.org/ffprobe.html */
-export async function probe(program: string, path: string): Promise<Partial<Film> | null> {
+export async function probe(program: string, path: string): Promise<Film | null> {
   const report = reportIn(await run(program, path));
   if (report === null) return null;
   const { streams = [], format = {} } = report;
@@ -78,16 +78,25 @@ export async function probe(program: string, path: string): Promise<Partial<Film
     Object.entries(format.tags ?? {}).map(([name, value]) => [name.toLowerCase(), text(value)]),
   );
   const quicktime = (name: string) => tags.get(`com.apple.quicktime.${name}`);
-  const place = quicktime('location.iso6709') ?? tags.get('location');
-  const created = instantOf(tags.get('creation_time'))?.takenAt;
+  const created = Date.parse(tags.get('creation_time') ?? '');
   return {
     ...pictureOf(streams),
-    ...(created && isPlausible(created) && utcTime(created)),
-    ...instantOf(quicktime('creationdate')),
-    ...(place !== undefined && placeOfIso6709(place)),
     durationSeconds: Number(text(format.duration) ?? NaN),
-    title: tags.get('title') ?? null,
-    cameraMake: quicktime('make') ?? null,
-    cameraModel: quicktime('model') ?? null,
+    sources: {
+      header: { created: Number.isNaN(created) ? null : creationTime(new Date(created)) },
+      keys: {
+        taken: instantOf(quicktime('creationdate')),
+        place: placeOfIso6709(quicktime('location.iso6709')),
+        cameraMake: quicktime('make'),
+        cameraModel: quicktime('model'),
+      },
+      udta: {
+        created: instantOf(tags.get('date')),
+        place: placeOfIso6709(tags.get('location')),
+        title: tags.get('title'),
+        artist: tags.get('artist'),
+        album: tags.get('album'),
+      },
+    },
   };
 }

@@ -1,32 +1,22 @@
-import { type AssetProperties, localDateTimeOf } from '#libs/domain';
-import { instantOf } from '../instants.js';
+import type { AssetProperties } from '#libs/domain';
+import { instantOf, instantOfUtc } from '../instants.js';
 import { type Box, boxAt, boxesIn, contentOf } from '../iso-boxes.js';
-import { placeOf, placeOfIso6709 } from '../places.js';
-import type { ReadAt } from '../read-at.js';
+import { placeOfIso6709 } from '../places.js';
+import { affordable, type ReadAt, windowed } from '../read-at.js';
+import type { Tags, TagSources } from '../tags.js';
 
-/** What a film says of itself. */
-export type Film = Pick<
-  AssetProperties,
-  | 'width'
-  | 'height'
-  | 'durationSeconds'
-  | 'takenAt'
-  | 'takenAtLocal'
-  | 'cameraMake'
-  | 'cameraModel'
-  | 'hasLocation'
-  | 'latitude'
-  | 'longitude'
-  | 'title'
->;
+/** What the boxes of a film say: of its tracks, and its tags by where they stand. */
+export interface Film extends Partial<Pick<AssetProperties, 'width' | 'height' | 'durationSeconds'>> {
+  readonly sources: TagSources;
+}
 
 /** Seconds from 1904, where the time of these files begins, to 1970. */
 const EPOCH_1904 = 2_082_844_800;
 /** Earlier than any such file: clocks that were not set, and programs that count from 1970. */
-export const isPlausible = (created: Date) => created.getTime() >= Date.UTC(1990);
+const isPlausible = (created: Date) => created.getTime() >= Date.UTC(1990);
 
-/** The header of a film has its time in UTC and no zone. */
-export const utcTime = (takenAt: Date) => ({ takenAt, takenAtLocal: localDateTimeOf(takenAt) });
+/** The time in the head of a film, which is in UTC; null where its clock was not set. */
+export const creationTime = (created: Date) => (isPlausible(created) ? instantOfUtc(created) : null);
 
 const MAX_VALUE_BYTES = 1024;
 const MAX_KEYS_BYTES = 65_536;
@@ -37,10 +27,10 @@ const fixed = (bytes: Buffer, offset: number) => bytes.readInt32BE(offset) / 65_
 const hasLongTimes = (bytes: Buffer) => bytes[0] === 1;
 
 /** ISO/IEC 14496-12, 8.2.2 and, for films in fragments, 8.8.2. */
-async function timesOf(at: ReadAt, moov: Box): Promise<Partial<Film>> {
+async function timesOf(at: ReadAt, moov: Box) {
   const header = await contentOf(at, await boxAt(at, moov, 'mvhd'), 32);
   const isLong = hasLongTimes(header);
-  if (header.length < (isLong ? 32 : 20)) return {};
+  if (header.length < (isLong ? 32 : 20)) return { created: null };
   const created = isLong ? Number(header.readBigUInt64BE(4)) : header.readUInt32BE(4);
   const scale = header.readUInt32BE(isLong ? 20 : 12);
   const own = isLong ? Number(header.readBigUInt64BE(24)) : header.readUInt32BE(16);
@@ -53,15 +43,14 @@ async function timesOf(at: ReadAt, moov: Box): Promise<Partial<Film>> {
         : 0;
   const isUnknown = own === (isLong ? 2 ** 64 : 2 ** 32 - 1);
   const units = own === 0 || isUnknown ? inFragments : own;
-  const takenAt = new Date(1000 * (created - EPOCH_1904));
   return {
     ...(units > 0 && scale > 0 && { durationSeconds: units / scale }),
-    ...(isPlausible(takenAt) && utcTime(takenAt)),
+    created: creationTime(new Date(1000 * (created - EPOCH_1904))),
   };
 }
 
 /** ISO/IEC 14496-12, 8.3.2: the first picture, turned as it is shown. */
-async function pictureOf(at: ReadAt, moov: Box): Promise<Partial<Film>> {
+async function pictureOf(at: ReadAt, moov: Box): Promise<Pick<Film, 'width' | 'height'>> {
   for await (const track of boxesIn(at, moov.start, moov.end)) {
     if (track.type !== 'trak') continue;
     const handler = await contentOf(at, await boxAt(at, track, 'mdia', 'hdlr'), 12);
@@ -102,56 +91,118 @@ async function namedValues(at: ReadAt, meta: Box | null): Promise<Map<string, st
   return values;
 }
 
-async function namedBy(at: ReadAt, moov: Box): Promise<Partial<Film>> {
-  // Cameras write them beside the tracks, other programs among the user's data.
-  const values = new Map([
-    ...(await namedValues(at, await boxAt(at, moov, 'udta', 'meta'))),
+const quicktimeTags = (values: ReadonlyMap<string, string>): Tags => {
+  const named = (name: string) => values.get(`com.apple.quicktime.${name}`);
+  return {
+    taken: instantOf(named('creationdate')),
+    place: placeOfIso6709(named('location.ISO6709')),
+    cameraMake: named('make'),
+    cameraModel: named('model'),
+    title: named('title'),
+    artist: named('artist'),
+    album: named('album'),
+  };
+};
+
+/** Tags as music players have them, by the names of iTunes. */
+async function itemList(at: ReadAt, list: Box | null): Promise<Tags> {
+  const values = new Map<string, string>();
+  for await (const item of list === null ? [] : boxesIn(at, list.start, list.end)) {
+    if (!item.type.startsWith('\xa9') && item.type !== 'aART') continue;
+    const data = await contentOf(at, await boxAt(at, item, 'data'), MAX_VALUE_BYTES);
+    // A type and a language come first.
+    if (data.length > 8 && !values.has(item.type)) values.set(item.type, data.toString('utf8', 8));
+  }
+  return {
+    created: instantOf(values.get('\xa9day')),
+    title: values.get('\xa9nam'),
+    artist: values.get('\xa9ART') ?? values.get('aART'),
+    album: values.get('\xa9alb'),
+  };
+}
+
+/** QuickTime's user data: a length and a language come first. */
+function plainText(bytes: Buffer): string | undefined {
+  const length = bytes.length > 4 ? bytes.readUInt16BE(0) : 0;
+  return length === 0 ? undefined : bytes.toString('utf8', 4, 4 + length);
+}
+
+/** 3GPP TS 26.244, 8.2: version, flags and a language come first; the text may be in UTF-16. */
+function text3gpp(bytes: Buffer): string | undefined {
+  const text = bytes.subarray(6);
+  if (text[0] === 0xfe && text[1] === 0xff) {
+    const whole = text.subarray(2, 2 * Math.floor(text.length / 2));
+    return Buffer.from(whole)
+      .swap16()
+      .toString('utf16le')
+      .replace(/\0[^]*$/, '');
+  }
+  const end = text.indexOf(0);
+  return text.length === 0 ? undefined : text.toString('utf8', 0, end < 0 ? text.length : end);
+}
+
+/** 3GPP TS 26.244, 8.10: version, flags, language, a name that ends with a zero, a role, then the place. */
+function place3gpp(bytes: Buffer) {
+  const name = bytes.indexOf(0, 6);
+  const coordinates = bytes.subarray(name + 2);
+  if (name < 0 || coordinates.length < 8) return null;
+  return { longitude: fixed(coordinates, 0), latitude: fixed(coordinates, 4) };
+}
+
+/** The tags in the user data: QuickTime's own, and those of 3GPP. */
+async function userData(at: ReadAt, udta: Box | null): Promise<Tags> {
+  const values = new Map<string, Buffer>();
+  for await (const box of udta === null ? [] : boxesIn(at, udta.start, udta.end)) {
+    if (!/^(\xa9...|titl|perf|albm|loci)$/.test(box.type) || values.has(box.type)) continue;
+    values.set(box.type, await contentOf(at, box, MAX_VALUE_BYTES));
+  }
+  const bytes = (name: string) => values.get(name) ?? Buffer.alloc(0);
+  const text = (quicktime: string, mobile: string) =>
+    plainText(bytes(`\xa9${quicktime}`)) ?? text3gpp(bytes(mobile));
+  return {
+    created: instantOf(plainText(bytes('\xa9day'))),
+    place: placeOfIso6709(plainText(bytes('\xa9xyz'))) ?? place3gpp(bytes('loci')),
+    cameraMake: plainText(bytes('\xa9mak')),
+    cameraModel: plainText(bytes('\xa9mod')),
+    title: text('nam', 'titl'),
+    artist: text('ART', 'perf'),
+    album: text('alb', 'albm'),
+  };
+}
+
+/** Some hundred bytes of a file, however large it is. */
+async function readBoxes(at: ReadAt, sizeBytes: number): Promise<Film> {
+  const moov = await boxAt(at, { type: '', start: 0, end: sizeBytes }, 'moov');
+  if (moov === null) return { sources: {} };
+  const { created, ...length } = await timesOf(at, moov);
+  const udta = await boxAt(at, moov, 'udta');
+  const userMeta = udta && (await boxAt(at, udta, 'meta'));
+  // Cameras write values by name beside the tracks, other programs among the user's data.
+  const named = new Map([
+    ...(await namedValues(at, userMeta)),
     ...(await namedValues(at, await boxAt(at, moov, 'meta'))),
   ]);
-  const quicktime = (name: string) => values.get(`com.apple.quicktime.${name}`);
-  const place = quicktime('location.ISO6709');
-  const [title, cameraMake, cameraModel] = [quicktime('title'), quicktime('make'), quicktime('model')];
+  const list = userMeta && (await boxAt(at, { ...userMeta, start: userMeta.start + 4 }, 'ilst'));
   return {
-    ...(title !== undefined && { title }),
-    ...(cameraMake !== undefined && { cameraMake }),
-    ...(cameraModel !== undefined && { cameraModel }),
-    ...instantOf(quicktime('creationdate')),
-    ...(place !== undefined && placeOfIso6709(place)),
-  };
-}
-
-/** As music players have it, and as QuickTime did. */
-async function titleIn(at: ReadAt, moov: Box): Promise<Partial<Film>> {
-  const plain = await contentOf(at, await boxAt(at, moov, 'udta', '\xa9nam'), MAX_VALUE_BYTES);
-  // Length and language of the text.
-  if (plain.length > 4) return { title: plain.toString('utf8', 4, 4 + plain.readUInt16BE(0)) };
-  const meta = await boxAt(at, moov, 'udta', 'meta');
-  const data = meta && (await boxAt(at, { ...meta, start: meta.start + 4 }, 'ilst', '\xa9nam', 'data'));
-  const title = await contentOf(at, data, MAX_VALUE_BYTES);
-  // A type and a language come first.
-  return title.length > 8 ? { title: title.toString('utf8', 8) } : {};
-}
-
-/** Where cameras and telephones write the place: QuickTime's ©xyz, and loci of 3GPP TS 26.244, 8.10. */
-async function placeIn(at: ReadAt, moov: Box): Promise<Partial<Film>> {
-  const xyz = await contentOf(at, await boxAt(at, moov, 'udta', '\xa9xyz'), MAX_VALUE_BYTES);
-  if (xyz.length > 4) return placeOfIso6709(xyz.toString('latin1', 4));
-  const loci = await contentOf(at, await boxAt(at, moov, 'udta', 'loci'), MAX_VALUE_BYTES);
-  if (loci.length === 0) return {};
-  // Version, flags, language, a name that ends with a zero, a role.
-  const coordinates = loci.subarray(loci.indexOf(0, 6) + 2);
-  return coordinates.length < 8 ? placeOf(null, null) : placeOf(fixed(coordinates, 4), fixed(coordinates, 0));
-}
-
-/** Reads an MP4, a QuickTime or a 3GPP file by its boxes: some hundred bytes of it, however large it is. */
-export async function readMp4(at: ReadAt, sizeBytes: number): Promise<Partial<Film>> {
-  const moov = await boxAt(at, { type: '', start: 0, end: sizeBytes }, 'moov');
-  if (moov === null) return {};
-  return {
-    ...(await timesOf(at, moov)),
+    ...length,
     ...(await pictureOf(at, moov)),
-    ...(await placeIn(at, moov)),
-    ...(await titleIn(at, moov)),
-    ...(await namedBy(at, moov)),
+    sources: {
+      header: { created },
+      keys: quicktimeTags(named),
+      ilst: await itemList(at, list),
+      udta: await userData(at, udta),
+    },
   };
+}
+
+/** Honest files need hundredths. */
+const MAX_PROCESSOR_SECONDS = 2;
+
+/** Length, size and tags of an MP4, a QuickTime or a 3GPP file; nothing where its boxes cannot be read. */
+export async function filmOfBoxes(file: ReadAt, sizeBytes: number): Promise<Film> {
+  try {
+    return await readBoxes(affordable(windowed(file), MAX_PROCESSOR_SECONDS), sizeBytes);
+  } catch {
+    return { sources: {} };
+  }
 }

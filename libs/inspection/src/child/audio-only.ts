@@ -1,0 +1,191 @@
+import { type Pieces, Unbelievable } from './bounded-file.js';
+
+/*
+ * Containers of films that hold nothing but sound: recordings of telephones and browsers, which write them under the type of a film.
+ */
+
+/** Beside each other, in any container. */
+const MAX_ELEMENTS = 1024;
+
+interface Tracks {
+  readonly hasSound: boolean;
+  readonly hasPicture: boolean;
+}
+
+interface Span {
+  readonly type: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** ISO/IEC 14496-12, 4.2: the boxes between two offsets; the last one may be cut off. */
+function* boxes(file: Pieces, start: number, end: number): Generator<Span> {
+  for (let at = start, count = 0; at + 8 <= end && count < MAX_ELEMENTS; count++) {
+    const head = file.read(at, 8);
+    const isLong = head.readUInt32BE(0) === 1;
+    const header = isLong ? 16 : 8;
+    const declared = isLong ? Number(file.read(at + 8, 8).readBigUInt64BE()) : head.readUInt32BE(0);
+    const size = declared === 0 ? end - at : declared;
+    if (size < header) return;
+    yield { type: head.toString('latin1', 4, 8), start: at + header, end: Math.min(at + size, end) };
+    at += size;
+  }
+}
+
+function boxIn(file: Pieces, { start, end }: Omit<Span, 'type'>, ...path: readonly string[]): Span | null {
+  const [type, ...rest] = path;
+  for (const box of boxes(file, start, end)) {
+    if (box.type === type) return rest.length === 0 ? box : boxIn(file, box, ...rest);
+  }
+  return null;
+}
+
+/** The handlers of the tracks: ISO/IEC 14496-12, 8.4.3. */
+function isoTracks(file: Pieces): Tracks {
+  const movie = boxIn(file, { start: 0, end: file.sizeBytes }, 'moov');
+  const handlers: string[] = [];
+  for (const box of movie === null ? [] : boxes(file, movie.start, movie.end)) {
+    const handler = box.type === 'trak' ? boxIn(file, box, 'mdia', 'hdlr') : null;
+    if (handler !== null && handler.end - handler.start >= 12) {
+      handlers.push(file.read(handler.start + 8, 4).toString('latin1'));
+    }
+  }
+  return { hasSound: handlers.includes('soun'), hasPicture: handlers.includes('vide') };
+}
+
+const SEGMENT = 0x18538067;
+const CLUSTER = 0x1f43b675;
+const TRACKS = 0x1654ae6b;
+const TRACK_ENTRY = 0xae;
+const TRACK_TYPE = 0x83;
+const [PICTURE, SOUND] = [1, 2];
+
+interface Element {
+  readonly id: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** RFC 8794, 4 and 5: a number whose first bit that is set says how long it is. */
+function variableInteger(file: Pieces, at: number, keepsMark: boolean): { value: number; bytes: number } {
+  const first = file.read(at, 1)[0]!;
+  const bytes = Math.clz32(first) - 23;
+  if (bytes > 8) throw new Unbelievable('an element has no length');
+  let value = keepsMark ? first : first & (0xff >> bytes);
+  let isUnknown = (first & (0xff >> bytes)) === 0xff >> bytes;
+  for (const byte of file.read(at + 1, bytes - 1)) {
+    value = value * 256 + byte;
+    isUnknown &&= byte === 0xff;
+  }
+  return { value: isUnknown && !keepsMark ? Infinity : value, bytes };
+}
+
+function* elements(file: Pieces, start: number, end: number): Generator<Element> {
+  for (let at = start, count = 0; at < end && count < MAX_ELEMENTS; count++) {
+    const id = variableInteger(file, at, true);
+    const size = variableInteger(file, at + id.bytes, false);
+    const content = at + id.bytes + size.bytes;
+    yield { id: id.value, start: content, end: Math.min(content + size.value, end) };
+    at = content + size.value;
+  }
+}
+
+/** RFC 9559, 5.1.4. Tracks come before the first cluster. */
+function matroskaTracks(file: Pieces): Tracks {
+  const types: number[] = [];
+  for (const segment of elements(file, 0, file.sizeBytes)) {
+    if (segment.id !== SEGMENT) continue;
+    for (const part of elements(file, segment.start, segment.end)) {
+      if (part.id === CLUSTER) break;
+      if (part.id !== TRACKS) continue;
+      for (const entry of elements(file, part.start, part.end)) {
+        if (entry.id !== TRACK_ENTRY) continue;
+        for (const { id, start, end } of elements(file, entry.start, entry.end)) {
+          if (id === TRACK_TYPE && end > start) types.push(file.read(end - 1, 1)[0]!);
+        }
+      }
+    }
+    break;
+  }
+  return { hasSound: types.includes(SOUND), hasPicture: types.includes(PICTURE) };
+}
+
+const PACKET_BYTES = 188;
+const SYNC = 0x47;
+const MAX_PACKETS = 2048;
+const PROGRAM_TABLE = 0;
+const MAP_TABLE = 2;
+/** Types of streams: ISO/IEC 13818-1, table 2-34; AC-3, E-AC-3 and DTS of ATSC A/53. */
+const SOUND_STREAMS = [0x03, 0x04, 0x0f, 0x11, 0x1c, 0x81, 0x82, 0x87];
+/** Timed metadata, as in HLS, which is neither. */
+const METADATA_STREAMS = [0x15, 0x86];
+
+/** The table that begins in a packet, without its checksum; null for one that does not fit into it. */
+function tableIn(packet: Buffer, id: number): Buffer | null {
+  const begins = (packet[1]! & 0x40) !== 0;
+  const adaptation = (packet[3]! & 0x20) === 0 ? 0 : 1 + packet[4]!;
+  const pointer = 4 + adaptation;
+  if (!begins || pointer >= PACKET_BYTES) return null;
+  const start = pointer + 1 + packet[pointer]!;
+  if (start + 12 > PACKET_BYTES || packet[start] !== id) return null;
+  const end = start + 3 + (packet.readUInt16BE(start + 1) & 0x0fff) - 4;
+  return end <= PACKET_BYTES - 4 ? packet.subarray(start, end) : null;
+}
+
+/** ISO/IEC 13818-1, 2.4.4: the streams of the first program. A stream of another type may be a picture. */
+function transportTracks(file: Pieces): Tracks {
+  let mapId: number | null = null;
+  const count = Math.min(MAX_PACKETS, Math.floor(file.sizeBytes / PACKET_BYTES));
+  for (let index = 0; index < count; index++) {
+    const packet = file.read(index * PACKET_BYTES, PACKET_BYTES);
+    if (packet[0] !== SYNC) break;
+    const id = packet.readUInt16BE(1) & 0x1fff;
+    if (mapId === null && id === 0) {
+      const programs = tableIn(packet, PROGRAM_TABLE)?.subarray(8) ?? Buffer.alloc(0);
+      for (let at = 0; at + 4 <= programs.length && mapId === null; at += 4) {
+        // Number 0 is the table of the network.
+        if (programs.readUInt16BE(at) !== 0) mapId = programs.readUInt16BE(at + 2) & 0x1fff;
+      }
+    } else if (id === mapId) {
+      const map = tableIn(packet, MAP_TABLE);
+      if (map === null) continue;
+      const types: number[] = [];
+      for (let at = 12 + (map.readUInt16BE(10) & 0x0fff); at + 5 <= map.length;) {
+        types.push(map[at]!);
+        at += 5 + (map.readUInt16BE(at + 3) & 0x0fff);
+      }
+      const others = types.filter((type) => !METADATA_STREAMS.includes(type));
+      const isSound = (type: number) => SOUND_STREAMS.includes(type);
+      return { hasSound: others.some(isSound), hasPicture: !others.every(isSound) };
+    }
+  }
+  return { hasSound: false, hasPicture: false };
+}
+
+/** By the type of a film: its type without pictures, and how its tracks are found. */
+const CONTAINERS: Readonly<Record<string, readonly [sound: string, tracks: (file: Pieces) => Tracks]>> = {
+  'video/mp4': ['audio/mp4', isoTracks],
+  'video/3gpp': ['audio/3gpp', isoTracks],
+  'video/3gpp2': ['audio/3gpp2', isoTracks],
+  'video/matroska': ['audio/matroska', matroskaTracks],
+  'video/x-matroska': ['audio/matroska', matroskaTracks],
+  'video/webm': ['audio/webm', matroskaTracks],
+  'video/mp2t': ['audio/mp2t', transportTracks],
+};
+
+/** Types of films that may turn out to be sound. */
+export const MAY_BE_AUDIO_ONLY: readonly string[] = Object.keys(CONTAINERS);
+
+/** The type of a film that has sound and no pictures; the type as it is for every other file, and where the tracks are not found. */
+export function withoutPictures(type: string, file: Pieces): string {
+  const container = CONTAINERS[type];
+  if (container === undefined) return type;
+  const [sound, tracksOf] = container;
+  try {
+    const { hasSound, hasPicture } = tracksOf(file);
+    return hasSound && !hasPicture ? sound : type;
+  } catch (error) {
+    if (!(error instanceof Unbelievable)) throw error;
+    return type;
+  }
+}

@@ -1,0 +1,176 @@
+import { brotliDecompressSync } from 'node:zlib';
+import { type Box, boxAt, boxesIn, contentOf } from '../iso-boxes.js';
+import { bytesAt, type ReadAt, windowed } from '../read-at.js';
+import type { Tags } from '../tags.js';
+import { type Blocks, type Finder, MAX_BLOCK_BYTES, withoutPrefix } from './blocks.js';
+import { exifTags } from './exif.js';
+import { type Fields, TiffReader } from './tiff-fields.js';
+
+/* Tags in pictures that are made of boxes: HEIF and AVIF, JPEG XL, JPEG 2000, Canon's CR3. */
+
+const wholeFile = (sizeBytes: number): Box => ({ type: '', start: 0, end: sizeBytes });
+
+/** The EXIF of an item or a box, behind the offset of its TIFF header. ISO/IEC 23008-12, A.2.1. */
+function offsetExif(bytes: Buffer): Buffer {
+  const offset = bytes.length < 4 ? 0 : bytes.readUInt32BE(0);
+  const named = withoutPrefix(bytes.subarray(4));
+  const pointed = bytes.subarray(4 + offset);
+  return /^(II|MM)/.test(pointed.toString('latin1', 0, 2)) ? pointed : named;
+}
+
+const MAX_ITEMS = 4096;
+
+/** Where an item lies: in the file, or in the `idat` box of its description. ISO/IEC 14496-12, 8.11.3. */
+interface Extent {
+  readonly isInFile: boolean;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** The first extents of items by their numbers. Reads integers of the sizes that the box declares. */
+function itemExtents(bytes: Buffer): ReadonlyMap<number, Extent> {
+  const extents = new Map<number, Extent>();
+  let at = 0;
+  const next = (size: number): number => {
+    const value =
+      size === 0 || at + size > bytes.length
+        ? 0
+        : Number(BigInt(`0x${bytes.toString('hex', at, at + size)}`));
+    at += size;
+    return value;
+  };
+  const version = next(1);
+  next(3);
+  const [sizes, others] = [next(1), next(1)];
+  const [offsetSize, lengthSize, baseSize] = [sizes >> 4, sizes & 15, others >> 4];
+  const indexSize = version === 0 ? 0 : others & 15;
+  const count = Math.min(next(version === 2 ? 4 : 2), MAX_ITEMS);
+  for (let item = 0; item < count && at < bytes.length; item++) {
+    const id = next(version === 2 ? 4 : 2);
+    const method = version === 0 ? 0 : next(2) & 15;
+    next(2);
+    const base = next(baseSize);
+    const parts = next(2);
+    for (let part = 0; part < parts && at < bytes.length; part++) {
+      next(indexSize);
+      const [offset, length] = [base + next(offsetSize), next(lengthSize)];
+      if (part === 0 && method < 2) extents.set(id, { isInFile: method === 0, offset, length });
+    }
+  }
+  return extents;
+}
+
+const XMP_ITEM = 'application/rdf+xml';
+
+/** The numbers of the items with EXIF and XMP. ISO/IEC 14496-12, 8.11.6. */
+async function tagItems(at: ReadAt, items: Box): Promise<{ exif?: number; xmp?: number }> {
+  const found: { exif?: number; xmp?: number } = {};
+  const isLong = (await at(items.start, 1))[0] !== 0;
+  for await (const entry of boxesIn(at, items.start + (isLong ? 8 : 6), items.end)) {
+    const info = entry.type === 'infe' ? await contentOf(at, entry, 128) : Buffer.alloc(0);
+    if (info.length < 12 || info[0]! < 2) continue;
+    const idSize = info[0] === 2 ? 2 : 4;
+    const id = info.readUIntBE(4, idSize);
+    const type = info.toString('latin1', 6 + idSize, 10 + idSize);
+    if (type === 'Exif') found.exif ??= id;
+    if (type === 'mime' && info.includes(XMP_ITEM)) found.xmp ??= id;
+  }
+  return found;
+}
+
+/** HEIF and AVIF: tags are items beside the pictures. */
+export const heif: Finder = async (file, sizeBytes) => {
+  const at = windowed(file);
+  const meta = await boxAt(at, wholeFile(sizeBytes), 'meta');
+  if (meta === null) return {};
+  // It is a full box: a version and flags come first.
+  const body = { ...meta, start: meta.start + 4 };
+  const items = await boxAt(at, body, 'iinf');
+  if (items === null) return {};
+  const extents = itemExtents(await contentOf(at, await boxAt(at, body, 'iloc'), MAX_BLOCK_BYTES));
+  const data = await boxAt(at, body, 'idat');
+  const content = async (id: number | undefined): Promise<Buffer | undefined> => {
+    const extent = id === undefined ? undefined : extents.get(id);
+    if (extent === undefined) return undefined;
+    const start = extent.isInFile ? 0 : data?.start;
+    return start === undefined
+      ? undefined
+      : file(start + extent.offset, Math.min(extent.length, MAX_BLOCK_BYTES));
+  };
+  const { exif, xmp } = await tagItems(at, items);
+  const [block, packet] = [await content(exif), await content(xmp)];
+  return { ...(block && { exif: offsetExif(block) }), ...(packet && { xmp: packet }) };
+};
+
+function unbrotlied(bytes: Buffer): Buffer {
+  try {
+    return brotliDecompressSync(bytes, { maxOutputLength: MAX_BLOCK_BYTES });
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
+/** ISO/IEC 18181-2, 9: boxes of JPEG XL, compressed ones behind their type. */
+export const jxl: Finder = async (file, sizeBytes) => {
+  const blocks: Blocks = {};
+  const at = windowed(file);
+  for await (const box of boxesIn(at, 0, sizeBytes)) {
+    if (!['Exif', 'xml ', 'brob'].includes(box.type)) continue;
+    const content = await contentOf(file, box, MAX_BLOCK_BYTES);
+    const isPacked = box.type === 'brob';
+    const type = isPacked ? content.toString('latin1', 0, 4) : box.type;
+    const bytes = isPacked ? unbrotlied(content.subarray(4)) : content;
+    if (type === 'Exif') blocks.exif ??= offsetExif(bytes);
+    if (type === 'xml ') blocks.xmp ??= bytes;
+  }
+  return blocks;
+};
+
+const UUID_BYTES = 16;
+const UUIDS: Readonly<Record<string, 'exif' | 'xmp'>> = {
+  '4a706754694666664578696600000000': 'exif',
+  '4a706754696666457869662d3e4a5032': 'exif',
+  be7acfcb97a942e89c71999491e3afac: 'xmp',
+};
+
+/** ISO/IEC 15444-1, I.7.2: boxes of JPEG 2000 that name what is in them. */
+export const jp2: Finder = async (file, sizeBytes) => {
+  const blocks: Blocks = {};
+  const at = windowed(file);
+  for await (const box of boxesIn(at, 0, sizeBytes)) {
+    if (box.type !== 'uuid') continue;
+    const kind = UUIDS[(await contentOf(at, box, UUID_BYTES)).toString('hex')];
+    if (kind === undefined) continue;
+    const content = await contentOf(file, { ...box, start: box.start + UUID_BYTES }, MAX_BLOCK_BYTES);
+    blocks[kind] ??= withoutPrefix(content);
+  }
+  return blocks;
+};
+
+const CANON_UUID = '85c0b687820f11e08111f4ce462b6a48';
+
+/** The directories of a Canon CR3, each a file of its own: https://github.com/lclevy/canon_cr3 */
+export const cr3: Finder = async (file, sizeBytes) => {
+  const at = windowed(file);
+  const movie = await boxAt(at, wholeFile(sizeBytes), 'moov');
+  for await (const box of movie === null ? [] : boxesIn(at, movie.start, movie.end)) {
+    const isCanon =
+      box.type === 'uuid' && (await contentOf(at, box, UUID_BYTES)).toString('hex') === CANON_UUID;
+    if (!isCanon) continue;
+    const inner = { ...box, start: box.start + UUID_BYTES };
+    const none = new Map<number, never>();
+    const part = async (
+      name: string,
+      roles: (own: Fields) => readonly [main: Fields, exif: Fields, gps: Fields],
+    ): Promise<Tags> => {
+      const bytes = await contentOf(file, await boxAt(at, inner, name), MAX_BLOCK_BYTES);
+      const tiff = await TiffReader.open(bytesAt(bytes));
+      return tiff === null ? {} : exifTags(tiff, ...roles(await tiff.fields(tiff.start)));
+    };
+    const { cameraMake, cameraModel } = await part('CMT1', (own) => [own, none, none]);
+    const { taken, digitized } = await part('CMT2', (own) => [none, own, none]);
+    const { place } = await part('CMT4', (own) => [none, none, own]);
+    return { more: { exif: { cameraMake, cameraModel, taken, digitized, place } } };
+  }
+  return {};
+};

@@ -1,0 +1,61 @@
+import { instantOf } from '../instants.js';
+import type { Tags } from '../tags.js';
+
+const MARK = 0x1c;
+const APPLICATION_RECORD = 2;
+const [TITLE, DATE, TIME] = [5, 55, 60];
+const MAX_FIELDS = 512;
+
+const decode = (bytes: Buffer | undefined): string | undefined => {
+  try {
+    return bytes && new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return bytes?.toString('latin1');
+  }
+};
+
+/** The tags of agencies: IPTC IIM 4.2, 1.5 and 6. */
+export function readIptc(bytes: Buffer): Tags {
+  const values = new Map<number, Buffer>();
+  for (let at = 0, count = 0; at + 5 <= bytes.length && bytes[at] === MARK && count < MAX_FIELDS; count++) {
+    const length = bytes.readUInt16BE(at + 3);
+    // The length of a length, which only pictures within the tags need.
+    if (length > 0x7fff) break;
+    const value = bytes.subarray(at + 5, at + 5 + length);
+    if (bytes[at + 1] === APPLICATION_RECORD && !values.has(bytes[at + 2]!))
+      values.set(bytes[at + 2]!, value);
+    at += 5 + length;
+  }
+  const [, year, month, day] = /^(\d{4})(\d\d)(\d\d)$/.exec(decode(values.get(DATE)) ?? '') ?? [];
+  const [, hour, minute, second, zone = ''] =
+    /^(\d\d)(\d\d)(\d\d)([+-]\d{4})?$/.exec(decode(values.get(TIME)) ?? '') ?? [];
+  const isTimed = year !== undefined && hour !== undefined;
+  return {
+    created: isTimed ? instantOf(`${year}-${month}-${day}T${hour}:${minute}:${second}${zone}`) : null,
+    title: decode(values.get(TITLE)),
+  };
+}
+
+const RESOURCE = '8BIM';
+const IPTC_RESOURCE = 0x0404;
+const MAX_RESOURCES = 256;
+
+/** The resources of Photoshop by their numbers, as they stand in its documents and in JPEGs. Photoshop File Formats, "Image Resources". */
+export function photoshopResources(bytes: Buffer): ReadonlyMap<number, Buffer> {
+  const resources = new Map<number, Buffer>();
+  for (let at = 0, count = 0; at + 12 <= bytes.length && count < MAX_RESOURCES; count++) {
+    if (bytes.toString('latin1', at, at + 4) !== RESOURCE) break;
+    const id = bytes.readUInt16BE(at + 4);
+    // A name with its length, padded to be even.
+    const size = at + 6 + 2 * Math.floor((bytes[at + 6]! + 2) / 2);
+    if (size + 4 > bytes.length) break;
+    const length = bytes.readUInt32BE(size);
+    if (!resources.has(id)) resources.set(id, bytes.subarray(size + 4, size + 4 + length));
+    at = size + 4 + length + (length % 2);
+  }
+  return resources;
+}
+
+/** The tags of agencies among the resources of Photoshop. */
+export const iptcOf = (resources: ReadonlyMap<number, Buffer>): Tags =>
+  readIptc(resources.get(IPTC_RESOURCE) ?? Buffer.alloc(0));

@@ -1,0 +1,183 @@
+import { boxAt, boxesIn, contentOf } from '../iso-boxes.js';
+import { bytesAt, type ReadAt, windowed } from '../read-at.js';
+import type { DeclaredSize } from './declared-size.js';
+import { type Fields, TiffReader } from './tiff-fields.js';
+
+/* Sizes of formats that are not decoded here. */
+
+const WIDTH = 256;
+const HEIGHT = 257;
+const ORIENTATION = 274;
+const SUBFILE_TYPE = 254;
+const SUB_DIRECTORIES = 330;
+const EXIF_DIRECTORY = 0x8769;
+const [EXIF_WIDTH, EXIF_HEIGHT] = [0xa002, 0xa003];
+/** Borders of the sensor in a Panasonic RW2. */
+const [TOP, LEFT, BOTTOM, RIGHT] = [4, 5, 6, 7];
+const MAX_SUB_DIRECTORIES = 8;
+/** Whether an orientation turns a picture by a quarter: TIFF 6.0, section 8. */
+const turns = (orientation: number) => orientation >= 5 && orientation <= 8;
+
+type Sides = readonly [width: number, height: number];
+
+const sized = (sides: Sides | null, isTurned = false): DeclaredSize | null => {
+  if (sides === null || sides.some((side) => !Number.isInteger(side) || side <= 0)) return null;
+  const [width, height] = isTurned ? [sides[1], sides[0]] : sides;
+  return { width, height, frames: 1 };
+};
+
+const larger = (one: Sides | null, other: Sides) =>
+  one === null || other[0] * other[1] > one[0] * one[1] ? other : one;
+
+/** Raw photographs that are built like a TIFF: the largest picture in them that is no preview, as it is shown. */
+export async function rawSize(at: ReadAt): Promise<DeclaredSize | null> {
+  const reader = await TiffReader.open(at);
+  if (reader === null) return null;
+  const number = async (fields: Fields, tag: number) => (await reader.numbers(fields.get(tag), 1))[0];
+  const pair = async (fields: Fields, across: number, down: number): Promise<Sides | null> => {
+    const [width, height] = [await number(fields, across), await number(fields, down)];
+    return width === undefined || height === undefined ? null : [width, height];
+  };
+  const main = await reader.fields(reader.start);
+  const isTurned = turns((await number(main, ORIENTATION)) ?? 1);
+  const [start, end] = [await pair(main, LEFT, TOP), await pair(main, RIGHT, BOTTOM)];
+  if (start !== null && end !== null) return sized([end[0] - start[0], end[1] - start[1]], isTurned);
+  let largest: Sides | null = null;
+  const offsets = await reader.numbers(main.get(SUB_DIRECTORIES), MAX_SUB_DIRECTORIES);
+  for (const directory of [main, ...(await Promise.all(offsets.map((offset) => reader.fields(offset))))]) {
+    const isPreview = (((await number(directory, SUBFILE_TYPE)) ?? 0) & 1) !== 0;
+    const sides = isPreview ? null : await pair(directory, WIDTH, HEIGHT);
+    if (sides !== null) largest = larger(largest, sides);
+  }
+  const exif = await reader.fields(await number(main, EXIF_DIRECTORY));
+  return sized(largest ?? (await pair(exif, EXIF_WIDTH, EXIF_HEIGHT)), isTurned);
+}
+
+const CANON_UUID = '85c0b687820f11e08111f4ce462b6a48';
+const MAX_DIRECTORY_BYTES = 65_536;
+
+/** Canon's CR3, whose first directory is a TIFF of its own: https://github.com/lclevy/canon_cr3 */
+export async function cr3Size(file: ReadAt, sizeBytes: number): Promise<DeclaredSize | null> {
+  const at = windowed(file);
+  const movie = await boxAt(at, { type: '', start: 0, end: sizeBytes }, 'moov');
+  for await (const box of movie === null ? [] : boxesIn(at, movie.start, movie.end)) {
+    const isCanon = box.type === 'uuid' && (await contentOf(at, box, 16)).toString('hex') === CANON_UUID;
+    if (!isCanon) continue;
+    const directory = await boxAt(at, { ...box, start: box.start + 16 }, 'CMT1');
+    return rawSize(bytesAt(await contentOf(at, directory, MAX_DIRECTORY_BYTES)));
+  }
+  return null;
+}
+
+/** Photoshop File Formats, "File Header Section". */
+export async function psdSize(at: ReadAt): Promise<DeclaredSize | null> {
+  const head = await at(14, 8);
+  return head.length < 8 ? null : sized([head.readUInt32BE(4), head.readUInt32BE(0)]);
+}
+
+/** ISO/IEC 15444-1, I.5.3.1 and A.5.1: the header of the file, or of a code stream alone. */
+export async function jp2Size(file: ReadAt, sizeBytes: number): Promise<DeclaredSize | null> {
+  const at = windowed(file);
+  const head = await at(0, 24);
+  if (head.length === 24 && head.readUInt32BE(0) === 0xff4fff51) {
+    return sized([
+      head.readUInt32BE(8) - head.readUInt32BE(16),
+      head.readUInt32BE(12) - head.readUInt32BE(20),
+    ]);
+  }
+  const header = await boxAt(at, { type: '', start: 0, end: sizeBytes }, 'jp2h', 'ihdr');
+  const sides = await contentOf(at, header, 8);
+  return sides.length < 8 ? null : sized([sides.readUInt32BE(4), sides.readUInt32BE(0)]);
+}
+
+/** Across to down, by their number: ISO/IEC 18181-1, D.2. */
+const RATIOS: readonly Sides[] = [
+  [1, 1],
+  [12, 10],
+  [4, 3],
+  [3, 2],
+  [16, 9],
+  [5, 4],
+  [2, 1],
+];
+/** Bits of a side, by their number. */
+const SIDE_BITS = [9, 13, 18, 30];
+
+/** The size in the head of a code stream, least significant bits first, and its orientation. */
+function jxlSides(stream: Buffer): DeclaredSize | null {
+  let bit = 16;
+  const next = (count: number): number => {
+    let value = 0;
+    for (let index = 0; index < count; index++, bit++) {
+      value += (((stream[bit >> 3] ?? 0) >> (bit & 7)) & 1) * 2 ** index;
+    }
+    return value;
+  };
+  const isSmall = next(1) === 1;
+  const side = () => (isSmall ? 8 * (1 + next(5)) : 1 + next(SIDE_BITS[next(2)]!));
+  const height = side();
+  const ratio = RATIOS[next(3) - 1];
+  const width = ratio === undefined ? side() : Math.floor((height * ratio[0]) / ratio[1]);
+  const isPlain = next(1) === 1;
+  const isTurned = !isPlain && next(1) === 1 && turns(next(3) + 1);
+  return sized([width, height], isTurned);
+}
+
+const JXL_STREAM = 0xff0a;
+
+/** ISO/IEC 18181-1, D.1 and D.3.1; in a container the code stream stands in one box or in numbered ones. */
+export async function jxlSize(file: ReadAt, sizeBytes: number): Promise<DeclaredSize | null> {
+  const at = windowed(file);
+  let stream = await at(0, 32);
+  for await (const box of stream.readUInt16BE(0) === JXL_STREAM ? [] : boxesIn(at, 0, sizeBytes)) {
+    if (box.type !== 'jxlc' && box.type !== 'jxlp') continue;
+    stream = (await contentOf(at, box, 36)).subarray(box.type === 'jxlc' ? 0 : 4);
+    break;
+  }
+  return stream.length >= 12 && stream.readUInt16BE(0) === JXL_STREAM ? jxlSides(stream) : null;
+}
+
+const SVG_BYTES = 65_536;
+/** Pixels of a unit: CSS Values 4, 6.2. */
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  px: 1,
+  pt: 4 / 3,
+  pc: 16,
+  mm: 96 / 25.4,
+  cm: 96 / 2.54,
+  in: 96,
+};
+const LENGTH = /^\s*\+?(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})(px|pt|pc|mm|cm|in|)\s*$/i;
+
+/** SVG 2, 8.2: the size of its first element in pixels, or that of its view where it has none. */
+export async function svgSize(at: ReadAt): Promise<DeclaredSize | null> {
+  const [, attributes = ''] =
+    /<(?:[\w-]{1,32}:)?svg\b([^>]{0,8192})/i.exec((await at(0, SVG_BYTES)).toString()) ?? [];
+  const attribute = (name: string) =>
+    new RegExp(`\\s${name}\\s{0,8}=\\s{0,8}(?:"([^"]{0,128})"|'([^']{0,128})')`)
+      .exec(attributes)
+      ?.slice(1)
+      .find((value) => value !== undefined);
+  const length = (name: string) => {
+    const [, number, unit = ''] = LENGTH.exec(attribute(name) ?? '') ?? [];
+    return number === undefined ? null : Number(number) * UNITS[unit.toLowerCase()]!;
+  };
+  const [, , across, down] = (attribute('viewBox') ?? '')
+    .trim()
+    .split(/[\s,]+/, 4)
+    .map(Number);
+  const [width, height] = [length('width'), length('height')];
+  const ratio = across && down ? across / down : null;
+  const sides: Sides | null =
+    width !== null && height !== null
+      ? [width, height]
+      : width !== null && ratio !== null
+        ? [width, width / ratio]
+        : height !== null && ratio !== null
+          ? [height * ratio, height]
+          : across && down
+            ? [across, down]
+            : null;
+  return sides && sized([Math.round(sides[0]), Math.round(sides[1])]);
+}
