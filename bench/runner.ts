@@ -6,6 +6,7 @@ import { type Figure, isMet } from './figures.ts';
 import type { Measurement } from './measurement.ts';
 import { emulatorPut } from './measurements/emulator-put.ts';
 import { memory } from './measurements/memory.ts';
+import { overload } from './measurements/overload.ts';
 import { pipeline } from './measurements/pipeline.ts';
 import { reads } from './measurements/reads.ts';
 import { requestUpload } from './measurements/request-upload.ts';
@@ -25,6 +26,8 @@ const MEASUREMENTS: readonly Measurement[] = [
   scanning,
   smallFiles,
   workerMemory,
+  // Its backlog waits for the worker of each that follows.
+  overload,
   emulatorPut,
   reads,
   requestUpload,

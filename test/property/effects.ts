@@ -207,5 +207,7 @@ export function makeEffects(database: Database, jobs: Jobs): void {
   database.read = (work) => effect(() => read(work));
   database.transaction = (work) => effect(() => transaction(work));
   const process = jobs.process.bind(jobs);
+  const has = jobs.has.bind(jobs);
   jobs.process = (received, delayMs) => effect(() => process(received, delayMs));
+  jobs.has = (received) => effect(() => has(received));
 }

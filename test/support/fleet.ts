@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { Queue } from 'bullmq';
 import { type JWTPayload, SignJWT } from 'jose';
-import { PROCESS_QUEUE } from '#libs/jobs';
+import { INSPECT_QUEUE, PROCESS_QUEUE } from '#libs/jobs';
 import { provision } from '#libs/storage/gcs';
 import { NODE_FLAGS } from '../../apps/local/src/child.js';
 import { Emulators, HMAC_KEY, NAMES, PROJECT, SESSION_KEY } from '../integration/storage/emulators.js';
@@ -193,14 +193,24 @@ export class Fleet implements AsyncDisposable {
   async jobs(): Promise<string[]> {
     const { REDIS_URL: url } = this.env;
     const options = { databaseUrl: this.database.url, redisUrl: url };
-    const queue = new Queue(PROCESS_QUEUE, { connection: connectionOf(options) }, queueBackend);
-    queue.on('error', () => undefined);
-    try {
-      const jobs = await queue.getJobs(['waiting', 'active', 'delayed', 'completed', 'failed']);
-      return jobs.map(({ id = '' }) => id);
-    } finally {
-      await queue.close();
-    }
+    const inEach = [PROCESS_QUEUE, INSPECT_QUEUE].map(async (name) => {
+      const queue = new Queue(name, { connection: connectionOf(options) }, queueBackend);
+      queue.on('error', () => undefined);
+      try {
+        const jobs = await queue.getJobs([
+          'waiting',
+          'prioritized',
+          'active',
+          'delayed',
+          'completed',
+          'failed',
+        ]);
+        return jobs.map(({ id = '' }) => id);
+      } finally {
+        await queue.close();
+      }
+    });
+    return (await Promise.all(inEach)).flat();
   }
 
   /** All that its members logged and printed. */

@@ -25,7 +25,7 @@ import {
   type VariantProfile,
 } from '#libs/domain';
 import { findProgram, InspectionModule, Inspector } from '#libs/inspection';
-import { DeadLetters, JobsModule, PROCESS_QUEUE } from '#libs/jobs';
+import { DeadLetters, Jobs, JobsModule, PROCESS_QUEUE } from '#libs/jobs';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
 import { Processing, ProcessingModule, Rederivation, Rescan, Revival, RevivalModule } from '#libs/processing';
 import { QuotaModule, Quotas } from '#libs/quota';
@@ -172,6 +172,7 @@ export class World implements AsyncDisposable {
   readonly rescan = this.module.get(Rescan);
   readonly rederivation = this.module.get(Rederivation);
   readonly inspector = this.module.get(Inspector);
+  readonly jobs = this.module.get(Jobs);
   /** Where jobs wait; nobody works on them here. */
   readonly queue = this.module.get<Queue<AssetReceived>>(getQueueToken(PROCESS_QUEUE));
 

@@ -71,6 +71,8 @@ export class AppModule {
         UploadJobsModule,
         ProcessingJobsModule.forRoot({
           concurrency: config.WORKER_CONCURRENCY,
+          // One more reads its file while the processes are busy.
+          inspections: config.INSPECT_PROCESSES + 1,
           lockSeconds: config.JOB_LOCK_SECONDS,
           quarantineBucket: config.QUARANTINE_BUCKET,
           spoolFolder: config.SPOOL_DIR,

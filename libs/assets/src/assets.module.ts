@@ -1,6 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { EventsModule } from '#libs/events';
 import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
+import { AssetJobs } from './asset-jobs.service.js';
 import { AssetRemoval } from './asset-removal.service.js';
 import { Assets } from './assets.service.js';
 import { IncomingObjects } from './incoming-objects.service.js';
@@ -18,6 +19,7 @@ export class AssetsModule {
   static forRoot(options: AssetsOptions): DynamicModule {
     const services = [
       Assets,
+      AssetJobs,
       AssetRemoval,
       AssetTransitions,
       IncomingObjects,

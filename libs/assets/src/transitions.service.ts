@@ -35,23 +35,45 @@ export interface Accepted extends ObjectRef {
 /** What must still be true, besides status and version. */
 type Guarded = Seen & { readonly where?: Prisma.MediaAssetWhereInput };
 
+/** The first object of an asset that was seen. */
+export interface Claim {
+  readonly assetId: string;
+  readonly generation: string;
+  readonly now: Date;
+}
+
 export interface Claimed {
+  readonly ownerId: bigint;
   readonly attempt: number;
   readonly requestId: string;
   readonly createdAt: Date;
 }
 
-const CLAIM: Statement<{ attempt: number; request_id: string; created_at: Date }> = {
+interface ClaimedRow {
+  asset_id: string;
+  owner_id: string;
+  attempt: number;
+  request_id: string;
+  created_at: Date;
+}
+
+/** Rows are locked in the order of their ids: two statements that claim some of the same assets cannot deadlock. */
+const CLAIM: Statement<ClaimedRow> = {
   name: 'assets_claim',
-  text: `with claimed as (
-      update media_assets set status = 'PROCESSING', claimed_generation = $2, incoming_present = true, attempt = 1,
-        upload_session = null, next_check_at = $4, updated_at = $3, version = version + 1
-      where asset_id = $1 and status = 'PENDING'
-      returning asset_id, owner_id, attempt, request_id, created_at),
+  text: `with waiting as (
+      select a.asset_id, c.generation, c.now
+      from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as c (asset_id, generation, now)
+        join media_assets a on a.asset_id = c.asset_id
+      where a.status = 'PENDING' order by a.asset_id for no key update of a),
+    claimed as (
+      update media_assets a set status = 'PROCESSING', claimed_generation = w.generation, incoming_present = true, attempt = 1,
+        upload_session = null, next_check_at = w.now + $4::interval, updated_at = w.now, version = version + 1
+      from waiting w where a.asset_id = w.asset_id
+      returning a.asset_id, a.owner_id, a.attempt, a.request_id, a.created_at),
     logged as (
       insert into domain_events (type, asset_id, owner_id)
       select '${TRANSITIONS.claim.event}', asset_id, owner_id from claimed)
-    select attempt, request_id, created_at from claimed`,
+    select asset_id, owner_id::text, attempt, request_id, created_at from claimed`,
 };
 
 /** How long work on an asset may be silent before a sweeper looks, and how long a terminal one may keep its bytes. */
@@ -78,13 +100,29 @@ export class AssetTransitions {
     private readonly deadLetters: DeadLetters,
   ) {}
 
-  /** The bytes are here: this generation, and no other, is what will be processed. Null when it is not PENDING. */
-  async claim(assetId: string, generation: string, now: Date): Promise<Claimed | null> {
-    const next = after(now, PROCESSING_SILENCE_MS);
-    const [row] = await this.database.query(CLAIM, [assetId, generation, now, next]);
-    if (row === undefined) return null;
-    this.relay.wake();
-    return { attempt: row.attempt, requestId: row.request_id, createdAt: row.created_at };
+  /**
+   * The bytes are here: these generations, and no others, are what will be processed. Of several claims to one asset the first
+   * counts.
+   * @returns in the order of the claims; null for an asset that is not PENDING
+   */
+  async claim(claims: readonly Claim[]): Promise<(Claimed | null)[]> {
+    const first = new Map<string, Claim>();
+    for (const claim of claims) if (!first.has(claim.assetId)) first.set(claim.assetId, claim);
+    const distinct = [...first.values()];
+    const rows = await this.database.query(CLAIM, [
+      distinct.map(({ assetId }) => assetId),
+      distinct.map(({ generation }) => generation),
+      distinct.map(({ now }) => now),
+      `${PROCESSING_SILENCE_MS} milliseconds`,
+    ]);
+    if (rows.length > 0) this.relay.wake();
+    const claimed = new Map(rows.map((row) => [row.asset_id, row]));
+    return claims.map((claim) => {
+      const row = first.get(claim.assetId) === claim ? claimed.get(claim.assetId) : undefined;
+      if (row === undefined) return null;
+      const { owner_id: owner, attempt, request_id: requestId, created_at: createdAt } = row;
+      return { ownerId: BigInt(owner), attempt, requestId, createdAt };
+    });
   }
 
   /** Processing failed in a way that may pass: one more attempt. */

@@ -7,8 +7,7 @@ import { Jobs } from './jobs.service.js';
 import { JOBS_OPTIONS, type JobsOptions } from './jobs.options.js';
 import { QueueSigns } from './queue-signs.js';
 import { queueBackend } from './queue-backend.js';
-import { PROCESS_QUEUE } from './queues.js';
-import { WorkerDeaths } from './worker-deaths.service.js';
+import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
 
 /** BullMQ, on PostgreSQL unless a Redis is named. Imported once by an app. Needs `MetricsModule` and `HealthModule`. */
 @Global()
@@ -19,9 +18,12 @@ export class JobsModule {
     const connection = connectionOf(options);
     return {
       module: JobsModule,
-      imports: [BullModule.forRoot({ connection }), BullModule.registerQueue({ name: PROCESS_QUEUE })],
-      providers: [{ provide: JOBS_OPTIONS, useValue: options }, Jobs, DeadLetters, QueueSigns, WorkerDeaths],
-      exports: [Jobs, DeadLetters, WorkerDeaths, BullModule],
+      imports: [
+        BullModule.forRoot({ connection }),
+        BullModule.registerQueue({ name: PROCESS_QUEUE }, { name: INSPECT_QUEUE }),
+      ],
+      providers: [{ provide: JOBS_OPTIONS, useValue: options }, Jobs, DeadLetters, QueueSigns],
+      exports: [Jobs, DeadLetters, BullModule],
     };
   }
 }

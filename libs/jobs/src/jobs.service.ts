@@ -6,7 +6,7 @@ import { Database, type Statement } from '#libs/database';
 import { type AssetReceived, kindOf, unavailable } from '#libs/domain';
 import { waitFor } from '#libs/runtime';
 import { JOBS_OPTIONS, type JobsOptions } from './jobs.options.js';
-import { PROCESS_QUEUE, SCHEMA } from './queues.js';
+import { INSPECT_QUEUE, PROCESS_QUEUE, SCHEMA } from './queues.js';
 
 const ENQUEUE_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -19,18 +19,27 @@ const FIND_TABLES: Statement<object> = {
   text: `select 1 where to_regclass('${SCHEMA}.job') is not null`,
 };
 
+export interface NewJob {
+  readonly received: AssetReceived;
+  /** From 1, which is taken first. */
+  readonly priority: number;
+}
+
 /** Hands work to the workers. */
 @Injectable()
 export class Jobs implements OnModuleInit {
   constructor(
     @Inject(JOBS_OPTIONS) private readonly options: JobsOptions,
     @InjectQueue(PROCESS_QUEUE) private readonly queue: Queue<AssetReceived>,
+    @InjectQueue(INSPECT_QUEUE) private readonly inspections: Queue<AssetReceived>,
     private readonly database: Database,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Jobs.name);
     // Without a listener BullMQ prints the whole error, connection and all.
-    queue.on('error', (err) => this.logger.warn({ err }, 'queue trouble'));
+    for (const each of [queue, inspections]) {
+      each.on('error', (err) => this.logger.warn({ err, queue: each.name }, 'queue error'));
+    }
   }
 
   /**
@@ -59,22 +68,50 @@ export class Jobs implements OnModuleInit {
 
   /**
    * Enqueues once per asset, generation and attempt while such a job is there; a job that ended leaves nothing behind
-   * that could swallow the next one.
+   * that could swallow the next one. All of them, or none.
+   * @param delayMs before they may be taken
    * @throws StowageError unavailable QUEUE_UNAVAILABLE
    */
-  async process(received: AssetReceived, delayMs = 0): Promise<void> {
-    const { assetId, generation, attempt } = received;
-    const added = this.queue.add('process', received, {
-      jobId: `${assetId}.${generation}.${attempt}`,
-      delay: delayMs,
-      removeOnComplete: true,
-      removeOnFail: true,
-    });
-    try {
-      await withinTime(added, ENQUEUE_TIMEOUT_MS, 'no answer from the queue');
-    } catch (error) {
-      throw unavailable('QUEUE_UNAVAILABLE', 'The work queue is not available. Try again later.', error);
+  async process(jobs: readonly NewJob[], delayMs = 0): Promise<void> {
+    if (jobs.length > 0) await answered(this.queue.addBulk(jobs.map((job) => entryOf(job, delayMs))));
+  }
+
+  /**
+   * Enqueues a job of a file that needs a reader, which other files must not wait for. The caller still holds the job that
+   * found it out: at each moment one of the queues has it.
+   * @throws StowageError unavailable QUEUE_UNAVAILABLE
+   */
+  async inspect(job: NewJob): Promise<void> {
+    await answered(this.inspections.addBulk([entryOf(job, 0)]));
+  }
+
+  /**
+   * Whether one of the queues has this job, in whatever state.
+   * @throws StowageError unavailable QUEUE_UNAVAILABLE
+   */
+  async has(received: AssetReceived): Promise<boolean> {
+    const id = jobIdOf(received);
+    // In the order in which jobs move.
+    for (const queue of [this.queue, this.inspections]) {
+      if ((await answered(queue.getJob(id))) !== undefined) return true;
     }
+    return false;
+  }
+}
+
+const entryOf = ({ received, priority }: NewJob, delay: number) => ({
+  name: 'process',
+  data: received,
+  opts: { jobId: jobIdOf(received), delay, priority, removeOnComplete: true, removeOnFail: true },
+});
+
+const jobIdOf = ({ assetId, generation, attempt }: AssetReceived) => `${assetId}.${generation}.${attempt}`;
+
+async function answered<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await withinTime(answer, ENQUEUE_TIMEOUT_MS, 'no answer from the queue');
+  } catch (error) {
+    throw unavailable('QUEUE_UNAVAILABLE', 'The work queue is not available. Try again later.', error);
   }
 }
 

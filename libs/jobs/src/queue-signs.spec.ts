@@ -8,10 +8,13 @@ it('asks a queue that is silent nothing again, however often health and metrics 
   const ask = () => jest.fn(() => new Promise<never>(() => undefined));
   const questions = { isPaused: ask(), getJobCounts: ask() };
   const [registry, health] = [new Registry(), new HealthChecks()];
-  new QueueSigns({ name: 'silent', ...questions } as unknown as Queue, registry, health);
+  const queueOf = (name: string) => ({ name, ...questions }) as unknown as Queue;
+  new QueueSigns(queueOf('a'), queueOf('b'), registry, health);
   for (let again = 0; again < 2; again++) {
     for (const [, check] of health.all) void check(AbortSignal.timeout(1));
     expect(await registry.metrics()).not.toMatch(/^stowage_queue_jobs\{/m);
   }
-  for (const question of Object.values(questions)) expect(question).toHaveBeenCalledTimes(1);
+  expect(questions.isPaused).toHaveBeenCalledTimes(1);
+  // Once for each queue.
+  expect(questions.getJobCounts).toHaveBeenCalledTimes(2);
 });

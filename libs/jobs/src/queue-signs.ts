@@ -3,34 +3,39 @@ import { Injectable } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { Gauge, Registry } from 'prom-client';
 import { HealthChecks } from '#libs/runtime';
-import { PROCESS_QUEUE } from './queues.js';
+import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
 
 const STATES = ['waiting', 'active', 'delayed'] as const;
 const TIMEOUT_MS = 2_000;
 const FRESH_MS = 500;
 
 interface Depth {
-  readonly counts: Record<string, number>;
+  readonly counts: Record<(typeof STATES)[number], number>;
   readonly ageSeconds: number;
 }
 
-/** What is seen of the queue from outside: whether it answers, how much work there is, and how long the oldest of it has been waiting; nothing is shown while the queue does not answer. */
+/** Health checks and metrics of both queues. A queue that does not answer shows no metrics. */
 @Injectable()
 export class QueueSigns {
-  private readonly ask: () => Promise<Depth | null>;
-  private last: { readonly at: number; readonly found: Promise<Depth | null> } | undefined;
-
   constructor(
-    @InjectQueue(PROCESS_QUEUE) private readonly queue: Queue,
+    @InjectQueue(PROCESS_QUEUE) processing: Queue,
+    @InjectQueue(INSPECT_QUEUE) inspections: Queue,
     registry: Registry,
     health: HealthChecks,
   ) {
-    this.ask = oneAtATime(() => this.depth());
+    const queues = [processing, inspections].map((queue) => ({
+      name: queue.name,
+      state: new QueueState(queue),
+    }));
+    // Both are on the same server.
     health.add(
       'queue',
-      oneAtATime(() => queue.isPaused()),
+      oneAtATime(() => processing.isPaused()),
     );
-    const look = () => this.look();
+    const each = async (show: (name: string, depth: Depth) => void) => {
+      const found = await Promise.all(queues.map(({ state }) => state.look()));
+      found.forEach((depth, index) => depth !== null && show(queues[index]!.name, depth));
+    };
     new Gauge({
       name: 'stowage_queue_jobs',
       help: 'Jobs by queue and state',
@@ -38,26 +43,32 @@ export class QueueSigns {
       registers: [registry],
       async collect() {
         this.reset();
-        const found = await look();
-        if (found === null) return;
-        for (const state of STATES) this.set({ queue: queue.name, state }, found.counts[state] ?? 0);
+        await each((queue, { counts }) => {
+          for (const state of STATES) this.set({ queue, state }, counts[state]);
+        });
       },
     });
     new Gauge({
       name: 'stowage_queue_oldest_waiting_seconds',
-      help: 'Age of the job that has been waiting for longest, 0 when none is',
+      help: 'Age in seconds of the first or the last waiting job, whichever is older; 0 when none waits',
       labelNames: ['queue'],
       registers: [registry],
       async collect() {
         this.reset();
-        const found = await look();
-        if (found !== null) this.set({ queue: queue.name }, found.ageSeconds);
+        await each((queue, { ageSeconds }) => this.set({ queue }, ageSeconds));
       },
     });
   }
+}
+
+class QueueState {
+  private readonly ask = oneAtATime(() => this.depth());
+  private last: { readonly at: number; readonly found: Promise<Depth | null> } | undefined;
+
+  constructor(private readonly queue: Queue) {}
 
   /** Once for all metrics of a scrape. */
-  private look(now = Date.now()): Promise<Depth | null> {
+  look(now = Date.now()): Promise<Depth | null> {
     if (this.last === undefined || now - this.last.at >= FRESH_MS) {
       this.last = { at: now, found: Promise.race([this.ask(), tooLate()]) };
     }
@@ -66,11 +77,20 @@ export class QueueSigns {
 
   private async depth(): Promise<Depth | null> {
     try {
-      const counts = await this.queue.getJobCounts(...STATES);
-      // From the end of what is newest first: asked for the first of what is oldest first, PostgreSQL gives the newest.
-      const last = await this.queue.getJobs('waiting', Math.max(0, (counts.waiting ?? 0) - 1), -1);
-      const oldest = last.at(-1);
-      const ageSeconds = oldest === undefined ? 0 : Math.max(0, Date.now() - oldest.timestamp) / 1000;
+      const {
+        active = 0,
+        delayed = 0,
+        ...ready
+      } = await this.queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed');
+      const counts = { waiting: (ready.waiting ?? 0) + (ready.prioritized ?? 0), active, delayed };
+      // Ordered by priority, for which there is no index by age: the first shows a queue that stands still, the last a backlog.
+      const last = Math.max(0, (ready.prioritized ?? 0) - 1);
+      const ends = await Promise.all([
+        this.queue.getJobs('prioritized', 0, 0),
+        this.queue.getJobs('prioritized', last, last),
+      ]);
+      const oldest = Math.min(Date.now(), ...ends.flat().map(({ timestamp }) => timestamp));
+      const ageSeconds = (Date.now() - oldest) / 1000;
       return { counts, ageSeconds };
     } catch {
       return null;

@@ -1,22 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { InjectQueue } from '@nestjs/bullmq';
-import { Injectable } from '@nestjs/common';
 import type { Job, Queue } from 'bullmq';
 import { unavailable } from '#libs/domain';
-import { PROCESS_QUEUE } from './queues.js';
 import { CRASHES_PER_ATTEMPT, LONGEST_RETRY_MS, MOST_STALLS } from './worker-options.js';
 
 /**
- * How many workers died on a job. BullMQ counts a job as stalled whenever its lock ran out: also where the worker lives and had
+ * How many workers died on a job of one queue. BullMQ counts a job as stalled whenever its lock ran out: also where the worker lives and had
  * only lost the queue for a while. Such a worker says so as soon as the queue is there again: a line in the log of the job, which
  * goes with the job, names the count that it had taken the job at, and the next one was none that died.
  */
-@Injectable()
 export class WorkerDeaths {
   private readonly held = new Map<string, Job>();
   private readonly outlivers = new WeakSet<Job>();
 
-  constructor(@InjectQueue(PROCESS_QUEUE) private readonly queue: Queue) {}
+  constructor(private readonly queue: Queue) {}
 
   /** Notices where a worker of this process has lost a lock. */
   watch(worker: { on(event: 'lockRenewalFailed', listener: (ids: string[]) => void): unknown }): void {

@@ -20,6 +20,8 @@ export const TAKE_UNFINISHED: Statement<Unfinished> = {
   text: `update media_assets set next_check_at = case
       when status = 'PENDING' and upload_deadline_at > $1 then
         least(greatest($1, now()) + least(greatest($1 - created_at, interval '1 minute'), interval '1 hour'), upload_deadline_at)
+      when status = 'PROCESSING' then
+        greatest($1, now()) + least(greatest($1 - updated_at, interval '1 minute'), interval '10 minutes')
       else greatest($1, now()) + interval '1 minute' end
     where asset_id in (
       select asset_id from media_assets where status in ('PENDING', 'PROCESSING', 'FAILED') and next_check_at <= $1

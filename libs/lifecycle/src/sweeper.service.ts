@@ -1,8 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { Assets, AssetTransitions, IncomingObjects, StoredObjects } from '#libs/assets';
+import { AssetJobs, Assets, AssetTransitions, IncomingObjects, StoredObjects } from '#libs/assets';
 import { kindOf } from '#libs/domain';
-import { Jobs } from '#libs/jobs';
 import { Arrivals } from '#libs/upload';
 import { SweeperRepository, type Unfinished } from './sweeper.repository.js';
 
@@ -40,7 +39,7 @@ export class Sweeper {
     private readonly incoming: IncomingObjects,
     private readonly objects: StoredObjects,
     private readonly arrivals: Arrivals,
-    private readonly jobs: Jobs,
+    private readonly jobs: AssetJobs,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Sweeper.name);
@@ -90,8 +89,9 @@ export class Sweeper {
       return;
     }
     if (asset?.status !== 'PROCESSING' || asset.claimedGeneration === null) return;
-    const { claimedGeneration: generation, attempt, requestId } = asset;
-    await this.jobs.process({ assetId, generation, attempt, requestId });
+    const { ownerId, claimedGeneration: generation, attempt, requestId } = asset;
+    const job = { assetId, ownerId, generation, attempt, requestId };
+    if (!(await this.jobs.isQueued(job))) await this.jobs.enqueue([job]);
   }
 
   private sweepFairly<Row extends { assetId: string; ownerId: string }>(

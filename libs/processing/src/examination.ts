@@ -1,12 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Asset, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
 import { type AssetProperties, isAllowedType, NO_PROPERTIES, type ObjectVersion, specOf } from '#libs/domain';
-import { ARCHIVE_AS_WELL, type Inspection, Inspector, type Rendition } from '#libs/inspection';
+import { ARCHIVE_AS_WELL, type Inspection, Inspector, isInspected, type Rendition } from '#libs/inspection';
 import { ObjectStore } from '#libs/storage';
 import { ContentStore, incomingGone, infected } from './content-store.js';
-import { Intake, type Taken } from './intake.js';
+import { Intake, type IntakeOptions, type Taken } from './intake.js';
 import type { Observation } from './observer.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
+import { ReaderNeeded } from './reader-needed.js';
 import { rejected, verifyBytes, verifyStat, verifyType } from './verify.js';
 
 /** What is known of an asset's bytes once all checks have passed. */
@@ -37,14 +38,20 @@ export class Examination {
   ) {}
 
   /**
+   * @throws ReaderNeeded when `mayInspect` is false
    * @throws StowageError rejected, with the code of a status reason; not-found INCOMING_GONE; unavailable. Anything else is
    * a failure that may pass: InspectionFailed, a scanner that fails on these bytes.
    */
-  async examine(asset: Asset, object: ObjectVersion, signal: AbortSignal): Promise<Examined> {
+  async examine(
+    asset: Asset,
+    object: ObjectVersion,
+    { mayInspect, signal }: IntakeOptions & { readonly signal: AbortSignal },
+  ): Promise<Examined> {
+    if (!mayInspect && isInspected(asset.mimeType)) throw new ReaderNeeded();
     const stat = await this.store.stat(object, { signal });
     if (stat === null) throw incomingGone();
     verifyStat(asset, stat);
-    await using taken = await this.intake.take({ ...asset, object }, signal);
+    await using taken = await this.intake.take({ ...asset, object }, { mayInspect, signal });
     verifyBytes(asset, stat, taken.seen);
     await this.judge(asset, taken, object, signal);
     const { seen, scannedBy, verdict } = taken;

@@ -6,6 +6,7 @@ import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
 import { HEAD_BYTES, type Observation, Observer, shared } from './observer.js';
 import { ProcessingMetrics } from './processing-metrics.js';
+import { ReaderNeeded } from './reader-needed.js';
 import { Spool, type SpoolRoom } from './spool.js';
 
 export interface Wanted {
@@ -13,6 +14,12 @@ export interface Wanted {
   readonly sizeBytes: number;
   /** The declared type: what nobody looks into needs no room on disk. */
   readonly mimeType: string;
+}
+
+export interface IntakeOptions {
+  /** False to take only files that no reader looks into. */
+  readonly mayInspect: boolean;
+  readonly signal?: AbortSignal;
 }
 
 /** What one read has brought. Whoever takes it in disposes of it, and so of the file. */
@@ -45,15 +52,25 @@ export class Intake {
     private readonly metrics: ProcessingMetrics,
   ) {}
 
-  /** @throws StowageError not-found OBJECT_NOT_FOUND; unavailable, of storage, scanner or disk; InspectionFailed */
-  async take({ object, sizeBytes, mimeType }: Wanted, signal?: AbortSignal): Promise<Taken> {
+  /**
+   * @throws ReaderNeeded when `mayInspect` is false: as soon as the first bytes show it, and before the file takes room on disk
+   * @throws StowageError not-found OBJECT_NOT_FOUND; unavailable, of storage, scanner or disk; InspectionFailed
+   */
+  async take({ object, sizeBytes, mimeType }: Wanted, { mayInspect, signal }: IntakeOptions): Promise<Taken> {
     // Before the scan: what it is told later may be newer than what it scanned with.
     const { label: scannedBy } = await this.scanner.identify(signal);
     const fits = this.spool.fits(sizeBytes);
-    const room = fits && mayBeInspected(mimeType) ? await this.spool.reserve(sizeBytes, signal) : null;
+    const isForReaders = fits && mayBeInspected(mimeType);
+    const room = isForReaders && mayInspect ? await this.spool.reserve(sizeBytes, signal) : null;
     const observer = new Observer(Math.max(0, sizeBytes - ARCHIVE_TAIL_BYTES), sizeBytes);
     const isNeeded = (detected: string | null) => needsWholeFile(mimeType, detected);
-    const pass = new Pass(room, observer, isNeeded, (head) => this.inspector.detect(head, signal));
+    const pass = new Pass(
+      room,
+      observer,
+      isNeeded,
+      (head) => this.inspector.detect(head, signal),
+      isForReaders && !mayInspect,
+    );
     const reading = new AbortController();
     const stop = () => reading.abort(signal?.reason);
     signal?.addEventListener('abort', stop, { once: true });
@@ -82,7 +99,8 @@ export class Intake {
     } catch (error) {
       reading.abort(error);
       await room?.[Symbol.asyncDispose]();
-      throw error;
+      // The scanner may have made another error of it.
+      throw pass.refusal ?? error;
     } finally {
       signal?.removeEventListener('abort', stop);
     }
@@ -92,6 +110,7 @@ export class Intake {
 /** One pass of chunks from the source to the consumer. */
 class Pass {
   detected: string | null = null;
+  refusal: ReaderNeeded | null = null;
   private isDetected = false;
 
   constructor(
@@ -99,6 +118,7 @@ class Pass {
     readonly observer: Observer,
     private readonly isNeeded: (detected: string | null) => boolean,
     private readonly detect: (head: Buffer) => Promise<string | null>,
+    private readonly refusesNeeded: boolean,
   ) {}
 
   async *through(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -120,6 +140,7 @@ class Pass {
     const { head } = this.observer;
     this.detected = await this.detect(head);
     this.isDetected = true;
+    if (this.refusesNeeded && this.isNeeded(this.detected)) throw (this.refusal = new ReaderNeeded());
     if (this.room === null) return;
     if (this.isNeeded(this.detected)) await this.room.add(head, () => undefined);
     else {

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Counter, Histogram, Registry } from 'prom-client';
 import { kindOf } from '#libs/domain';
 import type { Verdict } from '#libs/scanner';
+import { ReaderNeeded } from './reader-needed.js';
 
 export type Stage = 'read' | 'store' | 'settle';
 export type Outcome = 'ready' | 'rejected' | 'failed' | 'retried' | 'waiting' | 'moot';
@@ -73,7 +74,7 @@ export class ProcessingMetrics {
       end('ok');
       return result;
     } catch (error) {
-      end(kindOf(error));
+      end(error instanceof ReaderNeeded ? 'reader-needed' : kindOf(error));
       throw error;
     }
   }

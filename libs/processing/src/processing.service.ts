@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type Asset, Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
+import { type Asset, AssetJobs, Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
 import {
   type AssetReceived,
   INCOMING_IS_WASTE,
@@ -9,10 +9,11 @@ import {
   type StatusReason,
   StowageError,
 } from '#libs/domain';
-import { backoffMs, Jobs, PROCESS_QUEUE } from '#libs/jobs';
+import { backoffMs, PROCESS_QUEUE } from '#libs/jobs';
 import { ContentStore, type StoredContent } from './content-store.js';
 import { Examination, type Examined } from './examination.js';
 import { ProcessingMetrics } from './processing-metrics.js';
+import { ReaderNeeded } from './reader-needed.js';
 
 /** Failures that may pass are tried so often before the asset is FAILED. */
 const MAX_ATTEMPTS = 5;
@@ -28,7 +29,7 @@ export class Processing {
     private readonly incoming: IncomingObjects,
     private readonly examination: Examination,
     private readonly contents: ContentStore,
-    private readonly jobs: Jobs,
+    private readonly jobs: AssetJobs,
     private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
   ) {
@@ -41,6 +42,25 @@ export class Processing {
    * @throws StowageError unavailable when a dependency is down or `signal` aborts; the work is to be done again
    */
   async process(job: AssetReceived, signal: AbortSignal): Promise<void> {
+    await this.run(job, signal, true);
+  }
+
+  /**
+   * The same, but for a file that needs no reader.
+   * @returns false for a file that needs one, when nothing was done
+   * @throws StowageError unavailable
+   */
+  async processUninspected(job: AssetReceived, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.run(job, signal, false);
+      return true;
+    } catch (error) {
+      if (error instanceof ReaderNeeded) return false;
+      throw error;
+    }
+  }
+
+  private async run(job: AssetReceived, signal: AbortSignal, mayInspect: boolean): Promise<void> {
     const asset = await this.assets.load(job.assetId);
     if (asset === null) return;
     if (INCOMING_IS_WASTE.includes(asset.status)) {
@@ -53,7 +73,7 @@ export class Processing {
     const started = performance.now();
     try {
       const object = { ...this.incoming.refOf(asset.id), version: job.generation };
-      const examine = () => this.examination.examine(asset, object, signal);
+      const examine = () => this.examination.examine(asset, object, { mayInspect, signal });
       const examined = await this.metrics.time('read', examine);
       if (!(await this.accept(asset, object, examined, signal))) {
         this.metrics.ended('moot');
@@ -63,6 +83,7 @@ export class Processing {
       this.metrics.becameReady(asset.sizeBytes, ms / 1000);
       this.logger.info({ ms, sizeBytes: asset.sizeBytes }, 'asset ready');
     } catch (error) {
+      if (error instanceof ReaderNeeded) throw error;
       if (signal.aborted || kindOf(error) === 'unavailable') {
         this.metrics.ended('waiting');
         throw error;
@@ -131,12 +152,9 @@ export class Processing {
     if (!(await this.transitions.retry(asset, new Date()))) return;
     this.metrics.ended('retried');
     const attempt = asset.attempt + 1;
-    const { id: assetId, claimedGeneration, requestId } = asset;
-    if (claimedGeneration === null) return;
-    await this.jobs.process(
-      { assetId, generation: claimedGeneration, attempt, requestId },
-      backoffMs(attempt),
-    );
+    const { id: assetId, ownerId, claimedGeneration: generation, requestId } = asset;
+    if (generation === null) return;
+    await this.jobs.enqueue([{ assetId, ownerId, generation, attempt, requestId }], backoffMs(attempt));
   }
 
   private async fail(asset: Asset, err: unknown, message: string): Promise<void> {

@@ -39,7 +39,7 @@ export class Rederivation {
       const { place, sizeBytes } = object;
       await using taken = await this.intake.take(
         { object: place, sizeBytes, mimeType: OCTET_STREAM },
-        signal,
+        { mayInspect: true, signal },
       );
       if (!(await this.isSound(object, taken, now, signal))) return true;
       const found = await this.look(object, taken, missing, signal);

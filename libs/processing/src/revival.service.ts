@@ -1,7 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { Assets, AssetTransitions } from '#libs/assets';
-import { type DeadLetter, DeadLetters, Jobs, PROCESS_QUEUE } from '#libs/jobs';
+import { AssetJobs, Assets, AssetTransitions } from '#libs/assets';
+import { type DeadLetter, DeadLetters, PROCESS_QUEUE } from '#libs/jobs';
 
 /** One more attempt at an asset that had failed for good, at an operator's word. */
 @Injectable()
@@ -10,7 +10,7 @@ export class Revival implements OnModuleInit {
     private readonly assets: Assets,
     private readonly transitions: AssetTransitions,
     private readonly deadLetters: DeadLetters,
-    private readonly jobs: Jobs,
+    private readonly jobs: AssetJobs,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Revival.name);
@@ -27,8 +27,8 @@ export class Revival implements OnModuleInit {
     const close = (tx: Parameters<DeadLetters['close']>[0]) =>
       this.deadLetters.close(tx, letter.id, 'RETRIED');
     if (!(await this.transitions.revive(asset, new Date(), close))) return false;
-    const { id: assetId, claimedGeneration: generation, attempt, requestId } = asset;
-    await this.jobs.process({ assetId, generation, attempt: attempt + 1, requestId });
+    const { id: assetId, ownerId, claimedGeneration: generation, attempt, requestId } = asset;
+    await this.jobs.enqueue([{ assetId, ownerId, generation, attempt: attempt + 1, requestId }]);
     this.logger.info({ assetId, reqId: requestId }, 'asset revived');
     return true;
   }

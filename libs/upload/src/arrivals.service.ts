@@ -1,8 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type Asset, Assets, AssetTransitions, IncomingObjects, IncomingSessions } from '#libs/assets';
+import {
+  type Asset,
+  AssetJobs,
+  Assets,
+  AssetTransitions,
+  type Claim,
+  type Claimed,
+  IncomingObjects,
+  IncomingSessions,
+} from '#libs/assets';
+import { Batcher } from '#libs/database';
 import { assetIdMadeAt, assetIdOfIncomingKey, INCOMING_IS_WASTE } from '#libs/domain';
-import { Jobs } from '#libs/jobs';
 import { UploadMetrics } from './upload-metrics.js';
 
 /**
@@ -14,15 +23,23 @@ export type Arrival = 'claimed' | 'known' | 'discarded' | 'nothing-there' | 'ear
 /** A row is seen by all in seconds from when its id was made, or never; the rest is for clocks that differ. */
 const ROW_SEEN_WITHIN_MS = 10 * 60_000;
 
+/**
+ * Claims that come while one batch is on its way are made together: a statement, a job and a commit for each object would cost
+ * more than half of what processing a small file does. One batch at a time also bounds the connections of intake.
+ */
+const CLAIM_BATCHES = { atOnce: 1, most: 100 };
+
 /** "The bytes are here": from an event, a client or a sweeper to a claimed generation and a job. */
 @Injectable()
 export class Arrivals {
+  private readonly claims = new Batcher<Claim, Claimed | null>((claims) => this.claim(claims), CLAIM_BATCHES);
+
   constructor(
     private readonly assets: Assets,
     private readonly transitions: AssetTransitions,
     private readonly incoming: IncomingObjects,
     private readonly sessions: IncomingSessions,
-    private readonly jobs: Jobs,
+    private readonly jobs: AssetJobs,
     private readonly metrics: UploadMetrics,
     private readonly logger: PinoLogger,
   ) {
@@ -75,13 +92,23 @@ export class Arrivals {
     const object = await this.incoming.stat(assetId);
     if (object === null) return 'nothing-there';
     const generation = object.version;
-    const claimed = await this.transitions.claim(assetId, generation, now);
+    const claimed = await this.claims.run({ assetId, generation, now });
     if (claimed === null) return this.settled(assetId, generation, now);
-    const { attempt, requestId } = claimed;
-    await this.jobs.process({ assetId, generation, attempt, requestId });
     this.metrics.received((now.getTime() - claimed.createdAt.getTime()) / 1000);
     this.logger.info({ assetId, reqId: claimed.requestId }, 'upload received');
     return 'claimed';
+  }
+
+  private async claim(claims: readonly Claim[]): Promise<(Claimed | null)[]> {
+    const claimed = await this.transitions.claim(claims);
+    const jobs = claimed.flatMap((found, index) => {
+      if (found === null) return [];
+      const { assetId, generation } = claims[index]!;
+      const { ownerId, attempt, requestId } = found;
+      return [{ assetId, generation, attempt, requestId, ownerId }];
+    });
+    await this.jobs.enqueue(jobs);
+    return claimed;
   }
 
   /** Bytes for an asset that is not waiting for any. */
@@ -90,8 +117,9 @@ export class Arrivals {
     if (asset === null) return this.unasked(assetId, generation, now);
     const isClaimed = asset.claimedGeneration === generation;
     if (asset.status === 'PROCESSING' && isClaimed) {
-      // Whoever claimed it may have died before enqueueing.
-      await this.jobs.process({ assetId, generation, attempt: asset.attempt, requestId: asset.requestId });
+      // A process that claimed it may have died before enqueueing.
+      const { attempt, requestId, ownerId } = asset;
+      await this.jobs.enqueue([{ assetId, generation, attempt, requestId, ownerId }]);
       return 'known';
     }
     if (isClaimed && !INCOMING_IS_WASTE.includes(asset.status)) return 'known';

@@ -4,7 +4,7 @@ import type { Queue } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
 import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
-import { JobsModule, PROCESS_QUEUE, SCHEMA } from '#libs/jobs';
+import { INSPECT_QUEUE, JobsModule, PROCESS_QUEUE, SCHEMA } from '#libs/jobs';
 import { Sweeper } from '#libs/lifecycle';
 import { QuotaModule } from '#libs/quota';
 import { HealthModule, MetricsModule } from '#libs/runtime';
@@ -51,7 +51,9 @@ export class PassingTime implements AsyncDisposable {
   }
 
   private readonly sweeper = this.module.get(Sweeper);
-  private readonly queue: Queue = this.module.get(getQueueToken(PROCESS_QUEUE), { strict: false });
+  private readonly queues = [PROCESS_QUEUE, INSPECT_QUEUE].map((name) =>
+    this.module.get<Queue>(getQueueToken(name), { strict: false }),
+  );
 
   private constructor(
     private readonly fleet: Fleet,
@@ -68,7 +70,7 @@ export class PassingTime implements AsyncDisposable {
     );
     await this.sweeper.sweepUnfinished(new Date());
     await this.sweeper.sweepWaste(new Date());
-    await this.queue.promoteJobs();
+    await Promise.all(this.queues.map((queue) => queue.promoteJobs()));
   }
 
   /** The days on which these could have been sent are over. */

@@ -163,7 +163,13 @@ const WORKER: Readonly<Record<string, Wire>> = {
       'ProcessingModule.PIPELINE_OPTIONS.spoolFolder': '/other',
     },
   ],
-  INSPECT_PROCESSES: ['7', { 'InspectionModule.INSPECTION_OPTIONS.processes': 7 }],
+  INSPECT_PROCESSES: [
+    '7',
+    {
+      'InspectionModule.INSPECTION_OPTIONS.processes': 7,
+      'ProcessingModule.PIPELINE_OPTIONS.inspections': 8,
+    },
+  ],
   INSPECT_SECONDS: ['77', { 'InspectionModule.INSPECTION_OPTIONS.seconds': 77 }],
   INSPECT_MEMORY: ['777', { 'InspectionModule.INSPECTION_OPTIONS.memoryBytes': 777 }],
   MAX_PIXELS: ['77', { 'InspectionModule.INSPECTION_OPTIONS.maxPixels': 77 }],

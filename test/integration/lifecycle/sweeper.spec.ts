@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { actor, INCOMING, World } from '../../support/world.js';
 
@@ -67,8 +67,28 @@ describe.each(QUEUE_BACKENDS)(
       await world.queue.drain();
       expect(await world.queue.getJobs('waiting')).toEqual([]);
       await world.sweeper.sweepUnfinished(later(10));
-      const jobs = await world.queue.getJobs(['waiting', 'delayed']);
+      const jobs = await world.queue.getJobs(['prioritized', 'delayed']);
       expect(jobs.map((queued) => queued.id)).toEqual([`${id}.${job.generation}.1`]);
+    });
+
+    it('leaves alone what waits in a queue, and checks it more rarely the longer it waits', async () => {
+      const [waiting, inspected] = [await world.received('abc'), await world.received('abcd')];
+      await world.jobs.inspect({ received: inspected.job, priority: 1 });
+      await world.queue.remove(`${inspected.id}.${inspected.job.generation}.1`);
+      const enqueue = jest.spyOn(world.jobs, 'process');
+      const minutesAfter = (from: Date, to: Date) => Math.round((to.getTime() - from.getTime()) / 60_000);
+      for (const [minutes, wait] of [
+        [6, 6],
+        [13, 10],
+      ] as const) {
+        const now = later(minutes);
+        expect(await world.sweeper.sweepUnfinished(now)).toEqual({ examined: 2, failed: 0 });
+        for (const { id } of [waiting, inspected]) {
+          const row = await world.database.prisma.mediaAsset.findUniqueOrThrow({ where: { assetId: id } });
+          expect(minutesAfter(now, row.nextCheckAt)).toBe(wait);
+        }
+      }
+      expect(enqueue).not.toHaveBeenCalled();
     });
 
     it('gives up what FAILED and nobody revived, bytes and reservation, after a week', async () => {

@@ -1,5 +1,5 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { contentKey } from '#libs/domain';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { actor, CONTENT, INCOMING, sha256, World } from '../../support/world.js';
@@ -51,6 +51,28 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.events(asset.id)).toEqual(['asset.requested', 'asset.received', 'asset.ready']);
       const [metadata] = await world.emulators.client.bucket(CONTENT).file(asset.objectKey).getMetadata();
       expect(metadata).toMatchObject({ contentType: 'application/octet-stream', size: '5' });
+    });
+
+    it.each([
+      ['declared', { mimeType: 'image/png' }],
+      ['that its first bytes show', { mimeType: 'application/octet-stream' }],
+    ])('leaves a picture, %s, to those who may inspect it', async (_what, declared) => {
+      const by = actor(BigInt(70 + declared.mimeType.length));
+      const { id, job } = await world.received(PNG, declared, by);
+      const inspect = jest.spyOn(world.inspector, 'inspect');
+      const { signal } = new AbortController();
+      expect(await world.processing.processUninspected(job, signal)).toBe(false);
+      expect(inspect).not.toHaveBeenCalled();
+      inspect.mockRestore();
+      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', version: 1 });
+      await world.process(job);
+      expect(await world.asset(id)).toMatchObject({ status: 'READY', mimeType: 'image/png' });
+    });
+
+    it('processes a file that needs no reader without room on disk', async () => {
+      const { id, job } = await world.received('no picture', {}, actor(69n));
+      expect(await world.processing.processUninspected(job, new AbortController().signal)).toBe(true);
+      expect(await world.asset(id)).toMatchObject({ status: 'READY' });
     });
 
     it.each([

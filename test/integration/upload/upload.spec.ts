@@ -38,6 +38,32 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.database.prisma.mediaAsset.count({ where: { ownerId: 1n } })).toBe(37);
     });
 
+    it('claims together what arrives together, once each, and prefers owners with the smaller backlog', async () => {
+      const send = async (by: bigint, index: number) => {
+        const text = `${by}-${index}`;
+        const { id, ticket } = await world.request(text, {}, actor(by));
+        await world.put(ticket, text);
+        return id;
+      };
+      const ofOne = await Promise.all([1, 2, 3, 4].map((index) => send(731n, index)));
+      const alone = await send(732n, 1);
+      const query = jest.spyOn(world.database, 'query');
+      const arrivals = await Promise.all([...ofOne, ...ofOne, alone].map((id) => world.arrivals.look(id)));
+      const claims = query.mock.calls.filter(([{ name }]) => name === 'assets_claim');
+      query.mockRestore();
+      expect(claims.length).toBeLessThan(arrivals.length);
+      expect(arrivals.filter((arrival) => arrival === 'claimed')).toHaveLength(5);
+      expect(arrivals.filter((arrival) => arrival === 'known')).toHaveLength(4);
+      const jobs = await world.queue.getJobs(['prioritized']);
+      const priorities = (ids: string[]) =>
+        jobs
+          .filter(({ data }) => ids.includes(data.assetId))
+          .map(({ opts }) => opts.priority)
+          .sort();
+      expect(priorities(ofOne)).toEqual([1, 2, 3, 4]);
+      expect(priorities([alone])).toEqual([1]);
+    });
+
     it('counts assets as exactly as bytes, against an owner’s own limits', async () => {
       await world.database.prisma.ownerQuota.create({
         data: { ownerId: 2n, limitBytes: 10_000n, limitAssets: 5 },

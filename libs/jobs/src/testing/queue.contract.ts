@@ -14,7 +14,7 @@ import { JobsModule } from '../jobs.module.js';
 import type { JobsOptions } from '../jobs.options.js';
 import { Jobs } from '../jobs.service.js';
 import { queueBackend } from '../queue-backend.js';
-import { PROCESS_QUEUE } from '../queues.js';
+import { INSPECT_QUEUE, PROCESS_QUEUE } from '../queues.js';
 import { settleJob } from '../settle-job.js';
 import { WorkerDeaths } from '../worker-deaths.service.js';
 import { CRASHES_PER_ATTEMPT, workerOptions } from '../worker-options.js';
@@ -128,15 +128,43 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       await taken.promise;
     }
 
-    const counts = () => queue.getJobCounts('waiting', 'active', 'delayed', 'completed', 'failed');
+    const counts = async () => {
+      const { prioritized = 0, ...others } = await queue.getJobCounts(
+        'prioritized',
+        'active',
+        'delayed',
+        'completed',
+        'failed',
+      );
+      return { waiting: prioritized, ...others };
+    };
     const NONE = { waiting: 0, active: 0, delayed: 0, completed: 0, failed: 0 };
     const isEmpty = async () => Object.values(await counts()).every((count) => count === 0);
     const empty = () =>
       eventually('the queue is empty', async () => ((await isEmpty().catch(() => false)) ? true : null));
 
+    it('takes the job of the lowest number first', async () => {
+      const given = [3, 1, 2].map((priority) => ({ received: newJob(), priority }));
+      await jobs.process(given);
+      const taken: string[] = [];
+      const take: Handler = ({ data }) => Promise.resolve(void taken.push(data.assetId));
+      work(take, { concurrency: 1 });
+      await eventually('all are taken', () => Promise.resolve(taken.length === 3 ? true : null));
+      expect(taken).toEqual([1, 2, 0].map((index) => given[index]!.received.assetId));
+    });
+
+    it('finds a job in either queue while it is there', async () => {
+      const [waiting, inspected, ended] = [newJob(), newJob(), newJob()];
+      await jobs.process([{ received: waiting, priority: 1 }]);
+      await jobs.inspect({ received: inspected, priority: 1 });
+      const found = await Promise.all([waiting, inspected, ended].map((job) => jobs.has(job)));
+      expect(found).toEqual([true, true, false]);
+      await module.get<Queue>(getQueueToken(INSPECT_QUEUE)).obliterate({ force: true });
+    });
+
     it('has a job once while it is there, whoever hands it in how often, and nothing of it afterwards', async () => {
       const job = newJob();
-      await Promise.all(Array.from({ length: 5 }, () => jobs.process(job)));
+      await Promise.all(Array.from({ length: 5 }, () => jobs.process([{ received: job, priority: 1 }])));
       expect(await counts()).toEqual({ ...NONE, waiting: 1 });
       const seen: AssetReceived[] = [];
       const gate = Promise.withResolvers<void>();
@@ -145,14 +173,14 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         await gate.promise;
       });
       await eventually('it is worked on', () => seen.length || null);
-      await jobs.process(job);
+      await jobs.process([{ received: job, priority: 1 }]);
       expect(await counts()).toEqual({ ...NONE, active: 1 });
       gate.resolve();
       await empty();
       expect(seen).toEqual([job]);
       expect(await queue.getJob(idOf(job))).toBeUndefined();
 
-      await jobs.process(job);
+      await jobs.process([{ received: job, priority: 1 }]);
       await empty();
       expect(seen).toEqual([job, job]);
     });
@@ -165,7 +193,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       });
       const job = newJob();
       for (const round of [1, 2]) {
-        await jobs.process(job);
+        await jobs.process([{ received: job, priority: 1 }]);
         await empty();
         expect(times).toBe(round);
       }
@@ -175,12 +203,12 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       const started = new Map<string, number>();
       work(({ data }) => void started.set(data.assetId, Date.now()));
       // Else it may begin when both are due.
-      await jobs.process(newJob());
+      await jobs.process([{ received: newJob(), priority: 1 }]);
       await empty();
       const [now, later] = [newJob(), newJob()];
       const before = Date.now();
-      await jobs.process(later, 2_000);
-      await jobs.process(now);
+      await jobs.process([{ received: later, priority: 1 }], 2_000);
+      await jobs.process([{ received: now, priority: 1 }]);
       await eventually('the other is worked on', () => started.get(now.assetId) ?? null);
       const at = await eventually('the late one is worked on', () => started.get(later.assetId) ?? null);
       expect(at - before).toBeGreaterThanOrEqual(2_000);
@@ -193,14 +221,14 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         attempts.push(attemptsMade + stalledCounter);
         if (attempts.length < 3) throw unavailable('DOWN', 'A dependency is down.');
       });
-      await jobs.process(newJob());
+      await jobs.process([{ received: newJob(), priority: 1 }]);
       await empty();
       expect(attempts).toEqual([0, 0, 0]);
     });
 
     it('gives the job of a worker that died to another, and counts those that did', async () => {
       const job = newJob();
-      await jobs.process(job);
+      await jobs.process([{ received: job, priority: 1 }]);
       for (let deaths = 0; deaths < CRASHES_PER_ATTEMPT; deaths++) await die(job);
       let seen = 0;
       work(({ stalledCounter }) => void (seen = stalledCounter), {}, SHORT_LOCK_SECONDS);
@@ -225,10 +253,10 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         };
         for (let count = 0; count <= CRASHES_PER_ATTEMPT; count++)
           work(handle, { concurrency: 1 }, SHORT_LOCK_SECONDS);
-        await jobs.process(job);
+        await jobs.process([{ received: job, priority: 1 }]);
         const stalled = (times: number) =>
           eventually(`it was stalled ${times} times`, () => (held?.stalledCounter === times ? true : null));
-        const deaths = () => module.get(WorkerDeaths).on(held!, SHORT_LOCK_SECONDS * 1_000);
+        const deaths = () => new WorkerDeaths(queue).on(held!, SHORT_LOCK_SECONDS * 1_000);
         await stalled(0);
         for (let times = 1; times <= CRASHES_PER_ATTEMPT; times++) {
           giveBack = await given.outages.refusing!();
@@ -267,7 +295,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         await gate.promise;
         running -= 1;
       });
-      await Promise.all(Array.from({ length: 6 }, () => jobs.process(newJob())));
+      await Promise.all(Array.from({ length: 6 }, () => jobs.process([{ received: newJob(), priority: 1 }])));
       await eventually('as many are worked on', () => (running === 4 ? true : null));
       expect(await counts()).toEqual({ ...NONE, waiting: 2, active: 4 });
       gate.resolve();
@@ -283,7 +311,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         await stopping.promise;
         throw unavailable('SHUTTING_DOWN', 'This worker is stopping.');
       });
-      await jobs.process(newJob());
+      await jobs.process([{ received: newJob(), priority: 1 }]);
       await started.promise;
       stopping.resolve();
       await worker.close();
@@ -298,7 +326,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       const lines = async (): Promise<Record<string, number>> => {
         const text = await module.get(Registry).metrics();
         const found = text.matchAll(
-          /^stowage_queue_(?:jobs\{.*state="(\w+)"|(oldest)_waiting_seconds\{).*\} (\S+)$/gm,
+          /^stowage_queue_(?:jobs\{queue="process-asset",state="(\w+)"|(oldest)_waiting_seconds\{queue="process-asset").*\} (\S+)$/gm,
         );
         return Object.fromEntries<number>(
           [...found].map(([, state, oldest, value]) => [state ?? oldest ?? '', Number(value)]),
@@ -306,8 +334,11 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       };
       const oldest = newJob();
       const hourAgo = Date.now() - 3_600_000;
-      await queue.add('process', oldest, { jobId: idOf(oldest), timestamp: hourAgo });
-      await Promise.all([jobs.process(newJob()), jobs.process(newJob(), 60_000)]);
+      await queue.add('process', oldest, { jobId: idOf(oldest), timestamp: hourAgo, priority: 2 });
+      await Promise.all([
+        jobs.process([{ received: newJob(), priority: 1 }]),
+        jobs.process([{ received: newJob(), priority: 1 }], 60_000),
+      ]);
       const isDeep = async () => ((await lines()).waiting === 2 ? lines() : null);
       const shown = await eventually('the others are counted', isDeep);
       expect(shown).toEqual({ waiting: 2, active: 0, delayed: 1, oldest: expect.any(Number) });
@@ -340,20 +371,20 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
           { concurrency: 1 },
           SHORT_LOCK_SECONDS,
         );
-        await jobs.process(running);
+        await jobs.process([{ received: running, priority: 1 }]);
         await eventually('it is worked on', () => seen.get(running.assetId) ?? null);
-        await jobs.process(waiting);
+        await jobs.process([{ received: waiting, priority: 1 }]);
         expect(await check()).toBe('up');
 
         giveBack = await given.outages[how]!();
         const before = Date.now();
         const error = { kind: 'unavailable', reason: 'QUEUE_UNAVAILABLE' };
-        await expect(jobs.process(refused)).rejects.toMatchObject(error);
+        await expect(jobs.process([{ received: refused, priority: 1 }])).rejects.toMatchObject(error);
         expect(Date.now() - before).toBeLessThan(7_000);
         if (how === 'refusing') {
           // By now that is known.
           const again = Date.now();
-          await expect(jobs.process(refused)).rejects.toMatchObject(error);
+          await expect(jobs.process([{ received: refused, priority: 1 }])).rejects.toMatchObject(error);
           expect(Date.now() - again).toBeLessThan(2_000);
         }
         expect(await check()).toBe('down');
@@ -363,7 +394,9 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         gate.resolve();
         await giveBack();
 
-        await eventually('it takes work again', () => jobs.process(refused).then(...yes));
+        await eventually('it takes work again', () =>
+          jobs.process([{ received: refused, priority: 1 }]).then(...yes),
+        );
         await empty();
         for (const { assetId } of [running, waiting, refused]) expect(seen.get(assetId)).toBeGreaterThan(0);
         expect(await check()).toBe('up');
@@ -384,7 +417,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
           throw unavailable('SHUTTING_DOWN', 'This worker is stopping.');
         };
         const worker = work(stop, {}, SHORT_LOCK_SECONDS);
-        await jobs.process(job);
+        await jobs.process([{ received: job, priority: 1 }]);
         await started.promise;
         const idle = work(nothing);
         await idle.waitUntilReady();

@@ -1,7 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ProcessingModule } from '../processing.module.js';
 import type { PipelineOptions } from '../processing.options.js';
-import { type ProcessingOptions, processorOf } from './process-asset.processor.js';
+import { type ProcessingOptions, processorsOf } from './asset-processors.js';
 
 export type { PipelineOptions, ProcessingOptions };
 
@@ -11,7 +11,7 @@ export class ProcessingJobsModule {
     return {
       module: ProcessingJobsModule,
       imports: [ProcessingModule.forRoot(options)],
-      providers: [processorOf(options)],
+      providers: processorsOf(options),
     };
   }
 }

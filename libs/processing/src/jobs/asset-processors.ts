@@ -1,0 +1,115 @@
+import { InjectQueue, Processor, WorkerHost } from '@nestjs/bullmq';
+import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { Job, Queue } from 'bullmq';
+import { PinoLogger } from 'nestjs-pino';
+import { type AssetReceived, unavailable } from '#libs/domain';
+import {
+  CRASHES_PER_ATTEMPT,
+  INSPECT_QUEUE,
+  Jobs,
+  PROCESS_QUEUE,
+  settleJob,
+  WorkerDeaths,
+  type WorkerLimits,
+  workerOptions,
+} from '#libs/jobs';
+import { Processing } from '../processing.service.js';
+
+export interface ProcessingOptions extends WorkerLimits {
+  /** Jobs with files that need a reader that one worker works on at a time, beside `concurrency` others. */
+  readonly inspections: number;
+}
+
+/** Options of a BullMQ worker belong to the class of its processor: this is how they get there at run time. */
+export function processorsOf(options: ProcessingOptions) {
+  Processor(PROCESS_QUEUE, workerOptions(options))(ProcessAssetProcessor);
+  Processor(
+    INSPECT_QUEUE,
+    workerOptions({ ...options, concurrency: options.inspections }),
+  )(InspectAssetProcessor);
+  return [ProcessAssetProcessor, InspectAssetProcessor];
+}
+
+/** The worker of one queue: what becomes of its jobs when they end, fail, stall or are given back. */
+abstract class AssetProcessor
+  extends WorkerHost
+  implements OnApplicationBootstrap, BeforeApplicationShutdown
+{
+  private readonly shutdown = new AbortController();
+  private readonly deaths: WorkerDeaths;
+
+  constructor(
+    queue: Queue,
+    protected readonly processing: Processing,
+    protected readonly logger: PinoLogger,
+  ) {
+    super();
+    this.deaths = new WorkerDeaths(queue);
+  }
+
+  onApplicationBootstrap(): void {
+    this.worker.on('error', (err) => this.logger.warn({ err }, 'queue error'));
+    this.deaths.watch(this.worker);
+    this.worker.run().catch((err: unknown) => this.logger.error({ err }, 'the queue worker stopped'));
+  }
+
+  /** Running jobs return to the queue, with no attempt used up. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.shutdown.abort(unavailable('SHUTTING_DOWN', 'This worker is stopping.'));
+    await this.worker.close();
+  }
+
+  async process(job: Job<AssetReceived>, token?: string): Promise<void> {
+    const { assetId, attempt, requestId } = job.data;
+    const bindings = { reqId: requestId, assetId, attempt };
+    const work = () => this.deaths.during(job, () => this.work(job, token));
+    await this.logger.runInContext(work, { bindings });
+  }
+
+  protected abstract run(job: Job<AssetReceived>, signal: AbortSignal): Promise<void>;
+
+  private async work(job: Job<AssetReceived>, token?: string): Promise<void> {
+    const { signal } = this.shutdown;
+    try {
+      const deaths = await this.deaths.on(job, this.worker.opts.lockDuration ?? 0, signal);
+      if (deaths >= CRASHES_PER_ATTEMPT) await this.processing.crashed(job.data, deaths);
+      else await this.run(job, signal);
+    } catch (error) {
+      const err: unknown = signal.aborted ? signal.reason : error;
+      this.logger.warn({ err }, 'job not finished');
+      await settleJob(job, token, err, (lost) => this.deaths.outlived(lost));
+    }
+  }
+}
+
+/** Processes files that need no reader, and hands on those that do. */
+@Injectable()
+export class ProcessAssetProcessor extends AssetProcessor {
+  constructor(
+    @InjectQueue(PROCESS_QUEUE) queue: Queue,
+    private readonly jobs: Jobs,
+    processing: Processing,
+    logger: PinoLogger,
+  ) {
+    super(queue, processing, logger);
+    logger.setContext(ProcessAssetProcessor.name);
+  }
+
+  protected override async run({ data, opts }: Job<AssetReceived>, signal: AbortSignal): Promise<void> {
+    if (await this.processing.processUninspected(data, signal)) return;
+    await this.jobs.inspect({ received: data, priority: opts.priority ?? 1 });
+  }
+}
+
+/** Processes files that need a reader. */
+@Injectable()
+export class InspectAssetProcessor extends AssetProcessor {
+  constructor(@InjectQueue(INSPECT_QUEUE) queue: Queue, processing: Processing, logger: PinoLogger) {
+    super(queue, processing, logger);
+    logger.setContext(InspectAssetProcessor.name);
+  }
+
+  protected override run({ data }: Job<AssetReceived>, signal: AbortSignal): Promise<void> {
+    return this.processing.process(data, signal);
+  }
+}
