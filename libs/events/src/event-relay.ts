@@ -9,6 +9,8 @@ const BATCH = 1_000;
 const HEARTBEAT_MS = 1_000;
 /** Commits that come together are delivered together. */
 const GATHER_MS = 5;
+/** Commits that come while others are delivered: a busy process delivers less often. */
+const BUSY_GATHER_MS = 25;
 
 // 200 ids fit into the 8000 bytes of a notification: https://www.postgresql.org/docs/current/sql-notify.html
 const DELIVER: Statement<{ taken: number; notified: number }> = {
@@ -69,7 +71,7 @@ export class EventRelay implements OnApplicationBootstrap, BeforeApplicationShut
       this.running = this.deliver().finally(() => {
         this.running = undefined;
         if (!this.started) return;
-        this.schedule(this.again ? GATHER_MS : HEARTBEAT_MS);
+        this.schedule(this.again ? BUSY_GATHER_MS : HEARTBEAT_MS);
         this.again = false;
       });
     }, ms);

@@ -12,6 +12,7 @@ import {
 } from '#libs/assets';
 import { Batcher } from '#libs/database';
 import { assetIdMadeAt, assetIdOfIncomingKey, INCOMING_IS_WASTE } from '#libs/domain';
+import type { ObjectStat } from '#libs/storage';
 import { UploadMetrics } from './upload-metrics.js';
 
 /**
@@ -52,9 +53,23 @@ export class Arrivals {
    * @throws StowageError unavailable
    */
   async look(key: string, now = new Date()): Promise<Arrival> {
-    const arrival = await this.find(key, now);
-    this.metrics.arrived(arrival);
-    return arrival;
+    const assetId = assetIdOfIncomingKey(key);
+    return this.counted(this.arrived(assetId, await this.objectOf(assetId), now));
+  }
+
+  /**
+   * {@link look} for several at once: storage is asked for all of them first, so that the objects that are there are claimed
+   * and enqueued in one statement each. One failure leaves the others alone.
+   */
+  async lookAll(keys: readonly string[], now = new Date()): Promise<PromiseSettledResult<Arrival>[]> {
+    const assetIds = keys.map(assetIdOfIncomingKey);
+    const objects = await Promise.allSettled(assetIds.map((assetId) => this.objectOf(assetId)));
+    return Promise.allSettled(
+      objects.map(async (object, index) => {
+        if (object.status === 'rejected') throw object.reason;
+        return this.counted(this.arrived(assetIds[index]!, object.value, now));
+      }),
+    );
   }
 
   /**
@@ -86,10 +101,18 @@ export class Arrivals {
     return this.transitions.expire(asset, now);
   }
 
-  private async find(key: string, now: Date): Promise<Arrival> {
-    const assetId = assetIdOfIncomingKey(key);
+  private async counted(finding: Promise<Arrival>): Promise<Arrival> {
+    const arrival = await finding;
+    this.metrics.arrived(arrival);
+    return arrival;
+  }
+
+  private async objectOf(assetId: string | null): Promise<ObjectStat | null> {
+    return assetId === null ? null : this.incoming.stat(assetId);
+  }
+
+  private async arrived(assetId: string | null, object: ObjectStat | null, now: Date): Promise<Arrival> {
     if (assetId === null) return 'unknown-asset';
-    const object = await this.incoming.stat(assetId);
     if (object === null) return 'nothing-there';
     const generation = object.version;
     const claimed = await this.claims.run({ assetId, generation, now });

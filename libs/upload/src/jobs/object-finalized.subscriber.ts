@@ -1,6 +1,6 @@
 import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { Database } from '#libs/database';
+import { Batcher, Database } from '#libs/database';
 import { assetIdOfIncomingKey, ERROR_KINDS, type EventVerdict, kindOf } from '#libs/domain';
 import { DeadLetters } from '#libs/jobs';
 import {
@@ -9,17 +9,25 @@ import {
   type ObjectFinalized,
   type UndeliverableEvent,
 } from '#libs/storage';
-import { Arrivals } from '../arrivals.service.js';
+import { type Arrival, Arrivals } from '../arrivals.service.js';
 import { OBJECT_EVENTS } from '../event-retries.service.js';
 
 /** Of the nine seconds that a worker has to end, so that its other parts have some too. What is not done by then comes again. */
 const DRAIN_MS = 5_000;
 
-/** Storage's events of the incoming bucket. */
+/** Events that are handled at a time: a backlog leaves most of the process to the jobs. */
+const AT_ONCE = 16;
+
+/** Storage's events of the incoming bucket. Events that come while others are handled are handled together afterwards. */
 @Injectable()
 export class ObjectFinalizedSubscriber
   implements ObjectEventHandler, OnApplicationBootstrap, BeforeApplicationShutdown
 {
+  private readonly batcher = new Batcher<string, PromiseSettledResult<Arrival>>(
+    (keys) => this.arrivals.lookAll(keys),
+    { atOnce: 2, most: AT_ONCE / 2 },
+  );
+
   constructor(
     private readonly events: ObjectEvents,
     private readonly arrivals: Arrivals,
@@ -40,7 +48,9 @@ export class ObjectFinalizedSubscriber
 
   finalized({ key, version, messageId }: ObjectFinalized): Promise<EventVerdict> {
     return this.verdictOn({ messageId, key }, async () => {
-      const arrival = await this.arrivals.look(key);
+      const result = await this.batcher.run(key);
+      if (result.status === 'rejected') throw result.reason;
+      const arrival = result.value;
       this.logger.debug({ messageId, key, generation: version, arrival }, 'object finalized');
       if (arrival === 'unknown-asset')
         this.logger.warn({ messageId, key }, 'event for an object that nobody asked for');
