@@ -98,6 +98,23 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
   const others = (names: readonly string[]) =>
     FILTERED_PROPERTIES.map((name) => (names.includes(name) ? VALUES[name] : null));
 
+  it('reads the same local times whatever time zone a session has', async () => {
+    const [from, to] = [new Date('2025-01-01T01:00:00Z'), new Date('2025-01-01T01:03:00Z')];
+    const values = [1, from, to, ...ENDS.asc, ['user:1'], PAGE, ...others([])];
+    const times: string[][] = [];
+    try {
+      for (const zone of ['UTC', 'Asia/Kolkata']) {
+        await client.query(`set timezone to '${zone}'`);
+        const { rows } = await client.query<{ at: Date }>(LIST_BY.taken.asc.text, values);
+        times.push(rows.map(({ at }) => at.toISOString()));
+      }
+    } finally {
+      await client.query('reset timezone');
+    }
+    const expected = ['2025-01-01T01:01:00.000Z', '2025-01-01T01:02:00.000Z'];
+    expect(times).toEqual([expected, expected]);
+  });
+
   describe.each(['force_custom_plan', 'force_generic_plan'])('%s', (mode) => {
     describe.each(['asc', 'desc'] as const)('%s', (order) => {
       const page = [...bounds, ...ENDS[order], ['user:1'], PAGE];
