@@ -56,6 +56,10 @@ export interface WorldOptions {
   readonly aroundSessions?: (sessions: UploadSessions) => UploadSessions;
   /** Default: one key. */
   readonly sessionKeys?: string[];
+  /** Of a look into a file; default: 30 seconds. */
+  readonly inspectSeconds?: number;
+  /** Modules with readers of the test's. */
+  readonly readers?: readonly string[];
 }
 
 export const INCOMING = 'incoming';
@@ -129,12 +133,13 @@ export class World implements AsyncDisposable {
         ArrivalsModule,
         InspectionModule.forRoot({
           processes: 1,
-          seconds: 30,
+          seconds: options.inspectSeconds ?? 30,
           memoryBytes: 2 ** 30,
           maxPixels: 100_000_000,
           maxFrames: 10_000,
           spoolFolder,
           ffprobe: findProgram('ffprobe'),
+          readers: options.readers,
         }),
         DeliveryModule.forRoot({ maxSeconds: 3600 }),
         ScannerModule.forRoot(scanner),

@@ -114,7 +114,8 @@ export type RejectionCode =
   | 'MALWARE'
   | 'UNSCANNABLE'
   | 'UNREADABLE'
-  | 'TOO_MANY_PIXELS';
+  | 'TOO_MANY_PIXELS'
+  | 'TOO_COSTLY';
 
 export interface StatusReason {
   readonly code: RejectionCode | 'PROCESSING_FAILED';

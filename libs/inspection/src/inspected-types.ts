@@ -35,3 +35,9 @@ export const mayBeInspected = (declared: string) =>
  */
 export const needsWholeFile = (declared: string, detected: string | null) =>
   isInspected(detected) || (detected === null && declared !== OCTET_STREAM && mayBeInspected(declared));
+
+/** Of PDF only the number of pages and the title are read: hostile ones keep a process no longer than that is worth. */
+const SECONDS: ReadonlyMap<string, number> = new Map([['application/pdf', 10]]);
+
+/** The seconds that a look into a file of this type may take at the most, whatever is configured. */
+export const longestLookAt = (detected: string | null) => SECONDS.get(detected ?? '') ?? Infinity;

@@ -4,4 +4,11 @@
  */
 export class InspectionFailed extends Error {
   override name = 'InspectionFailed';
+  /** Whether the reader used up its time: the same bytes would do so again. */
+  readonly isExhausted: boolean;
+
+  constructor(message: string, { isExhausted = false }: { isExhausted?: boolean } = {}) {
+    super(message);
+    this.isExhausted = isExhausted;
+  }
 }

@@ -4,6 +4,7 @@ import type { AssetProperties, VariantProfile } from '#libs/domain';
 import { HealthChecks } from '#libs/runtime';
 import { toDetected, toFlag, toInspection } from './answer.js';
 import { END_SIGNATURE } from './child/zip-directory.js';
+import { longestLookAt } from './inspected-types.js';
 import { findLaunch, type Launch, type Protection, PROTECTIONS } from './isolation.js';
 import { ProcessPool } from './process-pool.js';
 
@@ -104,6 +105,12 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
     return this.found;
   }
 
+  /** Names the configured limits on the cost of a look, in at most 64 characters: with other limits a file may be read. */
+  get limits(): string {
+    const { seconds, maxPixels, maxFrames } = this.options;
+    return `${seconds} s, ${maxPixels} pixels, ${maxFrames} frames`.slice(0, 64);
+  }
+
   onModuleInit(): void {
     this.pool.start();
     this.detectors.start();
@@ -141,7 +148,8 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
     const limits = { maxPixels, maxFrames, ffprobe, scannableBytes };
     const { path, sizeBytes, detected, profiles, longestSide } = request;
     const file = { path, sizeBytes, detected, profiles, longestSide };
-    return toInspection(await this.pool.run({ kind: 'inspect', file, limits }, signal), request);
+    const seconds = Math.min(this.options.seconds, longestLookAt(detected));
+    return toInspection(await this.pool.run({ kind: 'inspect', file, limits }, signal, seconds), request);
   }
 
   /** @throws StowageError unavailable while no process can be started */

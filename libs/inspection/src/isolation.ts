@@ -107,7 +107,8 @@ const limits = ({ cpuSeconds, memoryBytes }: LaunchOptions): Layer => ({
   words: [
     'prlimit',
     `--data=${memoryBytes + UNTOUCHED_BYTES}`,
-    `--cpu=${Math.ceil(cpuSeconds)}`,
+    // SIGXCPU first, which says why it ended.
+    `--cpu=${Math.ceil(cpuSeconds)}:${Math.ceil(cpuSeconds) + 1}`,
     `--nofile=${OPEN_FILES}`,
     '--fsize=0',
     '--core=0',

@@ -15,6 +15,7 @@ export interface PoolOptions {
 
 interface Waiting {
   readonly task: Task;
+  readonly seconds: number;
   readonly signal: AbortSignal | undefined;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -50,13 +51,16 @@ export class ProcessPool {
     for (let place = 0; place < this.options.processes; place++) this.fill(place);
   }
 
-  /** @throws InspectionFailed; StowageError unavailable; the signal's reason */
-  async run(task: Task, signal?: AbortSignal): Promise<unknown> {
+  /**
+   * @param seconds - of this task, where it may have less than the pool's others
+   * @throws InspectionFailed; StowageError unavailable; the signal's reason
+   */
+  async run(task: Task, signal?: AbortSignal, seconds = this.options.seconds): Promise<unknown> {
     signal?.throwIfAborted();
     if (this.closed.signal.aborted || this.isHopeless) throw noProcess();
     this.start();
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const waiting = { task, signal, resolve, reject };
+    const waiting = { task, seconds, signal, resolve, reject };
     const onAbort = () => {
       const index = this.waiting.indexOf(waiting);
       if (index >= 0) this.waiting.splice(index, 1);
@@ -107,9 +111,12 @@ export class ProcessPool {
     }
   }
 
-  private async work(process: SandboxedProcess, { task, signal, resolve, reject }: Waiting): Promise<void> {
+  private async work(
+    process: SandboxedProcess,
+    { task, seconds, signal, resolve, reject }: Waiting,
+  ): Promise<void> {
     try {
-      resolve(await process.run(task, this.options.seconds, signal));
+      resolve(await process.run(task, seconds, signal));
       this.failures = 0;
     } catch (error) {
       reject(error);

@@ -1,19 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import type { Duplex } from 'node:stream';
 import { unavailable } from '#libs/domain';
 import { lowerPriority } from '#libs/runtime';
 import { FrameReader, toFrame } from './child/frames.js';
 import { type Answer, CHANNEL_FD, SERVE, type Task } from './child/messages.js';
+import { overrunOf } from './deadline.js';
 import { InspectionFailed } from './inspection-failed.js';
+import { usageOf } from './process-usage.js';
 
 const START_TIMEOUT_MS = 30_000;
-const MEMORY_WATCH_MS = 100;
+const WATCH_MS = 100;
 const STDERR_CHARACTERS = 4096;
-/** So many times its time a task may take where it has to wait for a processor. */
-const LONGEST_STRETCH = 5;
 
 const CLOSED = 'its channel closed';
 
@@ -53,6 +52,7 @@ export class SandboxedProcess {
   private isReady = false;
   private asked: Asked | null = null;
   private killed: string | null = null;
+  private isExhausted = false;
   private hasEnded = false;
 
   constructor(
@@ -107,8 +107,7 @@ export class SandboxedProcess {
       this.kill('aborted');
     };
     signal?.addEventListener('abort', onAbort);
-    const stopWatch = this.watchTime(seconds);
-    const watch = setInterval(() => this.watchMemory(), MEMORY_WATCH_MS);
+    const stopWatch = this.watch(seconds);
     try {
       this.asked = { id: randomUUID(), resolve, reject };
       this.frames.maxBytes = Math.min(this.memoryBytes, picturesOf(task));
@@ -119,7 +118,6 @@ export class SandboxedProcess {
     } finally {
       this.asked = null;
       stopWatch();
-      clearInterval(watch);
       signal?.removeEventListener('abort', onAbort);
     }
   }
@@ -186,7 +184,10 @@ export class SandboxedProcess {
     this.hasEnded = true;
     // What it has started outlives it, in its group.
     this.killGroup();
-    this.asked?.reject(new InspectionFailed(`the process that looked into the file ended: ${how}`));
+    const isExhausted = this.isExhausted || how === 'SIGXCPU';
+    this.asked?.reject(
+      new InspectionFailed(`the process that looked into the file ended: ${how}`, { isExhausted }),
+    );
   }
 
   private killGroup(): void {
@@ -199,42 +200,28 @@ export class SandboxedProcess {
     }
   }
 
-  /**
-   * The time in which it had its turn or had nothing to do: on a busy machine it waits for a processor more than it has one, for no
-   * fault of the file's. Answers with what ends the watch.
-   */
-  private watchTime(seconds: number): () => void {
+  /** Ends the process when its task uses more time or memory than it may, whatever the reader does meanwhile. */
+  private watch(seconds: number): () => void {
+    const pid = this.child.pid ?? 0;
     const started = performance.now();
-    const before = waitsOf(this.child.pid);
-    let timer: NodeJS.Timeout;
+    const before = usageOf(pid);
     let last: NodeJS.Immediate | undefined;
-    const look = () => {
-      const waits = [...waitsOf(this.child.pid)].map(([thread, ms]) => ms - (before.get(thread) ?? 0));
-      const elapsed = performance.now() - started;
-      const left = Math.min(
-        seconds * 1000 - (elapsed - Math.max(0, ...waits)),
-        LONGEST_STRETCH * seconds * 1000 - elapsed,
-      );
-      if (left > 0) timer = setTimeout(look, Math.max(left, MEMORY_WATCH_MS));
+    const timer = setInterval(() => {
+      const now = usageOf(pid);
+      if (now.residentBytes > this.memoryBytes) this.kill(`more than ${this.memoryBytes} bytes of memory`);
+      const overrun = overrunOf(seconds, { before, now, elapsedMs: performance.now() - started });
       // After this process stood still, timers run before the answer that has been waiting for it.
-      else last = setImmediate(() => this.kill(`not done after ${seconds} s`));
-    };
-    timer = setTimeout(look, seconds * 1000);
+      if (overrun !== null) {
+        last = setImmediate(() => {
+          this.isExhausted = true;
+          this.kill(overrun);
+        });
+      }
+    }, WATCH_MS);
     return () => {
-      clearTimeout(timer);
+      clearInterval(timer);
       clearImmediate(last);
     };
-  }
-
-  private watchMemory(): void {
-    let resident = 0;
-    try {
-      const status = readFileSync(`/proc/${this.child.pid}/status`, 'latin1');
-      resident = Number(/^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
-    } catch {
-      // There is no such folder here, or no such process any more.
-    }
-    if (resident > this.memoryBytes) this.kill(`more than ${this.memoryBytes} bytes of memory`);
   }
 }
 
@@ -242,27 +229,3 @@ const isObject = (value: unknown): value is object => typeof value === 'object' 
 
 /** No file's fault, so it costs no attempt. */
 export const noProcess = () => unavailable('INSPECTION_UNAVAILABLE', 'Files cannot be looked into just now.');
-
-/**
- * How long each thread has been ready to run and was not, milliseconds; nothing where that is not told.
- * https://docs.kernel.org/scheduler/sched-stats.html (/proc/<pid>/schedstat)
- */
-function waitsOf(pid: number | undefined): Map<string, number> {
-  const folder = `/proc/${pid}/task`;
-  const waits = new Map<string, number>();
-  try {
-    for (const thread of readdirSync(folder)) waits.set(thread, waitOf(`${folder}/${thread}`));
-  } catch {
-    // There is no such folder here.
-  }
-  return waits;
-}
-
-function waitOf(thread: string): number {
-  try {
-    return Number(readFileSync(`${thread}/schedstat`, 'latin1').split(' ')[1]) / 1e6;
-  } catch {
-    // It has just ended, or the kernel counts nothing.
-    return 0;
-  }
-}

@@ -1,8 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Asset, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
 import { type AssetProperties, isAllowedType, NO_PROPERTIES, type ObjectVersion, specOf } from '#libs/domain';
-import { ARCHIVE_AS_WELL, type Inspection, Inspector, isInspected, type Rendition } from '#libs/inspection';
+import { ARCHIVE_AS_WELL, type Inspection, isInspected, type Rendition } from '#libs/inspection';
 import { ObjectStore } from '#libs/storage';
+import { ContentInspector } from './content-inspector.js';
 import { ContentStore, incomingGone, infected } from './content-store.js';
 import { Intake, type IntakeOptions, type Taken } from './intake.js';
 import type { Observation } from './observer.js';
@@ -33,7 +34,7 @@ export class Examination {
     @Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions,
     private readonly store: ObjectStore,
     private readonly intake: Intake,
-    private readonly inspector: Inspector,
+    private readonly inspector: ContentInspector,
     private readonly contents: ContentStore,
   ) {}
 
@@ -75,7 +76,7 @@ export class Examination {
   private async inspect(asset: Asset, taken: Taken, signal: AbortSignal) {
     const scope = this.contents.scopeOf(asset.ownerId);
     const made = await this.contents.variantsOf(taken.seen.sha256, scope, signal);
-    const found = await this.look(asset, taken, made, signal);
+    const found = await this.look(asset, taken, made, scope, signal);
     const mimeType = verifyType(asset, found.detected, this.assets.allowedTypes);
     if (found.refusal !== null) throw rejected(found.refusal.code, found.refusal.message);
     this.verifyOpenness(mimeType, taken, found);
@@ -91,8 +92,9 @@ export class Examination {
 
   private async look(
     asset: Asset,
-    { detected, path, isTooLarge, isArchiveToo }: Taken,
+    { seen, detected, path, isTooLarge, isArchiveToo }: Taken,
     made: ReadonlyMap<string, string>,
+    scope: string,
     signal: AbortSignal,
   ): Promise<Inspection> {
     const opaque = isTooLarge ? 'it is too large to be looked into' : isArchiveToo ? ARCHIVE_AS_WELL : null;
@@ -101,7 +103,8 @@ export class Examination {
     const profiles = this.options.profiles.filter((profile) => !made.has(specOf(profile)));
     const longestSide = Math.max(0, ...this.options.profiles.map(({ maxSide }) => maxSide));
     const { sizeBytes } = asset;
-    return this.inspector.inspect({ path, sizeBytes, detected, profiles, longestSide }, signal);
+    const request = { path, sizeBytes, detected, profiles, longestSide };
+    return this.inspector.inspect(request, { scope, sha256: seen.sha256 }, signal);
   }
 
   /** What nobody could look into is refused, unless the operator has said that its type is stored all the same. */

@@ -1,4 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { ContentInspector } from './content-inspector.js';
 import { ContentStore } from './content-store.js';
 import { Corruption } from './corruption.service.js';
 import { Examination } from './examination.js';
@@ -18,7 +19,7 @@ import { Spool } from './spool.js';
 @Module({})
 export class ProcessingModule {
   static forRoot(options: PipelineOptions): DynamicModule {
-    const inner = [ContentStore, Corruption, Examination, Intake, ProcessingMetrics, Spool];
+    const inner = [ContentInspector, ContentStore, Corruption, Examination, Intake, ProcessingMetrics, Spool];
     const services = [Processing, Rescan, Rederivation];
     return {
       module: ProcessingModule,

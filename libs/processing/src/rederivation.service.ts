@@ -1,8 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { type ClaimedObject, ObjectUpkeep, ObjectVariants, Quarantine } from '#libs/assets';
-import { OCTET_STREAM, specOf, specsOf } from '#libs/domain';
-import { type Inspection, Inspector } from '#libs/inspection';
+import { OCTET_STREAM, specOf, specsOf, StowageError } from '#libs/domain';
+import type { Inspection } from '#libs/inspection';
+import { ContentInspector } from './content-inspector.js';
 import { ContentStore } from './content-store.js';
 import { Corruption } from './corruption.service.js';
 import { Intake, type Taken } from './intake.js';
@@ -19,7 +20,7 @@ export class Rederivation {
     private readonly corruption: Corruption,
     private readonly quarantine: Quarantine,
     private readonly intake: Intake,
-    private readonly inspector: Inspector,
+    private readonly inspector: ContentInspector,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Rederivation.name);
@@ -81,12 +82,18 @@ export class Rederivation {
   }
 
   private async look(
-    { sizeBytes }: ClaimedObject,
+    { sizeBytes, scope, sha256 }: ClaimedObject,
     { path, detected }: Taken,
     profiles: PipelineOptions['profiles'],
     signal?: AbortSignal,
   ): Promise<Inspection | null> {
     if (path === null) return null;
-    return this.inspector.inspect({ path, sizeBytes, detected, profiles }, signal);
+    try {
+      const request = { path, sizeBytes, detected, profiles };
+      return await this.inspector.inspect(request, { scope, sha256 }, signal);
+    } catch (error) {
+      if (error instanceof StowageError && error.kind === 'rejected') return null;
+      throw error;
+    }
   }
 }

@@ -8,7 +8,7 @@ import { AssetKindEnum, AssetStatusEnum, PermissionEnum } from './enums.js';
 @ObjectType('StatusReason', {
   description:
     'Why an asset was refused. Codes: CHECKSUM_MISMATCH, SIZE_MISMATCH, TYPE_MISMATCH, TYPE_NOT_ALLOWED, MALWARE, ' +
-    'UNSCANNABLE, UNREADABLE, TOO_MANY_PIXELS; on a FAILED asset PROCESSING_FAILED.',
+    'UNSCANNABLE, UNREADABLE, TOO_MANY_PIXELS, TOO_COSTLY (reading it used up its time twice); on a FAILED asset PROCESSING_FAILED.',
 })
 export class StatusReasonModel {
   @Field(() => String, { description: 'Stable, for programs.' })

@@ -1,0 +1,24 @@
+import { describe, expect, it } from '@jest/globals';
+import { overrunOf } from './deadline.js';
+import type { ProcessUsage } from './process-usage.js';
+
+const usage = (cpuSeconds: number, waits: Record<string, number> = {}): ProcessUsage => ({
+  cpuSeconds,
+  residentBytes: 0,
+  waits: new Map(Object.entries(waits)),
+});
+
+describe('the deadline of a task of ten seconds', () => {
+  const before = usage(100, { main: 5_000 });
+  it.each([
+    ['keeps one within both times', usage(109, { main: 5_000 }), 9_000, null],
+    ['ends one by its processor time', usage(110.1, { main: 5_000 }), 6_000, /processor time/],
+    ['ends one that waits for something else', usage(100, { main: 5_000 }), 10_001, /not done/],
+    ['keeps one that waited for a processor', usage(101, { main: 45_000 }), 49_000, null],
+    ['counts the waiting of new threads', usage(101, { main: 5_000, other: 40_000 }), 49_000, null],
+  ])('%s', (_, now, elapsedMs, why) => {
+    const overrun = overrunOf(10, { before, now, elapsedMs });
+    if (why === null) expect(overrun).toBeNull();
+    else expect(overrun).toMatch(why);
+  });
+});
