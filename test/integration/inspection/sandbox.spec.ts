@@ -34,6 +34,9 @@ const DIST = path.resolve(import.meta.dirname, '../../../dist');
 
 const DOCX = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document';
 
+/** A niced reader gets its seconds from a busy machine in its own time. */
+const BUSY_TIMEOUT_MS = 600_000;
+
 const needed = ['unshare', 'setpriv', 'prlimit'];
 const isSkipped = process.env.CI !== 'true' && needed.some((name) => findProgram(name) === null);
 if (isSkipped) process.stdout.write('skipped: isolation of processes (apt-get install util-linux)\n');
@@ -108,7 +111,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     ['exits', 'exit', {}, /exit code 7/],
     ['crashes', 'segfault', {}, /SIGSEGV/],
     ['throws when nobody listens', 'late-throw', {}, /exit code 1/],
-    ['loops for ever', 'loop', { seconds: 3 }, /not done after 3 s/],
+    ['loops for ever', 'loop', { seconds: 1 }, /not done after 1 s/],
     ['waits for ever', 'wait', { seconds: 3 }, /not done after 3 s/],
     ['bloats', 'bloat', {}, /more than 536870912 bytes of memory/],
     ['bloats at once', 'bloat-at-once', {}, /RangeError|bytes of memory|SIG|exit code/],
@@ -267,12 +270,16 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     await Promise.all([...new Set(pids)].slice(0, 2).map(gone));
   });
 
-  it('replaces a process before its limit of processor time would end it', async () => {
-    await start({ seconds: 3 });
-    const pids: number[] = [];
-    for (let i = 0; i < 7; i++) pids.push(await pidOf('burn'));
-    expect(new Set(pids).size).toBeGreaterThan(1);
-  });
+  it(
+    'replaces a process before its limit of processor time would end it',
+    async () => {
+      await start({ seconds: 3 });
+      const pids: number[] = [];
+      for (let i = 0; i < 7; i++) pids.push(await pidOf('burn'));
+      expect(new Set(pids).size).toBeGreaterThan(1);
+    },
+    BUSY_TIMEOUT_MS,
+  );
 
   it('replaces one that ends while it has nothing to do', async () => {
     await start();
