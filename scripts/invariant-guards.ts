@@ -37,6 +37,7 @@ const REMOVAL = 'test/integration/assets/removal.spec.ts';
 const ASSETS = 'test/integration/assets/assets.spec.ts';
 const SUBSCRIPTIONS = 'test/integration/api/subscriptions.spec.ts';
 const EVENTS = 'test/integration/events/events.spec.ts';
+const IDENTITY = 'test/integration/identity/identity.spec.ts';
 
 export const GUARDS: readonly Guard[] = [
   {
@@ -202,6 +203,24 @@ export const GUARDS: readonly Guard[] = [
     without: 'asset !== undefined',
     test: SWEEPER,
     name: 'expires what never came',
+  },
+  {
+    invariant: 3,
+    what: 'A worker whose clock is beyond the limit sweeps nothing',
+    file: 'libs/lifecycle/src/schedule.ts',
+    guard: ' || this.clock.isBeyondLimit',
+    without: '',
+    test: SWEEPER,
+    name: 'judges deadlines by the time of the database',
+  },
+  {
+    invariant: 3,
+    what: 'Deadlines are judged by the time of the database',
+    file: 'libs/lifecycle/src/schedule.ts',
+    guard: 'const done = work(this.clock.now())',
+    without: 'const done = work(new Date())',
+    test: SWEEPER,
+    name: 'judges deadlines by the time of the database',
   },
   {
     invariant: 3,
@@ -444,6 +463,51 @@ export const GUARDS: readonly Guard[] = [
     without: "event: 'asset.lapsed', quota: 'none'",
     test: SWEEPER,
     name: 'gives up what FAILED and nobody revived',
+  },
+  {
+    invariant: 8,
+    what: 'Tokens are judged by the time of the database',
+    file: 'libs/identity/src/token-verifier.ts',
+    guard: '{ ...this.checks, currentDate: now }',
+    without: 'this.checks',
+    test: IDENTITY,
+    name: 'judges tokens by the time of the database',
+  },
+  {
+    invariant: 8,
+    what: 'A process whose clock is beyond the limit takes no token',
+    file: 'libs/identity/src/identity.service.ts',
+    guard: 'this.clock.check();',
+    without: '',
+    test: IDENTITY,
+    name: 'judges tokens by the time of the database',
+  },
+  {
+    invariant: 8,
+    what: 'A process whose clock is beyond the limit signs no download',
+    file: 'libs/delivery/src/download-urls.service.ts',
+    guard: 'this.clock.check();',
+    without: '',
+    test: DELIVERY,
+    name: 'signs nothing while its clock is beyond',
+  },
+  {
+    invariant: 8,
+    what: 'A process whose clock is beyond the limit opens no session',
+    file: 'libs/upload/src/tickets.service.ts',
+    guard: 'this.clock.check();\n    const session',
+    without: 'const session',
+    test: SESSIONS,
+    name: 'is not given while the clock is beyond',
+  },
+  {
+    invariant: 8,
+    what: 'A process whose clock is beyond the limit signs no upload',
+    file: 'libs/upload/src/tickets.service.ts',
+    guard: 'this.clock.check();\n    const { mimeType',
+    without: 'const { mimeType',
+    test: SESSIONS,
+    name: 'is not given while the clock is beyond',
   },
   {
     invariant: 8,

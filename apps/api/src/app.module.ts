@@ -35,7 +35,11 @@ export class AppModule {
         MetricsModule,
         // Uploads are asked for, and completed by clients, without it.
         HealthModule.forRoot({ optional: ['pubsub'] }),
-        DatabaseModule.forRoot({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL }),
+        DatabaseModule.forRoot({
+          url: config.DATABASE_URL,
+          poolSize: config.DATABASE_POOL,
+          clockLimitSeconds: config.CLOCK_OFFSET_LIMIT_SECONDS,
+        }),
         JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL, poolSize: 2 }),
         StorageModule.forRoot({
           store: new GcsObjectStore(gcs),

@@ -32,7 +32,11 @@ export class AppModule {
         LoggerModule.forRoot(params),
         MetricsModule,
         HealthModule.forRoot(),
-        DatabaseModule.forRoot({ url: config.DATABASE_URL, poolSize: config.DATABASE_POOL }),
+        DatabaseModule.forRoot({
+          url: config.DATABASE_URL,
+          poolSize: config.DATABASE_POOL,
+          clockLimitSeconds: config.CLOCK_OFFSET_LIMIT_SECONDS,
+        }),
         JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL }),
         StorageModule.forRoot({
           store: new GcsObjectStore(gcs),

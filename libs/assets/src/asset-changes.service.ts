@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { Clock } from '#libs/database';
 import { type Actor, assetNotFound, invalid, kindOf } from '#libs/domain';
 import { AssetFeed, type Watch } from '#libs/events';
 import type { Asset } from './asset.js';
@@ -21,6 +22,7 @@ export class AssetChanges {
     private readonly assets: Assets,
     private readonly feed: AssetFeed,
     private readonly turns: SubscriptionTurns,
+    private readonly clock: Clock,
   ) {
     this.reads = new OwnerReads(assets);
   }
@@ -52,7 +54,7 @@ export class AssetChanges {
   /** A generator that waits hears of `return()` only when the wait is over: it has to be ended from outside. */
   private endable(actor: Actor, watch: Watch, found: Map<string, State>): AsyncIterableIterator<Asset> {
     const end = new AbortController();
-    const lifetime = (actor.until?.getTime() ?? Infinity) - Date.now();
+    const lifetime = (actor.until?.getTime() ?? Infinity) - this.clock.now().getTime();
     const timer = setTimeout(() => end.abort(), Math.min(Math.max(lifetime, 0), LONGEST_TIMER_MS));
     const close = () => {
       end.abort();

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
+import { Clock } from '#libs/database';
 import { type Actor, INCOMING_IS_WASTE, StowageError } from '#libs/domain';
 import type { Asset } from './asset.js';
 import { Assets } from './assets.service.js';
@@ -21,6 +22,7 @@ export class AssetRemoval {
     private readonly sessions: IncomingSessions,
     private readonly objects: StoredObjects,
     private readonly logger: PinoLogger,
+    private readonly clock: Clock,
   ) {
     logger.setContext(AssetRemoval.name);
   }
@@ -44,7 +46,7 @@ export class AssetRemoval {
           'Only a deleted asset that was READY can be restored.',
         );
       }
-      if (await this.transitions.restore(asset, new Date())) return true;
+      if (await this.transitions.restore(asset, this.clock.now())) return true;
       if (await this.objects.isQuarantined(asset.storedObjectId)) {
         throw new StowageError('conflict', 'NOTHING_TO_RESTORE', 'The file was found to be infected.');
       }
@@ -72,7 +74,7 @@ export class AssetRemoval {
         continue;
       }
       // Before the row goes: nothing else leads to what lies in the incoming bucket.
-      await this.incoming.discard(asset.id, asset.claimedGeneration, new Date());
+      await this.incoming.discard(asset.id, asset.claimedGeneration, this.clock.now());
       if (await this.transitions.purge(asset)) {
         this.logger.info({ assetId: id }, 'asset purged');
         if (asset.storedObjectId !== null) await this.collect(asset.storedObjectId, id);
@@ -83,7 +85,7 @@ export class AssetRemoval {
   }
 
   private async deleteOnce(asset: Asset): Promise<boolean> {
-    const now = new Date();
+    const now = this.clock.now();
     if (asset.status === 'PENDING') await this.sessions.end(asset, now);
     return this.transitions.delete(asset, now);
   }
@@ -99,7 +101,7 @@ export class AssetRemoval {
   /** Best effort: the collector finds what is left. */
   private async collect(objectId: bigint, assetId: string): Promise<void> {
     try {
-      await this.objects.collect(objectId, new Date());
+      await this.objects.collect(objectId, this.clock.now());
     } catch (err) {
       this.logger.warn({ err, assetId }, 'bytes of a purged asset not deleted yet');
     }

@@ -96,7 +96,7 @@ export class IncomingSessions {
     now: Date,
     origin?: string,
   ): Promise<UploadSession | null> {
-    const request = { ...this.incoming.refOf(id), contentType: mimeType, sizeBytes, origin };
+    const request = { ...this.incoming.refOf(id), contentType: mimeType, sizeBytes, origin, now };
     const session = await this.sessions.open(request);
     if (session === null) return null;
     const values = [id, this.sealed.seal(id, session.url), session.expiresAt, now];

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type Statement, type Tx } from '#libs/database';
+import { Clock, Database, type Statement, type Tx } from '#libs/database';
 import { kindOf, type ObjectRef } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
 
@@ -137,6 +137,7 @@ export class StoredObjects {
   constructor(
     private readonly database: Database,
     private readonly store: ObjectStore,
+    private readonly clock: Clock,
   ) {}
 
   /**
@@ -242,7 +243,7 @@ export class StoredObjects {
    */
   async collect(id: bigint, now: Date, stopped = new AbortController().signal): Promise<boolean> {
     // A sweep that goes on for long says when it began.
-    const begun = new Date(Math.max(now.getTime(), Date.now()));
+    const begun = new Date(Math.max(now.getTime(), this.clock.now().getTime()));
     const until = after(begun, COLLECT_MS);
     const places = await this.database.query(CONDEMN, [id, now, until]);
     if (places.length === 0) return false;

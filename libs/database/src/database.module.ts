@@ -1,4 +1,5 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { Clock } from './clock.js';
 import { DATABASE_OPTIONS, Database, type DatabaseOptions } from './database.js';
 import { DatabaseSigns } from './database-signs.js';
 
@@ -9,8 +10,8 @@ export class DatabaseModule {
   static forRoot(options: DatabaseOptions): DynamicModule {
     return {
       module: DatabaseModule,
-      providers: [{ provide: DATABASE_OPTIONS, useValue: options }, Database, DatabaseSigns],
-      exports: [Database],
+      providers: [{ provide: DATABASE_OPTIONS, useValue: options }, Database, DatabaseSigns, Clock],
+      exports: [Database, Clock],
     };
   }
 }

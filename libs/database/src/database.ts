@@ -9,6 +9,8 @@ export interface DatabaseOptions {
   readonly url: string;
   /** Connections this process may hold; default 10. */
   readonly poolSize?: number;
+  /** How far this process's clock may be off the database's, seconds; default 30. */
+  readonly clockLimitSeconds?: number;
   /** How long a statement may run, milliseconds; default 10,000. */
   readonly statementTimeoutMs?: number;
 }

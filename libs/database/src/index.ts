@@ -1,4 +1,5 @@
 export * from './batcher.js';
+export * from './clock.js';
 export * from './connect.js';
 export * from './database.js';
 export * from './database.module.js';

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { may } from '#libs/acl';
 import { type Asset, Assets, type Variant } from '#libs/assets';
+import { Clock } from '#libs/database';
 import { type Actor, invalid, isSafeInline, type ObjectRef } from '#libs/domain';
 import { contentDisposition, UrlSigner } from '#libs/storage';
 import { variantFilename } from './variant-filename.js';
@@ -38,6 +39,7 @@ export class DownloadUrls {
     @Inject(DELIVERY_OPTIONS) private readonly options: DeliveryOptions,
     private readonly signer: UrlSigner,
     private readonly assets: Assets,
+    private readonly clock: Clock,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(DownloadUrls.name);
@@ -83,7 +85,8 @@ export class DownloadUrls {
     }
     if (asset.status !== 'READY' || asset.isCorrupt || !may(actor, 'READ', asset)) return null;
     const inline = disposition === 'INLINE' && isSafeInline(mimeType);
-    const now = new Date();
+    this.clock.check();
+    const now = this.clock.now();
     const { url, expiresAt } = await this.signer.signDownload(
       {
         bucket,

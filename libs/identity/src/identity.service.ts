@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Counter, Registry } from 'prom-client';
-import { Database, type Statement } from '#libs/database';
+import { Clock, Database, type Statement } from '#libs/database';
 import { type Actor, invalid, StowageError } from '#libs/domain';
 import { isSubject, textOf } from './subject.js';
 import { type Claims, type IdentityOptions, TokenVerifier, unauthenticated } from './token-verifier.js';
@@ -38,6 +38,7 @@ export class Identity {
   constructor(
     @Inject(IDENTITY_OPTIONS) options: IdentityOptions,
     private readonly database: Database,
+    private readonly clock: Clock,
     registry: Registry,
   ) {
     const dropped = new Counter({
@@ -46,19 +47,24 @@ export class Identity {
       labelNames: ['reason'],
       registers: [registry],
     });
-    this.verifier = new TokenVerifier(options, (reason, count) => dropped.inc({ reason }, count));
+    this.verifier = new TokenVerifier(
+      options,
+      (reason, count) => dropped.inc({ reason }, count),
+      () => clock.now(),
+    );
   }
 
   /**
    * @param headers as Node gives them: a character a byte
    * @throws StowageError unauthenticated (TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID), forbidden DELEGATION_REFUSED,
-   * invalid SUBJECT_INVALID, unavailable KEYS_UNAVAILABLE
+   * invalid SUBJECT_INVALID, unavailable KEYS_UNAVAILABLE, CLOCK_OFFSET
    */
   async authenticate(headers: IncomingHttpHeaders): Promise<Actor> {
     const token = /^Bearer +([^\s]+)$/i.exec(headers.authorization ?? '')?.[1];
     if (token === undefined) {
       throw unauthenticated('TOKEN_MISSING', 'Send a token: Authorization: Bearer <JWT>.');
     }
+    this.clock.check();
     const claims = await this.verifier.verify(token);
     const onBehalfOf = headers[ON_BEHALF_OF];
     if (onBehalfOf !== undefined) return this.delegate(claims, onBehalfOf);

@@ -84,11 +84,13 @@ export class TokenVerifier {
 
   /**
    * @param dropped told how many entries of a token's groups are not used, each time that a token is verified
+   * @param now the time by which a token has expired
    * @throws TypeError when a pointer is none
    */
   constructor(
     { issuer, audience, key, groupsPointer = '/groups', scopesPointer = '/scope' }: IdentityOptions,
     private readonly dropped: (drop: GroupDrop, count: number) => void = () => undefined,
+    private readonly now: () => Date = () => new Date(),
   ) {
     this.groupsAt = parsePointer(groupsPointer);
     this.scopesAt = parsePointer(scopesPointer);
@@ -107,13 +109,16 @@ export class TokenVerifier {
    * @throws StowageError unauthenticated TOKEN_EXPIRED, TOKEN_INVALID; unavailable KEYS_UNAVAILABLE
    */
   async verify(token: string): Promise<Claims> {
-    const known = this.verified.find(token);
+    const now = this.now();
+    const known = this.verified.find(token, now.getTime());
     if (known !== undefined) return known;
-    const payload = await this.payload(token, this.checks).catch((error: unknown) => {
-      throw refusalOf(error);
-    });
+    const payload = await this.payload(token, { ...this.checks, currentDate: now }).catch(
+      (error: unknown) => {
+        throw refusalOf(error);
+      },
+    );
     const claims = this.claimsOf(payload);
-    this.verified.add(token, claims, (payload.exp ?? 0) * 1000);
+    this.verified.add(token, claims, (payload.exp ?? 0) * 1000, now.getTime());
     return claims;
   }
 

@@ -25,13 +25,13 @@ export class VerifiedTokens {
     return this.entries.size;
   }
 
-  find(token: string, now = Date.now()): Claims | undefined {
+  find(token: string, now: number): Claims | undefined {
     const entry = this.entries.get(digestOf(token));
     return entry !== undefined && now < entry.until ? entry.claims : undefined;
   }
 
   /** @param expiresAt milliseconds of the clock */
-  add(token: string, claims: Claims, expiresAt: number, now = Date.now()): void {
+  add(token: string, claims: Claims, expiresAt: number, now: number): void {
     const digest = digestOf(token);
     // Newest last.
     this.entries.delete(digest);

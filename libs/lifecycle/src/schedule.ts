@@ -1,6 +1,7 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { Interval } from '@nestjs/schedule';
 import { PinoLogger } from 'nestjs-pino';
+import { Clock } from '#libs/database';
 import { unavailable } from '#libs/domain';
 import { Rederivation, Rescan } from '#libs/processing';
 import { Sweeper } from './sweeper.service.js';
@@ -28,6 +29,7 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
     private readonly sweeper: Sweeper,
     private readonly rescan: Rescan,
     private readonly rederivation: Rederivation,
+    private readonly clock: Clock,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(LifecycleSchedule.name);
@@ -61,7 +63,8 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
   signatures(): Promise<void> {
     return this.run('signatures', async () => {
       const { signal } = this.shutdown;
-      for (let now = Date.now(); now >= this.rescanAt && !signal.aborted; now = Date.now()) {
+      const time = () => this.clock.now().getTime();
+      for (let now = time(); now >= this.rescanAt && !signal.aborted; now = time()) {
         const bytes = await this.rescan.next(new Date(now), signal);
         const pauseMs = bytes === null ? EVERY_MS : (bytes * 1000) / this.options.rescanBytesPerSecond;
         this.rescanAt = now + Math.floor(pauseMs);
@@ -85,8 +88,9 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
 
   private run(task: string, work: (now: Date) => Promise<unknown>): Promise<void> {
     const running = this.running.get(task);
-    if (running !== undefined || this.shutdown.signal.aborted) return Promise.resolve();
-    const done = work(new Date())
+    if (running !== undefined || this.shutdown.signal.aborted || this.clock.isBeyondLimit)
+      return Promise.resolve();
+    const done = work(this.clock.now())
       .then(
         () => undefined,
         (err: unknown) => this.logger.warn({ err, task }, 'task not run'),

@@ -7,6 +7,7 @@ import {
   Quarantine,
   StoredObjects,
 } from '#libs/assets';
+import { Clock } from '#libs/database';
 import {
   contentKey,
   type ObjectRef,
@@ -56,6 +57,7 @@ export class ContentStore {
     private readonly variants: ObjectVariants,
     private readonly quarantine: Quarantine,
     private readonly corruption: Corruption,
+    private readonly clock: Clock,
   ) {}
 
   /** Who shares identical bytes with this owner. */
@@ -74,7 +76,7 @@ export class ContentStore {
   ): Promise<StoredContent> {
     const to = { bucket: this.options.contentBucket, key: contentKey(seen.sha256, scope) };
     for (let turn = 0; turn < MAX_TURNS; turn++) {
-      const staged = await this.objects.stage({ scope, ...seen }, to, new Date());
+      const staged = await this.objects.stage({ scope, ...seen }, to, this.clock.now());
       if (staged === null) break;
       const { id: objectId, version } = staged;
       const isThere = await this.place(to, version, {
@@ -106,7 +108,7 @@ export class ContentStore {
     const { quarantineBucket } = this.pipeline;
     if (!(await this.quarantine.keep(from, quarantineBucket, sha256, signal))) throw incomingGone();
     const id = await this.quarantine.condemnContent(scope, sha256);
-    if (id !== null) await this.quarantine.finish({ id, sha256 }, quarantineBucket, new Date());
+    if (id !== null) await this.quarantine.finish({ id, sha256 }, quarantineBucket, this.clock.now());
   }
 
   /** Specifications of the variants that these bytes have already, with their names. */
@@ -145,7 +147,7 @@ export class ContentStore {
     const to = { bucket: variant.bucket, key: variant.key };
     const { mimeType: contentType } = variant;
     for (let turn = 0; turn < MAX_TURNS; turn++) {
-      const version = await this.variants.stage(objectId, variant, new Date());
+      const version = await this.variants.stage(objectId, variant, this.clock.now());
       if (version === undefined) return false;
       const isThere = await this.place(to, version, {
         write: async (expect) => {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { type Asset, AssetJobs, Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
+import { Clock } from '#libs/database';
 import {
   type AssetReceived,
   INCOMING_IS_WASTE,
@@ -32,6 +33,7 @@ export class Processing {
     private readonly jobs: AssetJobs,
     private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
+    private readonly clock: Clock,
   ) {
     logger.setContext(Processing.name);
   }
@@ -65,7 +67,7 @@ export class Processing {
     if (asset === null) return;
     if (INCOMING_IS_WASTE.includes(asset.status)) {
       // Whoever settled it may have died before deleting.
-      await this.incoming.discard(asset.id, asset.claimedGeneration, new Date());
+      await this.incoming.discard(asset.id, asset.claimedGeneration, this.clock.now());
       return;
     }
     const isCurrent = asset.claimedGeneration === job.generation && asset.attempt === job.attempt;
@@ -116,7 +118,8 @@ export class Processing {
       const stored = await this.metrics.time('store', store);
       if (stored === null) continue;
       const variantSpecs = hasVariants ? await this.contents.specsOfVariants(seen, scope) : null;
-      const accept = () => this.transitions.accept(asset, { ...stored, ...found, variantSpecs }, new Date());
+      const accept = () =>
+        this.transitions.accept(asset, { ...stored, ...found, variantSpecs }, this.clock.now());
       if (await this.metrics.time('settle', accept)) return true;
       const now = await this.assets.load(asset.id);
       if (now?.status !== 'PROCESSING' || now.version !== asset.version) return false;
@@ -136,7 +139,7 @@ export class Processing {
       return false;
     }
     const reason = { code: code as StatusReason['code'], message };
-    const settled = await this.transitions.reject(asset, reason, new Date());
+    const settled = await this.transitions.reject(asset, reason, this.clock.now());
     if (settled) this.metrics.rejected(code);
     else this.metrics.ended('moot');
     if (settled) this.logger.info({ code, message }, 'asset rejected');
@@ -149,7 +152,7 @@ export class Processing {
       return;
     }
     this.logger.error({ err, attempt: asset.attempt }, 'processing failed, will be tried again');
-    if (!(await this.transitions.retry(asset, new Date()))) return;
+    if (!(await this.transitions.retry(asset, this.clock.now()))) return;
     this.metrics.ended('retried');
     const attempt = asset.attempt + 1;
     const { id: assetId, ownerId, claimedGeneration: generation, requestId } = asset;
@@ -168,13 +171,13 @@ export class Processing {
       payload: JSON.stringify({ assetId, generation, attempt: attempts, requestId }),
     };
     const reason: StatusReason = { code: 'PROCESSING_FAILED', message };
-    const settled = await this.transitions.fail(asset, reason, letter, new Date());
+    const settled = await this.transitions.fail(asset, reason, letter, this.clock.now());
     this.metrics.ended(settled ? 'failed' : 'moot');
   }
 
   private async discard(asset: Asset): Promise<void> {
     try {
-      await this.incoming.discard(asset.id, asset.claimedGeneration, new Date());
+      await this.incoming.discard(asset.id, asset.claimedGeneration, this.clock.now());
     } catch (err) {
       this.logger.warn({ err }, 'incoming object not deleted yet');
     }

@@ -1,6 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { AssetJobs, Assets, AssetTransitions } from '#libs/assets';
+import { Clock } from '#libs/database';
 import { type DeadLetter, DeadLetters, PROCESS_QUEUE } from '#libs/jobs';
 
 /** One more attempt at an asset that had failed for good, at an operator's word. */
@@ -12,6 +13,7 @@ export class Revival implements OnModuleInit {
     private readonly deadLetters: DeadLetters,
     private readonly jobs: AssetJobs,
     private readonly logger: PinoLogger,
+    private readonly clock: Clock,
   ) {
     logger.setContext(Revival.name);
   }
@@ -26,7 +28,7 @@ export class Revival implements OnModuleInit {
     if (asset?.status !== 'FAILED' || asset.claimedGeneration === null) return false;
     const close = (tx: Parameters<DeadLetters['close']>[0]) =>
       this.deadLetters.close(tx, letter.id, 'RETRIED');
-    if (!(await this.transitions.revive(asset, new Date(), close))) return false;
+    if (!(await this.transitions.revive(asset, this.clock.now(), close))) return false;
     const { id: assetId, ownerId, claimedGeneration: generation, attempt, requestId } = asset;
     await this.jobs.enqueue([{ assetId, ownerId, generation, attempt: attempt + 1, requestId }]);
     this.logger.info({ assetId, reqId: requestId }, 'asset revived');

@@ -111,6 +111,10 @@ export class Environment {
   @Whole(1, 1000)
   DATABASE_POOL = 10;
 
+  /** How far the clock of a process may be off the database's. */
+  @Whole(1, 86_400)
+  CLOCK_OFFSET_LIMIT_SECONDS = 30;
+
   @IsOptional()
   @Matches(/^rediss?:\/\//, { message: 'REDIS_URL must be a redis:// URL' })
   REDIS_URL?: string;

@@ -7,6 +7,8 @@ export interface SessionRequest extends ObjectRef {
   readonly sizeBytes: number;
   /** Origin of the page that will send the bytes; without it no page of another origin can use the session. */
   readonly origin?: string;
+  /** The time of the clock by which the session's end is judged. */
+  readonly now: Date;
 }
 
 export interface UploadSession {

@@ -10,7 +10,7 @@ import {
   IncomingObjects,
   IncomingSessions,
 } from '#libs/assets';
-import { Batcher } from '#libs/database';
+import { Batcher, Clock } from '#libs/database';
 import { assetIdMadeAt, assetIdOfIncomingKey, INCOMING_IS_WASTE } from '#libs/domain';
 import type { ObjectStat } from '#libs/storage';
 import { UploadMetrics } from './upload-metrics.js';
@@ -40,6 +40,7 @@ export class Arrivals {
     private readonly transitions: AssetTransitions,
     private readonly incoming: IncomingObjects,
     private readonly sessions: IncomingSessions,
+    private readonly clock: Clock,
     private readonly jobs: AssetJobs,
     private readonly metrics: UploadMetrics,
     private readonly logger: PinoLogger,
@@ -52,7 +53,7 @@ export class Arrivals {
    * the asset waits is claimed, and whatever else lies there serves nobody. Repeatable.
    * @throws StowageError unavailable
    */
-  async look(key: string, now = new Date()): Promise<Arrival> {
+  async look(key: string, now = this.clock.now()): Promise<Arrival> {
     const assetId = assetIdOfIncomingKey(key);
     return this.counted(this.arrived(assetId, await this.objectOf(assetId), now));
   }
@@ -61,7 +62,7 @@ export class Arrivals {
    * {@link look} for several at once: storage is asked for all of them first, so that the objects that are there are claimed
    * and enqueued in one statement each. One failure leaves the others alone.
    */
-  async lookAll(keys: readonly string[], now = new Date()): Promise<PromiseSettledResult<Arrival>[]> {
+  async lookAll(keys: readonly string[], now = this.clock.now()): Promise<PromiseSettledResult<Arrival>[]> {
     const assetIds = keys.map(assetIdOfIncomingKey);
     const objects = await Promise.allSettled(assetIds.map((assetId) => this.objectOf(assetId)));
     return Promise.allSettled(

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Asset, IncomingObjects, IncomingSessions } from '#libs/assets';
+import { Clock } from '#libs/database';
 import { type SignedRequest, UrlSigner } from '#libs/storage';
 import { Arrivals } from './arrivals.service.js';
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
@@ -23,10 +24,15 @@ export class Tickets {
     private readonly sessions: IncomingSessions,
     private readonly signer: UrlSigner,
     private readonly arrivals: Arrivals,
+    private readonly clock: Clock,
   ) {}
 
-  /** One signed PUT of the whole body. Nothing goes over the network. */
+  /**
+   * One signed PUT of the whole body. Nothing goes over the network.
+   * @throws StowageError unavailable CLOCK_OFFSET
+   */
   async forPut(assetId: string, upload: Signable, now: Date): Promise<UploadTicket> {
+    this.clock.check();
     const { mimeType: contentType, sizeBytes, crc32c } = upload;
     const grant = { ...this.incoming.refOf(assetId), contentType, sizeBytes, crc32c: crc32c ?? undefined };
     const request = await this.signer.signUpload(grant, { now, expiresInSeconds: this.options.urlSeconds });
@@ -40,6 +46,7 @@ export class Tickets {
    * @throws StowageError unavailable
    */
   async forSession(asset: Asset, now: Date, origin?: string): Promise<UploadTicket | null> {
+    this.clock.check();
     const session = await this.sessions.open(asset, now, this.isServed(origin) ? origin : undefined);
     if (session !== null) return { protocol: 'GCS_RESUMABLE', httpMethod: 'PUT', headers: [], ...session };
     // Maybe the object is in storage and its event was lost.

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { type Asset, Assets, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
+import { Clock } from '#libs/database';
 import { type Actor, FIRST_LOOK_MS, invalid, StowageError, uploadDeadline } from '#libs/domain';
 import { Arrivals } from './arrivals.service.js';
 import { newAssetId } from './asset-id.js';
@@ -53,6 +54,7 @@ export class Uploads {
     private readonly repository: UploadRepository,
     private readonly assets: Assets,
     private readonly arrivals: Arrivals,
+    private readonly clock: Clock,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Uploads.name);
@@ -89,7 +91,7 @@ export class Uploads {
     if (requests.length < 1 || requests.length > MAX_BATCH) {
       throw invalid('BATCH_SIZE', `Ask for 1 to ${MAX_BATCH} uploads at a time.`, ['inputs']);
     }
-    const call: Call = { now: new Date(), origin };
+    const call: Call = { now: this.clock.now(), origin };
     const prepared = await Promise.all(requests.map((request) => this.prepare(request, requestId, call.now)));
     const accepted = prepared.filter((item): item is Prepared => !(item instanceof StowageError));
     const assets = accepted.map(({ asset }) => asset);
@@ -113,7 +115,7 @@ export class Uploads {
    */
   async renew(actor: Actor, assetId: string, origin?: string): Promise<UploadTicket> {
     const asset = await this.assets.get(actor, assetId, 'WRITE');
-    const ticket = await this.freshTicket(asset, { now: new Date(), origin });
+    const ticket = await this.freshTicket(asset, { now: this.clock.now(), origin });
     if (ticket !== null) return ticket;
     throw uploadNotPending();
   }
@@ -133,7 +135,7 @@ export class Uploads {
       if (asset.status === 'CANCELLED') return asset;
       if (asset.status !== 'PENDING') break;
       // A renewal may have come in between.
-      await this.arrivals.cancel(asset, new Date());
+      await this.arrivals.cancel(asset, this.clock.now());
     }
     throw uploadNotPending();
   }
@@ -208,7 +210,7 @@ export class Uploads {
   private async release(assetId: string): Promise<void> {
     try {
       const asset = await this.assets.load(assetId);
-      if (asset !== null) await this.arrivals.cancel(asset, new Date());
+      if (asset !== null) await this.arrivals.cancel(asset, this.clock.now());
     } catch (err) {
       this.logger.warn({ err, assetId }, 'reservation released only at the deadline');
     }

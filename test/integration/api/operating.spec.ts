@@ -106,10 +106,17 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
       return { status: response.status, ...((await response.json()) as Readiness) };
     };
     const probe = (ok: boolean) => ({ ok, latencyMs: expect.any(Number) });
+    const clock = { ...probe(true), offsetSeconds: expect.any(Number) };
     expect(await ready()).toEqual({
       status: 200,
       ok: true,
-      checks: { database: probe(true), queue: probe(true), storage: probe(true), pubsub: probe(false) },
+      checks: {
+        clock,
+        database: probe(true),
+        queue: probe(true),
+        storage: probe(true),
+        pubsub: probe(false),
+      },
     });
     await api.emulators.gcs.close();
     // A probe that is late is one that fails, for a moment.
@@ -121,7 +128,13 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
     expect(down).toEqual({
       status: 503,
       ok: false,
-      checks: { database: probe(true), queue: probe(true), storage: probe(false), pubsub: probe(false) },
+      checks: {
+        clock,
+        database: probe(true),
+        queue: probe(true),
+        storage: probe(false),
+        pubsub: probe(false),
+      },
     });
   });
 });

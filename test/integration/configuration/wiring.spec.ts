@@ -74,6 +74,7 @@ const BOTH: Readonly<Record<string, Wire>> = {
       'JobsModule.JOBS_OPTIONS.databaseUrl': 'postgresql://other/x',
     },
   ],
+  CLOCK_OFFSET_LIMIT_SECONDS: ['77', { 'DatabaseModule.DATABASE_OPTIONS.clockLimitSeconds': 77 }],
   DATABASE_POOL: ['7', { 'DatabaseModule.DATABASE_OPTIONS.poolSize': 7 }],
   REDIS_URL: ['redis://other:1', { 'JobsModule.JOBS_OPTIONS.redisUrl': 'redis://other:1' }],
   GOOGLE_CLOUD_PROJECT: ['other', { [`${STORAGE}.ObjectEvents.options.projectId`]: 'other' }],

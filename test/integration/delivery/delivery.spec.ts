@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Asset } from '#libs/assets';
+import { Clock } from '#libs/database';
 import type { Actor } from '#libs/domain';
+import { withLocalClockOff } from '../../support/local-clock.js';
 import { LIMIT_MS, until } from '../../support/until.js';
 import { actor, CONTENT, World } from '../../support/world.js';
 
@@ -26,6 +28,15 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
     const asset = await world.upload('there');
     expect(await world.urls.sign(actor(), asset, 60, 'ATTACHMENT')).not.toBeNull();
     expect(await world.urls.sign(actor(7n), asset, 60, 'ATTACHMENT')).toBeNull();
+  });
+
+  it('signs nothing while its clock is beyond the limit', async () => {
+    const asset = await world.upload('at what time?');
+    const sign = () => world.urls.sign(actor(), asset, 60, 'ATTACHMENT');
+    await withLocalClockOff(-3_600_000, world.module.get(Clock), () =>
+      expect(sign()).rejects.toMatchObject({ kind: 'unavailable', reason: 'CLOCK_OFFSET' }),
+    );
+    expect((await headers((await sign())!.url)).status).toBe(200);
   });
 
   it.each([0, -1, 3601])('refuses a life of %i seconds', async (seconds) => {

@@ -2,8 +2,10 @@ import type http from 'node:http';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Registry } from 'prom-client';
-import { Database } from '#libs/database';
+import { Clock, Database } from '#libs/database';
+import { HealthChecks } from '#libs/runtime';
 import { Identity, type IdentityOptions } from '#libs/identity';
+import { withLocalClockOff } from '../../support/local-clock.js';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 
 const SECRET = 'a secret of more than thirty-two characters';
@@ -25,6 +27,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
   let testDatabase: TestDatabase;
   let database: Database;
   let identity: Identity;
+  let clock: Clock;
   const registry = new Registry();
   const as = async (jwt: string, headers: http.IncomingHttpHeaders = {}) =>
     identity.authenticate({ authorization: `Bearer ${jwt}`, ...headers });
@@ -32,7 +35,9 @@ describe('identity (real: PostgreSQL, jose)', () => {
   beforeAll(async () => {
     testDatabase = await createTestDatabase();
     database = new Database({ url: testDatabase.url });
-    identity = new Identity(OPTIONS, database, registry);
+    clock = new Clock({ url: testDatabase.url }, database, new Registry(), new HealthChecks());
+    await clock.measure();
+    identity = new Identity(OPTIONS, database, clock, registry);
   });
   afterAll(async () => {
     await database.onApplicationShutdown();
@@ -53,8 +58,28 @@ describe('identity (real: PostgreSQL, jose)', () => {
     const ids = await Promise.all(jwts.map(async (jwt) => (await as(jwt)).ownerId));
     expect(ids.every((id) => id > 2n ** 62n)).toBe(true);
     expect(new Set(ids).size).toBe(3);
-    const other = new Identity(OPTIONS, database, new Registry());
+    const other = new Identity(OPTIONS, database, clock, new Registry());
     expect((await other.authenticate({ authorization: `bearer ${jwts[0]!}` })).ownerId).toBe(ids[0]);
+  });
+
+  it('judges tokens by the time of the database, up to a limit', async () => {
+    const now = Math.floor(Date.now() / 1000);
+    const expired = await token('42', { exp: now - 3600 });
+    const valid = await token('42', { exp: now + 3600 });
+    for (const hours of [-2, 2]) {
+      await withLocalClockOff(hours * 3_600_000, clock, async () => {
+        await expect(as(expired)).rejects.toMatchObject({ reason: 'CLOCK_OFFSET', kind: 'unavailable' });
+        await expect(as(valid)).rejects.toMatchObject({ reason: 'CLOCK_OFFSET', kind: 'unavailable' });
+      });
+      const options = { url: testDatabase.url, clockLimitSeconds: 86_400 };
+      const wider = new Clock(options, database, new Registry(), new HealthChecks());
+      const tolerant = new Identity(OPTIONS, database, wider, new Registry());
+      await withLocalClockOff(hours * 3_600_000, wider, async () => {
+        const of = (jwt: string) => tolerant.authenticate({ authorization: `Bearer ${jwt}` });
+        await expect(of(expired)).rejects.toMatchObject({ reason: 'TOKEN_EXPIRED' });
+        expect(await of(valid)).toMatchObject({ ownerId: 42n });
+      });
+    }
   });
 
   it('knows when a token ends, however far that is', async () => {
@@ -156,7 +181,12 @@ describe('identity (real: PostgreSQL, jose)', () => {
   ])(
     'finds groups at %s and scopes at %s, and nowhere else',
     async (groupsPointer, scopesPointer, claims) => {
-      const elsewhere = new Identity({ ...OPTIONS, groupsPointer, scopesPointer }, database, new Registry());
+      const elsewhere = new Identity(
+        { ...OPTIONS, groupsPointer, scopesPointer },
+        database,
+        clock,
+        new Registry(),
+      );
       const ask = async (more: Record<string, unknown>) =>
         elsewhere.authenticate({ authorization: `Bearer ${await token('42', more)}` });
       expect(await ask({ ...claims, groups: ['other'] })).toMatchObject({ groups: ['a'], isAdmin: true });
@@ -167,7 +197,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
 
   it.each(['groups', '/a~2', ''])('does not begin with %j for a pointer', (pointer) => {
     for (const name of ['groupsPointer', 'scopesPointer'] as const)
-      expect(() => new Identity({ ...OPTIONS, [name]: pointer }, database, new Registry())).toThrow(
+      expect(() => new Identity({ ...OPTIONS, [name]: pointer }, database, clock, new Registry())).toThrow(
         TypeError,
       );
   });

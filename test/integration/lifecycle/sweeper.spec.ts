@@ -1,4 +1,10 @@
+import { PinoLogger } from 'nestjs-pino';
+import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Clock } from '#libs/database';
+import { HealthChecks } from '#libs/runtime';
+import { LifecycleSchedule } from '../../../libs/lifecycle/src/schedule.js';
+import { withLocalClockOff } from '../../support/local-clock.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { actor, INCOMING, World } from '../../support/world.js';
 
@@ -35,6 +41,30 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.quotas.of(42n)).toMatchObject({ reservedAssets: 0, reservedBytes: 0 });
       expect(await world.events(id)).toEqual(['asset.requested', 'asset.expired']);
     });
+
+    it.each([-2, 2])(
+      'judges deadlines by the time of the database, and sweeps nothing beyond the limit: %i hours ahead',
+      async (hours) => {
+        const fresh = await world.request('abc');
+        const due = await world.request('def');
+        await world.database.prisma.mediaAsset.update({
+          where: { assetId: due.id },
+          data: { uploadDeadlineAt: later(-1), nextCheckAt: later(-1) },
+        });
+        const sweep = async (clockLimitSeconds: number) => {
+          const options = { url: world.testDatabase.url, clockLimitSeconds };
+          const clock = new Clock(options, world.database, new Registry(), new HealthChecks());
+          const { sweeper, rescan, rederivation } = world;
+          const logger = await world.module.resolve<PinoLogger>(PinoLogger);
+          const rate = { rescanBytesPerSecond: 1 };
+          const schedule = new LifecycleSchedule(rate, sweeper, rescan, rederivation, clock, logger);
+          await withLocalClockOff(hours * 3_600_000, clock, () => schedule.unfinished());
+          return [(await world.asset(fresh.id)).status, (await world.asset(due.id)).status];
+        };
+        expect(await sweep(30)).toEqual(['PENDING', 'PENDING']);
+        expect(await sweep(86_400)).toEqual(['PENDING', 'EXPIRED']);
+      },
+    );
 
     it('takes bytes that are there at the deadline rather than expire them', async () => {
       const { id, ticket } = await world.request('abc');

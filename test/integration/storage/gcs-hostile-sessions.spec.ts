@@ -6,7 +6,7 @@ import { type Answer, hangUp, hostileStorages, silence, UNAVAILABLE } from './ho
 const start = hostileStorages();
 
 const SESSION = '/upload/storage/v1/b/incoming/o?uploadType=resumable&upload_id=the-secret';
-const REQUEST = { bucket: 'incoming', key: 'k/ä', contentType: 'image/png', sizeBytes: 7 };
+const REQUEST = { bucket: 'incoming', key: 'k/ä', contentType: 'image/png', sizeBytes: 7, now: new Date() };
 const answer =
   (status: number, headers: Record<string, string> = {}, body = ''): Answer =>
   (response) =>

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Clock } from '#libs/database';
 import type { StowageError } from '#libs/domain';
 import type { UploadTicket } from '#libs/upload';
 import { SealedText } from '../../../libs/assets/src/sealed-text.js';
+import { withLocalClockOff } from '../../support/local-clock.js';
 import { ScriptedSessions } from '../../support/scripted-sessions.js';
 import { actor, INCOMING, PAGE, requestFor, World } from '../../support/world.js';
 import { SESSION_KEY } from '../storage/emulators.js';
@@ -56,6 +58,16 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
     world.database.prisma.mediaAsset.update({ where: { assetId }, data: { uploadSession } });
 
   describe('the ticket', () => {
+    it('is not given while the clock is beyond the limit, and nothing stays reserved', async () => {
+      const refused = { kind: 'unavailable', reason: 'CLOCK_OFFSET' };
+      await withLocalClockOff(7_200_000, world.module.get(Clock), async () => {
+        await expect(request()).rejects.toMatchObject(refused);
+        await expect(request({ method: 'PUT' })).rejects.toMatchObject(refused);
+      });
+      expect(sessions.opened).toEqual([]);
+      expect(await reserved()).toBe(0);
+    });
+
     it('is a session that takes the bytes in chunks, until its own end', async () => {
       const { id, asset, ticket } = await request();
       expect(ticket).toMatchObject({ protocol: 'GCS_RESUMABLE', httpMethod: 'PUT', headers: [] });

@@ -124,7 +124,8 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
     };
     const probe = (ok: boolean) => ({ ok, latencyMs: expect.any(Number) });
     const names = ['database', 'inspection', 'queue', 'scanner', 'storage'];
-    const others = Object.fromEntries(names.map((name) => [name, probe(true)]));
+    const clock = { ...probe(true), offsetSeconds: expect.any(Number) };
+    const others = { clock, ...Object.fromEntries(names.map((name) => [name, probe(true)])) };
     expect(await ready()).toEqual({ status: 200, ok: true, checks: { ...others, pubsub: probe(true) } });
     const restart = await fleet.emulators.stopPubSub();
     // A probe that is late is one that fails, for a moment.

@@ -12,6 +12,8 @@ export interface Probe {
   readonly ok: boolean;
   /** How long it took to answer or to fail, milliseconds. */
   readonly latencyMs: number;
+  /** Figures of the check, such as `offsetSeconds` of the clock. */
+  readonly [figure: string]: boolean | number;
 }
 
 /** Says nothing of hosts, names or errors: anybody may ask. */
@@ -43,7 +45,10 @@ export class Health {
 
   private async probeAll(): Promise<Readiness> {
     const probes = await Promise.all(
-      this.checks.all.map(async ([name, check]): Promise<[string, Probe]> => [name, await probe(check)]),
+      this.checks.all.map(async ([name, check, figures]): Promise<[string, Probe]> => [
+        name,
+        { ...(await probe(check)), ...figures?.() },
+      ]),
     );
     const { optional = [] } = this.options;
     return {

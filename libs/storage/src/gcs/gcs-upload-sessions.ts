@@ -56,7 +56,7 @@ export class GcsUploadSessions extends UploadSessions {
   }
 
   override async open(request: SessionRequest, { signal }: CallOptions = {}): Promise<UploadSession | null> {
-    const { bucket, key, contentType, sizeBytes, origin } = request;
+    const { bucket, key, contentType, sizeBytes, origin, now } = request;
     const url = new URL(`/upload/storage/v1/b/${encodeURIComponent(bucket)}/o`, this.origin);
     // The condition counts now and again when the object is created.
     url.search = new URLSearchParams({
@@ -73,7 +73,7 @@ export class GcsUploadSessions extends UploadSessions {
       ...(origin !== undefined && { origin }),
     };
     // Storage's clock starts when it gets the request, which is later.
-    const expiresAt = new Date(Date.now() + SESSION_MS);
+    const expiresAt = new Date(now.getTime() + SESSION_MS);
     try {
       const { location } = (await this.call({ method: 'POST', url, headers, expected: [200, 201] }, signal))
         .headers;

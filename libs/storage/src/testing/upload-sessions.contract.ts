@@ -35,6 +35,7 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
       key: randomUUID(),
       contentType: 'image/svg+xml',
       sizeBytes: bytes.length,
+      now: new Date(),
       ...more,
     });
     const opened = async (request: SessionRequest) => {

@@ -1,0 +1,86 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Registry } from 'prom-client';
+import { HealthChecks } from '#libs/runtime';
+import { Clock } from './clock.js';
+import type { Database } from './database.js';
+
+const START = Date.UTC(2031, 0, 1);
+const SECOND = 1000;
+const HOUR = 3_600_000;
+
+// Real: the arithmetic. The database and the local clock are the test's.
+describe('clock', () => {
+  let aheadMs: number;
+  let roundTripMs: number;
+  let registry: Registry;
+  let health: HealthChecks;
+  let clock: Clock;
+
+  beforeEach(() => {
+    jest.useFakeTimers({ now: START });
+    [aheadMs, roundTripMs] = [0, 40];
+    const query = () => {
+      jest.advanceTimersByTime(roundTripMs / 2);
+      const ms = Date.now() + aheadMs;
+      jest.advanceTimersByTime(roundTripMs / 2);
+      return Promise.resolve([{ ms }]);
+    };
+    registry = new Registry();
+    health = new HealthChecks();
+    const options = { url: 'postgresql://unused', clockLimitSeconds: 30 };
+    clock = new Clock(options, { query } as unknown as Database, registry, health);
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  const offset = () => clock.now().getTime() - Date.now();
+
+  it.each([2 * HOUR, -2 * HOUR, 20 * SECOND, 0])('tells the time of a database %i ms ahead', async (ms) => {
+    aheadMs = ms;
+    await clock.measure();
+    expect(offset()).toBe(ms);
+  });
+
+  it('trusts the answer that came soonest', async () => {
+    aheadMs = 500;
+    await clock.measure();
+    [aheadMs, roundTripMs] = [700, 2000];
+    await clock.measure();
+    expect(offset()).toBe(500);
+    [aheadMs, roundTripMs] = [520, 20];
+    await clock.measure();
+    expect(offset()).toBe(520);
+  });
+
+  it('forgets what it measured before a clock was set', async () => {
+    await clock.measure();
+    [aheadMs, roundTripMs] = [5 * SECOND, 400];
+    await clock.measure();
+    expect(offset()).toBe(5 * SECOND);
+  });
+
+  it.each([31 * SECOND, -31 * SECOND])('refuses while it is off by %i ms, and says so', async (ms) => {
+    const [[name, check, figures] = []] = health.all;
+    const { signal } = new AbortController();
+    expect(name).toBe('clock');
+    aheadMs = ms;
+    await clock.measure();
+    expect(() => clock.check()).toThrow(
+      expect.objectContaining({ kind: 'unavailable', reason: 'CLOCK_OFFSET' }),
+    );
+    await expect(check!(signal)).rejects.toThrow();
+    expect(figures!()).toEqual({ offsetSeconds: ms / SECOND });
+    expect(await registry.metrics()).toContain(`stowage_clock_offset_seconds ${ms / SECOND}\n`);
+    aheadMs = 29 * SECOND;
+    await clock.measure();
+    expect(() => clock.check()).not.toThrow();
+    await check!(signal);
+  });
+
+  it('does not refuse for an answer that took too long to tell', async () => {
+    [aheadMs, roundTripMs] = [31 * SECOND, 4 * SECOND];
+    await clock.measure();
+    expect(() => clock.check()).not.toThrow();
+  });
+});

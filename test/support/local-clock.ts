@@ -1,0 +1,20 @@
+import { jest } from '@jest/globals';
+import type { Clock } from '#libs/database';
+
+/** Does something while the local clock is off by so many milliseconds, and stands still. Timers are real. */
+export async function withLocalClockOff<T>(byMs: number, clock: Clock, work: () => Promise<T>): Promise<T> {
+  jest.useFakeTimers({
+    now: Date.now() + byMs,
+    doNotFake: [
+      ...(['hrtime', 'nextTick', 'performance', 'queueMicrotask', 'setImmediate', 'clearImmediate'] as const),
+      ...(['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] as const),
+    ],
+  });
+  try {
+    await clock.measure();
+    return await work();
+  } finally {
+    jest.useRealTimers();
+    await clock.measure();
+  }
+}
