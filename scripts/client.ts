@@ -41,6 +41,7 @@ export interface Asset {
   readonly downloadUrl: { readonly url: string; readonly expiresAt: string } | null;
   readonly properties: Properties | null;
   readonly variants: readonly Variant[];
+  readonly variantsReason: string | null;
 }
 
 export interface UploadInput {
@@ -73,7 +74,7 @@ const RETRIED_CODES = new Set(['UNAVAILABLE', 'RATE_LIMITED']);
 const ASSET = `id status statusReason { code message } mimeType sizeBytes checksumSha256 downloadUrl { url expiresAt }
   properties { width height durationSeconds pageCount takenAtLocal cameraMake cameraModel title artist album
     location { latitude longitude } }
-  variants { name width height sizeBytes }`;
+  variants { name width height sizeBytes } variantsReason`;
 const TICKET = 'protocol httpMethod url headers { name value }';
 const REQUEST_UPLOAD = `mutation ($input: RequestUploadInput!) {
   requestUpload(input: $input) { asset { ${ASSET} } upload { ${TICKET} } }

@@ -132,11 +132,12 @@ async function settled(client: Client, id: string): Promise<Asset> {
 }
 
 /** What the service has found in the bytes, a line for each kind of thing. */
-function foundIn({ properties, variants }: Asset): [string, string][] {
+function foundIn({ properties, variants, variantsReason }: Asset): [string, string][] {
   const lines: [string, string | null][] = variants.map(({ name, width, height, sizeBytes }) => [
     'variant',
     `${name}, ${width} × ${height}, ${sizeBytes} bytes`,
   ]);
+  lines.push(['no variant', variantsReason]);
   if (properties !== null) {
     const { width, height, durationSeconds, pageCount, location } = properties;
     const names = (...parts: (string | null)[]) => parts.filter((part) => part !== null).join(', ') || null;

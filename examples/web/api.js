@@ -11,6 +11,7 @@ const ASSET = `
   checksumSha256
   download: downloadUrl { url expiresAt }
   variants { width downloadUrl { url } }
+  variantsReason
 `;
 const TICKET = `method protocol httpMethod url headers { name value } expiresAt`;
 

@@ -22,6 +22,14 @@ const KINDS = {
   DOCUMENT: 'Document stored',
 };
 
+/** Why a stored picture has no preview, by variantsReason. */
+const NO_PREVIEW = {
+  DECODER_MISSING: 'no preview for pictures of this kind',
+  UNSUPPORTED_LAYOUT: 'no preview for pictures stored in this way',
+  TOO_MANY_PIXELS: 'too many pixels for a preview',
+  TOO_LARGE: 'too large for a preview',
+};
+
 /** By statusReason.code. */
 const REASONS = {
   CHECKSUM_MISMATCH: 'The file changed while it was uploaded. Please try again.',
@@ -57,7 +65,10 @@ function textOfProblem({ reason, code, message }) {
 export function textOf({ phase, problem, asset }) {
   if (phase === 'RETRYING') return `${problem.message}; trying again soon`;
   if (phase === 'BROKEN') return textOfProblem(problem);
-  if (phase === 'READY') return KINDS[asset.kind] ?? 'File stored';
+  if (phase === 'READY') {
+    const stored = KINDS[asset.kind] ?? 'File stored';
+    return asset.variantsReason ? `${stored}; ${NO_PREVIEW[asset.variantsReason] ?? 'no preview'}` : stored;
+  }
   if (phase === 'REJECTED') return REASONS[asset.statusReason?.code] ?? REFUSED;
   return PHASES[phase] ?? PHASES.SETTLING;
 }

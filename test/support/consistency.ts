@@ -45,7 +45,10 @@ const NEVER = [
          left(encode(sha256(convert_to(string_agg(entry, ' ' order by entry), 'UTF8')), 'hex'), 16) as made
        from (select *, (spec || '=' || name) collate "C" as entry from object_variants) named group by 1) v
        on v.stored_object_id = o.id
-     where o.state = 'LIVE' and o.variant_specs is distinct from v.made`,
+     where o.state = 'LIVE' and o.variants_reason is null and o.variant_specs is distinct from v.made`,
+  `select format('object %s has variants, and the reason %s for having none', id, variants_reason) as problem
+     from stored_objects o
+     where variants_reason is not null and exists (select from object_variants where stored_object_id = o.id)`,
 ];
 
 const KNOWN = `select c.bucket || '/' || c.key || '#' || c.version as name from object_copies c

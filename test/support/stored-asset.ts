@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { v7 as uuidv7 } from 'uuid';
 import type { Database } from '#libs/database';
-import type { AssetProperties, AssetStatus } from '#libs/domain';
+import type { AssetProperties, AssetStatus, VariantsReason } from '#libs/domain';
 import { propertyColumns } from '../../libs/assets/src/asset-contents.js';
 
 export interface StoredVariant {
@@ -23,6 +23,7 @@ export interface StoredAsset {
   /** Null for none. */
   readonly properties?: Partial<AssetProperties> | null;
   readonly variants?: readonly StoredVariant[];
+  readonly variantsReason?: VariantsReason;
   /** Principals that may read it. */
   readonly readers?: readonly string[];
 }
@@ -40,6 +41,7 @@ export async function storeAsset({ prisma }: Database, more: StoredAsset = {}): 
       sha256,
       state: 'LIVE',
       refCount: 1,
+      variantsReason: more.variantsReason,
       createdAt,
       copies: { create: { location: 'primary', bucket, key, version: '1' } },
       variants: {

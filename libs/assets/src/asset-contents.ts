@@ -24,11 +24,18 @@ export interface AssetContents {
   readonly properties: AssetProperties | null;
   /** Of a READY asset, by width and then name; of two with one name the newer. */
   readonly variants: readonly Variant[];
+  /** Why a READY picture has no variants; null when it has them, and for other files. */
+  readonly variantsReason: string | null;
   /** Who found the bytes clean: engine and signatures. Null too for bytes that nobody could look into. */
   readonly scannedBy: string | null;
 }
 
-export const NO_CONTENTS: AssetContents = { properties: null, variants: [], scannedBy: null };
+export const NO_CONTENTS: AssetContents = {
+  properties: null,
+  variants: [],
+  variantsReason: null,
+  scannedBy: null,
+};
 
 /** Statuses of which there is something to show: DELETED are those too that were READY, and may be again. */
 const WITH_CONTENTS: readonly AssetStatus[] = ['READY', 'DELETED'];
@@ -48,6 +55,7 @@ interface ContentsRow extends Omit<AssetProperties, 'takenAtLocal'> {
   /** Whether there is a row of properties. */
   isInspected: boolean;
   variants: readonly Variant[];
+  variantsReason: string | null;
   scannedBy: string | null;
 }
 
@@ -67,7 +75,8 @@ export const CONTENTS: Statement<ContentsRow> = {
         from (select distinct on (name) * from object_variants
           where stored_object_id = a.stored_object_id and version is not null
           order by name, created_at desc, spec desc) v
-        where a.status = 'READY') as variants
+        where a.status = 'READY') as variants,
+      (select variants_reason from stored_objects where id = a.stored_object_id and a.status = 'READY') as "variantsReason"
     from media_assets a left join asset_properties p on p.asset_id = a.asset_id
     where a.asset_id = any($1::uuid[]) and a.status in (${WITH_CONTENTS.map((name) => `'${name}'`).join(', ')})`,
 };
@@ -76,6 +85,7 @@ export const contentsFrom = ({
   assetId: _,
   isInspected,
   variants,
+  variantsReason,
   scannedBy,
   takenAtLocal,
   ...properties
@@ -84,5 +94,6 @@ export const contentsFrom = ({
     ? { ...properties, takenAtLocal: takenAtLocal && localDateTimeOf(takenAtLocal) }
     : null,
   variants,
+  variantsReason,
   scannedBy,
 });

@@ -1,6 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
-import { type ObjectRef, type ObjectVersion, specOf, specsOf, type VariantProfile } from '#libs/domain';
+import {
+  type ObjectRef,
+  type ObjectVersion,
+  specOf,
+  specsOf,
+  type VariantProfile,
+  type VariantsReason,
+} from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
 
 /** A variant whose place is known and whose bytes may not be there yet. */
@@ -54,7 +61,10 @@ const DROP: Statement<never> = {
 
 const SPECS: Statement<never> = {
   name: 'variants_specs',
-  text: `update stored_objects set variant_specs = $2, claimed_until = null where id = $1`,
+  text: `update stored_objects o set variant_specs = $2, claimed_until = null, variants_reason =
+      case when exists (select from object_variants where stored_object_id = o.id) then null
+      else coalesce($3, o.variants_reason) end
+    where id = $1`,
 };
 
 /** Smaller renditions of stored pictures. They come and go with the object that they were made of. */
@@ -107,12 +117,15 @@ export class ObjectVariants {
       await this.database.query(DROP, [objectId, spec]);
     }
     await this.database.query(RENAME, [objectId, specs, profiles.map(({ name }) => name)]);
-    await this.note(objectId, specsOf(profiles));
+    await this.note(objectId, specsOf(profiles), null);
   }
 
-  /** What the object's variants were made by. */
-  async note(objectId: bigint, specs: string): Promise<void> {
-    await this.database.query(SPECS, [objectId, specs]);
+  /**
+   * Records for which profiles the object's variants were made or tried, and why there are none; without a `reason` the recorded one
+   * stays. An object that has variants has no reason.
+   */
+  async note(objectId: bigint, specs: string, reason: VariantsReason | null): Promise<void> {
+    await this.database.query(SPECS, [objectId, specs, reason]);
   }
 
   private async discard(at: ObjectRef, version: string | null): Promise<void> {

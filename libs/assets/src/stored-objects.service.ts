@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock, Database, type Statement, type Tx } from '#libs/database';
-import { kindOf, type ObjectRef } from '#libs/domain';
+import { kindOf, type ObjectRef, type VariantsReason } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
 
 /** The one location there is; more are added beside it. */
@@ -33,8 +33,10 @@ export interface StagedObject {
 export interface ObjectFacts {
   /** Who looked for malware in them last: others look again. What they found is the asset's to say. */
   readonly scannedBy: string;
-  /** The specifications of their variants; null for bytes that get none. */
+  /** The specifications of their variants, made or tried; null for bytes that get none. */
   readonly variantSpecs: string | null;
+  /** Why a picture has no variants; null when it has them, and for other files. */
+  readonly variantsReason: VariantsReason | null;
   readonly now: Date;
 }
 
@@ -209,6 +211,7 @@ export class StoredObjects {
         scannedBy: facts.scannedBy,
         scannedAt: facts.now,
         variantSpecs: facts.variantSpecs,
+        variantsReason: facts.variantsReason,
       },
     });
     return count === 1;

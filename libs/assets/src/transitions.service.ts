@@ -6,6 +6,7 @@ import {
   deletionOf,
   FAILED_KEEP_MS,
   type ObjectRef,
+  type VariantsReason,
   type StatusReason,
   TRANSITIONS,
   type TransitionName,
@@ -28,8 +29,10 @@ export interface Accepted extends ObjectRef {
   /** Who looked for malware, and whether they found all of it clean. */
   readonly scannedBy: string;
   readonly isClean: boolean;
-  /** The specifications of the object's variants; null for bytes that get none. */
+  /** The specifications of the object's variants, made or tried; null for bytes that get none. */
   readonly variantSpecs: string | null;
+  /** Why a picture has no variants; null when it has them, and for other files. */
+  readonly variantsReason: VariantsReason | null;
 }
 
 /** What must still be true, besides status and version. */
@@ -136,7 +139,7 @@ export class AssetTransitions {
    * object is no longer one to point at; the caller stores the bytes again.
    */
   accept(seen: Seen & Pick<Asset, 'createdAt'>, accepted: Accepted, now: Date): Promise<boolean> {
-    const { objectId, bucket, key, mimeType, properties, scannedBy, isClean, variantSpecs } = accepted;
+    const { objectId, bucket, key, mimeType, properties, scannedBy, isClean } = accepted;
     const data = {
       storedObjectId: objectId,
       bucket,
@@ -147,7 +150,9 @@ export class AssetTransitions {
       nextCheckAt: after(now, WASTE_AFTER_MS),
     };
     return this.settle('accept', seen, data, now, async (tx) => {
-      if (!(await this.objects.addReference(tx, objectId, { scannedBy, variantSpecs, now }))) return false;
+      const { variantSpecs, variantsReason } = accepted;
+      const facts = { scannedBy, variantSpecs, variantsReason, now };
+      if (!(await this.objects.addReference(tx, objectId, facts))) return false;
       const { id: assetId, ownerId, createdAt } = seen;
       await tx.assetProperties.create({
         data: { assetId, ownerId, createdAt, ...propertyColumns(properties) },

@@ -22,6 +22,19 @@ const MAX_SIDE = 8192;
 /** All their specifications are kept in one text of 512 characters. */
 const MAX_PROFILES = 16;
 
+/**
+ * Why a stored picture has no variants. `DECODER_MISSING`: this service decodes no files of its format. `UNSUPPORTED_LAYOUT`: the decoder
+ * of its format does not know this layout or coding of it. `TOO_MANY_PIXELS`: the decoder would need too much memory. `TOO_LARGE`: the
+ * file is larger than the disk space for inspection.
+ */
+export const VARIANTS_REASONS = [
+  'DECODER_MISSING',
+  'UNSUPPORTED_LAYOUT',
+  'TOO_MANY_PIXELS',
+  'TOO_LARGE',
+] as const;
+export type VariantsReason = (typeof VARIANTS_REASONS)[number];
+
 export const DEFAULT_PROFILES = ['small=webp:320:80', 'large=webp:1280:80'];
 
 /** What makes a variant what it is; two profiles of one specification give the same picture. */

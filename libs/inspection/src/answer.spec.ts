@@ -11,6 +11,7 @@ const honest = {
     ...{ takenAt: '1970-01-01T00:00:00.000Z', takenAtLocal: '1970-01-01T02:00:00' },
   },
   renditions: [{ profile: { ...profile }, width: 3, height: 2, bytes: Buffer.from('x') }],
+  variantsReason: null,
   refusal: null,
   opaque: null,
 };
@@ -18,7 +19,7 @@ const honest = {
 describe('what a child says', () => {
   it('is taken when it is an answer', () => {
     const { properties, renditions, ...rest } = toInspection(honest, request);
-    expect(rest).toEqual({ detected: 'image/png', refusal: null, opaque: null });
+    expect(rest).toEqual({ detected: 'image/png', variantsReason: null, refusal: null, opaque: null });
     expect(properties).toEqual({ ...NO_PROPERTIES, ...honest.properties, takenAt: new Date(0) });
     // Not the child's idea of the profile.
     expect(renditions[0]?.profile).toBe(profile);
@@ -36,6 +37,7 @@ describe('what a child says', () => {
     ['a rendition without bytes', { ...honest, renditions: [{ ...honest.renditions[0], bytes: 'x' }] }],
     ['a rendition without width', { ...honest, renditions: [{ ...honest.renditions[0], width: -1 }] }],
     ['a refusal of its own', { ...honest, refusal: { code: 'INFECTED', message: '' } }],
+    ['a reason of its own', { ...honest, variantsReason: '<script>' }],
     ['a type that is none', { ...honest, detected: 'image/png\r\nset-cookie: x' }],
   ])('is refused when it is %s', (_, said) => {
     expect(() => toInspection(said, request)).toThrow(/nonsense/);

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { type AssetProperties, soundProperties } from '#libs/domain';
+import { type AssetProperties, soundProperties, VARIANTS_REASONS, type VariantsReason } from '#libs/domain';
 import { InspectionFailed } from './inspection-failed.js';
 import type { Inspection, InspectionRequest, RefusalCode, Rendition } from './inspector.js';
 
@@ -59,6 +59,13 @@ function toRenditions(value: unknown, { profiles }: InspectionRequest): Renditio
   });
 }
 
+function toVariantsReason(value: unknown): VariantsReason | null {
+  if (value === null) return null;
+  const known = VARIANTS_REASONS.find((name) => name === value);
+  if (known === undefined) throw senseless();
+  return known;
+}
+
 function toRefusal(value: unknown): Inspection['refusal'] {
   if (value === null) return null;
   const { code, message } = fieldsOf(value);
@@ -69,11 +76,12 @@ function toRefusal(value: unknown): Inspection['refusal'] {
 
 /** @throws InspectionFailed when it is not an inspection of what was asked about */
 export function toInspection(value: unknown, request: InspectionRequest): Inspection {
-  const { detected, properties, renditions, refusal, opaque } = fieldsOf(value);
+  const { detected, properties, renditions, variantsReason, refusal, opaque } = fieldsOf(value);
   return {
     detected: toDetected(detected),
     properties: toProperties(properties),
     renditions: toRenditions(renditions, request),
+    variantsReason: toVariantsReason(variantsReason),
     refusal: toRefusal(refusal),
     opaque: opaque === null ? null : (textOf(opaque) ?? 'of unknown reason'),
   };

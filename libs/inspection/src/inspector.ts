@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import type { AssetProperties, VariantProfile } from '#libs/domain';
+import type { AssetProperties, VariantProfile, VariantsReason } from '#libs/domain';
 import { HealthChecks } from '#libs/runtime';
 import { toDetected, toFlag, toInspection } from './answer.js';
 import { END_SIGNATURE } from './child/zip-directory.js';
@@ -39,6 +39,8 @@ export interface Inspection {
   readonly detected: string | null;
   readonly properties: AssetProperties;
   readonly renditions: readonly Rendition[];
+  /** Why a picture has no renditions although its file is not refused; null when it has them, and for other files. */
+  readonly variantsReason: VariantsReason | null;
   /** Why the file must not be stored, whatever was declared. */
   readonly refusal: { readonly code: RefusalCode; readonly message: string } | null;
   /** Why a scanner cannot have looked into all of it; null when nothing speaks against that. */

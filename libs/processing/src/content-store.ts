@@ -13,6 +13,7 @@ import {
   type ObjectRef,
   type ObjectVersion,
   specOf,
+  specsOf,
   specsText,
   StowageError,
   unavailable,
@@ -122,6 +123,11 @@ export class ContentStore {
    */
   async specsOfVariants({ sha256 }: Observation, scope: string): Promise<string> {
     return specsText(await this.variants.made(scope, sha256)).slice(0, MAX_SPECS);
+  }
+
+  /** For a picture of which none could be made, so that it is tried again when the profiles change. */
+  specsOfProfiles(): string {
+    return specsOf(this.pipeline.profiles);
   }
 
   /** Puts variants of a stored object in their places. False when the object is gone, and what was written with it. */

@@ -1,6 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Asset, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
-import { type AssetProperties, isAllowedType, NO_PROPERTIES, type ObjectVersion, specOf } from '#libs/domain';
+import {
+  type AssetProperties,
+  isAllowedType,
+  kindOfMediaType,
+  NO_PROPERTIES,
+  type ObjectVersion,
+  specOf,
+  type VariantsReason,
+} from '#libs/domain';
 import { ARCHIVE_AS_WELL, type Inspection, isInspected, type Rendition } from '#libs/inspection';
 import { ObjectStore } from '#libs/storage';
 import { ContentInspector } from './content-inspector.js';
@@ -18,8 +26,10 @@ export interface Examined {
   readonly properties: AssetProperties;
   /** Those that its stored object has not got yet. */
   readonly renditions: readonly Rendition[];
-  /** Whether they are of a kind that gets variants, and some are there or here. */
-  readonly hasVariants: boolean;
+  /** Whether variants were made of these bytes or tried, so that they are when the profiles change. */
+  readonly getsVariants: boolean;
+  /** Why a picture has none; null when it has them, when no profile asks for any, and for other files. */
+  readonly variantsReason: VariantsReason | null;
   /** Who looked for malware: engine and signatures. */
   readonly scannedBy: string;
   /** Whether they looked into all of it; else it is here because the operator lets its type in. */
@@ -82,12 +92,11 @@ export class Examination {
     this.verifyOpenness(mimeType, taken, found);
     const { profiles } = this.options;
     const hasVariants = found.renditions.length > 0 || profiles.some((profile) => made.has(specOf(profile)));
-    return {
-      mimeType,
-      properties: found.properties,
-      renditions: found.renditions,
-      hasVariants,
-    };
+    const isWanted = profiles.length > 0 && kindOfMediaType(mimeType) === 'IMAGE';
+    const variantsReason = hasVariants || !isWanted ? null : reasonOf(found, taken);
+    const getsVariants = hasVariants || (isWanted && found.variantsReason !== null);
+    const { properties, renditions } = found;
+    return { mimeType, properties, renditions, getsVariants, variantsReason };
   }
 
   private async look(
@@ -98,7 +107,14 @@ export class Examination {
     signal: AbortSignal,
   ): Promise<Inspection> {
     const opaque = isTooLarge ? 'it is too large to be looked into' : isArchiveToo ? ARCHIVE_AS_WELL : null;
-    const nothing = { detected, properties: NO_PROPERTIES, renditions: [], refusal: null, opaque };
+    const nothing = {
+      detected,
+      properties: NO_PROPERTIES,
+      renditions: [],
+      variantsReason: null,
+      refusal: null,
+      opaque,
+    };
     if (path === null) return nothing;
     const profiles = this.options.profiles.filter((profile) => !made.has(specOf(profile)));
     const longestSide = Math.max(0, ...this.options.profiles.map(({ maxSide }) => maxSide));
@@ -117,3 +133,7 @@ export class Examination {
     throw rejected('UNSCANNABLE', `The file could not be scanned for malware: ${why}.`);
   }
 }
+
+/** Of a picture without renditions. Formats that no reader opens have no decoder either. */
+const reasonOf = ({ variantsReason }: Inspection, { isTooLarge }: Taken): VariantsReason =>
+  variantsReason ?? (isTooLarge ? 'TOO_LARGE' : 'DECODER_MISSING');

@@ -105,7 +105,7 @@ export class Processing {
   private async accept(
     asset: Asset,
     from: ObjectVersion,
-    { seen, renditions, hasVariants, ...found }: Examined,
+    { seen, renditions, getsVariants, variantsReason, ...found }: Examined,
     signal: AbortSignal,
   ): Promise<boolean> {
     const scope = this.contents.scopeOf(asset.ownerId);
@@ -117,9 +117,13 @@ export class Processing {
       };
       const stored = await this.metrics.time('store', store);
       if (stored === null) continue;
-      const variantSpecs = hasVariants ? await this.contents.specsOfVariants(seen, scope) : null;
+      const specs = () =>
+        variantsReason === null
+          ? this.contents.specsOfVariants(seen, scope)
+          : this.contents.specsOfProfiles();
+      const variants = { variantSpecs: getsVariants ? await specs() : null, variantsReason };
       const accept = () =>
-        this.transitions.accept(asset, { ...stored, ...found, variantSpecs }, this.clock.now());
+        this.transitions.accept(asset, { ...stored, ...found, ...variants }, this.clock.now());
       if (await this.metrics.time('settle', accept)) return true;
       const now = await this.assets.load(asset.id);
       if (now?.status !== 'PROCESSING' || now.version !== asset.version) return false;

@@ -48,7 +48,11 @@ export class Rederivation {
       if (found === null || found.refusal !== null) {
         // The old ones stay: better than none.
         this.logger.warn({ storedObject, why: found?.refusal?.message }, 'variants not made again');
-        await this.variants.note(object.id, specsOf(profiles));
+        await this.variants.note(object.id, specsOf(profiles), null);
+        return true;
+      }
+      if (found.variantsReason !== null) {
+        await this.variants.note(object.id, specsOf(profiles), found.variantsReason);
         return true;
       }
       await this.contents.putVariants(object.id, object, object.scope, found.renditions, signal);

@@ -10,7 +10,7 @@ import { TestApi } from './test-api.js';
 
 const CONTENTS = `properties { width height durationSeconds pageCount takenAt takenAtLocal cameraMake cameraModel
   hasLocation location { latitude longitude } title artist album thumbhash }
-  variants { name mimeType width height sizeBytes downloadUrl { url } } scannedBy`;
+  variants { name mimeType width height sizeBytes downloadUrl { url } } variantsReason scannedBy`;
 const ONE = `query ($id: ID!) { asset(id: $id) { status ${CONTENTS} } }`;
 const PROPERTIES = {
   width: 4032,
@@ -39,6 +39,7 @@ interface Shown {
   readonly status: AssetStatus;
   readonly properties: Record<string, unknown> | null;
   readonly variants: { readonly name: string; readonly downloadUrl: { readonly url: string } | null }[];
+  readonly variantsReason: string | null;
   readonly scannedBy: string | null;
 }
 
@@ -64,6 +65,7 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     expect(own).toMatchObject({
       properties: { ...PROPERTIES, location: PLACE },
       variants: [{ name: 'small', mimeType: 'image/webp', width: 320, height: 240, sizeBytes: 500 }],
+      variantsReason: null,
       scannedBy: null,
     });
     const read = await show(id, '7');
@@ -108,6 +110,16 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     expect(properties !== null).toBe(isKept);
     expect(scannedBy !== null).toBe(isKept);
     expect(variants).toHaveLength(status === 'READY' ? 1 : 0);
+  });
+
+  it('says why a READY picture has no variants', async () => {
+    const without = { ...PICTURE, variants: [], variantsReason: 'UNSUPPORTED_LAYOUT' } as const;
+    expect(await show(await storeAsset(database, without), '7')).toMatchObject({
+      variants: [],
+      variantsReason: 'UNSUPPORTED_LAYOUT',
+    });
+    const deleted = await storeAsset(database, { ...without, status: 'DELETED' });
+    expect(await show(deleted)).toMatchObject({ variantsReason: null });
   });
 
   it('hands out no variant of what was refused since it was read', async () => {

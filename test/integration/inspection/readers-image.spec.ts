@@ -6,6 +6,7 @@ import sharp, { type Sharp } from 'sharp';
 import { parseProfiles } from '#libs/domain';
 import { readExif } from '../../../libs/inspection/src/child/readers/image/exif.js';
 import { bytesAt } from '../../../libs/inspection/src/child/readers/read-at.js';
+import { chunk } from '../../e2e/samples.js';
 import { fileOf, look, lookAt, PROFILES, useFolder } from './look.js';
 import * as samples from './samples.js';
 
@@ -485,13 +486,30 @@ describe('a picture with too many pixels', () => {
     ['WebP', () => samples.webpHead(16_384, 16_384)],
     ['TIFF', () => samples.tiffHead(2 ** 31 - 1, 2 ** 31 - 1)],
     ['AVIF', () => samples.heifHead('avif', [64, 64], [2 ** 31 - 1, 2 ** 31 - 1])],
-    ['AVIF that only others could hold', () => samples.heifHead('avif', [10_000, 5001])],
-    ['HEIC', () => samples.heifHead('heic', [512, 512], [20_000, 20_000])],
-    ['BMP', () => samples.bmp(2 ** 31 - 1, -(2 ** 31))],
   ])('is refused before anybody makes room for it: %s', async (_, bytes) => {
     expect(await look(await bytes())).toEqual({
       refusal: { code: 'TOO_MANY_PIXELS', message: expect.any(String) },
     });
+  });
+
+  it('is no cause for a refusal where nothing decodes it', async () => {
+    const heic = samples.heifHead('heic', [512, 512], [20_000, 20_000]);
+    expect(await look(heic)).toEqual({
+      properties: { width: 20_000, height: 20_000 },
+      variantsReason: 'DECODER_MISSING',
+    });
+    const bmp = samples.bmp(2 ** 31 - 1, -(2 ** 31));
+    expect(await look(bmp)).toEqual({ properties: {}, variantsReason: 'DECODER_MISSING' });
+  });
+
+  it('has no variants where only its own decoder would need too much memory', async () => {
+    expect(await look(samples.heifHead('avif', [10_000, 5001]))).toEqual({
+      properties: { width: 10_000, height: 5001 },
+      variantsReason: 'TOO_MANY_PIXELS',
+    });
+    expect(
+      (await look(await make('avif', 60, 40), { limits: { maxPixels: 2 * 60 * 40 } })).renditions,
+    ).toHaveLength(2);
   });
 
   it('is one pixel larger than one that is not', async () => {
@@ -535,11 +553,91 @@ describe('a damaged picture', () => {
   });
 });
 
+describe('a layout that the decoder does not know', () => {
+  const SIDE = 16;
+  const DATA = Buffer.alloc(SIDE * SIDE * 3, 90);
+  const PLAIN = { 256: [SIDE], 257: [SIDE], 258: [8], 259: [1], 277: [3] };
+  const COLOURLESS = { ...PLAIN, 273: [8], 278: [SIDE], 279: [DATA.length] };
+  const STRIP = { ...COLOURLESS, 262: [2] };
+  const planes = [0, 1, 2].map((plane) => 8 + plane * SIDE * SIDE);
+  const jpegAs = async (offset: number, value: number) => {
+    const bytes = await make('jpeg', SIDE, SIDE);
+    bytes[bytes.indexOf(Buffer.from([0xff, 0xc0])) + offset] = value;
+    return bytes;
+  };
+
+  const LAYOUTS: readonly (readonly [string, string, () => Buffer | Promise<Buffer>])[] = [
+    ['TIFF in Lab', 'tiff', () => samples.tiff({ ...STRIP, 262: [8] }, DATA)],
+    [
+      'TIFF of samples of 12 bits',
+      'tiff',
+      () => samples.tiff({ ...STRIP, 258: [12], 262: [1], 277: [1] }, DATA),
+    ],
+    ['TIFF that does not say its colours', 'tiff', () => samples.tiff(COLOURLESS, DATA)],
+    ['TIFF of a JPEG of the old style', 'tiff', () => samples.tiff({ ...STRIP, 259: [6], 262: [6] }, DATA)],
+    ['TIFF packed by LZMA', 'tiff', () => samples.tiff({ ...STRIP, 259: [34_925] }, DATA)],
+    [
+      'TIFF of tiles of each colour',
+      'tiff',
+      () => {
+        const tiles = { 284: [2], 322: [SIDE], 323: [SIDE], 324: planes, 325: planes.map(() => SIDE * SIDE) };
+        return samples.tiff({ ...PLAIN, 258: [8, 8, 8], 262: [2], ...tiles }, DATA);
+      },
+    ],
+    ['animated AVIF', 'avif', () => samples.animatedAvif(SIDE, SIDE)],
+    ['AVIF that is only a track', 'avif', () => samples.avifTrack(SIDE, SIDE)],
+    ['hierarchical JPEG', 'jpeg', () => jpegAs(1, 0xc5)],
+    ['JPEG of samples of 12 bits', 'jpeg', () => jpegAs(4, 12)],
+    [
+      'PNG for an iPhone',
+      'png',
+      async () => {
+        const bytes = await make('png', SIDE, SIDE);
+        return Buffer.concat([bytes.subarray(0, 8), chunk('CgBI', Buffer.alloc(4)), bytes.subarray(8)]);
+      },
+    ],
+  ];
+
+  it.each(LAYOUTS)('leaves its picture without variants: %s', async (_name, format, made) => {
+    const bytes = await made();
+    const detected = `image/${format}`;
+    const { properties, ...rest } = await look(bytes, { detected });
+    expect(properties).toMatchObject({ width: SIDE, height: SIDE });
+    expect(rest).toEqual({ variantsReason: 'UNSUPPORTED_LAYOUT' });
+    expect((await look(bytes.subarray(0, bytes.length - 200), { detected })).refusal?.code).toBe(
+      'UNREADABLE',
+    );
+  });
+
+  it('has its data in the file: where they lie behind its end, the file is damaged', async () => {
+    const beyond = samples.tiff({ ...STRIP, 262: [8], 273: [5000] }, DATA);
+    for (const bytes of [beyond, samples.tiff({ ...PLAIN, 262: [8] }, DATA)]) {
+      expect((await look(bytes, { detected: 'image/tiff' })).refusal?.code).toBe('UNREADABLE');
+    }
+    const cut = Buffer.concat([samples.heifHead('avis', [9, 9]), samples.box('mdat', DATA).subarray(0, 500)]);
+    expect((await look(cut)).refusal?.code).toBe('UNREADABLE');
+  });
+
+  it('is told from data that are damaged', async () => {
+    const bytes = await gradient(200, 200).tiff({ compression: 'lzw' }).toBuffer();
+    bytes.fill(0xff, 300, 900);
+    expect((await look(bytes)).refusal?.code).toBe('UNREADABLE');
+  });
+
+  it('has its size as it is shown', async () => {
+    const turned = samples.tiff({ ...STRIP, 256: [32], 257: [8], 262: [8], 274: [6] }, DATA);
+    expect((await look(turned, { detected: 'image/tiff' })).properties).toMatchObject({
+      width: 8,
+      height: 32,
+    });
+  });
+});
+
 describe('what is not decoded', () => {
   it.each<[string, Buffer, string, Record<string, unknown>]>([
     ['BMP', samples.bmp(30, -20), 'image/bmp', { width: 30, height: 20 }],
     ['icon', samples.ico([16, 16], [0, 0], [32, 32]), 'image/x-icon', { width: 256, height: 256 }],
-    ['HEIC that is only a head', samples.heifHead('heic', [30, 20]), 'image/heic', {}],
+    ['HEIC that is only a head', samples.heifHead('heic', [30, 20]), 'image/heic', { width: 30, height: 20 }],
     ['Photoshop document of nothing', Buffer.from('8BPS\0\x01'), 'image/vnd.adobe.photoshop', {}],
     ['Photoshop document', samples.psd(30, 20), 'image/vnd.adobe.photoshop', { width: 30, height: 20 }],
     ['JPEG 2000', samples.jp2With(), 'image/jp2', { width: 30, height: 20 }],
@@ -597,7 +695,7 @@ describe('what is not decoded', () => {
     ],
     ['icon of nothing', Buffer.from([0, 0, 1, 0]), 'image/x-icon', {}],
   ])('is no cause for a refusal: %s', async (_, bytes, detected, properties) => {
-    expect(await look(bytes, { detected })).toEqual({ properties });
+    expect(await look(bytes, { detected })).toEqual({ properties, variantsReason: 'DECODER_MISSING' });
   });
 
   it.each([

@@ -67,6 +67,28 @@ export function exifBlock({ main = [], exif, gps }: Exif): Buffer {
   return Buffer.concat([head, build(exifAt, gpsAt), exifDirectory, gpsDirectory]);
 }
 
+/** A TIFF of these whole numbers by field, with its pixel data right after the head and its directory at the end. */
+export function tiff(fields: Readonly<Record<number, readonly number[]>>, data: Buffer): Buffer {
+  const tags = Object.entries(fields);
+  const start = 8 + data.length;
+  const values: Buffer[] = [];
+  let end = start + 2 + 12 * tags.length + 4;
+  const entries = tags.map(([tag, numbers]) => {
+    const bytes = Buffer.concat(numbers.map(le32));
+    const place = numbers.length === 1 ? bytes : le32(end);
+    if (numbers.length > 1) {
+      values.push(bytes);
+      end += bytes.length;
+    }
+    return Buffer.concat([le16(Number(tag)), le16(4), le32(numbers.length), place]);
+  });
+  return Buffer.concat([
+    latin1('II'),
+    ...[le16(42), le32(start), data, le16(tags.length)],
+    ...[...entries, le32(0), ...values],
+  ]);
+}
+
 /** A JPEG with a segment more, right after its start. */
 export const withSegment = (jpeg: Buffer, marker: number, content: Buffer) =>
   Buffer.concat([
@@ -275,6 +297,20 @@ export const cr3 = (directories: Readonly<Record<string, Exif>>) =>
       ),
     ),
   ]);
+
+/** An animated AVIF as players know it by its brand: the size of its still picture, and data that are none. */
+export const animatedAvif = (width: number, height: number) =>
+  Buffer.concat([heifHead('avis', [width, height]), box('mdat', Buffer.alloc(400, 'x'))]);
+
+/** One that has no still picture. */
+export const avifTrack = (width: number, height: number) => {
+  const tkhd = fullBox('tkhd', Buffer.alloc(72), u32(width << 16), u32(height << 16));
+  return Buffer.concat([
+    box('ftyp', latin1('avis'), u32(0), latin1('avisavif')),
+    box('moov', box('trak', tkhd)),
+    box('mdat', Buffer.alloc(400, 'x')),
+  ]);
+};
 
 export interface Mp4 {
   readonly seconds?: number;

@@ -193,6 +193,7 @@ describe('npm run upload', () => {
     downloadUrl: null,
     properties: null,
     variants: [],
+    variantsReason: null,
     ...more,
   });
   const ticket = () => ({

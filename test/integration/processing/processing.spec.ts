@@ -179,7 +179,7 @@ describe.each(QUEUE_BACKENDS)(
       const bytes = 'reference counted';
       await world.upload(bytes, {}, actor(19n));
       const [stored] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
-      const facts = { scannedBy: 'nobody', variantSpecs: null, now: new Date() };
+      const facts = { scannedBy: 'nobody', variantSpecs: null, variantsReason: null, now: new Date() };
       const add = () => world.database.transaction((tx) => world.stored.addReference(tx, stored!.id, facts));
       for (const state of ['DELETING', 'QUARANTINED', 'CORRUPT'] as const) {
         // A corrupt object whose copy is known was stored anew.

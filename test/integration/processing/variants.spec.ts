@@ -3,6 +3,7 @@ import sharp from 'sharp';
 import { parseProfiles, quarantineKey, specOf, specsOf, variantKey } from '#libs/domain';
 import { zipArchive } from '#libs/inspection/testing';
 import type { ObjectStore, WriteRequest } from '#libs/storage';
+import * as samples from '../inspection/samples.js';
 import { actor, CONTENT, QUARANTINE, sha256, World } from '../../support/world.js';
 
 const DAY_MS = 24 * 3_600_000;
@@ -181,6 +182,88 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     });
     expect(object).toMatchObject({ variantSpecs: specsOf(parseProfiles(profiles)), claimedUntil: null });
     expect(await other.asset(asset.id)).toMatchObject({ status: 'READY', version: asset.version });
+  });
+
+  describe('of a picture that no decoder here opens', () => {
+    const AVIF = { filename: 'a.avif', mimeType: 'image/avif' };
+    const objectOf = (other: World, id: bigint | null) =>
+      other.database.prisma.storedObject.findUniqueOrThrow({ where: { id: id! } });
+
+    it('are missing for a stated reason, which all who share the bytes see', async () => {
+      await using other = await World.start({ profiles: PROFILES });
+      const bytes = samples.animatedAvif(30, 20);
+      const first = await other.upload(bytes, AVIF, actor(1n));
+      const second = await other.upload(bytes, AVIF, actor(2n));
+      expect(second).toMatchObject({ status: 'READY', storedObjectId: first.storedObjectId });
+      const contents = await other.assets.contents([first.id, second.id]);
+      for (const { id } of [first, second]) {
+        expect(contents.get(id)).toMatchObject({ variants: [], variantsReason: 'UNSUPPORTED_LAYOUT' });
+      }
+      expect(await other.rederivation.next(new Date())).toBe(false);
+    });
+
+    it.each([
+      ['a HEIC', samples.heifHead('heic', [20_000, 10_000]), 'image/heic', 'DECODER_MISSING'],
+      [
+        'an SVG',
+        Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>'),
+        'image/svg+xml',
+        'DECODER_MISSING',
+      ],
+      ['a format that is not detected', Buffer.alloc(99, 3), 'image/x-tga', 'DECODER_MISSING'],
+      ['a text, which gets none', Buffer.from('a text'), 'text/plain', null],
+    ])('are missing for the right reason: %s', async (_, bytes, mimeType, reason) => {
+      const asset = await world.upload(bytes, { mimeType });
+      expect(asset.status).toBe('READY');
+      expect((await world.assets.contents([asset.id])).get(asset.id)?.variantsReason).toBe(reason);
+    });
+
+    it('are not missed where no profile asks for any, nor of a picture that is too large to be opened', async () => {
+      await using none = await World.start({ profiles: [] });
+      const plain = await none.upload(samples.animatedAvif(3, 2), AVIF);
+      expect(await objectOf(none, plain.storedObjectId)).toMatchObject({
+        variantsReason: null,
+        variantSpecs: null,
+      });
+      await using small = await World.start({
+        profiles: PROFILES,
+        spoolBytes: 100,
+        admitUnscannable: ['image/avif'],
+      });
+      const large = await small.upload(samples.animatedAvif(3, 2), AVIF);
+      expect(await objectOf(small, large.storedObjectId)).toMatchObject({
+        variantsReason: 'TOO_LARGE',
+        variantSpecs: null,
+      });
+    });
+
+    it('are tried again when the profiles change, and are made when the decoder can', async () => {
+      await using other = await World.start({ profiles: PROFILES });
+      const layout = await other.upload(samples.animatedAvif(30, 20), AVIF);
+      const bytes = await picture();
+      const asset = await other.upload(bytes, JPEG);
+      // As a decoder left it that did not know the layout.
+      await other.database.prisma.objectVariant.deleteMany({
+        where: { storedObjectId: asset.storedObjectId! },
+      });
+      await other.database.prisma.storedObject.update({
+        where: { id: asset.storedObjectId! },
+        data: { variantsReason: 'UNSUPPORTED_LAYOUT' },
+      });
+      const profiles = parseProfiles(['tiny=webp:16:80']);
+      other.profiles.splice(0, other.profiles.length, ...profiles);
+      while (await other.rederivation.next(new Date()));
+      expect(await objectOf(other, asset.storedObjectId)).toMatchObject({
+        variantsReason: null,
+        claimedUntil: null,
+      });
+      expect(await objectOf(other, layout.storedObjectId)).toMatchObject({
+        variantSpecs: specsOf(profiles),
+        variantsReason: 'UNSUPPORTED_LAYOUT',
+        claimedUntil: null,
+      });
+      expect(await other.database.prisma.objectVariant.findMany()).toMatchObject([{ name: 'tiny' }]);
+    });
   });
 
   describe('are not made again', () => {

@@ -39,6 +39,20 @@ export class AssetContentsResolver {
   @ResolveField(() => String, {
     nullable: true,
     description:
+      'Why a READY picture has no variants: DECODER_MISSING (its format is not decoded here, such as HEIC, SVG and raw photographs), ' +
+      'UNSUPPORTED_LAYOUT (the decoder of its format does not read this layout or coding), TOO_MANY_PIXELS (decoding it would take ' +
+      'too much memory), TOO_LARGE (the file is larger than what is opened here). Null when it has variants or gets none.',
+  })
+  async variantsReason(
+    @Parent() { asset }: AssetModel,
+    @Context() context: GraphQLContext,
+  ): Promise<string | null> {
+    return (await contentsOf(asset, this.assets, context)).variantsReason;
+  }
+
+  @ResolveField(() => String, {
+    nullable: true,
+    description:
       'Which virus scanner, with which signatures, found the bytes clean. Null before READY, for a file that it could ' +
       'not look into and whose type is stored all the same, and for callers who are not operators.',
   })

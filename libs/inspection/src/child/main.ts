@@ -20,6 +20,7 @@ const NOTHING: Inspection = {
   detected: null,
   properties: NO_PROPERTIES,
   renditions: [],
+  variantsReason: null,
   refusal: null,
   opaque: null,
 };
@@ -28,6 +29,7 @@ const merge = (found: Inspection, finding: Finding): Inspection => ({
   detected: finding.detected ?? found.detected,
   properties: { ...found.properties, ...finding.properties },
   renditions: [...found.renditions, ...(finding.renditions ?? [])],
+  variantsReason: found.variantsReason ?? finding.variantsReason ?? null,
   refusal: found.refusal ?? finding.refusal ?? null,
   opaque: found.opaque ?? finding.opaque ?? null,
 });

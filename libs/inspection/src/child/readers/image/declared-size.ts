@@ -1,4 +1,4 @@
-import { boxAt, boxesIn, contentOf } from '../iso-boxes.js';
+import { type Box, boxAt, boxesIn, contentOf } from '../iso-boxes.js';
 import { type ReadAt, windowed } from '../read-at.js';
 import { cr3Size, jp2Size, jxlSize, psdSize, rawSize, svgSize } from './raw-size.js';
 import { TiffReader } from './tiff-fields.js';
@@ -15,9 +15,19 @@ type Sizer = (at: ReadAt, sizeBytes: number, maxFrames: number) => Promise<Decla
 const size = (width: number, height: number, frames = 1): DeclaredSize => ({ width, height, frames });
 
 const MAX_SEGMENTS = 1000;
+/** Of its versions 0 and 1, after the version. */
+const [MIN_TRACK_HEADER, MAX_TRACK_HEADER] = [84, 96];
 
-/** ITU-T T.81, B.1.1.2: the first start of a frame. */
-const jpeg: Sizer = async (at) => {
+/** ITU-T T.81, B.2.2: how a JPEG is coded, and its size. */
+export interface JpegFrame {
+  readonly marker: number;
+  readonly precision: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The first frame of a JPEG; null when there is none before the data. */
+export async function jpegFrame(at: ReadAt): Promise<JpegFrame | null> {
   let offset = 2;
   for (let count = 0; count < MAX_SEGMENTS; count++) {
     const segment = await at(offset, 9);
@@ -25,19 +35,30 @@ const jpeg: Sizer = async (at) => {
     const marker = segment[1]!;
     if (marker === 0xff) offset += 1;
     else if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) {
-      return size(segment.readUInt16BE(7), segment.readUInt16BE(5));
+      const [height, width] = [segment.readUInt16BE(5), segment.readUInt16BE(7)];
+      return { marker, precision: segment[4]!, width, height };
     } else if (marker === 0xda || marker === 0xd9) return null;
     else offset += 2 + segment.readUInt16BE(2);
   }
   return null;
+}
+
+const jpeg: Sizer = async (at) => {
+  const frame = await jpegFrame(at);
+  return frame && size(frame.width, frame.height);
 };
+
+/** Comes first in the PNGs that Apple's tools write into packages for iOS, which no decoder but Apple's knows. */
+export const APPLE_CHUNK = 'CgBI';
 
 /** PNG 3, 11.2.1; the frames of an animation come before the first data, 11.3.6.1. */
 const png: Sizer = async (at) => {
-  const head = await at(16, 8);
+  const first = await at(8, 8);
+  const isApples = first.toString('latin1', 4) === APPLE_CHUNK;
+  let offset = isApples ? 20 + first.readUInt32BE(0) : 8;
+  const head = await at(offset + 8, 8);
   if (head.length < 8) return null;
   const [width, height] = [head.readUInt32BE(0), head.readUInt32BE(4)];
-  let offset = 8;
   for (let count = 0; count < MAX_SEGMENTS; count++) {
     const chunk = await at(offset, 12);
     const type = chunk.toString('latin1', 4, 8);
@@ -83,14 +104,27 @@ const webp: Sizer = async (at, _, maxFrames) => {
   return size((bits & 0x3fff) + 1, ((bits >>> 14) & 0x3fff) + 1);
 };
 
-/** TIFF 6.0, section 8: the first page. */
+/** The first orientation that turns a picture by a quarter: TIFF 6.0, section 8. */
+const QUARTER_TURN = 5;
+
+/** TIFF 6.0, section 8: the first page, as it is shown. */
 const tiff: Sizer = async (at) => {
   const reader = await TiffReader.open(at);
   const fields = await reader?.fields(reader.start);
   const [width] = (await reader?.numbers(fields?.get(256), 1)) ?? [];
   const [height] = (await reader?.numbers(fields?.get(257), 1)) ?? [];
-  return width === undefined || height === undefined ? null : size(width, height);
+  const [orientation = 1] = (await reader?.numbers(fields?.get(274), 1)) ?? [];
+  if (width === undefined || height === undefined) return null;
+  return orientation >= QUARTER_TURN ? size(height, width) : size(width, height);
 };
+
+/** ISO/IEC 14496-12, 8.3.2: of the first track, in 1/65536 pixels at the end of its header. */
+async function trackSize(at: ReadAt, file: Box): Promise<DeclaredSize | null> {
+  const header = await contentOf(at, await boxAt(at, file, 'moov', 'trak', 'tkhd'), MAX_TRACK_HEADER);
+  if (header.length < MIN_TRACK_HEADER) return null;
+  const [width = 0, height = 0] = [8, 4].map((end) => header.readUInt32BE(header.length - end) >>> 16);
+  return size(width, height);
+}
 
 /** ISO/IEC 23008-12, 6.5.3: the largest of the pictures in it, of which tiles and thumbnails are the smaller. */
 const heif: Sizer = async (at, sizeBytes) => {
@@ -99,7 +133,8 @@ const heif: Sizer = async (at, sizeBytes) => {
   // It is a full box: a version and flags come first.
   const properties = meta && (await boxAt(at, { ...meta, start: meta.start + 4 }, 'iprp', 'ipco'));
   let largest: DeclaredSize | null = null;
-  if (properties === null) return null;
+  // An animation may do without a still picture.
+  if (properties === null) return trackSize(at, file);
   for await (const box of boxesIn(at, properties.start, properties.end)) {
     const content = box.type === 'ispe' ? await contentOf(at, box, 12) : null;
     if (content?.length !== 12) continue;
