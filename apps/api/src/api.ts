@@ -30,6 +30,8 @@ export async function createApi(config: ApiEnvironment): Promise<NestFastifyAppl
     bodyParser: false,
   });
   app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
+  // Otherwise what the start waits for would be logged when it has ended.
+  app.flushLogs();
   const server = adapter.getInstance();
   admitRequests(server, admissionOf(config));
   logRequests(server, await app.resolve(PinoLogger));

@@ -26,6 +26,8 @@ async function start(): Promise<NestFastifyApplication> {
     },
   );
   app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
+  // Otherwise what the start waits for would be logged when it has ended.
+  app.flushLogs();
   // For whoever watches it; its work comes from elsewhere.
   if (config.WORKER_PORT === undefined) await app.init();
   else await app.listen(config.WORKER_PORT, config.HOST);
