@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 /**
  * What keeps a process that reads hostile bytes from doing harm:
  * - `no-network`: a network namespace of its own, without any interface that is up;
+ * - `own-processes`: a PID namespace of its own, so that it signals no other process, and the kernel ends all its descendants with it;
  * - `other-user`: neither the worker's user nor any that owns anything, one of its own for each of 14 processes, without groups;
  * - `no-capabilities`: none of root's powers, whatever the user;
  * - `no-new-privileges`: nothing that it starts can gain any (`PR_SET_NO_NEW_PRIVS`);
@@ -15,6 +16,7 @@ import { promisify } from 'node:util';
  */
 export const PROTECTIONS = [
   'no-network',
+  'own-processes',
   'other-user',
   'no-capabilities',
   'no-new-privileges',
@@ -42,6 +44,12 @@ export interface LaunchOptions {
 }
 
 interface Layer {
+  readonly gives: readonly Protection[];
+  /** Programs and their options, each of which starts the next. */
+  readonly programs: readonly (readonly string[])[];
+}
+
+interface Flags {
   readonly gives: readonly Protection[];
   readonly words: readonly string[];
 }
@@ -72,29 +80,38 @@ export function findProgram(name: string, folders: readonly string[] = SYSTEM_FO
 const FIRST_USER = 65_520;
 const USERS = 14;
 const USER = '{user}';
-const NO_CAPABILITIES = ['--inh-caps=-all', '--bounding-set=-all'];
+const NO_CAPABILITIES = ['--ambient-caps=-all', '--inh-caps=-all', '--bounding-set=-all'];
 const PRIVILEGES = ['--no-new-privs', '--pdeathsig', 'KILL'];
 
+/** The process that waits for the first of a PID namespace must end with the worker too. */
+const OWN_PROCESSES = [
+  ['setpriv', '--pdeathsig', 'KILL'],
+  ['unshare', '--pid', '--fork', '--kill-child'],
+];
+const USER_NAMESPACE = ['unshare', '--user', '--map-current-user'];
+
 /** From strong to weak; the first that works is taken. */
-const NETWORK: readonly Layer[] = [
-  { gives: ['no-network'], words: ['unshare', '--net', '--'] },
-  { gives: ['no-network'], words: ['unshare', '--user', '--map-current-user', '--net', '--'] },
+const NAMESPACES: readonly Layer[] = [
+  { gives: ['no-network', 'own-processes'], programs: [['unshare', '--net'], ...OWN_PROCESSES] },
+  {
+    gives: ['no-network', 'own-processes'],
+    programs: [[...USER_NAMESPACE, '--keep-caps', '--net'], ...OWN_PROCESSES],
+  },
+  { gives: ['no-network'], programs: [['unshare', '--net']] },
+  { gives: ['no-network'], programs: [[...USER_NAMESPACE, '--net']] },
 ];
 const PRIVILEGE: readonly Layer[] = [
   {
     gives: ['other-user', 'no-capabilities', 'no-new-privileges', 'dies-with-parent'],
-    words: [
-      ...['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups'],
-      ...NO_CAPABILITIES,
-      ...PRIVILEGES,
-      '--',
+    programs: [
+      ['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups', ...NO_CAPABILITIES, ...PRIVILEGES],
     ],
   },
   {
     gives: ['no-capabilities', 'no-new-privileges', 'dies-with-parent'],
-    words: ['setpriv', ...NO_CAPABILITIES, ...PRIVILEGES, '--'],
+    programs: [['setpriv', ...NO_CAPABILITIES, ...PRIVILEGES]],
   },
-  { gives: ['no-new-privileges', 'dies-with-parent'], words: ['setpriv', ...PRIVILEGES, '--'] },
+  { gives: ['no-new-privileges', 'dies-with-parent'], programs: [['setpriv', ...PRIVILEGES]] },
 ];
 
 /** What V8 and libvips map as data without ever touching it (900 MB are needed to start). */
@@ -104,19 +121,20 @@ const OPEN_FILES = 256;
 /** Not the number of processes, which counts those of the user on the whole machine; nor addresses, which WebAssembly reserves. */
 const limits = ({ cpuSeconds, memoryBytes }: LaunchOptions): Layer => ({
   gives: ['limits'],
-  words: [
-    'prlimit',
-    `--data=${memoryBytes + UNTOUCHED_BYTES}`,
-    // SIGXCPU first, which says why it ended.
-    `--cpu=${Math.ceil(cpuSeconds)}:${Math.ceil(cpuSeconds) + 1}`,
-    `--nofile=${OPEN_FILES}`,
-    '--fsize=0',
-    '--core=0',
-    '--',
+  programs: [
+    [
+      'prlimit',
+      `--data=${memoryBytes + UNTOUCHED_BYTES}`,
+      // SIGXCPU first, which says why it ended.
+      `--cpu=${Math.ceil(cpuSeconds)}:${Math.ceil(cpuSeconds) + 1}`,
+      `--nofile=${OPEN_FILES}`,
+      '--fsize=0',
+      '--core=0',
+    ],
   ],
 });
 
-function permissions({ spoolFolder, startsPrograms, readers }: LaunchOptions): Layer {
+function permissions({ spoolFolder, startsPrograms, readers }: LaunchOptions): Flags {
   const packages = path.join(ROOT, 'node_modules');
   const folders = [path.join(ROOT, 'dist'), packages, realpathSync(packages), spoolFolder];
   const readable = [
@@ -139,7 +157,7 @@ function permissions({ spoolFolder, startsPrograms, readers }: LaunchOptions): L
 
 const CHECK_TIMEOUT_MS = 30_000;
 const run = promisify(execFile);
-const NONE: Layer = { gives: [], words: [] };
+const NONE: Flags = { gives: [], words: [] };
 
 /**
  * The strongest way to start a child that this machine, this user and this installation allow. Makes the spool folder, where there
@@ -149,9 +167,9 @@ const NONE: Layer = { gives: [], words: [] };
 export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDERS): Promise<Launch> {
   mkdirSync(options.spoolFolder, { recursive: true, mode: 0o711 });
   const heapMebibytes = Math.max(64, Math.floor(options.memoryBytes / 2 ** 21));
-  const compose = (layers: readonly Layer[], flags: Layer): Launch => {
+  const compose = (layers: readonly Layer[], flags: Flags): Launch => {
     const words = [
-      ...layers.flatMap((layer) => layer.words),
+      ...layers.flatMap((layer) => layer.programs.flatMap((program) => [...program, '--'])),
       process.execPath,
       `--max-old-space-size=${heapMebibytes}`,
       ...flags.words,
@@ -178,12 +196,11 @@ export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDER
       },
     );
 
-  const stages = [NETWORK, PRIVILEGE, [limits(options)]].map((layers) =>
-    layers.flatMap(({ gives, words: [name = '', ...rest] }) => {
-      const program = findProgram(name, folders);
-      return program === null ? [] : [{ gives, words: [program, ...rest] }];
-    }),
-  );
+  const installed = ({ gives, programs }: Layer): Layer[] => {
+    const found = programs.map(([name = '', ...rest]) => [findProgram(name, folders) ?? '', ...rest]);
+    return found.every(([file]) => file !== '') ? [{ gives, programs: found }] : [];
+  };
+  const stages = [NAMESPACES, PRIVILEGE, [limits(options)]].map((layers) => layers.flatMap(installed));
   const flags = permissions(options);
   const strongest = compose(
     stages.flatMap((layers) => layers.slice(0, 1)),

@@ -8,7 +8,7 @@ import { FrameReader, toFrame } from './child/frames.js';
 import { type Answer, CHANNEL_FD, SERVE, type Task } from './child/messages.js';
 import { overrunOf } from './deadline.js';
 import { InspectionFailed } from './inspection-failed.js';
-import { usageOf } from './process-usage.js';
+import { treeOf, usageOf } from './process-usage.js';
 
 const START_TIMEOUT_MS = 30_000;
 const WATCH_MS = 100;
@@ -135,16 +135,22 @@ export class SandboxedProcess {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.channel?.on('data', (chunk: Buffer) => this.hear(chunk, resolve));
     void this.ended.then((how) => reject(new InspectionFailed(`a process did not start: ${how}`)));
-    if (this.child.pid !== undefined) {
-      // Lower still, a busy machine would leave it so little that honest files are not done by the deadline.
-      void lowerPriority(os.constants.priority.PRIORITY_BELOW_NORMAL, this.child.pid);
-    }
+    this.lowerPriority();
     const timeout = setTimeout(() => this.kill('not there in time'), START_TIMEOUT_MS);
     try {
       await promise;
     } finally {
       clearTimeout(timeout);
     }
+    // Those that it had started before the first time.
+    this.lowerPriority();
+  }
+
+  /** Lower still, a busy machine would leave it so little that honest files are not done by the deadline. */
+  private lowerPriority(): void {
+    const { pid } = this.child;
+    if (pid === undefined) return;
+    for (const member of treeOf(pid)) void lowerPriority(os.constants.priority.PRIORITY_BELOW_NORMAL, member);
   }
 
   private send(question: object): void {

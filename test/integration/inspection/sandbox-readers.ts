@@ -1,8 +1,19 @@
 /** What hostile files may make of a process that reads them. Loaded by the children, as it is: types are stripped by Node.js. */
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
+
+/** Its process id in a namespace of its own says nothing: the test finds it by this name. */
+const id = randomInt(2 ** 31);
+process.title = `reader-${id}`;
+
+function startSleep(options: { detached?: boolean } = {}) {
+  const program = randomInt(2 ** 31);
+  spawn('/bin/sleep', ['1000'], { ...options, argv0: `program-${program}`, stdio: 'ignore' });
+  return { properties: { pageCount: program } };
+}
 
 const kept: Buffer[] = [];
 const never = () => new Promise<never>(() => undefined);
@@ -43,7 +54,8 @@ const connect = (port: number) =>
 
 const DEEDS: Record<string, (path: string) => unknown> = {
   exit: () => process.exit(7),
-  segfault: () => process.kill(process.pid, 'SIGSEGV'),
+  // A signal to itself would be ignored in the first process of a namespace.
+  abort: () => process.abort(),
   throw: () => {
     throw new TypeError('a reader that is wrong');
   },
@@ -71,7 +83,7 @@ const DEEDS: Record<string, (path: string) => unknown> = {
   burn: () => {
     const used = () => process.cpuUsage().user + process.cpuUsage().system;
     for (const end = used() + 600_000; used() < end;);
-    return { properties: { pageCount: process.pid } };
+    return { properties: { pageCount: id } };
   },
   'lose-the-file': (path: string) => readFileSync(`${path}-that-is-not-there`),
   wait: never,
@@ -130,11 +142,9 @@ const DEEDS: Record<string, (path: string) => unknown> = {
   nonsense: () => ({
     renditions: [{ profile: { name: 'unasked' }, width: 1, height: 1, bytes: Buffer.alloc(1) }],
   }),
-  'start-a-program': () => {
-    const { pid } = spawn('/bin/sleep', ['1000'], { stdio: 'ignore' });
-    return { properties: { pageCount: pid ?? 0 } };
-  },
-  pid: () => ({ properties: { pageCount: process.pid } }),
+  'start-a-program': () => startSleep(),
+  'start-a-session': () => startSleep({ detached: true }),
+  pid: () => ({ properties: { pageCount: id } }),
   look: async (path: string) => ({
     properties: {
       title: JSON.stringify({
@@ -147,7 +157,7 @@ const DEEDS: Record<string, (path: string) => unknown> = {
         spool: codeOf(() => readdirSync('/')),
         write: codeOf(() => writeFileSync(`${path}.written`, 'x')),
         program: codeOf(() => spawn('/bin/true')),
-        signal: codeOf(() => process.kill(process.ppid, 0)),
+        processes: [process.pid, process.ppid],
       }),
     },
   }),

@@ -105,7 +105,14 @@ const [spoolFolder = '', ...others] = process.argv.slice(2);
 if (others.at(-1) === SERVE) {
   const channel = new Socket({ fd: CHANNEL_FD });
   // Whoever asked is gone. What this process has started goes with it: it leads their group.
-  const end = () => process.kill(0, 'SIGKILL');
+  const end = () => {
+    try {
+      process.kill(0, 'SIGKILL');
+    } finally {
+      // The first process of a PID namespace cannot kill itself; the kernel ends all others with it.
+      process.exit();
+    }
+  };
   channel.on('error', end).on('end', end);
   await serve(others.slice(0, -1), channel);
 } else {
