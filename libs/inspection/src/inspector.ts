@@ -5,7 +5,7 @@ import { HealthChecks } from '#libs/runtime';
 import { toDetected, toFlag, toInspection } from './answer.js';
 import { END_SIGNATURE } from './child/zip-directory.js';
 import { longestLookAt } from './inspected-types.js';
-import { findLaunch, type Launch, type Protection, PROTECTIONS } from './isolation.js';
+import { findLaunch, type Launch, type Protection, PROTECTIONS, RootRefused } from './isolation.js';
 import { ProcessPool } from './process-pool.js';
 
 export interface InspectionRequest {
@@ -113,7 +113,13 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
     return `${seconds} s, ${maxPixels} pixels, ${maxFrames} frames`.slice(0, 64);
   }
 
-  onModuleInit(): void {
+  /** @throws RootRefused; anything else that keeps children from starting may pass, and the pools try again */
+  async onModuleInit(): Promise<void> {
+    if (process.getuid?.() === 0) {
+      await this.command(0).catch((error: unknown) => {
+        if (error instanceof RootRefused) throw error;
+      });
+    }
     this.pool.start();
     this.detectors.start();
   }

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { findLaunch, findProgram, PROTECTIONS } from './isolation.js';
+import { findLaunch, findProgram, PROTECTIONS, RootRefused } from './isolation.js';
 
 const needed = ['unshare', 'setpriv', 'prlimit'];
 const isSkipped = process.env.CI !== 'true' && needed.some((name) => findProgram(name) === null);
@@ -34,10 +34,10 @@ if (isSkipped) process.stdout.write('skipped: isolation of processes (apt-get in
     expect(launch.command(0)).not.toContain('{user}');
   });
 
-  it('does without what is not installed', async () => {
-    expect(await isolation()).toEqual(['file-permissions']);
+  it('does without what is not installed, but never as root', async () => {
     letIn('prlimit');
-    expect(await isolation()).toEqual(['limits', 'file-permissions']);
+    if (isRoot) await expect(isolation()).rejects.toThrow(RootRefused);
+    else expect(await isolation()).toEqual(['limits', 'file-permissions']);
   });
 
   it('does without what is refused', async () => {
@@ -53,11 +53,18 @@ if (isSkipped) process.stdout.write('skipped: isolation of processes (apt-get in
     ]);
   });
 
-  it('keeps the user where no other gets at the files', async () => {
-    for (const name of needed) letIn(name);
+  it('shows another user what lies in a folder that is closed to others', async () => {
     // The folder around it is its owner's alone.
     const spoolFolder = path.join(folder, 'spool');
-    const launch = await findLaunch({ ...options, spoolFolder }, [folder]);
-    expect(launch.isolation).toEqual(['no-network', ...privileges, 'limits', 'file-permissions']);
+    const launch = await findLaunch({ ...options, spoolFolder });
+    expect(launch.isolation).toEqual(PROTECTIONS.filter((name) => isRoot || name !== 'other-user'));
+    if (isRoot) expect(launch.command(0)).toContain(folder);
+  });
+
+  it('refuses to read files as root', async () => {
+    if (!isRoot) return;
+    const spoolFolder = path.join(folder, 'closed');
+    mkdirSync(spoolFolder, { mode: 0o700 });
+    await expect(findLaunch({ ...options, spoolFolder })).rejects.toThrow(/never read as root.*closed/);
   });
 });

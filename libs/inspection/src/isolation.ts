@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { accessSync, constants, mkdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { fileView } from './file-view.js';
 
 /**
  * What keeps a process that reads hostile bytes from doing harm:
@@ -134,14 +135,18 @@ const limits = ({ cpuSeconds, memoryBytes }: LaunchOptions): Layer => ({
   ],
 });
 
-function permissions({ spoolFolder, startsPrograms, readers }: LaunchOptions): Flags {
+/** What the children read. */
+function readableBy({ spoolFolder, readers }: LaunchOptions) {
   const packages = path.join(ROOT, 'node_modules');
-  const folders = [path.join(ROOT, 'dist'), packages, realpathSync(packages), spoolFolder];
-  const readable = [
-    ...new Set(folders.map((folder) => `${folder}/*`)),
-    path.join(ROOT, 'package.json'),
-    ...readers,
-  ];
+  return {
+    folders: [...new Set([path.join(ROOT, 'dist'), packages, realpathSync(packages), spoolFolder])],
+    files: [path.join(ROOT, 'package.json'), ...readers],
+  };
+}
+
+function permissions(options: LaunchOptions): Flags {
+  const { folders, files } = readableBy(options);
+  const readable = [...folders.map((folder) => `${folder}/*`), ...files];
   return {
     gives: ['file-permissions'],
     words: [
@@ -149,7 +154,7 @@ function permissions({ spoolFolder, startsPrograms, readers }: LaunchOptions): F
       // sharp is one.
       '--allow-addons',
       '--disable-warning=SecurityWarning',
-      ...(startsPrograms ? ['--allow-child-process'] : []),
+      ...(options.startsPrograms ? ['--allow-child-process'] : []),
       ...readable.map((file) => `--allow-fs-read=${file}`),
     ],
   };
@@ -159,9 +164,22 @@ const CHECK_TIMEOUT_MS = 30_000;
 const run = promisify(execFile);
 const NONE: Flags = { gives: [], words: [] };
 
+/** The worker must not start: its children would read files as root. */
+export class RootRefused extends Error {
+  override name = 'RootRefused';
+
+  constructor(spoolFolder: string) {
+    super(
+      `Files are never read as root, and no other user can read them here: install util-linux (setpriv, unshare), let other users ` +
+        `read ${ROOT} and enter ${spoolFolder}, or start the worker as another user.`,
+    );
+  }
+}
+
 /**
  * The strongest way to start a child that this machine, this user and this installation allow. Makes the spool folder, where there
  * is none: a user who cannot get at it is no use.
+ * @throws RootRefused when this process is root and a child cannot be another user
  * @throws Error when it does not start in any way, so that nothing can be learned about ways
  */
 export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDERS): Promise<Launch> {
@@ -200,16 +218,23 @@ export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDER
     const found = programs.map(([name = '', ...rest]) => [findProgram(name, folders) ?? '', ...rest]);
     return found.every(([file]) => file !== '') ? [{ gives, programs: found }] : [];
   };
-  const stages = [NAMESPACES, PRIVILEGE, [limits(options)]].map((layers) => layers.flatMap(installed));
-  const flags = permissions(options);
-  const strongest = compose(
-    stages.flatMap((layers) => layers.slice(0, 1)),
-    flags,
+  const isRoot = process.getuid?.() === 0;
+  const orRefuse = (launch: Launch): Launch => {
+    if (isRoot && !launch.isolation.includes('other-user')) throw new RootRefused(options.spoolFolder);
+    return launch;
+  };
+  const readable = readableBy(options);
+  const view = isRoot ? fileView([...readable.folders, ...readable.files, process.execPath]) : [];
+  const views = view.length === 0 ? [] : installed({ gives: [], programs: view });
+  const stages = [NAMESPACES, isRoot ? PRIVILEGE.slice(0, 1) : PRIVILEGE, [limits(options)]].map((layers) =>
+    layers.flatMap(installed),
   );
-  if (await works(strongest)) return strongest;
+  const flags = permissions(options);
+  const strongest = compose([...views, ...stages.flatMap((layers) => layers.slice(0, 1))], flags);
+  if (await works(strongest)) return orRefuse(strongest);
 
   await check(compose([], NONE));
-  const chosen: Layer[] = [];
+  const chosen: Layer[] = (await works(compose(views, NONE))) ? views : [];
   for (const layers of stages) {
     for (const layer of layers) {
       if (!(await works(compose([...chosen, layer], NONE)))) continue;
@@ -218,5 +243,5 @@ export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDER
     }
   }
   const withFlags = compose(chosen, flags);
-  return (await works(withFlags)) ? withFlags : compose(chosen, NONE);
+  return orRefuse((await works(withFlags)) ? withFlags : compose(chosen, NONE));
 }
