@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { getQueueToken } from '@nestjs/bullmq';
@@ -96,6 +96,8 @@ export class World implements AsyncDisposable {
     const scanner = new ScriptedScanner();
     const profiles = parseProfiles(options.profiles ?? DEFAULT_PROFILES);
     const spoolFolder = await mkdtemp(path.join(tmpdir(), 'stowage-spool-'));
+    // The processes that inspect files have users of their own.
+    await chmod(spoolFolder, 0o711);
     const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
     for (const bucket of [INCOMING, CONTENT, QUARANTINE]) await emulators.client.createBucket(bucket);
     const real = new GcsObjectStore({ projectId: PROJECT, endpoint: emulators.gcs.url });
