@@ -125,6 +125,7 @@ export class World implements AsyncDisposable {
           dedupeScope: options.dedupeScope ?? 'global',
           allowedTypes: options.allowedTypes ?? [],
           uploadSessionKeys: options.sessionKeys ?? [SESSION_KEY],
+          claimBatches: options.batches,
         }),
         UploadModule.forRoot({
           maxUploadBytes: 2 ** 30,

@@ -1,9 +1,11 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import {
   type Asset,
   AssetJobs,
   Assets,
+  ASSETS_OPTIONS,
+  type AssetsOptions,
   AssetTransitions,
   type Claim,
   type Claimed,
@@ -33,9 +35,10 @@ const CLAIM_BATCHES = { atOnce: 1, most: 100 };
 /** "The bytes are here": from an event, a client or a sweeper to a claimed generation and a job. */
 @Injectable()
 export class Arrivals {
-  private readonly claims = new Batcher<Claim, Claimed | null>((claims) => this.claim(claims), CLAIM_BATCHES);
+  private readonly claims: Batcher<Claim, Claimed | null>;
 
   constructor(
+    @Inject(ASSETS_OPTIONS) { claimBatches = CLAIM_BATCHES }: AssetsOptions,
     private readonly assets: Assets,
     private readonly transitions: AssetTransitions,
     private readonly incoming: IncomingObjects,
@@ -46,6 +49,7 @@ export class Arrivals {
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Arrivals.name);
+    this.claims = new Batcher((claims) => this.claim(claims), claimBatches);
   }
 
   /**
