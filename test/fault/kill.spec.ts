@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { PROCESS_QUEUE } from '#libs/jobs';
 import { put } from '../e2e/stack.js';
 import { NAMES } from '../integration/storage/emulators.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../support/redis.js';
@@ -108,7 +109,6 @@ describe.each(QUEUE_BACKENDS)(
 
     /** Statements by what is sent when, and the status when they are about to be done, and when they are. */
     const STATEMENTS: [string, (subject: Subject) => string[], Step['status'], Step['status']][] = [
-      ['the claim', ({ id }) => ['assets_claim', id], 'PENDING', 'PROCESSING'],
       ['the job loads its asset', ({ id }) => ['assets_load', id], 'PROCESSING', 'PROCESSING'],
       [
         'the stored object is staged',
@@ -138,11 +138,15 @@ describe.each(QUEUE_BACKENDS)(
       ['READY is committed', (subject) => [...accepting(subject), 'COMMIT'], 'PROCESSING', 'READY'],
       ['incoming is noted as clean', ({ id }) => ['assets_incoming_settled', id], 'READY', 'READY'],
     ];
-    // The queue does not wait for whoever filled it.
+    /** Claims are made together, one batch after another: while one is held, no other asset is claimed. */
+    const CLAIMING: typeof STATEMENTS = [
+      ['the claim', ({ id }) => ['assets_claim', id], 'PENDING', 'PROCESSING'],
+    ];
+    // The queue does not wait for the process that filled it.
     const ENQUEUEING: typeof STATEMENTS = [
       [
         'the job is enqueued',
-        ({ id }) => (backend === 'Redis' ? [id] : ['add_job(', id]),
+        ({ id }) => (backend === 'Redis' ? [id] : ['add_jobs_bulk', id]),
         'PROCESSING',
         'READY',
       ],
@@ -161,7 +165,8 @@ describe.each(QUEUE_BACKENDS)(
         { name: `after ${name}`, status: then, isAlone, arm: statement('answer', after, by) },
       ]);
     const CALLS: Step[] = [
-      { name: 'storage is asked what came', status: 'PENDING', arm: call('GET') },
+      // Events that come together wait for each other's answers.
+      { name: 'storage is asked what came', status: 'PENDING', isAlone: 'last', arm: call('GET') },
       { name: 'the job asks what is there', status: 'PROCESSING', arm: call('GET', 1) },
       { name: 'the bytes are being read', status: 'PROCESSING', arm: reading },
       { name: 'the copy is asked for', status: 'PROCESSING', arm: call('POST') },
@@ -175,7 +180,7 @@ describe.each(QUEUE_BACKENDS)(
       status: 'PROCESSING',
       // After it the worker takes no other job; a job that ends would have taken this one along.
       isAlone: 'last',
-      arm: statement('answer', () => ['FROM move_to_active']),
+      arm: statement('answer', () => ['FROM move_to_active', PROCESS_QUEUE]),
     };
 
     let owners = 7_000_000;
@@ -222,14 +227,13 @@ describe.each(QUEUE_BACKENDS)(
 
     // All of a group have to be there before the first of them gives up waiting (statements after 15 s), also on a busy machine.
     const half = Math.floor(STATEMENTS.length / 2);
-    // In SQL these can be told apart, and each has a connection of its own. With Redis all jobs are handed in on one.
-    const enqueueing = steps(ENQUEUEING, undefined, () => queueProxy);
     const isSql = backend === 'PostgreSQL';
-    const [atQueue, atEnd] = isSql ? [enqueueing, steps(FINISHING, 'last')] : [[], []];
-    const alone: [string, Step[]][] = isSql ? [] : enqueueing.map((step) => [step.name, [step]]);
+    const atEnd = isSql ? steps(FINISHING, 'last') : [];
+    const intake = [...steps(CLAIMING), ...steps(ENQUEUEING, undefined, () => queueProxy)];
+    const alone = intake.map((step): [string, Step[]] => [step.name, [step]]);
     it.each<[string, Step[]]>([
       ['calls of storage', [...CALLS, ...steps(NAMELESS, 'first')]],
-      ['statements up to what is written', [...steps(STATEMENTS.slice(0, half)), ...atQueue]],
+      ['statements up to what is written', steps(STATEMENTS.slice(0, half))],
       ['statements from there to the end of the job', [...steps(STATEMENTS.slice(half)), ...atEnd]],
       ...alone,
     ])('finishes everything once, whichever step the one before was at: %s', (_, all) =>

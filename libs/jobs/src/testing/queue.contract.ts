@@ -129,14 +129,13 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
     }
 
     const counts = async () => {
-      const { prioritized = 0, ...others } = await queue.getJobCounts(
-        'prioritized',
-        'active',
-        'delayed',
-        'completed',
-        'failed',
-      );
-      return { waiting: prioritized, ...others };
+      // A job of a worker that died waits without its priority on Redis.
+      const {
+        prioritized = 0,
+        waiting = 0,
+        ...others
+      } = await queue.getJobCounts('prioritized', 'waiting', 'active', 'delayed', 'completed', 'failed');
+      return { waiting: waiting + prioritized, ...others };
     };
     const NONE = { waiting: 0, active: 0, delayed: 0, completed: 0, failed: 0 };
     const isEmpty = async () => Object.values(await counts()).every((count) => count === 0);
