@@ -59,7 +59,7 @@ export class WorkerEnvironment extends Environment {
   @Whole(1, 64)
   INSPECT_PROCESSES = Math.max(1, availableParallelism() - 1);
 
-  /** Processor and wall time for one look into a file; PDF gets at most 10 s. What it waits for a processor does not count. */
+  /** Processor and wall time of one inspection, at most 10 s for PDF. Time spent waiting for a processor does not count. */
   @Whole(1, 3600)
   INSPECT_SECONDS = 60;
 

@@ -28,7 +28,7 @@ export class Tickets {
   ) {}
 
   /**
-   * One signed PUT of the whole body. Nothing goes over the network.
+   * Signs one PUT of the whole body, without a network call.
    * @throws StowageError unavailable CLOCK_OFFSET
    */
   async forPut(assetId: string, upload: Signable, now: Date): Promise<UploadTicket> {
