@@ -20,7 +20,7 @@ export interface Guard {
   readonly guard: string;
   readonly without: string;
   readonly test: string;
-  /** The test's name, or its beginning. */
+  /** Part of the test's name; the whole name where a table makes it. */
   readonly name: string;
 }
 
@@ -615,7 +615,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (url !== null) await this.sessions.end(url);',
     without: 'if (url !== null) await Promise.resolve();',
     test: SESSIONS,
-    name: 'that is cancelled has its session ended',
+    name: 'that is cancelled has its session ended before its reservation is released',
   },
   {
     invariant: 5,
