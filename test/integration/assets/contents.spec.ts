@@ -66,6 +66,7 @@ describe('what is known of the bytes (real: PostgreSQL, queue, storage emulator)
           key: 'variant/tiny',
         },
       ],
+      variantsReason: null,
       scannedBy: 'ClamAV 1.4/27000',
     });
   });

@@ -3,6 +3,14 @@ import { isExhaustion } from './exhaustion.js';
 
 const withCode = (code: string) => Object.assign(new Error('failed'), { code });
 
+function errorOf(act: () => unknown): unknown {
+  try {
+    return act();
+  } catch (error) {
+    return error;
+  }
+}
+
 it.each<[string, unknown, boolean]>([
   ['a buffer that was not given', new RangeError('Array buffer allocation failed'), true],
   ['what libjpeg says', new Error('VipsJpeg: Insufficient memory (case 4)'), true],
@@ -16,6 +24,7 @@ it.each<[string, unknown, boolean]>([
     false,
   ],
   ['an offset out of bounds', new RangeError('The value of "offset" is out of range.'), false],
+  ['a read past the end of a buffer', errorOf(() => Buffer.alloc(1).readUInt16BE(0)), false],
   ['a file that ends too soon', withCode('Z_BUF_ERROR'), false],
   ['a picture that is damaged', new Error('VipsJpeg: premature end of JPEG image'), false],
   ['no error', 'out of memory', false],

@@ -1,3 +1,4 @@
+import { isPastEnd } from '../../exhaustion.js';
 import { type Box, boxAt, boxesIn, contentOf } from '../iso-boxes.js';
 import { type ReadAt, windowed } from '../read-at.js';
 import { cr3Size, jp2Size, jxlSize, psdSize, rawSize, svgSize } from './raw-size.js';
@@ -196,12 +197,19 @@ const SIZERS: Record<string, Sizer> = {
 };
 
 /**
- * Null for types that are not known here, and where the file does not say. Frames only where they are declared, in a PNG, or
- * counted, in a WebP, and there up to one more than are allowed.
+ * Null for types that are not known here, and where the file does not say or ends before it does. Frames only where they are
+ * declared, in a PNG, or counted, in a WebP, and there up to one more than are allowed.
  */
-export const declaredSize = (
+export async function declaredSize(
   at: ReadAt,
   sizeBytes: number,
   type: string,
   maxFrames: number,
-): Promise<DeclaredSize | null> => SIZERS[type]?.(at, sizeBytes, maxFrames) ?? Promise.resolve(null);
+): Promise<DeclaredSize | null> {
+  try {
+    return (await SIZERS[type]?.(at, sizeBytes, maxFrames)) ?? null;
+  } catch (error) {
+    if (!isPastEnd(error)) throw error;
+    return null;
+  }
+}

@@ -1,5 +1,5 @@
 import { inflateSync } from 'node:zlib';
-import { rethrowExhaustion } from '../../exhaustion.js';
+import { isPastEnd } from '../../exhaustion.js';
 import { instantOf } from '../instants.js';
 import { bytesAt, type ReadAt, windowed } from '../read-at.js';
 import type { TagSources } from '../tags.js';
@@ -185,8 +185,7 @@ export async function embeddedTags(at: ReadAt, sizeBytes: number, type: string):
   try {
     return await tagsIn(at, sizeBytes, type);
   } catch (error) {
-    rethrowExhaustion(error);
-    if (!(error instanceof RangeError)) throw error;
+    if (!isPastEnd(error)) throw error;
     return {};
   }
 }
