@@ -27,6 +27,8 @@ export function useFolder(): void {
   afterAll(() => rm(folder, { recursive: true }));
 }
 
+export const folderOf = () => folder;
+
 export const fileOf = async (bytes: Buffer): Promise<string> => {
   const file = path.join(folder, String(count++));
   await writeFile(file, bytes);

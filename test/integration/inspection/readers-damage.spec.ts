@@ -1,9 +1,13 @@
 /** Real: the libraries. Whatever a file holds, a reader answers. */
-import { beforeAll, describe, expect, it } from '@jest/globals';
+import { chmod } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { TestingModule } from '@nestjs/testing';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { NO_PROPERTIES, soundProperties } from '#libs/domain';
-import { look, useFolder } from './look.js';
+import { type Inspection, Inspector } from '#libs/inspection';
+import { startInspection } from './inspection.js';
+import { fileOf, folderOf, look, useFolder } from './look.js';
 import * as samples from './samples.js';
 
 useFolder();
@@ -66,9 +70,28 @@ beforeAll(async () => {
   for (const type of TYPES) made.set(type, await SAMPLES[type]!());
 });
 
+let inspection: TestingModule;
+beforeAll(async () => {
+  await chmod(folderOf(), 0o711);
+  inspection = await startInspection(folderOf());
+});
+afterAll(() => inspection.close());
+
+/** pdf.js leaves rejections to nobody, which Jest takes for a failure of the test: it reads in a process of its own. */
+async function lookIntoDocument(bytes: Buffer): Promise<Partial<Inspection>> {
+  const path = await fileOf(bytes);
+  const request = { path, sizeBytes: bytes.length, detected: 'application/pdf', profiles: [] };
+  return inspection.get(Inspector).inspect(request);
+}
+
 /** An answer, and nothing in it that could not be stored. */
 async function answered(bytes: Buffer, type: string): Promise<void> {
-  const { properties = {}, renditions = [], variantsReason, refusal } = await look(bytes, { detected: type });
+  const {
+    properties = {},
+    renditions = [],
+    variantsReason,
+    refusal,
+  } = type === 'application/pdf' ? await lookIntoDocument(bytes) : await look(bytes, { detected: type });
   expect(soundProperties(properties)).toEqual({ ...NO_PROPERTIES, ...properties });
   if (refusal) expect(REFUSALS).toContain(refusal.code);
   else if (type.startsWith('image/')) expect(renditions).toHaveLength(variantsReason ? 0 : 2);

@@ -77,6 +77,10 @@ const DEEDS: Record<string, (path: string) => unknown> = {
     });
     return never();
   },
+  'leave-a-rejection': () => {
+    setTimeout(() => void Promise.reject(new Error('nobody handles this')), 0);
+    return { properties: { pageCount: id } };
+  },
   loop: () => {
     for (;;);
   },

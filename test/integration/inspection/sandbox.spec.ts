@@ -15,18 +15,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { Test, type TestingModule } from '@nestjs/testing';
-import { LoggerModule } from 'nestjs-pino';
-import {
-  findProgram,
-  InspectionFailed,
-  InspectionModule,
-  type InspectionOptions,
-  Inspector,
-} from '#libs/inspection';
+import type { TestingModule } from '@nestjs/testing';
+import { findProgram, InspectionFailed, type InspectionOptions, Inspector } from '#libs/inspection';
 import { officeParts, zipArchive } from '#libs/inspection/testing';
-import { HealthModule } from '#libs/runtime';
 import { until } from '../../support/until.js';
+import { startInspection } from './inspection.js';
 
 const READERS = path.join(import.meta.dirname, 'sandbox-readers.ts');
 const PARENT = path.join(import.meta.dirname, 'sandbox-parent.ts');
@@ -93,24 +86,12 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
   });
 
   async function start(options: Partial<InspectionOptions> = {}) {
-    module = await Test.createTestingModule({
-      imports: [
-        LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
-        HealthModule.forRoot(),
-        InspectionModule.forRoot({
-          processes: 1,
-          seconds: 20,
-          memoryBytes: 512 * 2 ** 20,
-          maxPixels: 1,
-          maxFrames: 1,
-          spoolFolder,
-          ffprobe: null,
-          readers: [READERS],
-          ...options,
-        }),
-      ],
-    }).compile();
-    await module.init();
+    module = await startInspection(spoolFolder, {
+      maxPixels: 1,
+      maxFrames: 1,
+      readers: [READERS],
+      ...options,
+    });
     inspector = module.get(Inspector);
   }
 
@@ -163,6 +144,12 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
   it('takes what a reader throws of its own for a file in which it found nothing', async () => {
     await start();
     expect(await inspect('throw')).toMatchObject({ detected: 'test/throw', refusal: null, opaque: null });
+  });
+
+  it('goes on when a reader has left a rejection to nobody', async () => {
+    await start();
+    const pid = await pidOf('leave-a-rejection');
+    for (let look = 0; look < 3; look++) expect(await pidOf()).toBe(pid);
   });
 
   it.each([

@@ -94,6 +94,8 @@ async function serve(modules: readonly string[], channel: Socket): Promise<void>
         say({ id: question.id, cpuSeconds: cpuSeconds(), failed: nameOf(error) });
       },
     );
+  // Libraries leave some errors of damaged files to nobody (pdf.js does), and the next file may be under way then.
+  process.on('unhandledRejection', (error) => console.error(error));
   const frames = new FrameReader(Infinity);
   channel.on('data', (chunk: Buffer) => {
     for (const question of frames.push(chunk)) void reply(question as Question);

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import {
   type PDFDocumentLoadingTask,
   getDocument,
@@ -53,18 +52,6 @@ async function propertiesOf(task: PDFDocumentLoadingTask) {
   return { pageCount: document.numPages, title: title || packet };
 }
 
-/** The library leaves some errors of damaged files to nobody. Whatever else happens meanwhile is its doing, too. */
-async function ignoringStrays<T>(work: () => Promise<T>): Promise<T> {
-  const ignore = () => undefined;
-  process.on('unhandledRejection', ignore);
-  try {
-    return await work();
-  } finally {
-    await setImmediate();
-    process.off('unhandledRejection', ignore);
-  }
-}
-
 async function readDocument(at: ReadAt, sizeBytes: number): Promise<Finding> {
   const abandoned = Promise.withResolvers<never>();
   const giveUp = () => abandoned.reject(new Error('too much to read'));
@@ -97,7 +84,4 @@ async function readDocument(at: ReadAt, sizeBytes: number): Promise<Finding> {
 
 /** Number of pages and title of a document; nothing for one that is damaged. One that opens only with a password is opaque. */
 export const read: Reader = ({ path, sizeBytes }) =>
-  readingFrom(path, async (at) => {
-    if (sizeBytes > MAX_FILE_BYTES) return {};
-    return ignoringStrays(() => readDocument(at, sizeBytes));
-  });
+  readingFrom(path, async (at) => (sizeBytes > MAX_FILE_BYTES ? {} : readDocument(at, sizeBytes)));
