@@ -1,0 +1,36 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, it } from '@jest/globals';
+import { Test } from '@nestjs/testing';
+import { LoggerModule } from 'nestjs-pino';
+import { HealthModule } from '#libs/runtime';
+import { InspectionModule } from './inspection.module.js';
+import { RootRefused } from './isolation.js';
+
+const isSkipped = process.getuid?.() !== 0;
+if (isSkipped) process.stdout.write('skipped: start of the inspection as root (run as root)\n');
+
+/** Real: the start of the module, permissions. */
+(isSkipped ? it.skip : it)(
+  'does not start as root where no other user can read the spool folder',
+  async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'spool-'));
+    const spoolFolder = path.join(folder, 'closed');
+    mkdirSync(spoolFolder, { mode: 0o700 });
+    const limits = { processes: 1, seconds: 1, memoryBytes: 2 ** 29, maxPixels: 1, maxFrames: 1 };
+    const module = await Test.createTestingModule({
+      imports: [
+        LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
+        HealthModule.forRoot(),
+        InspectionModule.forRoot({ ...limits, spoolFolder, ffprobe: null }),
+      ],
+    }).compile();
+    try {
+      await expect(module.init()).rejects.toThrow(RootRefused);
+    } finally {
+      await module.close();
+      rmSync(folder, { recursive: true });
+    }
+  },
+);
