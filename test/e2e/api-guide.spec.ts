@@ -131,7 +131,7 @@ describe('docs/api.md (real: everything; its examples, as they stand)', () => {
     await writeFile(path.join(stack.folder, 'pictures.mjs'), code);
     const program = `import { pictures, variantFor } from './pictures.mjs';
       const [api, token] = process.argv.slice(2);
-      const found = await Array.fromAsync(pictures({ api, token, takenAfter: '2020-01-01T00:00:00Z' }));
+      const found = await Array.fromAsync(pictures({ api, token, takenAfter: '2020-01-01T00:00:00' }));
       const variants = [{ width: 320 }, { width: 1280 }];
       const chosen = [100, 320, 321, 5000].map((pixels) => variantFor(variants, pixels).width);
       console.log(JSON.stringify({ found: found.length, chosen, none: variantFor([], 1) ?? null }));`;

@@ -178,8 +178,10 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
         'asset_properties_pkey',
         'media_assets_pkey',
         'object_variants_pkey',
+        'stored_objects_pkey',
       ]);
       expect(entries.object_variants_pkey).toBe(4 * 90);
+      expect(entries.stored_objects_pkey).toBe(90);
     });
   });
 });

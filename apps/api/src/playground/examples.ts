@@ -173,6 +173,6 @@ query Gallery($first: Int, $after: String, $filter: PropertiesFilter) {
   }
 }
 `,
-    variables: { first: 10, filter: { takenAfter: '2020-01-01T00:00:00Z' } },
+    variables: { first: 10, filter: { takenAfter: '2020-01-01T00:00:00' } },
   },
 ];
