@@ -15,6 +15,7 @@ const SEED = Number(process.env.PROPERTY_SEED ?? (process.env.CI === 'true' ? 10
 /** Long enough for quotas to fill and objects to be shared, short enough to be shrunk. */
 const RUN_STEPS = 400;
 const SHRINK_MS = 120_000;
+const SHOWN_STEPS = 20;
 const FIRST_DAY = Date.UTC(2031, 0, 1);
 
 let world: World;
@@ -87,12 +88,14 @@ it(
       const length = Math.min(RUN_STEPS, STEPS - played);
       const [steps] = fc.sample(stepsOf(RUN_STEPS), { seed, numRuns: 1, unbiased: true });
       const first = steps!.slice(0, length);
-      if ((await play(first)) !== null) {
+      const failed = await play(first);
+      if (failed !== null) {
         const few = await shrink(first);
-        const failure = await play(few);
-        const lines = few.map((each) => JSON.stringify(each)).join('\n');
+        const failure = (await play(few)) ?? failed;
+        // The last ones, or a log that is cut off shows nothing else.
+        const lines = few.slice(-SHOWN_STEPS).map((each) => JSON.stringify(each));
         throw new Error(
-          `PROPERTY_SEED=${seed} PROPERTY_STEPS=${length} shows it again; ${few.length} steps suffice:\n${lines}\n${messages(failure)}`,
+          `PROPERTY_SEED=${seed} PROPERTY_STEPS=${length} shows it again:\n${messages(failure)}\nOf ${few.length} steps that suffice:\n${lines.join('\n')}`,
           { cause: failure },
         );
       }
