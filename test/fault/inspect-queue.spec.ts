@@ -1,0 +1,131 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Queue } from 'bullmq';
+import sharp from 'sharp';
+import { INSPECT_QUEUE, PROCESS_QUEUE } from '#libs/jobs';
+import { connectionOf } from '../../libs/jobs/src/connection.js';
+import { queueBackend } from '../../libs/jobs/src/queue-backend.js';
+import { put } from '../e2e/stack.js';
+import { NAMES } from '../integration/storage/emulators.js';
+import type { Member } from '../support/fleet.js';
+import { QUEUE_BACKENDS, type QueueBackend } from '../support/redis.js';
+import { type HoldOptions, TcpProxy } from '../support/tcp-proxy.js';
+import { until } from '../support/until.js';
+import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
+import { expectConsistent, expectReady, hurrySweepers, requestUpload, rows } from './uploads.js';
+
+const HOUR_MS = 3_600_000;
+/** GET requests for an incoming object before those of the second job: the event handler's, and two of the first job. */
+const GETS_BEFORE_INSPECTION = 3;
+
+function openQueue(name: string, databaseUrl: string, redisUrl?: string) {
+  const queue = new Queue(name, { connection: connectionOf({ databaseUrl, redisUrl }) }, queueBackend);
+  queue.on('error', () => undefined);
+  return queue;
+}
+
+describe.each(QUEUE_BACKENDS)(
+  'a file that turns out to need a reader (real: api and workers as processes, PostgreSQL, queue on %s, emulators)',
+  (backend, startQueue) => {
+    let server: QueueBackend;
+    let parts: FaultyFleet;
+    let { fleet, door } = {} as FaultyFleet;
+    let queueProxy: TcpProxy;
+    let queues: ReturnType<typeof openQueue>[];
+
+    beforeAll(async () => {
+      server = await startQueue();
+      const { url } = server;
+      parts = await startFaultyFleet({ workers: 0, env: { REDIS_URL: url } });
+      ({ fleet, door } = parts);
+      queueProxy = url === undefined ? parts.proxy : await TcpProxy.start(new URL(url).host);
+      queues = [PROCESS_QUEUE, INSPECT_QUEUE].map((name) => openQueue(name, fleet.database.url, url));
+    });
+    afterEach(async () => {
+      await door.clear();
+      await Promise.all(fleet.workers.splice(0).map((worker) => worker.end('SIGKILL')));
+    });
+    afterAll(async () => {
+      await Promise.all(queues.map((queue) => queue.close()));
+      await parts[Symbol.asyncDispose]();
+      if (queueProxy !== parts.proxy) await queueProxy[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    });
+
+    const startWorker = (): Promise<Member> =>
+      fleet.addWorker({
+        ...parts.behindProxy,
+        REDIS_URL: server.url && queueProxy.urlOf(server.url),
+        JOB_LOCK_SECONDS: '2',
+      });
+
+    let owners = 7_800_000;
+    /** A picture that the client declares as any bytes, so that only its first bytes show that it needs a reader. */
+    async function sendPicture(before: (id: string) => Promise<unknown>): Promise<string> {
+      const subject = String(++owners);
+      const create = {
+        width: 8,
+        height: 8,
+        channels: 3 as const,
+        background: { r: owners % 256, g: 0, b: 0 },
+      };
+      const bytes = await sharp({ create }).png().toBuffer();
+      const options = { subject, mimeType: 'application/octet-stream' };
+      const { id, ticket } = await requestUpload(fleet, bytes, options);
+      await before(id);
+      expect(await put(ticket, bytes)).toBe(200);
+      return id;
+    }
+
+    /** The states of the asset's job in both queues. */
+    async function jobStates(id: string): Promise<string[]> {
+      const [asset] = await rows<{ generation: string }>(
+        fleet,
+        'select claimed_generation as generation from media_assets where asset_id = $1',
+        [id],
+      );
+      return Promise.all(queues.map((queue) => queue.getJobState(`${id}.${asset!.generation}.1`)));
+    }
+
+    it('moves to the other queue, and is READY after one job in each', async () => {
+      const worker = await startWorker();
+      const id = await sendPicture(async (id) => {
+        const match = { bucket: NAMES.incomingBucket, keyPrefix: id, method: 'GET' };
+        await door.add({ match, times: GETS_BEFORE_INSPECTION, action: { delayMs: 0 } });
+        await door.add({ match, times: 1, action: { delayMs: HOUR_MS } });
+      });
+      const hasMoved = async () => {
+        const [processing, inspection] = await jobStates(id);
+        return processing === 'unknown' && inspection === 'active' ? true : null;
+      };
+      await until('the other queue alone has the job, and works on it', hasMoved);
+      await door.clear();
+      await expectReady(fleet, [id]);
+      await expectConsistent(fleet);
+      expect(await jobStates(id)).toEqual(['unknown', 'unknown']);
+      expect(await (await worker.fetch('/metrics')).text()).toMatch(
+        /^stowage_processing_stage_seconds_count\{stage="read",outcome="reader-needed"\} 1$/m,
+      );
+    });
+
+    it.each<[string, HoldOptions['what']]>([
+      ['before the job enters the other queue', 'request'],
+      ['after the job entered the other queue and before it leaves the first', 'answer'],
+    ])('is not lost when the worker dies %s', async (_, what) => {
+      const worker = await startWorker();
+      let isThere!: () => boolean;
+      const id = await sendPicture((id) => {
+        const after = [...(backend === 'PostgreSQL' ? ['add_jobs_bulk'] : []), INSPECT_QUEUE, id];
+        const hold = queueProxy.hold({ what, after });
+        isThere = () => hold.isHolding;
+        return Promise.resolve();
+      });
+      await until('the job moves', () => isThere() || null);
+      expect(await jobStates(id)).not.toEqual(['unknown', 'unknown']);
+      expect(await worker.end('SIGKILL')).toBeNull();
+      await startWorker();
+      await hurrySweepers(fleet);
+      await expectReady(fleet, [id]);
+      await expectConsistent(fleet);
+    });
+  },
+);
