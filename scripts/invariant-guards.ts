@@ -38,6 +38,10 @@ const ASSETS = 'test/integration/assets/assets.spec.ts';
 const SUBSCRIPTIONS = 'test/integration/api/subscriptions.spec.ts';
 const EVENTS = 'test/integration/events/events.spec.ts';
 const IDENTITY = 'test/integration/identity/identity.spec.ts';
+const READERS_IMAGE = 'test/integration/inspection/readers-image.spec.ts';
+const SANDBOX = 'test/integration/inspection/sandbox.spec.ts';
+const DEADLINE = 'libs/inspection/src/deadline.spec.ts';
+const CLOCK = 'libs/database/src/clock.spec.ts';
 
 export const GUARDS: readonly Guard[] = [
   {
@@ -679,5 +683,86 @@ export const GUARDS: readonly Guard[] = [
     without: '',
     test: SESSIONS,
     name: 'gives the same session with its bytes',
+  },
+  {
+    invariant: 2,
+    what: 'A picture that cannot be decoded is READY only if its own structure is whole',
+    file: 'libs/inspection/src/child/readers/image/image.ts',
+    guard: ' && (await isWhole(at, sizeBytes, detected))',
+    without: '',
+    test: READERS_IMAGE,
+    name: 'has its data in the file: where they lie behind its end',
+  },
+  {
+    invariant: 2,
+    what: 'A picture that fails to decode is READY only if its decoder lacks the layout',
+    file: 'libs/inspection/src/child/readers/image/image.ts',
+    guard: 'opened instanceof Error || LACKING.test(pictures.message)',
+    without: 'opened !== null',
+    test: READERS_IMAGE,
+    name: 'is told from data that are damaged',
+  },
+  {
+    invariant: 3,
+    what: 'A reader ends when its task has used up its processor time',
+    file: 'libs/inspection/src/deadline.ts',
+    guard: 'if (now.cpuSeconds - before.cpuSeconds > seconds)',
+    without: 'if (seconds < 0)',
+    test: DEADLINE,
+    name: 'ends one by its processor time',
+  },
+  {
+    invariant: 3,
+    what: 'A reader ends when its task has used up its wall time',
+    file: 'libs/inspection/src/deadline.ts',
+    guard: 'if (elapsedMs - Math.max(0, ...waits) > seconds * 1000)',
+    without: 'if (waits.length < 0)',
+    test: DEADLINE,
+    name: 'ends one that waits for something else',
+  },
+  {
+    invariant: 3,
+    what: 'A reader whose code never yields is killed from outside',
+    file: 'libs/inspection/src/sandboxed-process.ts',
+    guard: '          this.kill(overrun);\n',
+    without: '',
+    test: SANDBOX,
+    name: 'fails one look when a reader loops for ever',
+  },
+  {
+    invariant: 3,
+    what: 'Bytes that exhaust their readers twice are REJECTED',
+    file: 'libs/processing/src/content-inspector.ts',
+    guard: 'throw added !== undefined && added.exhausted >= MAX_EXHAUSTED ? tooCostly() : error;',
+    without: 'throw added === undefined ? tooCostly() : error;',
+    test: 'test/integration/processing/costs.spec.ts',
+    name: 'is tried again once, then refused for every asset',
+  },
+  {
+    invariant: 3,
+    what: 'The time of a process is that of the database',
+    file: 'libs/database/src/clock.ts',
+    guard: 'new Date(Date.now() + this.offsetMs)',
+    without: 'new Date()',
+    test: CLOCK,
+    name: 'tells the time of a database',
+  },
+  {
+    invariant: 4,
+    what: 'Of several claims to one asset in a batch one is made',
+    file: 'libs/assets/src/transitions.service.ts',
+    guard: 'first.get(claim.assetId) === claim ? claimed.get(claim.assetId) : undefined',
+    without: 'claimed.get(claim.assetId)',
+    test: UPLOAD,
+    name: 'claims together what arrives together, once each',
+  },
+  {
+    invariant: 8,
+    what: 'A process measures whether its clock is beyond the limit',
+    file: 'libs/database/src/clock.ts',
+    guard: 'Math.abs(best.offsetMs) - best.errorMs > this.limitMs',
+    without: 'best.errorMs > this.limitMs',
+    test: CLOCK,
+    name: 'refuses while it is off by',
   },
 ];
