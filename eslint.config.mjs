@@ -23,6 +23,16 @@ export default tseslint.config(
   { files: ['**/*.mjs', 'examples/**/*.js'], ...tseslint.configs.disableTypeChecked },
   { files: ['examples/web/*.js'], languageOptions: { globals: globals.browser } },
   {
+    files: ['apps/**', 'libs/**', 'scripts/**'],
+    ignores: ['apps/local/**', '**/*.spec.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { paths: [{ name: '#libs/gcp-emulator', message: 'For development and tests only.' }] },
+      ],
+    },
+  },
+  {
     files: ['**/*.spec.ts', 'test/**/*.ts'],
     rules: {
       '@typescript-eslint/unbound-method': 'off',
