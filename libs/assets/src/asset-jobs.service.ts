@@ -2,10 +2,14 @@ import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
 import type { AssetReceived } from '#libs/domain';
 import { Jobs } from '#libs/jobs';
+import type { Asset } from './asset.js';
 
-/** A claimed asset whose bytes are to be processed. */
-export interface AssetJob extends AssetReceived {
+/** The columns of an asset that its job is made of. */
+export type AssetToProcess = Pick<Asset, 'id' | 'ownerId' | 'claimedGeneration' | 'attempt' | 'requestId'>;
+
+interface OwnedJob {
   readonly ownerId: bigint;
+  readonly received: AssetReceived;
 }
 
 /** Index entries that are read to count the backlog of one owner; a longer backlog has this priority. */
@@ -28,19 +32,20 @@ export class AssetJobs {
   ) {}
 
   /**
-   * Enqueues each asset that is not in the queue yet, in the order given. The priority of a job is the backlog of its owner, so
-   * the only file of one owner goes before the hundredth of another.
+   * Enqueues the current attempt of each asset, in the order given. The priority of a job is the backlog of its owner, so
+   * the only file of one owner goes before the hundredth of another. An asset without a claimed generation has no job.
    * @param delayMs before the jobs may be taken
    * @throws StowageError unavailable
    */
-  async enqueue(assets: readonly AssetJob[], delayMs = 0): Promise<void> {
-    if (assets.length === 0) return;
-    const owners = [...new Set(assets.map(({ ownerId }) => ownerId))];
+  async enqueue(assets: readonly AssetToProcess[], delayMs = 0): Promise<void> {
+    const owned = assets.flatMap(jobsOf);
+    if (owned.length === 0) return;
+    const owners = [...new Set(owned.map(({ ownerId }) => ownerId))];
     const rows = await this.database.query(BACKLOGS, [owners]);
     const backlogs = new Map(rows.map(({ owner, assets: count }) => [owner, count]));
     const left = new Map<bigint, number>();
-    for (const { ownerId } of assets) left.set(ownerId, (left.get(ownerId) ?? 0) + 1);
-    const jobs = assets.map(({ ownerId, ...received }) => {
+    for (const { ownerId } of owned) left.set(ownerId, (left.get(ownerId) ?? 0) + 1);
+    const jobs = owned.map(({ ownerId, received }) => {
       const behind = left.get(ownerId)! - 1;
       left.set(ownerId, behind);
       return { received, priority: Math.max(1, (backlogs.get(String(ownerId)) ?? 0) - behind) };
@@ -49,10 +54,17 @@ export class AssetJobs {
   }
 
   /**
-   * Whether the queue has the job of this asset, waiting or running.
+   * Enqueues the current attempt of an asset whose job may have been lost, unless one of the queues has that job: a job that
+   * has moved to the other queue must not start a second time in the first.
    * @throws StowageError unavailable
    */
-  isQueued({ ownerId: _, ...received }: AssetJob): Promise<boolean> {
-    return this.jobs.has(received);
+  async enqueueMissing(asset: AssetToProcess): Promise<void> {
+    const [job] = jobsOf(asset);
+    if (job !== undefined && !(await this.jobs.has(job.received))) await this.enqueue([asset]);
   }
+}
+
+function jobsOf({ id: assetId, ownerId, claimedGeneration, attempt, requestId }: AssetToProcess): OwnedJob[] {
+  if (claimedGeneration === null) return [];
+  return [{ ownerId, received: { assetId, generation: claimedGeneration, attempt, requestId } }];
 }

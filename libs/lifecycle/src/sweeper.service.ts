@@ -88,10 +88,7 @@ export class Sweeper {
       }
       return;
     }
-    if (asset?.status !== 'PROCESSING' || asset.claimedGeneration === null) return;
-    const { ownerId, claimedGeneration: generation, attempt, requestId } = asset;
-    const job = { assetId, ownerId, generation, attempt, requestId };
-    if (!(await this.jobs.isQueued(job))) await this.jobs.enqueue([job]);
+    if (asset?.status === 'PROCESSING') await this.jobs.enqueueMissing(asset);
   }
 
   private sweepFairly<Row extends { assetId: string; ownerId: string }>(

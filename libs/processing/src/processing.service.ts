@@ -159,9 +159,7 @@ export class Processing {
     if (!(await this.transitions.retry(asset, this.clock.now()))) return;
     this.metrics.ended('retried');
     const attempt = asset.attempt + 1;
-    const { id: assetId, ownerId, claimedGeneration: generation, requestId } = asset;
-    if (generation === null) return;
-    await this.jobs.enqueue([{ assetId, ownerId, generation, attempt, requestId }], backoffMs(attempt));
+    await this.jobs.enqueue([{ ...asset, attempt }], backoffMs(attempt));
   }
 
   private async fail(asset: Asset, err: unknown, message: string): Promise<void> {

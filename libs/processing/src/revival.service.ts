@@ -29,9 +29,8 @@ export class Revival implements OnModuleInit {
     const close = (tx: Parameters<DeadLetters['close']>[0]) =>
       this.deadLetters.close(tx, letter.id, 'RETRIED');
     if (!(await this.transitions.revive(asset, this.clock.now(), close))) return false;
-    const { id: assetId, ownerId, claimedGeneration: generation, attempt, requestId } = asset;
-    await this.jobs.enqueue([{ assetId, ownerId, generation, attempt: attempt + 1, requestId }]);
-    this.logger.info({ assetId, reqId: requestId }, 'asset revived');
+    await this.jobs.enqueue([{ ...asset, attempt: asset.attempt + 1 }]);
+    this.logger.info({ assetId: asset.id, reqId: asset.requestId }, 'asset revived');
     return true;
   }
 }

@@ -129,13 +129,11 @@ export class Arrivals {
 
   private async claim(claims: readonly Claim[]): Promise<(Claimed | null)[]> {
     const claimed = await this.transitions.claim(claims);
-    const jobs = claimed.flatMap((found, index) => {
-      if (found === null) return [];
-      const { assetId, generation } = claims[index]!;
-      const { ownerId, attempt, requestId } = found;
-      return [{ assetId, generation, attempt, requestId, ownerId }];
+    const assets = claimed.flatMap((found, index) => {
+      const { assetId: id, generation: claimedGeneration } = claims[index]!;
+      return found === null ? [] : [{ ...found, id, claimedGeneration }];
     });
-    await this.jobs.enqueue(jobs);
+    await this.jobs.enqueue(assets);
     return claimed;
   }
 
@@ -146,8 +144,7 @@ export class Arrivals {
     const isClaimed = asset.claimedGeneration === generation;
     if (asset.status === 'PROCESSING' && isClaimed) {
       // A process that claimed it may have died before enqueueing.
-      const { attempt, requestId, ownerId } = asset;
-      await this.jobs.enqueue([{ assetId, generation, attempt, requestId, ownerId }]);
+      await this.jobs.enqueueMissing(asset);
       return 'known';
     }
     if (isClaimed && !INCOMING_IS_WASTE.includes(asset.status)) return 'known';

@@ -1,0 +1,37 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
+import { World } from '../../support/world.js';
+
+describe.each(QUEUE_BACKENDS)(
+  'a second event for an object (real: PostgreSQL, queue on %s, storage emulator)',
+  (_, startQueue) => {
+    let queue: QueueBackend;
+    let world: World;
+    beforeEach(async () => {
+      queue = await startQueue();
+      world = await World.start({ redisUrl: queue.url });
+    });
+    afterEach(async () => {
+      await world[Symbol.asyncDispose]();
+      await queue[Symbol.asyncDispose]();
+    });
+
+    const idsOfJobs = async () => (await world.queue.getJobs(['prioritized', 'delayed'])).map(({ id }) => id);
+
+    it('enqueues a job that was lost', async () => {
+      const { id, job } = await world.received('abc');
+      const jobId = `${id}.${job.generation}.1`;
+      await world.queue.remove(jobId);
+      expect(await world.arrivals.look(id)).toBe('known');
+      expect(await idsOfJobs()).toEqual([jobId]);
+    });
+
+    it('starts no second job while the other queue has the job', async () => {
+      const { id, job } = await world.received('abc');
+      await world.jobs.inspect({ received: job, priority: 1 });
+      await world.queue.remove(`${id}.${job.generation}.1`);
+      expect(await world.arrivals.look(id)).toBe('known');
+      expect(await idsOfJobs()).toEqual([]);
+    });
+  },
+);
