@@ -3,9 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Client, createClient, type SubscribePayload } from 'graphql-ws';
 import pg from 'pg';
 import { WebSocket } from 'ws';
+import { Clock } from '#libs/database';
 import { AssetFeed } from '#libs/events';
 import { AssetChanges } from '../../../libs/assets/src/asset-changes.service.js';
 import { signJwt } from '../../support/fleet.js';
+import { withLocalClockOff } from '../../support/local-clock.js';
 import { until } from '../../support/until.js';
 import { TestApi } from './test-api.js';
 
@@ -206,6 +208,19 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     await comes('the first state', () => seen.states.length === 1);
     await comes('the end', () => seen.end === 'complete');
     expect(seen.errors).toEqual([]);
+  });
+
+  it('ends by the time of the database', async () => {
+    const id = await pending();
+    const until = new Date(Date.now() + 3_600_000);
+    const actor = { ownerId: 42n, groups: [], isAdmin: false, until };
+    const states = await withLocalClockOff(7_200_000, api.app.get(Clock), () =>
+      api.app.get(AssetChanges).watch(actor, [id]),
+    );
+    expect(await states.next()).toMatchObject({ value: { status: 'PENDING' } });
+    await api.query(CANCEL, { id });
+    expect(await states.next()).toMatchObject({ value: { status: 'CANCELLED' } });
+    await states.return?.();
   });
 
   it.each([

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { Asset } from '#libs/assets';
 import { Clock } from '#libs/database';
 import type { Actor } from '#libs/domain';
@@ -37,6 +37,16 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
       expect(sign()).rejects.toMatchObject({ kind: 'unavailable', reason: 'CLOCK_OFFSET' }),
     );
     expect((await headers((await sign())!.url)).status).toBe(200);
+  });
+
+  it.each([-2, 2])('signs by the time of the database: %i hours ahead of it', async (hours) => {
+    const asset = await world.upload(`${hours} hours ahead`);
+    const clock = world.module.get(Clock);
+    const check = jest.spyOn(clock, 'check').mockReturnValue();
+    const download = await withLocalClockOff(hours * 3_600_000, clock, () =>
+      world.urls.sign(actor(), asset, 3600, 'ATTACHMENT'),
+    ).finally(() => check.mockRestore());
+    expect((await headers(download!.url)).status).toBe(200);
   });
 
   it.each([0, -1, 3601])('refuses a life of %i seconds', async (seconds) => {
