@@ -3,6 +3,9 @@ import type { Job, Queue } from 'bullmq';
 import { unavailable } from '#libs/domain';
 import { CRASHES_PER_ATTEMPT, LONGEST_RETRY_MS, MOST_STALLS } from './worker-options.js';
 
+/** The shortest lock that can be configured, in milliseconds: a shorter run cannot have lost its lock. */
+const SHORTEST_LOCK_MS = 1_000;
+
 /**
  * How many workers died on a job of one queue. BullMQ counts a job as stalled whenever its lock ran out: also where the worker lives and had
  * only lost the queue for a while. Such a worker says so as soon as the queue is there again: a line in the log of the job, which
@@ -25,10 +28,15 @@ export class WorkerDeaths {
     // It came back while it was still worked on here.
     this.outlived(this.held.get(id));
     this.held.set(id, job);
+    const started = performance.now();
     try {
       await work();
     } finally {
       if (this.held.get(id) === job) this.held.delete(id);
+      // A process that was frozen may end its work before it asks for its locks again.
+      if (performance.now() - started >= SHORTEST_LOCK_MS) {
+        void this.note(job, ({ stalledCounter }) => stalledCounter > job.stalledCounter);
+      }
     }
   }
 
@@ -36,7 +44,7 @@ export class WorkerDeaths {
   outlived(job: Job | undefined): void {
     if (job === undefined || this.outlivers.has(job)) return;
     this.outlivers.add(job);
-    void this.note(job.id!, String(job.stalledCounter));
+    void this.note(job, () => true);
   }
 
   /**
@@ -64,11 +72,13 @@ export class WorkerDeaths {
     }
   }
 
-  private async note(id: string, line: string): Promise<void> {
+  /** @param isLost tells by the queue's copy of the job whether the lock was lost */
+  private async note({ id = '', stalledCounter }: Job, isLost: (now: Job) => boolean): Promise<void> {
     for (; ; await delay(LONGEST_RETRY_MS, undefined, { ref: false })) {
       try {
+        const now = await this.queue.getJob(id);
         // What is done with and gone has no log.
-        if ((await this.queue.getJob(id)) !== undefined) await this.queue.addJobLog(id, line);
+        if (now !== undefined && isLost(now)) await this.queue.addJobLog(id, String(stalledCounter));
         return;
       } catch {
         // Not there yet.

@@ -6,10 +6,11 @@ import { CRASHES_PER_ATTEMPT, MOST_STALLS } from './worker-options.js';
 
 const jobOf = (stalledCounter: number) => ({ id: 'a', stalledCounter }) as Job;
 
-function deathsOf(failures = 0) {
+/** @param now the count at which the queue has the job */
+function deathsOf(failures = 0, now = 0) {
   const logs: string[] = [];
   const queue = {
-    getJob: () => (failures-- > 0 ? Promise.reject(new Error('ECONNREFUSED')) : Promise.resolve({})),
+    getJob: () => (failures-- > 0 ? Promise.reject(new Error('ECONNREFUSED')) : Promise.resolve(jobOf(now))),
     addJobLog: (_: string, line: string) => Promise.resolve(logs.push(line)),
     getJobLogs: jest.fn(() => Promise.resolve({ logs: [...logs], count: logs.length })),
   };
@@ -41,6 +42,21 @@ describe('WorkerDeaths', () => {
     expect(logs).toEqual([]);
     while (logs.length === 0) await delay(20);
     expect(logs).toEqual(['1']);
+  });
+
+  it.each([
+    ['says that it lives when it ends work that another worker has taken over', 2, ['1']],
+    ['says nothing when it ends work that it still holds', 1, []],
+  ])('%s', async (_, now, lines) => {
+    const { deaths, queue, logs } = deathsOf(0, now);
+    const getJob = jest.spyOn(queue, 'getJob');
+    const clock = jest.spyOn(performance, 'now').mockReturnValueOnce(0).mockReturnValueOnce(15_000);
+    await deaths.during(jobOf(1), () => Promise.resolve());
+    clock.mockRestore();
+    await Promise.all(getJob.mock.results.map(({ value }) => value as Promise<unknown>));
+    await Promise.resolve();
+    expect(getJob).toHaveBeenCalledTimes(1);
+    expect(logs).toEqual(lines);
   });
 
   it('gives the others time to say so before a job is settled', async () => {
