@@ -8,11 +8,16 @@ import path from 'node:path';
 import { PubSub, type Topic } from '@google-cloud/pubsub';
 import { pino } from 'pino';
 import { startGcsEmulator, startPubSubEmulator } from '#libs/gcp-emulator';
-import { boundedLine, loggedError } from '#libs/runtime';
+import { boundedLine, loggedError, lowerPriority } from '#libs/runtime';
 import { provision } from '#libs/storage/gcs';
 
 const PUBLISH_TIMEOUT_MS = 10_000;
 const STOP_LIMIT_MS = 8_000;
+/**
+ * After the worker: files that are sent must not take the processor from those that are processed. No lower, since on a machine that
+ * is busy with other work everything waits for storage.
+ */
+const NICE = 5;
 
 const logger = pino({
   level: process.env.LOG_LEVEL || 'info',
@@ -119,6 +124,7 @@ try {
   };
   process.on('SIGTERM', end).on('disconnect', end);
   if (process.send && !process.connected) end();
+  await lowerPriority(NICE);
 } catch (error) {
   logger.fatal({ err: error }, 'The emulators cannot start');
   process.exit(1);

@@ -8,7 +8,7 @@ import { Storage } from '@google-cloud/storage';
 import { GcsUrlSigner, provision } from '#libs/storage/gcs';
 import { freePort } from '../../support/postgres.js';
 import { HMAC_KEY, NAMES, PROJECT } from '../storage/emulators.js';
-import { LIMIT_MS } from '../../support/until.js';
+import { LIMIT_MS, until } from '../../support/until.js';
 
 const ENTRY = path.resolve(import.meta.dirname, '../../../dist/apps/local/src/emulators.js');
 
@@ -16,6 +16,7 @@ const ENTRY = path.resolve(import.meta.dirname, '../../../dist/apps/local/src/em
 describe('the emulators by themselves', () => {
   let folder: string;
   let ports: { gcs: number; pubSub: number };
+  let pid: number;
   let stop: () => Promise<number | null>;
   beforeEach(async () => {
     folder = await mkdtemp(path.join(os.tmpdir(), 'stowage-emulators-'));
@@ -41,6 +42,7 @@ describe('the emulators by themselves', () => {
         ...env,
       },
     });
+    pid = child.pid!;
     stop = async () => {
       const exit = once(child, 'exit');
       child.kill('SIGTERM');
@@ -54,6 +56,11 @@ describe('the emulators by themselves', () => {
     const { items = [] } = (await (await ask('127.0.0.1')).json()) as { items?: { name: string }[] };
     return items.map(({ name }) => name).sort();
   };
+
+  it('go after the worker once they serve', async () => {
+    await start();
+    await until('a lower priority', () => os.getPriority(pid) === 5 || null);
+  });
 
   it('listen on loopback, unless they are told to', async () => {
     await start();
