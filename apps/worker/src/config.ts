@@ -20,7 +20,7 @@ export class WorkerEnvironment extends Environment {
 
   /** Assets that are processed at a time. */
   @Whole(1, 64)
-  WORKER_CONCURRENCY = 4;
+  WORKER_CONCURRENCY = 8;
 
   /** Where health and metrics are served; nowhere unless it is set. */
   @IsOptional()
