@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Fleet } from '../support/fleet.js';
 import { until } from '../support/until.js';
 
-describe('a worker that waits for a server (real: the worker as a process, PostgreSQL)', () => {
+describe('a process that waits for a server (real: api and worker as processes, PostgreSQL)', () => {
   let fleet: Fleet;
   let silent: Server;
   const sockets = new Set<Socket>();
@@ -26,17 +26,21 @@ describe('a worker that waits for a server (real: the worker as a process, Postg
 
   const silentUrl = (protocol: string) => `${protocol}://127.0.0.1:${(silent.address() as AddressInfo).port}`;
 
+  const postgres = () => ({ DATABASE_URL: `${silentUrl('postgres')}/stowage` });
+  const redis = () => ({ REDIS_URL: silentUrl('redis') });
   it.each([
-    ['PostgreSQL', 'SIGTERM', () => ({ DATABASE_URL: `${silentUrl('postgres')}/stowage` })],
-    ['PostgreSQL', 'SIGINT', () => ({ DATABASE_URL: `${silentUrl('postgres')}/stowage` })],
-    ['Redis', 'SIGTERM', () => ({ REDIS_URL: silentUrl('redis') })],
-  ] as const)('ends with code 0 at a stop signal: %s, %s', async (_, signal, env) => {
-    const start = fleet.addWorker(env());
+    ['worker', 'PostgreSQL', 'SIGTERM', postgres],
+    ['worker', 'PostgreSQL', 'SIGINT', postgres],
+    ['worker', 'Redis', 'SIGTERM', redis],
+    ['api', 'PostgreSQL', 'SIGTERM', postgres],
+    ['api', 'PostgreSQL', 'SIGINT', postgres],
+  ] as const)('ends with code 0 at a stop signal: %s, %s, %s', async (part, _, signal, env) => {
+    const start = part === 'api' ? fleet.addApi(env()) : fleet.addWorker(env());
     const end = expect(start).rejects.toThrow('ended');
-    await until('the worker has connected', () => (sockets.size > 0 ? true : null));
-    const worker = fleet.workers.pop()!;
-    // A start that is drained never ends here: the worker exits with code 1 at the limit.
-    expect([await worker.end(signal), worker.output]).toEqual([
+    await until('it has connected', () => (sockets.size > 0 ? true : null));
+    const member = (part === 'api' ? fleet.apis : fleet.workers).pop()!;
+    // A start that is drained never ends here: the process exits with code 1 at the limit.
+    expect([await member.end(signal), member.output]).toEqual([
       0,
       expect.not.stringContaining('not drained'),
     ]);

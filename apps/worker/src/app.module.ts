@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { type DynamicModule, Inject, Module, type OnModuleInit } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { LoggerModule, PinoLogger } from 'nestjs-pino';
 import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
@@ -16,24 +16,10 @@ import { GcsObjectStore, GcsUploadSessions, PubSubObjectEvents } from '#libs/sto
 import { UploadJobsModule } from '#libs/upload/jobs';
 import type { WorkerEnvironment } from './config.js';
 
-const BEFORE_WORK = Symbol('BEFORE_WORK');
-
 /** Subscriber, queue processors and schedules: which adapters and modules they are made of. */
 @Module({})
-export class AppModule implements OnModuleInit {
-  constructor(@Inject(BEFORE_WORK) private readonly beforeWork: () => void) {}
-
-  /** Nest calls the root module last, when the waits of all other modules have ended and none of them has taken work. */
-  onModuleInit(): void {
-    this.beforeWork();
-  }
-
-  /** @param beforeWork called once when everything that the worker depends on answers, before it takes work */
-  static forRoot(
-    config: WorkerEnvironment,
-    scanner: Scanner,
-    beforeWork: () => void = () => undefined,
-  ): DynamicModule {
+export class AppModule {
+  static forRoot(config: WorkerEnvironment, scanner: Scanner): DynamicModule {
     const gcs = {
       projectId: config.GOOGLE_CLOUD_PROJECT,
       endpoint: config.GCS_API_ENDPOINT,
@@ -42,7 +28,6 @@ export class AppModule implements OnModuleInit {
     const params = loggerParams('worker', config.LOG_LEVEL);
     return {
       module: AppModule,
-      providers: [{ provide: BEFORE_WORK, useValue: beforeWork }],
       imports: [
         LoggerModule.forRoot(params),
         MetricsModule,

@@ -9,20 +9,15 @@ import { readConfig } from './config.js';
 import { scannerOf } from './scanner.js';
 
 const DRAIN_MS = 9_000;
-const STOP_EVENTS = ['SIGTERM', 'SIGINT', 'disconnect'];
 
 async function start(): Promise<NestFastifyApplication> {
-  // A worker that still waits for PostgreSQL or Redis has begun no work. Draining would wait for the end of the start.
-  const leave = () => process.exit(0);
-  for (const event of STOP_EVENTS) process.on(event, leave);
-  const stayForWork = () => STOP_EVENTS.forEach((event) => process.off(event, leave));
   const config = readConfig(process.env);
   const adapter = new FastifyAdapter();
   if (config.WORKER_ALLOWED_HOSTS !== undefined) {
     admitRequests(adapter.getInstance(), sourceCheck({ hosts: config.WORKER_ALLOWED_HOSTS }));
   }
   const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.forRoot(config, await scannerOf(config), stayForWork),
+    AppModule.forRoot(config, await scannerOf(config)),
     adapter,
     {
       bufferLogs: true,

@@ -8,4 +8,4 @@ export * from './priority.js';
 export * from './release.js';
 export * from './serve.js';
 export * from './turns.js';
-export * from './wait-for.js';
+export { waitFor } from './wait-for.js';

@@ -1,3 +1,5 @@
+import { isWaiting } from './wait-for.js';
+
 /** Something that runs until it is told to stop, and then finishes what it has begun. */
 export interface Service {
   close(): Promise<void>;
@@ -5,7 +7,7 @@ export interface Service {
 
 /**
  * The life of a process: starts a service, tells a parent process when it serves, and on SIGTERM, SIGINT or the
- * parent's death drains it and exits 0. A start or an end that fails, or an end that takes longer than `drainMs`, is one line on
+ * parent's death drains it and exits 0; at once while it waits for what it depends on ({@link waitFor}). A start or an end that fails, or an end that takes longer than `drainMs`, is one line on
  * standard error and exit code 1.
  */
 export async function serve(start: () => Promise<Service>, drainMs: number): Promise<void> {
@@ -14,6 +16,8 @@ export async function serve(start: () => Promise<Service>, drainMs: number): Pro
   const stop = () => {
     if (stopping) return;
     stopping = true;
+    // It has begun nothing yet, and the end of its start may never come.
+    if (isWaiting()) process.exit(0);
     setTimeout(() => fail(`not drained within ${drainMs} ms`), drainMs).unref();
     starting.then((service) => service.close()).then(() => process.exit(0), fail);
   };
