@@ -240,9 +240,9 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 3,
     what: 'A job that waits or runs is not enqueued again',
-    file: 'libs/lifecycle/src/sweeper.service.ts',
-    guard: 'if (!(await this.jobs.isQueued(job))) await this.jobs.enqueue([job]);',
-    without: 'await this.jobs.enqueue([job]);',
+    file: 'libs/assets/src/asset-jobs.service.ts',
+    guard: 'if (job !== undefined && !(await this.jobs.has(job.received))) await this.enqueue([asset]);',
+    without: 'if (job !== undefined) await this.enqueue([asset]);',
     test: SWEEPER,
     name: 'leaves alone what waits in a queue, and checks it more rarely the longer it waits',
   },
