@@ -1,3 +1,5 @@
+import { tmpdir, userInfo } from 'node:os';
+import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { readConfig } from './config.js';
 
@@ -15,6 +17,10 @@ const NEEDED = {
 };
 
 describe('readConfig', () => {
+  it('keeps files in a folder of the user, since another user could not enter it', () => {
+    expect(readConfig(NEEDED).SPOOL_DIR).toBe(path.join(tmpdir(), `stowage-spool-${userInfo().uid}`));
+  });
+
   it.each(['2026-11-28', 'own.hdb:7', ''])('takes SCANNER_LABEL=%j', (SCANNER_LABEL) => {
     expect(readConfig({ ...NEEDED, SCANNER_LABEL }).SCANNER_LABEL ?? '').toBe(SCANNER_LABEL);
   });

@@ -47,9 +47,9 @@ export class WorkerEnvironment extends Environment {
   @MinLength(3)
   QUARANTINE_BUCKET: string;
 
-  /** Where files lie while they are looked into; one folder a machine. */
+  /** Where files lie while they are looked into; one folder for all workers of a user on a machine. */
   @IsString()
-  SPOOL_DIR = path.join(tmpdir(), 'stowage-spool');
+  SPOOL_DIR = path.join(tmpdir(), `stowage-spool-${process.getuid?.() ?? 'user'}`);
 
   /** The most that lies there at a time; a larger file is not looked into. */
   @Bytes()
