@@ -40,7 +40,7 @@ export function fileView(files: readonly string[]): string[][] {
 }
 
 /** The highest folder above that other users may not enter. */
-function closedFolderAbove(file: string): string | null {
+export function closedFolderAbove(file: string): string | null {
   const names = path.dirname(file).split(path.sep);
   const folders = names.map((_, at) => names.slice(0, at + 1).join(path.sep) || path.sep);
   return folders.find((folder) => (statSync(folder).mode & 0o001) === 0) ?? null;
