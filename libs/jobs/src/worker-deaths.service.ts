@@ -34,7 +34,7 @@ export class WorkerDeaths {
     } finally {
       if (this.held.get(id) === job) this.held.delete(id);
       // A process that was frozen may end its work before it asks for its locks again.
-      if (performance.now() - started >= SHORTEST_LOCK_MS) {
+      if (performance.now() - started >= SHORTEST_LOCK_MS && !this.outlivers.has(job)) {
         void this.note(job, ({ stalledCounter }) => stalledCounter > job.stalledCounter);
       }
     }

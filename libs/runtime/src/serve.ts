@@ -7,8 +7,8 @@ export interface Service {
 
 /**
  * The life of a process: starts a service, tells a parent process when it serves, and on SIGTERM, SIGINT or the
- * parent's death drains it and exits 0; at once while it waits for what it depends on ({@link waitFor}). A start or an end that fails, or an end that takes longer than `drainMs`, is one line on
- * standard error and exit code 1.
+ * parent's death drains it and exits 0; at once while it waits for what it depends on ({@link isWaiting}). A start or an end that
+ * fails, or an end that takes longer than `drainMs`, is one line on standard error and exit code 1.
  */
 export async function serve(start: () => Promise<Service>, drainMs: number): Promise<void> {
   const starting = start();

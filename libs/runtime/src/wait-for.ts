@@ -20,22 +20,30 @@ export async function waitFor<T>(
   attempt: () => Promise<T>,
   isTemporary: (error: unknown) => boolean = () => true,
 ): Promise<T> {
-  const started = performance.now();
   waits++;
   try {
-    for (let reported = started; ; await delay(PAUSE_MS)) {
-      try {
-        return await attempt();
-      } catch (error) {
-        if (!isTemporary(error)) throw error;
-        const now = performance.now();
-        if (now - reported < REPORT_MS) continue;
-        reported = now;
-        const seconds = Math.round((now - started) / 1000);
-        new Logger(waitFor.name).warn({ err: error, seconds }, `waiting for ${what} (${seconds} s)`);
-      }
-    }
+    return await repeated(what, attempt, isTemporary);
   } finally {
     waits--;
+  }
+}
+
+async function repeated<T>(
+  what: string,
+  attempt: () => Promise<T>,
+  isTemporary: (error: unknown) => boolean,
+): Promise<T> {
+  const started = performance.now();
+  for (let reported = started; ; await delay(PAUSE_MS)) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isTemporary(error)) throw error;
+      const now = performance.now();
+      if (now - reported < REPORT_MS) continue;
+      reported = now;
+      const seconds = Math.round((now - started) / 1000);
+      new Logger(waitFor.name).warn({ err: error, seconds }, `waiting for ${what} (${seconds} s)`);
+    }
   }
 }
