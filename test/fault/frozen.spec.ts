@@ -1,11 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { Queue } from 'bullmq';
 import { CRASHES_PER_ATTEMPT, PROCESS_QUEUE } from '#libs/jobs';
-import { connectionOf } from '../../libs/jobs/src/connection.js';
-import { queueBackend } from '../../libs/jobs/src/queue-backend.js';
 import { put } from '../e2e/stack.js';
 import { NAMES } from '../integration/storage/emulators.js';
-import type { Member } from '../support/fleet.js';
+import type { Fleet, Member } from '../support/fleet.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../support/redis.js';
 import { type Hold, TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
@@ -34,22 +31,12 @@ interface Step {
   stopAt(worker: FreezableWorker, subject: Subject): Promise<() => Promise<boolean> | boolean>;
 }
 
-function openQueue(databaseUrl: string, redisUrl?: string) {
-  const queue = new Queue(
-    PROCESS_QUEUE,
-    { connection: connectionOf({ databaseUrl, redisUrl }) },
-    queueBackend,
-  );
-  queue.on('error', () => undefined);
-  return queue;
-}
-
 describe.each(QUEUE_BACKENDS)(
   'a worker frozen until another one has its job (real: api and workers as processes, PostgreSQL, queue on %s, emulators)',
   (_, startQueue) => {
     let backend: QueueBackend;
     let parts: FaultyFleet;
-    let queue: ReturnType<typeof openQueue>;
+    let queue: ReturnType<Fleet['openQueue']>;
     let { fleet, door } = {} as FaultyFleet;
     const workers: FreezableWorker[] = [];
     const holds: Hold[] = [];
@@ -58,7 +45,7 @@ describe.each(QUEUE_BACKENDS)(
       backend = await startQueue();
       parts = await startFaultyFleet({ workers: 0, env: { REDIS_URL: backend.url } });
       ({ fleet, door } = parts);
-      queue = openQueue(fleet.database.url, backend.url);
+      queue = fleet.openQueue(PROCESS_QUEUE);
     });
     afterEach(async () => {
       await door.clear();

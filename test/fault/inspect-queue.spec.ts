@@ -1,12 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { Queue } from 'bullmq';
 import sharp from 'sharp';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from '#libs/jobs';
-import { connectionOf } from '../../libs/jobs/src/connection.js';
-import { queueBackend } from '../../libs/jobs/src/queue-backend.js';
 import { put } from '../e2e/stack.js';
 import { NAMES } from '../integration/storage/emulators.js';
-import type { Member } from '../support/fleet.js';
+import type { Fleet, Member } from '../support/fleet.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../support/redis.js';
 import { type HoldOptions, TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
@@ -17,12 +14,6 @@ const HOUR_MS = 3_600_000;
 /** GET requests for an incoming object before those of the second job: the event handler's, and two of the first job. */
 const GETS_BEFORE_INSPECTION = 3;
 
-function openQueue(name: string, databaseUrl: string, redisUrl?: string) {
-  const queue = new Queue(name, { connection: connectionOf({ databaseUrl, redisUrl }) }, queueBackend);
-  queue.on('error', () => undefined);
-  return queue;
-}
-
 describe.each(QUEUE_BACKENDS)(
   'a file that turns out to need a reader (real: api and workers as processes, PostgreSQL, queue on %s, emulators)',
   (backend, startQueue) => {
@@ -30,7 +21,7 @@ describe.each(QUEUE_BACKENDS)(
     let parts: FaultyFleet;
     let { fleet, door } = {} as FaultyFleet;
     let queueProxy: TcpProxy;
-    let queues: ReturnType<typeof openQueue>[];
+    let queues: ReturnType<Fleet['openQueue']>[];
 
     beforeAll(async () => {
       server = await startQueue();
@@ -38,7 +29,7 @@ describe.each(QUEUE_BACKENDS)(
       parts = await startFaultyFleet({ workers: 0, env: { REDIS_URL: url } });
       ({ fleet, door } = parts);
       queueProxy = url === undefined ? parts.proxy : await TcpProxy.start(new URL(url).host);
-      queues = [PROCESS_QUEUE, INSPECT_QUEUE].map((name) => openQueue(name, fleet.database.url, url));
+      queues = [PROCESS_QUEUE, INSPECT_QUEUE].map((name) => fleet.openQueue(name));
     });
     afterEach(async () => {
       await door.clear();

@@ -189,13 +189,18 @@ export class Fleet implements AsyncDisposable {
     return data;
   }
 
+  /** A queue of the workers, to look into; to be closed. */
+  openQueue(name: string) {
+    const options = { databaseUrl: this.database.url, redisUrl: this.env.REDIS_URL };
+    const queue = new Queue(name, { connection: connectionOf(options) }, queueBackend);
+    queue.on('error', () => undefined);
+    return queue;
+  }
+
   /** Ids of the jobs that are there, in whatever state. */
   async jobs(): Promise<string[]> {
-    const { REDIS_URL: url } = this.env;
-    const options = { databaseUrl: this.database.url, redisUrl: url };
     const inEach = [PROCESS_QUEUE, INSPECT_QUEUE].map(async (name) => {
-      const queue = new Queue(name, { connection: connectionOf(options) }, queueBackend);
-      queue.on('error', () => undefined);
+      const queue = this.openQueue(name);
       try {
         const jobs = await queue.getJobs([
           'waiting',
