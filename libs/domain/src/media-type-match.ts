@@ -3,6 +3,7 @@ import {
   areRelated,
   foldMediaType,
   isMediaTypeOf,
+  isOfUnknownForm,
   isProven,
   isRecognised,
   misnamedAs,
@@ -17,7 +18,12 @@ const MEDIA = /^(image|audio|video)\//;
 const isText = (type: string) => type === XML || isMediaTypeOf(type, TEXT);
 
 /** Kinds of text that no signature tells from any other; XML has one. */
-const isPlainText = (type: string) => type.startsWith('text/') && isText(type) && !isMediaTypeOf(type, XML);
+const isPlainText = (type: string) =>
+  isMediaTypeOf(type, TEXT) && !isMediaTypeOf(type, XML) && !MEDIA.test(type);
+
+/** Whether a file of a type may be text or XML without being more. Text has no signature: it is like unknown bytes. */
+const mayBe = (type: string, form: string) =>
+  !MEDIA.test(type) && ((form === TEXT && !isRecognised(type)) || (form === XML && isOfUnknownForm(type)));
 
 /**
  * The type of a file, of which the bytes show `detected` (null: no signature that Stowage knows), or null when the declaration is
@@ -36,6 +42,5 @@ export function settleMediaType(declared: string, detected: string | null): stri
   if (isMediaTypeOf(found, promised)) return found;
   if (areRelated(promised, found)) return promised;
   if (isPlainText(promised)) return isText(found) ? promised : null;
-  // Text has no signature, so it is like unknown bytes, only safer.
-  return found === TEXT && !MEDIA.test(promised) && !isRecognised(promised) ? promised : null;
+  return mayBe(promised, found) ? promised : null;
 }

@@ -75,6 +75,12 @@ const isRecognisedItself = oneOf(words(RECOGNISED));
 /** Whether every file of a type shows a signature: its own, or that of what it is besides. */
 export const isRecognised = (type: string) => [...lineageOf(type)].some(isRecognisedItself);
 
+/** Whether the tables say nothing of what the bytes of a type look like. */
+export const isOfUnknownForm = (type: string) =>
+  PARENTS.every(({ parent, isChild }) => parent !== type && !isChild(type)) &&
+  !isRecognised(type) &&
+  !FAMILY_SETS.some((family) => family.has(type));
+
 /** Whether bytes that show only what a type is besides contradict it. */
 export const isProven = withExceptions(words(PROVEN));
 

@@ -288,7 +288,6 @@ application/vnd.comicbook+zip application/vnd.rar found
 application/vnd.comicbook-rar application/x-7z-compressed found
 application/vnd.comicbook-rar application/x-tar found
 application/vnd.comicbook-rar application/zip found
-application/vnd.mif text/xml declared
 application/vnd.mophun.certificate audio/x-musepack found
 application/vnd.ms-*.macroenabled.12 application/x-tika-ooxml-protected declared
 application/vnd.ms-excel application/vnd.openxmlformats-officedocument.spreadsheetml.* found
@@ -312,7 +311,6 @@ application/x-msdownload application/x-cfb found
 application/x-msdownload text/plain found
 application/x-mswrite application/msword declared
 application/x-object application/x-elf declared
-application/x-plist text/xml declared
 application/x-tar application/gzip found
 application/x-tar application/x-bzip2 found
 application/x-tar application/x-compress found
