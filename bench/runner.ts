@@ -26,10 +26,10 @@ const MEASUREMENTS: readonly Measurement[] = [
   scanning,
   smallFiles,
   workerMemory,
-  // Its backlog waits for the worker of each that follows.
+  reads,
+  // The last with a worker: its backlog would be processed before the files of the next.
   overload,
   emulatorPut,
-  reads,
   requestUpload,
   requestUploads,
   subscriptions,
