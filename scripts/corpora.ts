@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { signToken } from '../apps/local/src/token.ts';
@@ -90,6 +90,12 @@ const INTRO =
   (process.env.CLAMD_ADDRESS ? 'scanned by ClamAV.' : 'without an antivirus.') +
   ' `npm run corpora` does it again and writes this page.';
 
+/** The section of the page that people write. */
+async function changesIn(page: string): Promise<string> {
+  const text = await readFile(page, 'utf8').catch(() => '');
+  return /\n## Changes\n[^]*$/.exec(text)?.[0] ?? '';
+}
+
 const HELP = `
 Usage: npm run corpora [-- PACKAGE…] [--most N]
 
@@ -137,7 +143,7 @@ await run(HELP, async () => {
     for (const { file, status, message } of failed) console.error(`${file}: ${status}, ${message}`);
     if (failed.length > 0) process.exitCode = 1;
     if (chosen.length === 0 && most === Infinity) {
-      await writeFile(PAGE, reportOf(INTRO, passes));
+      await writeFile(PAGE, reportOf(INTRO, passes) + (await changesIn(PAGE)));
       const prettier = path.join(ROOT, 'node_modules/.bin/prettier');
       await once(spawn(prettier, ['--write', '--log-level', 'warn', PAGE], { cwd: ROOT }), 'exit');
     }
