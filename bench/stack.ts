@@ -148,7 +148,7 @@ export class Stack implements AsyncDisposable {
     const { migrateDatabase } =
       await built<typeof import('../libs/database/src/migrate.ts')>('libs/database/src/migrate');
     const { migrateQueue } =
-      await built<typeof import('../libs/jobs/src/migrate.ts')>('libs/jobs/src/migrate');
+      await built<typeof import('../libs/queue/src/migrate.ts')>('libs/queue/src/migrate');
     const password = this.secrets.postgresPassword;
     await startPostgres({
       home: await postgresHome(FOLDER),

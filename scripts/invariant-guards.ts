@@ -534,7 +534,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 8,
     what: 'A grant ends when it expires',
-    file: 'libs/acl/src/acl.ts',
+    file: 'libs/access/src/acl.ts',
     guard: 'and (g.expires_at is null or g.expires_at > now())',
     without: '',
     test: ASSETS,
@@ -579,10 +579,10 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 9,
     what: 'Nobody is told what a bug says',
-    file: 'libs/graphql-edge/src/errors.ts',
+    file: 'libs/graphql/src/errors.ts',
     guard: "if (known !== null && known.kind !== 'internal') {",
     without: 'if (known !== null) {',
-    test: 'libs/graphql-edge/src/errors.spec.ts',
+    test: 'libs/graphql/src/errors.spec.ts',
     name: 'hides what is a bug',
   },
   {

@@ -15,7 +15,7 @@ can be repeated. npm start does it by itself.
 await run(HELP, async () => {
   const { DATABASE_URL: url } = readVariables(MIGRATE_VARIABLES, process.env);
   const [{ migrateDatabase }, { migrateQueue }] = await built(() =>
-    Promise.all([import('#libs/database'), import('#libs/jobs')]),
+    Promise.all([import('#libs/database'), import('#libs/queue')]),
   );
   const applied = await migrateDatabase(url, MIGRATIONS);
   await migrateQueue(url);

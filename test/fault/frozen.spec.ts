@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { CRASHES_PER_ATTEMPT, PROCESS_QUEUE } from '#libs/jobs';
+import { CRASHES_PER_ATTEMPT, PROCESS_QUEUE } from '#libs/queue';
 import { put } from '../e2e/stack.js';
 import { NAMES } from '../integration/storage/emulators.js';
 import type { Fleet, Member } from '../support/fleet.js';

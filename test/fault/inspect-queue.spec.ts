@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
-import { INSPECT_QUEUE, PROCESS_QUEUE } from '#libs/jobs';
+import { INSPECT_QUEUE, PROCESS_QUEUE } from '#libs/queue';
 import { put } from '../e2e/stack.js';
 import { NAMES } from '../integration/storage/emulators.js';
 import type { Fleet, Member } from '../support/fleet.js';

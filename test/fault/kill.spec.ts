@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { PROCESS_QUEUE } from '#libs/jobs';
+import { PROCESS_QUEUE } from '#libs/queue';
 import { put } from '../e2e/stack.js';
 import { NAMES } from '../integration/storage/emulators.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../support/redis.js';

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { Readable } from 'node:stream';
 import type { Database } from '#libs/database';
 import { type ObjectRef, type ObjectVersion, unavailable } from '#libs/domain';
-import type { Jobs } from '#libs/jobs';
+import type { Jobs } from '#libs/queue';
 import {
   type CallOptions,
   type CopyRequest,

@@ -1,7 +1,7 @@
 import { getQueueToken } from '@nestjs/bullmq';
 import type { Queue } from 'bullmq';
 import { StowageError } from '#libs/domain';
-import { PROCESS_QUEUE } from '#libs/jobs';
+import { PROCESS_QUEUE } from '#libs/queue';
 import type { UploadTicket } from '#libs/upload';
 import { actor, CONTENT, INCOMING, sha256, type World } from '../support/world.js';
 import { bytesOf, type Deed, type Slot, sumOf, wrongBytesOf } from './deeds.js';

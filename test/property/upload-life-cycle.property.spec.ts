@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
-import { Jobs } from '#libs/jobs';
+import { Jobs } from '#libs/queue';
 import { World } from '../support/world.js';
 import { EffectSessions, EffectStore, makeEffects } from './effects.js';
 import { Inventory } from './inventory.js';

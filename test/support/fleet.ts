@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { Queue } from 'bullmq';
 import { type JWTPayload, SignJWT } from 'jose';
-import { INSPECT_QUEUE, PROCESS_QUEUE } from '#libs/jobs';
+import { INSPECT_QUEUE, PROCESS_QUEUE } from '#libs/queue';
 import { provision } from '#libs/storage/gcs';
 import { NODE_FLAGS } from '../../apps/local/src/child.js';
 import { Emulators, HMAC_KEY, NAMES, PROJECT, SESSION_KEY } from '../integration/storage/emulators.js';
-import { connectionOf } from '../../libs/jobs/src/connection.js';
-import { queueBackend } from '../../libs/jobs/src/queue-backend.js';
+import { connectionOf } from '../../libs/queue/src/connection.js';
+import { queueBackend } from '../../libs/queue/src/queue-backend.js';
 import { createTestDatabase, freePort, type TestDatabase, type TestPostgres } from './postgres.js';
 import { LIMIT_MS } from './until.js';
 

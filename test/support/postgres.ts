@@ -9,7 +9,7 @@ import pg from 'pg';
 import { postgresHome } from '../../apps/local/src/postgres/home.js';
 import { createDatabase, databaseUrl, startPostgres } from '../../apps/local/src/postgres/server.js';
 import { migrateDatabase } from '../../libs/database/src/migrate.js';
-import { migrateQueue } from '../../libs/jobs/src/migrate.js';
+import { migrateQueue } from '../../libs/queue/src/migrate.js';
 
 const MIGRATIONS = path.resolve(import.meta.dirname, '../../prisma/migrations');
 

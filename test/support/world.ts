@@ -25,7 +25,7 @@ import {
   type VariantProfile,
 } from '#libs/domain';
 import { findProgram, InspectionModule, Inspector } from '#libs/inspection';
-import { DeadLetters, Jobs, JobsModule, PROCESS_QUEUE } from '#libs/jobs';
+import { DeadLetters, Jobs, JobsModule, PROCESS_QUEUE } from '#libs/queue';
 import { LifecycleModule, Sweeper } from '#libs/lifecycle';
 import { Processing, ProcessingModule, Rederivation, Rescan, Revival, RevivalModule } from '#libs/processing';
 import { QuotaModule, Quotas } from '#libs/quota';

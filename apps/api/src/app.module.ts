@@ -4,7 +4,7 @@ import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
 import { DeliveryModule } from '#libs/delivery';
 import { IdentityModule } from '#libs/identity';
-import { JobsModule } from '#libs/jobs';
+import { JobsModule } from '#libs/queue';
 import { QuotaModule } from '#libs/quota';
 import { HealthModule, loggerParams, MetricsModule, proxyOf } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';

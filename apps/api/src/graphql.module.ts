@@ -19,7 +19,7 @@ import {
   logErrors,
   MAX_TOKENS,
   queryLimits,
-} from '#libs/graphql-edge';
+} from '#libs/graphql';
 import { ActorGuard, IdentityGraphQLModule } from '#libs/identity/graphql';
 import { ProcessingGraphQLModule } from '#libs/processing/graphql';
 import { QuotaGraphQLModule } from '#libs/quota/graphql';

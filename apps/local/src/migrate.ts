@@ -1,7 +1,7 @@
 /** Brings the database of the embedded stack up to date, and ends. */
 import path from 'node:path';
 import { migrateDatabase } from '#libs/database';
-import { migrateQueue } from '#libs/jobs';
+import { migrateQueue } from '#libs/queue';
 
 const url = process.env.DATABASE_URL ?? '';
 // This file is dist/apps/local/src/migrate.js.

@@ -5,7 +5,7 @@ import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
 import { parseProfiles } from '#libs/domain';
 import { findProgram, InspectionModule } from '#libs/inspection';
-import { JobsModule } from '#libs/jobs';
+import { JobsModule } from '#libs/queue';
 import { LifecycleModule } from '#libs/lifecycle';
 import { ProcessingJobsModule } from '#libs/processing/jobs';
 import { QuotaModule } from '#libs/quota';

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
 import type { AssetReceived } from '#libs/domain';
-import { Jobs } from '#libs/jobs';
+import { Jobs } from '#libs/queue';
 import type { Asset } from './asset.js';
 
 /** The columns of an asset that its job is made of. */

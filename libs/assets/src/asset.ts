@@ -1,4 +1,4 @@
-import { type AclEntry, grantedSql } from '#libs/acl';
+import { type AclEntry, grantedSql } from '#libs/access';
 import type { AssetStatus, MetadataEntry, Permission, StatusReason } from '#libs/domain';
 
 export interface AssetDetails {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { may } from '#libs/acl';
+import { may } from '#libs/access';
 import { Database, type Statement } from '#libs/database';
 import {
   type Actor,

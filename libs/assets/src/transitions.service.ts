@@ -12,7 +12,7 @@ import {
   type TransitionName,
 } from '#libs/domain';
 import { DomainEvents, EventRelay } from '#libs/events';
-import { DeadLetters, type NewDeadLetter } from '#libs/jobs';
+import { DeadLetters, type NewDeadLetter } from '#libs/queue';
 import { Quotas } from '#libs/quota';
 import type { Asset } from './asset.js';
 import { propertyColumns } from './asset-contents.js';

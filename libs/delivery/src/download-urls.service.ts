@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { may } from '#libs/acl';
+import { may } from '#libs/access';
 import { type Asset, Assets, type Variant } from '#libs/assets';
 import { Clock } from '#libs/database';
 import { type Actor, invalid, isSafeInline, type ObjectRef } from '#libs/domain';

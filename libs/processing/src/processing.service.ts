@@ -10,7 +10,7 @@ import {
   type StatusReason,
   StowageError,
 } from '#libs/domain';
-import { backoffMs, PROCESS_QUEUE } from '#libs/jobs';
+import { backoffMs, PROCESS_QUEUE } from '#libs/queue';
 import { ContentStore, type StoredContent } from './content-store.js';
 import { Examination, type Examined } from './examination.js';
 import { ProcessingMetrics } from './processing-metrics.js';

@@ -2,7 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { AssetJobs, Assets, AssetTransitions } from '#libs/assets';
 import { Clock } from '#libs/database';
-import { type DeadLetter, DeadLetters, PROCESS_QUEUE } from '#libs/jobs';
+import { type DeadLetter, DeadLetters, PROCESS_QUEUE } from '#libs/queue';
 
 /** One more attempt at an asset that had failed for good, at an operator's word. */
 @Injectable()

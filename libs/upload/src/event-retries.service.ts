@@ -2,7 +2,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { Database } from '#libs/database';
 import { StowageError } from '#libs/domain';
-import { type DeadLetter, DeadLetters } from '#libs/jobs';
+import { type DeadLetter, DeadLetters } from '#libs/queue';
 import { ObjectEventReader } from '#libs/storage';
 import { Arrivals } from './arrivals.service.js';
 

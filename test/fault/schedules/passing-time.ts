@@ -4,7 +4,7 @@ import type { Queue } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
 import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
-import { INSPECT_QUEUE, JobsModule, PROCESS_QUEUE, SCHEMA } from '#libs/jobs';
+import { INSPECT_QUEUE, JobsModule, PROCESS_QUEUE, SCHEMA } from '#libs/queue';
 import { Sweeper } from '#libs/lifecycle';
 import { QuotaModule } from '#libs/quota';
 import { HealthModule, MetricsModule } from '#libs/runtime';

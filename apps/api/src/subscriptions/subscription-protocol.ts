@@ -14,7 +14,7 @@ import {
 } from 'graphql';
 import { CloseCode, type Context, type ServerOptions, type SubscribePayload } from 'graphql-ws';
 import { type Actor, ERROR_KINDS, invalid, StowageError } from '#libs/domain';
-import { addInputPaths, type GraphQLContext, MAX_TOKENS, queryLimits, showError } from '#libs/graphql-edge';
+import { addInputPaths, type GraphQLContext, MAX_TOKENS, queryLimits, showError } from '#libs/graphql';
 import { headerOf } from '#libs/identity';
 import type { Connection, OwnerSockets } from './owner-sockets.js';
 

@@ -9,7 +9,7 @@ import { PinoLogger } from 'nestjs-pino';
 import { Gauge, Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { SubscriptionTurns } from '#libs/assets/graphql';
-import { logErrors } from '#libs/graphql-edge';
+import { logErrors } from '#libs/graphql';
 import { Identity } from '#libs/identity';
 import type { AdmissionCheck } from '#libs/runtime';
 import { type Connection, type OwnerLimits, OwnerSockets } from './owner-sockets.js';

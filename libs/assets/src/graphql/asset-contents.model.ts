@@ -1,6 +1,6 @@
 import { Field, Float, Int, ObjectType } from '@nestjs/graphql';
 import type { AssetProperties } from '#libs/domain';
-import { ByteSize, DateTime, LocalDateTime } from '#libs/graphql-edge';
+import { ByteSize, DateTime, LocalDateTime } from '#libs/graphql';
 import type { Asset } from '../asset.js';
 import type { Variant } from '../asset-contents.js';
 

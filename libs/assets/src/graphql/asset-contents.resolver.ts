@@ -1,6 +1,6 @@
 import { Context, Parent, ResolveField, Resolver } from '@nestjs/graphql';
 import type { Actor } from '#libs/domain';
-import type { GraphQLContext } from '#libs/graphql-edge';
+import type { GraphQLContext } from '#libs/graphql';
 import { CurrentActor } from '#libs/identity/graphql';
 import { Assets } from '../assets.service.js';
 import { AssetModel } from './asset.model.js';

@@ -1,5 +1,5 @@
 import DataLoader from 'dataloader';
-import type { GraphQLContext } from '#libs/graphql-edge';
+import type { GraphQLContext } from '#libs/graphql';
 import type { Asset, AssetDetails } from '../asset.js';
 import { type AssetContents, mayHaveContents, NO_CONTENTS } from '../asset-contents.js';
 import type { Assets } from '../assets.service.js';

@@ -7,7 +7,7 @@ import {
   isAssetId,
   StowageError,
 } from '#libs/domain';
-import { type PageRequest } from '#libs/graphql-edge';
+import { type PageRequest } from '#libs/graphql';
 import { type AssetListing, FILTERED_PROPERTIES, type Place, type PropertyFilter } from '../asset-lists.js';
 import type { AssetFilterInput, AssetsArgs, PropertiesFilterInput } from './assets.args.js';
 import type { AssetOrderEnum } from './enums.js';

@@ -1,7 +1,7 @@
 import { Field, ID, ObjectType } from '@nestjs/graphql';
 import type { AssetKind, AssetStatus, Permission } from '#libs/domain';
 import { kindOfMediaType } from '#libs/domain';
-import { ByteSize, DateTime, PageInfo, Sha256, Url } from '#libs/graphql-edge';
+import { ByteSize, DateTime, PageInfo, Sha256, Url } from '#libs/graphql';
 import type { Asset } from '../asset.js';
 import { AssetKindEnum, AssetStatusEnum, PermissionEnum } from './enums.js';
 

@@ -1,6 +1,6 @@
 import { ArgsType, Field, ID, InputType, Int } from '@nestjs/graphql';
 import type { AssetKind, AssetStatus } from '#libs/domain';
-import { DateTime, LocalDateTime, Sha256 } from '#libs/graphql-edge';
+import { DateTime, LocalDateTime, Sha256 } from '#libs/graphql';
 import { AssetKindEnum, AssetOrderEnum, AssetScopeEnum, AssetStatusEnum } from './enums.js';
 
 @InputType('MetadataFilter', { description: 'Assets that have this key, with this value when one is given.' })

@@ -1,5 +1,5 @@
 import { Args, Context, ID, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
-import { permissionsOf } from '#libs/acl';
+import { permissionsOf } from '#libs/access';
 import type { Actor, Permission } from '#libs/domain';
 import {
   connectionOf,
@@ -7,7 +7,7 @@ import {
   type PageInfo,
   type PageRequest,
   parsePage,
-} from '#libs/graphql-edge';
+} from '#libs/graphql';
 import { CurrentActor } from '#libs/identity/graphql';
 import { Assets } from '../assets.service.js';
 import { detailsOf } from './asset-details.js';

@@ -3,7 +3,7 @@ import { GqlExecutionContext } from '@nestjs/graphql';
 import type { IncomingHttpHeaders } from 'node:http';
 import { PinoLogger } from 'nestjs-pino';
 import type { Actor } from '#libs/domain';
-import type { GraphQLContext } from '#libs/graphql-edge';
+import type { GraphQLContext } from '#libs/graphql';
 import { Identity } from '../identity.service.js';
 
 interface ActorContext extends GraphQLContext {

@@ -1,6 +1,6 @@
 import { ArgsType, Field, ID, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
-import { DateTime, PageInfo } from '#libs/graphql-edge';
-import type { DeadLetter, DeadLetterState } from '#libs/jobs';
+import { DateTime, PageInfo } from '#libs/graphql';
+import type { DeadLetter, DeadLetterState } from '#libs/queue';
 
 const DeadLetterStateEnum = { OPEN: 'OPEN', RETRIED: 'RETRIED', DISCARDED: 'DISCARDED' } as const;
 registerEnumType(DeadLetterStateEnum, {

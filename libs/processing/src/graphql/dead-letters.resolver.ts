@@ -1,9 +1,9 @@
 import { Args, ID, Mutation, ResolveField, Resolver } from '@nestjs/graphql';
 import { Database } from '#libs/database';
 import { type Actor, invalid, StowageError } from '#libs/domain';
-import { connectionOf, parsePage } from '#libs/graphql-edge';
+import { connectionOf, parsePage } from '#libs/graphql';
 import { AdminModel, assertOperator, CurrentActor } from '#libs/identity/graphql';
-import { type DeadLetter, DeadLetters } from '#libs/jobs';
+import { type DeadLetter, DeadLetters } from '#libs/queue';
 import { DeadLetterConnectionModel, DeadLetterModel, DeadLettersArgs } from './dead-letter.model.js';
 
 const ID_TEXT = /^[1-9][0-9]{0,17}$/;

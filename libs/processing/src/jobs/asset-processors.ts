@@ -12,7 +12,7 @@ import {
   WorkerDeaths,
   type WorkerLimits,
   workerOptions,
-} from '#libs/jobs';
+} from '#libs/queue';
 import { Processing } from '../processing.service.js';
 
 export interface ProcessingOptions extends WorkerLimits {

@@ -1,5 +1,5 @@
 import { Field, ID, Int, ObjectType } from '@nestjs/graphql';
-import { ByteSize } from '#libs/graphql-edge';
+import { ByteSize } from '#libs/graphql';
 
 @ObjectType('Quota', { description: "An owner's limits and what counts against them: used plus reserved." })
 export class QuotaModel {

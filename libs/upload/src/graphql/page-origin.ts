@@ -1,6 +1,6 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import { GqlExecutionContext } from '@nestjs/graphql';
-import type { GraphQLContext } from '#libs/graphql-edge';
+import type { GraphQLContext } from '#libs/graphql';
 
 /** The Origin header of the request: what its browser says, so nothing that grants access. */
 export const PageOrigin = createParamDecorator(

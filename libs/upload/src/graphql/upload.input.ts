@@ -1,7 +1,7 @@
 import { Field, InputType, registerEnumType } from '@nestjs/graphql';
 import type { Permission } from '#libs/domain';
 import { PermissionEnum } from '#libs/assets/graphql';
-import { ByteSize, DateTime, Sha256 } from '#libs/graphql-edge';
+import { ByteSize, DateTime, Sha256 } from '#libs/graphql';
 
 export const UploadMethodEnum = { PUT: 'PUT', RESUMABLE: 'RESUMABLE' } as const;
 registerEnumType(UploadMethodEnum, {

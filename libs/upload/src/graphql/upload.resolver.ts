@@ -1,7 +1,7 @@
 import { Args, ID, Mutation, Resolver } from '@nestjs/graphql';
 import { AssetModel } from '#libs/assets/graphql';
 import { type Actor, StowageError } from '#libs/domain';
-import { RefusedItems } from '#libs/graphql-edge';
+import { RefusedItems } from '#libs/graphql';
 import { CurrentActor, RequestId } from '#libs/identity/graphql';
 import { MAX_BATCH, Uploads } from '../upload.service.js';
 import { PageOrigin } from './page-origin.js';

@@ -2,7 +2,7 @@ import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap
 import { PinoLogger } from 'nestjs-pino';
 import { Batcher, Database } from '#libs/database';
 import { assetIdOfIncomingKey, ERROR_KINDS, type EventVerdict, kindOf } from '#libs/domain';
-import { DeadLetters } from '#libs/jobs';
+import { DeadLetters } from '#libs/queue';
 import {
   type ObjectEventHandler,
   ObjectEvents,
