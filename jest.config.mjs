@@ -1,3 +1,8 @@
+import { isBuilt } from './scripts/build.mjs';
+
+// Child processes of the tests run what is in dist/.
+if (!isBuilt()) throw new Error('dist/ is older than the sources: run npm run build.');
+
 /** One Jest for every tier; what a suite needs it starts itself (test/support). */
 const swc = {
   jsc: {

@@ -13,34 +13,40 @@ Installs the packages when they are missing or have changed, and compiles apps a
 const DIST = path.join(ROOT, 'dist');
 /** As old as the moment at which the last complete build began. */
 const STAMP_FILE = path.join(DIST, '.built');
-const SOURCES = ['apps', 'libs', 'nest-cli.json', 'tsconfig.json', '.swcrc', 'package-lock.json'];
+const SOURCE_FOLDERS = ['apps', 'libs'];
+const SETTINGS = ['nest-cli.json', 'tsconfig.json', '.swcrc', 'package-lock.json'];
 const SCHEMA = path.join(ROOT, 'prisma/schema.prisma');
 const CLIENT = path.join(ROOT, 'libs/database/src/generated/client.ts');
 
 const modified = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;
 
 function filesIn(folder) {
-  return readdirSync(folder, { withFileTypes: true, recursive: true }).map((entry) => ({
-    entry,
-    file: path.join(entry.parentPath ?? entry.path, entry.name),
-  }));
+  return readdirSync(path.join(ROOT, folder), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(ROOT, path.join(entry.parentPath ?? entry.path, entry.name)));
 }
 
-/** Folders count too: theirs is the time at which a file was last removed. */
-function isBuilt() {
-  const built = modified(STAMP_FILE);
-  return SOURCES.every((source) => {
-    const file = path.join(ROOT, source);
-    if (modified(file) > built) return false;
-    return !statSync(file).isDirectory() || filesIn(file).every(({ file }) => modified(file) <= built);
+const isCompiled = (file) => file.endsWith('.ts') && !/\.(spec|d)\.ts$/.test(file);
+const sources = () => SOURCE_FOLDERS.flatMap(filesIn).filter(isCompiled);
+const outputOfSource = (source) => path.join(DIST, source.replace(/\.ts$/, '.js'));
+
+/** Outputs whose source was removed. */
+function staleOutputs() {
+  if (!existsSync(DIST)) return [];
+  return filesIn('dist').filter((output) => {
+    const source = path.relative('dist', output).replace(/\.js(\.map)?$/, '.ts');
+    return isCompiled(source) && !existsSync(path.join(ROOT, source));
   });
 }
 
-function removeStale() {
-  for (const { file } of filesIn(DIST)) {
-    const source = path.join(ROOT, path.relative(DIST, file)).replace(/\.js(\.map)?$/, '.ts');
-    if (source.endsWith('.ts') && !existsSync(source)) rmSync(file);
-  }
+/** Whether dist/ was compiled from the sources as they are. A file that was moved keeps its time, but has no output. */
+export function isBuilt() {
+  const built = modified(STAMP_FILE);
+  return (
+    SETTINGS.every((file) => modified(path.join(ROOT, file)) <= built) &&
+    sources().every((file) => modified(path.join(ROOT, file)) <= built && existsSync(outputOfSource(file))) &&
+    staleOutputs().length === 0
+  );
 }
 
 /** Generates the database client and compiles, each only when what it is made from has changed. */
@@ -55,7 +61,7 @@ export async function build() {
   const began = new Date();
   // One build compiles every app and lib (nest-cli.json).
   await withProgress('Compiling apps and libs', () => quietPackageCommand('nest', ['build', 'api']));
-  removeStale();
+  for (const output of staleOutputs()) rmSync(path.join(ROOT, output));
   mkdirSync(DIST, { recursive: true });
   writeFileSync(STAMP_FILE, '');
   utimesSync(STAMP_FILE, began, began);

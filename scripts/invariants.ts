@@ -1,6 +1,6 @@
 /** Takes out each guard of the invariants, one at a time, in a copy of the tree, and shows that a test fails without it. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { run } from './command.ts';
@@ -39,6 +39,13 @@ function makeCopy(): void {
   // What runs in processes of its own is the built form.
   cpSync(path.join(ROOT, 'dist'), path.join(copy, 'dist'), { recursive: true });
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
+}
+
+/** Keeps the time of the file: jest.config.mjs refuses sources that are newer than dist/. */
+function replaceText(file: string, text: string): void {
+  const { atime, mtime } = statSync(file);
+  writeFileSync(file, text);
+  utimesSync(file, atime, mtime);
 }
 
 /** A test that fails anyway notices nothing. */
@@ -101,12 +108,12 @@ await run(HELP, () => {
       const line = source.slice(0, source.indexOf(guard.guard)).split('\n').length;
       if (source.split(guard.guard).length !== 2)
         throw new Error(`${guard.file} has not exactly one: ${guard.guard}`);
-      writeFileSync(
+      replaceText(
         file,
         source.replace(guard.guard, () => guard.without),
       );
       const failure = failureOf(guard.test, guard.name);
-      writeFileSync(file, source);
+      replaceText(file, source);
       if (failure === null) missed += 1;
       console.log(`${failure === null ? 'NOT NOTICED' : 'noticed'}  ${index + 1}. ${guard.what}`);
       const number = `${guard.invariant}.${guards.filter((other, at) => other.invariant === guard.invariant && at <= index).length}`;
