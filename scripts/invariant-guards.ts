@@ -48,7 +48,7 @@ export const GUARDS: readonly Guard[] = [
     invariant: 1,
     what: 'The SHA-256 of what was read is the declared one',
     file: 'libs/processing/src/verify.ts',
-    guard: 'if (seen.sha256 !== asset.checksumSha256) {',
+    guard: 'if (digest.sha256 !== asset.checksumSha256) {',
     without: 'if (asset.checksumSha256 === undefined) {',
     test: PROCESSING,
     name: 'refuses other bytes of the same length',
@@ -57,7 +57,7 @@ export const GUARDS: readonly Guard[] = [
     invariant: 1,
     what: 'The CRC32C of what was read is the object’s',
     file: 'libs/processing/src/verify.ts',
-    guard: 'stat.crc32c !== null && stat.crc32c !== seen.crc32c',
+    guard: 'stat.crc32c !== null && stat.crc32c !== digest.crc32c',
     without: 'stat.crc32c === undefined',
     test: PROCESSING,
     name: 'refuses bytes whose CRC32C is not',
@@ -66,7 +66,7 @@ export const GUARDS: readonly Guard[] = [
     invariant: 1,
     what: 'The CRC32C of what was read is the declared one, also of an upload in pieces',
     file: 'libs/processing/src/verify.ts',
-    guard: 'asset.crc32c !== null && asset.crc32c !== seen.crc32c',
+    guard: 'asset.crc32c !== null && asset.crc32c !== digest.crc32c',
     without: 'asset.crc32c === undefined',
     test: PROCESSING,
     name: 'refuses pieces whose CRC32C is not',
@@ -111,7 +111,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 2,
     what: 'What the scanner finds infected is refused',
-    file: 'libs/processing/src/examination.ts',
+    file: 'libs/processing/src/content-checks.ts',
     guard: "if (verdict.outcome !== 'infected') return;",
     without: "if (verdict.outcome !== ('never' as string)) return;",
     test: SCAN,
@@ -120,7 +120,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 2,
     what: 'A scanner’s failure is no verdict',
-    file: 'libs/processing/src/examination.ts',
+    file: 'libs/processing/src/content-checks.ts',
     guard: "if (verdict.outcome === 'error') throw",
     without: "if (verdict.outcome === ('never' as string)) throw",
     test: SCAN,
@@ -129,7 +129,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 2,
     what: 'What nobody could look into is refused unless its type is let in',
-    file: 'libs/processing/src/examination.ts',
+    file: 'libs/processing/src/content-checks.ts',
     guard: 'if (why === null) return;',
     without: 'if (why !== undefined) return;',
     test: SCAN,
@@ -157,8 +157,8 @@ export const GUARDS: readonly Guard[] = [
     invariant: 2,
     what: 'Bytes once found infected are known to a scanner that does not know them',
     file: 'libs/processing/src/content-store.ts',
-    guard: 'if (await this.objects.isKnownInfected(seen.sha256))',
-    without: 'if (seen.sha256 === undefined)',
+    guard: 'if (await this.objects.isKnownInfected(digest.sha256))',
+    without: 'if (digest.sha256 === undefined)',
     test: SCAN,
     name: 'takes stored bytes from all who share them',
   },
@@ -194,7 +194,7 @@ export const GUARDS: readonly Guard[] = [
     invariant: 6,
     what: 'A copy that an upload meets has the checksum of the upload',
     file: 'libs/processing/src/content-store.ts',
-    guard: 'sameSum && there.sizeBytes === seen.sizeBytes',
+    guard: 'sameSum && there.sizeBytes === digest.sizeBytes',
     without: 'true',
     test: CORRUPTION,
     name: 'notices an upload that meets damaged bytes',
@@ -211,7 +211,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 3,
     what: 'A worker whose clock is beyond the limit sweeps nothing',
-    file: 'libs/lifecycle/src/schedule.ts',
+    file: 'libs/lifecycle/src/lifecycle-schedule.ts',
     guard: ' || this.clock.isBeyondLimit',
     without: '',
     test: SWEEPER,
@@ -220,7 +220,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 3,
     what: 'Deadlines are judged by the time of the database',
-    file: 'libs/lifecycle/src/schedule.ts',
+    file: 'libs/lifecycle/src/lifecycle-schedule.ts',
     guard: 'const done = work(this.clock.now())',
     without: 'const done = work(new Date())',
     test: SWEEPER,
@@ -250,7 +250,7 @@ export const GUARDS: readonly Guard[] = [
     invariant: 3,
     what: 'A lost event is made up for by asking storage',
     file: 'libs/lifecycle/src/sweeper.service.ts',
-    guard: "(await this.arrivals.look(assetId)) !== 'nothing-there'",
+    guard: "(await this.completion.checkObject(assetId)) !== 'nothing-there'",
     without: 'assetId.length === 0',
     test: SWEEPER,
     name: 'finds bytes whose event was lost',
@@ -285,7 +285,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 4,
     what: 'A transition names the status that it leaves and the version that it saw',
-    file: 'libs/assets/src/transitions.service.ts',
+    file: 'libs/assets/src/asset-transitions.service.ts',
     guard: 'assetId: seen.id, version: seen.version, status: { in: [...from] }',
     without: 'assetId: seen.id',
     test: PROCESSING,
@@ -294,7 +294,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 4,
     what: 'The version counts, not only the status',
-    file: 'libs/assets/src/transitions.service.ts',
+    file: 'libs/assets/src/asset-transitions.service.ts',
     guard: 'version: seen.version, status: { in',
     without: 'status: { in',
     test: PROCESSING,
@@ -303,7 +303,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 4,
     what: 'Expiry acts upon the deadline that it saw',
-    file: 'libs/assets/src/transitions.service.ts',
+    file: 'libs/assets/src/asset-transitions.service.ts',
     guard: '{ ...seen, where: { uploadDeadlineAt: { lte: now } } }',
     without: '{ ...seen }',
     test: SWEEPER,
@@ -312,7 +312,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 4,
     what: 'A claim is made once',
-    file: 'libs/assets/src/transitions.service.ts',
+    file: 'libs/assets/src/asset-transitions.service.ts',
     guard: "where a.status = 'PENDING' order by a.asset_id for no key update of a)",
     without: 'order by a.asset_id for no key update of a)',
     test: UPLOAD,
@@ -350,7 +350,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 5,
     what: 'The quota is settled with the transition',
-    file: 'libs/assets/src/transitions.service.ts',
+    file: 'libs/assets/src/asset-transitions.service.ts',
     guard: `        await this.quotas.apply(tx, TRANSITIONS[name].quota, seen.ownerId, BigInt(seen.sizeBytes));
         if (TRANSITIONS`,
     without: '        if (TRANSITIONS',
@@ -360,7 +360,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 5,
     what: 'A purge gives back what the asset used',
-    file: 'libs/assets/src/transitions.service.ts',
+    file: 'libs/assets/src/asset-transitions.service.ts',
     guard: "asset.storedObjectId === null ? 'none' : 'return'",
     without: "asset.storedObjectId === null ? 'none' : 'none'",
     test: REMOVAL,
@@ -417,7 +417,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 5,
     what: 'Who has the bytes already is counted as well, up to the limit',
-    file: 'libs/upload/src/adoptions.service.ts',
+    file: 'libs/upload/src/own-duplicates.ts',
     guard: 'and q.used_assets + q.reserved_assets + d.assets <= coalesce(q.limit_assets, $2::int)',
     without: 'and $2::int > 0',
     test: 'test/integration/upload/own-duplicates.spec.ts',
@@ -426,7 +426,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'Nobody adopts an object that is being deleted',
-    file: 'libs/upload/src/adoptions.service.ts',
+    file: 'libs/upload/src/own-duplicates.ts',
     guard: "where id = any(array(select stored_object_id from twin)) and state in ('STAGING', 'LIVE')",
     without: 'where id = any(array(select stored_object_id from twin))',
     test: 'test/integration/upload/own-duplicates.spec.ts',
@@ -498,7 +498,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 8,
     what: 'A process whose clock is beyond the limit opens no session',
-    file: 'libs/upload/src/tickets.service.ts',
+    file: 'libs/upload/src/upload-signer.ts',
     guard: 'this.clock.check();\n    const session',
     without: 'const session',
     test: SESSIONS,
@@ -507,7 +507,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 8,
     what: 'A process whose clock is beyond the limit signs no upload',
-    file: 'libs/upload/src/tickets.service.ts',
+    file: 'libs/upload/src/upload-signer.ts',
     guard: 'this.clock.check();\n    const { mimeType',
     without: 'const { mimeType',
     test: SESSIONS,
@@ -534,7 +534,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 8,
     what: 'A grant ends when it expires',
-    file: 'libs/access/src/acl.ts',
+    file: 'libs/access/src/grants.ts',
     guard: 'and (g.expires_at is null or g.expires_at > now())',
     without: '',
     test: ASSETS,
@@ -606,7 +606,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 5,
     what: 'No transition releases a reservation while an upload session is recorded',
-    file: 'libs/assets/src/transitions.service.ts',
+    file: 'libs/assets/src/asset-transitions.service.ts',
     guard: '{ ...seen.where, uploadSession: null }',
     without: 'seen.where',
     test: SESSIONS,
@@ -669,8 +669,8 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 3,
     what: 'Bytes that a session brought in time are not expired',
-    file: 'libs/upload/src/arrivals.service.ts',
-    guard: "if (hadSession && (await this.look(asset.id, now)) !== 'nothing-there') return false;",
+    file: 'libs/upload/src/upload-completion.ts',
+    guard: "if (hadSession && (await this.checkObject(asset.id, now)) !== 'nothing-there') return false;",
     without: 'if (hadSession) await Promise.resolve();',
     test: SESSIONS,
     name: 'is not expired when its session finishes in that moment',
@@ -750,7 +750,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 4,
     what: 'Of several claims to one asset in a batch one is made',
-    file: 'libs/assets/src/transitions.service.ts',
+    file: 'libs/assets/src/asset-transitions.service.ts',
     guard: 'first.get(claim.assetId) === claim ? claimed.get(claim.assetId) : undefined',
     without: 'claimed.get(claim.assetId)',
     test: UPLOAD,

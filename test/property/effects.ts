@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { Readable } from 'node:stream';
 import type { Database } from '#libs/database';
 import { type ObjectRef, type ObjectVersion, unavailable } from '#libs/domain';
-import type { Jobs } from '#libs/queue';
+import type { QueueService } from '#libs/queue';
 import {
   type CallOptions,
   type CopyRequest,
@@ -199,15 +199,15 @@ export class EffectSessions extends UploadSessions {
 }
 
 /** Makes each statement and transaction, and each job handed to the queue, an effect; what they do stays real. */
-export function makeEffects(database: Database, jobs: Jobs): void {
+export function makeEffects(database: Database, jobs: QueueService): void {
   const query = database.query.bind(database);
   const read = database.read.bind(database);
   const transaction = database.transaction.bind(database);
   database.query = (statement, values) => effect(() => query(statement, values));
   database.read = (work) => effect(() => read(work));
   database.transaction = (work) => effect(() => transaction(work));
-  const process = jobs.process.bind(jobs);
+  const process = jobs.enqueue.bind(jobs);
   const has = jobs.has.bind(jobs);
-  jobs.process = (received, delayMs) => effect(() => process(received, delayMs));
+  jobs.enqueue = (received, delayMs) => effect(() => process(received, delayMs));
   jobs.has = (received) => effect(() => has(received));
 }

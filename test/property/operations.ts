@@ -36,7 +36,7 @@ export class Operations {
         return this.put(slot, assetId, operation.body === 'right' ? bytesOf(slot) : wrongBytesOf(slot));
       case 'notify':
         // What was too early is given back, and comes again.
-        if ((await world.arrivals.look(assetId)) !== 'early') this.undelivered.delete(assetId);
+        if ((await world.completion.checkObject(assetId)) !== 'early') this.undelivered.delete(assetId);
         return;
       case 'work':
       case 'die':
@@ -154,13 +154,13 @@ export class Operations {
   }
 
   private async decide(id: bigint, how: 'revive' | 'dismiss'): Promise<void> {
-    const { deadLetters, revival, database } = this.world;
+    const { deadLetters, failedAssetRetry, database } = this.world;
     if (how === 'dismiss') {
       await database.transaction((tx) => deadLetters.close(tx, id, 'DISCARDED'));
       return;
     }
     const found = await deadLetters.find(id);
-    if (found?.state === 'OPEN') await revival.revive(found);
+    if (found?.state === 'OPEN') await failedAssetRetry.revive(found);
   }
 
   /** What readers are given at the place of these bytes. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
-import { Jobs } from '#libs/queue';
+import { QueueService } from '#libs/queue';
 import { World } from '../support/world.js';
 import { EffectSessions, EffectStore, makeEffects } from './effects.js';
 import { Inventory } from './inventory.js';
@@ -30,7 +30,7 @@ beforeAll(async () => {
     around: (real) => new EffectStore(real, inventory),
     aroundSessions: (real) => new EffectSessions(real),
   });
-  makeEffects(world.database, world.module.get(Jobs));
+  makeEffects(world.database, world.module.get(QueueService));
   // Only dates: what time it is, this test says. Timers are real.
   jest.useFakeTimers({
     now: FIRST_DAY,

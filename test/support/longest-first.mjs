@@ -5,7 +5,7 @@ const LONGEST = [
   'fault/schedules',
   'property/',
   'fault/kill',
-  'jobs/queue',
+  'queue/queue',
   'fault/outages',
   'e2e/hostile-load',
 ];

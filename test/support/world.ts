@@ -7,16 +7,16 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import type { Queue } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
 import {
-  AssetRemoval,
-  Assets,
+  AssetRemovalService,
+  AssetsService,
   AssetsModule,
-  AssetTransitions,
-  IncomingObjects,
-  Quarantine,
-  StoredObjects,
+  AssetTransitionsService,
+  IncomingObjectsService,
+  QuarantineService,
+  StoredObjectsService,
 } from '#libs/assets';
 import { type BatcherOptions, Database, DatabaseModule } from '#libs/database';
-import { DeliveryModule, DownloadUrls } from '#libs/delivery';
+import { DeliveryModule, DownloadUrlsService } from '#libs/delivery';
 import {
   type Actor,
   type AssetReceived,
@@ -25,15 +25,28 @@ import {
   type VariantProfile,
 } from '#libs/domain';
 import { findProgram, InspectionModule, Inspector } from '#libs/inspection';
-import { DeadLetters, Jobs, JobsModule, PROCESS_QUEUE } from '#libs/queue';
-import { LifecycleModule, Sweeper } from '#libs/lifecycle';
-import { Processing, ProcessingModule, Rederivation, Rescan, Revival, RevivalModule } from '#libs/processing';
-import { QuotaModule, Quotas } from '#libs/quota';
+import { DeadLettersService, QueueService, QueueModule, PROCESS_QUEUE } from '#libs/queue';
+import { LifecycleModule, SweeperService } from '#libs/lifecycle';
+import {
+  ProcessingService,
+  ProcessingModule,
+  VariantRebuildService,
+  RescanService,
+  FailedAssetRetryService,
+  FailedAssetRetryModule,
+} from '#libs/processing';
+import { QuotaModule, QuotaService } from '#libs/quota';
 import { HealthModule, MetricsModule } from '#libs/runtime';
 import { ScannerModule } from '#libs/scanner';
 import { ObjectStore, type SignedRequest, StorageModule, UploadSessions } from '#libs/storage';
 import { GcsObjectStore, GcsUploadSessions, GcsUrlSigner } from '#libs/storage/gcs';
-import { Arrivals, ArrivalsModule, UploadModule, type UploadRequest, Uploads } from '#libs/upload';
+import {
+  UploadCompletion,
+  UploadCompletionModule,
+  UploadModule,
+  type UploadRequest,
+  UploadService,
+} from '#libs/upload';
 import { Emulators, HMAC_KEY, PROJECT, SESSION_KEY } from '../integration/storage/emulators.js';
 import { createTestDatabase, type TestDatabase } from './postgres.js';
 import { ScriptedScanner } from './scripted-scanner.js';
@@ -108,7 +121,7 @@ export class World implements AsyncDisposable {
         MetricsModule,
         HealthModule.forRoot(),
         DatabaseModule.forRoot({ url: database.url, poolSize: 10 }),
-        JobsModule.forRoot({ databaseUrl: database.url, redisUrl: options.redisUrl, poolSize: 4 }),
+        QueueModule.forRoot({ databaseUrl: database.url, redisUrl: options.redisUrl, poolSize: 4 }),
         StorageModule.forRoot({
           store: options.around?.(real) ?? real,
           sessions: options.aroundSessions?.(realSessions) ?? realSessions,
@@ -133,7 +146,7 @@ export class World implements AsyncDisposable {
           batches: options.batches,
           origins: [PAGE],
         }),
-        ArrivalsModule,
+        UploadCompletionModule,
         InspectionModule.forRoot({
           processes: 1,
           seconds: options.inspectSeconds ?? 30,
@@ -153,7 +166,7 @@ export class World implements AsyncDisposable {
           admitUnscannable: options.admitUnscannable ?? [],
           profiles,
         }),
-        RevivalModule,
+        FailedAssetRetryModule,
         LifecycleModule.forRoot({ rescanBytesPerSecond: 2 ** 30 }),
       ],
     }).compile();
@@ -161,26 +174,26 @@ export class World implements AsyncDisposable {
   }
 
   readonly database = this.module.get(Database);
-  readonly uploads = this.module.get(Uploads);
-  readonly arrivals = this.module.get(Arrivals, { strict: false });
-  readonly processing = this.module.get(Processing);
-  readonly revival = this.module.get(Revival);
-  readonly deadLetters = this.module.get(DeadLetters);
-  readonly sweeper = this.module.get(Sweeper);
-  readonly assets = this.module.get(Assets);
-  readonly transitions = this.module.get(AssetTransitions);
-  readonly incoming = this.module.get(IncomingObjects);
-  readonly quotas = this.module.get(Quotas);
-  readonly stored = this.module.get(StoredObjects);
-  readonly urls = this.module.get(DownloadUrls);
-  readonly removal = this.module.get(AssetRemoval);
+  readonly uploads = this.module.get(UploadService);
+  readonly completion = this.module.get(UploadCompletion, { strict: false });
+  readonly processing = this.module.get(ProcessingService);
+  readonly failedAssetRetry = this.module.get(FailedAssetRetryService);
+  readonly deadLetters = this.module.get(DeadLettersService);
+  readonly sweeper = this.module.get(SweeperService);
+  readonly assets = this.module.get(AssetsService);
+  readonly transitions = this.module.get(AssetTransitionsService);
+  readonly incoming = this.module.get(IncomingObjectsService);
+  readonly quotas = this.module.get(QuotaService);
+  readonly stored = this.module.get(StoredObjectsService);
+  readonly urls = this.module.get(DownloadUrlsService);
+  readonly removal = this.module.get(AssetRemovalService);
   readonly store = this.module.get(ObjectStore);
   readonly sessions = this.module.get(UploadSessions);
-  readonly quarantine = this.module.get(Quarantine);
-  readonly rescan = this.module.get(Rescan);
-  readonly rederivation = this.module.get(Rederivation);
+  readonly quarantine = this.module.get(QuarantineService);
+  readonly rescan = this.module.get(RescanService);
+  readonly variantRebuild = this.module.get(VariantRebuildService);
   readonly inspector = this.module.get(Inspector);
-  readonly jobs = this.module.get(Jobs);
+  readonly jobs = this.module.get(QueueService);
   /** Where jobs wait; nobody works on them here. */
   readonly queue = this.module.get<Queue<AssetReceived>>(getQueueToken(PROCESS_QUEUE));
 
@@ -220,7 +233,7 @@ export class World implements AsyncDisposable {
     const { id, ticket } = await this.request(bytes, more, by);
     const status = await this.put(ticket, sent);
     if (status !== 200) throw new Error(`PUT answered ${status}`);
-    await this.arrivals.look(id);
+    await this.completion.checkObject(id);
     return { id, job: await this.job(id) };
   }
 
@@ -247,7 +260,7 @@ export class World implements AsyncDisposable {
   }
 
   async asset(id: string) {
-    const asset = await this.assets.load(id);
+    const asset = await this.assets.findWithoutAccessCheck(id);
     if (asset === null) throw new Error('no such asset');
     return asset;
   }

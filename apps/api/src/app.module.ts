@@ -4,7 +4,7 @@ import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
 import { DeliveryModule } from '#libs/delivery';
 import { IdentityModule } from '#libs/identity';
-import { JobsModule } from '#libs/queue';
+import { QueueModule } from '#libs/queue';
 import { QuotaModule } from '#libs/quota';
 import { HealthModule, loggerParams, MetricsModule, proxyOf } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';
@@ -40,7 +40,7 @@ export class AppModule {
           poolSize: config.DATABASE_POOL,
           clockLimitSeconds: config.CLOCK_OFFSET_LIMIT_SECONDS,
         }),
-        JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL, poolSize: 2 }),
+        QueueModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL, poolSize: 2 }),
         StorageModule.forRoot({
           store: new GcsObjectStore(gcs),
           sessions: new GcsUploadSessions({ ...gcs, publicEndpoint: config.GCS_PUBLIC_ENDPOINT }),

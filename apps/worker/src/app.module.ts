@@ -5,7 +5,7 @@ import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
 import { parseProfiles } from '#libs/domain';
 import { findProgram, InspectionModule } from '#libs/inspection';
-import { JobsModule } from '#libs/queue';
+import { QueueModule } from '#libs/queue';
 import { LifecycleModule } from '#libs/lifecycle';
 import { ProcessingJobsModule } from '#libs/processing/jobs';
 import { QuotaModule } from '#libs/quota';
@@ -37,7 +37,7 @@ export class AppModule {
           poolSize: config.DATABASE_POOL,
           clockLimitSeconds: config.CLOCK_OFFSET_LIMIT_SECONDS,
         }),
-        JobsModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL }),
+        QueueModule.forRoot({ databaseUrl: config.DATABASE_URL, redisUrl: config.REDIS_URL }),
         StorageModule.forRoot({
           store: new GcsObjectStore(gcs),
           sessions: new GcsUploadSessions(gcs),

@@ -3,9 +3,9 @@ import { Clock } from '#libs/database';
 import { type Actor, assetNotFound, invalid, kindOf } from '#libs/domain';
 import { AssetFeed, type Watch } from '#libs/events';
 import type { Asset } from './asset.js';
-import { Assets } from './assets.service.js';
+import { AssetsService } from './assets.service.js';
 import { OwnerReads } from './owner-reads.js';
-import { SubscriptionTurns } from './subscription-turns.js';
+import { SubscriptionRateLimiter } from './subscription-rate-limiter.js';
 
 const MAX_ASSETS = 100;
 /** How long what was read, and that the caller may read it, is believed. */
@@ -15,13 +15,13 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** What happens to assets, as it happens, for whoever may read them. */
 @Injectable()
-export class AssetChanges {
+export class AssetChangesService {
   private readonly reads: OwnerReads;
 
   constructor(
-    private readonly assets: Assets,
+    private readonly assets: AssetsService,
     private readonly feed: AssetFeed,
-    private readonly turns: SubscriptionTurns,
+    private readonly turns: SubscriptionRateLimiter,
     private readonly clock: Clock,
   ) {
     this.reads = new OwnerReads(assets);

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
 import type { AssetReceived } from '#libs/domain';
-import { Jobs } from '#libs/queue';
+import { QueueService } from '#libs/queue';
 import type { Asset } from './asset.js';
 
 /** The columns of an asset that its job is made of. */
@@ -25,10 +25,10 @@ const BACKLOGS: Statement<{ owner: string; assets: number }> = {
 
 /** Enqueues assets for processing so that owners share the workers fairly. */
 @Injectable()
-export class AssetJobs {
+export class AssetJobsService {
   constructor(
     private readonly database: Database,
-    private readonly jobs: Jobs,
+    private readonly jobs: QueueService,
   ) {}
 
   /**
@@ -50,7 +50,7 @@ export class AssetJobs {
       left.set(ownerId, behind);
       return { received, priority: Math.max(1, (backlogs.get(String(ownerId)) ?? 0) - behind) };
     });
-    await this.jobs.process(jobs, delayMs);
+    await this.jobs.enqueue(jobs, delayMs);
   }
 
   /**

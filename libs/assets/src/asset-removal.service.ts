@@ -3,28 +3,28 @@ import { PinoLogger } from 'nestjs-pino';
 import { Clock } from '#libs/database';
 import { type Actor, INCOMING_IS_WASTE, StowageError } from '#libs/domain';
 import type { Asset } from './asset.js';
-import { Assets } from './assets.service.js';
-import { IncomingObjects } from './incoming-objects.service.js';
-import { IncomingSessions } from './incoming-sessions.service.js';
-import { StoredObjects } from './stored-objects.service.js';
-import { AssetTransitions } from './transitions.service.js';
+import { AssetsService } from './assets.service.js';
+import { IncomingObjectsService } from './incoming-objects.service.js';
+import { IncomingSessionsService } from './incoming-sessions.service.js';
+import { StoredObjectsService } from './stored-objects.service.js';
+import { AssetTransitionsService } from './asset-transitions.service.ts';
 
 /** Each lost race means that the asset moved on; it has few places to go. */
 const MAX_TRIES = 5;
 
 /** Deleting, restoring and purging, on behalf of a caller with the permission DELETE. */
 @Injectable()
-export class AssetRemoval {
+export class AssetRemovalService {
   constructor(
-    private readonly assets: Assets,
-    private readonly transitions: AssetTransitions,
-    private readonly incoming: IncomingObjects,
-    private readonly sessions: IncomingSessions,
-    private readonly objects: StoredObjects,
+    private readonly assets: AssetsService,
+    private readonly transitions: AssetTransitionsService,
+    private readonly incoming: IncomingObjectsService,
+    private readonly sessions: IncomingSessionsService,
+    private readonly objects: StoredObjectsService,
     private readonly logger: PinoLogger,
     private readonly clock: Clock,
   ) {
-    logger.setContext(AssetRemoval.name);
+    logger.setContext(AssetRemovalService.name);
   }
 
   /** Recoverable until it is purged. A repeat answers the deleted asset. */

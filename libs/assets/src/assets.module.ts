@@ -1,16 +1,16 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { EventsModule } from '#libs/events';
 import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
-import { AssetJobs } from './asset-jobs.service.js';
-import { AssetRemoval } from './asset-removal.service.js';
-import { Assets } from './assets.service.js';
-import { IncomingObjects } from './incoming-objects.service.js';
-import { IncomingSessions } from './incoming-sessions.service.js';
-import { ObjectUpkeep } from './object-upkeep.service.js';
-import { ObjectVariants } from './object-variants.service.js';
-import { Quarantine } from './quarantine.service.js';
-import { StoredObjects } from './stored-objects.service.js';
-import { AssetTransitions } from './transitions.service.js';
+import { AssetJobsService } from './asset-jobs.service.js';
+import { AssetRemovalService } from './asset-removal.service.js';
+import { AssetsService } from './assets.service.js';
+import { IncomingObjectsService } from './incoming-objects.service.js';
+import { IncomingSessionsService } from './incoming-sessions.service.js';
+import { ObjectMaintenanceService } from './object-maintenance.service.ts';
+import { ObjectVariantsService } from './object-variants.service.js';
+import { QuarantineService } from './quarantine.service.js';
+import { StoredObjectsService } from './stored-objects.service.js';
+import { AssetTransitionsService } from './asset-transitions.service.ts';
 
 /** Needs `DatabaseModule`, `QuotaModule` and providers of the ports `ObjectStore` and `UploadSessions`, which the app brings. */
 @Global()
@@ -18,16 +18,16 @@ import { AssetTransitions } from './transitions.service.js';
 export class AssetsModule {
   static forRoot(options: AssetsOptions): DynamicModule {
     const services = [
-      Assets,
-      AssetJobs,
-      AssetRemoval,
-      AssetTransitions,
-      IncomingObjects,
-      IncomingSessions,
-      ObjectUpkeep,
-      ObjectVariants,
-      Quarantine,
-      StoredObjects,
+      AssetsService,
+      AssetJobsService,
+      AssetRemovalService,
+      AssetTransitionsService,
+      IncomingObjectsService,
+      IncomingSessionsService,
+      ObjectMaintenanceService,
+      ObjectVariantsService,
+      QuarantineService,
+      StoredObjectsService,
     ];
     return {
       module: AssetsModule,

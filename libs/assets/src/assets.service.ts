@@ -70,7 +70,7 @@ const ENDS = {
 
 /** Reading assets. */
 @Injectable()
-export class Assets {
+export class AssetsService {
   constructor(private readonly database: Database) {}
 
   /** Null when there is none or the caller may not read it: the two look the same. */
@@ -89,7 +89,7 @@ export class Assets {
   }
 
   /** The bare asset, for work that no caller asked for; without metadata and access list. */
-  async load(id: string): Promise<Asset | null> {
+  async findWithoutAccessCheck(id: string): Promise<Asset | null> {
     const [row] = await this.database.query(LOAD, [id]);
     return row === undefined ? null : assetOf(row);
   }

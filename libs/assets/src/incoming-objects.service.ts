@@ -13,7 +13,7 @@ const SETTLED: Statement<never> = {
 
 /** What clients wrote, until it is stored or refused. */
 @Injectable()
-export class IncomingObjects {
+export class IncomingObjectsService {
   constructor(
     @Inject(ASSETS_OPTIONS) private readonly options: AssetsOptions,
     private readonly store: ObjectStore,

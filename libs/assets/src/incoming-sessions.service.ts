@@ -5,8 +5,8 @@ import { unavailable } from '#libs/domain';
 import { type UploadSession, UploadSessions } from '#libs/storage';
 import type { Asset } from './asset.js';
 import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
-import { IncomingObjects } from './incoming-objects.service.js';
-import { SealedText } from './sealed-text.js';
+import { IncomingObjectsService } from './incoming-objects.service.js';
+import { EncryptedText } from './encrypted-text.ts';
 
 const FIND: Statement<{ sealed: string; expires_at: Date }> = {
   name: 'assets_session_find',
@@ -37,18 +37,18 @@ type Uploaded = Pick<Asset, 'id' | 'uploadMethod'>;
  * that was opened and could not be recorded holds no bytes, since its URL is known to no client.
  */
 @Injectable()
-export class IncomingSessions {
-  private readonly sealed: SealedText;
+export class IncomingSessionsService {
+  private readonly sealed: EncryptedText;
 
   constructor(
     @Inject(ASSETS_OPTIONS) options: AssetsOptions,
-    private readonly incoming: IncomingObjects,
+    private readonly incoming: IncomingObjectsService,
     private readonly sessions: UploadSessions,
     private readonly database: Database,
     private readonly logger: PinoLogger,
   ) {
-    logger.setContext(IncomingSessions.name);
-    this.sealed = new SealedText(options.uploadSessionKeys);
+    logger.setContext(IncomingSessionsService.name);
+    this.sealed = new EncryptedText(options.uploadSessionKeys);
   }
 
   /**

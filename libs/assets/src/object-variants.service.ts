@@ -69,7 +69,7 @@ const SPECS: Statement<never> = {
 
 /** Smaller renditions of stored pictures. They come and go with the object that they were made of. */
 @Injectable()
-export class ObjectVariants {
+export class ObjectVariantsService {
   constructor(
     private readonly database: Database,
     private readonly store: ObjectStore,

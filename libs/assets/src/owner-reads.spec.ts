@@ -2,7 +2,7 @@ import { setImmediate as nextTurnOfLoop } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import type { Actor } from '#libs/domain';
 import type { Asset } from './asset.js';
-import type { Assets } from './assets.service.js';
+import type { AssetsService } from './assets.service.js';
 import { OwnerReads } from './owner-reads.js';
 
 const actor = (ownerId: bigint, groups: string[] = []): Actor => ({ ownerId, groups, isAdmin: false });
@@ -29,7 +29,7 @@ class Statements {
 describe('OwnerReads', () => {
   const start = () => {
     const statements = new Statements();
-    return { statements, reads: new OwnerReads(statements as unknown as Assets) };
+    return { statements, reads: new OwnerReads(statements as unknown as AssetsService) };
   };
   const idsOf = (assets: readonly Asset[]) => assets.map(({ id }) => id);
 

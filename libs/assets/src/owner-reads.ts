@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Actor } from '#libs/domain';
 import type { Asset } from './asset.js';
-import type { Assets } from './assets.service.js';
+import type { AssetsService } from './assets.service.js';
 
 /** Of a statement. */
 const MAX_IDS = 500;
@@ -26,7 +26,7 @@ export class OwnerReads {
   /** The end of each owner's last read and of the pause after it. */
   private readonly last = new Map<bigint, Promise<void>>();
 
-  constructor(private readonly assets: Assets) {}
+  constructor(private readonly assets: AssetsService) {}
 
   /** Those of these assets that are there and that the caller may read, in the order of the ids. */
   async read(actor: Actor, ids: readonly string[]): Promise<Asset[]> {

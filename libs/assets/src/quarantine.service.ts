@@ -3,7 +3,7 @@ import { PinoLogger } from 'nestjs-pino';
 import { Database, type Statement, type Tx } from '#libs/database';
 import { type ObjectVersion, quarantineKey, TRANSITIONS } from '#libs/domain';
 import { EventRelay } from '#libs/events';
-import { Quotas } from '#libs/quota';
+import { QuotaService } from '#libs/quota';
 import { ObjectStore } from '#libs/storage';
 
 const BATCH = 200;
@@ -50,15 +50,15 @@ interface Refused {
  * Every step can be repeated; a sweeper finishes what was begun.
  */
 @Injectable()
-export class Quarantine {
+export class QuarantineService {
   constructor(
     private readonly database: Database,
-    private readonly quotas: Quotas,
+    private readonly quotas: QuotaService,
     private readonly relay: EventRelay,
     private readonly store: ObjectStore,
     private readonly logger: PinoLogger,
   ) {
-    logger.setContext(Quarantine.name);
+    logger.setContext(QuarantineService.name);
   }
 
   /** False when the object is not there to be quarantined (any more). */

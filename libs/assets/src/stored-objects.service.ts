@@ -135,7 +135,7 @@ const PUT_OFF: Statement<never> = {
 
 /** Bytes that any number of assets share, and the count of those that do. */
 @Injectable()
-export class StoredObjects {
+export class StoredObjectsService {
   constructor(
     private readonly database: Database,
     private readonly store: ObjectStore,

@@ -1,7 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { Clock } from './clock.js';
 import { DATABASE_OPTIONS, Database, type DatabaseOptions } from './database.js';
-import { DatabaseSigns } from './database-signs.js';
+import { DatabaseMetrics } from './database-metrics.ts';
 
 /** Imported once by an app; every lib injects {@link Database}. Needs `MetricsModule` and `HealthModule`. */
 @Global()
@@ -10,7 +10,7 @@ export class DatabaseModule {
   static forRoot(options: DatabaseOptions): DynamicModule {
     return {
       module: DatabaseModule,
-      providers: [{ provide: DATABASE_OPTIONS, useValue: options }, Database, DatabaseSigns, Clock],
+      providers: [{ provide: DATABASE_OPTIONS, useValue: options }, Database, DatabaseMetrics, Clock],
       exports: [Database, Clock],
     };
   }

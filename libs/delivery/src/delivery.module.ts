@@ -1,5 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { DELIVERY_OPTIONS, type DeliveryOptions, DownloadUrls } from './download-urls.service.js';
+import { DELIVERY_OPTIONS, type DeliveryOptions, DownloadUrlsService } from './download-urls.service.js';
 
 /** Needs `AssetsModule` and a provider of the port `UrlSigner`. */
 @Module({})
@@ -8,8 +8,8 @@ export class DeliveryModule {
     return {
       module: DeliveryModule,
       global: true,
-      providers: [{ provide: DELIVERY_OPTIONS, useValue: options }, DownloadUrls],
-      exports: [DownloadUrls],
+      providers: [{ provide: DELIVERY_OPTIONS, useValue: options }, DownloadUrlsService],
+      exports: [DownloadUrlsService],
     };
   }
 }

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { may } from '#libs/access';
-import { type Asset, Assets, type Variant } from '#libs/assets';
+import { type Asset, AssetsService, type Variant } from '#libs/assets';
 import { Clock } from '#libs/database';
 import { type Actor, invalid, isSafeInline, type ObjectRef } from '#libs/domain';
 import { contentDisposition, UrlSigner } from '#libs/storage';
@@ -31,18 +31,18 @@ const HOUR_MS = 3_600_000;
 
 /** From READY to the reader: URLs that carry type and disposition inside their signature. */
 @Injectable()
-export class DownloadUrls {
+export class DownloadUrlsService {
   /** Assets whose access is about to be noted. */
   private readonly accessed = new Set<string>();
 
   constructor(
     @Inject(DELIVERY_OPTIONS) private readonly options: DeliveryOptions,
     private readonly signer: UrlSigner,
-    private readonly assets: Assets,
+    private readonly assets: AssetsService,
     private readonly clock: Clock,
     private readonly logger: PinoLogger,
   ) {
-    logger.setContext(DownloadUrls.name);
+    logger.setContext(DownloadUrlsService.name);
   }
 
   /**

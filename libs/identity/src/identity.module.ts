@@ -1,5 +1,5 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
-import { IDENTITY_OPTIONS, Identity } from './identity.service.js';
+import { IDENTITY_OPTIONS, IdentityService } from './identity.service.js';
 import type { IdentityOptions } from './token-verifier.js';
 
 /** Imported once by an app that serves callers. */
@@ -9,8 +9,8 @@ export class IdentityModule {
   static forRoot(options: IdentityOptions): DynamicModule {
     return {
       module: IdentityModule,
-      providers: [{ provide: IDENTITY_OPTIONS, useValue: options }, Identity],
-      exports: [Identity],
+      providers: [{ provide: IDENTITY_OPTIONS, useValue: options }, IdentityService],
+      exports: [IdentityService],
     };
   }
 }

@@ -31,7 +31,7 @@ const ADD_OWNER: Statement<{ owner_id: string }> = {
 
 /** From the headers of a request to the {@link Actor} behind it. */
 @Injectable()
-export class Identity {
+export class IdentityService {
   private readonly verifier: TokenVerifier;
   private readonly owners = new Map<string, bigint>();
 

@@ -1,9 +1,9 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ScheduleModule } from '@nestjs/schedule';
-import { ArrivalsModule } from '#libs/upload';
-import { LIFECYCLE_OPTIONS, type LifecycleOptions, LifecycleSchedule } from './schedule.js';
+import { UploadCompletionModule } from '#libs/upload';
+import { LIFECYCLE_OPTIONS, type LifecycleOptions, LifecycleSchedule } from './lifecycle-schedule.js';
 import { SweeperRepository } from './sweeper.repository.js';
-import { Sweeper } from './sweeper.service.js';
+import { SweeperService } from './sweeper.service.js';
 
 /** Runs in the worker. Needs the modules of `assets`, `jobs`, `database` and `processing`. */
 @Module({})
@@ -11,14 +11,14 @@ export class LifecycleModule {
   static forRoot(options: LifecycleOptions): DynamicModule {
     return {
       module: LifecycleModule,
-      imports: [ScheduleModule.forRoot(), ArrivalsModule],
+      imports: [ScheduleModule.forRoot(), UploadCompletionModule],
       providers: [
         { provide: LIFECYCLE_OPTIONS, useValue: options },
         SweeperRepository,
-        Sweeper,
+        SweeperService,
         LifecycleSchedule,
       ],
-      exports: [Sweeper],
+      exports: [SweeperService],
     };
   }
 }

@@ -1,8 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { AssetJobs, Assets, AssetTransitions, IncomingObjects, StoredObjects } from '#libs/assets';
+import {
+  AssetJobsService,
+  AssetsService,
+  AssetTransitionsService,
+  IncomingObjectsService,
+  StoredObjectsService,
+} from '#libs/assets';
 import { kindOf } from '#libs/domain';
-import { Arrivals } from '#libs/upload';
+import { UploadCompletion } from '#libs/upload';
 import { SweeperRepository, type Unfinished } from './sweeper.repository.js';
 
 const BATCH = 100;
@@ -31,18 +37,18 @@ interface Step<Row> {
  * batch while there is more, but of no owner so much that others wait for it, and ends early when it is stopped.
  */
 @Injectable()
-export class Sweeper {
+export class SweeperService {
   constructor(
     private readonly repository: SweeperRepository,
-    private readonly assets: Assets,
-    private readonly transitions: AssetTransitions,
-    private readonly incoming: IncomingObjects,
-    private readonly objects: StoredObjects,
-    private readonly arrivals: Arrivals,
-    private readonly jobs: AssetJobs,
+    private readonly assets: AssetsService,
+    private readonly transitions: AssetTransitionsService,
+    private readonly incoming: IncomingObjectsService,
+    private readonly objects: StoredObjectsService,
+    private readonly completion: UploadCompletion,
+    private readonly jobs: AssetJobsService,
     private readonly logger: PinoLogger,
   ) {
-    logger.setContext(Sweeper.name);
+    logger.setContext(SweeperService.name);
   }
 
   /** PENDING whose event was lost or whose deadline passed, PROCESSING that went silent, FAILED that nobody revived. */
@@ -73,15 +79,15 @@ export class Sweeper {
 
   private async advance({ assetId, status, version }: Unfinished, now: Date): Promise<void> {
     if (status === 'PENDING') {
-      if ((await this.arrivals.look(assetId)) !== 'nothing-there') return;
-      const asset = await this.assets.load(assetId);
+      if ((await this.completion.checkObject(assetId)) !== 'nothing-there') return;
+      const asset = await this.assets.findWithoutAccessCheck(assetId);
       if (asset === null || asset.uploadDeadlineAt > now) return;
-      if (await this.arrivals.expire(asset, now)) {
+      if (await this.completion.expire(asset, now)) {
         this.logger.info({ assetId, reqId: asset.requestId }, 'upload expired');
       }
       return;
     }
-    const asset = await this.assets.load(assetId);
+    const asset = await this.assets.findWithoutAccessCheck(assetId);
     if (asset !== null && status === 'FAILED') {
       if (await this.transitions.lapse({ ...asset, version }, now)) {
         this.logger.info({ assetId, reqId: asset.requestId }, 'failed upload given up');

@@ -3,9 +3,9 @@ import {
   ASSETS_OPTIONS,
   type AssetsOptions,
   type NewVariant,
-  ObjectVariants,
-  Quarantine,
-  StoredObjects,
+  ObjectVariantsService,
+  QuarantineService,
+  StoredObjectsService,
 } from '#libs/assets';
 import { Clock } from '#libs/database';
 import {
@@ -22,8 +22,8 @@ import {
 } from '#libs/domain';
 import type { Rendition } from '#libs/inspection';
 import { type ExpectedVersion, type ObjectStat, ObjectStore } from '#libs/storage';
-import { Corruption } from './corruption.service.js';
-import type { Observation } from './observer.js';
+import { CorruptionService } from './corruption.service.js';
+import type { Digest } from './content-digest.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
 /** Readers get the asset's own type through the signed URL; nothing of the client's is stored beside the bytes. */
@@ -54,10 +54,10 @@ export class ContentStore {
     @Inject(ASSETS_OPTIONS) private readonly options: AssetsOptions,
     @Inject(PIPELINE_OPTIONS) private readonly pipeline: PipelineOptions,
     private readonly store: ObjectStore,
-    private readonly objects: StoredObjects,
-    private readonly variants: ObjectVariants,
-    private readonly quarantine: Quarantine,
-    private readonly corruption: Corruption,
+    private readonly objects: StoredObjectsService,
+    private readonly variants: ObjectVariantsService,
+    private readonly quarantine: QuarantineService,
+    private readonly corruption: CorruptionService,
     private readonly clock: Clock,
   ) {}
 
@@ -71,28 +71,28 @@ export class ContentStore {
    */
   async put(
     from: ObjectVersion,
-    seen: Observation,
+    digest: Digest,
     scope: string,
     signal?: AbortSignal,
   ): Promise<StoredContent> {
-    const to = { bucket: this.options.contentBucket, key: contentKey(seen.sha256, scope) };
+    const to = { bucket: this.options.contentBucket, key: contentKey(digest.sha256, scope) };
     for (let turn = 0; turn < MAX_TURNS; turn++) {
-      const staged = await this.objects.stage({ scope, ...seen }, to, this.clock.now());
+      const staged = await this.objects.stage({ scope, ...digest }, to, this.clock.now());
       if (staged === null) break;
       const { id: objectId, version } = staged;
       const isThere = await this.place(to, version, {
         write: (expect) => this.copy(from, to, expect, signal),
         record: (copy, superseded) => this.objects.recordCopy(objectId, copy, superseded),
         isIntact: async (there) => {
-          const sameSum = there.crc32c === null || there.crc32c === seen.crc32c;
-          if (sameSum && there.sizeBytes === seen.sizeBytes) return true;
-          await this.corruption.remove({ id: objectId, sha256: seen.sha256, place: there }, signal);
+          const sameSum = there.crc32c === null || there.crc32c === digest.crc32c;
+          if (sameSum && there.sizeBytes === digest.sizeBytes) return true;
+          await this.corruption.remove({ id: objectId, sha256: digest.sha256, place: there }, signal);
           return false;
         },
       });
       if (isThere) return { objectId, ...to };
     }
-    if (await this.objects.isKnownInfected(seen.sha256)) throw infected('these very bytes');
+    if (await this.objects.isKnownInfected(digest.sha256)) throw infected('these very bytes');
     throw busy();
   }
 
@@ -100,12 +100,7 @@ export class ContentStore {
    * Infected bytes to where nobody gets at them, and from all who have them already: they were stored when no scanner knew.
    * @throws StowageError not-found INCOMING_GONE
    */
-  async putAway(
-    from: ObjectVersion,
-    { sha256 }: Observation,
-    scope: string,
-    signal?: AbortSignal,
-  ): Promise<void> {
+  async putAway(from: ObjectVersion, { sha256 }: Digest, scope: string, signal?: AbortSignal): Promise<void> {
     const { quarantineBucket } = this.pipeline;
     if (!(await this.quarantine.keep(from, quarantineBucket, sha256, signal))) throw incomingGone();
     const id = await this.quarantine.condemnContent(scope, sha256);
@@ -121,7 +116,7 @@ export class ContentStore {
    * What is to be noted of an object whose variants were put: those that stand. Others may have been there when these bytes were
    * looked into and gone with an older object; or are there and no more wanted. Either way they are then derived again.
    */
-  async specsOfVariants({ sha256 }: Observation, scope: string): Promise<string> {
+  async specsOfVariants({ sha256 }: Digest, scope: string): Promise<string> {
     return specsText(await this.variants.made(scope, sha256)).slice(0, MAX_SPECS);
   }
 
@@ -133,7 +128,7 @@ export class ContentStore {
   /** Puts variants of a stored object in their places. False when the object is gone, and what was written with it. */
   async putVariants(
     objectId: bigint,
-    { sha256 }: Pick<Observation, 'sha256'>,
+    { sha256 }: Pick<Digest, 'sha256'>,
     scope: string,
     renditions: readonly Rendition[],
     signal?: AbortSignal,

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { StoredObjects } from '#libs/assets';
+import { StoredObjectsService } from '#libs/assets';
 import { corruptKey, type ObjectVersion } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
-import { hashed } from './observer.js';
+import { hashed } from './content-digest.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
@@ -20,15 +20,15 @@ export interface SuspectObject {
  * the next upload of the same bytes stores them anew. Every step can be repeated.
  */
 @Injectable()
-export class Corruption {
+export class CorruptionService {
   constructor(
     @Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions,
     private readonly store: ObjectStore,
-    private readonly objects: StoredObjects,
+    private readonly objects: StoredObjectsService,
     private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
   ) {
-    logger.setContext(Corruption.name);
+    logger.setContext(CorruptionService.name);
   }
 
   /**

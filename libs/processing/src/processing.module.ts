@@ -1,15 +1,15 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ContentInspector } from './content-inspector.js';
 import { ContentStore } from './content-store.js';
-import { Corruption } from './corruption.service.js';
-import { Examination } from './examination.js';
-import { Intake } from './intake.js';
+import { CorruptionService } from './corruption.service.js';
+import { ContentChecks } from './content-checks.js';
+import { ContentReader } from './content-reader.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
-import { Processing } from './processing.service.js';
-import { Rederivation } from './rederivation.service.js';
-import { Rescan } from './rescan.service.js';
-import { Revival } from './revival.service.js';
+import { ProcessingService } from './processing.service.js';
+import { VariantRebuildService } from './variant-rebuild.service.js';
+import { RescanService } from './rescan.service.js';
+import { FailedAssetRetryService } from './failed-asset-retry.service.js';
 import { Spool } from './spool.js';
 
 /**
@@ -19,8 +19,16 @@ import { Spool } from './spool.js';
 @Module({})
 export class ProcessingModule {
   static forRoot(options: PipelineOptions): DynamicModule {
-    const inner = [ContentInspector, ContentStore, Corruption, Examination, Intake, ProcessingMetrics, Spool];
-    const services = [Processing, Rescan, Rederivation];
+    const inner = [
+      ContentInspector,
+      ContentStore,
+      CorruptionService,
+      ContentChecks,
+      ContentReader,
+      ProcessingMetrics,
+      Spool,
+    ];
+    const services = [ProcessingService, RescanService, VariantRebuildService];
     return {
       module: ProcessingModule,
       global: true,
@@ -31,5 +39,5 @@ export class ProcessingModule {
 }
 
 /** What operators may do about failures, without the pipeline itself. Needs the modules of `assets` and `jobs`. */
-@Module({ providers: [Revival], exports: [Revival] })
-export class RevivalModule {}
+@Module({ providers: [FailedAssetRetryService], exports: [FailedAssetRetryService] })
+export class FailedAssetRetryModule {}

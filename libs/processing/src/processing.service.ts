@@ -1,6 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type Asset, AssetJobs, Assets, AssetTransitions, IncomingObjects } from '#libs/assets';
+import {
+  type Asset,
+  AssetJobsService,
+  AssetsService,
+  AssetTransitionsService,
+  IncomingObjectsService,
+} from '#libs/assets';
 import { Clock } from '#libs/database';
 import {
   type AssetReceived,
@@ -12,7 +18,7 @@ import {
 } from '#libs/domain';
 import { backoffMs, PROCESS_QUEUE } from '#libs/queue';
 import { ContentStore, type StoredContent } from './content-store.js';
-import { Examination, type Examined } from './examination.js';
+import { ContentChecks, type CheckedContent } from './content-checks.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { ReaderNeeded } from './reader-needed.js';
 
@@ -23,19 +29,19 @@ const MAX_PLACINGS = 3;
 
 /** From "the bytes are here" to READY or REJECTED. */
 @Injectable()
-export class Processing {
+export class ProcessingService {
   constructor(
-    private readonly assets: Assets,
-    private readonly transitions: AssetTransitions,
-    private readonly incoming: IncomingObjects,
-    private readonly examination: Examination,
+    private readonly assets: AssetsService,
+    private readonly transitions: AssetTransitionsService,
+    private readonly incoming: IncomingObjectsService,
+    private readonly contentChecks: ContentChecks,
     private readonly contents: ContentStore,
-    private readonly jobs: AssetJobs,
+    private readonly jobs: AssetJobsService,
     private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
     private readonly clock: Clock,
   ) {
-    logger.setContext(Processing.name);
+    logger.setContext(ProcessingService.name);
   }
 
   /**
@@ -63,7 +69,7 @@ export class Processing {
   }
 
   private async run(job: AssetReceived, signal: AbortSignal, mayInspect: boolean): Promise<void> {
-    const asset = await this.assets.load(job.assetId);
+    const asset = await this.assets.findWithoutAccessCheck(job.assetId);
     if (asset === null) return;
     if (INCOMING_IS_WASTE.includes(asset.status)) {
       // Whoever settled it may have died before deleting.
@@ -75,7 +81,7 @@ export class Processing {
     const started = performance.now();
     try {
       const object = { ...this.incoming.refOf(asset.id), version: job.generation };
-      const examine = () => this.examination.examine(asset, object, { mayInspect, signal });
+      const examine = () => this.contentChecks.check(asset, object, { mayInspect, signal });
       const examined = await this.metrics.time('read', examine);
       if (!(await this.accept(asset, object, examined, signal))) {
         this.metrics.ended('moot');
@@ -97,7 +103,7 @@ export class Processing {
 
   /** The worker died on this job again and again: that counts as a failed attempt. */
   async crashed(job: AssetReceived, times: number): Promise<void> {
-    const asset = await this.assets.load(job.assetId);
+    const asset = await this.assets.findWithoutAccessCheck(job.assetId);
     if (asset?.status !== 'PROCESSING' || asset.attempt !== job.attempt) return;
     await this.retry(asset, new Error(`the worker died ${times} times`));
   }
@@ -105,27 +111,27 @@ export class Processing {
   private async accept(
     asset: Asset,
     from: ObjectVersion,
-    { seen, renditions, getsVariants, variantsReason, ...found }: Examined,
+    { digest, renditions, getsVariants, variantsReason, ...found }: CheckedContent,
     signal: AbortSignal,
   ): Promise<boolean> {
     const scope = this.contents.scopeOf(asset.ownerId);
     for (let turn = 0; turn < MAX_PLACINGS; turn++) {
       const store = async (): Promise<StoredContent | null> => {
-        const stored = await this.contents.put(from, seen, scope, signal);
-        const isWhole = await this.contents.putVariants(stored.objectId, seen, scope, renditions, signal);
+        const stored = await this.contents.put(from, digest, scope, signal);
+        const isWhole = await this.contents.putVariants(stored.objectId, digest, scope, renditions, signal);
         return isWhole ? stored : null;
       };
       const stored = await this.metrics.time('store', store);
       if (stored === null) continue;
       const specs = () =>
         variantsReason === null
-          ? this.contents.specsOfVariants(seen, scope)
+          ? this.contents.specsOfVariants(digest, scope)
           : this.contents.specsOfProfiles();
       const variants = { variantSpecs: getsVariants ? await specs() : null, variantsReason };
       const accept = () =>
         this.transitions.accept(asset, { ...stored, ...found, ...variants }, this.clock.now());
       if (await this.metrics.time('settle', accept)) return true;
-      const now = await this.assets.load(asset.id);
+      const now = await this.assets.findWithoutAccessCheck(asset.id);
       if (now?.status !== 'PROCESSING' || now.version !== asset.version) return false;
     }
     throw new Error('the stored object vanished each time it was about to be referenced');

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type ClaimedObject, ObjectUpkeep, Quarantine } from '#libs/assets';
+import { type ClaimedObject, ObjectMaintenanceService, QuarantineService } from '#libs/assets';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
-import { Corruption } from './corruption.service.js';
-import { hashed, shared } from './observer.js';
+import { CorruptionService } from './corruption.service.js';
+import { hashed, shared } from './content-digest.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
@@ -18,7 +18,7 @@ const PASS_MS = 60 * 60_000;
  * quarantined at once. Any number of workers may do it.
  */
 @Injectable()
-export class Rescan {
+export class RescanService {
   private label = '';
   /** All above were looked at in this pass. */
   private before: bigint | null = null;
@@ -28,13 +28,13 @@ export class Rescan {
     @Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions,
     private readonly scanner: Scanner,
     private readonly store: ObjectStore,
-    private readonly upkeep: ObjectUpkeep,
-    private readonly quarantine: Quarantine,
-    private readonly corruption: Corruption,
+    private readonly maintenance: ObjectMaintenanceService,
+    private readonly quarantine: QuarantineService,
+    private readonly corruption: CorruptionService,
     private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
   ) {
-    logger.setContext(Rescan.name);
+    logger.setContext(RescanService.name);
   }
 
   /**
@@ -46,7 +46,7 @@ export class Rescan {
     if (label !== this.label || now.getTime() - this.passAt > PASS_MS) {
       [this.label, this.before, this.passAt] = [label, null, now.getTime()];
     }
-    const object = await this.upkeep.claim('scan', label, this.before, now);
+    const object = await this.maintenance.claim('scan', label, this.before, now);
     if (object === null) return null;
     this.before = object.id;
     const { verdict, isIntact } = await this.scan(object, signal);
@@ -93,11 +93,11 @@ export class Rescan {
     this.metrics.scanned(verdict.outcome);
     switch (verdict.outcome) {
       case 'clean':
-        return this.upkeep.noteScan(object.id, label, now);
+        return this.maintenance.noteScan(object.id, label, now);
       case 'unscannable':
         // It was let in as such, or the scanner's limits have changed: no sign of malware.
         this.logger.warn({ storedObject, why: verdict.why }, 'stored object not scannable');
-        return this.upkeep.noteScan(object.id, label, now);
+        return this.maintenance.noteScan(object.id, label, now);
       case 'error':
         this.logger.error({ storedObject, why: verdict.message }, 'stored object not scanned');
         return;

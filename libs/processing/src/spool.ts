@@ -34,7 +34,7 @@ interface Waiting {
 export class Spool implements OnModuleInit, OnApplicationShutdown {
   private readonly folder: string;
   private readonly waiting: Waiting[] = [];
-  private readonly rooms = new Set<SpoolRoom>();
+  private readonly rooms = new Set<SpoolFile>();
   private taken = 0;
   private capacity: number;
   private prepared: Promise<void> | undefined;
@@ -82,7 +82,7 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
    * Waits for room. Whoever gets it disposes of it.
    * @throws StowageError unavailable SPOOL_FULL when others have left too little of the disk; the signal's reason
    */
-  async reserve(bytes: number, signal?: AbortSignal): Promise<SpoolRoom> {
+  async reserve(bytes: number, signal?: AbortSignal): Promise<SpoolFile> {
     await this.onModuleInit();
     signal?.throwIfAborted();
     if (!this.fits(bytes)) throw new RangeError('there is no room for the file');
@@ -92,7 +92,7 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
       this.taken += bytes;
     }
     const file = path.join(this.folder, randomBytes(16).toString('hex'));
-    const room = new SpoolRoom(file, bytes, () => this.release(room));
+    const room = new SpoolFile(file, bytes, () => this.release(room));
     this.rooms.add(room);
     try {
       await this.mustBeThere();
@@ -127,7 +127,7 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
     });
   }
 
-  private release(room: SpoolRoom): void {
+  private release(room: SpoolFile): void {
     this.rooms.delete(room);
     this.taken -= room.bytes;
     this.admitNext();
@@ -144,7 +144,7 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
 }
 
 /** Room for one file, and the file. */
-export class SpoolRoom implements AsyncDisposable {
+export class SpoolFile implements AsyncDisposable {
   private handle: FileHandle | undefined;
   private isCreated = false;
   private pending: Buffer[] = [];

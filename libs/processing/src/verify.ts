@@ -1,7 +1,7 @@
 import type { Asset } from '#libs/assets';
 import { isAllowedType, type RejectionCode, settleMediaType, StowageError } from '#libs/domain';
 import type { ObjectStat } from '#libs/storage';
-import type { Observation } from './observer.js';
+import type { Digest } from './content-digest.js';
 
 export const rejected = (code: RejectionCode, message: string) => new StowageError('rejected', code, message);
 
@@ -19,18 +19,18 @@ export function verifyStat(asset: Asset, stat: ObjectStat): void {
 }
 
 /** What reading found, in the order: size, crc32c against storage and declaration, SHA-256. @throws StowageError rejected */
-export function verifyBytes(asset: Asset, stat: ObjectStat, seen: Observation): void {
-  if (seen.sizeBytes !== asset.sizeBytes) {
-    throw rejected('SIZE_MISMATCH', `${asset.sizeBytes} bytes were declared, ${seen.sizeBytes} were read.`);
+export function verifyBytes(asset: Asset, stat: ObjectStat, digest: Digest): void {
+  if (digest.sizeBytes !== asset.sizeBytes) {
+    throw rejected('SIZE_MISMATCH', `${asset.sizeBytes} bytes were declared, ${digest.sizeBytes} were read.`);
   }
-  if (stat.crc32c !== null && stat.crc32c !== seen.crc32c) {
+  if (stat.crc32c !== null && stat.crc32c !== digest.crc32c) {
     throw rejected('CHECKSUM_MISMATCH', 'What was read is not what storage holds.');
   }
   // Of an upload in pieces storage compares nothing.
-  if (asset.crc32c !== null && asset.crc32c !== seen.crc32c) {
+  if (asset.crc32c !== null && asset.crc32c !== digest.crc32c) {
     throw rejected('CHECKSUM_MISMATCH', 'The CRC32C of the bytes is not the declared one.');
   }
-  if (seen.sha256 !== asset.checksumSha256) {
+  if (digest.sha256 !== asset.checksumSha256) {
     throw rejected('CHECKSUM_MISMATCH', 'The SHA-256 of the bytes is not the declared one.');
   }
 }

@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from 'bullmq';
 import pg from 'pg';
-import type { JobsOptions } from './jobs.options.js';
+import type { QueueOptions } from './queue.options.ts';
 import { SCHEMA } from './queues.js';
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -20,7 +20,7 @@ class ListenedClient extends pg.Client {
 }
 
 /** What each queue and each worker connects with. */
-export function connectionOf({ databaseUrl, redisUrl, poolSize = 4 }: JobsOptions): ConnectionOptions {
+export function connectionOf({ databaseUrl, redisUrl, poolSize = 4 }: QueueOptions): ConnectionOptions {
   if (redisUrl !== undefined) {
     return {
       url: redisUrl,

@@ -27,7 +27,7 @@ const LONGEST_ERROR = 4_096;
 
 /** Work that was given up, kept until an operator has decided about it. */
 @Injectable()
-export class DeadLetters {
+export class DeadLettersService {
   private readonly retries = new Map<string, Retry>();
 
   constructor(private readonly database: Database) {}

@@ -1,5 +1,5 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
-import { QUOTA_OPTIONS, type QuotaOptions, Quotas } from './quota.service.js';
+import { QUOTA_OPTIONS, type QuotaOptions, QuotaService } from './quota.service.js';
 
 @Global()
 @Module({})
@@ -7,8 +7,8 @@ export class QuotaModule {
   static forRoot(options: QuotaOptions): DynamicModule {
     return {
       module: QuotaModule,
-      providers: [{ provide: QUOTA_OPTIONS, useValue: options }, Quotas],
-      exports: [Quotas],
+      providers: [{ provide: QUOTA_OPTIONS, useValue: options }, QuotaService],
+      exports: [QuotaService],
     };
   }
 }

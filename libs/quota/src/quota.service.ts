@@ -38,7 +38,7 @@ const FIND: Statement<{
  * that there is no asset without it and no reservation without an asset; so is the count of an asset that is there at once.
  */
 @Injectable()
-export class Quotas {
+export class QuotaService {
   constructor(
     @Inject(QUOTA_OPTIONS) readonly defaults: QuotaOptions,
     private readonly database: Database,

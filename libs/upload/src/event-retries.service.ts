@@ -2,24 +2,24 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { Database } from '#libs/database';
 import { StowageError } from '#libs/domain';
-import { type DeadLetter, DeadLetters } from '#libs/queue';
+import { type DeadLetter, DeadLettersService } from '#libs/queue';
 import { ObjectEventReader } from '#libs/storage';
-import { Arrivals } from './arrivals.service.js';
+import { UploadCompletion } from './upload-completion.js';
 
 /** Source of the dead letters that storage's events become when nothing can come of them. */
 export const OBJECT_EVENTS = 'object-events';
 
 /** Hands an event in again that had been given up, at an operator's word. */
 @Injectable()
-export class EventRetries implements OnModuleInit {
+export class EventRetriesService implements OnModuleInit {
   constructor(
     private readonly reader: ObjectEventReader,
-    private readonly arrivals: Arrivals,
-    private readonly deadLetters: DeadLetters,
+    private readonly completion: UploadCompletion,
+    private readonly deadLetters: DeadLettersService,
     private readonly database: Database,
     private readonly logger: PinoLogger,
   ) {
-    logger.setContext(EventRetries.name);
+    logger.setContext(EventRetriesService.name);
   }
 
   onModuleInit(): void {
@@ -33,7 +33,7 @@ export class EventRetries implements OnModuleInit {
       const message = `The event is malformed as before: ${event.problem}.`;
       throw new StowageError('conflict', 'EVENT_MALFORMED', message);
     }
-    const arrival = await this.arrivals.look(event.key);
+    const arrival = await this.completion.checkObject(event.key);
     if (arrival === 'early') {
       throw new StowageError(
         'conflict',

@@ -1,5 +1,5 @@
-export * from './arrivals.service.js';
-export type { UploadTicket } from './tickets.service.js';
+export * from './upload-completion.js';
+export type { UploadTicket } from './upload-signer.js';
 export * from './upload-request.js';
 export * from './upload.module.js';
 export * from './upload.options.js';

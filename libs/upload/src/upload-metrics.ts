@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Counter, Histogram, Registry } from 'prom-client';
-import type { Arrival } from './arrivals.service.js';
+import type { CheckOutcome } from './upload-completion.js';
 import type { Created } from './upload.repository.js';
 
 /** From a second to the week of a resumable session. */
@@ -11,7 +11,7 @@ const WAIT_BUCKETS = [1, 5, 15, 60, 300, 900, 3_600, 6 * 3_600, 86_400, 7 * 86_4
 export class UploadMetrics {
   private readonly requests: Counter<'outcome'>;
   private readonly quotaRefusals: Counter;
-  private readonly arrivals: Counter<'outcome'>;
+  private readonly completion: Counter<'outcome'>;
   private readonly waits: Histogram;
 
   constructor(registry: Registry) {
@@ -27,7 +27,7 @@ export class UploadMetrics {
       help: 'Uploads refused because they would pass their owner’s quota',
       registers,
     });
-    this.arrivals = new Counter({
+    this.completion = new Counter({
       name: 'stowage_upload_arrivals_total',
       help: 'Times that bytes were said or thought to be there, by what was found',
       labelNames: ['outcome'],
@@ -47,8 +47,8 @@ export class UploadMetrics {
     if (outcome === 'over-quota') this.quotaRefusals.inc();
   }
 
-  arrived(outcome: Arrival): void {
-    this.arrivals.inc({ outcome });
+  arrived(outcome: CheckOutcome): void {
+    this.completion.inc({ outcome });
   }
 
   /** @param seconds since the upload was asked for */

@@ -12,7 +12,7 @@ export const ITEM = `item as (
  * can be used, and every request would read all READY assets of its owner; joined without the limit, that is what the planner
  * chooses.
  */
-export const twinSql = (columns: string) => `lateral (
+export const existingAssetSql = (columns: string) => `lateral (
         select ${columns} from media_assets a where a.owner_id = i."ownerId" and a.checksum_sha256 = i."checksumSha256"
           and a.status = 'READY' and a.size_bytes = i."sizeBytes" and (a.mime_type = i."mimeType" or i."mimeType" = '${OCTET_STREAM}')
         limit 1)`;

@@ -1,19 +1,19 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { Adoptions } from './adoptions.service.js';
-import { Arrivals } from './arrivals.service.js';
-import { EventRetries } from './event-retries.service.js';
-import { Tickets } from './tickets.service.js';
+import { OwnDuplicates } from './own-duplicates.js';
+import { UploadCompletion } from './upload-completion.js';
+import { EventRetriesService } from './event-retries.service.js';
+import { UploadSigner } from './upload-signer.js';
 import { UploadMetrics } from './upload-metrics.js';
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 import { UploadRepository } from './upload.repository.js';
-import { Uploads } from './upload.service.js';
+import { UploadService } from './upload.service.js';
 
 /** "The bytes are here", for any process. Needs the modules of `assets`, `jobs` and `database`, and `MetricsModule`. */
-@Module({ providers: [Arrivals, UploadMetrics], exports: [Arrivals, UploadMetrics] })
-export class ArrivalsModule {}
+@Module({ providers: [UploadCompletion, UploadMetrics], exports: [UploadCompletion, UploadMetrics] })
+export class UploadCompletionModule {}
 
 /** What operators may do about events that nothing came of. Needs also a provider of the port `ObjectEventReader`. */
-@Module({ imports: [ArrivalsModule], providers: [EventRetries] })
+@Module({ imports: [UploadCompletionModule], providers: [EventRetriesService] })
 export class EventRetriesModule {}
 
 /** The clients' door. Needs also `QuotaModule` and a provider of the port `UrlSigner`. */
@@ -23,15 +23,15 @@ export class UploadModule {
     return {
       module: UploadModule,
       global: true,
-      imports: [ArrivalsModule],
+      imports: [UploadCompletionModule],
       providers: [
         { provide: UPLOAD_OPTIONS, useValue: options },
         UploadRepository,
-        Adoptions,
-        Tickets,
-        Uploads,
+        OwnDuplicates,
+        UploadSigner,
+        UploadService,
       ],
-      exports: [Uploads],
+      exports: [UploadService],
     };
   }
 }

@@ -1,11 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Asset, assetOf, type AssetRow, assetSql, IncomingObjects } from '#libs/assets';
+import { type Asset, assetOf, type AssetRow, assetSql, IncomingObjectsService } from '#libs/assets';
 import { Batcher, Database, isUniqueViolation, type Statement } from '#libs/database';
 import { type ObjectRef, TRANSITIONS, unavailable } from '#libs/domain';
-import { Quotas } from '#libs/quota';
-import { Adoptions } from './adoptions.service.js';
+import { QuotaService } from '#libs/quota';
+import { OwnDuplicates } from './own-duplicates.js';
 import type { ParsedUploadRequest } from './upload-request.js';
-import { detailsSql, ITEM, twinSql } from './upload-sql.js';
+import { detailsSql, ITEM, existingAssetSql } from './upload-sql.js';
 import { UploadMetrics } from './upload-metrics.js';
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 
@@ -35,7 +35,7 @@ export type Created =
 export const CREATE: Statement<{ asset_id: string }> = {
   name: 'upload_create',
   text: `with ${ITEM},
-    twin as (select i."ownerId" as owner_id from item i, ${twinSql('1')} a where i.adopt),
+    twin as (select i."ownerId" as owner_id from item i, ${existingAssetSql('1')} a where i.adopt),
     demand as (
       select "ownerId" as owner_id, sum("sizeBytes")::bigint as bytes, count(*)::int as assets from item group by 1),
     quota as (
@@ -100,9 +100,9 @@ export class UploadRepository {
 
   constructor(
     private readonly database: Database,
-    private readonly quotas: Quotas,
-    private readonly incoming: IncomingObjects,
-    private readonly adoptions: Adoptions,
+    private readonly quotas: QuotaService,
+    private readonly incoming: IncomingObjectsService,
+    private readonly ownDuplicates: OwnDuplicates,
     private readonly metrics: UploadMetrics,
     @Inject(UPLOAD_OPTIONS) { batches = BATCHES }: UploadOptions,
   ) {
@@ -152,7 +152,7 @@ export class UploadRepository {
         ...asset,
         ...this.incoming.refOf(asset.id),
         ownerId: String(ownerId),
-        adopt: !sent.has(asset),
+        shareExisting: !sent.has(asset),
       })),
     );
     try {
@@ -199,7 +199,7 @@ export class UploadRepository {
       }
     }
     if (adoptable.length === 0) return;
-    const adopted = await this.adoptions.adopt(ownerId, adoptable);
+    const adopted = await this.ownDuplicates.shareExisting(ownerId, adoptable);
     for (const item of adoptable) {
       const asset = adopted.get(item.id);
       if (asset === undefined) sent.add(item);

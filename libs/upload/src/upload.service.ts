@@ -1,11 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type Asset, Assets, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
+import { type Asset, AssetsService, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
 import { Clock } from '#libs/database';
 import { type Actor, FIRST_LOOK_MS, invalid, StowageError, uploadDeadline } from '#libs/domain';
-import { Arrivals } from './arrivals.service.js';
+import { UploadCompletion } from './upload-completion.js';
 import { newAssetId } from './asset-id.js';
-import { Tickets, type UploadTicket } from './tickets.service.js';
+import { UploadSigner, type UploadTicket } from './upload-signer.js';
 import {
   type UploadLimits,
   parseUploadRequest,
@@ -44,20 +44,20 @@ interface Call {
 
 /** From "I want to upload" to "the bytes are here", for the client's part of it. */
 @Injectable()
-export class Uploads {
+export class UploadService {
   private readonly limits: UploadLimits;
 
   constructor(
     @Inject(UPLOAD_OPTIONS) private readonly options: UploadOptions,
     @Inject(ASSETS_OPTIONS) { allowedTypes }: AssetsOptions,
-    private readonly tickets: Tickets,
+    private readonly uploadSigner: UploadSigner,
     private readonly repository: UploadRepository,
-    private readonly assets: Assets,
-    private readonly arrivals: Arrivals,
+    private readonly assets: AssetsService,
+    private readonly completion: UploadCompletion,
     private readonly clock: Clock,
     private readonly logger: PinoLogger,
   ) {
-    logger.setContext(Uploads.name);
+    logger.setContext(UploadService.name);
     this.limits = { maxUploadBytes: options.maxUploadBytes, allowedTypes };
   }
 
@@ -124,7 +124,7 @@ export class Uploads {
   async complete(actor: Actor, assetId: string): Promise<Asset> {
     const asset = await this.assets.get(actor, assetId, 'WRITE');
     if (asset.status !== 'PENDING') return asset;
-    await this.arrivals.look(assetId);
+    await this.completion.checkObject(assetId);
     return this.assets.get(actor, assetId, 'WRITE');
   }
 
@@ -135,7 +135,7 @@ export class Uploads {
       if (asset.status === 'CANCELLED') return asset;
       if (asset.status !== 'PENDING') break;
       // A renewal may have come in between.
-      await this.arrivals.cancel(asset, this.clock.now());
+      await this.completion.cancel(asset, this.clock.now());
     }
     throw uploadNotPending();
   }
@@ -149,7 +149,7 @@ export class Uploads {
     try {
       const parsed = parseUploadRequest(request, this.limits);
       const id = newAssetId(now);
-      const ticket = parsed.method === 'PUT' ? await this.tickets.forPut(id, parsed, now) : null;
+      const ticket = parsed.method === 'PUT' ? await this.uploadSigner.forPut(id, parsed, now) : null;
       const urlExpiresAt = ticket?.expiresAt ?? new Date(now.getTime() + this.options.urlSeconds * 1000);
       const asset = {
         ...parsed,
@@ -196,7 +196,10 @@ export class Uploads {
     try {
       if (call.outage !== undefined) throw call.outage;
       const ticket = await this.freshTicket(asset, call);
-      return { asset: ticket === null ? ((await this.assets.load(asset.id)) ?? asset) : asset, ticket };
+      return {
+        asset: ticket === null ? ((await this.assets.findWithoutAccessCheck(asset.id)) ?? asset) : asset,
+        ticket,
+      };
     } catch (err) {
       if (!(err instanceof StowageError) || err.kind !== 'unavailable') throw err;
       call.outage = err;
@@ -209,8 +212,8 @@ export class Uploads {
   /** The client learns no id, so the reservation would be of no use until the deadline. */
   private async release(assetId: string): Promise<void> {
     try {
-      const asset = await this.assets.load(assetId);
-      if (asset !== null) await this.arrivals.cancel(asset, this.clock.now());
+      const asset = await this.assets.findWithoutAccessCheck(assetId);
+      if (asset !== null) await this.completion.cancel(asset, this.clock.now());
     } catch (err) {
       this.logger.warn({ err, assetId }, 'reservation released only at the deadline');
     }
@@ -238,17 +241,17 @@ export class Uploads {
         : await this.openSession(asset, false, call);
     if (answer instanceof StowageError) return answer;
     // Past its deadline it gets what the sweeper would give it: bytes that came in time count.
-    if (answer.ticket === null && (await this.arrivals.look(asset.id)) === 'nothing-there') {
-      await this.arrivals.expire(asset, call.now);
+    if (answer.ticket === null && (await this.completion.checkObject(asset.id)) === 'nothing-there') {
+      await this.completion.expire(asset, call.now);
     }
-    return { asset: (await this.assets.load(asset.id)) ?? asset, ticket: answer.ticket };
+    return { asset: (await this.assets.findWithoutAccessCheck(asset.id)) ?? asset, ticket: answer.ticket };
   }
 
   /** Under the conditions of the first; null when the asset waits for nothing any more. */
   private async freshTicket(asset: Asset, { now, origin }: Call): Promise<UploadTicket | null> {
-    if (asset.uploadMethod === 'RESUMABLE') return this.tickets.forSession(asset, now, origin);
+    if (asset.uploadMethod === 'RESUMABLE') return this.uploadSigner.forSession(asset, now, origin);
     const { id, sizeBytes } = asset;
-    const ticket = await this.tickets.forPut(id, asset, now);
+    const ticket = await this.uploadSigner.forPut(id, asset, now);
     const deadline = uploadDeadline(ticket.expiresAt, sizeBytes, 'PUT');
     return (await this.repository.extend(id, ticket.expiresAt, deadline, now)) ? ticket : null;
   }

@@ -4,13 +4,13 @@ import type { Queue } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
 import { AssetsModule } from '#libs/assets';
 import { DatabaseModule } from '#libs/database';
-import { INSPECT_QUEUE, JobsModule, PROCESS_QUEUE, SCHEMA } from '#libs/queue';
-import { Sweeper } from '#libs/lifecycle';
+import { INSPECT_QUEUE, QueueModule, PROCESS_QUEUE, SCHEMA } from '#libs/queue';
+import { SweeperService } from '#libs/lifecycle';
 import { QuotaModule } from '#libs/quota';
 import { HealthModule, MetricsModule } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';
 import { GcsObjectStore, GcsUploadSessions } from '#libs/storage/gcs';
-import { ArrivalsModule } from '#libs/upload';
+import { UploadCompletionModule } from '#libs/upload';
 import { SweeperRepository } from '../../../libs/lifecycle/src/sweeper.repository.js';
 import { NAMES, PROJECT, SESSION_KEY } from '../../integration/storage/emulators.js';
 import type { Fleet } from '../../support/fleet.js';
@@ -30,7 +30,7 @@ export class PassingTime implements AsyncDisposable {
         MetricsModule,
         HealthModule.forRoot(),
         DatabaseModule.forRoot({ url, poolSize: 4 }),
-        JobsModule.forRoot({ databaseUrl: url, poolSize: 2 }),
+        QueueModule.forRoot({ databaseUrl: url, poolSize: 2 }),
         StorageModule.forRoot({
           store: new GcsObjectStore(gcs),
           sessions: new GcsUploadSessions(gcs),
@@ -43,14 +43,14 @@ export class PassingTime implements AsyncDisposable {
           allowedTypes: [],
           uploadSessionKeys: [SESSION_KEY],
         }),
-        ArrivalsModule,
+        UploadCompletionModule,
       ],
-      providers: [SweeperRepository, Sweeper],
+      providers: [SweeperRepository, SweeperService],
     }).compile();
     return new PassingTime(fleet, await module.init());
   }
 
-  private readonly sweeper = this.module.get(Sweeper);
+  private readonly sweeper = this.module.get(SweeperService);
   private readonly queues = [PROCESS_QUEUE, INSPECT_QUEUE].map((name) =>
     this.module.get<Queue>(getQueueToken(name), { strict: false }),
   );

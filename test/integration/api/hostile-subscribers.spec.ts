@@ -3,7 +3,7 @@ import { setImmediate as nextTurnOfLoop } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { PinoLogger } from 'nestjs-pino';
 import { WebSocket, type WebSocketServer } from 'ws';
-import { SubscriptionTurns } from '#libs/assets/graphql';
+import { SubscriptionRateLimiter } from '#libs/assets/graphql';
 import { SubscriptionServer } from '../../../apps/api/src/subscriptions/subscription-server.js';
 import { signJwt } from '../../support/fleet.js';
 import { until } from '../../support/until.js';
@@ -135,7 +135,7 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
       SUBSCRIPTION_WORK_PER_SECOND: '500',
     });
     const { sockets } = small.app.get<unknown, typeof server>(SubscriptionServer, { strict: false });
-    const turns = small.app.get(SubscriptionTurns, { strict: false });
+    const turns = small.app.get(SubscriptionRateLimiter, { strict: false });
     expect(turns).toHaveProperty('perSecond', 500);
     const taken = jest.spyOn(turns, 'take');
     const query = `subscription { assetChanged(id: "${await asset(small)}") { id } }`;

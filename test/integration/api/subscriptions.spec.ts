@@ -5,7 +5,7 @@ import pg from 'pg';
 import { WebSocket } from 'ws';
 import { Clock } from '#libs/database';
 import { AssetFeed } from '#libs/events';
-import { AssetChanges } from '../../../libs/assets/src/asset-changes.service.js';
+import { AssetChangesService } from '../../../libs/assets/src/asset-changes.service.js';
 import { signJwt } from '../../support/fleet.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { until } from '../../support/until.js';
@@ -193,7 +193,7 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     const acl = [{ principal: 'user:44', permissions: ['READ'] }];
     const ids = [await pending('42', acl), await pending('42', acl)];
     const reader = { ownerId: 44n, groups: [], isAdmin: false };
-    const states = await api.app.get(AssetChanges, { strict: false }).watch(reader, ids);
+    const states = await api.app.get(AssetChangesService, { strict: false }).watch(reader, ids);
     expect(await states.next()).toMatchObject({ value: { id: ids[0] } });
     await database.query('delete from asset_acl where asset_id = any($1)', [ids]);
     const since = performance.now();
@@ -215,7 +215,7 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     const until = new Date(Date.now() + 3_600_000);
     const actor = { ownerId: 42n, groups: [], isAdmin: false, until };
     const states = await withLocalClockOff(7_200_000, api.app.get(Clock), () =>
-      api.app.get(AssetChanges).watch(actor, [id]),
+      api.app.get(AssetChangesService).watch(actor, [id]),
     );
     expect(await states.next()).toMatchObject({ value: { status: 'PENDING' } });
     await api.query(CANCEL, { id });

@@ -32,7 +32,7 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
     expect(await world.removal.delete(by, id)).toMatchObject({ status: 'DELETED' });
     expect(await world.quotas.of(2n)).toMatchObject(EMPTY);
     expect(await world.put(ticket, 'late')).toBe(200);
-    expect(await world.arrivals.look(id)).toBe('discarded');
+    expect(await world.completion.checkObject(id)).toBe('discarded');
     await expect(world.removal.restore(by, id)).rejects.toMatchObject({ reason: 'NOTHING_TO_RESTORE' });
   });
 
@@ -72,7 +72,7 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
       await world.upload('shared bytes', {}, two),
     ];
     await world.removal.purge(one, first.id);
-    expect(await world.assets.load(first.id)).toBeNull();
+    expect(await world.assets.findWithoutAccessCheck(first.id)).toBeNull();
     expect(await world.quotas.of(4n)).toMatchObject(EMPTY);
     expect(await there('shared bytes')).not.toBeNull();
     await world.removal.purge(two, second.id);
@@ -91,7 +91,7 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
       if (status === 'DELETED') await world.removal.delete(by, id);
       else if (status !== 'PENDING') {
         await world.put(ticket, status === 'REJECTED' ? 'SOME BYTES' : 'some bytes');
-        await world.arrivals.look(id);
+        await world.completion.checkObject(id);
         const job = await world.job(id);
         if (status === 'FAILED') await world.incoming.delete(id, job.generation);
         await world.process(job);
@@ -174,7 +174,7 @@ it.each([
     isDown = false;
     await world.removal.purge(actor(), id);
     expect(await world.objects(INCOMING)).toEqual([]);
-    expect(await world.assets.load(id)).toBeNull();
+    expect(await world.assets.findWithoutAccessCheck(id)).toBeNull();
   },
 );
 

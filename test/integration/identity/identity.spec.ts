@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Registry } from 'prom-client';
 import { Clock, Database } from '#libs/database';
 import { HealthChecks } from '#libs/runtime';
-import { Identity, type IdentityOptions } from '#libs/identity';
+import { IdentityService, type IdentityOptions } from '#libs/identity';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 
@@ -26,7 +26,7 @@ const token = (sub: string | undefined, claims: Record<string, unknown> = {}) =>
 describe('identity (real: PostgreSQL, jose)', () => {
   let testDatabase: TestDatabase;
   let database: Database;
-  let identity: Identity;
+  let identity: IdentityService;
   let clock: Clock;
   const registry = new Registry();
   const as = async (jwt: string, headers: http.IncomingHttpHeaders = {}) =>
@@ -37,7 +37,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
     database = new Database({ url: testDatabase.url });
     clock = new Clock({ url: testDatabase.url }, database, new Registry(), new HealthChecks());
     await clock.measure();
-    identity = new Identity(OPTIONS, database, clock, registry);
+    identity = new IdentityService(OPTIONS, database, clock, registry);
   });
   afterAll(async () => {
     await database.onApplicationShutdown();
@@ -58,7 +58,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
     const ids = await Promise.all(jwts.map(async (jwt) => (await as(jwt)).ownerId));
     expect(ids.every((id) => id > 2n ** 62n)).toBe(true);
     expect(new Set(ids).size).toBe(3);
-    const other = new Identity(OPTIONS, database, clock, new Registry());
+    const other = new IdentityService(OPTIONS, database, clock, new Registry());
     expect((await other.authenticate({ authorization: `bearer ${jwts[0]!}` })).ownerId).toBe(ids[0]);
   });
 
@@ -73,7 +73,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
       });
       const options = { url: testDatabase.url, clockLimitSeconds: 86_400 };
       const wider = new Clock(options, database, new Registry(), new HealthChecks());
-      const tolerant = new Identity(OPTIONS, database, wider, new Registry());
+      const tolerant = new IdentityService(OPTIONS, database, wider, new Registry());
       await withLocalClockOff(hours * 3_600_000, wider, async () => {
         const of = (jwt: string) => tolerant.authenticate({ authorization: `Bearer ${jwt}` });
         await expect(of(expired)).rejects.toMatchObject({ reason: 'TOKEN_EXPIRED' });
@@ -181,7 +181,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
   ])(
     'finds groups at %s and scopes at %s, and nowhere else',
     async (groupsPointer, scopesPointer, claims) => {
-      const elsewhere = new Identity(
+      const elsewhere = new IdentityService(
         { ...OPTIONS, groupsPointer, scopesPointer },
         database,
         clock,
@@ -197,9 +197,9 @@ describe('identity (real: PostgreSQL, jose)', () => {
 
   it.each(['groups', '/a~2', ''])('does not begin with %j for a pointer', (pointer) => {
     for (const name of ['groupsPointer', 'scopesPointer'] as const)
-      expect(() => new Identity({ ...OPTIONS, [name]: pointer }, database, clock, new Registry())).toThrow(
-        TypeError,
-      );
+      expect(
+        () => new IdentityService({ ...OPTIONS, [name]: pointer }, database, clock, new Registry()),
+      ).toThrow(TypeError);
   });
 
   it('lets a service act for an owner, and for nobody without the scope', async () => {

@@ -343,7 +343,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     const server = net.createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as net.AddressInfo;
-    const { title } = (await inspect('look', undefined, String(port))).properties;
+    const { title } = (await inspect('checkObject', undefined, String(port))).properties;
     server.close();
     const seen = JSON.parse(title!) as Record<string, unknown>;
     expect(seen).toMatchObject({

@@ -36,9 +36,9 @@ describe('sweeps of more than one batch (real: PostgreSQL, storage emulator)', (
 
   it('look at all that is due, several at a time', async () => {
     for (const owner of [1, 2, 3]) await world.database.pool.query(requests(owner, BATCH));
-    const look = world.arrivals.look.bind(world.arrivals);
+    const look = world.completion.checkObject.bind(world.completion);
     let [now, most] = [0, 0];
-    jest.spyOn(world.arrivals, 'look').mockImplementation(async (key) => {
+    jest.spyOn(world.completion, 'checkObject').mockImplementation(async (key) => {
       most = Math.max(most, (now += 1));
       return look(key).finally(() => (now -= 1));
     });
@@ -49,7 +49,7 @@ describe('sweeps of more than one batch (real: PostgreSQL, storage emulator)', (
   it.each(['sweepUnfinished', 'sweepWaste'] as const)(
     'do not keep one waiting until another’s thousands are done: %s',
     async (sweep) => {
-      jest.spyOn(world.arrivals, 'look').mockResolvedValue('nothing-there');
+      jest.spyOn(world.completion, 'checkObject').mockResolvedValue('nothing-there');
       jest.spyOn(world.incoming, 'discard').mockResolvedValue();
       for (const [owner, count] of [
         [1, 2 * SHARE],
@@ -75,7 +75,7 @@ describe('sweeps of more than one batch (real: PostgreSQL, storage emulator)', (
     await world.database.pool.query(requests(1, 3 * BATCH));
     const stopping = new AbortController();
     let looks = 0;
-    jest.spyOn(world.arrivals, 'look').mockImplementation(async () => {
+    jest.spyOn(world.completion, 'checkObject').mockImplementation(async () => {
       if ((looks += 1) === 20) stopping.abort();
       return Promise.resolve('nothing-there');
     });
@@ -87,7 +87,7 @@ describe('sweeps of more than one batch (real: PostgreSQL, storage emulator)', (
   it('end when storage is down, and go on when single rows fail', async () => {
     await world.database.pool.query(requests(1, 3 * BATCH));
     const look = jest
-      .spyOn(world.arrivals, 'look')
+      .spyOn(world.completion, 'checkObject')
       .mockRejectedValue(unavailable('STORAGE_UNAVAILABLE', 'x'));
     expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: BATCH, failed: BATCH });
     look.mockRejectedValue(new Error('a bug'));

@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Clock } from '#libs/database';
 import { HealthChecks } from '#libs/runtime';
-import { LifecycleSchedule } from '../../../libs/lifecycle/src/schedule.js';
+import { LifecycleSchedule } from '../../../libs/lifecycle/src/lifecycle-schedule.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { actor, INCOMING, World } from '../../support/world.js';
@@ -54,10 +54,10 @@ describe.each(QUEUE_BACKENDS)(
         const sweep = async (clockLimitSeconds: number) => {
           const options = { url: world.testDatabase.url, clockLimitSeconds };
           const clock = new Clock(options, world.database, new Registry(), new HealthChecks());
-          const { sweeper, rescan, rederivation } = world;
+          const { sweeper, rescan, variantRebuild } = world;
           const logger = await world.module.resolve<PinoLogger>(PinoLogger);
           const rate = { rescanBytesPerSecond: 1 };
-          const schedule = new LifecycleSchedule(rate, sweeper, rescan, rederivation, clock, logger);
+          const schedule = new LifecycleSchedule(rate, sweeper, rescan, variantRebuild, clock, logger);
           await withLocalClockOff(hours * 3_600_000, clock, () => schedule.unfinished());
           return [(await world.asset(fresh.id)).status, (await world.asset(due.id)).status];
         };
@@ -103,9 +103,9 @@ describe.each(QUEUE_BACKENDS)(
 
     it('leaves alone what waits in a queue, and checks it more rarely the longer it waits', async () => {
       const [waiting, inspected] = [await world.received('abc'), await world.received('abcd')];
-      await world.jobs.inspect({ received: inspected.job, priority: 1 });
+      await world.jobs.enqueueInspection({ received: inspected.job, priority: 1 });
       await world.queue.remove(`${inspected.id}.${inspected.job.generation}.1`);
-      const enqueue = jest.spyOn(world.jobs, 'process');
+      const enqueue = jest.spyOn(world.jobs, 'enqueue');
       const minutesAfter = (from: Date, to: Date) => Math.round((to.getTime() - from.getTime()) / 60_000);
       for (const [minutes, wait] of [
         [6, 6],
@@ -180,7 +180,7 @@ describe.each(QUEUE_BACKENDS)(
     it('finds what a ticket brought once more after READY, at its deadline', async () => {
       const { id, ticket } = await world.request('abc');
       await world.put(ticket, 'abc');
-      await world.arrivals.look(id);
+      await world.completion.checkObject(id);
       await world.process(await world.job(id));
       expect(await world.put(ticket, 'abc')).toBe(200);
       await world.sweeper.sweepWaste(later(10));

@@ -91,7 +91,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
     const asset = await world.upload(bytes, { filename: 'a.jpg', mimeType: 'image/jpeg' });
     await damage(asset);
     world.profiles.splice(0, Infinity, ...parseProfiles(['tiny=webp:16:80']));
-    while (await world.rederivation.next(new Date()));
+    while (await world.variantRebuild.next(new Date()));
     await isOutOfService(asset);
     const where = { storedObjectId: asset.storedObjectId! };
     const variants = await world.database.prisma.objectVariant.findMany({ where });

@@ -158,7 +158,7 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
         await shown(),
       );
       steps.push(await world.put(ticket, bytes), await shown());
-      await world.arrivals.look(id);
+      await world.completion.checkObject(id);
       steps.push(await shown());
       let stop: () => void = () => undefined;
       // From here on its bytes are verified: what follows is what is documented as observable.

@@ -128,7 +128,7 @@ describe.each(QUEUE_BACKENDS)(
         const { id } = await world.request(plain, {}, actor(3n));
         const metadata = { contentType: 'text/plain', contentEncoding };
         await world.emulators.put({ bucket: INCOMING, key: id }, posing, metadata);
-        await world.arrivals.look(id);
+        await world.completion.checkObject(id);
         await world.process(await world.job(id));
         expect(await world.asset(id)).toMatchObject({
           status: 'REJECTED',
@@ -142,7 +142,7 @@ describe.each(QUEUE_BACKENDS)(
         contentType: 'text/plain',
         contentEncoding: 'gzip',
       });
-      await world.arrivals.look(other.id);
+      await world.completion.checkObject(other.id);
       await world.process(await world.job(other.id));
       expect(await world.asset(other.id)).toMatchObject({
         status: 'REJECTED',
@@ -155,7 +155,7 @@ describe.each(QUEUE_BACKENDS)(
       await world.emulators.put({ bucket: INCOMING, key: id }, Buffer.from('in pieces'), {
         contentType: 'text/plain',
       });
-      await world.arrivals.look(id);
+      await world.completion.checkObject(id);
       await world.process(await world.job(id));
       expect(await world.asset(id)).toMatchObject({
         status: 'REJECTED',
@@ -321,12 +321,14 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
       const [letter] = await world.deadLetters.list('OPEN', undefined, 10);
       expect(letter).toMatchObject({ assetId: id, attempts: 5, source: 'process-asset' });
-      const revivals = await Promise.all(Array.from({ length: 3 }, () => world.revival.revive(letter!)));
+      const revivals = await Promise.all(
+        Array.from({ length: 3 }, () => world.failedAssetRetry.revive(letter!)),
+      );
       expect(revivals.filter(Boolean)).toHaveLength(1);
       expect(await world.deadLetters.find(letter!.id)).toMatchObject({ state: 'RETRIED' });
       await world.process(await world.job(id));
       expect(await world.asset(id)).toMatchObject({ status: 'READY', statusReason: null });
-      expect(await world.revival.revive(letter!)).toBe(false);
+      expect(await world.failedAssetRetry.revive(letter!)).toBe(false);
     });
   },
 );

@@ -91,7 +91,7 @@ describe('processing against those who take bytes away (real: PostgreSQL, storag
     await world.process(job);
     const asset = await world.asset(id);
     expect(asset.status).toBe('READY');
-    while (await world.rederivation.next(new Date()));
+    while (await world.variantRebuild.next(new Date()));
     expect(await variantsOf(asset.storedObjectId)).toHaveLength(2);
     const object = await world.database.prisma.storedObject.findUnique({
       where: { id: asset.storedObjectId! },
@@ -104,14 +104,14 @@ describe('processing against those who take bytes away (real: PostgreSQL, storag
     const first = await world.upload(bytes, JPEG, actor(3n));
     world.profiles.splice(0, world.profiles.length, ...parseProfiles(['tiny=webp:16:80']));
     await world.upload(bytes, JPEG, actor(4n));
-    while (await world.rederivation.next(new Date()));
+    while (await world.variantRebuild.next(new Date()));
     expect((await variantsOf(first.storedObjectId)).map(({ name }) => name)).toEqual(['tiny']);
   });
 
   it('leaves no variant behind that is written while its object is collected', async () => {
     const bytes = await picture();
     const asset = await world.upload(bytes, JPEG, actor(5n));
-    while (await world.rederivation.next(new Date()));
+    while (await world.variantRebuild.next(new Date()));
     world.profiles.splice(0, world.profiles.length, ...parseProfiles([...PROFILES, 'tiny=webp:16:80']));
     const [seen, written] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let purge: Promise<void> | undefined;
@@ -132,7 +132,7 @@ describe('processing against those who take bytes away (real: PostgreSQL, storag
         return isDiscarded || rows.every(({ version }) => version !== null);
       }).then(written.resolve);
     });
-    await world.rederivation.next(new Date());
+    await world.variantRebuild.next(new Date());
     await purge;
     expect(await variantsOf(asset.storedObjectId)).toEqual([]);
     expect(await keysOf(bytes)).toEqual([]);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { quarantineKey } from '#libs/domain';
 import { zipArchive } from '#libs/inspection/testing';
-import { LifecycleSchedule } from '../../../libs/lifecycle/src/schedule.js';
+import { LifecycleSchedule } from '../../../libs/lifecycle/src/lifecycle-schedule.js';
 import { actor, CONTENT, INCOMING, QUARANTINE, sha256, World } from '../../support/world.js';
 
 const HOUR_MS = 3_600_000;

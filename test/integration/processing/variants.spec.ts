@@ -162,10 +162,10 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     const bytes = await picture();
     const asset = await other.upload(bytes, JPEG);
     const kept = (await other.database.prisma.objectVariant.findMany({ where: { name: 'large' } }))[0]!;
-    expect(await other.rederivation.next(new Date())).toBe(false);
+    expect(await other.variantRebuild.next(new Date())).toBe(false);
     other.profiles.splice(0, other.profiles.length, ...parseProfiles(profiles));
-    expect(await other.rederivation.next(new Date())).toBe(true);
-    expect(await other.rederivation.next(new Date())).toBe(false);
+    expect(await other.variantRebuild.next(new Date())).toBe(true);
+    expect(await other.variantRebuild.next(new Date())).toBe(false);
     const rows = await other.database.prisma.objectVariant.findMany({ orderBy: { width: 'asc' } });
     expect(rows.map(({ name, width, mimeType }) => [name, width, mimeType])).toEqual([
       ['tiny', 16, 'image/jpeg'],
@@ -199,7 +199,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
       for (const { id } of [first, second]) {
         expect(contents.get(id)).toMatchObject({ variants: [], variantsReason: 'UNSUPPORTED_LAYOUT' });
       }
-      expect(await other.rederivation.next(new Date())).toBe(false);
+      expect(await other.variantRebuild.next(new Date())).toBe(false);
     });
 
     it.each([
@@ -252,7 +252,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
       });
       const profiles = parseProfiles(['tiny=webp:16:80']);
       other.profiles.splice(0, other.profiles.length, ...profiles);
-      while (await other.rederivation.next(new Date()));
+      while (await other.variantRebuild.next(new Date()));
       expect(await objectOf(other, asset.storedObjectId)).toMatchObject({
         variantsReason: null,
         claimedUntil: null,
@@ -280,26 +280,26 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
       await using other = await World.start({ profiles: PROFILES });
       const { bytes, asset } = await outdated(other);
       other.scanner.answers.set('Maker', { outcome: 'infected', signature: 'Late.Signature' });
-      expect(await other.rederivation.next(new Date())).toBe(true);
+      expect(await other.variantRebuild.next(new Date())).toBe(true);
       expect(await other.asset(asset.id)).toMatchObject({
         status: 'REJECTED',
         statusReason: { code: 'MALWARE' },
       });
       expect(await other.objects(CONTENT)).toEqual([]);
       expect(await other.objects(QUARANTINE)).toEqual([quarantineKey(sha256(bytes))]);
-      expect(await other.rederivation.next(new Date())).toBe(false);
+      expect(await other.variantRebuild.next(new Date())).toBe(false);
     });
 
     it('of bytes that the scanner fails on: the old ones stay', async () => {
       await using other = await World.start({ profiles: PROFILES });
       const { asset, before } = await outdated(other);
       other.scanner.answers.set('Maker', { outcome: 'error', message: 'out of memory' });
-      expect(await other.rederivation.next(new Date())).toBe(true);
+      expect(await other.variantRebuild.next(new Date())).toBe(true);
       expect(await other.objects(CONTENT)).toEqual(before);
       expect(await other.asset(asset.id)).toMatchObject({ status: 'READY' });
       // It comes up again, though not at once.
-      expect(await other.rederivation.next(new Date())).toBe(false);
-      expect(await other.rederivation.next(new Date(Date.now() + 2 * 3_600_000))).toBe(true);
+      expect(await other.variantRebuild.next(new Date())).toBe(false);
+      expect(await other.variantRebuild.next(new Date(Date.now() + 2 * 3_600_000))).toBe(true);
     });
   });
 
@@ -313,8 +313,8 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     other.profiles.splice(0, other.profiles.length, ...profiles);
     // The same picture from somebody else finds the ones that are there.
     await other.upload(bytes, JPEG, actor(44n));
-    expect(await other.rederivation.next(new Date())).toBe(true);
-    expect(await other.rederivation.next(new Date())).toBe(false);
+    expect(await other.variantRebuild.next(new Date())).toBe(true);
+    expect(await other.variantRebuild.next(new Date())).toBe(false);
     const after = await rows();
     expect(after.map(({ name }) => name)).toEqual(['thumb', 'small']);
     expect(after).toEqual(before.map((row, at) => ({ ...row, name: after[at]!.name })));

@@ -36,7 +36,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
 
   describe('an event before its row is visible', () => {
     it.each([
-      ['comes again', (id: string) => world.arrivals.look(id)],
+      ['comes again', (id: string) => world.completion.checkObject(id)],
       ['is lost, and a sweeper looks', () => world.sweeper.sweepUnfinished(later(2))],
     ])('and %s', async (then, again) => {
       const { id, ticket } = await world.request(then, {}, actor(1n));
@@ -50,7 +50,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
           'insert into media_assets select * from jsonb_populate_record(null::media_assets, $1)',
           [JSON.stringify(rows[0])],
         );
-        expect(await world.arrivals.look(id)).toBe('early');
+        expect(await world.completion.checkObject(id)).toBe('early');
         await writer.query('commit');
       } finally {
         await writer.end();
@@ -74,7 +74,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
   async function send(id: string, bytes: string) {
     const ticket = await world.uploads.renew(actor((await world.asset(id)).ownerId), id);
     expect(await world.put(ticket, bytes)).toBe(200);
-    await world.arrivals.look(id);
+    await world.completion.checkObject(id);
     await finish(id);
   }
 
@@ -87,9 +87,9 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
       expect(await world.asset(id)).toMatchObject({ status });
       const before = await everythingOf(id, by.ownerId);
       expect(await world.put(ticket, bytes)).toBe(200);
-      const events = await Promise.all([world.arrivals.look(id), world.arrivals.look(id)]);
+      const events = await Promise.all([world.completion.checkObject(id), world.completion.checkObject(id)]);
       expect(events).toContain('discarded');
-      expect(await world.arrivals.look(id)).toBe('nothing-there');
+      expect(await world.completion.checkObject(id)).toBe('nothing-there');
       expect(await everythingOf(id, by.ownerId)).toEqual(before);
       await expectConsistent();
     },
@@ -102,7 +102,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
     const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
     await world.transitions.fail(await world.asset(id), reason, letter, new Date());
     const before = await everythingOf(id, 20n);
-    expect(await world.arrivals.look(id)).toBe('known');
+    expect(await world.completion.checkObject(id)).toBe('known');
     await world.process(job);
     expect(await everythingOf(id, 20n)).toEqual(before);
     expect((await world.incoming.stat(id))?.version).toBe(job.generation);
@@ -113,9 +113,9 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
     const { id, ticket } = await world.request('purged, and sent all the same', {}, by);
     await world.removal.purge(by, id);
     expect(await world.put(ticket, 'purged, and sent all the same')).toBe(200);
-    expect(await world.arrivals.look(id)).toBe('early');
+    expect(await world.completion.checkObject(id)).toBe('early');
     expect(await world.objects(INCOMING)).toContain(id);
-    expect(await world.arrivals.look(id, later(11))).toBe('discarded');
+    expect(await world.completion.checkObject(id, later(11))).toBe('discarded');
     expect(await world.events(id)).toEqual(['asset.requested', 'asset.abandoned', 'asset.purged']);
     expect(await world.quotas.of(21n)).toMatchObject({ reservedAssets: 0, usedAssets: 0 });
     expect(await world.objects(INCOMING)).not.toContain(id);
@@ -138,9 +138,9 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
       await world.put(ticket, `all at once, ${round}`);
       await Promise.all([
         world.uploads.complete(by, id),
-        world.arrivals.look(id),
+        world.completion.checkObject(id),
         world.sweeper.sweepUnfinished(later(2)),
-        world.arrivals.look(id),
+        world.completion.checkObject(id),
       ]);
       expect(await world.events(id)).toEqual(['asset.requested', 'asset.received']);
       const { rows } = await world.database.pool.query('select 1 from bullmq.job where id like $1', [
@@ -160,7 +160,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
       await world.put(ticket, `cancelled or not, ${round}`);
       const [cancel, event] = await Promise.allSettled([
         world.uploads.cancel(by, id),
-        world.arrivals.look(id),
+        world.completion.checkObject(id),
       ]);
       const { status } = await world.asset(id);
       if (cancel.status === 'fulfilled') {
@@ -196,7 +196,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
         expect(status).toBe('PENDING');
         expect(uploadDeadlineAt.getTime()).toBeGreaterThan(asset.uploadDeadlineAt.getTime());
         expect(await world.put(renewal.value, bytes)).toBe(200);
-        expect(await world.arrivals.look(id)).toBe('claimed');
+        expect(await world.completion.checkObject(id)).toBe('claimed');
         await finish(id);
         expect(await world.asset(id)).toMatchObject({ status: 'READY' });
       } else {
@@ -215,7 +215,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
       await world.put(ticket, bytes);
       const [expired, event] = await Promise.all([
         world.transitions.expire(asset, asset.uploadDeadlineAt),
-        world.arrivals.look(id),
+        world.completion.checkObject(id),
       ]);
       expect([expired, event]).toEqual(
         expired ? [true, expect.stringMatching(/discarded|nothing/)] : [false, 'claimed'],

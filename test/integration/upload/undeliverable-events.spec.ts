@@ -174,7 +174,7 @@ it('waits with what it cannot write down (real: PostgreSQL whose table is locked
   const events = new PubSubObjectEvents({ ...pubsub, subscription: 'x', incomingBucket: 'incoming', logger });
   const subscriber = new ObjectFinalizedSubscriber(
     events,
-    world.arrivals,
+    world.completion,
     world.deadLetters,
     world.database,
     logger,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
-import { ADOPT } from '../../../libs/upload/src/adoptions.service.js';
+import { SHARE_EXISTING } from '../../../libs/upload/src/own-duplicates.js';
 import { CREATE } from '../../../libs/upload/src/upload.repository.js';
 import { blocksOf, SeededDatabase } from '../../support/plans.js';
 
@@ -61,7 +61,7 @@ describe('what a request for an upload reads (real: PostgreSQL)', () => {
 
   it.each(['force_custom_plan', 'force_generic_plan'])('is not that for what it has: %s', async (mode) => {
     await client.query(`set plan_cache_mode = ${mode}`);
-    await client.query(`prepare adopt_${mode} as ${ADOPT.text}`);
+    await client.query(`prepare adopt_${mode} as ${SHARE_EXISTING.text}`);
     const items = [5, 6, 7].map((sum) => item(1, String(sum).padStart(64, '0')));
     const plan = await database.explain(
       `execute adopt_${mode}(1000000, 1000000, '${JSON.stringify(items)}')`,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { Clock } from '#libs/database';
 import type { StowageError } from '#libs/domain';
 import type { UploadTicket } from '#libs/upload';
-import { SealedText } from '../../../libs/assets/src/sealed-text.js';
+import { EncryptedText } from '../../../libs/assets/src/encrypted-text.ts';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { ScriptedSessions } from '../../support/scripted-sessions.js';
 import { actor, INCOMING, PAGE, requestFor, World } from '../../support/world.js';
@@ -72,9 +72,9 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       const { id, asset, ticket } = await request();
       expect(ticket).toMatchObject({ protocol: 'GCS_RESUMABLE', httpMethod: 'PUT', headers: [] });
       expect(await sendFirst(ticket)).toBe(308);
-      expect(await world.arrivals.look(id)).toBe('nothing-there');
+      expect(await world.completion.checkObject(id)).toBe('nothing-there');
       expect(await send(ticket!, QUANTUM)).toBe(200);
-      expect(await world.arrivals.look(id)).toBe('claimed');
+      expect(await world.completion.checkObject(id)).toBe('claimed');
       await world.process(await world.job(id));
       expect(await world.asset(id)).toMatchObject({ status: 'READY' });
       const life = Number(ticket!.expiresAt) - Number(asset.createdAt);
@@ -130,7 +130,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
 
     it('is read with a key that encrypts no more', async () => {
       const { id, ticket } = await request();
-      await record(id, new SealedText(['f'.repeat(64)]).seal(id, ticket!.url));
+      await record(id, new EncryptedText(['f'.repeat(64)]).seal(id, ticket!.url));
       expect(await renew(id)).toMatchObject({ url: ticket!.url });
       await world.uploads.cancel(me(), id);
       expect(await sessions.stateOf(ticket!.url)).toBe('gone');
@@ -138,7 +138,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
 
     it('holds the reservation until the end of the session when no key reads it', async () => {
       const { id, ticket } = await request();
-      await record(id, new SealedText(['e'.repeat(64)]).seal(id, ticket!.url));
+      await record(id, new EncryptedText(['e'.repeat(64)]).seal(id, ticket!.url));
       for (const attempt of [() => renew(id), () => world.uploads.cancel(me(), id)]) {
         await expect(attempt()).rejects.toMatchObject({
           kind: 'unavailable',
@@ -158,7 +158,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
     it('is gone once the bytes are claimed', async () => {
       const { id, ticket } = await request();
       await send(ticket!, 0);
-      await world.arrivals.look(id);
+      await world.completion.checkObject(id);
       expect((await rowOf(id)).uploadSession).toBeNull();
     });
   });
@@ -186,7 +186,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect([replayed.id, replayed.ticket!.url === renewed.url]).toEqual([id, false]);
       expect(Number(replayed.ticket!.expiresAt)).toBeGreaterThanOrEqual(Number(ticket!.expiresAt));
       expect(await send(replayed.ticket!, 0)).toBe(200);
-      expect(await world.arrivals.look(id)).toBe('claimed');
+      expect(await world.completion.checkObject(id)).toBe('claimed');
     });
 
     it('agrees with others at the same time on one session, and ends those that nobody gets', async () => {
@@ -258,7 +258,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
         },
       ],
     ];
-    const statusOf = async (id: string) => (await world.assets.load(id))?.status ?? 'gone';
+    const statusOf = async (id: string) => (await world.assets.findWithoutAccessCheck(id))?.status ?? 'gone';
 
     it.each(ways)(
       'that is %s has its session ended before its reservation is released',
@@ -300,7 +300,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       sessions.beforeEnd = () => send(ticket!, 0);
       await ways.find(([name]) => name === way)![2](id);
       // As the object's event or a sweeper does.
-      await world.arrivals.look(id, later(DAY_MS));
+      await world.completion.checkObject(id, later(DAY_MS));
       expect([await statusOf(id), await reserved(), (await world.objects(INCOMING)).includes(id)]).toEqual([
         status,
         0,
@@ -356,7 +356,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       const { id, ticket } = await request({ idempotencyKey: 'k' });
       expect(await reserved()).toBe(BODY.length);
       expect(await send(ticket!, 0)).toBe(200);
-      expect(await world.arrivals.look(id)).toBe('claimed');
+      expect(await world.completion.checkObject(id)).toBe('claimed');
     });
 
     it('with a key that is not repeated expires long before a session would', async () => {

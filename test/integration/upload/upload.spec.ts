@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { Statement } from '#libs/database';
 import type { StowageError } from '#libs/domain';
-import { ADOPT } from '../../../libs/upload/src/adoptions.service.js';
+import { SHARE_EXISTING } from '../../../libs/upload/src/own-duplicates.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { actor, INCOMING, requestFor, sha256, World } from '../../support/world.js';
 
@@ -48,7 +48,9 @@ describe.each(QUEUE_BACKENDS)(
       const ofOne = await Promise.all([1, 2, 3, 4].map((index) => send(731n, index)));
       const alone = await send(732n, 1);
       const query = jest.spyOn(world.database, 'query');
-      const arrivals = await Promise.all([...ofOne, ...ofOne, alone].map((id) => world.arrivals.look(id)));
+      const arrivals = await Promise.all(
+        [...ofOne, ...ofOne, alone].map((id) => world.completion.checkObject(id)),
+      );
       const claims = query.mock.calls.filter(([{ name }]) => name === 'assets_claim');
       query.mockRestore();
       expect(claims.length).toBeLessThan(arrivals.length);
@@ -345,7 +347,7 @@ describe.each(QUEUE_BACKENDS)(
       const query = database.query.bind(database);
       database.query = async <Row>(statement: Statement<Row>, values: readonly unknown[]) => {
         const rows = await query(statement, values);
-        if (statement.name !== ADOPT.name) return rows;
+        if (statement.name !== SHARE_EXISTING.name) return rows;
         database.query = query;
         const [newest] = await database.prisma.mediaAsset.findMany({
           where: { ownerId: 138n },
@@ -358,7 +360,7 @@ describe.each(QUEUE_BACKENDS)(
       const { id, asset, ticket } = await world.request('mine', {}, by);
       expect(asset).toMatchObject({ status: 'READY' });
       expect(ticket).toBeNull();
-      expect(await world.assets.load(id)).toBeNull();
+      expect(await world.assets.findWithoutAccessCheck(id)).toBeNull();
       expect(await world.events(id)).toEqual(['asset.adopted', 'asset.purged']);
     });
 
@@ -366,7 +368,7 @@ describe.each(QUEUE_BACKENDS)(
       const by = actor(5n);
       const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
       await world.put(ticket, 'abc');
-      await world.arrivals.look(id);
+      await world.completion.checkObject(id);
       expect(await world.request('abc', { idempotencyKey: 'k' }, by)).toMatchObject({ id, ticket: null });
     });
 
@@ -397,22 +399,22 @@ describe.each(QUEUE_BACKENDS)(
     it('claims the generation that storage has, once, and enqueues again what was claimed', async () => {
       const by = actor(7n);
       const { id, ticket } = await world.request('abc', {}, by);
-      expect(await world.arrivals.look(id)).toBe('nothing-there');
+      expect(await world.completion.checkObject(id)).toBe('nothing-there');
       await world.put(ticket, 'abc');
-      const looks = await Promise.all(Array.from({ length: 5 }, () => world.arrivals.look(id)));
+      const looks = await Promise.all(Array.from({ length: 5 }, () => world.completion.checkObject(id)));
       expect(looks.sort()).toEqual(['claimed', 'known', 'known', 'known', 'known']);
       expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
       expect(await world.events(id)).toEqual(['asset.requested', 'asset.received']);
     });
 
     it('believes storage, not rumours', async () => {
-      expect(await world.arrivals.look('somebody/elses')).toBe('unknown-asset');
+      expect(await world.completion.checkObject('somebody/elses')).toBe('unknown-asset');
       const stray = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
-      expect(await world.arrivals.look(stray)).toBe('nothing-there');
+      expect(await world.completion.checkObject(stray)).toBe('nothing-there');
       await world.emulators.put({ bucket: INCOMING, key: stray }, Buffer.from('x'), {
         contentType: 'text/plain',
       });
-      expect(await world.arrivals.look(stray)).toBe('discarded');
+      expect(await world.completion.checkObject(stray)).toBe('discarded');
       expect(await world.objects(INCOMING)).not.toContain(stray);
     });
 
@@ -423,7 +425,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.uploads.cancel(by, id)).toMatchObject({ status: 'CANCELLED' });
       expect(await world.quotas.of(8n)).toMatchObject({ reservedBytes: 0, reservedAssets: 0 });
       expect(await world.put(ticket, 'abc')).toBe(200);
-      expect(await world.arrivals.look(id)).toBe('discarded');
+      expect(await world.completion.checkObject(id)).toBe('discarded');
       expect(await world.objects(INCOMING)).not.toContain(id);
       expect(await world.events(id)).toEqual(['asset.requested', 'asset.cancelled']);
     });
@@ -432,7 +434,7 @@ describe.each(QUEUE_BACKENDS)(
       const by = actor(9n);
       const { id, ticket } = await world.request('abc', {}, by);
       await world.put(ticket, 'abc');
-      await Promise.allSettled([world.uploads.cancel(by, id), world.arrivals.look(id)]);
+      await Promise.allSettled([world.uploads.cancel(by, id), world.completion.checkObject(id)]);
       const { status } = await world.asset(id);
       const reserved = (await world.quotas.of(9n)).reservedAssets;
       expect([

@@ -8,9 +8,9 @@ import { CloseCode, handleProtocols, makeServer, MessageType, parseMessage } fro
 import { PinoLogger } from 'nestjs-pino';
 import { Gauge, Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { SubscriptionTurns } from '#libs/assets/graphql';
+import type { SubscriptionRateLimiter } from '#libs/assets/graphql';
 import { logErrors } from '#libs/graphql';
-import { Identity } from '#libs/identity';
+import { IdentityService } from '#libs/identity';
 import type { AdmissionCheck } from '#libs/runtime';
 import { type Connection, type OwnerLimits, OwnerSockets } from './owner-sockets.js';
 import { subscriptionProtocol } from './subscription-protocol.js';
@@ -20,7 +20,7 @@ export interface SubscriptionOptions {
   readonly admission: AdmissionCheck;
   readonly perOwner: OwnerLimits;
   /** Of each owner, for what comes from their sockets. */
-  readonly turns: SubscriptionTurns;
+  readonly turns: SubscriptionRateLimiter;
 }
 
 export const SUBSCRIPTION_OPTIONS = Symbol('SUBSCRIPTION_OPTIONS');
@@ -66,7 +66,7 @@ export class SubscriptionServer implements OnApplicationBootstrap {
   constructor(
     private readonly adapter: HttpAdapterHost,
     private readonly modules: ModuleRef,
-    private readonly identity: Identity,
+    private readonly identity: IdentityService,
     @Inject(SUBSCRIPTION_OPTIONS) private readonly options: SubscriptionOptions,
     private readonly logger: PinoLogger,
     registry: Registry,

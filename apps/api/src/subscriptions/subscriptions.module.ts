@@ -1,5 +1,5 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
-import { SubscriptionTurns } from '#libs/assets/graphql';
+import { SubscriptionRateLimiter } from '#libs/assets/graphql';
 import { SUBSCRIPTION_OPTIONS, type SubscriptionOptions, SubscriptionServer } from './subscription-server.js';
 
 @Global()
@@ -10,16 +10,16 @@ export class SubscriptionsModule {
     workPerSecond,
     ...options
   }: Omit<SubscriptionOptions, 'turns'> & { readonly workPerSecond: number }): DynamicModule {
-    const turns = new SubscriptionTurns(workPerSecond);
+    const turns = new SubscriptionRateLimiter(workPerSecond);
     const useValue: SubscriptionOptions = { ...options, turns };
     return {
       module: SubscriptionsModule,
       providers: [
         { provide: SUBSCRIPTION_OPTIONS, useValue },
-        { provide: SubscriptionTurns, useValue: turns },
+        { provide: SubscriptionRateLimiter, useValue: turns },
         SubscriptionServer,
       ],
-      exports: [SubscriptionServer, SubscriptionTurns],
+      exports: [SubscriptionServer, SubscriptionRateLimiter],
     };
   }
 }

@@ -2,14 +2,14 @@ import { Args, ID, Resolver, Subscription } from '@nestjs/graphql';
 import type { Actor } from '#libs/domain';
 import { CurrentActor } from '#libs/identity/graphql';
 import type { Asset } from '../asset.js';
-import { AssetChanges } from '../asset-changes.service.js';
+import { AssetChangesService } from '../asset-changes.service.js';
 import { AssetModel } from './asset.model.js';
 
 const resolve = (asset: Asset) => new AssetModel(asset);
 
 @Resolver()
 export class AssetChangesResolver {
-  constructor(private readonly changes: AssetChanges) {}
+  constructor(private readonly changes: AssetChangesService) {}
 
   @Subscription(() => AssetModel, {
     resolve,

@@ -2,7 +2,7 @@ import { Context, Parent, ResolveField, Resolver } from '@nestjs/graphql';
 import type { Actor } from '#libs/domain';
 import type { GraphQLContext } from '#libs/graphql';
 import { CurrentActor } from '#libs/identity/graphql';
-import { Assets } from '../assets.service.js';
+import { AssetsService } from '../assets.service.js';
 import { AssetModel } from './asset.model.js';
 import { AssetPropertiesModel, VariantModel } from './asset-contents.model.js';
 import { contentsOf } from './asset-details.js';
@@ -10,7 +10,7 @@ import { contentsOf } from './asset-details.js';
 /** What processing found in the bytes and made of them, for whoever may read the asset. */
 @Resolver(() => AssetModel)
 export class AssetContentsResolver {
-  constructor(private readonly assets: Assets) {}
+  constructor(private readonly assets: AssetsService) {}
 
   @ResolveField(() => AssetPropertiesModel, {
     nullable: true,

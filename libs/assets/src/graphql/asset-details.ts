@@ -2,15 +2,15 @@ import DataLoader from 'dataloader';
 import type { GraphQLContext } from '#libs/graphql';
 import type { Asset, AssetDetails } from '../asset.js';
 import { type AssetContents, mayHaveContents, NO_CONTENTS } from '../asset-contents.js';
-import type { Assets } from '../assets.service.js';
+import type { AssetsService } from '../assets.service.js';
 
 /** Reads something of an asset; that of all assets of one operation together. */
 function together<Found>(
-  read: (assets: Assets, ids: readonly string[]) => Promise<Map<string, Found>>,
+  read: (assets: AssetsService, ids: readonly string[]) => Promise<Map<string, Found>>,
   none: Found,
 ) {
   const loaders = new WeakMap<object, DataLoader<string, Found>>();
-  return ({ id }: Asset, assets: Assets, { req }: GraphQLContext): Promise<Found> => {
+  return ({ id }: Asset, assets: AssetsService, { req }: GraphQLContext): Promise<Found> => {
     let loader = loaders.get(req);
     if (loader === undefined) {
       loader = new DataLoader(
@@ -31,9 +31,9 @@ const readDetails = together<AssetDetails>((assets, ids) => assets.details(ids),
 const readContents = together<AssetContents>((assets, ids) => assets.contents(ids), NO_CONTENTS);
 
 /** Metadata and access list of an asset. */
-export const detailsOf = async (asset: Asset, assets: Assets, context: GraphQLContext) =>
+export const detailsOf = async (asset: Asset, assets: AssetsService, context: GraphQLContext) =>
   asset.details ?? readDetails(asset, assets, context);
 
 /** What is known of the bytes of an asset. */
-export const contentsOf = async (asset: Asset, assets: Assets, context: GraphQLContext) =>
+export const contentsOf = async (asset: Asset, assets: AssetsService, context: GraphQLContext) =>
   mayHaveContents(asset) ? readContents(asset, assets, context) : NO_CONTENTS;

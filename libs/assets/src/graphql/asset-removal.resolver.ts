@@ -1,14 +1,14 @@
 import { Args, ID, Mutation, Resolver } from '@nestjs/graphql';
 import type { Actor } from '#libs/domain';
 import { CurrentActor } from '#libs/identity/graphql';
-import { AssetRemoval } from '../asset-removal.service.js';
+import { AssetRemovalService } from '../asset-removal.service.js';
 import { AssetModel } from './asset.model.js';
 
 const WHICH = { type: () => ID, description: 'Which asset.' };
 
 @Resolver()
 export class AssetRemovalResolver {
-  constructor(private readonly removal: AssetRemoval) {}
+  constructor(private readonly removal: AssetRemovalService) {}
 
   @Mutation(() => AssetModel, {
     description:

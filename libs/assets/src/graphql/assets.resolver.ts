@@ -1,15 +1,9 @@
 import { Args, Context, ID, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import { permissionsOf } from '#libs/access';
 import type { Actor, Permission } from '#libs/domain';
-import {
-  connectionOf,
-  type GraphQLContext,
-  type PageInfo,
-  type PageRequest,
-  parsePage,
-} from '#libs/graphql';
+import { connectionOf, type GraphQLContext, type PageInfo, type PageRequest, parsePage } from '#libs/graphql';
 import { CurrentActor } from '#libs/identity/graphql';
-import { Assets } from '../assets.service.js';
+import { AssetsService } from '../assets.service.js';
 import { detailsOf } from './asset-details.js';
 import { cursorIn, parseListing } from './asset-listing.js';
 import { AclEntryModel, AssetConnectionModel, AssetModel, MetadataEntryModel } from './asset.model.js';
@@ -18,7 +12,7 @@ import { PermissionEnum, StorageClassEnum } from './enums.js';
 
 @Resolver(() => AssetModel)
 export class AssetsResolver {
-  constructor(private readonly assets: Assets) {}
+  constructor(private readonly assets: AssetsService) {}
 
   @Query(() => AssetModel, {
     nullable: true,

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { FeedModule } from '#libs/events';
-import { AssetChanges } from '../asset-changes.service.js';
+import { AssetChangesService } from '../asset-changes.service.js';
 import { AssetChangesResolver } from './asset-changes.resolver.js';
 import { AssetContentsResolver } from './asset-contents.resolver.js';
 import { AssetRemovalResolver } from './asset-removal.resolver.js';
@@ -9,7 +9,7 @@ import { AssetsResolver } from './assets.resolver.js';
 export * from './asset.model.js';
 export * from './asset-contents.model.js';
 export * from './enums.js';
-export { SubscriptionTurns } from '../subscription-turns.js';
+export { SubscriptionRateLimiter } from '../subscription-rate-limiter.js';
 
 /** Needs a provider of {@link SubscriptionTurns}, which the app brings. */
 @Module({
@@ -18,7 +18,7 @@ export { SubscriptionTurns } from '../subscription-turns.js';
     AssetsResolver,
     AssetContentsResolver,
     AssetRemovalResolver,
-    AssetChanges,
+    AssetChangesService,
     AssetChangesResolver,
   ],
 })

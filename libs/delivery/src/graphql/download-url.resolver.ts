@@ -2,7 +2,7 @@ import { Args, ArgsType, Field, Int, Parent, ResolveField, Resolver } from '@nes
 import { AssetModel, DispositionEnum, SignedUrlModel, VariantModel } from '#libs/assets/graphql';
 import type { Actor } from '#libs/domain';
 import { CurrentActor } from '#libs/identity/graphql';
-import { type Disposition, DownloadUrls } from '../download-urls.service.js';
+import { type Disposition, DownloadUrlsService } from '../download-urls.service.js';
 
 @ArgsType()
 export class VariantUrlArgs {
@@ -26,7 +26,7 @@ export class DownloadUrlArgs extends VariantUrlArgs {
 
 @Resolver(() => AssetModel)
 export class DownloadUrlResolver {
-  constructor(private readonly urls: DownloadUrls) {}
+  constructor(private readonly urls: DownloadUrlsService) {}
 
   @ResolveField(() => SignedUrlModel, {
     nullable: true,
@@ -46,7 +46,7 @@ export class DownloadUrlResolver {
 
 @Resolver(() => VariantModel)
 export class VariantUrlResolver {
-  constructor(private readonly urls: DownloadUrls) {}
+  constructor(private readonly urls: DownloadUrlsService) {}
 
   @ResolveField(() => SignedUrlModel, {
     nullable: true,

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { PinoLogger } from 'nestjs-pino';
 import type { Actor } from '#libs/domain';
 import type { GraphQLContext } from '#libs/graphql';
-import { Identity } from '../identity.service.js';
+import { IdentityService } from '../identity.service.js';
 
 interface ActorContext extends GraphQLContext {
   actor?: Promise<Actor>;
@@ -20,7 +20,7 @@ const contextOf = (execution: ExecutionContext) =>
 @Injectable()
 export class ActorGuard implements CanActivate {
   constructor(
-    private readonly identity: Identity,
+    private readonly identity: IdentityService,
     private readonly logger: PinoLogger,
   ) {}
 

@@ -1,4 +1,4 @@
-import { type Pieces, Unbelievable } from './bounded-file.js';
+import { type Pieces, InvalidArchiveError } from './bounded-file.js';
 
 /*
  * Containers of films that hold nothing but sound: recordings of telephones and browsers, which write them under the type of a film.
@@ -70,7 +70,7 @@ interface Element {
 function variableInteger(file: Pieces, at: number, keepsMark: boolean): { value: number; bytes: number } {
   const first = file.read(at, 1)[0]!;
   const bytes = Math.clz32(first) - 23;
-  if (bytes > 8) throw new Unbelievable('an element has no length');
+  if (bytes > 8) throw new InvalidArchiveError('an element has no length');
   let value = keepsMark ? first : first & (0xff >> bytes);
   let isUnknown = (first & (0xff >> bytes)) === 0xff >> bytes;
   for (const byte of file.read(at + 1, bytes - 1)) {
@@ -185,7 +185,7 @@ export function withoutPictures(type: string, file: Pieces): string {
     const { hasSound, hasPicture } = tracksOf(file);
     return hasSound && !hasPicture ? sound : type;
   } catch (error) {
-    if (!(error instanceof Unbelievable)) throw error;
+    if (!(error instanceof InvalidArchiveError)) throw error;
     return type;
   }
 }

@@ -1,14 +1,14 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
 /** The file does not have what its own fields promise, or has so much of it that nobody honest wrote it. */
-export class Unbelievable extends Error {}
+export class InvalidArchiveError extends Error {}
 
-const outOfIt = () => new Unbelievable('it points out of the file');
+const outOfIt = () => new InvalidArchiveError('it points out of the file');
 
 /** Something that is read in pieces, at offsets that it names itself. */
 export interface Pieces {
   readonly sizeBytes: number;
-  /** @throws Unbelievable when it is not all there, or too much was read */
+  /** @throws InvalidArchiveError when it is not all there, or too much was read */
   read(offset: number, length: number): Buffer;
 }
 
@@ -45,16 +45,16 @@ export class BoundedFile implements Pieces, Disposable {
     this.left = maxBytes;
   }
 
-  /** @throws Unbelievable when it is not all there, or too much was read */
+  /** @throws InvalidArchiveError when it is not all there, or too much was read */
   read(offset: number, length: number): Buffer {
     const isInside = offset >= 0 && length >= 0 && offset + length <= this.sizeBytes;
     if (!isInside) throw outOfIt();
     this.left -= length;
-    if (this.left < 0) throw new Unbelievable('its directory is too large');
+    if (this.left < 0) throw new InvalidArchiveError('its directory is too large');
     const bytes = Buffer.allocUnsafe(length);
     for (let done = 0; done < length;) {
       const count = readSync(this.descriptor, bytes, done, length - done, offset + done);
-      if (count === 0) throw new Unbelievable('the file is shorter than it was');
+      if (count === 0) throw new InvalidArchiveError('the file is shorter than it was');
       done += count;
     }
     return bytes;

@@ -2,7 +2,7 @@ import { fileTypeFromBuffer } from 'file-type';
 import { ac3Frame, adtsFrame, isCutStream, mpegFrame } from './audio-frames.js';
 import { MAY_BE_AUDIO_ONLY, withoutPictures } from './audio-only.js';
 import { BoundedFile, type Pieces, piecesOf } from './bounded-file.js';
-import { CUT_BYTES, isCorroborated } from './corroboration.js';
+import { CUT_BYTES, isSignatureConfirmed } from './signature-checks.js';
 import { taggedType } from './id3.js';
 import { isoMediaType } from './iso-media.js';
 import { tiffType } from './tiff.js';
@@ -96,7 +96,7 @@ async function signatureOf(head: Buffer, file: Pieces): Promise<string | null> {
   const own = isoMediaType(head) ?? taggedType(file, isCut) ?? tiffType(file, isCut);
   if (own !== null || OWN_MATTER.test(start) || start.startsWith('ftyp', 4)) return own;
   const found = (await fileTypeFromBuffer(head))?.mime ?? null;
-  return found !== null && isCorroborated(found, head) ? found : null;
+  return found !== null && isSignatureConfirmed(found, head) ? found : null;
 }
 
 const streamOf = (head: Buffer) =>

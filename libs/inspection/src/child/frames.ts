@@ -11,7 +11,7 @@ const MAX_TEXT_BYTES = 2 ** 20;
 const REFERENCE = '$bytes';
 
 /** What the other side sent is no message, or one that is too large. */
-export class Garbled extends Error {}
+export class ProtocolError extends Error {}
 
 /** One message, of JSON and bytes. */
 export function toFrame(message: unknown): Buffer {
@@ -40,7 +40,7 @@ function messageOf(frame: Buffer, textLength: number): unknown {
   return JSON.parse(frame.toString('utf8', 0, textLength), (_, value: unknown) => {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, REFERENCE)) return value;
     const [start, length] = (value as Record<string, unknown>)[REFERENCE] as [unknown, unknown];
-    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(length)) throw new Garbled();
+    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(length)) throw new ProtocolError();
     return bytes.subarray(Number(start), Number(start) + Number(length));
   });
 }
@@ -55,7 +55,7 @@ export class FrameReader {
   /** The most bytes beside the text in a message that begins now. */
   constructor(public maxBytes: number) {}
 
-  /** The messages that are whole with this chunk. @throws Garbled, or whatever a text is that is no JSON */
+  /** The messages that are whole with this chunk. @throws ProtocolError, or whatever a text is that is no JSON */
   push(chunk: Buffer): unknown[] {
     const messages: unknown[] = [];
     for (let at = 0; at < chunk.length;) {
@@ -74,7 +74,7 @@ export class FrameReader {
 
   private begin(): void {
     const [text, bytes] = [this.buffer.readUInt32BE(0), this.buffer.readUInt32BE(4)];
-    if (text === 0 || text > MAX_TEXT_BYTES || bytes > this.maxBytes) throw new Garbled();
+    if (text === 0 || text > MAX_TEXT_BYTES || bytes > this.maxBytes) throw new ProtocolError();
     this.expect(text + bytes, text);
   }
 

@@ -1,4 +1,4 @@
-import { type Pieces, Unbelievable } from './bounded-file.js';
+import { type Pieces, InvalidArchiveError } from './bounded-file.js';
 
 /*
  * TIFF 6.0, section 2: https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf. The first directory may lie anywhere. Cameras
@@ -56,7 +56,7 @@ export function tiffType(file: Pieces, isCut: boolean): string | null {
   try {
     return typeOfDirectory(file, offset, isBig);
   } catch (error) {
-    if (!(error instanceof Unbelievable)) throw error;
+    if (!(error instanceof InvalidArchiveError)) throw error;
     return isCut ? PLAIN : null;
   }
 }

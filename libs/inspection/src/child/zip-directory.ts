@@ -1,4 +1,4 @@
-import { type Pieces, piecesOf, piecesWithin, Unbelievable } from './bounded-file.js';
+import { type Pieces, piecesOf, piecesWithin, InvalidArchiveError } from './bounded-file.js';
 import { ENCRYPTED } from './encryption.js';
 
 /*
@@ -160,7 +160,7 @@ export function endsAsArchive(tail: Buffer, sizeBytes: number, inside: (end: End
 function findDirectory(file: Pieces, isAppended: boolean, objections: Objections): End {
   const ends = findEnds(file);
   const end = ends.find(({ after }) => after === 0) ?? ends[0];
-  if (end === undefined) throw new Unbelievable('it has no directory');
+  if (end === undefined) throw new InvalidArchiveError('it has no directory');
   objections.add(!isAppended && end.after > 0, 'something follows the archive');
   objections.add(end.after < 0, 'its end is cut off');
   const { position, directoryBytes, directoryOffset } = end;
@@ -178,7 +178,7 @@ function findDirectory(file: Pieces, isAppended: boolean, objections: Objections
       hasDirectory(file, other),
   );
   objections.add(others.length > 0, 'it has two directories');
-  if (end.entries > MAX_ENTRIES) throw new Unbelievable(`it has more than ${MAX_ENTRIES} entries`);
+  if (end.entries > MAX_ENTRIES) throw new InvalidArchiveError(`it has more than ${MAX_ENTRIES} entries`);
   return end;
 }
 
@@ -193,7 +193,7 @@ function readEntries(file: Pieces, end: End, objections: Objections): Described[
   let at = 0;
   for (let index = 0; index < end.entries; index++) {
     if (at + ENTRY_BYTES > directory.length || directory.readUInt32LE(at) !== ENTRY_SIGNATURE) {
-      throw new Unbelievable('its directory is broken');
+      throw new InvalidArchiveError('its directory is broken');
     }
     const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((offset) =>
       directory.readUInt16LE(at + offset),
@@ -201,7 +201,7 @@ function readEntries(file: Pieces, end: End, objections: Objections): Described[
     const nameAt = at + ENTRY_BYTES;
     const extraAt = nameAt + nameBytes!;
     const next = extraAt + extraBytes! + commentBytes!;
-    if (next > directory.length) throw new Unbelievable('its directory is broken');
+    if (next > directory.length) throw new InvalidArchiveError('its directory is broken');
     const flags = directory.readUInt16LE(at + 8);
     const method = directory.readUInt16LE(at + 10);
     const extras = extraFields(directory.subarray(extraAt, extraAt + extraBytes!));
@@ -237,7 +237,7 @@ function checkEntries(
     objections.add(entry.offset < last, 'two entries overlap');
     const header = file.read(entry.offset, LOCAL_BYTES + entry.name.length);
     if (header.readUInt32LE() !== LOCAL_SIGNATURE)
-      throw new Unbelievable('an entry is not where it should be');
+      throw new InvalidArchiveError('an entry is not where it should be');
     const flags = header.readUInt16LE(6);
     const extraBytes = header.readUInt16LE(28);
     const extraAt = entry.offset + LOCAL_BYTES + entry.name.length;
@@ -268,7 +268,7 @@ function checkEntries(
 /**
  * An archive that is appended to something may have more before and behind it: there a scanner looks for the headers of entries and
  * for nothing else, so these have to say all.
- * @throws Unbelievable when its entries cannot be told
+ * @throws InvalidArchiveError when its entries cannot be told
  */
 export function readDirectory(file: Pieces, isAppended = false): ZipDirectory {
   const objections = new Objections();
@@ -288,7 +288,7 @@ export interface Appended {
 /**
  * The archive that a file ends with, and where it begins: its offsets are counted from there, or from the beginning of the file.
  * Null when there is none.
- * @throws Unbelievable when its entries cannot be told, or some would take another for it
+ * @throws InvalidArchiveError when its entries cannot be told, or some would take another for it
  */
 export function readAppended(file: Pieces): Appended | null {
   const [last, ...others] = findEnds(file).filter((end) => hasDirectory(file, end));
@@ -298,6 +298,7 @@ export function readAppended(file: Pieces): Appended | null {
   const directory = readDirectory(archive, true);
   // Those that are in it are archives that it holds.
   const first = start + Math.min(...directory.entries.map(({ offset }) => offset));
-  if (others.some(({ position }) => position < first)) throw new Unbelievable('it has two directories');
+  if (others.some(({ position }) => position < first))
+    throw new InvalidArchiveError('it has two directories');
   return { start, archive, directory };
 }

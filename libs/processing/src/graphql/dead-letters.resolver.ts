@@ -3,7 +3,7 @@ import { Database } from '#libs/database';
 import { type Actor, invalid, StowageError } from '#libs/domain';
 import { connectionOf, parsePage } from '#libs/graphql';
 import { AdminModel, assertOperator, CurrentActor } from '#libs/identity/graphql';
-import { type DeadLetter, DeadLetters } from '#libs/queue';
+import { type DeadLetter, DeadLettersService } from '#libs/queue';
 import { DeadLetterConnectionModel, DeadLetterModel, DeadLettersArgs } from './dead-letter.model.js';
 
 const ID_TEXT = /^[1-9][0-9]{0,17}$/;
@@ -26,7 +26,7 @@ const closed = () =>
 @Resolver(() => AdminModel)
 export class DeadLettersResolver {
   constructor(
-    private readonly deadLetters: DeadLetters,
+    private readonly deadLetters: DeadLettersService,
     private readonly database: Database,
   ) {}
 

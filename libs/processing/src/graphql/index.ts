@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
-import { RevivalModule } from '../processing.module.js';
+import { FailedAssetRetryModule } from '../processing.module.js';
 import { DeadLettersResolver } from './dead-letters.resolver.js';
 
-@Module({ imports: [RevivalModule], providers: [DeadLettersResolver] })
+@Module({ imports: [FailedAssetRetryModule], providers: [DeadLettersResolver] })
 export class ProcessingGraphQLModule {}

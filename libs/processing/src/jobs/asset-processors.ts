@@ -6,14 +6,14 @@ import { type AssetReceived, unavailable } from '#libs/domain';
 import {
   CRASHES_PER_ATTEMPT,
   INSPECT_QUEUE,
-  Jobs,
+  QueueService,
   PROCESS_QUEUE,
-  settleJob,
-  WorkerDeaths,
+  endJob,
+  CrashTracker,
   type WorkerLimits,
   workerOptions,
 } from '#libs/queue';
-import { Processing } from '../processing.service.js';
+import { ProcessingService } from '../processing.service.js';
 
 export interface ProcessingOptions extends WorkerLimits {
   /** Jobs with files that need a reader that one worker works on at a time, beside `concurrency` others. */
@@ -36,20 +36,20 @@ abstract class AssetProcessor
   implements OnApplicationBootstrap, BeforeApplicationShutdown
 {
   private readonly shutdown = new AbortController();
-  private readonly deaths: WorkerDeaths;
+  private readonly crashes: CrashTracker;
 
   constructor(
     queue: Queue,
-    protected readonly processing: Processing,
+    protected readonly processing: ProcessingService,
     protected readonly logger: PinoLogger,
   ) {
     super();
-    this.deaths = new WorkerDeaths(queue);
+    this.crashes = new CrashTracker(queue);
   }
 
   onApplicationBootstrap(): void {
     this.worker.on('error', (err) => this.logger.warn({ err }, 'queue error'));
-    this.deaths.watch(this.worker);
+    this.crashes.watch(this.worker);
     this.worker.run().catch((err: unknown) => this.logger.error({ err }, 'the queue worker stopped'));
   }
 
@@ -62,7 +62,7 @@ abstract class AssetProcessor
   async process(job: Job<AssetReceived>, token?: string): Promise<void> {
     const { assetId, attempt, requestId } = job.data;
     const bindings = { reqId: requestId, assetId, attempt };
-    const work = () => this.deaths.during(job, () => this.work(job, token));
+    const work = () => this.crashes.during(job, () => this.work(job, token));
     await this.logger.runInContext(work, { bindings });
   }
 
@@ -71,13 +71,13 @@ abstract class AssetProcessor
   private async work(job: Job<AssetReceived>, token?: string): Promise<void> {
     const { signal } = this.shutdown;
     try {
-      const deaths = await this.deaths.on(job, this.worker.opts.lockDuration ?? 0, signal);
-      if (deaths >= CRASHES_PER_ATTEMPT) await this.processing.crashed(job.data, deaths);
+      const crashes = await this.crashes.on(job, this.worker.opts.lockDuration ?? 0, signal);
+      if (crashes >= CRASHES_PER_ATTEMPT) await this.processing.crashed(job.data, crashes);
       else await this.run(job, signal);
     } catch (error) {
       const err: unknown = signal.aborted ? signal.reason : error;
       this.logger.warn({ err }, 'job not finished');
-      await settleJob(job, token, err, (lost) => this.deaths.outlived(lost));
+      await endJob(job, token, err, (lost) => this.crashes.outlived(lost));
     }
   }
 }
@@ -87,8 +87,8 @@ abstract class AssetProcessor
 export class ProcessAssetProcessor extends AssetProcessor {
   constructor(
     @InjectQueue(PROCESS_QUEUE) queue: Queue,
-    private readonly jobs: Jobs,
-    processing: Processing,
+    private readonly jobs: QueueService,
+    processing: ProcessingService,
     logger: PinoLogger,
   ) {
     super(queue, processing, logger);
@@ -97,14 +97,14 @@ export class ProcessAssetProcessor extends AssetProcessor {
 
   protected override async run({ data, opts }: Job<AssetReceived>, signal: AbortSignal): Promise<void> {
     if (await this.processing.processUninspected(data, signal)) return;
-    await this.jobs.inspect({ received: data, priority: opts.priority ?? 1 });
+    await this.jobs.enqueueInspection({ received: data, priority: opts.priority ?? 1 });
   }
 }
 
 /** Processes files that need a reader. */
 @Injectable()
 export class InspectAssetProcessor extends AssetProcessor {
-  constructor(@InjectQueue(INSPECT_QUEUE) queue: Queue, processing: Processing, logger: PinoLogger) {
+  constructor(@InjectQueue(INSPECT_QUEUE) queue: Queue, processing: ProcessingService, logger: PinoLogger) {
     super(queue, processing, logger);
     logger.setContext(InspectAssetProcessor.name);
   }

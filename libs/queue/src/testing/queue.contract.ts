@@ -10,17 +10,17 @@ import { DatabaseModule } from '#libs/database';
 import { type AssetReceived, unavailable } from '#libs/domain';
 import { HealthChecks, HealthModule, MetricsModule } from '#libs/runtime';
 import { connectionOf } from '../connection.js';
-import { JobsModule } from '../jobs.module.js';
-import type { JobsOptions } from '../jobs.options.js';
-import { Jobs } from '../jobs.service.js';
+import { QueueModule } from '../queue.module.ts';
+import type { QueueOptions } from '../queue.options.ts';
+import { QueueService } from '../queue.service.ts';
 import { queueBackend } from '../queue-backend.js';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from '../queues.js';
-import { settleJob } from '../settle-job.js';
-import { WorkerDeaths } from '../worker-deaths.service.js';
+import { endJob } from '../end-job.ts';
+import { CrashTracker } from '../crash-tracker.ts';
 import { CRASHES_PER_ATTEMPT, workerOptions } from '../worker-options.js';
 
 export interface QueueSetup {
-  readonly options: JobsOptions;
+  readonly options: QueueOptions;
   /** A way to the database that is always there; the queue's own may be on it, by another way. */
   readonly databaseUrl: string;
   /** Ways to take the backend from the queue, by name; each returns how to give it back. */
@@ -64,7 +64,7 @@ async function startJobs({ options, databaseUrl }: QueueSetup): Promise<TestingM
       MetricsModule,
       HealthModule.forRoot(),
       DatabaseModule.forRoot({ url: databaseUrl, poolSize: 2 }),
-      JobsModule.forRoot(options),
+      QueueModule.forRoot(options),
     ],
   }).compile();
   return module.init();
@@ -75,7 +75,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
   describe(`the queue contract: ${name}`, () => {
     let given: QueueSetup;
     let module: TestingModule;
-    let jobs: Jobs;
+    let jobs: QueueService;
     let queue: Queue<AssetReceived>;
     const workers: { close(force?: boolean): Promise<void> }[] = [];
     let giveBack: () => Promise<void> = () => Promise.resolve();
@@ -83,7 +83,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
     beforeAll(async () => {
       given = await setup();
       module = await startJobs(given);
-      jobs = module.get(Jobs);
+      jobs = module.get(QueueService);
       queue = module.get(getQueueToken(PROCESS_QUEUE));
     });
     afterEach(async () => {
@@ -99,13 +99,13 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
 
     /** A worker as the service has them, but for what is changed. */
     function work(handle: Handler, changes: Partial<WorkerOptions> = {}, lockSeconds = LOCK_SECONDS) {
-      const deaths = new WorkerDeaths(queue);
+      const deaths = new CrashTracker(queue);
       const process = (job: Job<AssetReceived>, token?: string) =>
         deaths.during(job, async () => {
           try {
             await handle(job);
           } catch (error) {
-            await settleJob(job, token, error, (lost) => deaths.outlived(lost));
+            await endJob(job, token, error, (lost) => deaths.outlived(lost));
           }
         });
       const limits = workerOptions({ concurrency: 4, lockSeconds });
@@ -144,7 +144,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
 
     it('takes the job of the lowest number first', async () => {
       const given = [3, 1, 2].map((priority) => ({ received: newJob(), priority }));
-      await jobs.process(given);
+      await jobs.enqueue(given);
       const taken: string[] = [];
       const take: Handler = ({ data }) => Promise.resolve(void taken.push(data.assetId));
       work(take, { concurrency: 1 });
@@ -154,8 +154,8 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
 
     it('finds a job in either queue while it is there', async () => {
       const [waiting, inspected, ended] = [newJob(), newJob(), newJob()];
-      await jobs.process([{ received: waiting, priority: 1 }]);
-      await jobs.inspect({ received: inspected, priority: 1 });
+      await jobs.enqueue([{ received: waiting, priority: 1 }]);
+      await jobs.enqueueInspection({ received: inspected, priority: 1 });
       const found = await Promise.all([waiting, inspected, ended].map((job) => jobs.has(job)));
       expect(found).toEqual([true, true, false]);
       await module.get<Queue>(getQueueToken(INSPECT_QUEUE)).obliterate({ force: true });
@@ -163,7 +163,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
 
     it('has a job once while it is there, whoever hands it in how often, and nothing of it afterwards', async () => {
       const job = newJob();
-      await Promise.all(Array.from({ length: 5 }, () => jobs.process([{ received: job, priority: 1 }])));
+      await Promise.all(Array.from({ length: 5 }, () => jobs.enqueue([{ received: job, priority: 1 }])));
       expect(await counts()).toEqual({ ...NONE, waiting: 1 });
       const seen: AssetReceived[] = [];
       const gate = Promise.withResolvers<void>();
@@ -172,14 +172,14 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         await gate.promise;
       });
       await eventually('it is worked on', () => seen.length || null);
-      await jobs.process([{ received: job, priority: 1 }]);
+      await jobs.enqueue([{ received: job, priority: 1 }]);
       expect(await counts()).toEqual({ ...NONE, active: 1 });
       gate.resolve();
       await empty();
       expect(seen).toEqual([job]);
       expect(await queue.getJob(idOf(job))).toBeUndefined();
 
-      await jobs.process([{ received: job, priority: 1 }]);
+      await jobs.enqueue([{ received: job, priority: 1 }]);
       await empty();
       expect(seen).toEqual([job, job]);
     });
@@ -192,7 +192,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       });
       const job = newJob();
       for (const round of [1, 2]) {
-        await jobs.process([{ received: job, priority: 1 }]);
+        await jobs.enqueue([{ received: job, priority: 1 }]);
         await empty();
         expect(times).toBe(round);
       }
@@ -202,9 +202,9 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       const started = new Set<string>();
       const worker = work(({ data }) => void started.add(data.assetId));
       const [late, soon, now] = [newJob(), newJob(), newJob()];
-      await jobs.process([{ received: late, priority: 1 }], HOUR_MS);
-      await jobs.process([{ received: soon, priority: 1 }], 200);
-      await jobs.process([{ received: now, priority: 1 }]);
+      await jobs.enqueue([{ received: late, priority: 1 }], HOUR_MS);
+      await jobs.enqueue([{ received: soon, priority: 1 }], 200);
+      await jobs.enqueue([{ received: now, priority: 1 }]);
       const isOneLeft = async () => {
         const left = Object.entries(await counts()).filter(([, count]) => count > 0);
         return left.length === 1 && started.size === 2 ? true : null;
@@ -222,14 +222,14 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         attempts.push(attemptsMade + stalledCounter);
         if (attempts.length < 3) throw unavailable('DOWN', 'A dependency is down.');
       });
-      await jobs.process([{ received: newJob(), priority: 1 }]);
+      await jobs.enqueue([{ received: newJob(), priority: 1 }]);
       await empty();
       expect(attempts).toEqual([0, 0, 0]);
     });
 
     it('gives the job of a worker that died to another, and counts those that did', async () => {
       const job = newJob();
-      await jobs.process([{ received: job, priority: 1 }]);
+      await jobs.enqueue([{ received: job, priority: 1 }]);
       for (let deaths = 0; deaths < CRASHES_PER_ATTEMPT; deaths++) await die(job);
       let seen: number | undefined;
       // Only the first run counts: on a slow machine a lock this short can expire during a run.
@@ -253,12 +253,12 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       };
       for (let count = 0; count <= CRASHES_PER_ATTEMPT; count++)
         work(handle, { concurrency: 1 }, SHORT_LOCK_SECONDS);
-      await jobs.process([{ received: job, priority: 1 }]);
+      await jobs.enqueue([{ received: job, priority: 1 }]);
       const stalled = (times: number) =>
         eventually(`it was stalled ${times} times`, () =>
           (held?.stalledCounter ?? -1) >= times ? true : null,
         );
-      const deaths = () => new WorkerDeaths(queue).on(held!, SHORT_LOCK_SECONDS * 1_000);
+      const deaths = () => new CrashTracker(queue).on(held!, SHORT_LOCK_SECONDS * 1_000);
       await stalled(0);
       for (let times = 1; times <= CRASHES_PER_ATTEMPT; times++) {
         giveBack = await given.outages.refusing!();
@@ -297,7 +297,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         await gate.promise;
         running -= 1;
       });
-      await Promise.all(Array.from({ length: 6 }, () => jobs.process([{ received: newJob(), priority: 1 }])));
+      await Promise.all(Array.from({ length: 6 }, () => jobs.enqueue([{ received: newJob(), priority: 1 }])));
       await eventually('as many are worked on', () => (running === 4 ? true : null));
       expect(await counts()).toEqual({ ...NONE, waiting: 2, active: 4 });
       gate.resolve();
@@ -313,7 +313,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         await stopping.promise;
         throw unavailable('SHUTTING_DOWN', 'This worker is stopping.');
       });
-      await jobs.process([{ received: newJob(), priority: 1 }]);
+      await jobs.enqueue([{ received: newJob(), priority: 1 }]);
       await started.promise;
       stopping.resolve();
       await worker.close();
@@ -338,8 +338,8 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       const hourAgo = Date.now() - HOUR_MS;
       await queue.add('process', oldest, { jobId: idOf(oldest), timestamp: hourAgo, priority: 2 });
       await Promise.all([
-        jobs.process([{ received: newJob(), priority: 1 }]),
-        jobs.process([{ received: newJob(), priority: 1 }], HOUR_MS),
+        jobs.enqueue([{ received: newJob(), priority: 1 }]),
+        jobs.enqueue([{ received: newJob(), priority: 1 }], HOUR_MS),
       ]);
       const isDeep = async () => {
         const found = await lines();
@@ -379,15 +379,15 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
           { concurrency: 1 },
           SHORT_LOCK_SECONDS,
         );
-        await jobs.process([{ received: running, priority: 1 }]);
+        await jobs.enqueue([{ received: running, priority: 1 }]);
         await eventually('it is worked on', () => seen.get(running.assetId) ?? null);
-        await jobs.process([{ received: waiting, priority: 1 }]);
+        await jobs.enqueue([{ received: waiting, priority: 1 }]);
         await isUp();
 
         giveBack = await given.outages[how]!();
         const error = { kind: 'unavailable', reason: 'QUEUE_UNAVAILABLE' };
         for (let times = 0; times < 2; times++)
-          await expect(jobs.process([{ received: refused, priority: 1 }])).rejects.toMatchObject(error);
+          await expect(jobs.enqueue([{ received: refused, priority: 1 }])).rejects.toMatchObject(error);
         expect(await check()).toBe('down');
         const isBlank = async () =>
           /^stowage_queue_\w+\{/m.test(await module.get(Registry).metrics()) ? null : true;
@@ -396,7 +396,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         await giveBack();
 
         await eventually('it takes work again', () =>
-          jobs.process([{ received: refused, priority: 1 }]).then(...yes),
+          jobs.enqueue([{ received: refused, priority: 1 }]).then(...yes),
         );
         await empty();
         for (const { assetId } of [running, waiting, refused]) expect(seen.get(assetId)).toBeGreaterThan(0);
@@ -417,7 +417,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
           throw unavailable('SHUTTING_DOWN', 'This worker is stopping.');
         };
         const worker = work(stop, {}, SHORT_LOCK_SECONDS);
-        await jobs.process([{ received: job, priority: 1 }]);
+        await jobs.enqueue([{ received: job, priority: 1 }]);
         await started.promise;
         const idle = work(nothing);
         await idle.waitUntilReady();

@@ -1,12 +1,12 @@
 import { Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
 import { type Actor, principalsOf } from '#libs/domain';
 import { CurrentActor } from '#libs/identity/graphql';
-import { Quotas } from '../quota.service.js';
+import { QuotaService } from '../quota.service.js';
 import { QuotaModel, ViewerModel } from './quota.model.js';
 
 @Resolver(() => ViewerModel)
 export class ViewerResolver {
-  constructor(private readonly quotas: Quotas) {}
+  constructor(private readonly quotas: QuotaService) {}
 
   @Query(() => ViewerModel, { description: 'You.' })
   viewer(@CurrentActor() actor: Actor): ViewerModel {

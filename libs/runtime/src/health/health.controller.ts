@@ -1,11 +1,11 @@
 import { Controller, Get, Header, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { Health, type Readiness } from './health.service.js';
+import { HealthService, type Readiness } from './health.service.js';
 
 /** For whatever starts this process and sends it requests. */
 @Controller('health')
 export class HealthController {
-  constructor(private readonly health: Health) {}
+  constructor(private readonly health: HealthService) {}
 
   /** The process answers; what it depends on is not asked. */
   @Get('live')

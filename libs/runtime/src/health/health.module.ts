@@ -1,7 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { HealthChecks } from './health-checks.js';
 import { HealthController } from './health.controller.js';
-import { Health, HEALTH_OPTIONS, type HealthOptions } from './health.service.js';
+import { HealthService, HEALTH_OPTIONS, type HealthOptions } from './health.service.js';
 
 /** `GET /health/live` and `GET /health/ready`, and the {@link HealthChecks} to which modules add theirs. */
 @Global()
@@ -10,7 +10,7 @@ export class HealthModule {
   static forRoot(options: HealthOptions = {}): DynamicModule {
     return {
       module: HealthModule,
-      providers: [Health, HealthChecks, { provide: HEALTH_OPTIONS, useValue: options }],
+      providers: [HealthService, HealthChecks, { provide: HEALTH_OPTIONS, useValue: options }],
       controllers: [HealthController],
       exports: [HealthChecks],
     };

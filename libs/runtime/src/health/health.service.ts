@@ -28,7 +28,7 @@ const PROBE_TIMEOUT_MS = 2_000;
 const FRESH_MS = 1_000;
 
 @Injectable()
-export class Health {
+export class HealthService {
   private last: { readonly at: number; readonly readiness: Promise<Readiness> } | undefined;
 
   constructor(

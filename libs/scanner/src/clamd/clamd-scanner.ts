@@ -56,7 +56,7 @@ export class ClamdScanner extends Scanner {
   private readonly options: Required<Omit<ClamdScannerOptions, 'address' | 'suffix'>>;
   private readonly lost = new LostContents();
   private trust: Trust | undefined;
-  private examination: Promise<Trust> | undefined;
+  private contentChecks: Promise<Trust> | undefined;
 
   /** @throws Error in one sentence when the address is none */
   constructor({ address, suffix = '', ...options }: ClamdScannerOptions) {
@@ -137,8 +137,8 @@ export class ClamdScanner extends Scanner {
   private async trusted(signal: AbortSignal | undefined): Promise<Trust> {
     signal?.throwIfAborted();
     if (this.trust !== undefined && performance.now() < this.trust.until) return this.trust;
-    this.examination ??= this.examine().finally(() => (this.examination = undefined));
-    return abortable(this.examination, signal);
+    this.contentChecks ??= this.examine().finally(() => (this.contentChecks = undefined));
+    return abortable(this.contentChecks, signal);
   }
 
   /** For all who wait for it, so it heeds none of their signals. */

@@ -29,7 +29,7 @@ const STOP_MS = 5000;
 /** Notes what arrives; events that no test is waiting for are left-overs and acknowledged. */
 class Inbox implements ObjectEventHandler {
   private readonly verdicts = new Map<string, (event: ObjectFinalized) => Verdict>();
-  private readonly arrivals: (() => void)[] = [];
+  private readonly completion: (() => void)[] = [];
   readonly events: ObjectFinalized[] = [];
   readonly undeliverables: UndeliverableEvent[] = [];
   verdictOnUndeliverable: () => EventVerdict = () => 'ack';
@@ -50,7 +50,7 @@ class Inbox implements ObjectEventHandler {
 
   private note<T>(list: T[], event: T): void {
     list.push(event);
-    for (const check of this.arrivals.splice(0)) check();
+    for (const check of this.completion.splice(0)) check();
   }
 
   of({ key }: ObjectRef): ObjectFinalized[] {
@@ -58,7 +58,7 @@ class Inbox implements ObjectEventHandler {
   }
 
   async until(condition: () => boolean): Promise<void> {
-    while (!condition()) await new Promise<void>((resolve) => this.arrivals.push(resolve));
+    while (!condition()) await new Promise<void>((resolve) => this.completion.push(resolve));
   }
 }
 

@@ -2,7 +2,7 @@ import { createUnionType, Field, Int, ObjectType } from '@nestjs/graphql';
 import { AssetModel } from '#libs/assets/graphql';
 import { ERROR_KINDS, type StowageError } from '#libs/domain';
 import { ByteSize, DateTime, Url } from '#libs/graphql';
-import type { UploadTicket } from '../tickets.service.js';
+import type { UploadTicket } from '../upload-signer.js';
 import type { RequestedUpload } from '../upload.service.js';
 import { UploadMethodEnum, UploadProtocolEnum } from './upload.input.js';
 

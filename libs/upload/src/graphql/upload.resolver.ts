@@ -3,7 +3,7 @@ import { AssetModel } from '#libs/assets/graphql';
 import { type Actor, StowageError } from '#libs/domain';
 import { RefusedItems } from '#libs/graphql';
 import { CurrentActor, RequestId } from '#libs/identity/graphql';
-import { MAX_BATCH, Uploads } from '../upload.service.js';
+import { MAX_BATCH, UploadService } from '../upload.service.js';
 import { PageOrigin } from './page-origin.js';
 import { RequestUploadInput } from './upload.input.js';
 import {
@@ -20,7 +20,7 @@ const ASSET_ID = { type: () => ID, description: 'The asset that requestUpload ga
 
 @Resolver()
 export class UploadResolver {
-  constructor(private readonly uploads: Uploads) {}
+  constructor(private readonly uploads: UploadService) {}
 
   @Mutation(() => RequestUploadPayload, {
     description: 'Reserves quota, creates a PENDING asset and says how to send its bytes to storage.',

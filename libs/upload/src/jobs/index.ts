@@ -1,7 +1,7 @@
 import { Module } from '@nestjs/common';
-import { ArrivalsModule } from '../upload.module.js';
+import { UploadCompletionModule } from '../upload.module.js';
 import { ObjectFinalizedSubscriber } from './object-finalized.subscriber.js';
 
 /** Needs a provider of the port `ObjectEvents`. */
-@Module({ imports: [ArrivalsModule], providers: [ObjectFinalizedSubscriber] })
+@Module({ imports: [UploadCompletionModule], providers: [ObjectFinalizedSubscriber] })
 export class UploadJobsModule {}

@@ -2,14 +2,14 @@ import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap
 import { PinoLogger } from 'nestjs-pino';
 import { Batcher, Database } from '#libs/database';
 import { assetIdOfIncomingKey, ERROR_KINDS, type EventVerdict, kindOf } from '#libs/domain';
-import { DeadLetters } from '#libs/queue';
+import { DeadLettersService } from '#libs/queue';
 import {
   type ObjectEventHandler,
   ObjectEvents,
   type ObjectFinalized,
   type UndeliverableEvent,
 } from '#libs/storage';
-import { type Arrival, Arrivals } from '../arrivals.service.js';
+import { type CheckOutcome, UploadCompletion } from '../upload-completion.js';
 import { OBJECT_EVENTS } from '../event-retries.service.js';
 
 /** Of the nine seconds that a worker has to end, so that its other parts have some too. What is not done by then comes again. */
@@ -23,15 +23,15 @@ const AT_ONCE = 16;
 export class ObjectFinalizedSubscriber
   implements ObjectEventHandler, OnApplicationBootstrap, BeforeApplicationShutdown
 {
-  private readonly batcher = new Batcher<string, PromiseSettledResult<Arrival>>(
-    (keys) => this.arrivals.lookAll(keys),
+  private readonly batcher = new Batcher<string, PromiseSettledResult<CheckOutcome>>(
+    (keys) => this.completion.checkObjects(keys),
     { atOnce: 2, most: AT_ONCE / 2 },
   );
 
   constructor(
     private readonly events: ObjectEvents,
-    private readonly arrivals: Arrivals,
-    private readonly deadLetters: DeadLetters,
+    private readonly completion: UploadCompletion,
+    private readonly deadLetters: DeadLettersService,
     private readonly database: Database,
     private readonly logger: PinoLogger,
   ) {

@@ -1,6 +1,6 @@
 import { inflateRawSync } from 'node:zlib';
 import { isMediaTypeOf } from '#libs/domain';
-import { BoundedFile, type Pieces, piecesWithin, Unbelievable } from '../bounded-file.js';
+import { BoundedFile, type Pieces, piecesWithin, InvalidArchiveError } from '../bounded-file.js';
 import { ENCRYPTED } from '../encryption.js';
 import { rethrowExhaustion } from '../exhaustion.js';
 import type { Finding, Reader } from '../reader.js';
@@ -135,7 +135,7 @@ const looking =
     try {
       return await look(file, within, scannableBytes, detected);
     } catch (error) {
-      if (!(error instanceof Unbelievable)) throw error;
+      if (!(error instanceof InvalidArchiveError)) throw error;
       return { opaque: error.message };
     }
   };

@@ -1,4 +1,4 @@
-import { BoundedFile, type Pieces, Unbelievable } from '../bounded-file.js';
+import { BoundedFile, type Pieces, InvalidArchiveError } from '../bounded-file.js';
 import { ENCRYPTED } from '../encryption.js';
 import type { Finding, Reader } from '../reader.js';
 import { read as readEnd } from './appended.js';
@@ -32,12 +32,12 @@ class CompoundFile {
   private readonly sectorBytes: number;
   readonly entries: readonly Entry[];
 
-  /** @throws Unbelievable when it is none, or its parts are not where they should be */
+  /** @throws InvalidArchiveError when it is none, or its parts are not where they should be */
   constructor(private readonly file: Pieces) {
     this.header = file.read(0, HEADER_BYTES);
     const shift = this.header.readUInt16LE(30);
     if (!this.header.subarray(0, 8).equals(SIGNATURE) || (shift !== 9 && shift !== 12)) {
-      throw new Unbelievable('it is no compound file');
+      throw new InvalidArchiveError('it is no compound file');
     }
     this.sectorBytes = 2 ** shift;
     this.entries = this.chain(this.header.readUInt32LE(48)).flatMap((sector) => this.entriesIn(sector));
@@ -91,7 +91,8 @@ class CompoundFile {
   }
 
   private following(sector: number): number {
-    if (this.offsetOf(sector) >= this.file.sizeBytes) throw new Unbelievable('it points out of the file');
+    if (this.offsetOf(sector) >= this.file.sizeBytes)
+      throw new InvalidArchiveError('it points out of the file');
     const perSector = this.sectorBytes / 4;
     const table = this.tableSector(Math.floor(sector / perSector));
     return this.file.read(this.offsetOf(table) + 4 * (sector % perSector), 4).readUInt32LE();
@@ -157,7 +158,7 @@ export const read: Reader = async (request, limits) => {
   try {
     return { ...end, ...encryptionOf(file) };
   } catch (error) {
-    if (!(error instanceof Unbelievable)) throw error;
+    if (!(error instanceof InvalidArchiveError)) throw error;
     return end;
   }
 };

@@ -1,7 +1,7 @@
 import { deflateRawSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import { type ArchivedFile, type ArchiveLies, zipArchive } from '../../testing/index.js';
-import { piecesOf, Unbelievable } from '../bounded-file.js';
+import { piecesOf, InvalidArchiveError } from '../bounded-file.js';
 import { ENCRYPTED } from '../encryption.js';
 import { readDirectory } from '../zip-directory.js';
 import { nestedObjection } from './nested-archives.js';
@@ -86,14 +86,16 @@ describe('nestedObjection', () => {
     const empty = Buffer.from('000000ffff', 'hex');
     const content = Buffer.concat([...Array.from({ length: 300 }, () => empty), deflateRawSync(zip64)]);
     const lies = { method: 8, bytes: zip64.length };
-    await expect(objectionTo({ name: 'a', content, method: 0, lies })).rejects.toThrow(Unbelievable);
+    await expect(objectionTo({ name: 'a', content, method: 0, lies })).rejects.toThrow(InvalidArchiveError);
   });
 
   it.each<[string, Partial<ArchivedFile>]>([
     ['is larger than it says', { lies: { bytes: 10 } }],
     ['says that it needs all memory', { lies: { bytes: 2 ** 29 } }],
   ])('does not unpack one that %s', async (_, more) => {
-    await expect(objectionTo({ ...inner(zipArchive([words])), ...more })).rejects.toThrow(Unbelievable);
+    await expect(objectionTo({ ...inner(zipArchive([words])), ...more })).rejects.toThrow(
+      InvalidArchiveError,
+    );
   });
 
   it('does not read at once what is packed in more than it may hold', async () => {

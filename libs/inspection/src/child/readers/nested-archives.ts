@@ -1,7 +1,7 @@
 import { constants, inflateRawSync } from 'node:zlib';
 import { MEDIA, PROGRAMS } from '../../inspected-types.js';
 import { hasAppendedArchive } from '../appended-archive.js';
-import { type Pieces, piecesOf, piecesWithin, Unbelievable } from '../bounded-file.js';
+import { type Pieces, piecesOf, piecesWithin, InvalidArchiveError } from '../bounded-file.js';
 import { detectType } from '../detect-type.js';
 import { rethrowExhaustion } from '../exhaustion.js';
 import {
@@ -56,7 +56,7 @@ interface Allowance {
   held: number;
 }
 
-/** The first bytes of an entry. @throws Unbelievable when they are hidden behind blocks of nothing */
+/** The first bytes of an entry. @throws InvalidArchiveError when they are hidden behind blocks of nothing */
 function startOf(whole: Pieces, { method, data, packedBytes, bytes }: ZipEntry): Buffer {
   const packed = whole.read(data, Math.min(packedBytes, START_BYTES));
   if (method === STORED) return packed;
@@ -67,13 +67,13 @@ function startOf(whole: Pieces, { method, data, packedBytes, bytes }: ZipEntry):
     rethrowExhaustion(error);
     return Buffer.alloc(0);
   }
-  if (start.length < Math.min(bytes, 4)) throw new Unbelievable('an entry hides how it begins');
+  if (start.length < Math.min(bytes, 4)) throw new InvalidArchiveError('an entry hides how it begins');
   return start;
 }
 
 const isArchive = (start: Buffer) => SIGNATURES.includes(start.toString('latin1', 0, 4));
 
-/** All of an entry. @throws Unbelievable when it is too large, or not what it says */
+/** All of an entry. @throws InvalidArchiveError when it is too large, or not what it says */
 function contentOf(
   whole: Pieces,
   { method, data, packedBytes, bytes }: ZipEntry,
@@ -81,7 +81,7 @@ function contentOf(
 ): Pieces {
   if (method === STORED) return piecesWithin(whole, data, packedBytes);
   if (Math.max(bytes, packedBytes) > allowed.held || bytes > allowed.unpacked) {
-    throw new Unbelievable('an archive in it is too large to be looked into');
+    throw new InvalidArchiveError('an archive in it is too large to be looked into');
   }
   allowed.unpacked -= bytes;
   const packed = whole.read(data, packedBytes);
@@ -89,7 +89,7 @@ function contentOf(
     return piecesOf(inflateRawSync(packed, { maxOutputLength: bytes }));
   } catch (error) {
     rethrowExhaustion(error);
-    throw new Unbelievable('an archive in it cannot be unpacked');
+    throw new InvalidArchiveError('an archive in it cannot be unpacked');
   }
 }
 
@@ -98,7 +98,7 @@ interface Found {
   readonly directory: ZipDirectory;
 }
 
-/** The archive behind a program that is stored as it is. @throws Unbelievable when something else is an archive as well */
+/** The archive behind a program that is stored as it is. @throws InvalidArchiveError when something else is an archive as well */
 async function archiveBehind(content: Pieces): Promise<Found | null> {
   const { sizeBytes } = content;
   const tailBytes = Math.min(sizeBytes, ARCHIVE_TAIL_BYTES);
@@ -110,7 +110,7 @@ async function archiveBehind(content: Pieces): Promise<Found | null> {
     detected !== null && MEDIA.test(detected)
       ? isPolyglot(content, detected)
       : hasAppendedArchive(tail, sizeBytes, detected);
-  if (isArchiveToo) throw new Unbelievable('a file in it can be unpacked as a ZIP archive as well');
+  if (isArchiveToo) throw new InvalidArchiveError('a file in it can be unpacked as a ZIP archive as well');
   return null;
 }
 
@@ -125,7 +125,7 @@ async function archiveIn(whole: Pieces, entry: ZipEntry, allowed: Allowance): Pr
 /**
  * Why a scanner cannot have seen all of the archives in an archive; null when nothing speaks against that. ClamAV passes over in
  * silence in them what it passes over in the outermost one. Other methods than deflate are unpacked by nobody here.
- * @throws Unbelievable likewise, when one of them cannot be read
+ * @throws InvalidArchiveError likewise, when one of them cannot be read
  */
 export async function nestedObjection(
   whole: Pieces,

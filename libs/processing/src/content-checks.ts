@@ -13,15 +13,15 @@ import { ARCHIVE_AS_WELL, type Inspection, isInspected, type Rendition } from '#
 import { ObjectStore } from '#libs/storage';
 import { ContentInspector } from './content-inspector.js';
 import { ContentStore, incomingGone, infected } from './content-store.js';
-import { Intake, type IntakeOptions, type Taken } from './intake.js';
-import type { Observation } from './observer.js';
+import { ContentReader, type ReadOptions, type ReadResult } from './content-reader.js';
+import type { Digest } from './content-digest.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 import { ReaderNeeded } from './reader-needed.js';
 import { rejected, verifyBytes, verifyStat, verifyType } from './verify.js';
 
 /** What is known of an asset's bytes once all checks have passed. */
-export interface Examined {
-  readonly seen: Observation;
+export interface CheckedContent {
+  readonly digest: Digest;
   readonly mimeType: string;
   readonly properties: AssetProperties;
   /** Those that its stored object has not got yet. */
@@ -38,12 +38,12 @@ export interface Examined {
 
 /** Everything that is found out about the bytes of one generation, before anything is done with them. */
 @Injectable()
-export class Examination {
+export class ContentChecks {
   constructor(
     @Inject(ASSETS_OPTIONS) private readonly assets: AssetsOptions,
     @Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions,
     private readonly store: ObjectStore,
-    private readonly intake: Intake,
+    private readonly contentReader: ContentReader,
     private readonly inspector: ContentInspector,
     private readonly contents: ContentStore,
   ) {}
@@ -53,47 +53,47 @@ export class Examination {
    * @throws StowageError rejected, with the code of a status reason; not-found INCOMING_GONE; unavailable. Anything else is
    * a failure that may pass: InspectionFailed, a scanner that fails on these bytes.
    */
-  async examine(
+  async check(
     asset: Asset,
     object: ObjectVersion,
-    { mayInspect, signal }: IntakeOptions & { readonly signal: AbortSignal },
-  ): Promise<Examined> {
+    { mayInspect, signal }: ReadOptions & { readonly signal: AbortSignal },
+  ): Promise<CheckedContent> {
     if (!mayInspect && isInspected(asset.mimeType)) throw new ReaderNeeded();
     const stat = await this.store.stat(object, { signal });
     if (stat === null) throw incomingGone();
     verifyStat(asset, stat);
-    await using taken = await this.intake.take({ ...asset, object }, { mayInspect, signal });
-    verifyBytes(asset, stat, taken.seen);
-    await this.judge(asset, taken, object, signal);
-    const { seen, scannedBy, verdict } = taken;
+    await using read = await this.contentReader.read({ ...asset, object }, { mayInspect, signal });
+    verifyBytes(asset, stat, read.digest);
+    await this.refuseInfected(asset, read, object, signal);
+    const { digest, scannedBy, verdict } = read;
     const isClean = verdict.outcome === 'clean';
-    return { ...(await this.inspect(asset, taken, signal)), seen, scannedBy, isClean };
+    return { ...(await this.inspect(asset, read, signal)), digest, scannedBy, isClean };
   }
 
   /** Infected bytes are put away before anybody is told. */
-  private async judge(
+  private async refuseInfected(
     { ownerId }: Asset,
-    { verdict, seen }: Taken,
+    { verdict, digest }: ReadResult,
     object: ObjectVersion,
     signal: AbortSignal,
   ): Promise<void> {
     if (verdict.outcome === 'error') throw new Error(`the scanner failed: ${verdict.message}`);
     if (verdict.outcome !== 'infected') return;
-    await this.contents.putAway(object, seen, this.contents.scopeOf(ownerId), signal);
+    await this.contents.putAway(object, digest, this.contents.scopeOf(ownerId), signal);
     throw infected(verdict.signature);
   }
 
-  private async inspect(asset: Asset, taken: Taken, signal: AbortSignal) {
+  private async inspect(asset: Asset, read: ReadResult, signal: AbortSignal) {
     const scope = this.contents.scopeOf(asset.ownerId);
-    const made = await this.contents.variantsOf(taken.seen.sha256, scope, signal);
-    const found = await this.look(asset, taken, made, scope, signal);
+    const made = await this.contents.variantsOf(read.digest.sha256, scope, signal);
+    const found = await this.look(asset, read, made, scope, signal);
     const mimeType = verifyType(asset, found.detected, this.assets.allowedTypes);
     if (found.refusal !== null) throw rejected(found.refusal.code, found.refusal.message);
-    this.verifyOpenness(mimeType, taken, found);
+    this.verifyOpenness(mimeType, read, found);
     const { profiles } = this.options;
     const hasVariants = found.renditions.length > 0 || profiles.some((profile) => made.has(specOf(profile)));
     const isWanted = profiles.length > 0 && kindOfMediaType(mimeType) === 'IMAGE';
-    const variantsReason = hasVariants || !isWanted ? null : reasonOf(found, taken);
+    const variantsReason = hasVariants || !isWanted ? null : reasonOf(found, read);
     const getsVariants = hasVariants || (isWanted && found.variantsReason !== null);
     const { properties, renditions } = found;
     return { mimeType, properties, renditions, getsVariants, variantsReason };
@@ -101,7 +101,7 @@ export class Examination {
 
   private async look(
     asset: Asset,
-    { seen, detected, path, isTooLarge, isArchiveToo }: Taken,
+    { digest, detected, path, isTooLarge, isArchiveToo }: ReadResult,
     made: ReadonlyMap<string, string>,
     scope: string,
     signal: AbortSignal,
@@ -120,11 +120,11 @@ export class Examination {
     const longestSide = Math.max(0, ...this.options.profiles.map(({ maxSide }) => maxSide));
     const { sizeBytes } = asset;
     const request = { path, sizeBytes, detected, profiles, longestSide };
-    return this.inspector.inspect(request, { scope, sha256: seen.sha256 }, signal);
+    return this.inspector.inspect(request, { scope, sha256: digest.sha256 }, signal);
   }
 
   /** What nobody could look into is refused, unless the operator has said that its type is stored all the same. */
-  private verifyOpenness(mimeType: string, { verdict }: Taken, { opaque }: Inspection): void {
+  private verifyOpenness(mimeType: string, { verdict }: ReadResult, { opaque }: Inspection): void {
     // The inspection says more than the scanner's signature name.
     const why = opaque ?? (verdict.outcome === 'unscannable' ? verdict.why : null);
     if (why === null) return;
@@ -135,5 +135,5 @@ export class Examination {
 }
 
 /** Of a picture without renditions. Formats that no reader opens have no decoder either. */
-const reasonOf = ({ variantsReason }: Inspection, { isTooLarge }: Taken): VariantsReason =>
+const reasonOf = ({ variantsReason }: Inspection, { isTooLarge }: ReadResult): VariantsReason =>
   variantsReason ?? (isTooLarge ? 'TOO_LARGE' : 'DECODER_MISSING');

@@ -1,29 +1,34 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type ClaimedObject, ObjectUpkeep, ObjectVariants, Quarantine } from '#libs/assets';
+import {
+  type ClaimedObject,
+  ObjectMaintenanceService,
+  ObjectVariantsService,
+  QuarantineService,
+} from '#libs/assets';
 import { OCTET_STREAM, specOf, specsOf, StowageError } from '#libs/domain';
 import type { Inspection } from '#libs/inspection';
 import { ContentInspector } from './content-inspector.js';
 import { ContentStore } from './content-store.js';
-import { Corruption } from './corruption.service.js';
-import { Intake, type Taken } from './intake.js';
+import { CorruptionService } from './corruption.service.js';
+import { ContentReader, type ReadResult } from './content-reader.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
 /** Makes the variants of stored pictures again when the profiles have changed, newest first, and removes the old ones. */
 @Injectable()
-export class Rederivation {
+export class VariantRebuildService {
   constructor(
     @Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions,
-    private readonly upkeep: ObjectUpkeep,
-    private readonly variants: ObjectVariants,
+    private readonly maintenance: ObjectMaintenanceService,
+    private readonly variants: ObjectVariantsService,
     private readonly contents: ContentStore,
-    private readonly corruption: Corruption,
-    private readonly quarantine: Quarantine,
-    private readonly intake: Intake,
+    private readonly corruption: CorruptionService,
+    private readonly quarantine: QuarantineService,
+    private readonly contentReader: ContentReader,
     private readonly inspector: ContentInspector,
     private readonly logger: PinoLogger,
   ) {
-    logger.setContext(Rederivation.name);
+    logger.setContext(VariantRebuildService.name);
   }
 
   /**
@@ -32,18 +37,18 @@ export class Rederivation {
    */
   async next(now: Date, signal?: AbortSignal): Promise<boolean> {
     const { profiles } = this.options;
-    const object = await this.upkeep.claim('variants', specsOf(profiles), null, now);
+    const object = await this.maintenance.claim('variants', specsOf(profiles), null, now);
     if (object === null) return false;
     const made = await this.variants.made(object.scope, object.sha256, signal);
     const missing = profiles.filter((profile) => !made.has(specOf(profile)));
     if (missing.length > 0) {
       const { place, sizeBytes } = object;
-      await using taken = await this.intake.take(
+      await using read = await this.contentReader.read(
         { object: place, sizeBytes, mimeType: OCTET_STREAM },
         { mayInspect: true, signal },
       );
-      if (!(await this.isSound(object, taken, now, signal))) return true;
-      const found = await this.look(object, taken, missing, signal);
+      if (!(await this.isSound(object, read, now, signal))) return true;
+      const found = await this.look(object, read, missing, signal);
       const storedObject = String(object.id);
       if (found === null || found.refusal !== null) {
         // The old ones stay: better than none.
@@ -64,7 +69,7 @@ export class Rederivation {
   /** Whether the bytes are still the ones that were stored, and nobody knows worse of them by now. */
   private async isSound(
     object: ClaimedObject,
-    { seen, verdict }: Taken,
+    { digest, verdict }: ReadResult,
     now: Date,
     signal?: AbortSignal,
   ): Promise<boolean> {
@@ -74,7 +79,7 @@ export class Rederivation {
       await this.quarantine.seize(object, this.options.quarantineBucket, now);
       return false;
     }
-    if (seen.sha256 !== object.sha256) {
+    if (digest.sha256 !== object.sha256) {
       await this.corruption.confirm(object, signal);
       return false;
     }
@@ -87,7 +92,7 @@ export class Rederivation {
 
   private async look(
     { sizeBytes, scope, sha256 }: ClaimedObject,
-    { path, detected }: Taken,
+    { path, detected }: ReadResult,
     profiles: PipelineOptions['profiles'],
     signal?: AbortSignal,
   ): Promise<Inspection | null> {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, jest } from '@jest/globals';
 import type { Job, Queue } from 'bullmq';
-import { WorkerDeaths } from './worker-deaths.service.js';
+import { CrashTracker } from './crash-tracker.ts';
 import { CRASHES_PER_ATTEMPT, MOST_STALLS } from './worker-options.js';
 
 const jobOf = (stalledCounter: number) => ({ id: 'a', stalledCounter }) as Job;
@@ -14,10 +14,10 @@ function deathsOf(failures = 0, now = 0) {
     addJobLog: (_: string, line: string) => Promise.resolve(logs.push(line)),
     getJobLogs: jest.fn(() => Promise.resolve({ logs: [...logs], count: logs.length })),
   };
-  return { deaths: new WorkerDeaths(queue as unknown as Queue), queue, logs };
+  return { deaths: new CrashTracker(queue as unknown as Queue), queue, logs };
 }
 
-describe('WorkerDeaths', () => {
+describe('CrashTracker', () => {
   it('asks nothing of the queue while there are few', async () => {
     const { deaths, queue } = deathsOf();
     expect(await deaths.on(jobOf(CRASHES_PER_ATTEMPT - 1), 0)).toBe(CRASHES_PER_ATTEMPT - 1);

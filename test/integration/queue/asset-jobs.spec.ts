@@ -22,15 +22,15 @@ describe.each(QUEUE_BACKENDS)(
       const { id, job } = await world.received('abc');
       const jobId = `${id}.${job.generation}.1`;
       await world.queue.remove(jobId);
-      expect(await world.arrivals.look(id)).toBe('known');
+      expect(await world.completion.checkObject(id)).toBe('known');
       expect(await idsOfJobs()).toEqual([jobId]);
     });
 
     it('starts no second job while the other queue has the job', async () => {
       const { id, job } = await world.received('abc');
-      await world.jobs.inspect({ received: job, priority: 1 });
+      await world.jobs.enqueueInspection({ received: job, priority: 1 });
       await world.queue.remove(`${id}.${job.generation}.1`);
-      expect(await world.arrivals.look(id)).toBe('known');
+      expect(await world.completion.checkObject(id)).toBe('known');
       expect(await idsOfJobs()).toEqual([]);
     });
   },

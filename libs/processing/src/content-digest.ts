@@ -6,7 +6,7 @@ import { release } from '#libs/runtime';
 export const HEAD_BYTES = 64 * 1024;
 
 /** What one pass over the bytes found. */
-export interface Observation {
+export interface Digest {
   readonly sizeBytes: number;
   readonly sha256: string;
   /** Base64 of the big-endian CRC32C, as storage writes it. */
@@ -16,7 +16,7 @@ export interface Observation {
 }
 
 /** Sees every chunk of a file, in order; holds nothing of it but the head, and the tail of one whose size is known. */
-export class Observer {
+export class ContentDigest {
   private readonly hash = createHash('sha256');
   private readonly parts: Buffer[] = [];
   private digest: string | undefined;
@@ -32,7 +32,7 @@ export class Observer {
   ) {}
 
   /** How many bytes of the chunk belong to the head. */
-  see(chunk: Buffer): number {
+  update(chunk: Buffer): number {
     this.hash.update(chunk);
     this.crc = crc32c(chunk, this.crc);
     const [from, to] = [this.tailFrom, this.tailTo].map((at) => Math.max(0, at - this.sizeBytes));
@@ -61,7 +61,7 @@ export class Observer {
     return (this.digest ??= this.hash.digest('hex'));
   }
 
-  end(): Observation {
+  result(): Digest {
     const crcBytes = Buffer.alloc(4);
     crcBytes.writeUInt32BE(this.crc);
     return {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Job, Queue } from 'bullmq';
 import { unavailable } from '#libs/domain';
-import { CRASHES_PER_ATTEMPT, LONGEST_RETRY_MS, MOST_STALLS } from './worker-options.js';
+import { CRASHES_PER_ATTEMPT, LONGEST_RETRY_MS, MOST_STALLS } from './worker-options.ts';
 
 /** The shortest lock that can be configured, in milliseconds: a shorter run cannot have lost its lock. */
 const SHORTEST_LOCK_MS = 1_000;
@@ -11,7 +11,7 @@ const SHORTEST_LOCK_MS = 1_000;
  * only lost the queue for a while. Such a worker says so as soon as the queue is there again: a line in the log of the job, which
  * goes with the job, names the count that it had taken the job at, and the next one was none that died.
  */
-export class WorkerDeaths {
+export class CrashTracker {
   private readonly held = new Map<string, Job>();
   private readonly outlivers = new WeakSet<Job>();
 

@@ -5,8 +5,8 @@ import { PinoLogger } from 'nestjs-pino';
 import { Database, type Statement } from '#libs/database';
 import { type AssetReceived, kindOf, unavailable } from '#libs/domain';
 import { waitFor } from '#libs/runtime';
-import { JOBS_OPTIONS, type JobsOptions } from './jobs.options.js';
-import { INSPECT_QUEUE, PROCESS_QUEUE, SCHEMA } from './queues.js';
+import { QUEUE_OPTIONS, type QueueOptions } from './queue.options.ts';
+import { INSPECT_QUEUE, PROCESS_QUEUE, SCHEMA } from './queues.ts';
 
 const ENQUEUE_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -27,15 +27,15 @@ export interface NewJob {
 
 /** Hands work to the workers. */
 @Injectable()
-export class Jobs implements OnModuleInit {
+export class QueueService implements OnModuleInit {
   constructor(
-    @Inject(JOBS_OPTIONS) private readonly options: JobsOptions,
+    @Inject(QUEUE_OPTIONS) private readonly options: QueueOptions,
     @InjectQueue(PROCESS_QUEUE) private readonly queue: Queue<AssetReceived>,
     @InjectQueue(INSPECT_QUEUE) private readonly inspections: Queue<AssetReceived>,
     private readonly database: Database,
     private readonly logger: PinoLogger,
   ) {
-    logger.setContext(Jobs.name);
+    logger.setContext(QueueService.name);
     // Without a listener BullMQ prints the whole error, connection and all.
     for (const each of [queue, inspections]) {
       each.on('error', (err) => this.logger.warn({ err, queue: each.name }, 'queue error'));
@@ -72,7 +72,7 @@ export class Jobs implements OnModuleInit {
    * @param delayMs before they may be taken
    * @throws StowageError unavailable QUEUE_UNAVAILABLE
    */
-  async process(jobs: readonly NewJob[], delayMs = 0): Promise<void> {
+  async enqueue(jobs: readonly NewJob[], delayMs = 0): Promise<void> {
     if (jobs.length > 0) await answered(this.queue.addBulk(jobs.map((job) => entryOf(job, delayMs))));
   }
 
@@ -81,7 +81,7 @@ export class Jobs implements OnModuleInit {
    * found it out: at each moment one of the queues has it.
    * @throws StowageError unavailable QUEUE_UNAVAILABLE
    */
-  async inspect(job: NewJob): Promise<void> {
+  async enqueueInspection(job: NewJob): Promise<void> {
     await answered(this.inspections.addBulk([entryOf(job, 0)]));
   }
 

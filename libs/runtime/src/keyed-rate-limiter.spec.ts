@@ -1,9 +1,9 @@
 import { setImmediate as nextTurnOfLoop } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
-import { type TurnClock, Turns } from './turns.js';
+import { type RateLimiterClock, KeyedRateLimiter } from './keyed-rate-limiter.ts';
 
 /** Time that passes while somebody sleeps, and a little late, as timers are. */
-class Clock implements TurnClock {
+class Clock implements RateLimiterClock {
   time = 0;
 
   now(): number {
@@ -16,10 +16,10 @@ class Clock implements TurnClock {
   }
 }
 
-describe('Turns', () => {
+describe('KeyedRateLimiter', () => {
   it('gives the turns of a key in order: a second’s worth at once, and so many a second from then on', async () => {
     const clock = new Clock();
-    const turns = new Turns<string>(50, clock);
+    const turns = new KeyedRateLimiter<string>(50, clock);
     const taken: { index: number; at: number }[] = [];
     const take = async (index: number) => {
       await turns.take('a');
@@ -38,7 +38,7 @@ describe('Turns', () => {
 
   it('gives no more at once after a pause, however long', async () => {
     const clock = new Clock();
-    const turns = new Turns<string>(10, clock);
+    const turns = new KeyedRateLimiter<string>(10, clock);
     const takeAll = () => Promise.all(Array.from({ length: 20 }, () => turns.take('a')));
     await takeAll();
     clock.time += 60_000;
@@ -48,7 +48,7 @@ describe('Turns', () => {
   });
 
   it('lets other work happen between two turns', async () => {
-    const turns = new Turns<string>(1000);
+    const turns = new KeyedRateLimiter<string>(1000);
     let loops = 0;
     let isDone = false;
     const count = async () => {
@@ -69,7 +69,7 @@ describe('Turns', () => {
   it('lets no key wait for another, and counts who waits', async () => {
     const asleep: (() => void)[] = [];
     const clock = { now: () => 0, sleep: () => new Promise<void>((resolve) => asleep.push(resolve)) };
-    const turns = new Turns<string>(2, clock);
+    const turns = new KeyedRateLimiter<string>(2, clock);
     await turns.take('a');
     // Nobody waits meanwhile, and whoever comes then does not wait either.
     for (let loops = 0; loops < 5; loops++) await nextTurnOfLoop();
@@ -81,7 +81,7 @@ describe('Turns', () => {
   });
 
   it('forgets a key that waits for nothing', async () => {
-    const turns = new Turns<string>(2, new Clock());
+    const turns = new KeyedRateLimiter<string>(2, new Clock());
     await turns.take('a');
     while ((turns as unknown as { lanes: Map<string, unknown> }).lanes.size > 0) await nextTurnOfLoop();
     await turns.take('a');

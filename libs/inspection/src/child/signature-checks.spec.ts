@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import { isCorroborated } from './corroboration.js';
+import { isSignatureConfirmed } from './signature-checks.js';
 import { detectType } from './detect-type.js';
 
 const noise = (bytes: number) => Buffer.from(randomBytes(bytes).map((byte) => (byte === 0xff ? 0 : byte)));
@@ -79,7 +79,7 @@ describe('isCorroborated', () => {
     ['two packets and noise', 'video/mp2t', Buffer.concat([packets(2, 188), noise(2000)]), false],
     ['any other type', 'image/png', noise(10), true],
   ])('of %s', (_, type, head, expected) => {
-    expect(isCorroborated(type, head)).toBe(expected);
+    expect(isSignatureConfirmed(type, head)).toBe(expected);
   });
 });
 

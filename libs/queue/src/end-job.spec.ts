@@ -1,7 +1,7 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import { invalid, StowageError, unavailable } from '#libs/domain';
-import { backoffMs, settleJob } from './settle-job.js';
+import { backoffMs, endJob } from './end-job.ts';
 
 const jobOf = () => {
   const moveToDelayed = jest.fn<Job['moveToDelayed']>().mockResolvedValue();
@@ -10,21 +10,19 @@ const jobOf = () => {
 
 const nothing = () => undefined;
 
-describe('settleJob', () => {
+describe('endJob', () => {
   it.each([
     new StowageError('not-found', 'X', 'x'),
     new StowageError('conflict', 'X', 'x'),
     new StowageError('rejected', 'X', 'x'),
   ])('is done with a job that ended in $kind', async (error) => {
-    await expect(settleJob(jobOf().job, 't', error, nothing)).resolves.toBeUndefined();
+    await expect(endJob(jobOf().job, 't', error, nothing)).resolves.toBeUndefined();
   });
 
   it('delays a job whose dependency is down, and uses up no attempt', async () => {
     const { job, moveToDelayed } = jobOf();
     const before = Date.now();
-    await expect(settleJob(job, 'token', unavailable('X', 'x'), nothing)).rejects.toBeInstanceOf(
-      DelayedError,
-    );
+    await expect(endJob(job, 'token', unavailable('X', 'x'), nothing)).rejects.toBeInstanceOf(DelayedError);
     const [at, token] = moveToDelayed.mock.calls[0]!;
     expect(at).toBeGreaterThanOrEqual(before + 2_000);
     expect(token).toBe('token');
@@ -34,17 +32,17 @@ describe('settleJob', () => {
     const { job, moveToDelayed } = jobOf();
     moveToDelayed.mockRejectedValue(new Error('connect ECONNREFUSED'));
     const onLost = jest.fn();
-    const settling = settleJob(job, 'token', unavailable('X', 'x'), onLost);
+    const settling = endJob(job, 'token', unavailable('X', 'x'), onLost);
     await expect(settling).rejects.toBeInstanceOf(DelayedError);
     expect(onLost).toHaveBeenCalledWith(job);
   });
 
   it('fails at once what can never succeed, and lets bugs be bugs', async () => {
-    await expect(settleJob(jobOf().job, 't', invalid('X', 'x'), nothing)).rejects.toBeInstanceOf(
+    await expect(endJob(jobOf().job, 't', invalid('X', 'x'), nothing)).rejects.toBeInstanceOf(
       UnrecoverableError,
     );
     const bug = new TypeError('bug');
-    await expect(settleJob(jobOf().job, 't', bug, nothing)).rejects.toBe(bug);
+    await expect(endJob(jobOf().job, 't', bug, nothing)).rejects.toBe(bug);
   });
 });
 

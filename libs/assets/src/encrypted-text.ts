@@ -10,7 +10,7 @@ const SCHEME = 'a256gcm';
  * A text is bound to the id of its row: moved to another row it cannot be decrypted.
  * @see https://nvlpubs.nist.gov/nistpubs/Legacy/SP/nistspecialpublication800-38d.pdf
  */
-export class SealedText {
+export class EncryptedText {
   private readonly keys: readonly Buffer[];
 
   /** @param keys 64 hex digits each: the first encrypts, all decrypt */

@@ -1,37 +1,37 @@
 import { describe, expect, it } from '@jest/globals';
-import { SealedText } from './sealed-text.js';
+import { EncryptedText } from './encrypted-text.ts';
 
 const [OLD, NEW, OTHER] = ['0a', '1b', '2c'].map((byte) => byte.repeat(32)) as [string, string, string];
 const ID = '01a22248-e5cd-71d8-8a34-0bc740ab225f';
 
 describe('SealedText', () => {
   it('opens what it sealed', () => {
-    const sealed = new SealedText([OLD]).seal(ID, 'https://storage.example/ü?id=1');
-    expect(new SealedText([OLD]).open(ID, sealed)).toBe('https://storage.example/ü?id=1');
+    const sealed = new EncryptedText([OLD]).seal(ID, 'https://storage.example/ü?id=1');
+    expect(new EncryptedText([OLD]).open(ID, sealed)).toBe('https://storage.example/ü?id=1');
   });
 
   it('seals the same text differently each time, and none of it readable', () => {
-    const texts = new SealedText([OLD]);
+    const texts = new EncryptedText([OLD]);
     const sealed = [texts.seal(ID, 'the same'), texts.seal(ID, 'the same')];
     expect(sealed[0]).not.toBe(sealed[1]);
     expect(Buffer.from(sealed[0]!.split(':')[1]!, 'base64url').includes('the same')).toBe(false);
   });
 
   it('seals with the first key, and opens with any', () => {
-    const sealedBefore = new SealedText([OLD]).seal(ID, 'text');
-    const rotated = new SealedText([NEW, OLD]);
+    const sealedBefore = new EncryptedText([OLD]).seal(ID, 'text');
+    const rotated = new EncryptedText([NEW, OLD]);
     expect(rotated.open(ID, sealedBefore)).toBe('text');
-    expect(new SealedText([NEW]).open(ID, rotated.seal(ID, 'text'))).toBe('text');
-    expect(new SealedText([OTHER, NEW]).open(ID, sealedBefore)).toBeNull();
+    expect(new EncryptedText([NEW]).open(ID, rotated.seal(ID, 'text'))).toBe('text');
+    expect(new EncryptedText([OTHER, NEW]).open(ID, sealedBefore)).toBeNull();
   });
 
   it('does not open a text of another row', () => {
-    const texts = new SealedText([OLD]);
+    const texts = new EncryptedText([OLD]);
     expect(texts.open(ID.replace('0', '1'), texts.seal(ID, 'text'))).toBeNull();
   });
 
   it('does not open a text of which any bit was changed, nor a part of one', () => {
-    const texts = new SealedText([OLD]);
+    const texts = new EncryptedText([OLD]);
     const [scheme, data] = texts.seal(ID, 'text').split(':') as [string, string];
     const bytes = Buffer.from(data, 'base64url');
     const opened = (changed: Buffer) => texts.open(ID, `${scheme}:${changed.toString('base64url')}`);
@@ -44,10 +44,10 @@ describe('SealedText', () => {
   });
 
   it.each(['', 'text', 'b256gcm:AAAA', 'a256gcm:'])('does not open "%s"', (sealed) => {
-    expect(new SealedText([OLD]).open(ID, sealed)).toBeNull();
+    expect(new EncryptedText([OLD]).open(ID, sealed)).toBeNull();
   });
 
   it.each([[[]], [['short']], [[OLD, OLD.slice(2)]], [['zz'.repeat(32)]]])('refuses the keys %j', (keys) => {
-    expect(() => new SealedText(keys)).toThrow(TypeError);
+    expect(() => new EncryptedText(keys)).toThrow(TypeError);
   });
 });

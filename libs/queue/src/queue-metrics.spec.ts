@@ -2,14 +2,14 @@ import { expect, it, jest } from '@jest/globals';
 import type { Queue } from 'bullmq';
 import { Registry } from 'prom-client';
 import { HealthChecks } from '#libs/runtime';
-import { QueueSigns } from './queue-signs.js';
+import { QueueMetrics } from './queue-metrics.ts';
 
 it('asks a queue that is silent nothing again, however often health and metrics are read', async () => {
   const ask = () => jest.fn(() => new Promise<never>(() => undefined));
   const questions = { isPaused: ask(), getJobCounts: ask() };
   const [registry, health] = [new Registry(), new HealthChecks()];
   const queueOf = (name: string) => ({ name, ...questions }) as unknown as Queue;
-  new QueueSigns(queueOf('a'), queueOf('b'), registry, health);
+  new QueueMetrics(queueOf('a'), queueOf('b'), registry, health);
   for (let again = 0; again < 2; again++) {
     for (const [, check] of health.all) void check(AbortSignal.timeout(1));
     expect(await registry.metrics()).not.toMatch(/^stowage_queue_jobs\{/m);

@@ -59,11 +59,11 @@ const SCANNED: Statement<never> = {
   text: `update stored_objects set scanned_by = $2, scanned_at = $3, claimed_until = null where id = $1`,
 };
 
-export type Upkeep = keyof typeof CLAIMS;
+export type MaintenanceTask = keyof typeof CLAIMS;
 
 /** What is done again with stored objects, newest first, each by one worker at a time. */
 @Injectable()
-export class ObjectUpkeep {
+export class ObjectMaintenanceService {
   constructor(private readonly database: Database) {}
 
   /**
@@ -71,7 +71,7 @@ export class ObjectUpkeep {
    * its variants. Null when there is none.
    */
   async claim(
-    what: Upkeep,
+    what: MaintenanceTask,
     current: string,
     before: bigint | null,
     now: Date,

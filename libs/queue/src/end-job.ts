@@ -12,7 +12,7 @@ export const backoffMs = (turn: number, random = Math.random) =>
  * The queue's edge of the error table: returns when the job is done with, else throws what makes BullMQ delay it
  * (a dependency is down: no attempt is used up) or fail it. `onLost`: it could not be delayed.
  */
-export async function settleJob(
+export async function endJob(
   job: Job,
   token: string | undefined,
   error: unknown,

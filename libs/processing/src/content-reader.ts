@@ -4,27 +4,27 @@ import { ARCHIVE_TAIL_BYTES, Inspector, mayBeInspected, needsWholeFile } from '#
 import { release } from '#libs/runtime';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
-import { HEAD_BYTES, type Observation, Observer, shared } from './observer.js';
+import { HEAD_BYTES, type Digest, ContentDigest, shared } from './content-digest.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { ReaderNeeded } from './reader-needed.js';
-import { Spool, type SpoolRoom } from './spool.js';
+import { Spool, type SpoolFile } from './spool.js';
 
-export interface Wanted {
+export interface ReadRequest {
   readonly object: ObjectVersion;
   readonly sizeBytes: number;
   /** The declared type: what nobody looks into needs no room on disk. */
   readonly mimeType: string;
 }
 
-export interface IntakeOptions {
+export interface ReadOptions {
   /** False to take only files that no reader looks into. */
   readonly mayInspect: boolean;
   readonly signal?: AbortSignal;
 }
 
 /** What one read has brought. Whoever takes it in disposes of it, and so of the file. */
-export interface Taken extends AsyncDisposable {
-  readonly seen: Observation;
+export interface ReadResult extends AsyncDisposable {
+  readonly digest: Digest;
   readonly verdict: Verdict;
   /** Engine and signatures. */
   readonly scannedBy: string;
@@ -43,7 +43,7 @@ export interface Taken extends AsyncDisposable {
  * one consumer, and what somebody is to look into goes to disk on the way. Memory does not grow with the file.
  */
 @Injectable()
-export class Intake {
+export class ContentReader {
   constructor(
     private readonly store: ObjectStore,
     private readonly scanner: Scanner,
@@ -56,17 +56,20 @@ export class Intake {
    * @throws ReaderNeeded when `mayInspect` is false: as soon as the first bytes show it, and before the file takes room on disk
    * @throws StowageError not-found OBJECT_NOT_FOUND; unavailable, of storage, scanner or disk; InspectionFailed
    */
-  async take({ object, sizeBytes, mimeType }: Wanted, { mayInspect, signal }: IntakeOptions): Promise<Taken> {
+  async read(
+    { object, sizeBytes, mimeType }: ReadRequest,
+    { mayInspect, signal }: ReadOptions,
+  ): Promise<ReadResult> {
     // Before the scan: what it is told later may be newer than what it scanned with.
     const { label: scannedBy } = await this.scanner.identify(signal);
     const fits = this.spool.fits(sizeBytes);
     const isForReaders = fits && mayBeInspected(mimeType);
     const room = isForReaders && mayInspect ? await this.spool.reserve(sizeBytes, signal) : null;
-    const observer = new Observer(Math.max(0, sizeBytes - ARCHIVE_TAIL_BYTES), sizeBytes);
+    const digest = new ContentDigest(Math.max(0, sizeBytes - ARCHIVE_TAIL_BYTES), sizeBytes);
     const isNeeded = (detected: string | null) => needsWholeFile(mimeType, detected);
     const pass = new Pass(
       room,
-      observer,
+      digest,
       isNeeded,
       (head) => this.inspector.detect(head, signal),
       isForReaders && !mayInspect,
@@ -77,7 +80,7 @@ export class Intake {
     try {
       signal?.throwIfAborted();
       const content = pass.through(this.store.read(object, { signal: reading.signal }));
-      const options = { sizeBytes, sha256: () => pass.observer.sha256(), signal };
+      const options = { sizeBytes, sha256: () => pass.digest.sha256(), signal };
       const verdict = await this.scanner.scan(shared(content), options);
       this.metrics.scanned(verdict.outcome);
       // A scanner that has seen enough leaves the rest.
@@ -85,14 +88,13 @@ export class Intake {
       const { detected } = pass;
       const path = pass.room?.path ?? null;
       return {
-        seen: observer.end(),
+        digest: digest.result(),
         verdict,
         scannedBy,
         detected,
         path,
         isArchiveToo:
-          path === null &&
-          (await this.inspector.detectArchive(observer.tail, { sizeBytes, detected }, signal)),
+          path === null && (await this.inspector.detectArchive(digest.tail, { sizeBytes, detected }, signal)),
         isTooLarge: !fits && isNeeded(detected),
         [Symbol.asyncDispose]: async () => pass.room?.[Symbol.asyncDispose](),
       };
@@ -114,8 +116,8 @@ class Pass {
   private isDetected = false;
 
   constructor(
-    public room: SpoolRoom | null,
-    readonly observer: Observer,
+    public room: SpoolFile | null,
+    readonly digest: ContentDigest,
     private readonly isNeeded: (detected: string | null) => boolean,
     private readonly detect: (head: Buffer) => Promise<string | null>,
     private readonly refusesNeeded: boolean,
@@ -123,8 +125,8 @@ class Pass {
 
   async *through(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of source) {
-      const inHead = this.observer.see(chunk);
-      if (!this.isDetected && this.observer.headBytes === HEAD_BYTES) await this.decide();
+      const inHead = this.digest.update(chunk);
+      if (!this.isDetected && this.digest.headBytes === HEAD_BYTES) await this.decide();
       // Until it is known whether anybody needs them, the first bytes wait in the head.
       const spooled = this.room !== null && this.isDetected && inHead < chunk.length;
       yield chunk;
@@ -137,7 +139,7 @@ class Pass {
 
   /** The type, and with it whether the file is needed on disk. */
   private async decide(): Promise<void> {
-    const { head } = this.observer;
+    const { head } = this.digest;
     this.detected = await this.detect(head);
     this.isDetected = true;
     if (this.refusesNeeded && this.isNeeded(this.detected)) throw (this.refusal = new ReaderNeeded());

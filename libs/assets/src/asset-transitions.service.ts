@@ -12,11 +12,11 @@ import {
   type TransitionName,
 } from '#libs/domain';
 import { DomainEvents, EventRelay } from '#libs/events';
-import { DeadLetters, type NewDeadLetter } from '#libs/queue';
-import { Quotas } from '#libs/quota';
-import type { Asset } from './asset.js';
-import { propertyColumns } from './asset-contents.js';
-import { StoredObjects } from './stored-objects.service.js';
+import { DeadLettersService, type NewDeadLetter } from '#libs/queue';
+import { QuotaService } from '#libs/quota';
+import type { Asset } from './asset.ts';
+import { propertyColumns } from './asset-contents.ts';
+import { StoredObjectsService } from './stored-objects.service.ts';
 
 /** The asset as the caller of a transition saw it. */
 export type Seen = Pick<Asset, 'id' | 'ownerId' | 'sizeBytes' | 'version'>;
@@ -93,14 +93,14 @@ const after = (now: Date, ms: number) => new Date(now.getTime() + ms);
  * event; false means that the asset was not (any more) as the caller had seen it, and nothing was done.
  */
 @Injectable()
-export class AssetTransitions {
+export class AssetTransitionsService {
   constructor(
     private readonly database: Database,
-    private readonly quotas: Quotas,
+    private readonly quotas: QuotaService,
     private readonly events: DomainEvents,
     private readonly relay: EventRelay,
-    private readonly objects: StoredObjects,
-    private readonly deadLetters: DeadLetters,
+    private readonly objects: StoredObjectsService,
+    private readonly deadLetters: DeadLettersService,
   ) {}
 
   /**

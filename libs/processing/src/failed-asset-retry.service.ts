@@ -1,21 +1,21 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { AssetJobs, Assets, AssetTransitions } from '#libs/assets';
+import { AssetJobsService, AssetsService, AssetTransitionsService } from '#libs/assets';
 import { Clock } from '#libs/database';
-import { type DeadLetter, DeadLetters, PROCESS_QUEUE } from '#libs/queue';
+import { type DeadLetter, DeadLettersService, PROCESS_QUEUE } from '#libs/queue';
 
 /** One more attempt at an asset that had failed for good, at an operator's word. */
 @Injectable()
-export class Revival implements OnModuleInit {
+export class FailedAssetRetryService implements OnModuleInit {
   constructor(
-    private readonly assets: Assets,
-    private readonly transitions: AssetTransitions,
-    private readonly deadLetters: DeadLetters,
-    private readonly jobs: AssetJobs,
+    private readonly assets: AssetsService,
+    private readonly transitions: AssetTransitionsService,
+    private readonly deadLetters: DeadLettersService,
+    private readonly jobs: AssetJobsService,
     private readonly logger: PinoLogger,
     private readonly clock: Clock,
   ) {
-    logger.setContext(Revival.name);
+    logger.setContext(FailedAssetRetryService.name);
   }
 
   onModuleInit(): void {
@@ -24,9 +24,9 @@ export class Revival implements OnModuleInit {
 
   /** False when the asset is not FAILED any more, or somebody else decided about the dead letter. */
   async revive(letter: DeadLetter): Promise<boolean> {
-    const asset = letter.assetId === null ? null : await this.assets.load(letter.assetId);
+    const asset = letter.assetId === null ? null : await this.assets.findWithoutAccessCheck(letter.assetId);
     if (asset?.status !== 'FAILED' || asset.claimedGeneration === null) return false;
-    const close = (tx: Parameters<DeadLetters['close']>[0]) =>
+    const close = (tx: Parameters<DeadLettersService['close']>[0]) =>
       this.deadLetters.close(tx, letter.id, 'RETRIED');
     if (!(await this.transitions.revive(asset, this.clock.now(), close))) return false;
     await this.jobs.enqueue([{ ...asset, attempt: asset.attempt + 1 }]);

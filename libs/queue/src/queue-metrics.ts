@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { Gauge, Registry } from 'prom-client';
 import { HealthChecks } from '#libs/runtime';
-import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
+import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.ts';
 
 const STATES = ['waiting', 'active', 'delayed'] as const;
 const TIMEOUT_MS = 2_000;
@@ -16,7 +16,7 @@ interface Depth {
 
 /** Health checks and metrics of both queues. A queue that does not answer shows no metrics. */
 @Injectable()
-export class QueueSigns {
+export class QueueMetrics {
   constructor(
     @InjectQueue(PROCESS_QUEUE) processing: Queue,
     @InjectQueue(INSPECT_QUEUE) inspections: Queue,

@@ -3,8 +3,8 @@ import { Interval } from '@nestjs/schedule';
 import { PinoLogger } from 'nestjs-pino';
 import { Clock } from '#libs/database';
 import { unavailable } from '#libs/domain';
-import { Rederivation, Rescan } from '#libs/processing';
-import { Sweeper } from './sweeper.service.js';
+import { VariantRebuildService, RescanService } from '#libs/processing';
+import { SweeperService } from './sweeper.service.js';
 
 export interface LifecycleOptions {
   /** How fast stored objects are scanned again. */
@@ -26,9 +26,9 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
 
   constructor(
     @Inject(LIFECYCLE_OPTIONS) private readonly options: LifecycleOptions,
-    private readonly sweeper: Sweeper,
-    private readonly rescan: Rescan,
-    private readonly rederivation: Rederivation,
+    private readonly sweeper: SweeperService,
+    private readonly rescan: RescanService,
+    private readonly variantRebuild: VariantRebuildService,
     private readonly clock: Clock,
     private readonly logger: PinoLogger,
   ) {
@@ -74,7 +74,7 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
 
   @Interval(OBJECT_EVERY_MS)
   variants(): Promise<void> {
-    return this.run('variants', (now) => this.rederivation.next(now, this.shutdown.signal));
+    return this.run('variants', (now) => this.variantRebuild.next(now, this.shutdown.signal));
   }
 
   /** Before anything is waited for. */

@@ -1,12 +1,12 @@
 import { setImmediate as nextTurnOfLoop, setTimeout as delay } from 'node:timers/promises';
 
 /** Where time comes from, in milliseconds; tests bring their own. */
-export interface TurnClock {
+export interface RateLimiterClock {
   now(): number;
   sleep(ms: number): Promise<unknown>;
 }
 
-const SYSTEM_CLOCK: TurnClock = {
+const SYSTEM_CLOCK: RateLimiterClock = {
   now: () => performance.now(),
   sleep: (ms) => delay(ms, undefined, { ref: false }),
 };
@@ -33,7 +33,7 @@ const SECOND_MS = 1_000;
  * await turns.take(ownerId);
  * send(state);
  */
-export class Turns<Key> {
+export class KeyedRateLimiter<Key> {
   private readonly lanes = new Map<Key, Lane>();
 
   /** @param perSecond at least 1 */

@@ -2,15 +2,15 @@ import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import {
   type Asset,
-  AssetJobs,
-  Assets,
+  AssetJobsService,
+  AssetsService,
   ASSETS_OPTIONS,
   type AssetsOptions,
-  AssetTransitions,
+  AssetTransitionsService,
   type Claim,
   type Claimed,
-  IncomingObjects,
-  IncomingSessions,
+  IncomingObjectsService,
+  IncomingSessionsService,
 } from '#libs/assets';
 import { Batcher, Clock } from '#libs/database';
 import { assetIdMadeAt, assetIdOfIncomingKey, INCOMING_IS_WASTE } from '#libs/domain';
@@ -21,7 +21,7 @@ import { UploadMetrics } from './upload-metrics.js';
  * What the arrival of bytes (or the rumour of it) came to. `early`: there is no such asset, and it is too soon to say that
  * there never will be; ask again later.
  */
-export type Arrival = 'claimed' | 'known' | 'discarded' | 'nothing-there' | 'early' | 'unknown-asset';
+export type CheckOutcome = 'claimed' | 'known' | 'discarded' | 'nothing-there' | 'early' | 'unknown-asset';
 
 /** A row is seen by all in seconds from when its id was made, or never; the rest is for clocks that differ. */
 const ROW_SEEN_WITHIN_MS = 10 * 60_000;
@@ -34,21 +34,21 @@ const CLAIM_BATCHES = { atOnce: 1, most: 100 };
 
 /** "The bytes are here": from an event, a client or a sweeper to a claimed generation and a job. */
 @Injectable()
-export class Arrivals {
+export class UploadCompletion {
   private readonly claims: Batcher<Claim, Claimed | null>;
 
   constructor(
     @Inject(ASSETS_OPTIONS) { claimBatches = CLAIM_BATCHES }: AssetsOptions,
-    private readonly assets: Assets,
-    private readonly transitions: AssetTransitions,
-    private readonly incoming: IncomingObjects,
-    private readonly sessions: IncomingSessions,
+    private readonly assets: AssetsService,
+    private readonly transitions: AssetTransitionsService,
+    private readonly incoming: IncomingObjectsService,
+    private readonly sessions: IncomingSessionsService,
     private readonly clock: Clock,
-    private readonly jobs: AssetJobs,
+    private readonly jobs: AssetJobsService,
     private readonly metrics: UploadMetrics,
     private readonly logger: PinoLogger,
   ) {
-    logger.setContext(Arrivals.name);
+    logger.setContext(UploadCompletion.name);
     this.claims = new Batcher((claims) => this.claim(claims), claimBatches);
   }
 
@@ -57,7 +57,7 @@ export class Arrivals {
    * the asset waits is claimed, and whatever else lies there serves nobody. Repeatable.
    * @throws StowageError unavailable
    */
-  async look(key: string, now = this.clock.now()): Promise<Arrival> {
+  async checkObject(key: string, now = this.clock.now()): Promise<CheckOutcome> {
     const assetId = assetIdOfIncomingKey(key);
     return this.counted(this.arrived(assetId, await this.objectOf(assetId), now));
   }
@@ -66,7 +66,10 @@ export class Arrivals {
    * {@link look} for several at once: storage is asked for all of them first, so that the objects that are there are claimed
    * and enqueued in one statement each. One failure leaves the others alone.
    */
-  async lookAll(keys: readonly string[], now = this.clock.now()): Promise<PromiseSettledResult<Arrival>[]> {
+  async checkObjects(
+    keys: readonly string[],
+    now = this.clock.now(),
+  ): Promise<PromiseSettledResult<CheckOutcome>[]> {
     const assetIds = keys.map(assetIdOfIncomingKey);
     const objects = await Promise.allSettled(assetIds.map((assetId) => this.objectOf(assetId)));
     return Promise.allSettled(
@@ -102,11 +105,11 @@ export class Arrivals {
    */
   async expire(asset: Asset, now: Date): Promise<boolean> {
     const hadSession = await this.sessions.end(asset, now);
-    if (hadSession && (await this.look(asset.id, now)) !== 'nothing-there') return false;
+    if (hadSession && (await this.checkObject(asset.id, now)) !== 'nothing-there') return false;
     return this.transitions.expire(asset, now);
   }
 
-  private async counted(finding: Promise<Arrival>): Promise<Arrival> {
+  private async counted(finding: Promise<CheckOutcome>): Promise<CheckOutcome> {
     const arrival = await finding;
     this.metrics.arrived(arrival);
     return arrival;
@@ -116,7 +119,7 @@ export class Arrivals {
     return assetId === null ? null : this.incoming.stat(assetId);
   }
 
-  private async arrived(assetId: string | null, object: ObjectStat | null, now: Date): Promise<Arrival> {
+  private async arrived(assetId: string | null, object: ObjectStat | null, now: Date): Promise<CheckOutcome> {
     if (assetId === null) return 'unknown-asset';
     if (object === null) return 'nothing-there';
     const generation = object.version;
@@ -138,8 +141,8 @@ export class Arrivals {
   }
 
   /** Bytes for an asset that is not waiting for any. */
-  private async settled(assetId: string, generation: string, now: Date): Promise<Arrival> {
-    const asset = await this.assets.load(assetId);
+  private async settled(assetId: string, generation: string, now: Date): Promise<CheckOutcome> {
+    const asset = await this.assets.findWithoutAccessCheck(assetId);
     if (asset === null) return this.unasked(assetId, generation, now);
     const isClaimed = asset.claimedGeneration === generation;
     if (asset.status === 'PROCESSING' && isClaimed) {
@@ -154,7 +157,7 @@ export class Arrivals {
   }
 
   /** Bytes for an asset that is not there: purged while its ticket lived, or not there yet. */
-  private async unasked(assetId: string, generation: string, now: Date): Promise<Arrival> {
+  private async unasked(assetId: string, generation: string, now: Date): Promise<CheckOutcome> {
     const madeAt = assetIdMadeAt(assetId);
     if (madeAt === null) return 'unknown-asset';
     if (now.getTime() < madeAt + ROW_SEEN_WITHIN_MS) return 'early';

@@ -95,4 +95,5 @@ const CORROBORATED: Readonly<Record<string, (head: Buffer) => boolean>> = {
 };
 
 /** Whether the bytes after a signature are as that type has them, where the signature alone says little. */
-export const isCorroborated = (type: string, head: Buffer): boolean => CORROBORATED[type]?.(head) ?? true;
+export const isSignatureConfirmed = (type: string, head: Buffer): boolean =>
+  CORROBORATED[type]?.(head) ?? true;

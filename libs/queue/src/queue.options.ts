@@ -1,4 +1,4 @@
-export interface JobsOptions {
+export interface QueueOptions {
   readonly databaseUrl: string;
   /** Redis instead of PostgreSQL. */
   readonly redisUrl?: string;
@@ -6,4 +6,4 @@ export interface JobsOptions {
   readonly poolSize?: number;
 }
 
-export const JOBS_OPTIONS = Symbol('JOBS_OPTIONS');
+export const QUEUE_OPTIONS = Symbol('QUEUE_OPTIONS');

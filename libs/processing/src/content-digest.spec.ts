@@ -1,11 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { expect, it } from '@jest/globals';
-import { HEAD_BYTES, type Observation, Observer } from './observer.js';
+import { HEAD_BYTES, type Digest, ContentDigest } from './content-digest.js';
 
-function observe(bytes: Buffer, size: number): Observation {
-  const observer = new Observer();
-  for (let at = 0; at < bytes.length; at += size) observer.see(bytes.subarray(at, at + size));
-  return observer.end();
+function observe(bytes: Buffer, size: number): Digest {
+  const digest = new ContentDigest();
+  for (let at = 0; at < bytes.length; at += size) digest.update(bytes.subarray(at, at + size));
+  return digest.result();
 }
 
 it.each([1, 7, 65_536, 100_000])('sees the same bytes in chunks of %i', (size) => {
@@ -25,26 +25,26 @@ it('computes CRC32C as RFC 3720 does (B.4: 32 bytes of zeros)', () => {
 
 it.each([1, 7, 1000])('keeps the last bytes, in chunks of %i', (size) => {
   const bytes = randomBytes(3_000);
-  const observer = new Observer(2_500);
-  for (let at = 0; at < bytes.length; at += size) observer.see(bytes.subarray(at, at + size));
-  expect(observer.tail).toEqual(bytes.subarray(2_500));
-  expect(new Observer().tail).toEqual(Buffer.alloc(0));
+  const digest = new ContentDigest(2_500);
+  for (let at = 0; at < bytes.length; at += size) digest.update(bytes.subarray(at, at + size));
+  expect(digest.tail).toEqual(bytes.subarray(2_500));
+  expect(new ContentDigest().tail).toEqual(Buffer.alloc(0));
 });
 
 it.each([1, 7, 1000, 3_000])('keeps nothing of what is too much, in chunks of %i', (size) => {
   const bytes = randomBytes(3_000);
-  const observer = new Observer(1_500, 2_000);
-  for (let at = 0; at < bytes.length; at += size) observer.see(bytes.subarray(at, at + size));
-  expect(observer.tail).toEqual(bytes.subarray(1_500, 2_000));
-  expect(observer.sizeBytes).toBe(3_000);
+  const digest = new ContentDigest(1_500, 2_000);
+  for (let at = 0; at < bytes.length; at += size) digest.update(bytes.subarray(at, at + size));
+  expect(digest.tail).toEqual(bytes.subarray(1_500, 2_000));
+  expect(digest.sizeBytes).toBe(3_000);
 });
 
 it('keeps no chunk alive, and says what of it is head', () => {
-  const observer = new Observer();
+  const digest = new ContentDigest();
   const chunk = Buffer.from('abc');
-  expect(observer.see(chunk)).toBe(3);
+  expect(digest.update(chunk)).toBe(3);
   chunk.fill(0);
-  expect(observer.head.toString()).toBe('abc');
-  expect(observer.see(randomBytes(HEAD_BYTES))).toBe(HEAD_BYTES - 3);
-  expect(observer.see(Buffer.from('more'))).toBe(0);
+  expect(digest.head.toString()).toBe('abc');
+  expect(digest.update(randomBytes(HEAD_BYTES))).toBe(HEAD_BYTES - 3);
+  expect(digest.update(Buffer.from('more'))).toBe(0);
 });

@@ -2,9 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow } from '#libs/assets';
 import { Database, isUniqueViolation, type Statement } from '#libs/database';
 import { TRANSITIONS } from '#libs/domain';
-import { Quotas } from '#libs/quota';
+import { QuotaService } from '#libs/quota';
 import type { NewAsset } from './upload.repository.js';
-import { detailsSql, ITEM, twinSql } from './upload-sql.js';
+import { detailsSql, ITEM, existingAssetSql } from './upload-sql.js';
 
 type AdoptedRow = { item: string } & (AssetRow | { asset_id: null });
 
@@ -15,12 +15,12 @@ type AdoptedRow = { item: string } & (AssetRow | { asset_id: null });
  * objects are locked before anything is counted, in the order of their ids, and before the quota, as everywhere. A row for each
  * that could be adopted; the asset as it was written, for as soon as others see it, they may purge it.
  */
-export const ADOPT: Statement<AdoptedRow> = {
+export const SHARE_EXISTING: Statement<AdoptedRow> = {
   name: 'upload_adopt',
   text: `with ${ITEM},
     twin as (
       select i.*, t.asset_id as twin_id, t.stored_object_id, t.bucket as twin_bucket, t.object_key, t.mime_type, t.scanned_by
-      from item i, ${twinSql('a.*')} t),
+      from item i, ${existingAssetSql('a.*')} t),
     usable as (
       select id from stored_objects
       where id = any(array(select stored_object_id from twin)) and state in ('STAGING', 'LIVE')
@@ -60,21 +60,28 @@ export const ADOPT: Statement<AdoptedRow> = {
 
 /** Uploads of which nothing needs to be sent. That tells their owner nothing but what is theirs. */
 @Injectable()
-export class Adoptions {
+export class OwnDuplicates {
   constructor(
     private readonly database: Database,
-    private readonly quotas: Quotas,
+    private readonly quotas: QuotaService,
   ) {}
 
   /**
    * By id. Null when another request of the owner took the room or the key meanwhile: to be tried again. The bytes of those that
    * are missing are not there (any more) and have to be sent.
    */
-  async adopt(ownerId: bigint, items: readonly NewAsset[]): Promise<ReadonlyMap<string, Asset | null>> {
+  async shareExisting(
+    ownerId: bigint,
+    items: readonly NewAsset[],
+  ): Promise<ReadonlyMap<string, Asset | null>> {
     const { limitBytes, limitAssets } = this.quotas.defaults;
     const rows = items.map((item) => ({ ...item, ownerId: String(ownerId) }));
     try {
-      const found = await this.database.query(ADOPT, [limitBytes, limitAssets, JSON.stringify(rows)]);
+      const found = await this.database.query(SHARE_EXISTING, [
+        limitBytes,
+        limitAssets,
+        JSON.stringify(rows),
+      ]);
       const assets = new Map(found.map((row) => [row.item, row.asset_id === null ? null : assetOf(row)]));
       return new Map(
         items.flatMap(({ id, metadata, acl }) => {

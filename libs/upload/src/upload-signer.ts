@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Asset, IncomingObjects, IncomingSessions } from '#libs/assets';
+import { type Asset, IncomingObjectsService, IncomingSessionsService } from '#libs/assets';
 import { Clock } from '#libs/database';
 import { type SignedRequest, UrlSigner } from '#libs/storage';
-import { Arrivals } from './arrivals.service.js';
+import { UploadCompletion } from './upload-completion.js';
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 
 type Signable = Pick<Asset, 'mimeType' | 'sizeBytes' | 'crc32c'>;
@@ -17,13 +17,13 @@ const PAGE_ORIGIN = /^https?:\/\/[^/?#@\s]{1,255}$/;
 
 /** Makes the tickets by which clients send their bytes straight to storage. */
 @Injectable()
-export class Tickets {
+export class UploadSigner {
   constructor(
     @Inject(UPLOAD_OPTIONS) private readonly options: UploadOptions,
-    private readonly incoming: IncomingObjects,
-    private readonly sessions: IncomingSessions,
+    private readonly incoming: IncomingObjectsService,
+    private readonly sessions: IncomingSessionsService,
     private readonly signer: UrlSigner,
-    private readonly arrivals: Arrivals,
+    private readonly completion: UploadCompletion,
     private readonly clock: Clock,
   ) {}
 
@@ -50,7 +50,7 @@ export class Tickets {
     const session = await this.sessions.open(asset, now, this.isServed(origin) ? origin : undefined);
     if (session !== null) return { protocol: 'GCS_RESUMABLE', httpMethod: 'PUT', headers: [], ...session };
     // Maybe the object is in storage and its event was lost.
-    await this.arrivals.look(asset.id, now);
+    await this.completion.checkObject(asset.id, now);
     return null;
   }
 

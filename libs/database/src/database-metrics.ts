@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { Gauge, Registry } from 'prom-client';
 import { HealthChecks } from '#libs/runtime';
-import { Database } from './database.js';
+import { Database } from './database.ts';
 
 /** What is seen of the database from outside: whether it answers, and the use of the pool. */
 @Injectable()
-export class DatabaseSigns {
+export class DatabaseMetrics {
   constructor(database: Database, registry: Registry, health: HealthChecks) {
     health.add('database', () => database.ping());
     const { pool } = database;
