@@ -1,20 +1,12 @@
 import sequencer from '@jest/test-sequencer';
-
-/** What takes minutes. Where Jest has not run before it would begin some of these last, and wait for one of them alone. */
-const LONGEST = [
-  'fault/schedules',
-  'property/',
-  'fault/kill',
-  'queue/queue',
-  'fault/outages',
-  'e2e/hostile-load',
-];
+import { LONG_SUITES } from './tiers.mjs';
 
 const rankOf = ({ path }) => {
-  const rank = LONGEST.findIndex((part) => path.includes(`/${part}`));
-  return rank < 0 ? LONGEST.length : rank;
+  const rank = LONG_SUITES.findIndex((part) => path.includes(`/test/${part}`));
+  return rank < 0 ? LONG_SUITES.length : rank;
 };
 
+/** Jest learns durations from earlier runs; a fresh clone has none, and would begin a long suite last. */
 export default class LongestFirst extends (sequencer.default ?? sequencer) {
   sort(tests) {
     return super.sort(tests).toSorted((a, b) => rankOf(a) - rankOf(b));
