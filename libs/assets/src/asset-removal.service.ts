@@ -7,7 +7,7 @@ import { AssetsService } from './assets.service.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
 import { IncomingSessionsService } from './incoming-sessions.service.js';
 import { StoredObjectsService } from './stored-objects.service.js';
-import { AssetTransitionsService } from './asset-transitions.service.ts';
+import { AssetTransitionsService } from './asset-transitions.service.js';
 
 /** Each lost race means that the asset moved on; it has few places to go. */
 const MAX_TRIES = 5;

@@ -14,9 +14,9 @@ import {
 import { DomainEvents, EventRelay } from '#libs/events';
 import { DeadLettersService, type NewDeadLetter } from '#libs/queue';
 import { QuotaService } from '#libs/quota';
-import type { Asset } from './asset.ts';
-import { propertyColumns } from './asset-contents.ts';
-import { StoredObjectsService } from './stored-objects.service.ts';
+import type { Asset } from './asset.js';
+import { propertyColumns } from './asset-contents.js';
+import { StoredObjectsService } from './stored-objects.service.js';
 
 /** The asset as the caller of a transition saw it. */
 export type Seen = Pick<Asset, 'id' | 'ownerId' | 'sizeBytes' | 'version'>;

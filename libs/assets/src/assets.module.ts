@@ -6,11 +6,11 @@ import { AssetRemovalService } from './asset-removal.service.js';
 import { AssetsService } from './assets.service.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
 import { IncomingSessionsService } from './incoming-sessions.service.js';
-import { ObjectMaintenanceService } from './object-maintenance.service.ts';
+import { ObjectMaintenanceService } from './object-maintenance.service.js';
 import { ObjectVariantsService } from './object-variants.service.js';
 import { QuarantineService } from './quarantine.service.js';
 import { StoredObjectsService } from './stored-objects.service.js';
-import { AssetTransitionsService } from './asset-transitions.service.ts';
+import { AssetTransitionsService } from './asset-transitions.service.js';
 
 /** Needs `DatabaseModule`, `QuotaModule` and providers of the ports `ObjectStore` and `UploadSessions`, which the app brings. */
 @Global()

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { EncryptedText } from './encrypted-text.ts';
+import { EncryptedText } from './encrypted-text.js';
 
 const [OLD, NEW, OTHER] = ['0a', '1b', '2c'].map((byte) => byte.repeat(32)) as [string, string, string];
 const ID = '01a22248-e5cd-71d8-8a34-0bc740ab225f';

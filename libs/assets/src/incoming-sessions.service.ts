@@ -6,7 +6,7 @@ import { type UploadSession, UploadSessions } from '#libs/storage';
 import type { Asset } from './asset.js';
 import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
-import { EncryptedText } from './encrypted-text.ts';
+import { EncryptedText } from './encrypted-text.js';
 
 const FIND: Statement<{ sealed: string; expires_at: Date }> = {
   name: 'assets_session_find',

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Gauge, Registry } from 'prom-client';
 import { HealthChecks } from '#libs/runtime';
-import { Database } from './database.ts';
+import { Database } from './database.js';
 
 /** What is seen of the database from outside: whether it answers, and the use of the pool. */
 @Injectable()

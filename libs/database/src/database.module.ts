@@ -1,7 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { Clock } from './clock.js';
 import { DATABASE_OPTIONS, Database, type DatabaseOptions } from './database.js';
-import { DatabaseMetrics } from './database-metrics.ts';
+import { DatabaseMetrics } from './database-metrics.js';
 
 /** Imported once by an app; every lib injects {@link Database}. Needs `MetricsModule` and `HealthModule`. */
 @Global()

@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from 'bullmq';
 import pg from 'pg';
-import type { QueueOptions } from './queue.options.ts';
+import type { QueueOptions } from './queue.options.js';
 import { SCHEMA } from './queues.js';
 
 const CONNECT_TIMEOUT_MS = 5_000;

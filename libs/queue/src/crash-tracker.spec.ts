@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, jest } from '@jest/globals';
 import type { Job, Queue } from 'bullmq';
-import { CrashTracker } from './crash-tracker.ts';
+import { CrashTracker } from './crash-tracker.js';
 import { CRASHES_PER_ATTEMPT, MOST_STALLS } from './worker-options.js';
 
 const jobOf = (stalledCounter: number) => ({ id: 'a', stalledCounter }) as Job;

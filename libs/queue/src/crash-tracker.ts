@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Job, Queue } from 'bullmq';
 import { unavailable } from '#libs/domain';
-import { CRASHES_PER_ATTEMPT, LONGEST_RETRY_MS, MOST_STALLS } from './worker-options.ts';
+import { CRASHES_PER_ATTEMPT, LONGEST_RETRY_MS, MOST_STALLS } from './worker-options.js';
 
 /** The shortest lock that can be configured, in milliseconds: a shorter run cannot have lost its lock. */
 const SHORTEST_LOCK_MS = 1_000;

@@ -1,7 +1,7 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import { invalid, StowageError, unavailable } from '#libs/domain';
-import { backoffMs, endJob } from './end-job.ts';
+import { backoffMs, endJob } from './end-job.js';
 
 const jobOf = () => {
   const moveToDelayed = jest.fn<Job['moveToDelayed']>().mockResolvedValue();

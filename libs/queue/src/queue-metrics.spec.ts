@@ -2,7 +2,7 @@ import { expect, it, jest } from '@jest/globals';
 import type { Queue } from 'bullmq';
 import { Registry } from 'prom-client';
 import { HealthChecks } from '#libs/runtime';
-import { QueueMetrics } from './queue-metrics.ts';
+import { QueueMetrics } from './queue-metrics.js';
 
 it('asks a queue that is silent nothing again, however often health and metrics are read', async () => {
   const ask = () => jest.fn(() => new Promise<never>(() => undefined));

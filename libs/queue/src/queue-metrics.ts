@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { Gauge, Registry } from 'prom-client';
 import { HealthChecks } from '#libs/runtime';
-import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.ts';
+import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
 
 const STATES = ['waiting', 'active', 'delayed'] as const;
 const TIMEOUT_MS = 2_000;

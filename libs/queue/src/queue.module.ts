@@ -1,13 +1,13 @@
 import { BullModule } from '@nestjs/bullmq';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { setDefaultBackendFactory } from 'bullmq';
-import { connectionOf } from './connection.ts';
-import { DeadLettersService } from './dead-letters.service.ts';
-import { QueueService } from './queue.service.ts';
-import { QUEUE_OPTIONS, type QueueOptions } from './queue.options.ts';
-import { QueueMetrics } from './queue-metrics.ts';
-import { queueBackend } from './queue-backend.ts';
-import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.ts';
+import { connectionOf } from './connection.js';
+import { DeadLettersService } from './dead-letters.service.js';
+import { QueueService } from './queue.service.js';
+import { QUEUE_OPTIONS, type QueueOptions } from './queue.options.js';
+import { QueueMetrics } from './queue-metrics.js';
+import { queueBackend } from './queue-backend.js';
+import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
 
 /** BullMQ, on PostgreSQL unless a Redis is named. Imported once by an app. Needs `MetricsModule` and `HealthModule`. */
 @Global()

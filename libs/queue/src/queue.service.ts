@@ -5,8 +5,8 @@ import { PinoLogger } from 'nestjs-pino';
 import { Database, type Statement } from '#libs/database';
 import { type AssetReceived, kindOf, unavailable } from '#libs/domain';
 import { waitFor } from '#libs/runtime';
-import { QUEUE_OPTIONS, type QueueOptions } from './queue.options.ts';
-import { INSPECT_QUEUE, PROCESS_QUEUE, SCHEMA } from './queues.ts';
+import { QUEUE_OPTIONS, type QueueOptions } from './queue.options.js';
+import { INSPECT_QUEUE, PROCESS_QUEUE, SCHEMA } from './queues.js';
 
 const ENQUEUE_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;

@@ -7,5 +7,5 @@ export { MetricsModule } from './metrics/metrics.module.js';
 export * from './priority.js';
 export * from './release.js';
 export * from './serve.js';
-export * from './keyed-rate-limiter.ts';
+export * from './keyed-rate-limiter.js';
 export { waitFor } from './wait-for.js';

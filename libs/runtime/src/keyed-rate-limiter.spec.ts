@@ -1,6 +1,6 @@
 import { setImmediate as nextTurnOfLoop } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
-import { type RateLimiterClock, KeyedRateLimiter } from './keyed-rate-limiter.ts';
+import { type RateLimiterClock, KeyedRateLimiter } from './keyed-rate-limiter.js';
 
 /** Time that passes while somebody sleeps, and a little late, as timers are. */
 class Clock implements RateLimiterClock {

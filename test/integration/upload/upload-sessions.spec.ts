@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { Clock } from '#libs/database';
 import type { StowageError } from '#libs/domain';
 import type { UploadTicket } from '#libs/upload';
-import { EncryptedText } from '../../../libs/assets/src/encrypted-text.ts';
+import { EncryptedText } from '../../../libs/assets/src/encrypted-text.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { ScriptedSessions } from '../../support/scripted-sessions.js';
 import { actor, INCOMING, PAGE, requestFor, World } from '../../support/world.js';

@@ -10,13 +10,13 @@ import { DatabaseModule } from '#libs/database';
 import { type AssetReceived, unavailable } from '#libs/domain';
 import { HealthChecks, HealthModule, MetricsModule } from '#libs/runtime';
 import { connectionOf } from '../connection.js';
-import { QueueModule } from '../queue.module.ts';
-import type { QueueOptions } from '../queue.options.ts';
-import { QueueService } from '../queue.service.ts';
+import { QueueModule } from '../queue.module.js';
+import type { QueueOptions } from '../queue.options.js';
+import { QueueService } from '../queue.service.js';
 import { queueBackend } from '../queue-backend.js';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from '../queues.js';
-import { endJob } from '../end-job.ts';
-import { CrashTracker } from '../crash-tracker.ts';
+import { endJob } from '../end-job.js';
+import { CrashTracker } from '../crash-tracker.js';
 import { CRASHES_PER_ATTEMPT, workerOptions } from '../worker-options.js';
 
 export interface QueueSetup {
