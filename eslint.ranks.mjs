@@ -19,11 +19,12 @@ export const RANKS = {
   events: 3,
   access: 3,
   quota: 3,
-  assets: 4,
-  upload: 5,
-  processing: 5,
-  delivery: 5,
-  lifecycle: 6,
+  content: 4,
+  assets: 5,
+  upload: 6,
+  processing: 6,
+  delivery: 6,
+  lifecycle: 7,
 };
 const ROOT = import.meta.dirname;
 const libOf = (file) => /^libs\/([^/]+)\//.exec(path.relative(ROOT, file).replaceAll(path.sep, '/'))?.[1];

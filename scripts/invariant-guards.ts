@@ -138,8 +138,8 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 2,
     what: 'Bytes found infected later leave the place that URLs lead to',
-    file: 'libs/assets/src/quarantine.service.ts',
-    guard: '    await this.store.delete(from);\n',
+    file: 'libs/content/src/quarantine.service.ts',
+    guard: '      await this.store.delete(found);\n',
     without: '',
     test: SCAN,
     name: 'takes stored bytes from all who share them',
@@ -147,7 +147,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 2,
     what: 'What was deleted before its bytes were found infected is not restored',
-    file: 'libs/assets/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.service.ts',
     guard: "where id = ${id} and state in ('LIVE', 'CORRUPT') for share",
     without: 'where id = ${id} for share',
     test: SCAN,
@@ -156,7 +156,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 2,
     what: 'Bytes once found infected are known to a scanner that does not know them',
-    file: 'libs/processing/src/content-store.ts',
+    file: 'libs/content/src/content-store.ts',
     guard: 'if (await this.objects.isKnownInfected(digest.sha256))',
     without: 'if (digest.sha256 === undefined)',
     test: SCAN,
@@ -165,7 +165,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'A variant has a row before it has bytes, so that the collector finds it',
-    file: 'libs/assets/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.service.ts',
     guard: `    union all
     select v.bucket, v.key, v.version from condemned d join object_variants v on v.stored_object_id = d.id`,
     without: '',
@@ -193,8 +193,8 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'A copy that an upload meets has the checksum of the upload',
-    file: 'libs/processing/src/content-store.ts',
-    guard: 'sameSum && there.sizeBytes === digest.sizeBytes',
+    file: 'libs/content/src/content-store.ts',
+    guard: 'sameSum && stored.sizeBytes === digest.sizeBytes',
     without: 'true',
     test: CORRUPTION,
     name: 'notices an upload that meets damaged bytes',
@@ -369,7 +369,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'A reference is counted on STAGING and LIVE objects only, and on a corrupt one that was stored anew',
-    file: 'libs/assets/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.service.ts',
     guard: `OR: [
           { state: { in: ['STAGING', 'LIVE'] } },
           { state: 'CORRUPT', copies: { some: { version: { not: null } } } },
@@ -381,7 +381,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'Nobody shares an object that is being deleted',
-    file: 'libs/assets/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.service.ts',
     guard: "where o.state in ('STAGING', 'LIVE', 'CORRUPT')",
     without: '',
     test: PROCESSING,
@@ -390,16 +390,16 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'Bytes that no row vouches for are written over',
-    file: 'libs/processing/src/content-store.ts',
-    guard: 'if (there.version === known)',
-    without: 'if (there.version !== undefined)',
+    file: 'libs/content/src/content-store.ts',
+    guard: 'if (current.version === known)',
+    without: 'if (current.version !== undefined)',
     test: PROCESSING,
     name: 'writes over an object that no row vouches for',
   },
   {
     invariant: 6,
     what: 'Only what nobody points at is condemned',
-    file: 'libs/assets/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.service.ts',
     guard: "where id = $1 and ref_count = 0 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING')",
     without: "where id = $1 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING')",
     test: REMOVAL,
@@ -408,7 +408,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'What is pinned is not collected',
-    file: 'libs/assets/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.service.ts',
     guard: 'and (pinned_until is null or pinned_until < $2)',
     without: 'and $2::timestamptz is not null',
     test: REMOVAL,
@@ -444,7 +444,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 7,
     what: 'DEDUPE_SCOPE=owner shares nothing between owners',
-    file: 'libs/processing/src/content-store.ts',
+    file: 'libs/content/src/content-store.ts',
     guard: "this.options.dedupeScope === 'owner' ? String(ownerId) : ''",
     without: "ownerId < 0n ? this.options.dedupeScope : ''",
     test: PROCESSING,

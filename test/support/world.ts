@@ -12,9 +12,8 @@ import {
   AssetsModule,
   AssetTransitionsService,
   IncomingObjectsService,
-  QuarantineService,
-  StoredObjectsService,
 } from '#libs/assets';
+import { ContentModule, QuarantineService, StoredObjectsService } from '#libs/content';
 import { type BatcherOptions, Database, DatabaseModule } from '#libs/database';
 import { DeliveryModule, DownloadUrlsService } from '#libs/delivery';
 import {
@@ -28,6 +27,7 @@ import { findProgram, InspectionModule, Inspector } from '#libs/inspection';
 import { DeadLettersService, QueueService, QueueModule, PROCESS_QUEUE } from '#libs/queue';
 import { LifecycleModule, SweeperService } from '#libs/lifecycle';
 import {
+  InfectedContentService,
   ProcessingService,
   ProcessingModule,
   VariantRebuildService,
@@ -132,10 +132,9 @@ export class World implements AsyncDisposable {
           limitBytes: options.quotaBytes ?? 2 ** 30,
           limitAssets: options.quotaAssets ?? 100_000,
         }),
+        ContentModule.forRoot({ contentBucket: CONTENT, dedupeScope: options.dedupeScope ?? 'global' }),
         AssetsModule.forRoot({
           incomingBucket: INCOMING,
-          contentBucket: CONTENT,
-          dedupeScope: options.dedupeScope ?? 'global',
           allowedTypes: options.allowedTypes ?? [],
           uploadSessionKeys: options.sessionKeys ?? [SESSION_KEY],
           claimBatches: options.batches,
@@ -189,7 +188,8 @@ export class World implements AsyncDisposable {
   readonly removal = this.module.get(AssetRemovalService);
   readonly store = this.module.get(ObjectStore);
   readonly sessions = this.module.get(UploadSessions);
-  readonly quarantine = this.module.get(QuarantineService);
+  readonly quarantine = this.module.get(QuarantineService, { strict: false });
+  readonly infectedContent = this.module.get(InfectedContentService);
   readonly rescan = this.module.get(RescanService);
   readonly variantRebuild = this.module.get(VariantRebuildService);
   readonly inspector = this.module.get(Inspector);

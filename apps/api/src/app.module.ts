@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { LoggerModule, type Params, PinoLogger } from 'nestjs-pino';
 import { AssetsModule } from '#libs/assets';
+import { ContentModule } from '#libs/content';
 import { DatabaseModule } from '#libs/database';
 import { DeliveryModule } from '#libs/delivery';
 import { IdentityModule } from '#libs/identity';
@@ -63,10 +64,9 @@ export class AppModule {
           scopesPointer: config.JWT_SCOPES_POINTER,
         }),
         QuotaModule.forRoot({ limitBytes: config.QUOTA_BYTES, limitAssets: config.QUOTA_ASSETS }),
+        ContentModule.forRoot({ contentBucket: config.CONTENT_BUCKET, dedupeScope: config.DEDUPE_SCOPE }),
         AssetsModule.forRoot({
           incomingBucket: config.INCOMING_BUCKET,
-          contentBucket: config.CONTENT_BUCKET,
-          dedupeScope: config.DEDUPE_SCOPE,
           allowedTypes: config.ALLOWED_TYPES,
           uploadSessionKeys: config.UPLOAD_SESSION_KEYS,
         }),

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { LoggerModule, PinoLogger } from 'nestjs-pino';
 import { AssetsModule } from '#libs/assets';
+import { ContentModule } from '#libs/content';
 import { DatabaseModule } from '#libs/database';
 import { parseProfiles } from '#libs/domain';
 import { findProgram, InspectionModule } from '#libs/inspection';
@@ -52,10 +53,9 @@ export class AppModule {
           }),
         }),
         QuotaModule.forRoot({ limitBytes: config.QUOTA_BYTES, limitAssets: config.QUOTA_ASSETS }),
+        ContentModule.forRoot({ contentBucket: config.CONTENT_BUCKET, dedupeScope: config.DEDUPE_SCOPE }),
         AssetsModule.forRoot({
           incomingBucket: config.INCOMING_BUCKET,
-          contentBucket: config.CONTENT_BUCKET,
-          dedupeScope: config.DEDUPE_SCOPE,
           allowedTypes: config.ALLOWED_TYPES,
           uploadSessionKeys: config.UPLOAD_SESSION_KEYS,
         }),

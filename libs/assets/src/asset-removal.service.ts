@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
+import { StoredObjectsService } from '#libs/content';
 import { Clock } from '#libs/database';
 import { type Actor, INCOMING_IS_WASTE, StowageError } from '#libs/domain';
 import type { Asset } from './asset.js';
 import { AssetsService } from './assets.service.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
 import { IncomingSessionsService } from './incoming-sessions.service.js';
-import { StoredObjectsService } from './stored-objects.service.js';
 import { AssetTransitionsService } from './asset-transitions.service.js';
 
 /** Each lost race means that the asset moved on; it has few places to go. */

@@ -11,12 +11,12 @@ import {
   TRANSITIONS,
   type TransitionName,
 } from '#libs/domain';
+import { StoredObjectsService } from '#libs/content';
 import { DomainEvents, EventRelay } from '#libs/events';
 import { DeadLettersService, type NewDeadLetter } from '#libs/queue';
 import { QuotaService } from '#libs/quota';
 import type { Asset } from './asset.js';
 import { propertyColumns } from './asset-contents.js';
-import { StoredObjectsService } from './stored-objects.service.js';
 
 /** The asset as the caller of a transition saw it. */
 export type Seen = Pick<Asset, 'id' | 'ownerId' | 'sizeBytes' | 'version'>;
@@ -78,6 +78,28 @@ const CLAIM: Statement<ClaimedRow> = {
       select '${TRANSITIONS.claim.event}', asset_id, owner_id from claimed)
     select asset_id, owner_id::text, attempt, request_id, created_at from claimed`,
 };
+
+const CONDEMN_BATCH = 200;
+const CONDEMN = `with taken as (
+    select asset_id from media_assets
+    where stored_object_id = $1 and status in (${TRANSITIONS.condemn.from.map((status) => `'${status}'`).join(', ')})
+    order by asset_id limit ${CONDEMN_BATCH} for update),
+  refused as (
+    update media_assets a set status = '${TRANSITIONS.condemn.to}', status_reason = 'MALWARE',
+      status_detail = 'The file was found to be infected after it had been stored.',
+      stored_object_id = null, updated_at = $2, version = version + 1
+    from taken t where a.asset_id = t.asset_id
+    returning a.asset_id, a.owner_id, a.size_bytes),
+  logged as (
+    insert into domain_events (type, asset_id, owner_id) select '${TRANSITIONS.condemn.event}', asset_id, owner_id from refused)
+  select owner_id::text, size_bytes::text from refused`;
+
+interface CondemnedRow {
+  owner_id: string;
+  size_bytes: string;
+}
+
+const byOwner = (a: CondemnedRow, b: CondemnedRow) => Number(BigInt(a.owner_id) - BigInt(b.owner_id));
 
 /** How long work on an asset may be silent before a sweeper looks, and how long a terminal one may keep its bytes. */
 const PROCESSING_SILENCE_MS = 5 * 60_000;
@@ -251,11 +273,34 @@ export class AssetTransitionsService {
       const { count } = await tx.mediaAsset.deleteMany({ where });
       if (count === 0) return false;
       await this.events.append(tx, { type: 'asset.purged', assetId: seen.id, ownerId: seen.ownerId });
-      if (asset.storedObjectId !== null) await this.objects.removeReference(tx, asset.storedObjectId);
+      if (asset.storedObjectId !== null) await this.objects.removeReferences(tx, asset.storedObjectId);
       const effect = asset.storedObjectId === null ? 'none' : 'return';
       await this.quotas.apply(tx, effect, seen.ownerId, BigInt(seen.sizeBytes));
       return true;
     });
+  }
+
+  /**
+   * Rejects all READY and DELETED assets of an infected stored object, in batches. @returns their number
+   */
+  async condemn(objectId: bigint, now: Date): Promise<number> {
+    let condemned = 0;
+    for (let count = CONDEMN_BATCH; count === CONDEMN_BATCH; condemned += count) {
+      count = await this.database.transaction((tx) => this.condemnBatch(tx, objectId, now));
+      if (count > 0) this.relay.wake();
+    }
+    return condemned;
+  }
+
+  /** Locks assets first, then the object, then quotas. */
+  private async condemnBatch(tx: Tx, objectId: bigint, now: Date): Promise<number> {
+    const rows = await tx.$queryRawUnsafe<CondemnedRow[]>(CONDEMN, objectId, now);
+    if (rows.length === 0) return 0;
+    await this.objects.removeReferences(tx, objectId, rows.length);
+    for (const { owner_id: owner, size_bytes: size } of rows.toSorted(byOwner)) {
+      await this.quotas.apply(tx, TRANSITIONS.condemn.quota, BigInt(owner), BigInt(size));
+    }
+    return rows.length;
   }
 
   /** One transaction, whose events are delivered once it is committed. */

@@ -6,13 +6,9 @@ import { AssetRemovalService } from './asset-removal.service.js';
 import { AssetsService } from './assets.service.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
 import { IncomingSessionsService } from './incoming-sessions.service.js';
-import { ObjectMaintenanceService } from './object-maintenance.service.js';
-import { ObjectVariantsService } from './object-variants.service.js';
-import { QuarantineService } from './quarantine.service.js';
-import { StoredObjectsService } from './stored-objects.service.js';
 import { AssetTransitionsService } from './asset-transitions.service.js';
 
-/** Needs `DatabaseModule`, `QuotaModule` and providers of the ports `ObjectStore` and `UploadSessions`, which the app brings. */
+/** Needs `ContentModule`, `DatabaseModule`, `QuotaModule`, and providers of the ports `ObjectStore` and `UploadSessions`. */
 @Global()
 @Module({})
 export class AssetsModule {
@@ -24,10 +20,6 @@ export class AssetsModule {
       AssetTransitionsService,
       IncomingObjectsService,
       IncomingSessionsService,
-      ObjectMaintenanceService,
-      ObjectVariantsService,
-      QuarantineService,
-      StoredObjectsService,
     ];
     return {
       module: AssetsModule,

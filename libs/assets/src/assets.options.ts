@@ -2,9 +2,6 @@ import type { BatcherOptions } from '#libs/database';
 
 export interface AssetsOptions {
   readonly incomingBucket: string;
-  readonly contentBucket: string;
-  /** Whether identical files of different owners share one object. */
-  readonly dedupeScope: 'global' | 'owner';
   /** Types and families that are stored; empty for all. */
   readonly allowedTypes: readonly string[];
   /** Keys of 64 hex digits that encrypt the URLs of upload sessions: the first encrypts, all decrypt. */

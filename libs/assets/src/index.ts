@@ -8,8 +8,4 @@ export * from './assets.options.js';
 export * from './assets.service.js';
 export * from './incoming-objects.service.js';
 export * from './incoming-sessions.service.js';
-export * from './object-maintenance.service.js';
-export * from './object-variants.service.js';
-export * from './quarantine.service.js';
-export * from './stored-objects.service.js';
 export * from './asset-transitions.service.js';

@@ -3,7 +3,7 @@ import { Interval } from '@nestjs/schedule';
 import { PinoLogger } from 'nestjs-pino';
 import { Clock } from '#libs/database';
 import { unavailable } from '#libs/domain';
-import { VariantRebuildService, RescanService } from '#libs/processing';
+import { InfectedContentService, RescanService, VariantRebuildService } from '#libs/processing';
 import { SweeperService } from './sweeper.service.js';
 
 export interface LifecycleOptions {
@@ -29,6 +29,7 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
     private readonly sweeper: SweeperService,
     private readonly rescan: RescanService,
     private readonly variantRebuild: VariantRebuildService,
+    private readonly infectedContent: InfectedContentService,
     private readonly clock: Clock,
     private readonly logger: PinoLogger,
   ) {
@@ -52,7 +53,7 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
 
   @Interval(EVERY_MS)
   quarantine(): Promise<void> {
-    return this.run('quarantine', (now) => this.rescan.finish(now, this.shutdown.signal));
+    return this.run('quarantine', (now) => this.infectedContent.resume(now, this.shutdown.signal));
   }
 
   /**

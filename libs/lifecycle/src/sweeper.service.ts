@@ -5,8 +5,8 @@ import {
   AssetsService,
   AssetTransitionsService,
   IncomingObjectsService,
-  StoredObjectsService,
 } from '#libs/assets';
+import { StoredObjectsService } from '#libs/content';
 import { kindOf } from '#libs/domain';
 import { UploadCompletion } from '#libs/upload';
 import { SweeperRepository, type Unfinished } from './sweeper.repository.js';

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type Asset, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
+import { ContentStore, type Digest, incomingGone, infected } from '#libs/content';
 import {
   type AssetProperties,
   isAllowedType,
@@ -12,31 +13,30 @@ import {
 import { ARCHIVE_AS_WELL, type Inspection, isInspected, type Rendition } from '#libs/inspection';
 import { ObjectStore } from '#libs/storage';
 import { ContentInspector } from './content-inspector.js';
-import { ContentStore, incomingGone, infected } from './content-store.js';
 import { ContentReader, type ReadOptions, type ReadResult } from './content-reader.js';
-import type { Digest } from './content-digest.js';
+import { InfectedContentService } from './infected-content.service.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 import { ReaderNeeded } from './reader-needed.js';
 import { rejected, verifyBytes, verifyStat, verifyType } from './verify.js';
 
-/** What is known of an asset's bytes once all checks have passed. */
+/** Content that has passed all checks. */
 export interface CheckedContent {
   readonly digest: Digest;
   readonly mimeType: string;
   readonly properties: AssetProperties;
-  /** Those that its stored object has not got yet. */
+  /** Renditions that are not stored yet. */
   readonly renditions: readonly Rendition[];
-  /** Whether variants were made of these bytes or tried, so that they are when the profiles change. */
+  /** Whether variants were made or tried, so that they are rebuilt when the profiles change. */
   readonly getsVariants: boolean;
-  /** Why a picture has none; null when it has them, when no profile asks for any, and for other files. */
+  /** Why a picture has no variants; null when it has them, without configured profiles, and for other files. */
   readonly variantsReason: VariantsReason | null;
-  /** Who looked for malware: engine and signatures. */
+  /** Label of the scanner: engine and signatures. */
   readonly scannedBy: string;
-  /** Whether they looked into all of it; else it is here because the operator lets its type in. */
+  /** False for content that could not be scanned completely and is admitted by its type. */
   readonly isClean: boolean;
 }
 
-/** Everything that is found out about the bytes of one generation, before anything is done with them. */
+/** Checks the bytes of one generation: size, hash, malware, type, structure. */
 @Injectable()
 export class ContentChecks {
   constructor(
@@ -46,12 +46,13 @@ export class ContentChecks {
     private readonly contentReader: ContentReader,
     private readonly inspector: ContentInspector,
     private readonly contents: ContentStore,
+    private readonly infectedContent: InfectedContentService,
   ) {}
 
   /**
-   * @throws ReaderNeeded when `mayInspect` is false
-   * @throws StowageError rejected, with the code of a status reason; not-found INCOMING_GONE; unavailable. Anything else is
-   * a failure that may pass: InspectionFailed, a scanner that fails on these bytes.
+   * @throws ReaderNeeded when `mayInspect` is false and the file needs a reader
+   * @throws StowageError rejected, with the code of a status reason; not-found INCOMING_GONE; unavailable. Other
+   * errors may be transient: InspectionFailed, a scanner that fails on these bytes.
    */
   async check(
     asset: Asset,
@@ -70,7 +71,7 @@ export class ContentChecks {
     return { ...(await this.inspect(asset, read, signal)), digest, scannedBy, isClean };
   }
 
-  /** Infected bytes are put away before anybody is told. */
+  /** Quarantines infected bytes before the asset is rejected. */
   private async refuseInfected(
     { ownerId }: Asset,
     { verdict, digest }: ReadResult,
@@ -79,17 +80,18 @@ export class ContentChecks {
   ): Promise<void> {
     if (verdict.outcome === 'error') throw new Error(`the scanner failed: ${verdict.message}`);
     if (verdict.outcome !== 'infected') return;
-    await this.contents.putAway(object, digest, this.contents.scopeOf(ownerId), signal);
+    const scope = this.contents.scopeOf(ownerId);
+    await this.infectedContent.quarantineUpload(object, digest.sha256, scope, signal);
     throw infected(verdict.signature);
   }
 
   private async inspect(asset: Asset, read: ReadResult, signal: AbortSignal) {
     const scope = this.contents.scopeOf(asset.ownerId);
     const made = await this.contents.variantsOf(read.digest.sha256, scope, signal);
-    const found = await this.look(asset, read, made, scope, signal);
+    const found = await this.readProperties(asset, read, made, scope, signal);
     const mimeType = verifyType(asset, found.detected, this.assets.allowedTypes);
     if (found.refusal !== null) throw rejected(found.refusal.code, found.refusal.message);
-    this.verifyOpenness(mimeType, read, found);
+    this.verifyScannable(mimeType, read, found);
     const { profiles } = this.options;
     const hasVariants = found.renditions.length > 0 || profiles.some((profile) => made.has(specOf(profile)));
     const isWanted = profiles.length > 0 && kindOfMediaType(mimeType) === 'IMAGE';
@@ -99,7 +101,7 @@ export class ContentChecks {
     return { mimeType, properties, renditions, getsVariants, variantsReason };
   }
 
-  private async look(
+  private async readProperties(
     asset: Asset,
     { digest, detected, path, isTooLarge, isArchiveToo }: ReadResult,
     made: ReadonlyMap<string, string>,
@@ -107,7 +109,7 @@ export class ContentChecks {
     signal: AbortSignal,
   ): Promise<Inspection> {
     const opaque = isTooLarge ? 'it is too large to be looked into' : isArchiveToo ? ARCHIVE_AS_WELL : null;
-    const nothing = {
+    const uninspected = {
       detected,
       properties: NO_PROPERTIES,
       renditions: [],
@@ -115,7 +117,7 @@ export class ContentChecks {
       refusal: null,
       opaque,
     };
-    if (path === null) return nothing;
+    if (path === null) return uninspected;
     const profiles = this.options.profiles.filter((profile) => !made.has(specOf(profile)));
     const longestSide = Math.max(0, ...this.options.profiles.map(({ maxSide }) => maxSide));
     const { sizeBytes } = asset;
@@ -123,9 +125,9 @@ export class ContentChecks {
     return this.inspector.inspect(request, { scope, sha256: digest.sha256 }, signal);
   }
 
-  /** What nobody could look into is refused, unless the operator has said that its type is stored all the same. */
-  private verifyOpenness(mimeType: string, { verdict }: ReadResult, { opaque }: Inspection): void {
-    // The inspection says more than the scanner's signature name.
+  /** Refuses content that could not be scanned, unless the operator admits its type. */
+  private verifyScannable(mimeType: string, { verdict }: ReadResult, { opaque }: Inspection): void {
+    // The reason of the inspection is more specific than the scanner's.
     const why = opaque ?? (verdict.outcome === 'unscannable' ? verdict.why : null);
     if (why === null) return;
     const { admitUnscannable } = this.options;
@@ -134,6 +136,6 @@ export class ContentChecks {
   }
 }
 
-/** Of a picture without renditions. Formats that no reader opens have no decoder either. */
+/** Why a picture has no renditions. A format without a reader has no decoder either. */
 const reasonOf = ({ variantsReason }: Inspection, { isTooLarge }: ReadResult): VariantsReason =>
   variantsReason ?? (isTooLarge ? 'TOO_LARGE' : 'DECODER_MISSING');

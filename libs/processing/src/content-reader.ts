@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import { ContentDigest, type Digest, HEAD_BYTES, shared } from '#libs/content';
 import type { ObjectVersion } from '#libs/domain';
 import { ARCHIVE_TAIL_BYTES, Inspector, mayBeInspected, needsWholeFile } from '#libs/inspection';
 import { release } from '#libs/runtime';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
-import { HEAD_BYTES, type Digest, ContentDigest, shared } from './content-digest.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { ReaderNeeded } from './reader-needed.js';
 import { Spool, type SpoolFile } from './spool.js';

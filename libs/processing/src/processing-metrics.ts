@@ -17,7 +17,6 @@ export class ProcessingMetrics {
   private readonly rejections: Counter<'code'>;
   private readonly verdicts: Counter<'outcome'>;
   private readonly bytes: Counter;
-  private readonly corrupt: Counter;
   private readonly ready: Histogram;
 
   constructor(registry: Registry) {
@@ -52,11 +51,6 @@ export class ProcessingMetrics {
       help: 'Bytes of assets that became READY',
       registers,
     });
-    this.corrupt = new Counter({
-      name: 'stowage_corrupt_objects_total',
-      help: 'Stored objects whose bytes were found damaged',
-      registers,
-    });
     this.ready = new Histogram({
       name: 'stowage_processing_ready_seconds',
       help: 'From the beginning of the run that succeeded to READY',
@@ -85,10 +79,6 @@ export class ProcessingMetrics {
 
   scanned(outcome: Verdict['outcome']): void {
     this.verdicts.inc({ outcome });
-  }
-
-  foundCorrupt(): void {
-    this.corrupt.inc();
   }
 
   rejected(code: string): void {

@@ -1,13 +1,11 @@
 import type { VariantProfile } from '#libs/domain';
 
 export interface PipelineOptions {
-  /** Where infected bytes go. */
-  readonly quarantineBucket: string;
-  /** A folder of this machine's own; made when it is not there. */
+  /** A folder of this machine alone; created when it does not exist. */
   readonly spoolFolder: string;
-  /** The most that lies there at a time. */
+  /** Most bytes in that folder at a time. */
   readonly spoolBytes: number;
-  /** Types and families that are stored although nobody could look into them. */
+  /** Media types and families that are stored even if they cannot be scanned. */
   readonly admitUnscannable: readonly string[];
   /** Variants that every picture gets. */
   readonly profiles: readonly VariantProfile[];

@@ -7,6 +7,7 @@ import {
   AssetTransitionsService,
   IncomingObjectsService,
 } from '#libs/assets';
+import { ContentStore, type StoredContent } from '#libs/content';
 import { Clock } from '#libs/database';
 import {
   type AssetReceived,
@@ -17,7 +18,6 @@ import {
   StowageError,
 } from '#libs/domain';
 import { backoffMs, PROCESS_QUEUE } from '#libs/queue';
-import { ContentStore, type StoredContent } from './content-store.js';
 import { ContentChecks, type CheckedContent } from './content-checks.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { ReaderNeeded } from './reader-needed.js';

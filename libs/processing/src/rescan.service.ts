@@ -1,15 +1,18 @@
 import { createHash } from 'node:crypto';
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type ClaimedObject, ObjectMaintenanceService, QuarantineService } from '#libs/assets';
+import {
+  type ClaimedObject,
+  CorruptionService,
+  hashed,
+  ObjectMaintenanceService,
+  shared,
+} from '#libs/content';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
-import { CorruptionService } from './corruption.service.js';
-import { hashed, shared } from './content-digest.js';
+import { InfectedContentService } from './infected-content.service.js';
 import { ProcessingMetrics } from './processing-metrics.js';
-import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
-const BATCH = 10;
 /** What came in while a pass was under way, scanned by a worker that did not know the new signatures, is met by the next. */
 const PASS_MS = 60 * 60_000;
 
@@ -25,11 +28,10 @@ export class RescanService {
   private passAt = 0;
 
   constructor(
-    @Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions,
     private readonly scanner: Scanner,
     private readonly store: ObjectStore,
     private readonly maintenance: ObjectMaintenanceService,
-    private readonly quarantine: QuarantineService,
+    private readonly infected: InfectedContentService,
     private readonly corruption: CorruptionService,
     private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
@@ -55,25 +57,8 @@ export class RescanService {
     return object.sizeBytes;
   }
 
-  /** Finishes what any worker has begun to quarantine. */
-  async finish(now: Date, signal?: AbortSignal): Promise<void> {
-    for (let after: bigint | undefined = 0n; after !== undefined;) {
-      const objects = await this.quarantine.unfinished(after, BATCH);
-      for (const object of objects) {
-        if (signal?.aborted) return;
-        try {
-          await this.quarantine.finish(object, this.options.quarantineBucket, now);
-        } catch (err) {
-          // The others are infected as well.
-          this.logger.error({ err, storedObject: String(object.id) }, 'stored bytes not quarantined yet');
-        }
-      }
-      after = objects[BATCH - 1]?.id;
-    }
-  }
-
-  private async scan({ place, sizeBytes, sha256 }: ClaimedObject, signal?: AbortSignal) {
-    const source = this.store.read(place, { signal });
+  private async scan({ location, sizeBytes, sha256 }: ClaimedObject, signal?: AbortSignal) {
+    const source = this.store.read(location, { signal });
     // A scanner may have its verdict without having asked for all of it.
     source.on('error', () => undefined);
     const hash = createHash('sha256');
@@ -93,17 +78,17 @@ export class RescanService {
     this.metrics.scanned(verdict.outcome);
     switch (verdict.outcome) {
       case 'clean':
-        return this.maintenance.noteScan(object.id, label, now);
+        return this.maintenance.recordScan(object.id, label, now);
       case 'unscannable':
         // It was let in as such, or the scanner's limits have changed: no sign of malware.
         this.logger.warn({ storedObject, why: verdict.why }, 'stored object not scannable');
-        return this.maintenance.noteScan(object.id, label, now);
+        return this.maintenance.recordScan(object.id, label, now);
       case 'error':
         this.logger.error({ storedObject, why: verdict.message }, 'stored object not scanned');
         return;
       case 'infected':
         this.logger.warn({ storedObject, signature: verdict.signature }, 'stored object found infected');
-        return this.quarantine.seize(object, this.options.quarantineBucket, now);
+        return this.infected.quarantineObject(object, now);
     }
   }
 }

@@ -17,7 +17,6 @@ describe('the spool', () => {
 
   const spoolOf = (spoolBytes: number, kind = Spool) =>
     new kind({
-      quarantineBucket: '',
       spoolFolder: folder,
       spoolBytes,
       admitUnscannable: [],

@@ -2,19 +2,19 @@ import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import {
   type ClaimedObject,
+  ContentStore,
+  CorruptionService,
   ObjectMaintenanceService,
   ObjectVariantsService,
-  QuarantineService,
-} from '#libs/assets';
+} from '#libs/content';
 import { OCTET_STREAM, specOf, specsOf, StowageError } from '#libs/domain';
 import type { Inspection } from '#libs/inspection';
 import { ContentInspector } from './content-inspector.js';
-import { ContentStore } from './content-store.js';
-import { CorruptionService } from './corruption.service.js';
 import { ContentReader, type ReadResult } from './content-reader.js';
+import { InfectedContentService } from './infected-content.service.js';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
-/** Makes the variants of stored pictures again when the profiles have changed, newest first, and removes the old ones. */
+/** Rebuilds the variants of stored pictures when the profiles have changed, newest first, and deletes the old ones. */
 @Injectable()
 export class VariantRebuildService {
   constructor(
@@ -23,7 +23,7 @@ export class VariantRebuildService {
     private readonly variants: ObjectVariantsService,
     private readonly contents: ContentStore,
     private readonly corruption: CorruptionService,
-    private readonly quarantine: QuarantineService,
+    private readonly infected: InfectedContentService,
     private readonly contentReader: ContentReader,
     private readonly inspector: ContentInspector,
     private readonly logger: PinoLogger,
@@ -32,41 +32,42 @@ export class VariantRebuildService {
   }
 
   /**
-   * The next picture; false when there is none. What fails, or is not what was stored, comes up again after an hour.
+   * Rebuilds the variants of the next picture. A failed or damaged one is tried again when its claim expires, after an hour.
+   * @returns false when there is none
    * @throws StowageError unavailable; InspectionFailed
    */
   async next(now: Date, signal?: AbortSignal): Promise<boolean> {
     const { profiles } = this.options;
     const object = await this.maintenance.claim('variants', specsOf(profiles), null, now);
     if (object === null) return false;
-    const made = await this.variants.made(object.scope, object.sha256, signal);
+    const made = await this.variants.existing(object.scope, object.sha256, signal);
     const missing = profiles.filter((profile) => !made.has(specOf(profile)));
     if (missing.length > 0) {
-      const { place, sizeBytes } = object;
+      const { location, sizeBytes } = object;
       await using read = await this.contentReader.read(
-        { object: place, sizeBytes, mimeType: OCTET_STREAM },
+        { object: location, sizeBytes, mimeType: OCTET_STREAM },
         { mayInspect: true, signal },
       );
       if (!(await this.isSound(object, read, now, signal))) return true;
       const found = await this.look(object, read, missing, signal);
       const storedObject = String(object.id);
       if (found === null || found.refusal !== null) {
-        // The old ones stay: better than none.
-        this.logger.warn({ storedObject, why: found?.refusal?.message }, 'variants not made again');
-        await this.variants.note(object.id, specsOf(profiles), null);
+        // The old variants stay.
+        this.logger.warn({ storedObject, why: found?.refusal?.message }, 'variants not rebuilt');
+        await this.variants.recordSpecs(object.id, specsOf(profiles), null);
         return true;
       }
       if (found.variantsReason !== null) {
-        await this.variants.note(object.id, specsOf(profiles), found.variantsReason);
+        await this.variants.recordSpecs(object.id, specsOf(profiles), found.variantsReason);
         return true;
       }
       await this.contents.putVariants(object.id, object, object.scope, found.renditions, signal);
     }
-    await this.variants.settle(object.id, profiles);
+    await this.variants.keepOnly(object.id, profiles);
     return true;
   }
 
-  /** Whether the bytes are still the ones that were stored, and nobody knows worse of them by now. */
+  /** Whether the bytes are undamaged and not infected. */
   private async isSound(
     object: ClaimedObject,
     { digest, verdict }: ReadResult,
@@ -76,7 +77,7 @@ export class VariantRebuildService {
     const storedObject = String(object.id);
     if (verdict.outcome === 'infected') {
       this.logger.warn({ storedObject, signature: verdict.signature }, 'stored object found infected');
-      await this.quarantine.seize(object, this.options.quarantineBucket, now);
+      await this.infected.quarantineObject(object, now);
       return false;
     }
     if (digest.sha256 !== object.sha256) {

@@ -1,7 +1,7 @@
 import type { Asset } from '#libs/assets';
+import type { Digest } from '#libs/content';
 import { isAllowedType, type RejectionCode, settleMediaType, StowageError } from '#libs/domain';
 import type { ObjectStat } from '#libs/storage';
-import type { Digest } from './content-digest.js';
 
 export const rejected = (code: RejectionCode, message: string) => new StowageError('rejected', code, message);
 

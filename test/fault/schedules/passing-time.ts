@@ -3,6 +3,7 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import type { Queue } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
 import { AssetsModule } from '#libs/assets';
+import { ContentModule } from '#libs/content';
 import { DatabaseModule } from '#libs/database';
 import { INSPECT_QUEUE, QueueModule, PROCESS_QUEUE, SCHEMA } from '#libs/queue';
 import { SweeperService } from '#libs/lifecycle';
@@ -37,9 +38,9 @@ export class PassingTime implements AsyncDisposable {
           probedBucket: NAMES.incomingBucket,
         }),
         QuotaModule.forRoot({ limitBytes: 2 ** 40, limitAssets: 2 ** 20 }),
+        ContentModule.forRoot({ ...NAMES, dedupeScope: 'global' }),
         AssetsModule.forRoot({
           ...NAMES,
-          dedupeScope: 'global',
           allowedTypes: [],
           uploadSessionKeys: [SESSION_KEY],
         }),

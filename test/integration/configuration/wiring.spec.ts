@@ -78,9 +78,9 @@ const BOTH: Readonly<Record<string, Wire>> = {
   DATABASE_POOL: ['7', { 'DatabaseModule.DATABASE_OPTIONS.poolSize': 7 }],
   REDIS_URL: ['redis://other:1', { 'QueueModule.QUEUE_OPTIONS.redisUrl': 'redis://other:1' }],
   GOOGLE_CLOUD_PROJECT: ['other', { [`${STORAGE}.ObjectEvents.options.projectId`]: 'other' }],
-  CONTENT_BUCKET: ['other', { 'AssetsModule.ASSETS_OPTIONS.contentBucket': 'other' }],
+  CONTENT_BUCKET: ['other', { 'ContentModule.CONTENT_OPTIONS.contentBucket': 'other' }],
   UPLOAD_SESSION_KEYS: ['2'.repeat(64), { 'AssetsModule.ASSETS_OPTIONS.uploadSessionKeys': '2'.repeat(64) }],
-  DEDUPE_SCOPE: ['owner', { 'AssetsModule.ASSETS_OPTIONS.dedupeScope': 'owner' }],
+  DEDUPE_SCOPE: ['owner', { 'ContentModule.CONTENT_OPTIONS.dedupeScope': 'owner' }],
   ALLOWED_TYPES: ['image/png', { 'AssetsModule.ASSETS_OPTIONS.allowedTypes': 'image/png' }],
   QUOTA_BYTES: ['77', { 'QuotaModule.QUOTA_OPTIONS.limitBytes': 77 }],
   QUOTA_ASSETS: ['77', { 'QuotaModule.QUOTA_OPTIONS.limitAssets': 77 }],
@@ -135,7 +135,7 @@ const API: Readonly<Record<string, Wire>> = {
     '77',
     {
       'SubscriptionsModule.SUBSCRIPTION_OPTIONS.turns.perSecond': 77,
-      'SubscriptionsModule.SubscriptionTurns.perSecond': 77,
+      'SubscriptionsModule.SubscriptionRateLimiter.perSecond': 77,
     },
   ],
   CORS_ORIGINS: ['https://other.example', { 'UploadModule.UPLOAD_OPTIONS.origins': 'https://other.example' }],
@@ -156,7 +156,7 @@ const WORKER: Readonly<Record<string, Wire>> = {
     'other',
     { [`${STORAGE}.ObjectEvents.options.deadLetterSubscription`]: 'other' },
   ],
-  QUARANTINE_BUCKET: ['other', { 'ProcessingModule.PIPELINE_OPTIONS.quarantineBucket': 'other' }],
+  QUARANTINE_BUCKET: ['other', { 'ContentStoreModule.CONTENT_STORE_OPTIONS.quarantineBucket': 'other' }],
   SPOOL_DIR: [
     '/other',
     {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { unavailable } from '#libs/domain';
-import { COLLECTABLE } from '../../../libs/assets/src/stored-objects.service.js';
+import { COLLECTABLE } from '../../../libs/content/src/stored-objects.service.js';
 import { TAKE_UNFINISHED, TAKE_WASTE } from '../../../libs/lifecycle/src/sweeper.repository.js';
 import { type Plan, SeededDatabase } from '../../support/plans.js';
 import { storeAsset } from '../../support/stored-asset.js';
@@ -120,13 +120,13 @@ describe('sweeps of more than one batch (real: PostgreSQL, storage emulator)', (
     for (let n = 0; n < 25; n++) await storeAsset(world.database);
     await world.database.prisma.mediaAsset.deleteMany();
     const objects = await world.storedObjects();
-    for (const { id } of objects) await world.quarantine.condemn(id);
+    for (const { id } of objects) await world.quarantine.mark(id);
     const last = objects.at(-1)!.id;
-    const finish = world.quarantine.finish.bind(world.quarantine);
-    jest.spyOn(world.quarantine, 'finish').mockImplementation((object, ...rest) => {
-      return object.id === last ? finish(object, ...rest) : Promise.reject(new Error('forbidden'));
+    const removeBytes = world.quarantine.removeBytes.bind(world.quarantine);
+    jest.spyOn(world.quarantine, 'removeBytes').mockImplementation((object) => {
+      return object.id === last ? removeBytes(object) : Promise.reject(new Error('forbidden'));
     });
-    await world.rescan.finish(new Date());
+    await world.infectedContent.resume(new Date());
     const left = await world.quarantine.unfinished(0n, 100);
     expect(left.map(({ id }) => id)).toEqual(objects.slice(0, -1).map(({ id }) => id));
   });

@@ -54,10 +54,18 @@ describe.each(QUEUE_BACKENDS)(
         const sweep = async (clockLimitSeconds: number) => {
           const options = { url: world.testDatabase.url, clockLimitSeconds };
           const clock = new Clock(options, world.database, new Registry(), new HealthChecks());
-          const { sweeper, rescan, variantRebuild } = world;
+          const { sweeper, rescan, variantRebuild, infectedContent } = world;
           const logger = await world.module.resolve<PinoLogger>(PinoLogger);
           const rate = { rescanBytesPerSecond: 1 };
-          const schedule = new LifecycleSchedule(rate, sweeper, rescan, variantRebuild, clock, logger);
+          const schedule = new LifecycleSchedule(
+            rate,
+            sweeper,
+            rescan,
+            variantRebuild,
+            infectedContent,
+            clock,
+            logger,
+          );
           await withLocalClockOff(hours * 3_600_000, clock, () => schedule.unfinished());
           return [(await world.asset(fresh.id)).status, (await world.asset(due.id)).status];
         };

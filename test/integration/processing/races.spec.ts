@@ -143,8 +143,8 @@ describe('processing against those who take bytes away (real: PostgreSQL, storag
     const first = await world.upload(bytes, {}, actor(6n));
     const { id, job } = await world.received(bytes, {}, actor(7n));
     once('copy', CONTENT, async () => {
-      await world.quarantine.condemn(first.storedObjectId!);
-      await world.rescan.finish(new Date());
+      await world.quarantine.mark(first.storedObjectId!);
+      await world.infectedContent.resume(new Date());
     });
     await world.process(job);
     expect(await world.asset(id)).toMatchObject({ status: 'REJECTED', statusReason: { code: 'MALWARE' } });
@@ -169,15 +169,15 @@ describe('processing against those who take bytes away (real: PostgreSQL, storag
     const texts = ['condemned one', 'condemned two'];
     const assets = [];
     for (const text of texts) assets.push(await world.upload(text, {}, actor(10n)));
-    for (const { storedObjectId } of assets) await world.quarantine.condemn(storedObjectId!);
+    for (const { storedObjectId } of assets) await world.quarantine.mark(storedObjectId!);
     meddler.before.set('copy', (key, bucket) => {
       if (bucket === QUARANTINE && key.includes(sha256(texts[0]!))) throw new Error('forbidden');
     });
-    await world.rescan.finish(new Date());
+    await world.infectedContent.resume(new Date());
     for (const { id } of assets) expect(await world.asset(id)).toMatchObject({ status: 'REJECTED' });
     expect(await world.objects(CONTENT)).not.toContain(contentKey(sha256(texts[1]!)));
     meddler.before.clear();
-    await world.rescan.finish(new Date());
+    await world.infectedContent.resume(new Date());
     expect(await world.objects(CONTENT)).not.toContain(contentKey(sha256(texts[0]!)));
   });
 });

@@ -180,10 +180,10 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
     it('finishes what was begun by one who died', async () => {
       const asset = await world.upload('half condemned', {}, actor(20n));
       await world.stored.isQuarantined(asset.storedObjectId!);
-      expect(await world.quarantine.condemn(asset.storedObjectId!)).toBe(true);
-      expect(await world.quarantine.condemn(asset.storedObjectId!)).toBe(false);
-      await world.rescan.finish(new Date());
-      await world.rescan.finish(new Date());
+      expect(await world.quarantine.mark(asset.storedObjectId!)).toBe(true);
+      expect(await world.quarantine.mark(asset.storedObjectId!)).toBe(false);
+      await world.infectedContent.resume(new Date());
+      await world.infectedContent.resume(new Date());
       expect(await world.asset(asset.id)).toMatchObject({ status: 'REJECTED' });
       expect(await isThere(CONTENT, asset.objectKey)).toBe(false);
       expect((await world.events(asset.id)).filter((type) => type === 'asset.condemned')).toHaveLength(1);

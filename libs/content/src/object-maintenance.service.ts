@@ -2,16 +2,16 @@ import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
 import type { ObjectVersion } from '#libs/domain';
 
-/** How long whoever took an object has it; then it is another's. */
+/** Lease of a claimed object: afterwards another worker may claim it. */
 const CLAIM_MS = 60 * 60_000;
 
-/** A stored object that somebody works on now. */
+/** A stored object that this worker has claimed. */
 export interface ClaimedObject {
   readonly id: bigint;
   readonly scope: string;
   readonly sha256: string;
   readonly sizeBytes: number;
-  readonly place: ObjectVersion;
+  readonly location: ObjectVersion;
 }
 
 interface ClaimedRow {
@@ -25,8 +25,8 @@ interface ClaimedRow {
 }
 
 /**
- * The newest that has another note than $2, of each note there is, and of those the newest. The notes are few, and each is one
- * look into an index: a search through all objects, of which mostly none is found, would read the whole table every second.
+ * Claims the newest object whose recorded value differs from $2. Recursive loose index scan: the few distinct values cost one index
+ * probe each. A plain search, which mostly finds no object, would read the whole table every second.
  */
 const CLAIM = (name: string, note: string, condition: string): Statement<ClaimedRow> => ({
   name,
@@ -61,24 +61,24 @@ const SCANNED: Statement<never> = {
 
 export type MaintenanceTask = keyof typeof CLAIMS;
 
-/** What is done again with stored objects, newest first, each by one worker at a time. */
+/** Claims stored objects for repeated tasks, newest first, each for one worker at a time. */
 @Injectable()
 export class ObjectMaintenanceService {
   constructor(private readonly database: Database) {}
 
   /**
-   * The next object below `before` for which something else than `current` was noted: who scanned it, or the specifications of
-   * its variants. Null when there is none.
+   * Claims the newest object with an id below `before` whose recorded value differs from `current`: the scanner's label for `scan`, the
+   * specifications of its variants for `variants`. @returns null when there is none
    */
   async claim(
-    what: MaintenanceTask,
+    task: MaintenanceTask,
     current: string,
     before: bigint | null,
     now: Date,
   ): Promise<ClaimedObject | null> {
     const until = new Date(now.getTime() + CLAIM_MS);
     const values = [before ?? 2n ** 63n - 1n, current, now, until];
-    const [row] = await this.database.query(CLAIMS[what], values);
+    const [row] = await this.database.query(CLAIMS[task], values);
     if (row === undefined) return null;
     const { bucket, key, version } = row;
     return {
@@ -86,11 +86,11 @@ export class ObjectMaintenanceService {
       scope: row.scope,
       sha256: row.sha256,
       sizeBytes: Number(row.size_bytes),
-      place: { bucket, key, version },
+      location: { bucket, key, version },
     };
   }
 
-  async noteScan(id: bigint, scannedBy: string, now: Date): Promise<void> {
+  async recordScan(id: bigint, scannedBy: string, now: Date): Promise<void> {
     await this.database.query(SCANNED, [id, scannedBy, now]);
   }
 }

@@ -3,37 +3,37 @@ import { Clock, Database, type Statement, type Tx } from '#libs/database';
 import { kindOf, type ObjectRef, type VariantsReason } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
 
-/** The one location there is; more are added beside it. */
+/** The only location so far. */
 const PRIMARY = 'primary';
-/** How long a pin protects bytes that are being copied from the collector. */
+/** How long a pin protects bytes from the collector while they are copied. */
 const PIN_MS = 60 * 60_000;
-/** How long a collector has an object, and the part of it in which it asks storage: nothing is under way when another has it. */
+/** Lease of a collector on an object. It stops asking storage after half of it, so that no request is pending when another collector starts. */
 const COLLECT_MS = 10 * 60_000;
 const DELETE_MS = COLLECT_MS / 2;
-/** When an object comes up again that storage did not delete: it was asked in vain, or it said no. */
+/** Delay before the next attempt when storage did not answer a delete, and when it refused one. */
 const UNANSWERED_MS = 60_000;
 const REFUSED_MS = 60 * 60_000;
 
 export interface Content {
-  /** Who shares identical bytes: empty for everybody. */
+  /** The dedupe scope: empty when all owners share objects. */
   readonly scope: string;
   readonly sha256: string;
   readonly crc32c: string;
   readonly sizeBytes: number;
 }
 
-/** A stored object that may be pointed at once its bytes are there. */
+/** A pinned row, to which assets may point once the bytes are stored. */
 export interface StagedObject {
   readonly id: bigint;
-  /** The version at which the bytes are known to be; null when no copy was recorded. */
+  /** The recorded version of the copy; null for none. */
   readonly version: string | null;
 }
 
-/** What is known of the bytes when an asset begins to point at them. */
+/** Facts about the bytes, recorded when an asset begins to point at them. */
 export interface ObjectFacts {
-  /** Who looked for malware in them last: others look again. What they found is the asset's to say. */
+  /** Label of the scanner that scanned them last; a scanner with another label scans them again. The verdict stands on the asset. */
   readonly scannedBy: string;
-  /** The specifications of their variants, made or tried; null for bytes that get none. */
+  /** Specifications of the variants, made or tried; null for bytes that get none. */
   readonly variantSpecs: string | null;
   /** Why a picture has no variants; null when it has them, and for other files. */
   readonly variantsReason: VariantsReason | null;
@@ -45,7 +45,7 @@ interface StagedRow {
   version: string | null;
 }
 
-interface Place extends ObjectRef {
+interface Location extends ObjectRef {
   readonly version: string | null;
 }
 
@@ -66,7 +66,7 @@ const STAGE: Statement<StagedRow> = {
 
 const RECORD_COPY: Statement<StagedRow> = {
   name: 'objects_record_copy',
-  // Locked: whoever takes the object away afterwards sees the version, and whoever has begun to does not get a new one.
+  // The lock orders this against a collector: one that starts later sees the version, one that has started keeps the row from changing.
   text: `with o as (select id from stored_objects where id = $1 and state in ('STAGING', 'LIVE', 'CORRUPT') for share)
     update object_copies c set version = $2, storage_class = $3 from o
     where c.stored_object_id = o.id and c.location = '${PRIMARY}' and (c.version is null or c.version = any($4::text[]))
@@ -80,7 +80,7 @@ export const COLLECTABLE: Statement<{ id: string }> = {
     order by pinned_until nulls first, id limit $2`,
 };
 
-const CONDEMN: Statement<Place> = {
+const CONDEMN: Statement<Location> = {
   name: 'objects_condemn',
   text: `with condemned as (
       update stored_objects set state = 'DELETING', pinned_until = $3
@@ -92,7 +92,7 @@ const CONDEMN: Statement<Place> = {
     select v.bucket, v.key, v.version from condemned d join object_variants v on v.stored_object_id = d.id`,
 };
 
-/** The version is forgotten with the mark: a copy that is recorded afterwards was made from verified bytes. */
+/** The mark clears the version, so that any copy recorded afterwards was made from verified bytes. */
 const MARK_CORRUPT: Statement<{ id: string }> = {
   name: 'objects_mark_corrupt',
   text: `with marked as (
@@ -133,7 +133,7 @@ const PUT_OFF: Statement<never> = {
     delete from object_variants v using kept k where v.stored_object_id = k.id and v.key = any($5::text[])`,
 };
 
-/** Bytes that any number of assets share, and the count of those that do. */
+/** Objects that assets share, and their reference counts. */
 @Injectable()
 export class StoredObjectsService {
   constructor(
@@ -143,8 +143,8 @@ export class StoredObjectsService {
   ) {}
 
   /**
-   * Makes sure that a row stands before any byte is copied, and pins it. Null while an object of this name is being
-   * deleted or must not be used: come back later.
+   * Creates and pins the row before any byte is copied. @returns null while the object is being deleted or is quarantined; the caller
+   * tries again later
    */
   async stage(content: Content, at: ObjectRef, now: Date): Promise<StagedObject | null> {
     const [row] = await this.database.query(STAGE, [
@@ -160,7 +160,7 @@ export class StoredObjectsService {
     return row === undefined ? null : { id: BigInt(row.id), version: row.version };
   }
 
-  /** Whether these bytes were found infected before, whoever had them. */
+  /** Whether these bytes were found infected before, with any owner. */
   async isKnownInfected(sha256: string): Promise<boolean> {
     return (await this.database.query(KNOWN_INFECTED, [sha256])).length > 0;
   }
@@ -170,8 +170,8 @@ export class StoredObjectsService {
   }
 
   /**
-   * Notes the version of a copy just made. `superseded` are the versions that it certainly replaced; false when
-   * another's copy was recorded meanwhile, which is then the one that counts, or the object is being taken away.
+   * Records the version of a new copy. @param superseded the versions that it has replaced in storage
+   * @returns false when another copy was recorded meanwhile, or the object is being deleted
    */
   async recordCopy(
     id: bigint,
@@ -183,16 +183,16 @@ export class StoredObjectsService {
   }
 
   /**
-   * Stops serving an object whose bytes at this version are not the ones that were stored. The next upload of the same bytes
-   * stores them anew, for all assets that share the object. False when the object has another copy by now, or another state.
+   * Stops serving an object whose bytes at this version are damaged. The next upload of the same bytes stores them again, for all
+   * assets that share the object. @returns false when another version is recorded or the state has changed
    */
   async markCorrupt(id: bigint, version: string): Promise<boolean> {
     return (await this.database.query(MARK_CORRUPT, [id, version])).length === 1;
   }
 
   /**
-   * Counts an asset in, in the transaction that points it here; a corrupt object whose bytes were stored anew is LIVE from then
-   * on. False when the object is not one to point at.
+   * Adds a reference, in the transaction that points an asset here. A CORRUPT object with a new copy becomes LIVE.
+   * @returns false when no asset may point at the object
    */
   async addReference(tx: Tx, id: bigint, facts: ObjectFacts): Promise<boolean> {
     const { count } = await tx.storedObject.updateMany({
@@ -206,7 +206,7 @@ export class StoredObjectsService {
       data: {
         refCount: { increment: 1 },
         state: 'LIVE',
-        // Referenced, it needs no pin; another who is about to point here and comes too late stores the bytes again.
+        // A referenced object needs no pin. Another upload that loses its pin here stores the bytes again.
         pinnedUntil: null,
         scannedBy: facts.scannedBy,
         scannedAt: facts.now,
@@ -217,53 +217,53 @@ export class StoredObjectsService {
     return count === 1;
   }
 
-  /** Whether an asset may be READY on it, if only until its bytes are stored anew; locked until the transaction ends. */
+  /** Whether a READY asset may point at the object. Locks the row until the transaction ends. */
   async isStored(tx: Tx, id: bigint): Promise<boolean> {
     const rows = await tx.$queryRaw<object[]>`
       select 1 from stored_objects where id = ${id} and state in ('LIVE', 'CORRUPT') for share`;
     return rows.length === 1;
   }
 
-  /** Counts an asset out, in the transaction that removes it. */
-  async removeReference(tx: Tx, id: bigint): Promise<void> {
+  /** Removes references, in the transaction that takes the object from its assets. */
+  async removeReferences(tx: Tx, id: bigint, count = 1): Promise<void> {
     await tx.storedObject.update({
       where: { id },
-      data: { refCount: { decrement: 1 } },
+      data: { refCount: { decrement: count } },
       select: { id: true },
     });
   }
 
-  /** Objects that nobody points at and nobody is about to point at, and those whose deletion is due again, which come last. */
+  /** Objects without references and pins; those whose deletion is due again come last. */
   async collectable(now: Date, limit: number): Promise<bigint[]> {
     const rows = await this.database.query(COLLECTABLE, [now, limit]);
     return rows.map(({ id }) => BigInt(id));
   }
 
   /**
-   * Deletes an object that nobody needs: first the row is moved to DELETING, from where it cannot be pointed at, and pinned to
-   * this collector alone; then the bytes go at their version, then the row. False when it is needed after all, or another's to
-   * delete. Repeatable at every step.
+   * Deletes an unreferenced object. The row moves to DELETING first, where no asset can point at it and no other collector takes it;
+   * then the bytes are deleted at their version, then the row. Every step can be repeated.
+   * @returns false when the object is referenced or pinned, or another collector has it
    */
   async collect(id: bigint, now: Date, stopped = new AbortController().signal): Promise<boolean> {
-    // A sweep that goes on for long says when it began.
+    // `now` is the start of the sweep, which may be long ago.
     const begun = new Date(Math.max(now.getTime(), this.clock.now().getTime()));
     const until = after(begun, COLLECT_MS);
-    const places = await this.database.query(CONDEMN, [id, now, until]);
-    if (places.length === 0) return false;
-    const gone: string[] = [];
+    const locations = await this.database.query(CONDEMN, [id, now, until]);
+    if (locations.length === 0) return false;
+    const deleted: string[] = [];
     const signal = AbortSignal.any([stopped, AbortSignal.timeout(DELETE_MS)]);
     try {
-      for (const { bucket, key, version } of places) {
-        const there = version ?? (await this.unrecorded(id, { bucket, key }, until));
-        if (there !== null) await this.store.delete({ bucket, key, version: there }, { signal });
-        gone.push(key);
+      for (const { bucket, key, version } of locations) {
+        const found = version ?? (await this.unrecordedVersion(id, { bucket, key }, until));
+        if (found !== null) await this.store.delete({ bucket, key, version: found }, { signal });
+        deleted.push(key);
       }
     } catch (error) {
       const isRefused = !signal.aborted && kindOf(error) !== 'unavailable';
-      // Refused (a hold, a retention period), the bytes are there, and whoever uploads the same may point at them. Without
-      // an answer they may still go.
+      // After a refusal (a hold, a retention period) the bytes exist and new uploads may share them. Without an answer they may
+      // still be deleted.
       const [state, ms] = isRefused ? ['STAGING', REFUSED_MS] : ['DELETING', UNANSWERED_MS];
-      await this.database.query(PUT_OFF, [id, until, state, after(begun, ms), gone]);
+      await this.database.query(PUT_OFF, [id, until, state, after(begun, ms), deleted]);
       throw error;
     }
     await this.database.query(DROP, [id, until]);
@@ -271,15 +271,15 @@ export class StoredObjectsService {
   }
 
   /**
-   * A copy that was made but not recorded is there at a version that only storage knows. Asked before the row: while that
-   * stands in DELETING nobody can store these bytes anew, and what was seen there is not what somebody else needs. Another
-   * collector may have finished meanwhile.
+   * The version of a copy that was made but not recorded. Storage is asked before the row: while the row is DELETING no upload can
+   * store these bytes again, so the version found is not one that another upload needs.
    */
-  private async unrecorded(id: bigint, at: ObjectRef, until: Date): Promise<string | null> {
-    const there = await this.store.stat(at);
-    if (there === null) return null;
+  private async unrecordedVersion(id: bigint, at: ObjectRef, until: Date): Promise<string | null> {
+    const found = await this.store.stat(at);
+    if (found === null) return null;
+    // Another collector may have finished meanwhile.
     const rows = await this.database.query(CONDEMNED, [id, until]);
-    return rows.length === 1 ? there.version : null;
+    return rows.length === 1 ? found.version : null;
   }
 }
 

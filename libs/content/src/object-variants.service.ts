@@ -10,7 +10,7 @@ import {
 } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
 
-/** A variant whose place is known and whose bytes may not be there yet. */
+/** A variant whose bytes may not be stored yet. */
 export interface NewVariant extends ObjectRef {
   readonly spec: string;
   readonly name: string;
@@ -20,7 +20,7 @@ export interface NewVariant extends ObjectRef {
   readonly sizeBytes: number;
 }
 
-const MADE: Statement<{ spec: string; name: string; bucket: string; key: string; version: string }> = {
+const EXISTING: Statement<{ spec: string; name: string; bucket: string; key: string; version: string }> = {
   name: 'variants_made',
   text: `select v.spec, v.name, v.bucket, v.key, v.version from stored_objects o join object_variants v on v.stored_object_id = o.id
     where o.scope = $1 and o.sha256 = $2 and o.state in ('STAGING', 'LIVE') and v.version is not null`,
@@ -67,7 +67,7 @@ const SPECS: Statement<never> = {
     where id = $1`,
 };
 
-/** Smaller renditions of stored pictures. They come and go with the object that they were made of. */
+/** Smaller renditions of stored pictures. They are deleted with the object that they were made from. */
 @Injectable()
 export class ObjectVariantsService {
   constructor(
@@ -76,21 +76,21 @@ export class ObjectVariantsService {
   ) {}
 
   /**
-   * Specifications, with their names, of those that these bytes have already, as storage says too: who wrote one anew and died before noting it left
-   * a row that knows the one before, and nothing would lead to what is there.
+   * Specifications, with their names, of the variants that both the rows and storage have at the same version: a worker that died
+   * between writing a variant and recording it left a row with the version before.
    */
-  async made(scope: string, sha256: string, signal?: AbortSignal): Promise<Map<string, string>> {
-    const rows = await this.database.query(MADE, [scope, sha256]);
+  async existing(scope: string, sha256: string, signal?: AbortSignal): Promise<Map<string, string>> {
+    const rows = await this.database.query(EXISTING, [scope, sha256]);
     const stats = await Promise.all(
       rows.map(({ bucket, key }) => this.store.stat({ bucket, key }, { signal })),
     );
-    const there = rows.filter(({ version }, at) => stats[at]?.version === version);
-    return new Map(there.map(({ spec, name }) => [spec, name]));
+    const found = rows.filter(({ version }, at) => stats[at]?.version === version);
+    return new Map(found.map(({ spec, name }) => [spec, name]));
   }
 
   /**
-   * Makes sure that a row stands before the bytes are written. Answers with the version at which they are known to be, null
-   * when none is; undefined when there is no such object to make variants of.
+   * Creates the row before the bytes are written. @returns the recorded version, null for none, undefined when the object does not
+   * exist or may not get variants
    */
   async stage(objectId: bigint, variant: NewVariant, now: Date): Promise<string | null | undefined> {
     const { spec, name, mimeType, width, height, sizeBytes, bucket, key } = variant;
@@ -98,7 +98,10 @@ export class ObjectVariantsService {
     return (await this.database.query(STAGE, values))[0]?.version;
   }
 
-  /** Notes what was written over `superseded`. False when another's counts, or the object is gone or going. */
+  /**
+   * Records a version that replaced those in `superseded`. @returns false when another version is recorded, or the object is deleted
+   * or being deleted
+   */
   async record(
     objectId: bigint,
     { spec, sizeBytes, width, height }: NewVariant,
@@ -109,27 +112,27 @@ export class ObjectVariantsService {
     return (await this.database.query(RECORD, values)).length === 1;
   }
 
-  /** All of these and no others, by their present names: deletes what was made by other profiles, and notes what the object has. */
-  async settle(objectId: bigint, profiles: readonly VariantProfile[]): Promise<void> {
+  /** Keeps exactly the variants of these profiles, under their present names: deletes the others and records the specifications. */
+  async keepOnly(objectId: bigint, profiles: readonly VariantProfile[]): Promise<void> {
     const specs = profiles.map(specOf);
     for (const { spec, bucket, key, version } of await this.database.query(SUPERSEDED, [objectId, specs])) {
       await this.discard({ bucket, key }, version);
       await this.database.query(DROP, [objectId, spec]);
     }
     await this.database.query(RENAME, [objectId, specs, profiles.map(({ name }) => name)]);
-    await this.note(objectId, specsOf(profiles), null);
+    await this.recordSpecs(objectId, specsOf(profiles), null);
   }
 
   /**
-   * Records for which profiles the object's variants were made or tried, and why there are none; without a `reason` the recorded one
-   * stays. An object that has variants has no reason.
+   * Records the profiles for which variants were made or tried, and the reason when there are none. Without a `reason` the recorded
+   * one stays; an object with variants has none.
    */
-  async note(objectId: bigint, specs: string, reason: VariantsReason | null): Promise<void> {
+  async recordSpecs(objectId: bigint, specs: string, reason: VariantsReason | null): Promise<void> {
     await this.database.query(SPECS, [objectId, specs, reason]);
   }
 
   private async discard(at: ObjectRef, version: string | null): Promise<void> {
-    const there: ObjectVersion | null = version === null ? await this.store.stat(at) : { ...at, version };
-    if (there !== null) await this.store.delete(there);
+    const found: ObjectVersion | null = version === null ? await this.store.stat(at) : { ...at, version };
+    if (found !== null) await this.store.delete(found);
   }
 }

@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { PinoLogger } from 'nestjs-pino';
+import { corruptKey, type ObjectVersion } from '#libs/domain';
+import { ObjectStore } from '#libs/storage';
+import { CONTENT_STORE_OPTIONS, type ContentStoreOptions } from './content.options.js';
+import { hashed } from './content-digest.js';
+import { ContentMetrics } from './content-metrics.js';
+import { StoredObjectsService } from './stored-objects.service.js';
+
+/** A stored object at its recorded version. */
+export interface SuspectObject {
+  readonly id: bigint;
+  readonly sha256: string;
+  readonly location: ObjectVersion;
+}
+
+/**
+ * Takes damaged objects out of service. The damaged bytes move to the quarantine bucket for an operator; the object is CORRUPT
+ * until the next upload of the same content stores it again. Every step can be repeated.
+ */
+@Injectable()
+export class CorruptionService {
+  constructor(
+    @Inject(CONTENT_STORE_OPTIONS) private readonly options: ContentStoreOptions,
+    private readonly store: ObjectStore,
+    private readonly objects: StoredObjectsService,
+    private readonly metrics: ContentMetrics,
+    private readonly logger: PinoLogger,
+  ) {
+    logger.setContext(CorruptionService.name);
+  }
+
+  /**
+   * Reads an object again whose hash was wrong, and removes it when the hash is wrong again: a transmission error damages only one
+   * reading.
+   * @throws StowageError not-found OBJECT_NOT_FOUND; unavailable
+   */
+  async confirm(object: SuspectObject, signal?: AbortSignal): Promise<void> {
+    const hash = createHash('sha256');
+    const content = hashed(this.store.read(object.location, { signal }), hash);
+    while ((await content.next()).done !== true);
+    if (hash.digest('hex') === object.sha256) {
+      this.logger.warn(
+        { storedObject: String(object.id) },
+        'transmission error while reading a stored object',
+      );
+    } else await this.remove(object, signal);
+  }
+
+  /**
+   * Quarantines the bytes and marks the object CORRUPT. Does nothing when another version is recorded by now.
+   * @throws StowageError unavailable
+   */
+  async remove({ id, sha256, location }: SuspectObject, signal?: AbortSignal): Promise<void> {
+    const to = { bucket: this.options.quarantineBucket, key: corruptKey(sha256) };
+    const request = {
+      from: location,
+      to,
+      expect: 'absent' as const,
+      contentType: 'application/octet-stream',
+    };
+    await this.store.copy(request, { signal });
+    if (!(await this.objects.markCorrupt(id, location.version))) return;
+    this.metrics.foundCorrupt();
+    this.logger.error({ storedObject: String(id) }, 'stored object is corrupt');
+    await this.store.delete(location, { signal });
+  }
+}

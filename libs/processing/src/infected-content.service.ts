@@ -1,0 +1,64 @@
+import { Injectable } from '@nestjs/common';
+import { PinoLogger } from 'nestjs-pino';
+import { AssetTransitionsService } from '#libs/assets';
+import { incomingGone, type InfectedObject, QuarantineService } from '#libs/content';
+import { Clock } from '#libs/database';
+import type { ObjectVersion } from '#libs/domain';
+
+/** Objects per query of {@link InfectedContentService.resume}. */
+const BATCH = 10;
+
+/** Takes infected content away: rejects its assets and quarantines its bytes. Every step can be repeated. */
+@Injectable()
+export class InfectedContentService {
+  constructor(
+    private readonly quarantine: QuarantineService,
+    private readonly transitions: AssetTransitionsService,
+    private readonly clock: Clock,
+    private readonly logger: PinoLogger,
+  ) {
+    logger.setContext(InfectedContentService.name);
+  }
+
+  /**
+   * Quarantines the bytes of an upload, and the stored object with the same content, which was stored before a scanner recognised it.
+   * @throws StowageError not-found INCOMING_GONE
+   */
+  async quarantineUpload(
+    from: ObjectVersion,
+    sha256: string,
+    scope: string,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (!(await this.quarantine.copy(from, sha256, signal))) throw incomingGone();
+    const id = await this.quarantine.markContent(scope, sha256);
+    if (id !== null) await this.finish({ id, sha256 }, this.clock.now());
+  }
+
+  /** Quarantines a stored object, unless another worker has begun to. */
+  async quarantineObject(object: InfectedObject, now: Date): Promise<void> {
+    if (await this.quarantine.mark(object.id)) await this.finish(object, now);
+  }
+
+  /** Finishes quarantines that a worker began and did not finish. One failure does not stop the others. */
+  async resume(now: Date, signal?: AbortSignal): Promise<void> {
+    for (let after: bigint | undefined = 0n; after !== undefined;) {
+      const objects = await this.quarantine.unfinished(after, BATCH);
+      for (const object of objects) {
+        if (signal?.aborted) return;
+        try {
+          await this.finish(object, now);
+        } catch (err) {
+          this.logger.error({ err, storedObject: String(object.id) }, 'quarantine not finished');
+        }
+      }
+      after = objects[BATCH - 1]?.id;
+    }
+  }
+
+  private async finish(object: InfectedObject, now: Date): Promise<void> {
+    const refused = await this.transitions.condemn(object.id, now);
+    await this.quarantine.removeBytes(object);
+    this.logger.warn({ storedObject: String(object.id), refused }, 'stored object quarantined');
+  }
+}
