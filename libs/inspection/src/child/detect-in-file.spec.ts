@@ -11,7 +11,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const HEAD_BYTES = 65_536;
 const file = path.join(folder, 'file');
 
-/** As the head shows it, then as the whole file does. */
+/** The type that the head alone shows, and the type that the whole file shows. */
 async function typesOf(bytes: Buffer): Promise<[head: string | null, file: string | null]> {
   writeFileSync(file, bytes);
   const head = await detectType(bytes.subarray(0, HEAD_BYTES));
@@ -20,7 +20,7 @@ async function typesOf(bytes: Buffer): Promise<[head: string | null, file: strin
 
 type Entry = readonly [tag: number, type: number, count: number, value: number];
 
-/** A TIFF, its directory behind so many bytes of pixels, the name of the maker behind that. */
+/** A TIFF with `pixelBytes` of pixels, then its directory, then the camera make. */
 function tiff(pixelBytes: number, entries: readonly Entry[], { isBig = false, make = '' } = {}): Buffer {
   const bytes = Buffer.concat([
     Buffer.alloc(8 + pixelBytes, 0x80),
@@ -63,52 +63,52 @@ const frame = () => Buffer.concat([Buffer.from([0xff, 0xfb, 0x90, 0]), noise(413
 const frames = Buffer.concat([frame(), frame(), frame()]);
 const FLAC = Buffer.concat([Buffer.from('fLaC\0\0\0\x22', 'latin1'), noise(100)]);
 
-describe('a type that lies behind the head', () => {
+describe('detectInFile', () => {
   it.each<[string, Buffer, string | null, string | null]>([
     ['a TIFF', tiff(100, PLAIN), 'image/tiff', 'image/tiff'],
-    ['a TIFF whose directory is behind the head', tiff(70_000, PLAIN), 'image/tiff', 'image/tiff'],
-    ['the same of the other order', tiff(70_000, PLAIN, { isBig: true }), 'image/tiff', 'image/tiff'],
+    ['a TIFF with its directory beyond the head', tiff(70_000, PLAIN), 'image/tiff', 'image/tiff'],
+    ['a big-endian TIFF with its directory beyond the head', tiff(70_000, PLAIN, { isBig: true }), 'image/tiff', 'image/tiff'],
     ['a DNG', tiff(100, DNG), 'image/x-adobe-dng', 'image/x-adobe-dng'],
-    ['a DNG whose directory is behind the head', tiff(70_000, DNG), 'image/tiff', 'image/x-adobe-dng'],
+    ['a DNG with its directory beyond the head', tiff(70_000, DNG), 'image/tiff', 'image/x-adobe-dng'],
     [
-      'a photograph of Nikon',
+      'a Nikon raw image',
       tiff(70_000, RAW, { make: 'NIKON CORP.', isBig: true }),
       'image/tiff',
       'image/x-nikon-nef',
     ],
-    ['a photograph of Sony', tiff(9, RAW, { make: 'SONY' }), 'image/x-sony-arw', 'image/x-sony-arw'],
-    ['a photograph of a maker without a type', tiff(9, RAW, { make: 'Maker' }), 'image/tiff', 'image/tiff'],
-    ['a scan by Nikon', tiff(9, [...PLAIN, [271, 2, 16, 0]], { make: 'NIKON' }), 'image/tiff', 'image/tiff'],
-    ['a TIFF without its directory', tiff(70_000, PLAIN).subarray(0, 69_000), 'image/tiff', null],
-    ['a short TIFF without its directory', tiff(900, PLAIN).subarray(0, 800), null, null],
+    ['a Sony raw image', tiff(9, RAW, { make: 'SONY' }), 'image/x-sony-arw', 'image/x-sony-arw'],
+    ['a raw image of an unknown make', tiff(9, RAW, { make: 'Maker' }), 'image/tiff', 'image/tiff'],
+    ['a Nikon scan that is not raw', tiff(9, [...PLAIN, [271, 2, 16, 0]], { make: 'NIKON' }), 'image/tiff', 'image/tiff'],
+    ['a TIFF cut before its directory', tiff(70_000, PLAIN).subarray(0, 69_000), 'image/tiff', null],
+    ['a short TIFF cut before its directory', tiff(900, PLAIN).subarray(0, 800), null, null],
     ['a TIFF with an empty directory', tiff(9, []), null, null],
-    ['FLAC behind tags', Buffer.concat([id3(100), FLAC]), 'audio/flac', 'audio/flac'],
-    ['FLAC behind large tags', Buffer.concat([id3(100_000), FLAC]), 'audio/mpeg', 'audio/flac'],
-    ['FLAC behind two tags', Buffer.concat([id3(50_000), id3(50_000), FLAC]), 'audio/mpeg', 'audio/flac'],
-    ['MP3 behind large tags', Buffer.concat([id3(100_000), frames]), 'audio/mpeg', 'audio/mpeg'],
-    ['MP3 behind tags and a gap', Buffer.concat([id3(9), noise(2000), frames]), 'audio/mpeg', 'audio/mpeg'],
-    ['noise behind large tags', Buffer.concat([id3(100_000), noise(70_000)]), 'audio/mpeg', null],
-    ['noise behind tags', Buffer.concat([id3(9), noise(200_000)]), 'audio/mpeg', null],
-    ['a little noise behind tags', Buffer.concat([id3(9), noise(2000)]), null, null],
-    ['tags that are cut off', id3(500).subarray(0, 100), 'audio/mpeg', 'audio/mpeg'],
-  ])('%s', async (_, bytes, head, whole) => {
+    ['FLAC after a tag', Buffer.concat([id3(100), FLAC]), 'audio/flac', 'audio/flac'],
+    ['FLAC after a large tag', Buffer.concat([id3(100_000), FLAC]), 'audio/mpeg', 'audio/flac'],
+    ['FLAC after two tags', Buffer.concat([id3(50_000), id3(50_000), FLAC]), 'audio/mpeg', 'audio/flac'],
+    ['MP3 after a large tag', Buffer.concat([id3(100_000), frames]), 'audio/mpeg', 'audio/mpeg'],
+    ['MP3 after a tag and a gap', Buffer.concat([id3(9), noise(2000), frames]), 'audio/mpeg', 'audio/mpeg'],
+    ['noise after a large tag', Buffer.concat([id3(100_000), noise(70_000)]), 'audio/mpeg', null],
+    ['noise after a tag', Buffer.concat([id3(9), noise(200_000)]), 'audio/mpeg', null],
+    ['a short file of noise after a tag', Buffer.concat([id3(9), noise(2000)]), null, null],
+    ['a tag that is cut off', id3(500).subarray(0, 100), 'audio/mpeg', 'audio/mpeg'],
+  ])('detects the type of %s', async (_, bytes, head, whole) => {
     expect(await typesOf(bytes)).toEqual([head, whole]);
   });
 
-  it('is not looked for where the head shows another', async () => {
+  it('keeps a conclusive type of the head', async () => {
     const bytes = tiff(100, PLAIN);
     writeFileSync(file, bytes);
     expect(await detectInFile(file, bytes.length, 'image/png')).toBe('image/png');
   });
 });
 
-describe('a film without pictures', () => {
+describe('audio in video containers', () => {
   const u32 = (value: number) => Buffer.from([value >>> 24, value >>> 16, value >>> 8, value]);
   const box = (type: string, ...content: readonly Buffer[]) =>
     Buffer.concat([u32(8 + Buffer.concat(content).length), Buffer.from(type), ...content]);
   const track = (handler: string) =>
     box('trak', box('mdia', box('hdlr', Buffer.alloc(8), Buffer.from(handler), Buffer.alloc(13))));
-  /** The tracks behind the data, as telephones write them. */
+  /** An MP4 with its `moov` box after the data, as phones write it. */
   const iso = (brand: string, ...handlers: readonly string[]) =>
     Buffer.concat([
       box('ftyp', Buffer.from(brand), u32(0)),
@@ -119,15 +119,15 @@ describe('a film without pictures', () => {
     const size = u32(0x1000_0000 | Buffer.concat(content).length);
     return Buffer.concat([Buffer.from(id, 'hex'), size, ...content]);
   };
-  const matroska = (name: string, types: readonly number[], isEndless = false) => {
+  const matroska = (name: string, types: readonly number[], hasUnknownSize = false) => {
     const tracks = types.map((type) => element('ae', element('83', Buffer.from([type]))));
     const inside = [element('ec', Buffer.alloc(9)), element('1654ae6b', ...tracks), element('1f43b675')];
-    const segment = isEndless
+    const segment = hasUnknownSize
       ? Buffer.concat([Buffer.from('1853806701ffffffffffffff', 'hex'), ...inside])
       : element('18538067', ...inside);
     return Buffer.concat([element('1a45dfa3', element('4282', Buffer.from(name))), segment]);
   };
-  /** Two tables, each in a packet of its own, then packets of sound. */
+  /** A transport stream: the PAT and the PMT in one packet each, then audio packets. */
   const transport = (...streams: readonly number[]) => {
     const packet = (id: number, table: readonly number[]) => {
       const bytes = Buffer.alloc(188, 0xff);
@@ -145,27 +145,27 @@ describe('a film without pictures', () => {
 
   it.each<[string, Buffer, head: string, file: string]>([
     ['MP4', iso('isom', 'soun'), 'video/mp4', 'audio/mp4'],
-    ['MP4 of another brand', iso('mp42', 'text', 'soun'), 'video/mp4', 'audio/mp4'],
+    ['MP4 of brand mp42 with a text track', iso('mp42', 'text', 'soun'), 'video/mp4', 'audio/mp4'],
     ['3GPP', iso('3gp4', 'soun'), 'video/3gpp', 'audio/3gpp'],
     ['Matroska', matroska('matroska', [2, 17]), 'video/matroska', 'audio/matroska'],
     ['WebM', matroska('webm', [2]), 'video/webm', 'audio/webm'],
-    ['WebM as browsers record it', matroska('webm', [2], true), 'video/webm', 'audio/webm'],
-    ['transport stream', transport(0x0f, 0x15), 'video/mp2t', 'audio/mp2t'],
-  ])('is sound: %s', async (_, bytes, head, whole) => {
+    ['WebM of unknown size, as browsers record it', matroska('webm', [2], true), 'video/webm', 'audio/webm'],
+    ['a transport stream', transport(0x0f, 0x15), 'video/mp2t', 'audio/mp2t'],
+  ])('gives an audio type to %s', async (_, bytes, head, whole) => {
     expect(await typesOf(bytes)).toEqual([head, whole]);
   });
 
   it.each<[string, Buffer, string]>([
-    ['MP4 with pictures', iso('isom', 'soun', 'vide'), 'video/mp4'],
-    ['MP4 with neither', iso('isom', 'text'), 'video/mp4'],
-    ['MP4 in pieces', Buffer.concat([box('ftyp', Buffer.from('isom'), u32(0)), box('moof')]), 'video/mp4'],
-    ['WebM with pictures', matroska('webm', [2, 1]), 'video/webm'],
-    ['WebM with subtitles alone', matroska('webm', [17]), 'video/webm'],
+    ['MP4 with a video track', iso('isom', 'soun', 'vide'), 'video/mp4'],
+    ['MP4 with a text track only', iso('isom', 'text'), 'video/mp4'],
+    ['a fragmented MP4', Buffer.concat([box('ftyp', Buffer.from('isom'), u32(0)), box('moof')]), 'video/mp4'],
+    ['WebM with a video track', matroska('webm', [2, 1]), 'video/webm'],
+    ['WebM with subtitles only', matroska('webm', [17]), 'video/webm'],
     ['WebM without tracks', matroska('webm', []), 'video/webm'],
-    ['transport stream with pictures', transport(0x0f, 0x1b), 'video/mp2t'],
-    ['transport stream with something else', transport(0x0f, 0x06), 'video/mp2t'],
-    ['transport stream without streams', transport(), 'video/mp2t'],
-  ])('is told from others: %s', async (_, bytes, type) => {
+    ['a transport stream with video', transport(0x0f, 0x1b), 'video/mp2t'],
+    ['a transport stream with private data', transport(0x0f, 0x06), 'video/mp2t'],
+    ['a transport stream with an empty program', transport(), 'video/mp2t'],
+  ])('keeps the video type of %s', async (_, bytes, type) => {
     expect(await typesOf(bytes)).toEqual([type, type]);
   });
 });

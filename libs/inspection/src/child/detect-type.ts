@@ -7,10 +7,10 @@ import { taggedType } from './id3.js';
 import { isoMediaType } from './iso-media.js';
 import { tiffType } from './tiff.js';
 
-/** Formats whose signature is text; every other signature in something that is all text is a coincidence ("BM", "MZ"). */
+/** Formats with a textual signature. In a file that is all text, any other signature ("BM", "MZ") is a coincidence. */
 const TEXTUAL_SIGNATURES =
   /^(application\/(pdf|postscript|eps|rtf|xml|x-indesign|vnd\.ms-outlook)|text\/(calendar|vcard)|image\/x-portable-.*)$/;
-/** Control characters that are no white space; terminals' escape sequences are found in honest logs. */
+/** Control characters other than white space. ESC is removed before the test: real logs contain terminal escapes. */
 const BINARY = /[^\P{Cc}\s]/u;
 const ESCAPE = '\u001b';
 
@@ -19,7 +19,7 @@ const UTF16: readonly (readonly [first: number, second: number, encoding: string
   [0xfe, 0xff, 'utf-16be'],
 ];
 
-/** The head as text, or null when it is none. A character cut off at the end is not held against it. */
+/** Decodes the head as UTF-8 or UTF-16 text; null for binary data. A character cut off at the end is ignored. */
 function textOf(head: Buffer): string | null {
   const encoding = UTF16.find(([first, second]) => head[0] === first && head[1] === second)?.[2] ?? 'utf-8';
   try {
@@ -30,25 +30,25 @@ function textOf(head: Buffer): string | null {
   }
 }
 
-/** The same, but for what is letters and quotation marks in code pages other than ISO 8859. */
-const BINARY_OF_OLD = /[^\P{Cc}\s\x80-\x9f]/u;
+/** Like {@link BINARY}, but allows 0x80 to 0x9f: letters and quotation marks in code pages other than ISO 8859. */
+const LEGACY_BINARY = /[^\P{Cc}\s\x80-\x9f]/u;
 
-/** Says what SO and SI switch between in Korean and Chinese text of 7 bits. RFC 1557, RFC 1922. */
+/** Escape sequences that select the set for SO and SI in 7-bit Korean and Chinese text: RFC 1557, RFC 1922. */
 const DESIGNATORS = ['A', 'C', 'E', 'G'].map((set) => `${ESCAPE}$)${set}`);
 const [SHIFT_OUT, SHIFT_IN] = ['\u000e', '\u000f'];
 
-/** Text in an older encoding, of which nothing is certain but what ASCII has in it. */
+/** Decodes the head as text in a legacy encoding; only its ASCII characters are reliable. Null for binary data. */
 function legacyTextOf(head: Buffer): string | null {
   const text = head.toString('latin1');
   const shifts = DESIGNATORS.some((designator) => text.includes(designator));
   const unshifted = shifts ? text.replaceAll(SHIFT_OUT, '').replaceAll(SHIFT_IN, '') : text;
-  return BINARY_OF_OLD.test(unshifted.replaceAll(ESCAPE, '')) ? null : text;
+  return LEGACY_BINARY.test(unshifted.replaceAll(ESCAPE, '')) ? null : text;
 }
 
 const LEADING_NOISE = /^(?:\s+|<!--[\s\S]*?-->|<\?[\s\S]*?\?>|<!doctype\s+svg[^>[]*(?:\[[\s\S]*?\]\s*)?>)/i;
 const HTML = /^<(?:!doctype\s+html|html|head|body|script|title|iframe|meta)\b/i;
 
-/** XML may do without its declaration. */
+/** An element or a doctype; the XML declaration is optional. */
 const ELEMENT = /^<(?:[a-z_][\w:.-]*(?:\s[^<>]*)?\/?>|!doctype\s+[a-z_])/i;
 
 function typeOfText(text: string): string {
@@ -65,36 +65,36 @@ function typeOfText(text: string): string {
 const PDF_HEADER_WITHIN = 1024;
 const BIFF_VERSIONS = '[\\0\\x02\\x04\\x08]';
 
-/** Signatures that the library does not know. */
+/** Signatures that `file-type` does not detect. */
 const PLAIN_SIGNATURES: readonly (readonly [signature: RegExp, type: string])[] = [
-  // Readers pass over white space, and over the mark of UTF-8: ISO 32000-2, 7.5.2.
+  // Readers skip white space and a UTF-8 byte order mark: ISO 32000-2, 7.5.2.
   [/^(?:\xef\xbb\xbf)?[\0\t\n\f\r ]*%PDF-/, 'application/pdf'],
-  // Wave files of more than 4 GiB: EBU Tech 3306.
+  // WAVE files larger than 4 GiB: EBU Tech 3306.
   [/^(?:RF64|BW64)[^]{4}WAVE/, 'audio/wav'],
   [/^RIFF[^]{4}RMID/, 'audio/midi'],
-  // Office before its compound files: [MS-XLS] 2.4.21 of the versions 2 to 5, Word 2, Word for DOS.
+  // Office formats older than compound files: Excel 2 to 5 ([MS-XLS] 2.4.21), Word 2, Word for DOS.
   [new RegExp(`^\\t${BIFF_VERSIONS}[\\x04\\x06\\x08\\x10]\\0`), 'application/vnd.ms-excel'],
   [new RegExp('^(?:\\xdb\\xa5[\\x2d\\x3f]\\0|1\\xbe\\0\\0)'), 'application/msword'],
 ];
 
-/** Streams without a header of their own, which may begin within a frame of so many bytes at most. */
+/** Streams without a file header. A cut stream may begin inside a frame, which has at most `frameBytes` bytes. */
 const STREAMS = [
   { type: 'audio/mpeg', frameAt: mpegFrame, frameBytes: 2881 },
   { type: 'audio/aac', frameAt: adtsFrame, frameBytes: 8191 },
   { type: 'audio/vnd.dolby.dd-raw', frameAt: ac3Frame, frameBytes: 4096 },
 ];
 
-/** What the library finds in these is found here, with more of the file than its first bytes. */
-const OWN_MATTER = /^(ID3|II[*+]\0|MM\0[*+])/;
+/** Signatures that `file-type` is not asked about: `id3.ts` and `tiff.ts` may read more of the file than its head. */
+const OWN_DETECTION = /^(ID3|II[*+]\0|MM\0[*+])/;
 
-/** What a signature in the first bytes says; null for none that the bytes after it bear out. */
+/** The type of the signature in the first bytes; null without one, or when the bytes after it contradict it. */
 async function signatureOf(head: Buffer, file: Pieces): Promise<string | null> {
   const start = head.toString('latin1', 0, PDF_HEADER_WITHIN);
   const known = PLAIN_SIGNATURES.find(([signature]) => signature.test(start));
   if (known !== undefined) return known[1];
   const isCut = file.sizeBytes === head.length && head.length >= CUT_BYTES;
   const own = isoMediaType(head) ?? taggedType(file, isCut) ?? tiffType(file, isCut);
-  if (own !== null || OWN_MATTER.test(start) || start.startsWith('ftyp', 4)) return own;
+  if (own !== null || OWN_DETECTION.test(start) || start.startsWith('ftyp', 4)) return own;
   const found = (await fileTypeFromBuffer(head))?.mime ?? null;
   return found !== null && isSignatureConfirmed(found, head) ? found : null;
 }
@@ -103,8 +103,8 @@ const streamOf = (head: Buffer) =>
   STREAMS.find(({ frameAt, frameBytes }) => isCutStream(head, frameAt, frameBytes))?.type ?? null;
 
 /**
- * The media type that the first bytes of a file show, or null when they show none. An empty file is text. Some formats say at their
- * beginning where in the file to look on: where there is only the head, what lies behind it is taken to be as it should.
+ * Detects the media type by the first bytes of a file; null for unknown formats. An empty file is text. TIFF and ID3
+ * headers point to later offsets: when `file` ends with a full head, the bytes beyond the head are assumed to be valid.
  */
 export async function detectType(head: Buffer, file: Pieces = piecesOf(head)): Promise<string | null> {
   const found = await signatureOf(head, file);
@@ -114,21 +114,24 @@ export async function detectType(head: Buffer, file: Pieces = piecesOf(head)): P
   return isTextual ? found : typeOfText(text);
 }
 
-/** Of a whole file, for the types that its head alone may not show. */
+/** Bytes that detection may read from a whole file, in all reads together. */
 const MAX_READ = 2 ** 20;
 
-/** Types of a head behind which the file may show a more exact one, or none. */
+/** Types that the head alone does not prove: reading more of the file may yield a more exact type, or none. */
 const INCONCLUSIVE: readonly (string | null)[] = [null, 'audio/mpeg', 'image/tiff'];
 
-/** The type of a whole file, of which the head has shown one: the more exact one, where the head was not enough; sound, where a film has no pictures. */
+/**
+ * Refines the type that the head of a file has shown by reading more of the file: a more exact type where the head was
+ * inconclusive, an audio type for a video container without a video track. Other types are returned as they are.
+ */
 export async function detectInFile(
   path: string,
   sizeBytes: number,
   detected: string | null,
 ): Promise<string | null> {
-  const mayBeSound = detected !== null && MAY_BE_AUDIO_ONLY.includes(detected);
-  if (!mayBeSound && !INCONCLUSIVE.includes(detected)) return detected;
+  const mayBeAudioOnly = detected !== null && MAY_BE_AUDIO_ONLY.includes(detected);
+  if (!mayBeAudioOnly && !INCONCLUSIVE.includes(detected)) return detected;
   using file = new BoundedFile(path, sizeBytes, MAX_READ);
-  if (mayBeSound) return withoutPictures(detected, file);
+  if (mayBeAudioOnly) return withoutPictures(detected, file);
   return detectType(file.read(0, Math.min(sizeBytes, CUT_BYTES)), file);
 }

@@ -10,37 +10,37 @@ const head = (text: number, bytes: number) => {
 const frameOf = (text: string, bytes = Buffer.alloc(0)) =>
   Buffer.concat([head(Buffer.byteLength(text), bytes.length), Buffer.from(text), bytes]);
 
-describe('messages', () => {
-  const said = {
+describe('FrameReader', () => {
+  const message = {
     id: 'ü',
     value: { renditions: [{ bytes: Buffer.from('one') }, { bytes: Buffer.from('three') }], opaque: null },
   };
 
-  it.each([1, 7, 1000])('arrive in chunks of %i as they were sent', (size) => {
+  it.each([1, 7, 1000])('decodes messages from chunks of %i bytes', (size) => {
     const reader = new FrameReader(8);
-    const sent = Buffer.concat([toFrame(said), toFrame({ ready: true }), toFrame(said)]);
-    const heard: unknown[] = [];
-    for (let at = 0; at < sent.length; at += size) heard.push(...reader.push(sent.subarray(at, at + size)));
-    expect(heard).toEqual([said, { ready: true }, said]);
+    const sent = Buffer.concat([toFrame(message), toFrame({ ready: true }), toFrame(message)]);
+    const received: unknown[] = [];
+    for (let at = 0; at < sent.length; at += size) received.push(...reader.push(sent.subarray(at, at + size)));
+    expect(received).toEqual([message, { ready: true }, message]);
   });
 
   it.each<[string, Buffer]>([
     ['noise', Buffer.alloc(100, 0xff)],
-    ['an empty text', head(0, 0)],
-    ['a long text', head(2 ** 20 + 1, 0)],
-    ['many bytes', head(2, 9)],
-    ['no JSON', frameOf('{')],
-    ['a reference to nothing', frameOf('{"$bytes":null}')],
-    ['a reference that is no number', frameOf('{"$bytes":["0",{}]}')],
-  ])('are not: %s', (_, bytes) => {
+    ['a frame with an empty text', head(0, 0)],
+    ['a text beyond the limit', head(2 ** 20 + 1, 0)],
+    ['more bytes than allowed', head(2, 9)],
+    ['invalid JSON', frameOf('{')],
+    ['a null reference', frameOf('{"$bytes":null}')],
+    ['a reference without numbers', frameOf('{"$bytes":["0",{}]}')],
+  ])('rejects %s', (_, bytes) => {
     expect(() => new FrameReader(8).push(bytes)).toThrow();
   });
 
-  it('refer to bytes of their own alone', () => {
+  it('clips references to the bytes of the message', () => {
     const bytes = Buffer.from('own');
-    const [heard] = new FrameReader(8).push(
+    const [received] = new FrameReader(8).push(
       frameOf('[{"$bytes":[0,99]},{"$bytes":[-9,99]},{"$bytes":[9,9]}]', bytes),
     );
-    expect(heard).toEqual([bytes, bytes, Buffer.alloc(0)]);
+    expect(received).toEqual([bytes, bytes, Buffer.alloc(0)]);
   });
 });

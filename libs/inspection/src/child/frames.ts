@@ -1,19 +1,20 @@
 import { types } from 'node:util';
 
 /*
- * What goes over the channel: two lengths (32 bits, big-endian), a text in JSON, and bytes to which the text refers. Either side may
- * be a hostile file's by now, so nothing is used that makes objects of more kinds, or of a size that it is told.
+ * Wire format of the channel: the length of the JSON text, the length of the bytes (32-bit big-endian each), the text, and
+ * the bytes that the text refers to. A hostile file may control the sender: the format therefore cannot encode objects of
+ * other classes (as structured clone can), and the receiver checks each length before it allocates memory.
  */
 const HEAD_BYTES = 8;
-/** Everything but pictures: titles and the like, many times over. */
+/** Limit of the JSON text, which holds everything but encoded images: many times the size of the longest metadata. */
 const MAX_TEXT_BYTES = 2 ** 20;
-/** In the text, instead of bytes: where they begin and how many there are. */
+/** Key of the JSON object that stands for bytes: its value is their offset and their length. */
 const REFERENCE = '$bytes';
 
-/** What the other side sent is no message, or one that is too large. */
+/** The other side sent a frame that is malformed or too large. */
 export class ProtocolError extends Error {}
 
-/** One message, of JSON and bytes. */
+/** Encodes one message: JSON values, with a `Uint8Array` allowed anywhere in it. */
 export function toFrame(message: unknown): Buffer {
   const parts: Uint8Array[] = [];
   let length = 0;
@@ -45,17 +46,20 @@ function messageOf(frame: Buffer, textLength: number): unknown {
   });
 }
 
-/** Puts messages together again. Holds one at most. */
+/** Decodes messages from a stream of chunks. Buffers one frame at most. */
 export class FrameReader {
   private buffer: Buffer = Buffer.alloc(HEAD_BYTES);
   private filled = 0;
-  /** Of the frame that is being read; null while its head is. */
+  /** Length of the JSON text in the current frame; null while the frame's head is incomplete. */
   private textLength: number | null = null;
 
-  /** The most bytes beside the text in a message that begins now. */
+  /** `maxBytes` limits the bytes beside the text, from the next frame on. */
   constructor(public maxBytes: number) {}
 
-  /** The messages that are whole with this chunk. @throws ProtocolError, or whatever a text is that is no JSON */
+  /**
+   * Returns the messages that this chunk completes.
+   * @throws ProtocolError on a malformed frame; SyntaxError or TypeError on malformed JSON or references
+   */
   push(chunk: Buffer): unknown[] {
     const messages: unknown[] = [];
     for (let at = 0; at < chunk.length;) {
