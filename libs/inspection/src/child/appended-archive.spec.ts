@@ -8,7 +8,8 @@ import { hasAppendedArchive } from './appended-archive.js';
 import { ARCHIVE_TAIL_BYTES } from './zip-directory.js';
 
 const words: ArchivedFile = { name: 'words', content: 'Harmless words' };
-const archiveAfter = (before: Buffer | string, lies: ArchiveLies = {}) => zipArchive([words], { before, ...lies });
+const archiveAfter = (before: Buffer | string, lies: ArchiveLies = {}) =>
+  zipArchive([words], { before, ...lies });
 const junk = Buffer.from([1]);
 /** An archive that packers store as it is: only its directory can be compressed. */
 const dense = zipArchive([{ name: 'noise', content: randomBytes(200_000), method: 0 }]);
@@ -39,24 +40,49 @@ describe('hasAppendedArchive', () => {
     ['an archive with its directory before the tail', directoryBeforeTheTail, null, true],
     ['a ZIP64 archive', zip64Archive(), null, true],
     ['the last file of a tar', archiveAfter(junk, { after: '\0'.repeat(1024) }), 'application/x-tar', false],
-    ['an archive in a tar with no end-of-archive blocks', archiveAfter(junk, { after: 'x' }), 'application/x-tar', true],
-    ['an archive in a tar that ends with other data', archiveAfter(junk, { after: 'x'.repeat(1024) }), 'application/x-tar', true],
+    [
+      'an archive in a tar with no end-of-archive blocks',
+      archiveAfter(junk, { after: 'x' }),
+      'application/x-tar',
+      true,
+    ],
+    [
+      'an archive in a tar that ends with other data',
+      archiveAfter(junk, { after: 'x'.repeat(1024) }),
+      'application/x-tar',
+      true,
+    ],
     ['an archive in a compound file of whole sectors', paddedToSector(0), 'application/x-cfb', false],
     ['an archive in a compound file of no whole sectors', paddedToSector(1), 'application/x-cfb', true],
     ['an archive at the very end of a tar', archiveAfter(junk), 'application/x-tar', true],
     ['an incompressible archive in gzip', gzipSync(dense), 'application/gzip', false],
     ['an archive after gzip data', Buffer.concat([gzipSync('x'), dense]), 'application/gzip', true],
-    ['an archive after gzip data and before 8 bytes', Buffer.concat([gzipSync('x'), dense, junk8]), 'application/gzip', true],
+    [
+      'an archive after gzip data and before 8 bytes',
+      Buffer.concat([gzipSync('x'), dense, junk8]),
+      'application/gzip',
+      true,
+    ],
     [
       'an archive after gzip data, with a forged size in the trailer',
       Buffer.concat([gzipSync('x'), dense, junk8, gzipSync(dense).subarray(-4)]),
       'application/gzip',
       true,
     ],
-    ['an incompressible archive in gzip before more data', Buffer.concat([gzipSync(dense), junk]), 'application/gzip', true],
+    [
+      'an incompressible archive in gzip before more data',
+      Buffer.concat([gzipSync(dense), junk]),
+      'application/gzip',
+      true,
+    ],
     ['an archive without entries', Buffer.concat([junk, zipArchive([])]), null, false],
     ['an end record without a directory', Buffer.from('xPK\x05\x06'.padEnd(500, 'x'), 'latin1'), null, false],
-    ['an archive that ends before the tail', archiveAfter(junk, { after: Buffer.alloc(ARCHIVE_TAIL_BYTES) }), null, false],
+    [
+      'an archive that ends before the tail',
+      archiveAfter(junk, { after: Buffer.alloc(ARCHIVE_TAIL_BYTES) }),
+      null,
+      false,
+    ],
     ['an empty file', Buffer.alloc(0), null, false],
   ])('classifies %s', (_, bytes, detected, answer) => {
     expect(hasAppendedArchive(bytes.subarray(-ARCHIVE_TAIL_BYTES), bytes.length, detected)).toBe(answer);
@@ -73,7 +99,9 @@ describe('containers that hold an archive byte for byte', () => {
   ])('ignores an archive in %s, except at its very end', (_, subtype) => {
     const inside = archiveAfter(junk, { after: 'data of the container' });
     expect(hasAppendedArchive(inside, inside.length, `application/${subtype}`)).toBe(false);
-    expect(hasAppendedArchive(archiveAfter(junk), archiveAfter(junk).length, `application/${subtype}`)).toBe(true);
+    expect(hasAppendedArchive(archiveAfter(junk), archiveAfter(junk).length, `application/${subtype}`)).toBe(
+      true,
+    );
   });
 
   const pack = (tool: string) => spawnSync(tool, ['-c'], { input: dense }).stdout as Buffer | null;

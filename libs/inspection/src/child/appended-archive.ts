@@ -1,6 +1,6 @@
 import { type End, endsAsArchive } from './zip-directory.js';
 
-/** Completes `The file could not be scanned for malware: …` for a file with an appended archive ({@link hasAppendedArchive}). */
+/** For a file with an appended archive: completes `The file could not be scanned for malware: …`. */
 export const ARCHIVE_AS_WELL =
   'it can be unpacked as a ZIP archive as well, and a scanner may read only part of it';
 
@@ -8,7 +8,7 @@ type IsContained = (end: End, tail: Buffer, sizeBytes: number) => boolean;
 
 const GZIP_TRAILER_BYTES = 8;
 
-/** The gzip trailer holds the uncompressed size (RFC 1952), which equals the archive's size if there is no other content. */
+/** The gzip trailer holds the uncompressed size (RFC 1952): the archive's size if there is no other content. */
 const isOnlyContent: IsContained = ({ position, directoryOffset, directoryBytes, after }, tail, sizeBytes) =>
   after === GZIP_TRAILER_BYTES &&
   tail.readUInt32LE(tail.length - 4) === directoryOffset + directoryBytes + (sizeBytes - after - position);
@@ -20,11 +20,12 @@ const isBeforeTarEnd: IsContained = ({ after }, tail) =>
   after >= TAR_END_BYTES && tail.subarray(-TAR_END_BYTES).every((byte) => byte === 0);
 
 const SECTOR_BYTES = 512;
-const isPaddedToSector: IsContained = ({ after }, _, sizeBytes) => after !== 0 && sizeBytes % SECTOR_BYTES === 0;
+const isPaddedToSector: IsContained = ({ after }, _, sizeBytes) =>
+  after !== 0 && sizeBytes % SECTOR_BYTES === 0;
 
 /**
- * Containers that hold an archive byte for byte, also by "compressing" incompressible content, and that write data of
- * their own after the last file. An end record before that data belongs to a contained file: the container is no archive.
+ * Containers that hold an archive byte for byte, also by "compressing" incompressible content, and write data of their
+ * own after the last file. An end record before that data belongs to a contained file: the container is no archive.
  */
 const CONTAINERS: readonly (readonly [types: RegExp, isContained: IsContained])[] = [
   [/^application\/gzip$/, isOnlyContent],

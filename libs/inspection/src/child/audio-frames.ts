@@ -1,7 +1,7 @@
-/** What the header of a frame says, or null where there is none. */
+/** Parses the frame header at an offset; null without one. All frames of a stream have one `kind`. */
 export type FrameAt = (bytes: Buffer, at: number) => { readonly bytes: number; readonly kind: number } | null;
 
-/** Kilobits a second by version, layer and index, and samples a second by version and index: ISO 11172-3, 2.4.2.3; ISO 13818-3, 2.4.2.3. */
+/** Bit rates in kbit/s by version, layer and index: ISO 11172-3, 2.4.2.3; ISO 13818-3, 2.4.2.3. */
 const BITRATES = {
   V1: {
     L1: [0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
@@ -15,11 +15,12 @@ const BITRATES = {
   },
 };
 const LAYERS = [null, 'L3', 'L2', 'L1'] as const;
+/** Sample rates of MPEG-1 in Hz, by index. */
 const RATES = [44_100, 48_000, 32_000];
-/** Versions 2.5, none, 2 and 1 have the quarter, none, the half and the whole of the rates. */
+/** Divisors of the sample rate by version bits: MPEG-2.5, reserved, MPEG-2, MPEG-1. */
 const RATE_DIVISORS = [4, null, 2, 1] as const;
 
-/** A frame of MPEG audio. */
+/** A frame of MPEG audio, Layer I to III. */
 export const mpegFrame: FrameAt = (bytes, at) => {
   if (at + 4 > bytes.length || bytes[at] !== 0xff || (bytes[at + 1]! & 0xe0) !== 0xe0) return null;
   const version = (bytes[at + 1]! >> 3) & 3;
@@ -47,7 +48,7 @@ export const adtsFrame: FrameAt = (bytes, at) => {
   return length < 7 ? null : { bytes: length, kind: (bytes[at + 1]! << 8) | (bytes[at + 2]! & 0xfc) };
 };
 
-/** Whether two frames of one kind follow each other, wherever that begins; or there is room for only one. */
+/** Whether two frames of one kind follow each other, at any offset. A head that is too short for two may have one. */
 export function hasFrames(head: Buffer, frameAt: FrameAt): boolean {
   for (let at = 0; at >= 0; at = head.indexOf(0xff, at + 1)) {
     const frame = frameAt(head, at);
@@ -59,11 +60,11 @@ export function hasFrames(head: Buffer, frameAt: FrameAt): boolean {
   return false;
 }
 
-/** Half of the bytes of a frame of AC-3 by its rate code and size code: ATSC A/52, table 5.18. */
+/** Bit rates of AC-3 in kbit/s, by half of the frame size code: ATSC A/52, table 5.18. */
 const AC3_KILOBITS = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
 const AC3_RATES = [48_000, 44_100, 32_000];
 const AC3_SAMPLES = 1536;
-/** E-AC-3 has another header from this bit stream id on: annex E. */
+/** Higher bit stream ids have the header of E-AC-3: annex E. */
 const AC3_MAX_ID = 10;
 const EAC3_MAX_ID = 16;
 
@@ -83,10 +84,13 @@ export const ac3Frame: FrameAt = (bytes, at) => {
   return { bytes: 2 * (perFrame + (rate === 44_100 ? code & 1 : 0)), kind: id };
 };
 
-/** Frames that have to follow each other where nothing else tells what a file is: less comes about by chance. */
+/** Consecutive frames that prove a stream without any other evidence; fewer occur by chance. */
 const FRAMES = 4;
 
-/** Whether a file is a stream that was cut within its first frame, which has no more bytes than given. */
+/**
+ * Whether the head is that of a stream which was cut within a frame.
+ * @param firstBytes length of the longest possible frame, in bytes
+ */
 export function isCutStream(head: Buffer, frameAt: FrameAt, firstBytes: number): boolean {
   for (let start = 0; start < Math.min(firstBytes, head.length); start++) {
     const first = frameAt(head, start);

@@ -1,15 +1,15 @@
 import { type Pieces, InvalidArchiveError } from './bounded-file.js';
 
 /*
- * Containers of films that hold nothing but sound: recordings of telephones and browsers, which write them under the type of a film.
+ * Video containers with audio tracks only: phones and browsers write recordings in them, under the type of a video.
  */
 
-/** Beside each other, in any container. */
+/** Limit of sibling elements, in any container. */
 const MAX_ELEMENTS = 1024;
 
 interface Tracks {
-  readonly hasSound: boolean;
-  readonly hasPicture: boolean;
+  readonly hasAudio: boolean;
+  readonly hasVideo: boolean;
 }
 
 interface Span {
@@ -18,7 +18,7 @@ interface Span {
   readonly end: number;
 }
 
-/** ISO/IEC 14496-12, 4.2: the boxes between two offsets; the last one may be cut off. */
+/** The boxes between two offsets; the last one may be cut off. ISO/IEC 14496-12, 4.2. */
 function* boxes(file: Pieces, start: number, end: number): Generator<Span> {
   for (let at = start, count = 0; at + 8 <= end && count < MAX_ELEMENTS; count++) {
     const head = file.read(at, 8);
@@ -40,7 +40,7 @@ function boxIn(file: Pieces, { start, end }: Omit<Span, 'type'>, ...path: readon
   return null;
 }
 
-/** The handlers of the tracks: ISO/IEC 14496-12, 8.4.3. */
+/** The kinds of tracks, by their handlers: ISO/IEC 14496-12, 8.4.3. */
 function isoTracks(file: Pieces): Tracks {
   const movie = boxIn(file, { start: 0, end: file.sizeBytes }, 'moov');
   const handlers: string[] = [];
@@ -50,7 +50,7 @@ function isoTracks(file: Pieces): Tracks {
       handlers.push(file.read(handler.start + 8, 4).toString('latin1'));
     }
   }
-  return { hasSound: handlers.includes('soun'), hasPicture: handlers.includes('vide') };
+  return { hasAudio: handlers.includes('soun'), hasVideo: handlers.includes('vide') };
 }
 
 const SEGMENT = 0x18538067;
@@ -58,7 +58,7 @@ const CLUSTER = 0x1f43b675;
 const TRACKS = 0x1654ae6b;
 const TRACK_ENTRY = 0xae;
 const TRACK_TYPE = 0x83;
-const [PICTURE, SOUND] = [1, 2];
+const [VIDEO, AUDIO] = [1, 2];
 
 interface Element {
   readonly id: number;
@@ -66,7 +66,7 @@ interface Element {
   readonly end: number;
 }
 
-/** RFC 8794, 4 and 5: a number whose first bit that is set says how long it is. */
+/** A variable-size integer; its first set bit gives its length. Infinity for an unknown size. RFC 8794, 4 and 5. */
 function variableInteger(file: Pieces, at: number, keepsMark: boolean): { value: number; bytes: number } {
   const first = file.read(at, 1)[0]!;
   const bytes = Math.clz32(first) - 23;
@@ -90,7 +90,7 @@ function* elements(file: Pieces, start: number, end: number): Generator<Element>
   }
 }
 
-/** RFC 9559, 5.1.4. Tracks come before the first cluster. */
+/** The kinds of tracks; Tracks come before the first Cluster. RFC 9559, 5.1.4. */
 function matroskaTracks(file: Pieces): Tracks {
   const types: number[] = [];
   for (const segment of elements(file, 0, file.sizeBytes)) {
@@ -107,7 +107,7 @@ function matroskaTracks(file: Pieces): Tracks {
     }
     break;
   }
-  return { hasSound: types.includes(SOUND), hasPicture: types.includes(PICTURE) };
+  return { hasAudio: types.includes(AUDIO), hasVideo: types.includes(VIDEO) };
 }
 
 const PACKET_BYTES = 188;
@@ -115,12 +115,12 @@ const SYNC = 0x47;
 const MAX_PACKETS = 2048;
 const PROGRAM_TABLE = 0;
 const MAP_TABLE = 2;
-/** Types of streams: ISO/IEC 13818-1, table 2-34; AC-3, E-AC-3 and DTS of ATSC A/53. */
-const SOUND_STREAMS = [0x03, 0x04, 0x0f, 0x11, 0x1c, 0x81, 0x82, 0x87];
-/** Timed metadata, as in HLS, which is neither. */
+/** Stream types of audio: ISO/IEC 13818-1, table 2-34; AC-3, E-AC-3 and DTS of ATSC A/53. */
+const AUDIO_STREAMS = [0x03, 0x04, 0x0f, 0x11, 0x1c, 0x81, 0x82, 0x87];
+/** Stream types of timed metadata, as in HLS, which are neither audio nor video. */
 const METADATA_STREAMS = [0x15, 0x86];
 
-/** The table that begins in a packet, without its checksum; null for one that does not fit into it. */
+/** The table that begins in a packet, without its checksum; null without one, or when the packet cuts it off. */
 function tableIn(packet: Buffer, id: number): Buffer | null {
   const begins = (packet[1]! & 0x40) !== 0;
   const adaptation = (packet[3]! & 0x20) === 0 ? 0 : 1 + packet[4]!;
@@ -132,7 +132,7 @@ function tableIn(packet: Buffer, id: number): Buffer | null {
   return end <= PACKET_BYTES - 4 ? packet.subarray(start, end) : null;
 }
 
-/** ISO/IEC 13818-1, 2.4.4: the streams of the first program. A stream of another type may be a picture. */
+/** The kinds of streams of the first program: ISO/IEC 13818-1, 2.4.4. A stream of an unknown type counts as video. */
 function transportTracks(file: Pieces): Tracks {
   let mapId: number | null = null;
   const count = Math.min(MAX_PACKETS, Math.floor(file.sizeBytes / PACKET_BYTES));
@@ -143,7 +143,7 @@ function transportTracks(file: Pieces): Tracks {
     if (mapId === null && id === 0) {
       const programs = tableIn(packet, PROGRAM_TABLE)?.subarray(8) ?? Buffer.alloc(0);
       for (let at = 0; at + 4 <= programs.length && mapId === null; at += 4) {
-        // Number 0 is the table of the network.
+        // Program number 0 is the network table.
         if (programs.readUInt16BE(at) !== 0) mapId = programs.readUInt16BE(at + 2) & 0x1fff;
       }
     } else if (id === mapId) {
@@ -155,15 +155,15 @@ function transportTracks(file: Pieces): Tracks {
         at += 5 + (map.readUInt16BE(at + 3) & 0x0fff);
       }
       const others = types.filter((type) => !METADATA_STREAMS.includes(type));
-      const isSound = (type: number) => SOUND_STREAMS.includes(type);
-      return { hasSound: others.some(isSound), hasPicture: !others.every(isSound) };
+      const isAudio = (type: number) => AUDIO_STREAMS.includes(type);
+      return { hasAudio: others.some(isAudio), hasVideo: !others.every(isAudio) };
     }
   }
-  return { hasSound: false, hasPicture: false };
+  return { hasAudio: false, hasVideo: false };
 }
 
-/** By the type of a film: its type without pictures, and how its tracks are found. */
-const CONTAINERS: Readonly<Record<string, readonly [sound: string, tracks: (file: Pieces) => Tracks]>> = {
+/** By video type: the type of an audio-only file, and how to read its tracks. */
+const CONTAINERS: Readonly<Record<string, readonly [audioType: string, tracks: (file: Pieces) => Tracks]>> = {
   'video/mp4': ['audio/mp4', isoTracks],
   'video/3gpp': ['audio/3gpp', isoTracks],
   'video/3gpp2': ['audio/3gpp2', isoTracks],
@@ -173,17 +173,17 @@ const CONTAINERS: Readonly<Record<string, readonly [sound: string, tracks: (file
   'video/mp2t': ['audio/mp2t', transportTracks],
 };
 
-/** Types of films that may turn out to be sound. */
+/** Video types whose files may have audio only. */
 export const MAY_BE_AUDIO_ONLY: readonly string[] = Object.keys(CONTAINERS);
 
-/** The type of a film that has sound and no pictures; the type as it is for every other file, and where the tracks are not found. */
+/** The audio type of a video container that has audio only; `type` for other files, and when no tracks are found. */
 export function withoutPictures(type: string, file: Pieces): string {
   const container = CONTAINERS[type];
   if (container === undefined) return type;
-  const [sound, tracksOf] = container;
+  const [audioType, tracksOf] = container;
   try {
-    const { hasSound, hasPicture } = tracksOf(file);
-    return hasSound && !hasPicture ? sound : type;
+    const { hasAudio, hasVideo } = tracksOf(file);
+    return hasAudio && !hasVideo ? audioType : type;
   } catch (error) {
     if (!(error instanceof InvalidArchiveError)) throw error;
     return type;

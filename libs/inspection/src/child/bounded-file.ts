@@ -1,36 +1,42 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
-/** The file does not have what its own fields promise, or has so much of it that nobody honest wrote it. */
+/**
+ * A file contradicts its own headers, or makes a reader read more than any legitimate file does. The message completes
+ * `The file could not be scanned for malware: …`.
+ */
 export class InvalidArchiveError extends Error {}
 
-const outOfIt = () => new InvalidArchiveError('it points out of the file');
+const outOfRange = () => new InvalidArchiveError('it points out of the file');
 
-/** Something that is read in pieces, at offsets that it names itself. */
+/** A source of bytes with random access. */
 export interface Pieces {
   readonly sizeBytes: number;
-  /** @throws InvalidArchiveError when it is not all there, or too much was read */
+  /** @throws InvalidArchiveError when the range is outside the source, or the read limit is exceeded */
   read(offset: number, length: number): Buffer;
 }
 
-/** What lies in memory. */
+/** A source in memory; reads share the memory of `bytes`. */
 export const piecesOf = (bytes: Buffer): Pieces => ({
   sizeBytes: bytes.length,
   read: (offset, length) => {
-    if (offset < 0 || length < 0 || offset + length > bytes.length) throw outOfIt();
+    if (offset < 0 || length < 0 || offset + length > bytes.length) throw outOfRange();
     return bytes.subarray(offset, offset + length);
   },
 });
 
-/** What lies in something else, as it is. */
+/** The part of `whole` of `sizeBytes` bytes from `start`. */
 export const piecesWithin = (whole: Pieces, start: number, sizeBytes: number): Pieces => ({
   sizeBytes,
   read: (offset, length) => {
-    if (offset < 0 || length < 0 || offset + length > sizeBytes) throw outOfIt();
+    if (offset < 0 || length < 0 || offset + length > sizeBytes) throw outOfRange();
     return whole.read(start + offset, length);
   },
 });
 
-/** Reads pieces of a file, at offsets that the file itself names, and no more than it was given to read. */
+/**
+ * Random access to a file on disk. Hostile headers choose the offsets, so the number of bytes read is limited. Dispose
+ * closes the file.
+ */
 export class BoundedFile implements Pieces, Disposable {
   private readonly descriptor: number;
   private left: number;
@@ -38,23 +44,23 @@ export class BoundedFile implements Pieces, Disposable {
   constructor(
     path: string,
     readonly sizeBytes: number,
-    /** Of all reads together. */
+    /** Limit of all reads together. */
     maxBytes: number,
   ) {
     this.descriptor = openSync(path, 'r');
     this.left = maxBytes;
   }
 
-  /** @throws InvalidArchiveError when it is not all there, or too much was read */
+  /** @throws InvalidArchiveError when the range is outside the file, the limit is exceeded or the file has shrunk */
   read(offset: number, length: number): Buffer {
     const isInside = offset >= 0 && length >= 0 && offset + length <= this.sizeBytes;
-    if (!isInside) throw outOfIt();
+    if (!isInside) throw outOfRange();
     this.left -= length;
     if (this.left < 0) throw new InvalidArchiveError('its directory is too large');
     const bytes = Buffer.allocUnsafe(length);
     for (let done = 0; done < length;) {
       const count = readSync(this.descriptor, bytes, done, length - done, offset + done);
-      if (count === 0) throw new InvalidArchiveError('the file is shorter than it was');
+      if (count === 0) throw new InvalidArchiveError('the file has become shorter');
       done += count;
     }
     return bytes;

@@ -67,7 +67,12 @@ describe('detectInFile', () => {
   it.each<[string, Buffer, string | null, string | null]>([
     ['a TIFF', tiff(100, PLAIN), 'image/tiff', 'image/tiff'],
     ['a TIFF with its directory beyond the head', tiff(70_000, PLAIN), 'image/tiff', 'image/tiff'],
-    ['a big-endian TIFF with its directory beyond the head', tiff(70_000, PLAIN, { isBig: true }), 'image/tiff', 'image/tiff'],
+    [
+      'a big-endian TIFF with its directory beyond the head',
+      tiff(70_000, PLAIN, { isBig: true }),
+      'image/tiff',
+      'image/tiff',
+    ],
     ['a DNG', tiff(100, DNG), 'image/x-adobe-dng', 'image/x-adobe-dng'],
     ['a DNG with its directory beyond the head', tiff(70_000, DNG), 'image/tiff', 'image/x-adobe-dng'],
     [
@@ -78,7 +83,12 @@ describe('detectInFile', () => {
     ],
     ['a Sony raw image', tiff(9, RAW, { make: 'SONY' }), 'image/x-sony-arw', 'image/x-sony-arw'],
     ['a raw image of an unknown make', tiff(9, RAW, { make: 'Maker' }), 'image/tiff', 'image/tiff'],
-    ['a Nikon scan that is not raw', tiff(9, [...PLAIN, [271, 2, 16, 0]], { make: 'NIKON' }), 'image/tiff', 'image/tiff'],
+    [
+      'a Nikon scan that is not raw',
+      tiff(9, [...PLAIN, [271, 2, 16, 0]], { make: 'NIKON' }),
+      'image/tiff',
+      'image/tiff',
+    ],
     ['a TIFF cut before its directory', tiff(70_000, PLAIN).subarray(0, 69_000), 'image/tiff', null],
     ['a short TIFF cut before its directory', tiff(900, PLAIN).subarray(0, 800), null, null],
     ['a TIFF with an empty directory', tiff(9, []), null, null],

@@ -114,7 +114,11 @@ describe('detectType', () => {
       '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "b"><!ENTITY x SYSTEM "file:///etc/passwd">]><lolz>&a;&x;</lolz>',
       'text/xml',
     ],
-    ['XML with entities and without a declaration', '<!DOCTYPE lolz [<!ENTITY a "b">]><lolz>&a;</lolz>', 'text/xml'],
+    [
+      'XML with entities and without a declaration',
+      '<!DOCTYPE lolz [<!ENTITY a "b">]><lolz>&a;</lolz>',
+      'text/xml',
+    ],
     ['a JPEG with a script in its comment', jpegWithComment('<script>alert(1)</script>'), 'image/jpeg'],
     ['a GIF that is also a script', Buffer.from('GIF89a/*\0\0\xf7*/=1;alert(1)\0', 'latin1'), 'image/gif'],
     [
@@ -168,14 +172,22 @@ describe('detectType', () => {
     ['AIFF-C audio in an IFF container', Buffer.from('FORM\0\0\x01\0AIFCFVER\0\xff', 'latin1'), 'audio/aiff'],
     ['a WAVE file in RF64', Buffer.from('RF64\xff\xff\xff\xffWAVEds64\0', 'latin1'), 'audio/wav'],
     ['MIDI in a RIFF container', Buffer.from('RIFF\x40\0\0\0RMIDdata\0', 'latin1'), 'audio/midi'],
-    ['a spreadsheet older than compound files', Buffer.from('0904060000001000', 'hex'), 'application/vnd.ms-excel'],
+    [
+      'a spreadsheet older than compound files',
+      Buffer.from('0904060000001000', 'hex'),
+      'application/vnd.ms-excel',
+    ],
     [
       'MP3 cut within a frame',
       Buffer.concat([noise(300), mp3Frame, mp3Frame, mp3Frame, mp3Frame]),
       'audio/mpeg',
     ],
     ['noise around two MP3 frames', Buffer.concat([noise(300), mp3Frame, mp3Frame, noise(900)]), null],
-    ['MP3 frames too far from the start', Buffer.concat([noise(9000), mp3Frame, mp3Frame, mp3Frame, mp3Frame]), null],
+    [
+      'MP3 frames too far from the start',
+      Buffer.concat([noise(9000), mp3Frame, mp3Frame, mp3Frame, mp3Frame]),
+      null,
+    ],
     [
       'AC-3',
       Buffer.concat([0, 1].map(() => Buffer.concat([Buffer.from('0b77000014402f84', 'hex'), noise(760)]))),

@@ -10,7 +10,7 @@ import { tiffType } from './tiff.js';
 /** Formats with a textual signature. In a file that is all text, any other signature ("BM", "MZ") is a coincidence. */
 const TEXTUAL_SIGNATURES =
   /^(application\/(pdf|postscript|eps|rtf|xml|x-indesign|vnd\.ms-outlook)|text\/(calendar|vcard)|image\/x-portable-.*)$/;
-/** Control characters other than white space. ESC is removed before the test: real logs contain terminal escapes. */
+/** Control characters other than white space. ESC is removed before the test, because logs have terminal escapes. */
 const BINARY = /[^\P{Cc}\s]/u;
 const ESCAPE = '\u001b';
 

@@ -1,2 +1,2 @@
-/** Why an encrypted file is opaque, and what its sender can do. */
+/** Why an encrypted file cannot be scanned, and how the client can fix that. */
 export const ENCRYPTED = 'it is encrypted; remove its password and upload it again';

@@ -12,22 +12,22 @@ function errorOf(act: () => unknown): unknown {
 }
 
 it.each<[string, unknown, boolean]>([
-  ['a buffer that was not given', new RangeError('Array buffer allocation failed'), true],
-  ['what libjpeg says', new Error('VipsJpeg: Insufficient memory (case 4)'), true],
-  ['what libvips says', new Error('vips_tracked: out of memory --- size == 48MB'), true],
-  ['what zlib says', withCode('Z_MEM_ERROR'), true],
-  ['what the system says', withCode('ENOMEM'), true],
-  ['what Node.js says', withCode('ERR_MEMORY_ALLOCATION_FAILED'), true],
+  ['a failed buffer allocation', new RangeError('Array buffer allocation failed'), true],
+  ['an error of libjpeg', new Error('VipsJpeg: Insufficient memory (case 4)'), true],
+  ['an error of libvips', new Error('vips_tracked: out of memory --- size == 48MB'), true],
+  ['an error of zlib', withCode('Z_MEM_ERROR'), true],
+  ['a system error', withCode('ENOMEM'), true],
+  ['an error of Node.js', withCode('ERR_MEMORY_ALLOCATION_FAILED'), true],
   [
-    'a limit of a decoder',
+    'an exceeded decoder limit',
     new Error('heif: Memory allocation error: Security limit exceeded (2.1000)'),
     false,
   ],
-  ['an offset out of bounds', new RangeError('The value of "offset" is out of range.'), false],
+  ['an out-of-range offset', new RangeError('The value of "offset" is out of range.'), false],
   ['a read past the end of a buffer', errorOf(() => Buffer.alloc(1).readUInt16BE(0)), false],
-  ['a file that ends too soon', withCode('Z_BUF_ERROR'), false],
-  ['a picture that is damaged', new Error('VipsJpeg: premature end of JPEG image'), false],
-  ['no error', 'out of memory', false],
-])('%s', (_, error, answer) => {
+  ['a truncated file', withCode('Z_BUF_ERROR'), false],
+  ['a damaged image', new Error('VipsJpeg: premature end of JPEG image'), false],
+  ['a value that is no error', 'out of memory', false],
+])('classifies %s', (_, error, answer) => {
   expect(isExhaustion(error)).toBe(answer);
 });

@@ -20,7 +20,8 @@ describe('FrameReader', () => {
     const reader = new FrameReader(8);
     const sent = Buffer.concat([toFrame(message), toFrame({ ready: true }), toFrame(message)]);
     const received: unknown[] = [];
-    for (let at = 0; at < sent.length; at += size) received.push(...reader.push(sent.subarray(at, at + size)));
+    for (let at = 0; at < sent.length; at += size)
+      received.push(...reader.push(sent.subarray(at, at + size)));
     expect(received).toEqual([message, { ready: true }, message]);
   });
 

@@ -1,9 +1,9 @@
 import { types } from 'node:util';
 
 /*
- * Wire format of the channel: the length of the JSON text, the length of the bytes (32-bit big-endian each), the text, and
- * the bytes that the text refers to. A hostile file may control the sender: the format therefore cannot encode objects of
- * other classes (as structured clone can), and the receiver checks each length before it allocates memory.
+ * Wire format of the channel: the length of the JSON text, the length of the bytes (32-bit big-endian each), the text,
+ * and the bytes that the text refers to. A hostile file may control the sender: the format therefore cannot encode
+ * objects of other classes (as structured clone can), and the receiver checks each length before it allocates memory.
  */
 const HEAD_BYTES = 8;
 /** Limit of the JSON text, which holds everything but encoded images: many times the size of the longest metadata. */

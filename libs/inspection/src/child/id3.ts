@@ -1,12 +1,15 @@
 import { adtsFrame, hasFrames, mpegFrame } from './audio-frames.js';
 import type { Pieces } from './bounded-file.js';
 
-/* https://id3.org/id3v2.4.0-structure, 3.1: tags that programs write before sound of several kinds, also where it has tags of its own. */
+/*
+ * ID3v2 tags, which programs write before audio of several formats, even of those with tags of their own:
+ * https://id3.org/id3v2.4.0-structure, 3.1.
+ */
 
 const HEADER_BYTES = 10;
 const FOOTER_FLAG = 0x10;
 const MAX_TAGS = 16;
-/** Of what follows the tags: padding, rests of other tags, then the sound. */
+/** Bytes to read after the tags: padding, remains of other tags, then the audio. */
 const WINDOW_BYTES = 65_536;
 
 const FORMATS: readonly (readonly [start: string, type: string])[] = [
@@ -21,7 +24,7 @@ const FORMATS: readonly (readonly [start: string, type: string])[] = [
 
 const DEFAULT = 'audio/mpeg';
 
-/** The bytes of a tag, or null where there is none. */
+/** The length of a tag in bytes; null without a tag. */
 function tagBytes(header: Buffer): number | null {
   const size = header.subarray(6, HEADER_BYTES);
   const isTag =
@@ -42,8 +45,8 @@ const upTo = (file: Pieces, at: number, length: number) =>
   file.read(Math.min(at, file.sizeBytes), Math.max(0, Math.min(length, file.sizeBytes - at)));
 
 /**
- * What sound a file is that begins with tags; null when it has no tags, or no sound behind them. Where only the head of it is known,
- * sound that lies behind is taken to be MPEG's, for which the tags were made.
+ * Detects the audio type of a file that begins with ID3 tags; null without tags, or without audio after them.
+ * @param isCut `file` is only the head of a longer file: audio beyond it is assumed to be MPEG, for which ID3 was made
  */
 export function taggedType(file: Pieces, isCut: boolean): string | null {
   let at = 0;
@@ -53,7 +56,7 @@ export function taggedType(file: Pieces, isCut: boolean): string | null {
     at += bytes;
   }
   if (at === 0) return null;
-  // What of a tag is missing is not known to have had anything else behind it.
+  // The file ends inside a tag. MPEG is assumed, because there is no evidence of another format.
   if (at > file.sizeBytes) return hasKnownVersion(file) ? DEFAULT : null;
   const window = upTo(file, at, WINDOW_BYTES);
   const start = window.toString('latin1', 0, 4);

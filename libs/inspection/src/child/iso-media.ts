@@ -1,9 +1,9 @@
 /*
- * ISO/IEC 14496-12, 4.3, and the brands of https://mp4ra.org/registered-types/brands: the first box of a film, a HEIF or an AVIF names a
- * brand, and those that it is compatible with.
+ * ISO/IEC 14496-12, 4.3, and the brands of https://mp4ra.org/registered-types/brands: the first box of an MP4, HEIF or
+ * AVIF file names its major brand and its compatible brands.
  */
 
-const FILM = 'video/mp4';
+const MP4 = 'video/mp4';
 
 const BRANDS: Readonly<Record<string, string>> = {
   avif: 'image/avif',
@@ -27,7 +27,7 @@ const BRANDS: Readonly<Record<string, string>> = {
   KDDI: 'video/3gpp2',
 };
 
-/** Brands of a structure for pictures: the coding is named by one of the compatible brands. */
+/** Structural brands of HEIF: one of the compatible brands names the codec. */
 const STRUCTURAL: Readonly<Record<string, string>> = {
   mif1: 'image/heif',
   mif2: 'image/heif',
@@ -36,10 +36,10 @@ const STRUCTURAL: Readonly<Record<string, string>> = {
   msf1: 'image/heif-sequence',
 };
 
-/** Films whose other brands say nothing of what they are. */
-const FILM_BRAND = /^(iso[m2-9a-c]|mp4[12]|avc1|dash|cmf[a-z]|M4V|f4v|F4V|MSNV|XAVC)/;
+/** Major brands of videos; their compatible brands add no information. */
+const VIDEO_BRAND = /^(iso[m2-9a-c]|mp4[12]|avc1|dash|cmf[a-z]|M4V|f4v|F4V|MSNV|XAVC)/;
 
-/** First boxes of QuickTime files that do without a brand, and of segments of a film. */
+/** First boxes of QuickTime files without a brand, and of MP4 segments. */
 const UNBRANDED: Readonly<Record<string, string>> = {
   free: 'video/quicktime',
   mdat: 'video/quicktime',
@@ -47,9 +47,9 @@ const UNBRANDED: Readonly<Record<string, string>> = {
   pnot: 'video/quicktime',
   skip: 'video/quicktime',
   wide: 'video/quicktime',
-  moof: FILM,
-  sidx: FILM,
-  styp: FILM,
+  moof: MP4,
+  sidx: MP4,
+  styp: MP4,
 };
 
 function typeOfBrand(brand: string): string | null {
@@ -62,7 +62,7 @@ const MAJOR_AT = 8;
 const COMPATIBLE_AT = 16;
 const PRINTABLE = /^[\x20-\x7e]{2}[\x20-\x7e\0]{2}$/;
 
-/** What the first box of a file shows; null when it is none of this format. */
+/** Detects ISO base media files by their first box; null for other formats. */
 export function isoMediaType(head: Buffer): string | null {
   const box = head.toString('latin1', 4, 8);
   if (box !== 'ftyp') return UNBRANDED[box] ?? null;
@@ -72,12 +72,12 @@ export function isoMediaType(head: Buffer): string | null {
   const brand = major.replaceAll('\0', ' ');
   const exact = typeOfBrand(brand);
   if (exact !== null) return exact;
-  if (FILM_BRAND.test(brand)) return FILM;
+  if (VIDEO_BRAND.test(brand)) return MP4;
   const end = Math.min(head.readUInt32BE(0), head.length);
   const compatible: string[] = [];
   for (let at = COMPATIBLE_AT; at + BRAND_BYTES <= end; at += BRAND_BYTES) compatible.push(brandAt(at));
   const first = (table: Readonly<Record<string, string>>, names: readonly string[]) =>
     names.map((name) => table[name]).find((type) => type !== undefined) ?? null;
   const named = compatible.map(typeOfBrand).find((type) => type !== null);
-  return named ?? first(STRUCTURAL, [brand, ...compatible]) ?? FILM;
+  return named ?? first(STRUCTURAL, [brand, ...compatible]) ?? MP4;
 }

@@ -1,7 +1,7 @@
 /**
- * The process that looks into files: one task at a time, for as long as its parent is there. Started without a channel it only
- * shows that it can be loaded and can get at the spool folder. Arguments: that folder; modules whose `READERS` look into files as well;
- * `serve` when there is a channel.
+ * The child process that inspects files: one request at a time, until the parent closes the channel. Without a channel,
+ * the process only proves that it can be loaded and can enter the spool folder. Arguments: the spool folder, the paths
+ * of modules that export more `READERS`, and `serve` if there is a channel.
  */
 import { accessSync, constants } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { type Answer, CHANNEL_FD, type Question, SERVE } from './messages.js';
 import type { FileToRead, Finding, Limits, ReaderEntry } from './reader.js';
 import { READERS, readersOf } from './readers/index.js';
 
-const NOTHING: Inspection = {
+const EMPTY: Inspection = {
   detected: null,
   properties: NO_PROPERTIES,
   renditions: [],
@@ -34,26 +34,26 @@ const merge = (found: Inspection, finding: Finding): Inspection => ({
   opaque: found.opaque ?? finding.opaque ?? null,
 });
 
-/** What the operating system says: no file, no right. That is no property of the file. */
-const isOfTheSystem = (error: unknown) => error instanceof Error && 'syscall' in error;
+/** Errors of the operating system (missing file, no permission) are not the file's fault. */
+const isSystemError = (error: unknown) => error instanceof Error && 'syscall' in error;
 
 async function inspect(
-  { detected: shown, ...file }: Extract<Question, { kind: 'inspect' }>['file'],
+  { detected: detectedInHead, ...file }: Extract<Question, { kind: 'inspect' }>['file'],
   limits: Limits,
   readers: readonly ReaderEntry[],
 ): Promise<Inspection> {
   const { size } = await stat(file.path);
-  if (size !== file.sizeBytes) throw new Error('the file has another size');
-  const detected = await detectInFile(file.path, size, shown);
-  let found: Inspection = { ...NOTHING, detected };
+  if (size !== file.sizeBytes) throw new Error('the size of the file differs from the request');
+  const detected = await detectInFile(file.path, size, detectedInHead);
+  let found: Inspection = { ...EMPTY, detected };
   for (const { isGuard, load } of readersOf(detected ?? OCTET_STREAM, readers)) {
     const { read } = await load();
     try {
       const request: FileToRead = { ...file, detected: detected ?? OCTET_STREAM };
       found = merge(found, await read(request, limits));
     } catch (error) {
-      if (isGuard === true || isOfTheSystem(error) || isExhaustion(error)) throw error;
-      // Unreadable is not unacceptable.
+      if (isGuard === true || isSystemError(error) || isExhaustion(error)) throw error;
+      // A file that a reader cannot read may still be stored, unless the reader is a guard.
       console.error(error);
     }
     if (found.refusal !== null) break;
@@ -81,37 +81,37 @@ function cpuSeconds(): number {
 }
 
 async function serve(modules: readonly string[], channel: Socket): Promise<void> {
-  const say = (said: Answer) => channel.write(toFrame(said));
-  const more = await Promise.all(
+  const send = (message: Answer) => channel.write(toFrame(message));
+  const loaded = await Promise.all(
     modules.map((module) => import(module) as Promise<{ READERS: readonly ReaderEntry[] }>),
   );
-  const readers = [...READERS, ...more.flatMap((module) => module.READERS)];
+  const readers = [...READERS, ...loaded.flatMap((module) => module.READERS)];
   const reply = (question: Question) =>
     answer(question, readers).then(
-      (value) => say({ id: question.id, cpuSeconds: cpuSeconds(), value }),
+      (value) => send({ id: question.id, cpuSeconds: cpuSeconds(), value }),
       (error: unknown) => {
         console.error(error);
-        say({ id: question.id, cpuSeconds: cpuSeconds(), failed: nameOf(error) });
+        send({ id: question.id, cpuSeconds: cpuSeconds(), failed: nameOf(error) });
       },
     );
-  // Libraries leave some errors of damaged files to nobody (pdf.js does), and the next file may be under way then.
+  // Some libraries (pdf.js) leave rejections for damaged files unhandled, maybe while the next file is being read.
   process.on('unhandledRejection', (error) => console.error(error));
   const frames = new FrameReader(Infinity);
   channel.on('data', (chunk: Buffer) => {
     for (const question of frames.push(chunk)) void reply(question as Question);
   });
-  say({ ready: true });
+  send({ ready: true });
 }
 
 const [spoolFolder = '', ...others] = process.argv.slice(2);
 if (others.at(-1) === SERVE) {
   const channel = new Socket({ fd: CHANNEL_FD });
-  // Whoever asked is gone. What this process has started goes with it: it leads their group.
+  // The parent is gone. Programs that this process has started are in its group, and must end with it.
   const end = () => {
     try {
       process.kill(0, 'SIGKILL');
     } finally {
-      // The first process of a PID namespace cannot kill itself; the kernel ends all others with it.
+      // The first process of a PID namespace cannot kill itself; when it exits, the kernel kills all others.
       process.exit();
     }
   };

@@ -1,11 +1,11 @@
 import type { FileToRead, Limits } from './reader.js';
 
-/** Both ways, and nobody else's: libraries may print. */
+/** File descriptor of the channel, in both directions. Libraries may print to stdout and stderr, but not here. */
 export const CHANNEL_FD = 3;
-/** The last argument of a process that has a channel. */
+/** Last argument of a child process that has a channel. */
 export const SERVE = 'serve';
 
-/** What the parent asks, one thing at a time. */
+/** A request to a child process, which receives one at a time. */
 export type Task =
   | { readonly kind: 'detect'; readonly head: Buffer }
   | {
@@ -22,14 +22,14 @@ export type Task =
 
 export type Question = Task & { readonly id: string };
 
-/** What a child says: that it is there, then one answer to each question. */
+/** A message from a child process: one when it is ready, then one for each request. */
 export type Answer =
   | { readonly ready: true }
   | {
       readonly id: string;
-      /** Processor time that it has used since it began. */
+      /** CPU time since the process started. */
       readonly cpuSeconds: number;
       readonly value?: unknown;
-      /** Instead of a value: the error's name and code. */
+      /** Name and code of the error, instead of `value`. */
       readonly failed?: string;
     };

@@ -1,42 +1,43 @@
 import type { AssetProperties, VariantProfile } from '#libs/domain';
 import type { Inspection } from '../inspector.js';
 
-/** Beyond these a file is refused, or left alone. */
+/** Limits of one inspection. A file beyond them is refused, or not read. */
 export interface Limits {
-  /** Of one frame; all together may have twenty times as many. */
+  /** Pixels of one frame; all frames together may have twenty times as many. */
   readonly maxPixels: number;
   readonly maxFrames: number;
-  /** The program, where there is one. */
+  /** Path of the ffprobe program; null to do without it. */
   readonly ffprobe: string | null;
-  /** The most of a file in an archive that a scanner looks into. */
+  /** Size of the largest file in an archive that the malware scanner reads, in bytes. */
   readonly scannableBytes?: number;
 }
 
 export interface FileToRead {
   readonly path: string;
   readonly sizeBytes: number;
-  /** As found in the head of the file. */
+  /** The detected media type; `application/octet-stream` when none was detected. */
   readonly detected: string;
   readonly profiles: readonly VariantProfile[];
   readonly longestSide?: number;
 }
 
-/** What one reader has found; what it leaves out, it has nothing to say of. */
+/** The results of one reader. An omitted field leaves the results of other readers as they are. */
 export type Finding = Partial<Omit<Inspection, 'properties'>> & {
   readonly properties?: Partial<AssetProperties>;
 };
 
 /**
- * Looks into a file of its types. What it cannot read it leaves out; it throws for what is no fault of the file (there is no such
- * file, memory is at its end), and the look has failed. Another error is a fault of its own.
+ * Reads one file. Properties that it cannot read are omitted from the result.
+ * @throws for failures that are not the file's fault (a missing file, exhausted memory), which fail the inspection; any
+ *   other error is a bug in the reader
  */
 export type Reader = (file: FileToRead, limits: Limits) => Promise<Finding>;
 
 export interface ReaderEntry {
-  /** Of the detected types. */
+  /** Detected media types of the files that this reader reads. */
   readonly types: RegExp;
-  /** Whether a file may be stored hangs on what it finds: an error of whatever kind fails the look, where others' mean nothing found. */
+  /** The reader decides whether a file may be stored: any of its errors fails the inspection, not only system errors. */
   readonly isGuard?: boolean;
-  /** Loaded when a file of its types comes first. */
+  /** Imports the reader, which delays loading its libraries until the first file of these types. */
   readonly load: () => Promise<{ readonly read: Reader }>;
 }

@@ -41,20 +41,20 @@ function packets(count: number, step: number): Buffer {
 
 const twice = (make: () => Buffer) => Buffer.concat([make(), make()]);
 
-describe('isCorroborated', () => {
+describe('isSignatureConfirmed', () => {
   it.each<[string, string, Buffer, boolean]>([
-    [
-      'frames that follow each other',
-      'audio/mpeg',
-      Buffer.concat([mp3Frame(), mp3Frame(true), mp3Frame()]),
-      true,
-    ],
-    ['frames of half the rate', 'audio/mpeg', twice(halfRateFrame), true],
+    ['consecutive frames', 'audio/mpeg', Buffer.concat([mp3Frame(), mp3Frame(true), mp3Frame()]), true],
+    ['frames of half the sample rate', 'audio/mpeg', twice(halfRateFrame), true],
     ['frames of Layer II', 'audio/mpeg', twice(layer2Frame), true],
     ['frames of Layer I', 'audio/mpeg', twice(layer1Frame), true],
-    ['a damaged start', 'audio/mpeg', Buffer.concat([mp3Frame().subarray(0, 300), twice(mp3Frame)]), true],
-    ['one frame and no more', 'audio/mpeg', mp3Frame(), true],
-    ['tags before the frames', 'audio/mpeg', Buffer.from('ID3\x04\0\0\0\0\0\0'), true],
+    [
+      'frames after a damaged start',
+      'audio/mpeg',
+      Buffer.concat([mp3Frame().subarray(0, 300), twice(mp3Frame)]),
+      true,
+    ],
+    ['a single frame', 'audio/mpeg', mp3Frame(), true],
+    ['an ID3 tag', 'audio/mpeg', Buffer.from('ID3\x04\0\0\0\0\0\0'), true],
     ['one frame and noise', 'audio/mpeg', Buffer.concat([mp3Frame(), noise(2000)]), false],
     [
       'frames of two kinds',
@@ -63,22 +63,22 @@ describe('isCorroborated', () => {
       false,
     ],
     ['AAC', 'audio/aac', Buffer.concat([adtsFrame(371), adtsFrame(405), adtsFrame(380)]), true],
-    ['AAC that goes on as noise', 'audio/aac', Buffer.concat([adtsFrame(371), noise(2000)]), false],
+    ['one AAC frame and noise', 'audio/aac', Buffer.concat([adtsFrame(371), noise(2000)]), false],
     [
-      'AAC of no length',
+      'AAC frames of length 0',
       'audio/aac',
       Buffer.concat([Buffer.from('fff15080001ffc', 'hex'), noise(50)]),
       false,
     ],
     ['a bitmap', 'image/bmp', bitmap(40), true],
-    ['a bitmap of OS/2', 'image/bmp', bitmap(12), true],
-    ['a bitmap with a header of nonsense', 'image/bmp', bitmap(1_642_922_331), false],
-    ['less than a bitmap', 'image/bmp', Buffer.from('BM and so on'), false],
+    ['an OS/2 bitmap', 'image/bmp', bitmap(12), true],
+    ['a bitmap with an invalid header size', 'image/bmp', bitmap(1_642_922_331), false],
+    ['a file shorter than a bitmap header', 'image/bmp', Buffer.from('BM and so on'), false],
     ['a transport stream', 'video/mp2t', packets(10, 188), true],
-    ['a transport stream with times', 'video/mp2t', packets(10, 192), true],
+    ['a transport stream with timestamps', 'video/mp2t', packets(10, 192), true],
     ['two packets and noise', 'video/mp2t', Buffer.concat([packets(2, 188), noise(2000)]), false],
-    ['any other type', 'image/png', noise(10), true],
-  ])('of %s', (_, type, head, expected) => {
+    ['a type without a check', 'image/png', noise(10), true],
+  ])('checks %s', (_, type, head, expected) => {
     expect(isSignatureConfirmed(type, head)).toBe(expected);
   });
 });
@@ -86,6 +86,6 @@ describe('isCorroborated', () => {
 it.each([
   ['BM', null],
   ['\xff\xfb\x90\0', null],
-])('noise that begins like a file is noise: %j', async (start, type) => {
+])('detects no type in noise after the signature %j', async (start, type) => {
   expect(await detectType(Buffer.concat([Buffer.from(start, 'latin1'), noise(65_000)]))).toBe(type);
 });

@@ -2,7 +2,7 @@ import { ac3Frame, adtsFrame, hasFrames, mpegFrame } from './audio-frames.js';
 
 const PACKET = 188;
 
-/** Whether each packet of an MPEG transport stream begins as it has to: ISO 13818-1, 2.4.3.2; some have four bytes before each. */
+/** Checks the sync bytes of an MPEG transport stream: ISO 13818-1, 2.4.3.2. Some files have 4 bytes before each one. */
 const hasPackets = (head: Buffer): boolean =>
   [PACKET, PACKET + 4].some((step) => {
     for (let at = step - PACKET, packets = 0; packets < 5 && at < head.length; at += step, packets++) {
@@ -11,18 +11,21 @@ const hasPackets = (head: Buffer): boolean =>
     return true;
   });
 
-/** The sizes that a bitmap's second header has had over the years, which it begins with. */
+/** Sizes of the DIB header in all versions of BMP; the header begins with its own size. */
 const BITMAP_HEADERS = [12, 16, 40, 52, 56, 64, 108, 124];
 
 const hasBitmapHeader = (head: Buffer): boolean =>
   head.length >= 18 && BITMAP_HEADERS.includes(head.readUInt32LE(14));
 
-/** A picture in an icon begins as PNG or as the header of a bitmap. */
+/** An image in an icon begins with the PNG signature or with a DIB header. */
 const PNG_START = 0x474e5089;
 const ICON_ENTRY_BYTES = 16;
 const ICON_HEADER_BYTES = 6;
 
-/** A directory of pictures, of which the first lies behind it: https://learn.microsoft.com/previous-versions/ms997538(v=msdn.10) */
+/**
+ * Whether an icon has a directory, and its first image after the directory:
+ * https://learn.microsoft.com/previous-versions/ms997538(v=msdn.10)
+ */
 function hasIconDirectory(head: Buffer): boolean {
   if (head.length < ICON_HEADER_BYTES + ICON_ENTRY_BYTES) return false;
   const count = head.readUInt16LE(4);
@@ -33,7 +36,7 @@ function hasIconDirectory(head: Buffer): boolean {
   return start === PNG_START || BITMAP_HEADERS.includes(start);
 }
 
-/** The first of a font's tables has a name of printable characters: https://learn.microsoft.com/typography/opentype/spec/otff */
+/** The tag of a font's first table is printable: https://learn.microsoft.com/typography/opentype/spec/otff */
 const hasFontTables = (head: Buffer): boolean => {
   const count = head.length < 28 ? 0 : head.readUInt16BE(4);
   return count > 0 && count < 256 && /^[\x20-\x7e]{4}$/.test(head.toString('latin1', 12, 16));
@@ -49,7 +52,7 @@ const isAt =
   (head: Buffer) =>
     values.some((value) => head.toString('latin1', at, at + value.length) === value);
 
-/** The flags and the number of bits of `compress`: https://github.com/vapier/ncompress */
+/** Flags and maximal code width of `compress`: https://github.com/vapier/ncompress */
 const hasCompressFlags = (head: Buffer) =>
   head[1] === 0xa0 || ((head[2]! & 0x60) === 0 && (head[2]! & 0x1f) >= 9 && (head[2]! & 0x1f) <= 16);
 
@@ -58,25 +61,25 @@ const hasArjHeader = (head: Buffer) => {
   return bytes >= 30 && bytes <= 2600 && head[4]! >= 30 && head[4]! <= bytes;
 };
 
-/** The first entry of an archive of cpio with binary headers has a name that ends with a zero. */
+/** The name of the first entry in a binary cpio archive ends with a zero byte. */
 const hasCpioName = (head: Buffer) => {
   const bytes = head.length < 27 ? 0 : head.readUInt16LE(20);
   return bytes > 0 && bytes < 4096 && head[26 + bytes - 1] === 0;
 };
 
-/** What follows the size of blocks: the first block, or the end of an empty stream. https://sourceware.org/bzip2 */
+/** Bytes after the block size: the first block, or the end of an empty stream. https://sourceware.org/bzip2 */
 const BZIP2_BLOCKS = ['1AY&SY', '\x17rE8P\x90'];
 
-/** What is read of a file to find its type; a shorter head is all of it. */
+/** Length of the head that type detection reads, in bytes. A shorter head is the whole file. */
 export const CUT_BYTES = 65_536;
 
 /**
- * Types whose signature says little: two bytes, or a few that other files have too. One in some thousands of encrypted or compressed
- * files begins like that by chance: it must not be taken for a picture that does not decode.
+ * Checks for types with weak signatures: two bytes, or a few that other formats share. One in some thousands of
+ * encrypted or compressed files begins with one of these by chance, and must not be reported as an undecodable image.
  */
-const CORROBORATED: Readonly<Record<string, (head: Buffer) => boolean>> = {
+const SIGNATURE_CHECKS: Readonly<Record<string, (head: Buffer) => boolean>> = {
   'application/postscript': startsWith('%!PS'),
-  // Any data of zlib begin like that. What makes it a disk image stands at its end.
+  // Every zlib stream begins with this signature; the signature of a real disk image is at its end.
   'application/x-apple-diskimage': () => false,
   'application/x-arj': hasArjHeader,
   'application/x-bzip2': (head) => BZIP2_BLOCKS.some((block) => isAt(4, block)(head)),
@@ -94,6 +97,6 @@ const CORROBORATED: Readonly<Record<string, (head: Buffer) => boolean>> = {
   'video/mp2t': hasPackets,
 };
 
-/** Whether the bytes after a signature are as that type has them, where the signature alone says little. */
+/** Whether the bytes after a signature fit the type; true without a check for types with a strong signature. */
 export const isSignatureConfirmed = (type: string, head: Buffer): boolean =>
-  CORROBORATED[type]?.(head) ?? true;
+  SIGNATURE_CHECKS[type]?.(head) ?? true;

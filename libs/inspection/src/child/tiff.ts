@@ -1,8 +1,8 @@
 import { type Pieces, InvalidArchiveError } from './bounded-file.js';
 
 /*
- * TIFF 6.0, section 2: https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf. The first directory may lie anywhere. Cameras
- * write their raw photographs as TIFF, with a small picture in the first directory and the others behind `SubIFDs`.
+ * TIFF 6.0, section 2: https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf. The first directory may be at any
+ * offset. Cameras write raw images as TIFF, with a small image in the first directory and the others in `SubIFDs`.
  */
 
 const PLAIN = 'image/tiff';
@@ -40,8 +40,8 @@ function typeOfDirectory(file: Pieces, offset: number, isBig: boolean): string |
 }
 
 /**
- * What a file that begins like a TIFF is; null when it does not, or has no directory. Where only the head of it is known, a directory
- * that lies behind is taken to be there.
+ * Detects TIFF and the raw formats that are based on it; null for other files, and for files without a directory.
+ * @param isCut `file` is only the head of a longer file: a directory beyond the head is assumed to exist
  */
 export function tiffType(file: Pieces, isCut: boolean): string | null {
   if (file.sizeBytes < 10) return null;

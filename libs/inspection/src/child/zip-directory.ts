@@ -2,8 +2,9 @@ import { type Pieces, piecesOf, piecesWithin, InvalidArchiveError } from './boun
 import { ENCRYPTED } from './encryption.js';
 
 /*
- * PKWARE's APPNOTE.TXT 6.3.10: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT. An archive is read from its end: the end
- * record (4.3.16) says where the directory (4.3.12) is, which says where each entry's own header (4.3.7) is.
+ * PKWARE's APPNOTE.TXT 6.3.10: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT. Readers start at the end of
+ * an archive: the end record (4.3.16) holds the offset of the central directory (4.3.12), and the directory holds the
+ * offset of each entry's local header (4.3.7).
  */
 export const END_SIGNATURE = 'PK\x05\x06';
 const END_BYTES = 22;
@@ -14,19 +15,19 @@ const LOCAL_SIGNATURE = 0x04034b50;
 const LOCAL_BYTES = 30;
 const ZIP64_LOCATOR_SIGNATURE = 0x07064b50;
 const ZIP64_LOCATOR_BYTES = 20;
-/** Where an end record is looked for, with the longest comment, and what stands before that of a large archive. */
+/** Bytes at the end of a file to search for an end record: a ZIP64 locator, the record and the longest comment. */
 export const ARCHIVE_TAIL_BYTES = ZIP64_LOCATOR_BYTES + END_BYTES + MAX_COMMENT;
 const ZIP64_EXTRA = 0x0001;
-/** The size of what is packed, then its packed size. */
+/** The uncompressed size, then the compressed size, 8 bytes each. */
 const ZIP64_SIZES_BYTES = 16;
-/** A size of 32 bits that says to look into the ZIP64 field. */
+/** A 32-bit size with this value refers to the ZIP64 field. */
 const IN_ZIP64 = 0xffffffff;
 const AES_EXTRA = 0x9901;
 
 const ENCRYPTED_FLAGS = 0x2041;
-const SIZES_FOLLOW = 0x0008;
+const DATA_DESCRIPTOR_FLAG = 0x0008;
 const STORED = 0;
-/** Stored, imploded, deflated, deflate64, bzip2: what ClamAV unpacks. */
+/** Stored, imploded, deflated, deflate64, bzip2: the methods that ClamAV unpacks. */
 const KNOWN_METHODS: readonly number[] = [STORED, 6, 8, 9, 12];
 
 const MAX_ENTRIES = 10_000;
@@ -34,20 +35,20 @@ const MAX_ENTRIES = 10_000;
 const WITH_ZIP64 = 'it has ZIP64 fields';
 
 export interface ZipEntry {
-  /** Its bytes as Latin-1, so that two names are equal when their bytes are. */
+  /** The name's bytes as Latin-1, so that two names are equal exactly when their bytes are. */
   readonly name: string;
   readonly method: number;
   readonly packedBytes: number;
   readonly bytes: number;
-  /** Of its own header. */
+  /** Offset of the local header. */
   readonly offset: number;
-  /** Of its data; after {@link checkEntries}. */
+  /** Offset of the data; set by {@link checkEntries}. */
   data: number;
 }
 
 export interface ZipDirectory {
   readonly entries: readonly ZipEntry[];
-  /** Why not everybody reads the same entries from it, or why a scanner reads none. */
+  /** Why two readers may see different entries, or why a scanner reads none; null when neither is the case. */
   readonly objection: string | null;
 }
 
@@ -58,11 +59,11 @@ export interface End {
   readonly entries: number;
   readonly directoryBytes: number;
   readonly directoryOffset: number;
-  /** Bytes after the record and its comment; negative when the comment is cut off. */
+  /** Bytes after the end record and its comment; negative when the comment is cut off. */
   readonly after: number;
 }
 
-/** All that look like an end record in the last 64 KiB, the last first. */
+/** All candidates for an end record in the last 64 KiB, the last one first. */
 export function findEnds(file: Pieces): End[] {
   const start = Math.max(0, file.sizeBytes - END_BYTES - MAX_COMMENT);
   const tail = file.read(start, file.sizeBytes - start);
@@ -94,7 +95,10 @@ const startsWith = (file: Pieces, offset: number, signature: number) =>
 const isZip64 = (file: Pieces, { position }: End) =>
   startsWith(file, position - ZIP64_LOCATOR_BYTES, ZIP64_LOCATOR_SIGNATURE);
 
-/** Whether there is a directory of at least one entry where an end record says, or just before it, as unpackers accept. */
+/**
+ * Whether a directory with an entry is at the offset in the end record or directly before the end record; unpackers
+ * accept both. An archive with a ZIP64 locator is assumed to have one.
+ */
 export const hasDirectory = (file: Pieces, end: End) =>
   isZip64(file, end) ||
   (end.directoryBytes >= ENTRY_BYTES &&
@@ -102,12 +106,12 @@ export const hasDirectory = (file: Pieces, end: End) =>
       startsWith(file, offset, ENTRY_SIGNATURE),
     ));
 
-/** Extra fields by id, the first of each; what is no field at its end is padding. */
+/** Extra fields by id. An incomplete field at the end is padding. */
 function extraFields(extra: Buffer): ReadonlyMap<number, Buffer> {
   const fields = new Map<number, Buffer>();
   for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
     const id = extra.readUInt16LE(at);
-    // Of two, readers may take either.
+    // A duplicate field counts as empty, because readers may use either one.
     const field = extra.subarray(at + 4, at + 4 + extra.readUInt16LE(at + 2));
     fields.set(id, fields.has(id) ? Buffer.alloc(0) : field);
   }
@@ -117,9 +121,9 @@ function extraFields(extra: Buffer): ReadonlyMap<number, Buffer> {
 type Sizes = Pick<ZipEntry, 'bytes' | 'packedBytes'>;
 
 /**
- * Whether an entry has no ZIP64 field (4.5.3), or one that changes nothing: writers that do not know sizes beforehand keep room for it,
- * and leave it at zeros or repeat the sizes. Readers with and without ZIP64 see the same entry then; ClamAV 1.4 does (measured with
- * 1.4.6), where it passes over entries whose sizes are in the field only.
+ * Whether an entry has no ZIP64 field (4.5.3), or one without effect: writers that do not know the sizes in advance
+ * reserve the field, and leave it zero or repeat the 32-bit sizes. Readers with and without ZIP64 support then see the
+ * same entry. ClamAV 1.4.6 reads it too (measured), but skips entries whose sizes are only in the field.
  */
 function isWithoutZip64(fields: ReadonlyMap<number, Buffer>, { bytes, packedBytes }: Sizes): boolean {
   const field = fields.get(ZIP64_EXTRA);
@@ -132,20 +136,21 @@ function isWithoutZip64(fields: ReadonlyMap<number, Buffer>, { bytes, packedByte
   );
 }
 
-/** The first of things that are wrong. */
+/** Keeps the first problem found. */
 class Objections {
   first: string | null = null;
 
-  add(isWrong: boolean, what: string): void {
-    if (isWrong) this.first ??= what;
+  add(isWrong: boolean, reason: string): void {
+    if (isWrong) this.first ??= reason;
   }
 }
 
 /**
- * Whether the last bytes of a file can be those of an archive, as far as they tell: a directory that would begin before them is
- * taken to be there.
+ * Whether the last bytes of a file can be the end of an archive. A directory before `tail` is assumed to exist.
+ * @param tail the last `ARCHIVE_TAIL_BYTES` of the file, or all of a shorter file
+ * @param isCandidate whether an end record may belong to the file itself, not to a file that it contains
  */
-export function endsAsArchive(tail: Buffer, sizeBytes: number, inside: (end: End) => boolean): boolean {
+export function endsAsArchive(tail: Buffer, sizeBytes: number, isCandidate: (end: End) => boolean): boolean {
   const start = sizeBytes - tail.length;
   const known = piecesOf(tail);
   const entry = Buffer.alloc(4);
@@ -154,7 +159,7 @@ export function endsAsArchive(tail: Buffer, sizeBytes: number, inside: (end: End
     sizeBytes,
     read: (offset, length) => (offset < start ? entry : known.read(offset - start, length)),
   };
-  return findEnds(file).some((end) => inside(end) && hasDirectory(file, end));
+  return findEnds(file).some((end) => isCandidate(end) && hasDirectory(file, end));
 }
 
 function findDirectory(file: Pieces, isAppended: boolean, objections: Objections): End {
@@ -182,14 +187,14 @@ function findDirectory(file: Pieces, isAppended: boolean, objections: Objections
   return end;
 }
 
-interface Described extends ZipEntry {
+interface CentralEntry extends ZipEntry {
   readonly flags: number;
   readonly crc: number;
 }
 
-function readEntries(file: Pieces, end: End, objections: Objections): Described[] {
+function readEntries(file: Pieces, end: End, objections: Objections): CentralEntry[] {
   const directory = file.read(end.directoryOffset, end.directoryBytes);
-  const entries: Described[] = [];
+  const entries: CentralEntry[] = [];
   let at = 0;
   for (let index = 0; index < end.entries; index++) {
     if (at + ENTRY_BYTES > directory.length || directory.readUInt32LE(at) !== ENTRY_SIGNATURE) {
@@ -223,10 +228,10 @@ function readEntries(file: Pieces, end: End, objections: Objections): Described[
   return entries;
 }
 
-/** Compares each entry with its own header, by which others read the archive. */
+/** Compares each entry of the directory with its local header, because some readers use only the local headers. */
 function checkEntries(
   file: Pieces,
-  entries: readonly Described[],
+  entries: readonly CentralEntry[],
   end: End,
   isAppended: boolean,
   objections: Objections,
@@ -242,10 +247,10 @@ function checkEntries(
     const extraBytes = header.readUInt16LE(28);
     const extraAt = entry.offset + LOCAL_BYTES + entry.name.length;
     const fields = [14, 18, 22].map((offset) => header.readUInt32LE(offset));
-    const promised = [entry.crc, entry.packedBytes, entry.bytes];
-    const isPostponed = (flags & SIZES_FOLLOW) !== 0;
+    const declared = [entry.crc, entry.packedBytes, entry.bytes];
+    const hasDataDescriptor = (flags & DATA_DESCRIPTOR_FLAG) !== 0;
     const extras = extraFields(file.read(extraAt, extraBytes));
-    // Of sizes that follow the entry, the field is said to hold those that it does not have either.
+    // With a data descriptor, the sizes may refer to a ZIP64 field that does not hold them either.
     const isInField = (value: number) => value === IN_ZIP64 && extras.has(ZIP64_EXTRA);
     const agrees =
       header.readUInt16LE(26) === entry.name.length &&
@@ -254,10 +259,11 @@ function checkEntries(
       (flags & ENCRYPTED_FLAGS) === (entry.flags & ENCRYPTED_FLAGS) &&
       fields.every(
         (value, index) =>
-          value === promised[index] || (isPostponed && (value === 0 || (index > 0 && isInField(value)))),
+          value === declared[index] ||
+          (hasDataDescriptor && (value === 0 || (index > 0 && isInField(value)))),
       );
     objections.add(!isWithoutZip64(extras, entry), WITH_ZIP64);
-    objections.add(isAppended && isPostponed, 'the size of an entry follows it');
+    objections.add(isAppended && hasDataDescriptor, 'the size of an entry follows it');
     objections.add(!agrees, 'an entry and the directory disagree');
     entry.data = extraAt + extraBytes;
     last = entry.data + entry.packedBytes;
@@ -266,9 +272,10 @@ function checkEntries(
 }
 
 /**
- * An archive that is appended to something may have more before and behind it: there a scanner looks for the headers of entries and
- * for nothing else, so these have to say all.
- * @throws InvalidArchiveError when its entries cannot be told
+ * Reads the entries of an archive and checks whether all readers would see the same ones; if not, `objection` says why.
+ * @param isAppended allows other data before and after the archive, but no data descriptors: a scanner finds an
+ *   appended archive by its local headers alone, which must therefore hold the sizes
+ * @throws InvalidArchiveError when the entries cannot be determined
  */
 export function readDirectory(file: Pieces, isAppended = false): ZipDirectory {
   const objections = new Objections();
@@ -279,16 +286,16 @@ export function readDirectory(file: Pieces, isAppended = false): ZipDirectory {
 }
 
 export interface Appended {
-  /** Of the archive, in the file. */
+  /** Offset in the file that the offsets in the archive count from. */
   readonly start: number;
   readonly archive: Pieces;
   readonly directory: ZipDirectory;
 }
 
 /**
- * The archive that a file ends with, and where it begins: its offsets are counted from there, or from the beginning of the file.
- * Null when there is none.
- * @throws InvalidArchiveError when its entries cannot be told, or some would take another for it
+ * Reads the archive at the end of a file; null when there is none. Its offsets count from its own start or from the
+ * start of the file.
+ * @throws InvalidArchiveError when the entries cannot be determined, or some readers would use another directory
  */
 export function readAppended(file: Pieces): Appended | null {
   const [last, ...others] = findEnds(file).filter((end) => hasDirectory(file, end));
@@ -296,7 +303,7 @@ export function readAppended(file: Pieces): Appended | null {
   const start = Math.max(0, last.position - last.directoryBytes - last.directoryOffset);
   const archive = piecesWithin(file, start, file.sizeBytes - start);
   const directory = readDirectory(archive, true);
-  // Those that are in it are archives that it holds.
+  // End records after the first entry belong to archives inside this one.
   const first = start + Math.min(...directory.entries.map(({ offset }) => offset));
   if (others.some(({ position }) => position < first))
     throw new InvalidArchiveError('it has two directories');
