@@ -22,7 +22,7 @@ const directoryBeforeTheTail = zipArchive(
 const paddedToSector = (more: number) =>
   archiveAfter(junk, { after: Buffer.alloc(512 - (archiveAfter(junk).length % 512) + more) });
 
-/** A ZIP64 locator before an end record with all fields set to the ZIP64 marker (APPNOTE.TXT 4.3.14 to 4.3.16). */
+/** A ZIP64 locator, then an end record whose counts, size and offset are the ZIP64 marker (APPNOTE.TXT 4.3.14 to 4.3.16). */
 function zip64Archive(): Buffer {
   const end = Buffer.from(`PK\x05\x06${'\0'.repeat(4)}${'\xff'.repeat(12)}\0\0`, 'latin1');
   return Buffer.concat([junk, Buffer.alloc(500), Buffer.from(`PK\x06\x07${'\0'.repeat(16)}`, 'latin1'), end]);
