@@ -21,7 +21,7 @@ it.each([
   ['127.0.0.2', { host: 'localhost' }],
   ['::1', { host: '[::1]:4443' }],
   ['::ffff:127.0.0.1', { host: 'localhost:4443' }],
-])('serves a program at %s that asks %j', (address, headers) => {
+])('accepts a caller at %s with headers %j', (address, headers) => {
   expect(call(address, headers)()).toMatchObject({ status: 200 });
 });
 
@@ -29,11 +29,11 @@ it.each([
   ['10.0.0.5', { host: 'localhost' }],
   ['::ffff:10.0.0.5', { host: 'localhost' }],
   ['2001:db8::1', { host: '[::1]' }],
-])('refuses %s that asks %j', (address, headers) => {
+])('rejects a caller at %s with headers %j', (address, headers) => {
   expect(call(address, headers)).toThrow(expect.objectContaining({ status: 403 }));
 });
 
-it('takes nothing but JSON, and knows its own paths only', () => {
+it('rejects a body that is not JSON and an unknown path', () => {
   const host = 'localhost';
   const text = { host, 'content-type': 'text/plain' };
   expect(call('127.0.0.1', text, 'POST')).toThrow(expect.objectContaining({ status: 400 }));

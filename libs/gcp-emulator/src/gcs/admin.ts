@@ -6,7 +6,7 @@ import { jsonReply, noContent, type Exchange, type Reply } from './http/exchange
 import { findRoute, type Route } from './http/router.js';
 import type { Publish } from './publisher.js';
 
-/** No bucket's name can begin like this. */
+/** Prefix of the admin endpoints. A bucket name cannot begin with an underscore, so no bucket path has this prefix. */
 export const ADMIN_PREFIX = '/_emulator/';
 
 const LOOPBACK = new BlockList();
@@ -15,7 +15,7 @@ LOOPBACK.addAddress('::1', 'ipv6');
 
 const isLoopback = (address: string) => LOOPBACK.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
 
-/** Only for programs on this machine; requests of pages were refused before (http/admission.ts). */
+/** Allows only programs on this machine; http/admission.ts has already rejected requests from web pages. */
 function checkCaller(exchange: Exchange): void {
   if (!isLoopback(exchange.request.socket.remoteAddress ?? '')) throw new ApiError('accessDenied');
   const type = exchange.header('content-type');
@@ -29,19 +29,21 @@ const isAttributes = (value: unknown): value is Record<string, string> =>
   value !== null &&
   Object.values(value).every((text) => typeof text === 'string');
 
-/** `{ topic, attributes, data }`, the data in base64, as Pub/Sub's own JSON has it. */
+/** Publishes a made-up event. The body is `{ topic, attributes, data }` with `data` in base64, as in Pub/Sub's JSON. */
 async function forgeEvent(forge: Publish, exchange: Exchange): Promise<Reply> {
   const { topic, attributes = {}, data = '' } = await exchange.json();
   if (typeof topic !== 'string' || !isAttributes(attributes) || typeof data !== 'string') {
-    throw new ApiError('invalid', { message: 'topic and data must be text, attributes texts by name.' });
+    throw new ApiError('invalid', {
+      message: 'topic and data must be strings, attributes an object of strings.',
+    });
   }
   await forge(topic, { attributes, data: Buffer.from(data, 'base64') });
   return noContent;
 }
 
 /**
- * The control of faults over HTTP: rules are added, listed with their hits and cleared at `faults`; `faults/release` lets go of
- * what they hold back; what is sent to `events` is published as if the emulator had meant it.
+ * Handles the admin API. `faults` adds, lists (with hit counts) and clears fault rules; `faults/release` releases
+ * delayed requests and held events; `events` publishes a made-up event.
  */
 export function adminHandler(
   faults: FaultControl,

@@ -6,12 +6,12 @@ import type { Reply } from './http/exchange.js';
 import type { StoredObject } from './store/objects.js';
 import type { Store } from './store/store.js';
 
-/** What a download's request says about how it wants the bytes. */
+/** Download options of one request. */
 export interface MediaRequest {
   head: boolean;
   range?: string;
   acceptEncoding?: string;
-  /** Headers that override the object's own. */
+  /** Response headers that override the object's own. */
   headers?: Record<string, string>;
 }
 
@@ -22,8 +22,8 @@ interface Range {
 }
 
 /**
- * One byte range of RFC 9110. What is not a single well-formed range is ignored, as GCS does; a range that begins behind the end
- * is refused.
+ * Parses one byte range (RFC 9110). Like GCS, ignores a header that is not a single well-formed range.
+ * @throws {ApiError} rangeNotSatisfiable when the range begins after the end of the object
  */
 export function parseRange(header: string | undefined, size: number): Range | undefined {
   const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
@@ -46,14 +46,14 @@ export function acceptsGzip(acceptEncoding = ''): boolean {
   });
 }
 
-/** Header values are bytes; what is beyond Latin-1 goes out as UTF-8. */
+/** Encodes a header value as UTF-8: Node writes each character of a header as one Latin-1 byte. */
 export const headerText = (value: string): string => Buffer.from(value, 'utf8').toString('latin1');
 
-/** The XML API's ETag: that of the bytes, the same for the same bytes. */
+/** The XML API's ETag: the hex MD5 of the bytes, so equal content has equal ETags. */
 export const contentEtag = ({ md5 }: StoredObject): string =>
   `"${Buffer.from(md5, 'base64').toString('hex')}"`;
 
-/** The headers that tell what an object is, without those about the body of one response. */
+/** Headers that describe the object, without those that depend on the body of one response. */
 export function describe(object: StoredObject): Record<string, string> {
   const { metadata } = object;
   const headers: Record<string, string | undefined> = {
@@ -76,9 +76,9 @@ export function describe(object: StoredObject): Record<string, string> {
 }
 
 /**
- * The object's bytes as one response. An object stored with `Content-Encoding: gzip` goes out as stored to a client that accepts
- * gzip, and decompressed to any other (decompressive transcoding), then whatever range was asked for and of a length not known
- * before. https://docs.cloud.google.com/storage/docs/transcoding
+ * Returns the object's bytes as a response. An object stored with `Content-Encoding: gzip` is sent as stored to a
+ * client that accepts gzip. Other clients get it decompressed (decompressive transcoding); a range is then ignored,
+ * and the length is not sent. https://docs.cloud.google.com/storage/docs/transcoding
  */
 export function openMedia(store: Store, object: StoredObject, request: MediaRequest): Reply {
   const { contentEncoding, cacheControl } = object.metadata;
@@ -86,8 +86,8 @@ export function openMedia(store: Store, object: StoredObject, request: MediaRequ
   const headers: Record<string, string> = { ...describe(object), ...request.headers };
   if (gzipped) headers.Vary = 'Accept-Encoding';
 
-  const keepsForm = cacheControl?.includes('no-transform') === true || acceptsGzip(request.acceptEncoding);
-  if (gzipped && !keepsForm) {
+  const sendAsStored = cacheControl?.includes('no-transform') === true || acceptsGzip(request.acceptEncoding);
+  if (gzipped && !sendAsStored) {
     headers.Warning = '214 UploadServer gunzipped';
     if (request.head) return { status: 200, headers };
     const gunzip = createGunzip();
@@ -106,7 +106,7 @@ export function openMedia(store: Store, object: StoredObject, request: MediaRequ
   return { status, headers, body: read(store, object, { start, end }) };
 }
 
-/** Opened at once, in the tick that read the row: from here on the bytes stay readable whatever becomes of the object. */
+/** Opens the file in the tick that read the row, so the bytes stay readable after the object is replaced or deleted. */
 function read(store: Store, object: StoredObject, range?: Range): Readable {
   return fs.createReadStream('', {
     fd: store.blobs.openSync(object.blob),

@@ -3,7 +3,7 @@ import type { ObjectMetadata } from './store/objects.js';
 
 type Kind = 'header' | 'boolean' | 'time' | 'class' | 'map';
 
-/** What a writer may set, and how it is checked. */
+/** Fields that a writer may set, and how each is checked. */
 const FIELDS: Record<keyof ObjectMetadata, Kind> = {
   storageClass: 'class',
   contentType: 'header',
@@ -30,7 +30,7 @@ const STORAGE_CLASSES = new Set([
 /** 8 KiB for the names and values of all custom metadata. https://docs.cloud.google.com/storage/quotas#objects */
 const CUSTOM_METADATA_LIMIT = 8 * 1024;
 
-/** Text that can go back out as a header: anything else would break every later download. */
+/** Control characters. A header cannot carry them, so storing one would break every later download. */
 const UNSENDABLE = /\p{Cc}/u;
 
 const isMap = (value: unknown): value is Record<string, string> =>
@@ -48,7 +48,7 @@ const VALID: Record<Kind, (value: unknown) => boolean> = {
     isMap(value) && Buffer.byteLength(Object.entries(value).flat().join('')) <= CUSTOM_METADATA_LIMIT,
 };
 
-/** RFC 7396: null removes. https://www.rfc-editor.org/rfc/rfc7396 */
+/** Applies a JSON merge patch (RFC 7396), in which null removes a field. https://www.rfc-editor.org/rfc/rfc7396 */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
   const base = typeof target === 'object' && target !== null && !Array.isArray(target) ? target : {};
@@ -60,7 +60,10 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
   return merged;
 }
 
-/** The settable part of an object resource; fields the service sets itself are left aside, as are unknown ones. */
+/**
+ * Picks the settable fields of an object resource. Unknown fields and fields that only the service sets are ignored.
+ * @throws {ApiError} invalid when the value of a settable field is not valid
+ */
 export function settableMetadata(resource: Record<string, unknown>): Partial<ObjectMetadata> {
   const metadata: Record<string, unknown> = {};
   for (const [field, kind] of Object.entries(FIELDS)) {
@@ -72,7 +75,7 @@ export function settableMetadata(resource: Record<string, unknown>): Partial<Obj
   return metadata;
 }
 
-/** Metadata after a PATCH. The storage class is not among what a patch can change; that takes a rewrite. */
+/** Returns the metadata after a PATCH. A patch cannot change the storage class; that takes a rewrite. */
 export function patchedMetadata(current: ObjectMetadata, patch: Record<string, unknown>): ObjectMetadata {
   const { storageClass } = current;
   const merged = mergePatch(current, { ...patch, storageClass }) as Record<string, unknown>;

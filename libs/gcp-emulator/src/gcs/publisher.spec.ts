@@ -28,7 +28,7 @@ const save = async (name: string) => {
   await store.objects.put({ bucket: 'events', name }, blob, { storageClass: 'STANDARD' }, () => undefined);
 };
 
-it('does not sleep on when a topic has rested enough while the outbox was being read', async () => {
+it("retries at once when a topic's backoff ends while the outbox is being read", async () => {
   let clock = 0;
   jest.spyOn(performance, 'now').mockImplementation(() => clock);
   const pending = store.outbox.pending.bind(store.outbox);
@@ -38,20 +38,20 @@ it('does not sleep on when a topic has rested enough while the outbox was being 
     return entries;
   });
   await save('a');
-  const again = Promise.withResolvers<void>();
+  const retried = Promise.withResolvers<void>();
   let attempts = 0;
   const publish = () => {
     if (++attempts === 1) return Promise.reject(new Error('down'));
-    again.resolve();
+    retried.resolve();
     return Promise.resolve();
   };
   const publisher = new Publisher(store.outbox, publish, () => undefined);
-  await again.promise;
+  await retried.promise;
   await publisher.stop();
   expect(store.outbox.pending(10, [])).toEqual([]);
 });
 
-it('gives up on what could not be delivered for 7 days', async () => {
+it('drops an event that could not be delivered for 7 days', async () => {
   await save('old');
   const later = new Date(Date.now() + 7 * 24 * 3_600_000 + 1_000);
   expect(store.outbox.pending(10, [])).toHaveLength(1);

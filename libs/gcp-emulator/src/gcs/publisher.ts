@@ -15,11 +15,12 @@ const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5_000;
 
 /**
- * Publishes what is in the outbox, oldest first, and takes it out when that succeeded: at least once, like the real service. A
- * topic that fails is left alone for a while, 100 ms growing to 5 s; the other topics go on.
+ * Publishes the entries of the outbox, oldest first, and removes each after it was published: at-least-once delivery,
+ * like the real service. After a failure the publisher backs off from the topic, from 100 ms up to 5 s, and continues
+ * with the others.
  */
 export class Publisher {
-  private readonly resting = new Map<string, { failures: number; until: number }>();
+  private readonly backoffs = new Map<string, { failures: number; until: number }>();
   private readonly stopping = new AbortController();
   private wakeUp = new AbortController();
   private readonly faults: EventFaults;
@@ -36,7 +37,7 @@ export class Publisher {
     this.done = this.run();
   }
 
-  /** Lets the batch under way finish. What is left is published by the next process. */
+  /** Waits for the current batch. The next process publishes the remaining entries. */
   async stop(): Promise<void> {
     this.stopping.abort();
     this.wakeUp.abort();
@@ -48,36 +49,36 @@ export class Publisher {
       this.wakeUp = new AbortController();
       try {
         this.outbox.dropUndeliverable();
-        const resting = this.restingTopics();
-        const entries = this.outbox.pending(BATCH, [...resting.keys()], this.faults.heldIds);
+        const waits = this.topicsInBackoff();
+        const entries = this.outbox.pending(BATCH, [...waits.keys()], this.faults.heldIds);
         if (entries.length > 0) await this.publishBatch(entries);
-        else await this.rest(Math.min(...resting.values()));
+        else await this.sleep(Math.min(...waits.values()));
       } catch (error) {
         this.onError(error);
-        await this.rest(LAST_RETRY_MS);
+        await this.sleep(LAST_RETRY_MS);
       }
     }
   }
 
-  /** Topics to be left alone, and for how many milliseconds yet. */
-  private restingTopics(): Map<string, number> {
+  /** Topics in backoff, with the milliseconds that remain. */
+  private topicsInBackoff(): Map<string, number> {
     const now = performance.now();
-    const waits = [...this.resting].map(([topic, { until }]) => [topic, until - now] as const);
+    const waits = [...this.backoffs].map(([topic, { until }]) => [topic, until - now] as const);
     return new Map(waits.filter(([, wait]) => wait > 0));
   }
 
-  /** Until something is enqueued, or the milliseconds have passed. */
-  private async rest(longest: number): Promise<void> {
+  /** Waits until an event is enqueued, faults release one, or `longestMs` have passed. */
+  private async sleep(longestMs: number): Promise<void> {
     const { signal } = this.wakeUp;
     if (signal.aborted) return;
-    if (longest === Infinity) await once(signal, 'abort');
-    // To be woken early is not an error.
-    else await delay(longest, undefined, { signal }).catch(() => undefined);
+    if (longestMs === Infinity) await once(signal, 'abort');
+    // The abort only ends the wait early.
+    else await delay(longestMs, undefined, { signal }).catch(() => undefined);
   }
 
   private async publishBatch(batch: readonly OutboxEntry[]): Promise<void> {
-    const judged = batch.map((entry) => [entry, this.faults.judge(entry)] as const);
-    const due = judged.filter((pair): pair is [OutboxEntry, Exclude<Verdict, 'held'>] => pair[1] !== 'held');
+    const decided = batch.map((entry) => [entry, this.faults.judge(entry)] as const);
+    const due = decided.filter((pair): pair is [OutboxEntry, Exclude<Verdict, 'held'>] => pair[1] !== 'held');
     const entries = due.map(([entry]) => entry);
     const results = await Promise.allSettled(
       due.map(([entry, copies]) => Promise.all(Array.from({ length: copies }, () => this.publishOne(entry)))),
@@ -90,16 +91,16 @@ export class Publisher {
     }
     this.outbox.remove(published.map(({ id }) => id));
     this.faults.published(published);
-    for (const { topic } of entries) if (!failed.has(topic)) this.resting.delete(topic);
-    for (const topic of failed) this.restTopic(topic);
+    for (const { topic } of entries) if (!failed.has(topic)) this.backoffs.delete(topic);
+    for (const topic of failed) this.backOff(topic);
     const reasons = results.filter((result) => result.status === 'rejected');
     if (reasons[0]) this.onError(reasons[0].reason);
   }
 
-  private restTopic(topic: string): void {
-    const failures = (this.resting.get(topic)?.failures ?? 0) + 1;
+  private backOff(topic: string): void {
+    const failures = (this.backoffs.get(topic)?.failures ?? 0) + 1;
     const pause = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
-    this.resting.set(topic, { failures, until: performance.now() + pause });
+    this.backoffs.set(topic, { failures, until: performance.now() + pause });
   }
 
   private async publishOne({ topic, data, attributes }: OutboxEntry): Promise<void> {

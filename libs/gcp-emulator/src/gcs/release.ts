@@ -1,6 +1,7 @@
 /**
- * Gives a chunk's memory back now: nobody may look at it any more. The collector counts a buffer as a few bytes, and is called
- * time and again while files go by. A part of a larger buffer is left alone.
+ * Frees a chunk's memory at once; the caller must not read the chunk afterwards. The garbage collector counts a buffer
+ * as a few bytes, and would otherwise run again and again while files pass through. A view of a larger buffer is left
+ * alone.
  */
 export function release(chunk: Buffer): void {
   const { buffer } = chunk;

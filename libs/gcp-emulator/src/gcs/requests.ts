@@ -17,22 +17,22 @@ import { handleXml } from './xml/objects.js';
 import { answerXmlSession } from './xml/uploads.js';
 import type { V4Verifier } from './xml/v4-verifier.js';
 
-/** What requests are answered with. */
+/** Dependencies of the request handler. */
 export interface Services {
   store: Store;
   uploads: ResumableUploads;
   verifier: V4Verifier;
   faults: Faults;
-  /** Throws when a request is not served, whatever it asks for. */
+  /** Throws when the request's host or origin is not allowed. */
   admit: ReturnType<typeof admissionCheck>;
-  /** Answers below `/_emulator/`, where it may be reached at all. */
+  /** Handles requests below `/_emulator/`; undefined when the admin API is off. */
   admin: Handler | undefined;
 }
 
 const below = (base: string, routes: Route[]): Route[] =>
   routes.map((route) => ({ ...route, path: base + route.path }));
 
-/** The JSON API, also without its prefix, as the client asks for it when it is told of an emulator by the environment. */
+/** Routes of the JSON API. The client leaves out the prefix when an environment variable names the emulator. */
 function jsonRoutes({ store, uploads }: Services): Route[] {
   const api = [...bucketRoutes(store), ...objectRoutes(store), ...notificationRoutes(store)];
   return [
@@ -43,17 +43,17 @@ function jsonRoutes({ store, uploads }: Services): Route[] {
   ];
 }
 
-/** No bucket can be called `b`, and the JSON API's other prefixes are taken to be meant. */
+/** Paths of the JSON API. The name `b` is too short for a bucket, and the other prefixes always mean the JSON API. */
 const JSON_PATHS = /^\/(b|storage\/v1|download\/storage\/v1|upload\/storage\/v1)(\/|$)/;
 
-/** `/BUCKET/NAME`: the name is everything behind the second slash. */
+/** Splits `/BUCKET/NAME`. The name is everything after the second slash. */
 function keyOf(rawPath: string): ObjectKey {
   const slash = rawPath.indexOf('/', 1);
   if (slash < 0) return { bucket: decodePath(rawPath.slice(1)), name: '' };
   return { bucket: decodePath(rawPath.slice(1, slash)), name: decodePath(rawPath.slice(slash + 1)) };
 }
 
-/** The object, or only the bucket, that a request of the JSON API is about. */
+/** The object, or only the bucket, that a JSON API request names. */
 function jsonKeyOf({ rawPath, query }: Exchange): ObjectKey {
   const [, bucket = '', name] = /\/b\/([^/]+)(?:\/o\/([^/]+))?/.exec(rawPath) ?? [];
   return {
@@ -66,7 +66,7 @@ async function xmlReply({ store, uploads, verifier, faults }: Services, exchange
   const key = keyOf(exchange.rawPath);
   const cors = store.buckets.find(key.bucket)?.settings.cors ?? [];
   if (exchange.method === 'OPTIONS') return preflight(cors, exchange);
-  // Set before anything can be refused: a page may read the refusal too.
+  // Set before the request can be rejected, so that a web page can read the error.
   for (const [name, value] of Object.entries(corsHeaders(cors, exchange)))
     exchange.response.setHeader(name, value);
   if (!faults.isEmpty) await injectFault(faults, exchange, key);
@@ -77,7 +77,7 @@ async function xmlReply({ store, uploads, verifier, faults }: Services, exchange
   return handleXml({ store, uploads, exchange, key, verified });
 }
 
-/** Finds out which API a request is for and has it answered. */
+/** Returns the handler that dispatches a request to the admin, XML or JSON API. */
 export function requestHandler(services: Services): (exchange: Exchange) => Promise<Reply> {
   const routes = jsonRoutes(services);
   const { admin, admit, faults } = services;

@@ -2,11 +2,11 @@ import type { StoredBucket } from './store/buckets.js';
 import type { StoredObject } from './store/objects.js';
 import type { NotificationConfig } from './store/outbox.js';
 
-/** What the JSON API shows of what is stored. https://docs.cloud.google.com/storage/docs/json_api/v1/objects */
+/** Resources of the JSON API. https://docs.cloud.google.com/storage/docs/json_api/v1/objects */
 
 const encode = encodeURIComponent;
 
-/** Opaque; changes with every generation and metageneration. */
+/** Opaque ETag that changes with every generation and metageneration. */
 export const etagOf = (versioned: { generation?: number; metageneration: number }): string =>
   Buffer.from(`${versioned.generation ?? 0}/${versioned.metageneration}`).toString('base64');
 

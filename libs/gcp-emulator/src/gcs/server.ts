@@ -17,35 +17,39 @@ import { ResumableUploads } from './resumable/resumable-uploads.js';
 import { openStore } from './store/store.js';
 import { V4Verifier, type HmacKey, type RsaKey } from './xml/v4-verifier.js';
 
+/** Options of {@link startGcsEmulator}. */
 export interface GcsEmulatorOptions {
-  /** Default 127.0.0.1. */
+  /** Address to listen on. Default 127.0.0.1. */
   host?: string;
-  /** 0 takes any free port. */
+  /** Port to listen on; 0 takes a free one. */
   port: number;
-  /** Values of Host that are served besides loopback's names with the port, such as `storage:3001`. Default none. */
+  /** Values of Host that are accepted besides loopback's names with the port, such as `storage:3001`. Default none. */
   allowedHosts?: readonly string[];
-  /** Made if it is not there. One emulator at a time. */
+  /** Folder of the index and the bytes; created if missing. Only one emulator at a time can use it. */
   dataDir: string;
-  /** Keys whose signatures on URLs are accepted. */
+  /** HMAC keys whose signed URLs are accepted. */
   hmacKeys?: HmacKey[];
+  /** RSA keys whose signed URLs are accepted. */
   rsaKeys?: RsaKey[];
-  /** Delivers an event to a topic (`projects/P/topics/T`); called again later when it rejects. */
+  /** Delivers an event to a topic (`projects/P/topics/T`). The emulator retries when the promise rejects. */
   publish?: Publish;
-  /** Also lets programs on this machine control faults, at `/_emulator/faults` and `/_emulator/events`. Default false. */
+  /** Lets programs on this machine control faults, at `/_emulator/faults` and `/_emulator/events`. Default false. */
   admin?: boolean;
+  /** Default: the system's clock. */
   now?: () => Date;
-  /** What went wrong behind the scenes; never holds a signed URL or a key. */
+  /** Receives internal errors, which never contain a signed URL or a key. */
   onError?: (error: unknown) => void;
 }
 
+/** A running emulator. */
 export interface GcsEmulator {
   port: number;
-  /** For the client's `apiEndpoint`. */
+  /** Base URL, for the client's `apiEndpoint`. */
   url: string;
-  /** What is to go wrong. Nothing does, unless it is told here. */
+  /** Fault injection. There are no faults until a rule is added. */
   faults: FaultControl;
   events: {
-    /** Publishes a message as if it were an event: of an object that is not there, out of date, made up. */
+    /** Publishes a made-up event, for example about an object that does not exist. */
     forge: Publish;
   };
   /** Takes no new requests, gives running ones 5 s to finish, then closes everything. */
@@ -55,13 +59,17 @@ export interface GcsEmulator {
 const DRAIN_MS = 5_000;
 const IDLE_SOCKET_MS = 60_000;
 const HEADERS_MS = 30_000;
-/** How long a refused client may go on sending before its connection is cut. */
+/** How long a rejected client may continue to send before its connection is closed. */
 const LINGER_MS = 30_000;
 
 /**
- * Starts a Google Cloud Storage server for development and tests: the JSON API, and the XML API by V4-signed URLs. It answers the
- * unmodified official client (`apiEndpoint: url`). The JSON API asks for no credentials, so bind it to loopback; web pages get at signed URLs and their sessions alone. Rejects with one
- * clear sentence when the data folder's index is damaged or in use.
+ * Starts a Google Cloud Storage server for development and tests: the JSON API, and the XML API for V4-signed URLs. The
+ * official client works unmodified (`apiEndpoint: url`). The JSON API asks for no credentials, so bind it to loopback.
+ * Web pages can use only signed URLs and the sessions of resumable uploads.
+ * @throws {Error} when the index in the data folder is damaged or in use, or the port is taken
+ * @example
+ * const emulator = await startGcsEmulator({ port: 0, dataDir });
+ * const storage = new Storage({ apiEndpoint: emulator.url, projectId: 'dev' });
  */
 export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<GcsEmulator> {
   const { host = '127.0.0.1', now = () => new Date(), onError = () => undefined } = options;
@@ -75,7 +83,9 @@ export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<Gcs
   const verifier = new V4Verifier(options.hmacKeys ?? [], options.rsaKeys ?? []);
   const forge: Publish = async (topic, message) => {
     if (options.publish === undefined)
-      throw new ApiError('notImplemented', { message: 'Nothing publishes events here.' });
+      throw new ApiError('notImplemented', {
+        message: 'The emulator was started without a publisher of events.',
+      });
     await options.publish(topic, message);
   };
   try {
@@ -91,7 +101,7 @@ export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<Gcs
   const admin = options.admin ? adminHandler(faults, forge) : undefined;
   const admit = admissionCheck([...loopbackHosts(port), ...(options.allowedHosts ?? [])]);
   const handle = requestHandler({ store, uploads, verifier, faults, admin, admit });
-  takeRequests(server, (exchange) => {
+  listenForRequests(server, (exchange) => {
     const done = answer(exchange, handle, onError).finally(() => running.delete(done));
     running.add(done);
   });
@@ -109,7 +119,7 @@ export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<Gcs
 }
 
 function createHttpServer(): Server {
-  // An upload may take long; what is cut is a connection on which nothing moves.
+  // An upload may take long, so only idle connections are cut.
   const server = createServer({
     requestTimeout: 0,
     headersTimeout: HEADERS_MS,
@@ -119,7 +129,7 @@ function createHttpServer(): Server {
   return server;
 }
 
-function takeRequests(server: Server, receive: (exchange: Exchange) => void): void {
+function listenForRequests(server: Server, receive: (exchange: Exchange) => void): void {
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     receive(new Exchange(request, response));
   });
@@ -131,10 +141,10 @@ function takeRequests(server: Server, receive: (exchange: Exchange) => void): vo
 async function drain(server: Server, running: ReadonlySet<Promise<void>>): Promise<void> {
   const closed = once(server, 'close');
   server.close();
-  const patience = new AbortController();
-  const late = delay(DRAIN_MS, undefined, { signal: patience.signal }).catch(() => undefined);
-  await Promise.race([Promise.all(running), late]);
-  patience.abort();
+  const timer = new AbortController();
+  const timeout = delay(DRAIN_MS, undefined, { signal: timer.signal }).catch(() => undefined);
+  await Promise.race([Promise.all(running), timeout]);
+  timer.abort();
   server.closeAllConnections();
   await closed;
   while (running.size > 0) await Promise.all(running);
@@ -183,12 +193,12 @@ async function send(exchange: Exchange, { status, headers = {}, body }: Reply): 
     response.end(exchange.method === 'HEAD' ? undefined : body);
     await finished(response);
   } else {
-    await pipeline(body, spending(response));
+    await pipeline(body, releasingWriter(response));
   }
 }
 
-/** Takes chunks that nobody else looks at. */
-const spending = (response: ServerResponse) =>
+/** Writes chunks to the response and frees each once it is sent. Every chunk must belong to this response alone. */
+const releasingWriter = (response: ServerResponse) =>
   new Writable({
     write: (chunk: Buffer, _, done) =>
       response.write(chunk, (error) => {
@@ -212,7 +222,7 @@ async function sendTapped({ method, response }: Exchange, tap: Tap, body: Reply[
   }
 }
 
-/** Closing on a client in the middle of its body would cost it the refusal (a reset); so read on, within reason. */
+/** Closing during the client's body would reset the connection and lose the error, so the body is read for a while. */
 function discardRest(request: IncomingMessage): void {
   request.on('error', () => undefined);
   request.resume();

@@ -5,7 +5,7 @@ import type { StagedBlob, WriteLimits } from './store/blobs.js';
 import type { Check, ObjectKey, ObjectMetadata, StoredObject } from './store/objects.js';
 import type { Store } from './store/store.js';
 
-/** Hashes the sender says its bytes have. */
+/** Hashes that the client claims for its bytes. */
 export interface Digests {
   /** base64 */
   md5?: string;
@@ -15,14 +15,14 @@ export interface Digests {
   sha256?: string;
 }
 
-/** One upload, whichever API it came by. */
+/** One upload, through either API. */
 export interface Upload {
   key: ObjectKey;
   metadata: ObjectMetadata;
   digests: Digests;
-  /** Bytes, inclusive. */
+  /** Allowed size in bytes, both ends inclusive. */
   size?: { min: number; max: number };
-  /** What must hold for the object that is there, before the bytes are taken and again when they are committed. */
+  /** Conditions on the current object. They are checked before the bytes are read and again at the commit. */
   conditions: Conditions;
 }
 
@@ -31,7 +31,7 @@ export const checkOf =
   (current) =>
     checkConditions(conditions, current);
 
-/** Reads `x-goog-hash`, which may name both hashes in either order. */
+/** Parses `x-goog-hash`, which may name both hashes in either order. */
 export function parseHashHeader(value: string | undefined): Digests {
   const digests: Digests = {};
   for (const part of (value ?? '').split(',')) {
@@ -42,13 +42,16 @@ export function parseHashHeader(value: string | undefined): Digests {
   return digests;
 }
 
-/** What can only be told when all bytes are there. */
+/**
+ * Checks the minimum size and the hashes, which are known only after the last byte.
+ * @throws {ApiError} tooSmall, badDigest or crcMismatch
+ */
 export function checkContent(blob: StagedBlob, { size, digests }: Upload): void {
   if (blob.size < (size?.min ?? 0)) throw new ApiError('tooSmall');
   checkDigests(blob, digests);
 }
 
-/** Both ways to send a hash; `Content-MD5` decides where both name an MD5. */
+/** Reads both headers that carry a hash; `Content-MD5` takes precedence when both carry an MD5. */
 export function parseDigestHeaders(exchange: Exchange): Digests {
   const md5 = exchange.header('content-md5');
   return { ...parseHashHeader(exchange.header('x-goog-hash')), ...(md5 !== undefined && { md5 }) };
@@ -70,13 +73,13 @@ function checkDigests(blob: StagedBlob, { md5, crc32c, sha256 }: Digests): void 
   }
 }
 
-/** Refuses what can be refused before any byte was read. */
+/** Rejects an upload early, before any byte is read, when its bucket is missing or its conditions do not hold. */
 export function checkBeforeUpload(store: Store, upload: Pick<Upload, 'key' | 'conditions'>): void {
   store.buckets.get(upload.key.bucket);
   checkOf(upload)(store.objects.find(upload.key));
 }
 
-/** Streams the bytes to disk and makes them the object, or leaves nothing behind. */
+/** Streams the bytes to disk and commits them as the object. A failed upload leaves no file behind. */
 export async function receive(
   store: Store,
   upload: Upload,

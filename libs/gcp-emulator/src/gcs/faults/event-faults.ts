@@ -1,37 +1,38 @@
 import type { OutboxEntry } from '../store/outbox.js';
 import type { Faults } from './faults.js';
 
-/** How many times to publish an entry now, or that it stays where it is for the time being. */
+/** How many times to publish an entry now; `held` leaves it in the outbox. */
 export type Verdict = 0 | 1 | 2 | 'held';
 
 interface Held {
   topic: string;
-  /** Waits for a later event of its topic. */
+  /** Held until a later event of its topic is published. */
   reordered: boolean;
 }
 
 /**
- * What the rules say about events. An entry that is held back stays in the outbox, so that not even a restart loses it: the faults
- * are gone then, and it is published.
+ * Applies the fault rules to events. A held entry stays in the outbox, so a restart does not lose it: after the
+ * restart there are no rules, and the entry is published.
  */
 export class EventFaults {
-  /** Each event is struck at most once, however often it is tried. */
+  /** Ids of events that got a fault. Each event gets at most one, however often its publishing is retried. */
   private readonly judged = new Set<number>();
   private readonly held = new Map<number, Held>();
 
   constructor(
     private readonly faults: Faults,
-    /** Called when something that was held can be published. */
+    /** Called when a held entry can be published. */
     private readonly wake: () => void,
   ) {
-    faults.onRelease(() => this.letGo(() => true));
+    faults.onRelease(() => this.releaseHeld(() => true));
   }
 
-  /** Ids of entries that are to be left alone. */
+  /** Ids of entries that must not be published yet. */
   get heldIds(): number[] {
     return [...this.held.keys()];
   }
 
+  /** Decides how often to publish an entry now. Counts a hit of the rule that matches. */
   judge({ id, topic, attributes }: OutboxEntry): Verdict {
     if (this.faults.isEmpty || this.judged.has(id)) return 1;
     const { bucketId = '', objectId = '' } = attributes;
@@ -44,22 +45,22 @@ export class EventFaults {
     if (fault.events === 'delay' && fault.delayMs !== undefined) {
       void this.faults
         .pause()(fault.delayMs)
-        .then(() => this.letGo((other) => other === id));
+        .then(() => this.releaseHeld((other) => other === id));
     }
     return 'held';
   }
 
-  /** Now that entries were published, those may follow that were to come after them. */
+  /** Releases held entries that were reordered behind one of the published entries. */
   published(entries: readonly OutboxEntry[]): void {
     for (const { id } of entries) this.judged.delete(id);
-    this.letGo(
+    this.releaseHeld(
       (id, { topic, reordered }) => reordered && entries.some((e) => e.topic === topic && e.id > id),
     );
   }
 
-  private letGo(isMeant: (id: number, held: Held) => boolean): void {
-    const free = [...this.held].filter(([id, held]) => isMeant(id, held));
-    for (const [id] of free) this.held.delete(id);
-    if (free.length > 0) this.wake();
+  private releaseHeld(shouldRelease: (id: number, held: Held) => boolean): void {
+    const released = [...this.held].filter(([id, held]) => shouldRelease(id, held));
+    for (const [id] of released) this.held.delete(id);
+    if (released.length > 0) this.wake();
   }
 }

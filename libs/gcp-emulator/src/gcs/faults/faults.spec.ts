@@ -5,14 +5,14 @@ import type { FaultRule } from './rule.js';
 const action = { status: 503 } as const;
 const target: Target = { method: 'PUT', api: 'xml', bucket: 'b', key: 'in/a' };
 
-/** Which of 60 requests a rule strikes. */
+/** Marks each of 60 requests to which the rule is applied with an x. */
 function pattern(rule: Partial<FaultRule>): string {
   const faults = new Faults();
   faults.add({ action, ...rule });
   return Array.from({ length: 60 }, () => (faults.ofRequest(target) ? 'x' : '.')).join('');
 }
 
-describe('a rule', () => {
+describe('a fault rule', () => {
   it.each<[FaultRule['match'], boolean]>([
     [undefined, true],
     [{ method: 'put', api: 'xml', bucket: 'b', keyPrefix: 'in/' }, true],
@@ -20,18 +20,18 @@ describe('a rule', () => {
     [{ api: 'json' }, false],
     [{ bucket: 'other' }, false],
     [{ keyPrefix: 'out/' }, false],
-  ])('for %j strikes: %p', (match, strikes) => {
+  ])('matches a PUT of in/a by %j: %p', (match, applies) => {
     const faults = new Faults();
     const id = faults.add({ match, action });
-    expect(faults.ofRequest(target)).toEqual(strikes ? action : undefined);
-    expect(faults.list()).toEqual([{ id, match, action, hits: Number(strikes) }]);
+    expect(faults.ofRequest(target)).toEqual(applies ? action : undefined);
+    expect(faults.list()).toEqual([{ id, match, action, hits: Number(applies) }]);
   });
 
-  it('strikes so many times', () => {
+  it('applies at most the given number of times', () => {
     expect(pattern({ times: 3 })).toMatch(/^xxx\.{57}$/);
   });
 
-  it('strikes by chance, the same for the same seed', () => {
+  it('applies by a probability that is repeatable for a seed', () => {
     const chance = pattern({ probability: 0.5, seed: 7 });
     expect(pattern({ probability: 0.5, seed: 7 })).toBe(chance);
     expect(pattern({ probability: 0.5, seed: 8 })).not.toBe(chance);
@@ -41,7 +41,7 @@ describe('a rule', () => {
     ]);
   });
 
-  it('gives way to the next when it is used up, and is replaced by one of its id', () => {
+  it('is skipped once used up, and replaced by a rule with its id', () => {
     const faults = new Faults();
     faults.add({ id: 'first', times: 1, action: { status: 429 } });
     faults.add({ id: 'second', action: { status: 500 } });
@@ -51,7 +51,7 @@ describe('a rule', () => {
     expect([faults.ofRequest(target), faults.list()]).toEqual([undefined, []]);
   });
 
-  it('of events leaves requests alone, and the other way round', () => {
+  it('applies either to requests or to events, as its action says', () => {
     const faults = new Faults();
     faults.add({ action });
     expect(faults.ofEvent(target)).toBeUndefined();
@@ -60,7 +60,7 @@ describe('a rule', () => {
   });
 });
 
-it('a pause ends when faults are released, and those after it take no time', async () => {
+it('ends a pause on release and returns at once from later pauses', async () => {
   const faults = new Faults();
   const pause = faults.pause();
   const paused = pause(3_600_000);

@@ -1,21 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EventFault, FaultRule, RequestFault } from './rule.js';
 
-/** Makes things go wrong, on purpose. */
+/** Fault injection, for tests and development. */
 export interface FaultControl {
-  /** Returns the rule's id. Of several rules that match, the one added first strikes. */
+  /** Adds a rule and returns its id. When several rules match, the one added first applies. */
   add(rule: FaultRule): string;
-  /** Every rule, and how often it has struck. */
+  /** Lists all rules, with the number of times each was applied. */
   list(): ActiveRule[];
-  /** Lets go at once of all that is being delayed or held back just now. */
+  /** Ends all running delays and releases all held events. */
   release(): void;
-  /** Removes all rules, and releases. */
+  /** Removes all rules, and releases like `release`. */
   clear(): void;
 }
 
+/** A rule in force; `hits` counts how often it was applied. */
 export type ActiveRule = FaultRule & { id: string; hits: number };
 
-/** What a rule can be matched with. */
+/** The request or event that rules are matched against. */
 export interface Target {
   method?: string;
   api?: 'xml' | 'json';
@@ -28,7 +29,7 @@ interface Entry {
   random: () => number;
 }
 
-/** A generator whose numbers depend on nothing but its seed: https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
+/** Pseudo-random numbers in [0, 1) from a seed: https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
 function mulberry32(seed: number): () => number {
   let state = seed | 0;
   return () => {
@@ -46,13 +47,13 @@ function matches({ match = {} }: FaultRule, { method, api, bucket, key }: Target
   return key.startsWith(match.keyPrefix ?? '');
 }
 
-const isOfEvents = (action: RequestFault | EventFault): action is EventFault => 'events' in action;
+const isEventFault = (action: RequestFault | EventFault): action is EventFault => 'events' in action;
 
-/** The rules in force, and what they hold back. */
+/** The rules in force, and the delays that they cause. */
 export class Faults implements FaultControl {
   private readonly entries = new Map<string, Entry>();
   private readonly listeners = new Set<() => void>();
-  private holding = new AbortController();
+  private delays = new AbortController();
   private lastId = 0;
 
   add(rule: FaultRule): string {
@@ -66,8 +67,8 @@ export class Faults implements FaultControl {
   }
 
   release(): void {
-    this.holding.abort();
-    this.holding = new AbortController();
+    this.delays.abort();
+    this.delays = new AbortController();
     for (const listener of this.listeners) listener();
   }
 
@@ -76,7 +77,7 @@ export class Faults implements FaultControl {
     this.release();
   }
 
-  /** For what is held back by other means than `pause`. */
+  /** Registers a listener for `release`, for faults that hold something without `pause`. */
   onRelease(listener: () => void): void {
     this.listeners.add(listener);
   }
@@ -85,24 +86,25 @@ export class Faults implements FaultControl {
     return this.entries.size === 0;
   }
 
-  /** What is to become of this request. Each call counts. */
+  /** Returns the fault for this request, if any. A match counts as a hit of the rule. */
   ofRequest(target: Target): RequestFault | undefined {
-    const action = this.strike(target, (candidate) => !isOfEvents(candidate));
-    return action && !isOfEvents(action) ? action : undefined;
+    const action = this.apply(target, (candidate) => !isEventFault(candidate));
+    return action && !isEventFault(action) ? action : undefined;
   }
 
+  /** Returns the fault for this event, if any. A match counts as a hit of the rule. */
   ofEvent(target: Target): EventFault | undefined {
-    const action = this.strike(target, isOfEvents);
-    return action && isOfEvents(action) ? action : undefined;
+    const action = this.apply(target, isEventFault);
+    return action && isEventFault(action) ? action : undefined;
   }
 
-  private strike(
+  private apply(
     target: Target,
-    isMeant: (action: FaultRule['action']) => boolean,
+    isEligible: (action: FaultRule['action']) => boolean,
   ): FaultRule['action'] | undefined {
     for (const { rule, random } of this.entries.values()) {
       const { action, times = Infinity, probability = 1 } = rule;
-      if (!isMeant(action) || rule.hits >= times || !matches(rule, target)) continue;
+      if (!isEligible(action) || rule.hits >= times || !matches(rule, target)) continue;
       if (random() >= probability) continue;
       rule.hits++;
       return action;
@@ -110,11 +112,11 @@ export class Faults implements FaultControl {
     return undefined;
   }
 
-  /** A way to wait that ends when faults are released, and from then on takes no time. */
+  /** Returns a wait function. A `release` ends its current wait and makes all later ones return at once. */
   pause(): (ms: number) => Promise<void> {
-    const { signal } = this.holding;
+    const { signal } = this.delays;
     return async (ms) => {
-      // To be released is not an error.
+      // The abort only ends the wait early.
       if (!signal.aborted) await delay(ms, undefined, { signal }).catch(() => undefined);
     };
   }

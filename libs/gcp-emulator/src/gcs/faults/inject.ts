@@ -7,12 +7,16 @@ import type { RequestFault } from './rule.js';
 
 const KINDS: Record<429 | 500 | 503, ErrorKind> = { 429: 'rateLimited', 500: 'internal', 503: 'unavailable' };
 
-/** Throttled bytes go in this many steps a second. */
+/** Number of chunks a second in which throttled bytes are sent. */
 const STEPS_PER_SECOND = 20;
 
-/** Does to a request what the rules say, if anything; throws when it is to be refused. Call before it is looked at any further. */
+/**
+ * Applies the first matching fault rule to a request. Call it before any other handling.
+ * @throws {ApiError} when the rule rejects the request
+ * @throws {ClientGone} when the rule cuts the connection
+ */
 export async function injectFault(faults: Faults, exchange: Exchange, key: ObjectKey): Promise<void> {
-  // Browsers ask by themselves; what is to go wrong is the request they ask for.
+  // Browsers send preflights on their own; the rules apply to the requests that follow.
   if (exchange.method === 'OPTIONS') return;
   const api = exchange.isXml ? 'xml' : 'json';
   const fault = faults.ofRequest({ method: exchange.method, api, bucket: key.bucket, key: key.name });
@@ -26,7 +30,7 @@ export async function injectFault(faults: Faults, exchange: Exchange, key: Objec
       : cutAfter(fault.cutAfterBytes, () => cut(exchange, fault));
   if (fault.direction === 'request') exchange.tapRequest = tap;
   else exchange.tapResponse = tap;
-  // A handler need not read the body at all.
+  // The handler may not read the body, so a cut at byte 0 happens here and not in the tap.
   if ('cutAfterBytes' in fault && fault.direction === 'request' && fault.cutAfterBytes === 0)
     await cut(exchange, fault);
 }
@@ -36,7 +40,7 @@ function refusalOf({ status, retryAfter }: Extract<RequestFault, { status: numbe
   return new ApiError(KINDS[status], { headers });
 }
 
-/** Of a response, what was sent so far still arrives. */
+/** Closes the connection. The part of a response sent so far still reaches the client. */
 async function cut(
   { request: { socket } }: Exchange,
   { direction, cutAfterBytes }: Extract<RequestFault, { cutAfterBytes: number }>,

@@ -10,7 +10,7 @@ it.each([
   { action: { events: 'delay', delayMs: 5 } },
   { action: { events: 'lose' }, match: { bucket: 'b', keyPrefix: 'k' }, times: 1 },
   { id: 'x', action: { status: 500 }, match: { method: 'PUT', api: 'xml' }, probability: 0.5, seed: 7 },
-])('takes %j', (rule) => {
+])('accepts %j', (rule) => {
   expect(parseRule(rule)).toEqual(rule);
 });
 
@@ -29,6 +29,6 @@ it.each<[Record<string, unknown>, RegExp]>([
   [{ action, times: 1.5 }, /times/],
   [{ action, probability: 2 }, /probability/],
   [{ action, often: true }, /Unknown field often/],
-])('refuses %j', (rule, message) => {
+])('rejects %j', (rule, message) => {
   expect(() => parseRule(rule)).toThrow(message);
 });

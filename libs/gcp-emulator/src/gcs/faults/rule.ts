@@ -1,33 +1,35 @@
 import { ApiError } from '../http/errors.js';
 
-/** Which way the bytes go: to the emulator, or from it. */
+/** Direction of the bytes: to the emulator (`request`) or from it (`response`). */
 export type Direction = 'request' | 'response';
 
-/** What becomes of a request. */
+/** The fault that a rule applies to a request. */
 export type RequestFault =
-  /** Refused, in the words of its API. `retryAfter` in seconds. */
+  /** Reject the request with an error of its API. `retryAfter` in seconds. */
   | { status: 429 | 500 | 503; retryAfter?: number }
-  /** The connection is cut when that many bytes of the body have gone; a response cut at 0 is one that never came. */
+  /** Cut the connection after that many bytes of the body. A response cut at 0 is never sent at all. */
   | { cutAfterBytes: number; direction: Direction }
+  /** Throttle the body. */
   | { bytesPerSecond: number; direction: Direction }
-  /** Before anything else is done; ends early when faults are released. */
+  /** Delay the request in milliseconds, before any other handling; ends early when faults are released. */
   | { delayMs: number };
 
 /**
- * What becomes of an event: never published; published twice; published later (after `delayMs`, or when faults are released);
- * published only after a later event of the same topic was (or when faults are released).
+ * The fault that a rule applies to an event: `lose` never publishes it; `double` publishes it twice; `delay` publishes
+ * it after `delayMs`, or when faults are released; `reorder` publishes it after a later event of its topic, or when
+ * faults are released.
  */
 export type EventFault = { events: 'lose' | 'double' | 'reorder' } | { events: 'delay'; delayMs?: number };
 
-/** Something that is to go wrong, and when. */
+/** A fault, and the requests or events to which it applies. */
 export interface FaultRule {
-  /** Given when there is none. A rule replaces the one with the same id. */
+  /** Generated when missing. A rule replaces an existing one with this id. */
   id?: string;
-  /** All that is named must hold. Of an event, `bucket` and `keyPrefix` are the object's; it has no method or API. */
+  /** All given fields must match. An event is matched by the bucket and key of its object; it has no method or API. */
   match?: { method?: string; bucket?: string; keyPrefix?: string; api?: 'xml' | 'json' };
-  /** How often; without it, always. */
+  /** How many times the rule applies. Default: every time. */
   times?: number;
-  /** 0 to 1; by a sequence that is the same for the same `seed`. */
+  /** 0 to 1, default 1. The sequence of decisions depends only on `seed`. */
   probability?: number;
   seed?: number;
   action: RequestFault | EventFault;
@@ -64,7 +66,7 @@ const MATCH: Fields = {
 
 const isDirection = isOneOf('request', 'response');
 
-/** The kinds of action, by the field that only one of them has; the first that is there decides. */
+/** The fields of each kind of action, by the field that identifies it. The first entry whose key the action has decides. */
 const ACTIONS: Record<string, Fields> = {
   status: { status: isOneOf(429, 500, 503), retryAfter: optional(isCount) },
   cutAfterBytes: { cutAfterBytes: isCount, direction: isDirection },
@@ -83,7 +85,10 @@ function check(where: string, value: Record<string, unknown>, fields: Fields): v
   }
 }
 
-/** Reads a rule that came from outside; throws a refusal that names the field at fault. */
+/**
+ * Validates a rule that a client sent.
+ * @throws {ApiError} invalid, with a message that names the wrong field
+ */
 export function parseRule(value: Record<string, unknown>): FaultRule {
   check('', value, RULE);
   const { match = {}, action } = value as {

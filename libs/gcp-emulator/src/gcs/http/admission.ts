@@ -5,12 +5,12 @@ import type { Exchange } from './exchange.js';
 /** The path of the JSON API's sessions of resumable uploads. */
 const UPLOADS = /^\/upload\/storage\/v1\//;
 
-/** Whoever has the URL of a session may use it, a page too: the handler looks for the session and for nothing else. */
+/** A session URL is a secret that also authorizes web pages; its handler gives access to that session alone. */
 const namesSession = ({ rawPath, query }: Exchange) => UPLOADS.test(rawPath) && query.has('upload_id');
 
 /**
- * A program may start a session for a page, and names the page in Origin: the `origin` option of the official clients. Browsers send
- * the clients' own header only after a preflight, which is answered for sessions that are there already and nothing else.
+ * A program may start a session for a web page and names the page in Origin: the `origin` option of the official
+ * clients. Browsers send the clients' own header only after a preflight, which is answered for existing sessions alone.
  */
 const startsSessionForPage = (exchange: Exchange) =>
   UPLOADS.test(exchange.rawPath) &&
@@ -19,10 +19,10 @@ const startsSessionForPage = (exchange: Exchange) =>
   exchange.header('sec-fetch-site') === undefined;
 
 /**
- * Refuses requests under other names than these, and what a page sends without a signature or the URL of a session. The XML API
- * serves nothing else, so pages may send it anything; the bucket's CORS settings say which of them may read the answer.
- * @param hosts values of Host
- * @returns a function that throws ApiError accessDenied
+ * Rejects requests with another Host, and web pages' requests without a signature or a session URL. The XML API accepts
+ * only those two, so pages may send it anything; the bucket's CORS settings decide which page may read the response.
+ * @param hosts allowed values of Host
+ * @returns a check that throws {@link ApiError} accessDenied
  */
 export function admissionCheck(hosts: readonly string[]): (exchange: Exchange) => void {
   const refusalOf = sourceCheck({ hosts });

@@ -14,7 +14,7 @@ const allowsOrigin = (rule: CorsRule, origin: string) =>
 const allowsMethod = (rule: CorsRule, method: string) =>
   (rule.method ?? []).some((allowed) => allowed === '*' || allowed.toUpperCase() === method);
 
-/** A listed header may end in `*`, as in `x-goog-meta-*`. */
+/** An allowed header may end in `*`, as in `x-goog-meta-*`. */
 const allowsHeader = (rule: CorsRule, header: string) =>
   (rule.responseHeader ?? []).some((allowed) => {
     const name = allowed.toLowerCase();
@@ -29,7 +29,7 @@ const list = (header: string | undefined) =>
     .map((part) => part.trim().toLowerCase())
     .filter((part) => part !== '');
 
-/** Headers of an actual response, be it a success or an error, to a page of another origin. */
+/** CORS headers of an actual response, successful or not, to a web page of another origin. */
 export function corsHeaders(rules: readonly CorsRule[], exchange: Exchange): Record<string, string> {
   const origin = exchange.header('origin');
   if (rules.length === 0) return {};
@@ -42,7 +42,7 @@ export function corsHeaders(rules: readonly CorsRule[], exchange: Exchange): Rec
   };
 }
 
-/** The answer to a preflight: always 200; what is not allowed shows as headers that are not there. */
+/** Answers a preflight, always with 200. A request that is not allowed gets no CORS headers. */
 export function preflight(rules: readonly CorsRule[], exchange: Exchange): Reply {
   const origin = exchange.header('origin') ?? '';
   const method = (exchange.header('access-control-request-method') ?? '').toUpperCase();

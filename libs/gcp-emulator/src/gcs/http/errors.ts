@@ -1,5 +1,5 @@
 /**
- * Every refusal the emulator answers with, in the words of both APIs: `reason` is what the JSON API says, `code` the XML API.
+ * All errors that the emulator returns, in the terms of both APIs: `reason` is the JSON API's, `code` the XML API's.
  * https://docs.cloud.google.com/storage/docs/json_api/v1/status-codes
  * https://docs.cloud.google.com/storage/docs/xml-api/reference-status
  */
@@ -55,8 +55,8 @@ const KINDS = {
     'Your previous request to create the named bucket succeeded and you already own it.',
   ],
   bucketNotEmpty: [409, 'conflict', 'BucketNotEmpty', 'The bucket you tried to delete is not empty.'],
-  superseded: [409, 'conflict', 'OperationAborted', 'A later request of the same upload took over.'],
-  uploadGone: [410, 'gone', 'NoSuchUpload', 'The upload session is over.'],
+  superseded: [409, 'conflict', 'OperationAborted', 'A later request for this upload superseded this one.'],
+  uploadGone: [410, 'gone', 'NoSuchUpload', 'The upload session has ended. Start a new one.'],
   lengthRequired: [
     411,
     'required',
@@ -100,7 +100,7 @@ const KINDS = {
 
 export type ErrorKind = keyof typeof KINDS;
 
-/** What a refusal may say beyond its kind. `elements` become further elements of an XML error. */
+/** Details of one error beyond its kind. `elements` become additional elements of an XML error. */
 export interface ErrorDetail {
   message?: string;
   details?: string;
@@ -108,7 +108,7 @@ export interface ErrorDetail {
   headers?: Record<string, string>;
 }
 
-/** A refusal that either API can render. */
+/** An error response, which either API can render. */
 export class ApiError extends Error {
   readonly status: number;
   readonly reason: string;
@@ -126,10 +126,10 @@ export class ApiError extends Error {
   }
 }
 
-/** The peer went away in the middle of its request: nobody is left to answer. */
+/** The client disconnected during its request, so no response can be sent. */
 export class ClientGone extends Error {}
 
-/** What went wrong, as a refusal; `undefined` when it is nothing that is known, that is, a bug or a broken disk. */
+/** Converts an error to a response; undefined for an unexpected one, that is, a bug or a broken disk. */
 export function asApiError(error: unknown): ApiError | undefined {
   if (error instanceof ApiError) return error;
   const { code, errcode } = error as { code?: string; errcode?: number };
@@ -138,6 +138,7 @@ export function asApiError(error: unknown): ApiError | undefined {
   return undefined;
 }
 
+/** Renders an error as the JSON API does. */
 export function jsonError(error: ApiError): string {
   const { status: code, message, reason } = error;
   return JSON.stringify({ error: { code, message, errors: [{ message, domain: 'global', reason }] } });
@@ -145,6 +146,7 @@ export function jsonError(error: ApiError): string {
 
 const XML_ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 
+/** Renders an error as the XML API does. */
 export function xmlError({ code, message, detail }: ApiError): string {
   const elements = { Code: code, Message: message, ...detail.elements };
   const all = detail.details === undefined ? elements : { ...elements, Details: detail.details };

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { ApiError, ClientGone } from './errors.js';
 
-/** What a handler answers with. A stream is destroyed when the client goes away. */
+/** A handler's response. A stream is destroyed when the client disconnects. */
 export interface Reply {
   status: number;
   headers?: Record<string, string>;
@@ -17,20 +17,20 @@ export const jsonReply = (value: unknown, status = 200): Reply => ({
 
 export const noContent: Reply = { status: 204 };
 
-/** Sees the bytes of a body on their way, and may slow or end them. */
+/** Intercepts the bytes of a body and may slow or end them. */
 export type Tap = (chunks: AsyncIterable<Buffer>) => AsyncIterable<Buffer>;
 
 const JSON_BODY_LIMIT = 1024 * 1024;
 
-/** One request and the response to it, with its path and query taken apart. */
+/** One request and its response, with the path and query split. */
 export class Exchange {
-  /** As received, percent-encoding and all: signatures are made over it. */
+  /** As received, still percent-encoded: signatures are computed over it. */
   readonly rawPath: string;
   readonly rawQuery: string;
   readonly query: URLSearchParams;
-  /** The decoded segments a route's template names. */
+  /** Decoded values of the `:name` segments of the route. */
   params: Record<string, string> = {};
-  /** Which API the request is for, and so the language of a refusal. */
+  /** True for the XML API. Errors are rendered in the format of the API. */
   isXml = false;
   tapRequest: Tap | undefined;
   tapResponse: Tap | undefined;
@@ -61,7 +61,7 @@ export class Exchange {
     return Array.isArray(value) ? value.join(',') : value;
   }
 
-  /** Every header in the order sent. Node hands header bytes out as Latin-1; signatures and metadata are UTF-8. */
+  /** All headers in the order sent. Node decodes header bytes as Latin-1; signatures and metadata are UTF-8. */
   headerPairs(): [string, string][] {
     const { rawHeaders } = this.request;
     const pairs: [string, string][] = [];
@@ -73,8 +73,8 @@ export class Exchange {
   }
 
   /**
-   * The request's body, once. Only now does a client that asked first (`Expect: 100-continue`) get leave to send. Ending early
-   * leaves the connection open, so that the refusal still reaches the client.
+   * Reads the request's body, once. A client that sent `Expect: 100-continue` is told to continue only now. A reader
+   * that ends early leaves the connection open, so that the error still reaches the client.
    */
   async *body(): AsyncGenerator<Buffer, void, undefined> {
     if (this.awaitsContinue) {
@@ -89,7 +89,10 @@ export class Exchange {
     }
   }
 
-  /** The body as a JSON object; an empty body is an empty object. */
+  /**
+   * Reads the body as a JSON object of at most 1 MiB; an empty body is an empty object.
+   * @throws {ApiError} bodyTooLarge or parseError
+   */
   async json(): Promise<Record<string, unknown>> {
     const chunks: Buffer[] = [];
     let size = 0;

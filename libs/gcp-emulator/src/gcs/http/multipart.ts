@@ -3,14 +3,14 @@ import { ApiError } from './errors.js';
 const HEADER_LIMIT = 16 * 1024;
 const METADATA_LIMIT = 1024 * 1024;
 
-/** The two parts of a `multipart/related` upload. `media` must be read to its end, and only once. */
+/** The two parts of a `multipart/related` upload. `media` can be read only once, and must be read to its end. */
 export interface RelatedUpload {
   metadata: string;
   mediaType: string | undefined;
   media: AsyncIterable<Buffer>;
 }
 
-/** Reads a byte stream up to a marker, holding back no more than the marker may still need. */
+/** Reads a byte stream up to a marker. It buffers only as many bytes as may be part of the marker. */
 class MarkedReader {
   private pending: Buffer = Buffer.alloc(0);
 
@@ -22,7 +22,7 @@ class MarkedReader {
     this.pending = this.pending.length === 0 ? next.value : Buffer.concat([this.pending, next.value]);
   }
 
-  /** Everything up to the marker, which is taken too. */
+  /** Reads the text before the marker, and skips the marker. */
   async take(marker: string, limit: number): Promise<string> {
     for (;;) {
       const at = this.pending.indexOf(marker);
@@ -38,7 +38,7 @@ class MarkedReader {
     }
   }
 
-  /** The same, piece by piece. What follows the marker is read and dropped, so that the connection can be used again. */
+  /** Streams the bytes before the marker. The bytes after it are read and dropped, to make the connection reusable. */
   async *stream(marker: string): AsyncGenerator<Buffer, void, undefined> {
     const keep = Buffer.byteLength(marker) - 1;
     for (;;) {
@@ -66,7 +66,7 @@ function boundaryOf(contentType: string): string {
   return boundary;
 }
 
-/** Takes a multipart upload apart as it arrives: metadata as text (at most 1 MiB), media as a stream of any length. */
+/** Splits a multipart upload while it arrives: metadata as text (at most 1 MiB), media as a stream of any length. */
 export async function readRelated(contentType: string, body: AsyncIterable<Buffer>): Promise<RelatedUpload> {
   const boundary = boundaryOf(contentType);
   const reader = new MarkedReader(body[Symbol.asyncIterator]());

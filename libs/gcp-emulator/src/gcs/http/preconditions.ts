@@ -1,6 +1,6 @@
 import { ApiError } from './errors.js';
 
-/** What a request demands of the object it is about to read or replace. 0 as `generationMatch` means: there is none. */
+/** Conditions on the object that a request reads or replaces. A `generationMatch` of 0 requires that none exists. */
 export interface Conditions {
   generationMatch?: number;
   generationNotMatch?: number;
@@ -15,7 +15,10 @@ interface Versioned {
 
 type Source = (name: string) => string | null | undefined;
 
-/** A non-negative integer of a request, or undefined when it is not there. */
+/**
+ * Reads a non-negative integer of a request; undefined when it is missing.
+ * @throws {ApiError} invalid
+ */
 export function integerOf(read: Source, name: string): number | undefined {
   const value = read(name);
   if (value === null || value === undefined) return undefined;
@@ -26,7 +29,7 @@ export function integerOf(read: Source, name: string): number | undefined {
   return number;
 }
 
-/** The four conditions as query parameters of the JSON API; `source` picks those of a copy's source. */
+/** Reads the four conditions of the JSON API's query. `source` selects those on the source of a copy. */
 export function queryConditions(query: URLSearchParams, source = false): Conditions {
   const read = (name: string) => query.get(name);
   const prefix = source ? 'ifSource' : 'if';
@@ -38,7 +41,7 @@ export function queryConditions(query: URLSearchParams, source = false): Conditi
   };
 }
 
-/** The two conditions the XML API takes as headers. */
+/** Reads the two conditions that the XML API takes as headers. */
 export function headerConditions(header: (name: string) => string | undefined): Conditions {
   return {
     generationMatch: integerOf(header, 'x-goog-if-generation-match'),
@@ -47,8 +50,8 @@ export function headerConditions(header: (name: string) => string | undefined): 
 }
 
 /**
- * Throws 412 when a condition does not hold for what is there now. A read whose negative condition fails is not refused but
- * told that nothing changed (304).
+ * Checks the conditions against the current object.
+ * @throws {ApiError} preconditionFailed (412), or notModified (304) when a negative condition of a read does not hold
  */
 export function checkConditions(
   conditions: Conditions,

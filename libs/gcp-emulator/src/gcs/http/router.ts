@@ -3,7 +3,7 @@ import type { Exchange, Reply } from './exchange.js';
 
 export type Handler = (exchange: Exchange) => Reply | Promise<Reply>;
 
-/** One line of the route table. A template's `:name` segments are handed to the handler decoded. */
+/** One entry of the route table. The handler gets the `:name` segments of the path decoded. */
 export interface Route {
   method: string;
   path: string;
@@ -34,8 +34,9 @@ function matchTemplate(template: string[], segments: string[]): Record<string, s
 }
 
 /**
- * Finds the route of a request and puts the path's parameters into the exchange. HEAD goes where GET goes. No route with that
- * path: undefined; routes, but none with that method: 405.
+ * Finds the route of a request and stores the path parameters in the exchange. HEAD uses the route of GET. Returns
+ * undefined when no route has the path.
+ * @throws {ApiError} methodNotAllowed when a route has the path but not the method
  */
 export function findRoute(routes: readonly Route[], exchange: Exchange): Handler | undefined {
   const segments = exchange.rawPath.split('/');

@@ -25,7 +25,7 @@ const OUTPUT_ONLY = new Set([
 const settable = (resource: Record<string, unknown>): BucketSettings =>
   Object.fromEntries(Object.entries(resource).filter(([field]) => !OUTPUT_ONLY.has(field)));
 
-/** What other parts of the emulator rely on when they read settings back. */
+/** Checks the settings that other parts of the emulator read back. */
 function checkSettings(settings: BucketSettings): BucketSettings {
   const texts = (value: unknown) =>
     value === undefined || (Array.isArray(value) && value.every((v) => typeof v === 'string'));
@@ -47,7 +47,7 @@ function metagenerationCheck({ query }: Exchange): (bucket: StoredBucket) => voi
   return ({ metageneration }) => checkConditions(conditions, { generation: 0, metageneration });
 }
 
-/** https://docs.cloud.google.com/storage/docs/json_api/v1/buckets */
+/** Routes of buckets. https://docs.cloud.google.com/storage/docs/json_api/v1/buckets */
 export function bucketRoutes(store: Store): Route[] {
   const { buckets } = store;
   const reply = (bucket: StoredBucket): Reply => jsonReply(bucketResource(bucket, store.baseUrl()));

@@ -6,16 +6,17 @@ import type { Store } from '../store/store.js';
 
 const PAGE = 1000;
 
-/** Greater than every name that begins with what it is appended to, but for names that hold it themselves. */
+/** The last code point. A prefix plus LAST sorts after every name with that prefix, unless the name contains LAST. */
 const LAST = '\u{10FFFF}';
 
-/** Where a listing goes on: at or behind a name, with the last common prefix, which is not to be listed twice. */
+/** Cursor of a listing: at or after a name. `prefix` is the last common prefix, which must not be listed twice. */
 interface Position {
   from: string;
   exclusive: boolean;
   prefix?: string;
 }
 
+/** One page of a listing. */
 export interface Page {
   items: StoredObject[];
   prefixes: string[];
@@ -34,7 +35,7 @@ function decodeToken(token: string): Position {
 
 const later = (a: string, b: string) => (Buffer.compare(Buffer.from(a), Buffer.from(b)) >= 0 ? a : b);
 
-/** One page of a bucket's objects, in the order of the UTF-8 bytes of their names. */
+/** Lists one page of a bucket's objects in the order of the UTF-8 bytes of their names. */
 export function listObjects(store: Store, bucket: string, query: URLSearchParams): Page {
   for (const name of ['matchGlob', 'softDeleted'] as const) {
     if (query.has(name)) throw new ApiError('notImplemented', { message: `${name} is not implemented.` });

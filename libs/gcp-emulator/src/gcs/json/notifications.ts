@@ -11,7 +11,7 @@ const EVENT_TYPES = new Set(['OBJECT_FINALIZE', 'OBJECT_METADATA_UPDATE', 'OBJEC
 
 const invalid = (field: string) => new ApiError('invalid', { message: `Invalid value for field ${field}.` });
 
-/** The API's own spelling is snake_case here, unlike everywhere else. */
+/** This resource is spelled in snake_case, unlike all others of the JSON API. */
 function settingsOf(body: Record<string, unknown>): Omit<NotificationConfig, 'id'> {
   const { topic, payload_format: payloadFormat = 'JSON_API_V1', event_types: eventTypes } = body;
   const { object_name_prefix: objectNamePrefix, custom_attributes: customAttributes } = body;
@@ -30,7 +30,7 @@ function settingsOf(body: Record<string, unknown>): Omit<NotificationConfig, 'id
   return {
     topic: topicName,
     payloadFormat,
-    // An empty list means the same as none: every type.
+    // Like GCS, treat an empty list as every type.
     eventTypes: eventTypes?.length ? eventTypes : undefined,
     objectNamePrefix,
     customAttributes,
@@ -43,7 +43,7 @@ function isAttributes(value: unknown): value is Record<string, string> {
   return values.length <= MAX_CUSTOM_ATTRIBUTES && values.every((entry) => typeof entry === 'string');
 }
 
-/** https://docs.cloud.google.com/storage/docs/json_api/v1/notifications */
+/** Routes of notification configs. https://docs.cloud.google.com/storage/docs/json_api/v1/notifications */
 export function notificationRoutes(store: Store): Route[] {
   const { buckets, outbox } = store;
   const resource = (bucket: string, config: NotificationConfig) =>

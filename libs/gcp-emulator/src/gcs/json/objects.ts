@@ -17,7 +17,7 @@ const keyOf = (exchange: Exchange): ObjectKey => ({
 
 const generationOf = ({ query }: Exchange, name = 'generation') => integerOf((n) => query.get(n), name);
 
-/** Download of an object's bytes, be it by `alt=media` or below `/download`. */
+/** Downloads an object's bytes, by `alt=media` or by a path below `/download`. */
 function media(store: Store, exchange: Exchange): Reply {
   const object = store.objects.get(keyOf(exchange), generationOf(exchange));
   checkConditions(queryConditions(exchange.query), object, 'read');
@@ -30,8 +30,8 @@ function media(store: Store, exchange: Exchange): Reply {
 }
 
 /**
- * Metadata in the body replaces all of the source's; without any, the source's is copied. `token` is what the client sends
- * instead of metadata when it goes on with a rewrite.
+ * Metadata in the body replaces all metadata of the source; without any, the source's is copied. A client that
+ * continues a rewrite sends `token` instead of metadata.
  */
 function rewrittenMetadata(
   store: Store,
@@ -45,7 +45,7 @@ function rewrittenMetadata(
   return { storageClass: settings.storageClass ?? 'STANDARD', ...settableMetadata(body) };
 }
 
-/** Always finished in one call: the bytes are not moved, they only get a second name. */
+/** Copies an object, always in one call: the new object shares the bytes through a hard link. */
 async function rewrite(store: Store, exchange: Exchange): Promise<Reply> {
   const { query } = exchange;
   if (query.has('rewriteToken'))
@@ -74,7 +74,7 @@ async function rewrite(store: Store, exchange: Exchange): Promise<Reply> {
   });
 }
 
-/** https://docs.cloud.google.com/storage/docs/json_api/v1/objects */
+/** Routes of objects. https://docs.cloud.google.com/storage/docs/json_api/v1/objects */
 export function objectRoutes(store: Store): Route[] {
   const { objects } = store;
   const reply = (object: StoredObject): Reply => jsonReply(objectResource(object, store.baseUrl()));
@@ -109,7 +109,7 @@ export function objectRoutes(store: Store): Route[] {
     objects.delete(keyOf(exchange), generationOf(exchange), (object) => checkConditions(conditions, object));
     return noContent;
   };
-  const later = () => {
+  const notImplemented = () => {
     throw new ApiError('notImplemented');
   };
 
@@ -123,12 +123,13 @@ export function objectRoutes(store: Store): Route[] {
       path: '/b/:bucket/o/:object/rewriteTo/b/:destinationBucket/o/:destinationObject',
       handler: (exchange) => rewrite(store, exchange),
     },
-    { method: 'POST', path: '/b/:bucket/o/:object/compose', handler: later },
-    { method: 'POST', path: '/b/:bucket/o/:object/restore', handler: later },
-    { method: 'POST', path: '/b/:bucket/o/:object/moveTo/o/:destinationObject', handler: later },
+    { method: 'POST', path: '/b/:bucket/o/:object/compose', handler: notImplemented },
+    { method: 'POST', path: '/b/:bucket/o/:object/restore', handler: notImplemented },
+    { method: 'POST', path: '/b/:bucket/o/:object/moveTo/o/:destinationObject', handler: notImplemented },
   ];
 }
 
+/** Routes below `/download`, which return the bytes without `alt=media`. */
 export function downloadRoutes(store: Store): Route[] {
   return [{ method: 'GET', path: '/b/:bucket/o/:object', handler: (exchange) => media(store, exchange) }];
 }

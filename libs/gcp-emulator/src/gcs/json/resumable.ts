@@ -10,7 +10,10 @@ import type { Upload } from '../uploads.js';
 
 const ALLOWED_METHODS = 'PUT, POST, DELETE';
 
-/** A page may use a session that was started for it, whatever the bucket's CORS settings say: those are the XML API's. */
+/**
+ * Lets the web page that a session was started for use the session. The bucket's CORS settings do not matter here:
+ * they apply to the XML API.
+ */
 function allowOrigin(exchange: Exchange, origin: string | undefined): void {
   if (origin === undefined || exchange.header('origin') !== origin) return;
   const { response } = exchange;
@@ -32,7 +35,7 @@ function preflight(exchange: Exchange): Reply {
   return { status: 200, headers };
 }
 
-/** Starts a session. The type and length of what is to come are in headers of their own. */
+/** Starts a session. Headers of their own announce the type and length of the upload. */
 export function startJsonSession(
   store: Store,
   uploads: ResumableUploads,
@@ -52,12 +55,13 @@ export function startJsonSession(
   };
 }
 
+/** Handles a request on a session: bytes, a progress query, a cancellation or a preflight. */
 export async function answerJsonSession(
   store: Store,
   uploads: ResumableUploads,
   exchange: Exchange,
 ): Promise<Reply> {
-  // Before anything can be refused: a page may read that its session is over.
+  // Set before the request can be rejected, so that a web page can read that its session has ended.
   allowOrigin(exchange, store.sessions.find(exchange.query.get('upload_id') ?? '')?.origin);
   const session = findSession(uploads, exchange, 'json', { bucket: exchange.param('bucket') });
   if (exchange.method === 'OPTIONS') return preflight(exchange);

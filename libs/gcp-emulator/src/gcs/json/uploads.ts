@@ -13,7 +13,7 @@ import { checkBeforeUpload, parseHashHeader, receive, type Upload } from '../upl
 
 const textOf = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
 
-/** An upload as its query and its object resource describe it. */
+/** Describes the upload from the query and the object resource. */
 function describeUpload(
   store: Store,
   exchange: Exchange,
@@ -37,7 +37,7 @@ function describeUpload(
 }
 
 async function multipart(store: Store, exchange: Exchange): Promise<Reply> {
-  // The name may still be in the body; where it is in the query, a lost race is told before the bytes are sent.
+  // The name may be only in the body. When the query has it, check the conditions before the client sends the bytes.
   const early = exchange.query.get('name');
   if (early) checkBeforeUpload(store, describeUpload(store, exchange, {}, undefined));
   const body = exchange.body();
@@ -46,7 +46,7 @@ async function multipart(store: Store, exchange: Exchange): Promise<Reply> {
     const upload = describeUpload(store, exchange, parseJsonObject(metadata), mediaType);
     return jsonReply(objectResource(await receive(store, upload, media), store.baseUrl()));
   } finally {
-    // Refused half-way, the rest of the body must be free to be read and dropped.
+    // After an error, the server must be able to read and drop the rest of the body.
     await body.return();
   }
 }
@@ -63,7 +63,7 @@ async function resumable(store: Store, uploads: ResumableUploads, exchange: Exch
   return startJsonSession(store, uploads, exchange, upload);
 }
 
-/** https://docs.cloud.google.com/storage/docs/uploads-downloads#uploads */
+/** Routes below `/upload`. https://docs.cloud.google.com/storage/docs/uploads-downloads#uploads */
 export function uploadRoutes(store: Store, uploads: ResumableUploads): Route[] {
   const path = '/b/:bucket/o';
   const session = (exchange: Exchange) => answerJsonSession(store, uploads, exchange);

@@ -1,34 +1,35 @@
 import { ApiError } from '../http/errors.js';
 
-/** Uploads proceed in multiples of this; only the end of the object may be anything else. */
+/** Size in bytes of which chunks must be a multiple; only the last chunk of an object may have another size. */
 export const QUANTUM = 256 * 1024;
 
-/** What a PUT on a session says it brings: nothing (a question), or bytes from `first` on. */
+/** The parsed Content-Range of a PUT on a session: a progress query, or bytes from `first` on. */
 export interface ContentRange {
-  /** `undefined` asks how far the upload has come. */
+  /** Undefined for a progress query. */
   first?: number;
-  /** Inclusive; `undefined` is the end of the body. One less than `first` when the body is empty. */
+  /** Inclusive. Undefined means up to the end of the body; one less than `first` means an empty body. */
   last?: number;
   total?: number;
 }
 
-/** How far a session has come. */
+/** Progress of a session, in bytes. */
 export interface Progress {
   stored: number;
   total: number | undefined;
 }
 
-/** What to do with the body of a PUT. */
+/** How to handle a PUT on a session. */
 export type Step =
   | { kind: 'report' }
-  /** Bytes are left out up to the session's own offset; a body that would go past `limit` is refused. */
+  /** Bytes before the session's own offset are skipped; a body that would exceed `limit` is rejected. */
   | { kind: 'receive'; first: number; last?: number; limit: number; total: number | undefined }
-  /** Answered as plain text, by which clients know these refusals from others with the same status. */
+  /** Rejected in plain text, by which clients tell these errors from others with the same status. */
   | { kind: 'refuse'; status: 400 | 503; message: string };
 
 /**
- * Reads the header in all its forms; without it the body is the whole object. The official client writes an empty last chunk as
- * `bytes 0--1/0`.
+ * Parses the header in all its forms; without the header, the body is the whole object. The official client writes an
+ * empty last chunk as `bytes 0--1/0`.
+ * @throws {ApiError} invalid
  */
 export function parseContentRange(header: string | undefined): ContentRange {
   if (header === undefined) return { first: 0 };
@@ -48,7 +49,11 @@ export function parseContentRange(header: string | undefined): ContentRange {
 
 const invalid = (message: string) => new ApiError('invalid', { message: `Invalid request. ${message}` });
 
-/** Decides what a PUT means for a session. `length` is the body's, when it was announced. */
+/**
+ * Decides how to handle a PUT on a session.
+ * @param length announced length of the body in bytes, if any
+ * @throws {ApiError} invalid when the range contradicts the session or the body
+ */
 export function nextStep(
   range: ContentRange,
   { stored, total: known }: Progress,
@@ -61,12 +66,12 @@ export function nextStep(
   }
   if (range.first === undefined) {
     if (range.total === undefined || range.total > stored) return { kind: 'report' };
-    // All bytes are here, only nobody had said that these were all.
+    // All bytes are stored, but no earlier request said that they were the whole object.
     return { kind: 'receive', first: stored, last: stored - 1, limit: stored, total };
   }
   const { first, last } = range;
   if (first > stored) {
-    // Word for word, the two spaces too: https://github.com/googleapis/java-storage tells lost data by it.
+    // Exact wording, with both spaces: https://github.com/googleapis/java-storage detects lost data by this message.
     const message =
       `Invalid request.  According to the Content-Range header, the upload offset is ${first} byte(s), ` +
       `which exceeds already uploaded size of ${stored} byte(s).`;

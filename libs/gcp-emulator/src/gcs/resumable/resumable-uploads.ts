@@ -8,49 +8,51 @@ import { checkBeforeUpload, checkContent, checkOf, type Digests } from '../uploa
 import { nextStep, QUANTUM, type ContentRange, type Step } from './content-range.js';
 import { Turns } from './turns.js';
 
-/** A PUT on a session. */
+/** One PUT on a session. */
 export interface SessionPut {
   range: ContentRange;
-  /** Of the body, when it was announced. */
+  /** Length of the body in bytes, if announced. */
   length: number | undefined;
-  /** Of the whole object; they count on the request that ends the upload. */
+  /** Hashes of the whole object. Only the request that completes the upload is checked against them. */
   digests: Digests;
-  /** Called at most once; not at all when the request is refused. */
+  /** Called at most once, and not at all when the request is rejected. */
   body: () => AsyncIterable<Buffer>;
-  /** Makes the body end in an error. */
+  /** Makes the running body end with an error. */
   interrupt: () => void;
 }
 
+/** Result of a PUT; `stored` in bytes. */
 export type Outcome =
   | { kind: 'finished'; object: StoredObject }
   | { kind: 'incomplete'; stored: number }
   | Extract<Step, { kind: 'refuse' }>;
 
-/** A PUT's body as it is written: where it begins, where it must end, how far it came. */
+/** State of writing a PUT's body: its session, its limits and its progress. */
 interface Transfer {
   kind: 'receive';
   session: Session;
   step: Extract<Step, { kind: 'receive' }>;
   digest: ContentDigest | undefined;
-  /** Bytes of the object that are in the file, not all of them necessarily on disk for good. */
+  /** Bytes of the object in the file, including bytes that are not yet flushed to disk. */
   end: number;
 }
 
-/** A power cut costs a running request at most this much. */
+/** Bytes between flushes to disk: a power cut costs a running request at most this much. */
 const CHECKPOINT = 16 * 1024 * 1024;
 const SWEEP_INTERVAL_MS = 60_000;
-/** Hashes kept between the requests of an upload; of one that is not among them the bytes are read back at its end. */
+/** Number of digests kept between requests. Without one, the bytes are read again when the upload ends. */
 const MAX_DIGESTS = 1000;
 
-/** Without a total, a range without an end is the rest of the object. */
+/** When the total is unknown, a range without an end extends to the end of the object. */
 const isWhole = ({ last, total }: Transfer['step'], reached: number) =>
   total === undefined ? last === undefined : reached === total;
 
 const wholeQuanta = (size: number) => size - (size % QUANTUM);
 
 /**
- * Resumable uploads: https://docs.cloud.google.com/storage/docs/performing-resumable-uploads. What is reported as stored is on disk
- * for good, and outlives the connection, the process and the machine. Of requests at the same session the latest wins.
+ * Resumable uploads: https://docs.cloud.google.com/storage/docs/performing-resumable-uploads. Bytes reported as stored
+ * are on disk and survive the loss of the connection, the process or the machine. Of concurrent requests on a session,
+ * the latest wins.
  */
 export class ResumableUploads {
   private readonly turns = new Turns();
@@ -66,12 +68,16 @@ export class ResumableUploads {
     this.sweep();
   }
 
+  /** Stops the sweep of expired sessions and waits for a running one. */
   async stop(): Promise<void> {
     clearInterval(this.timer);
     await this.sweeping;
   }
 
-  /** Checks what can be checked now and returns the session's id, which is a secret. */
+  /**
+   * Starts a session and returns its id, which is a secret.
+   * @throws {ApiError} when the bucket, the conditions or the announced size already rule the upload out
+   */
   start(upload: Pick<Session, 'api' | 'origin' | 'upload' | 'total'>): string {
     checkBeforeUpload(this.store, upload.upload);
     checkSize(upload.upload.size, upload.total, 0);
@@ -79,7 +85,10 @@ export class ResumableUploads {
     return this.store.sessions.create(upload);
   }
 
-  /** Throws unless the session is there and neither cancelled nor expired. */
+  /**
+   * Returns an open or finished session.
+   * @throws {ApiError} noSuchUpload, cancelled or uploadGone
+   */
   get(id: string): Session {
     const session = this.store.sessions.find(id);
     if (session === undefined) throw new ApiError('noSuchUpload');
@@ -88,12 +97,12 @@ export class ResumableUploads {
     return session;
   }
 
-  /** A question about the progress does not disturb a request that is making some. */
+  /** Handles a PUT. A progress query does not interrupt a request that is writing. */
   async put(id: string, put: SessionPut): Promise<Outcome> {
     const plan = this.plan(id, put);
     if (plan.kind !== 'receive') return plan;
     return this.turns.take(id, put.interrupt, async () => {
-      // Whoever had the turn before has moved the session on.
+      // The request that held the session before has advanced it, so plan again.
       const current = this.plan(id, put);
       return current.kind === 'receive' ? this.receive(current, put) : current;
     });
@@ -109,11 +118,11 @@ export class ResumableUploads {
     return { kind: 'receive', session, step, digest: undefined, end: session.stored };
   }
 
-  /** From now on no request can add to the session or finish it; one that is running is interrupted. */
+  /** Cancels a session. No later request can add to it or complete it; a running request is interrupted. */
   async cancel(id: string): Promise<void> {
     const session = this.get(id);
     if (session.object) throw new ApiError('uploadGone');
-    // Before its turn: requests that keep coming would supersede it.
+    // Cancelled before waiting for the session: a steady stream of new requests would supersede the cancellation.
     this.store.sessions.cancel(id);
     await this.turns.take(
       id,
@@ -137,7 +146,7 @@ export class ResumableUploads {
     return { kind: 'incomplete', stored };
   }
 
-  /** Writes what is new of the body, and returns the offset up to which the body went. What arrived stays, whatever happens then. */
+  /** Appends the new part of the body and returns the offset that the body reached. An error keeps bytes written. */
   private async append(transfer: Transfer, body: AsyncIterable<Buffer>): Promise<number> {
     const { session, step, digest } = transfer;
     const file = await this.store.blobs.openToAppend(session.blob, session.stored);
@@ -161,7 +170,7 @@ export class ResumableUploads {
         release(chunk);
         if (transfer.end - kept >= CHECKPOINT) await keep();
       }
-      // The end of an upload is recorded together with the object it becomes.
+      // The final offset is recorded in the transaction that creates the object.
       await (isWhole(step, reached) ? file.datasync() : keep());
       return reached;
     } catch (error) {
@@ -213,7 +222,7 @@ export class ResumableUploads {
     await this.store.blobs.remove(session.blob);
   }
 
-  /** Forgets sessions whose time is over, and removes what they left. */
+  /** Removes expired sessions and their unfinished files. */
   private sweep(): void {
     this.sweeping ??= this.removeExpired()
       .catch(this.onError)
@@ -236,7 +245,7 @@ export class ResumableUploads {
   }
 }
 
-/** The size range that was fixed at the start, against the total as far as it is known and the bytes so far. */
+/** Checks the size range that the session fixed against the total, if known, and the bytes so far. */
 function checkSize(
   size: { min: number; max: number } | undefined,
   total: number | undefined,

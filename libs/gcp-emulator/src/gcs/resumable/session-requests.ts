@@ -8,13 +8,16 @@ import { parseDigestHeaders } from '../uploads.js';
 import { parseContentRange } from './content-range.js';
 import type { ResumableUploads } from './resumable-uploads.js';
 
-/** The emulator as the client knows it, which need not be by the name the emulator has for itself. */
+/** The base URL under which the client reached the emulator; it may differ from the emulator's own. */
 export function hostUrl(exchange: Exchange, store: Store): string {
   const host = exchange.header('host');
   return host === undefined ? store.baseUrl() : `http://${host}`;
 }
 
-/** The session that a request names, provided it is of that API and at that place. */
+/**
+ * Returns the session that a request names.
+ * @throws {ApiError} noSuchUpload when the session belongs to another API, bucket or object
+ */
 export function findSession(
   uploads: ResumableUploads,
   exchange: Exchange,
@@ -23,12 +26,12 @@ export function findSession(
 ): Session {
   const session = uploads.get(exchange.query.get('upload_id') ?? '');
   const { key } = session.upload;
-  const isThere = session.api === api && key.bucket === bucket && (name === undefined || key.name === name);
-  if (!isThere) throw new ApiError('noSuchUpload');
+  const matches = session.api === api && key.bucket === bucket && (name === undefined || key.name === name);
+  if (!matches) throw new ApiError('noSuchUpload');
   return session;
 }
 
-/** Answers whoever knows a session's id: that is all it takes. */
+/** Handles a request on a session. The session's id is the only credential that a request needs. */
 export async function answerSession(
   uploads: ResumableUploads,
   { id }: Session,
@@ -45,7 +48,7 @@ export async function answerSession(
     length: integerOf((name) => exchange.header(name), 'content-length'),
     digests: parseDigestHeaders(exchange),
     body: () => exchange.body(),
-    // What has arrived whole is answered whole.
+    // A request that has arrived completely is still answered.
     interrupt: () => void (exchange.request.complete || exchange.request.destroy()),
   });
   if (outcome.kind === 'finished') return render(outcome.object);
@@ -57,7 +60,7 @@ export async function answerSession(
 function incomplete(stored: number, exchange: Exchange): Reply {
   const headers: Record<string, string> = { 'Content-Length': '0' };
   if (stored > 0) headers.Range = `bytes=0-${stored - 1}`;
-  // Asked for by clients whose HTTP library takes 308 for a redirect.
+  // Requested by clients whose HTTP library treats 308 as a redirect.
   if (exchange.header('x-guploader-no-308') !== 'yes') return { status: 308, headers };
   return { status: 200, headers: { ...headers, 'X-Http-Status-Code-Override': '308' } };
 }

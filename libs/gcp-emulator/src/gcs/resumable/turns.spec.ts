@@ -1,11 +1,11 @@
 import { expect, it } from '@jest/globals';
 import { Turns } from './turns.js';
 
-it('lets one work at a time, and the latest of those who wait', async () => {
+it('runs one request at a time, and of those waiting only the latest', async () => {
   const turns = new Turns();
   const interrupted = Promise.withResolvers<void>();
   const log: string[] = [];
-  const enter = (name: string) =>
+  const run = (name: string) =>
     turns.take(
       'id',
       () => log.push(`${name} interrupted`),
@@ -14,10 +14,10 @@ it('lets one work at a time, and the latest of those who wait', async () => {
 
   const first = turns.take('id', interrupted.resolve, async () => {
     await interrupted.promise;
-    log.push('first gave way');
+    log.push('first was interrupted');
   });
-  const waiting = expect(enter('second')).rejects.toMatchObject({ status: 409 });
-  const third = enter('third');
+  const waiting = expect(run('second')).rejects.toMatchObject({ status: 409 });
+  const third = run('third');
   await Promise.all([
     first,
     waiting,
@@ -28,11 +28,11 @@ it('lets one work at a time, and the latest of those who wait', async () => {
       () => Promise.resolve(),
     ),
   ]);
-  await enter('fourth');
-  expect(log).toEqual(['first gave way', 'third', 'fourth']);
+  await run('fourth');
+  expect(log).toEqual(['first was interrupted', 'third', 'fourth']);
 });
 
-it('goes on after one that failed', async () => {
+it('runs the next request after one that failed', async () => {
   const turns = new Turns();
   const failing = turns.take(
     'id',

@@ -30,7 +30,7 @@ async function files(): Promise<string[]> {
 }
 
 describe('Blobs', () => {
-  it('hashes what it writes', async () => {
+  it('returns the size and the hashes of the bytes it writes', async () => {
     // The check value of CRC-32C is e3069283: https://reveng.sourceforge.io/crc-catalogue/17plus.htm
     const blob = await blobs.write(chunks('1234', '', '56789'), { sha256: true });
     expect(blob).toMatchObject({
@@ -42,27 +42,27 @@ describe('Blobs', () => {
     expect(await files()).toEqual([blob.id]);
   });
 
-  it('stops at the first byte too many, and keeps nothing', async () => {
-    let asked = 0;
+  it('stops reading beyond the maximum size and leaves no file', async () => {
+    let reads = 0;
     const endless = (async function* () {
       for (;;) {
-        asked++;
+        reads++;
         yield await Promise.resolve(Buffer.alloc(10));
       }
     })();
     await expect(blobs.write(endless, { max: 25 })).rejects.toMatchObject({ code: 'EntityTooLarge' });
-    expect(asked).toBe(3);
+    expect(reads).toBe(3);
     expect(await files()).toEqual([]);
   });
 
-  it('keeps nothing when the disk is full, which is told as 503', async () => {
+  it('leaves no file when the disk is full, and reports 503', async () => {
     const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
     await expect(blobs.write(failing(full))).rejects.toBe(full);
     expect(await files()).toEqual([]);
     expect(asApiError(full)).toMatchObject({ status: 503 });
   });
 
-  it('makes copies that outlive what they were made of', async () => {
+  it('keeps a copy after its source is removed', async () => {
     const blob = await blobs.write(chunks('bytes'));
     const copy = await blobs.copy(blob.id);
     await blobs.remove(blob.id);

@@ -6,7 +6,7 @@ import { ApiError } from '../http/errors.js';
 import { release } from '../release.js';
 import { ContentDigest } from './digest.js';
 
-/** Bytes that are on disk for good but that no row knows yet. Hashes in base64, as GCS writes them; `sha256` in hex. */
+/** Bytes that are flushed to disk but that no row names yet. Hashes in base64, as GCS writes them; `sha256` in hex. */
 export interface StagedBlob {
   id: string;
   size: number;
@@ -15,10 +15,11 @@ export interface StagedBlob {
   sha256?: string;
 }
 
+/** Options of {@link Blobs.write}. */
 export interface WriteLimits {
-  /** Bytes, inclusive. Writing stops as soon as there are more. */
+  /** Maximum size in bytes, inclusive. Writing stops at the first chunk that exceeds it. */
   max?: number;
-  /** Also hash with SHA-256, for a body whose hash is signed. */
+  /** Also computes SHA-256, for a body whose hash is signed. */
   sha256?: boolean;
 }
 
@@ -31,9 +32,9 @@ async function syncDirectory(directory: string): Promise<void> {
   }
 }
 
-/** The bytes of objects: immutable files, one per generation. A file becomes an object when a row of the index names it. */
+/** The bytes of objects: immutable files, one per generation. A file is an object once a row of the index names it. */
 export class Blobs {
-  /** Folders that are there for good. */
+  /** Folders whose creation has been flushed to disk. */
   private readonly shards = new Set<string>();
 
   private constructor(
@@ -41,7 +42,7 @@ export class Blobs {
     private readonly temporary: string,
   ) {}
 
-  /** Opens the folder and removes what a killed process left: unfinished files, and files `isKnown` denies. */
+  /** Opens the folder and removes leftovers of a killed process: unfinished files and files `isKnown` rejects. */
   static async open(dataDir: string, isKnown: (id: string) => boolean): Promise<Blobs> {
     const blobs = new Blobs(path.join(dataDir, 'objects'), path.join(dataDir, 'tmp'));
     await rm(blobs.temporary, { recursive: true, force: true });
@@ -61,8 +62,9 @@ export class Blobs {
   }
 
   /**
-   * Streams bytes to disk, at their place from the start, hashing on the way. Nothing is left behind when the source or the disk
-   * fails; they outlive a power cut once this returns. No chunk may be looked at after the next is asked for.
+   * Streams bytes to a file and hashes them on the way. The bytes survive a power cut once this returns; no file is
+   * left when the source or the disk fails. Chunks are freed after writing, so the source must not read them again.
+   * @throws {ApiError} tooLarge
    */
   async write(
     source: AsyncIterable<Buffer>,
@@ -74,9 +76,9 @@ export class Blobs {
     const digest = new ContentDigest();
     const sha = sha256 ? createHash('sha256') : undefined;
     const handle = await open(file, 'wx');
-    // While the bytes arrive.
-    const named = syncDirectory(path.dirname(file));
-    named.catch(() => undefined);
+    // The folder is flushed while the bytes arrive.
+    const directorySynced = syncDirectory(path.dirname(file));
+    directorySynced.catch(() => undefined);
     try {
       for await (const chunk of source) {
         if (digest.size + chunk.length > max) throw new ApiError('tooLarge');
@@ -85,7 +87,7 @@ export class Blobs {
         await handle.appendFile(chunk);
         release(chunk);
       }
-      await Promise.all([handle.sync(), named]);
+      await Promise.all([handle.sync(), directorySynced]);
     } catch (error) {
       await handle.close();
       await rm(file, { force: true });
@@ -96,8 +98,8 @@ export class Blobs {
   }
 
   /**
-   * Opens a file that grows over several requests, at its place from the start: it becomes an object without being moved. Cut to
-   * `size`, since whatever lies behind was never confirmed.
+   * Opens a file that grows over several requests. It has its final name from the start and becomes an object without
+   * a move. The file is truncated to `size` bytes: the bytes after them were never confirmed to the client.
    */
   async openToAppend(id: string, size: number): Promise<FileHandle> {
     await this.makeShard(id);
@@ -113,7 +115,7 @@ export class Blobs {
     }
   }
 
-  /** Reads a file back. */
+  /** Hashes a file again from disk. */
   async digest(id: string): Promise<ContentDigest> {
     const digest = new ContentDigest();
     const bytes = fs.createReadStream(this.pathOf(id), { highWaterMark: 1024 * 1024 });
@@ -121,11 +123,11 @@ export class Blobs {
     return digest;
   }
 
-  /** The same bytes under a second name: a hard link, since files never change; a copy where the disk has no links. */
+  /** Copies a file under a new id: a hard link, since files never change, or a copy where the disk has no links. */
   async copy(source: string): Promise<string> {
     const id = source.slice(0, 2) + randomUUID().slice(2);
     try {
-      // At once, in the tick that read the row and in a folder that is there: later the source may be gone.
+      // Synchronous, in the tick that read the row, and in the source's own folder: the source may be removed later.
       fs.linkSync(this.pathOf(source), this.pathOf(id));
       await syncDirectory(path.dirname(this.pathOf(id)));
     } catch (error) {
@@ -146,11 +148,11 @@ export class Blobs {
       await rm(file, { force: true });
       throw error;
     }
-    await this.adopt(file, id);
+    await this.moveIntoPlace(file, id);
   }
 
-  /** Moves a finished file to its place; it outlives a power cut once this returns. */
-  private async adopt(file: string, id: string): Promise<void> {
+  /** Moves a finished file to its final name. The file survives a power cut once this returns. */
+  private async moveIntoPlace(file: string, id: string): Promise<void> {
     const target = this.pathOf(id);
     try {
       await this.makeShard(id);
@@ -167,13 +169,13 @@ export class Blobs {
   private async makeShard(id: string): Promise<void> {
     const shard = path.dirname(this.pathOf(id));
     if (this.shards.has(shard)) return;
-    // Whoever comes at the same time must not go on before it is on disk either, whichever of the two has made it.
+    // A concurrent caller flushes too: it may find the folder that another caller made but has not flushed yet.
     await mkdir(shard, { recursive: true });
     await syncDirectory(this.objects);
     this.shards.add(shard);
   }
 
-  /** Opens a file for reading; it can be read to its end even when the object is replaced meanwhile. */
+  /** Opens a file for reading. It stays readable to its end even if the object is replaced meanwhile. */
   openSync(id: string): number {
     return fs.openSync(this.pathOf(id), 'r');
   }

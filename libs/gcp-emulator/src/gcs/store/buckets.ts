@@ -3,7 +3,7 @@ import { ApiError } from '../http/errors.js';
 import type { CorsRule } from '../http/cors.js';
 import { prepared, transaction } from './database.js';
 
-/** A bucket as stored: what was set on it, word for word, and what the service adds. */
+/** A bucket as stored: the settings exactly as they were set, and the fields that the service adds. */
 export interface StoredBucket {
   name: string;
   settings: BucketSettings;
@@ -12,6 +12,7 @@ export interface StoredBucket {
   updatedAt: string;
 }
 
+/** Settings of a bucket resource. Unknown settings are stored and returned unchanged. */
 export interface BucketSettings {
   cors?: CorsRule[];
   storageClass?: string;
@@ -72,7 +73,7 @@ export class Buckets {
     });
   }
 
-  /** `change` sees the bucket as it is at the moment of writing, and may refuse. */
+  /** `change` receives the bucket as it is at the time of writing, and may throw to reject. */
   update(name: string, change: (bucket: StoredBucket) => BucketSettings): StoredBucket {
     return transaction(this.db, () => {
       const settings = change(this.get(name));

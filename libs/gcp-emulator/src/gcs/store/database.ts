@@ -1,6 +1,6 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 
-/** Each entry takes the index one version further; only ever append. */
+/** Each entry migrates the index to the next version. Entries must never change; only append. */
 const MIGRATIONS = [
   `
   CREATE TABLE buckets (
@@ -63,8 +63,8 @@ const MIGRATIONS = [
 ];
 
 /**
- * Opens the index, making or migrating it as needed. It belongs to one process at a time. Rejects, in one sentence, when the
- * file is damaged, in use, or written by a later version.
+ * Opens the index for this process alone, and creates or migrates it as needed.
+ * @throws {Error} with one sentence when the file is damaged, in use, or written by a later version
  */
 export function openDatabase(file: string): DatabaseSync {
   let db: DatabaseSync | undefined;
@@ -79,8 +79,8 @@ export function openDatabase(file: string): DatabaseSync {
     db?.close();
     const SQLITE_BUSY = 5;
     const busy = (cause as { errcode?: number }).errcode === SQLITE_BUSY;
-    const trouble = busy ? 'is in use by another process' : 'is damaged or cannot be opened';
-    throw new Error(`The index of the object store, ${file}, ${trouble}.`, { cause });
+    const problem = busy ? 'is in use by another process' : 'is damaged or cannot be opened';
+    throw new Error(`The index of the object store, ${file}, ${problem}.`, { cause });
   }
 }
 
@@ -95,7 +95,7 @@ function migrate(db: DatabaseSync): void {
 
 const statements = new WeakMap<DatabaseSync, Map<string, StatementSync>>();
 
-/** Prepares a statement the first time. For texts of which there are only so many. */
+/** Returns a cached prepared statement. The cache never shrinks, so the set of SQL texts must be bounded. */
 export function prepared(db: DatabaseSync, sql: string): StatementSync {
   let known = statements.get(db);
   if (known === undefined) statements.set(db, (known = new Map<string, StatementSync>()));
@@ -104,7 +104,10 @@ export function prepared(db: DatabaseSync, sql: string): StatementSync {
   return statement;
 }
 
-/** All of `work`, on disk when this returns, or none of it. `work` is synchronous, so transactions never interleave. */
+/**
+ * Runs `work` in a transaction that is on disk when this returns; if `work` throws, it is rolled back. `work` must be
+ * synchronous, so that transactions never interleave.
+ */
 export function transaction<T>(db: DatabaseSync, work: () => T): T {
   prepared(db, 'BEGIN IMMEDIATE').run();
   try {
@@ -112,7 +115,7 @@ export function transaction<T>(db: DatabaseSync, work: () => T): T {
     prepared(db, 'COMMIT').run();
     return result;
   } catch (error) {
-    // A full disk rolls back by itself, and a second ROLLBACK would hide why.
+    // On a full disk SQLite rolls back by itself, and a second ROLLBACK would hide the original error.
     if (db.isTransaction) db.exec('ROLLBACK');
     throw error;
   }

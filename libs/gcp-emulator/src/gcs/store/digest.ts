@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { crc32c } from '@node-rs/crc32';
 
-/** The hashes of a byte sequence that is still growing, in the forms GCS writes them in. */
+/** Incremental hashes of a growing sequence of bytes, in the formats of GCS. */
 export class ContentDigest {
   size = 0;
   private crc = 0;
@@ -13,7 +13,7 @@ export class ContentDigest {
     this.crc = crc32c(chunk, this.crc);
   }
 
-  /** Both in base64, the checksum big-endian; ends the digest. */
+  /** Returns the size in bytes, the MD5 in base64, and the CRC32C in base64, big-endian. Ends the digest. */
   sums(): { size: number; md5: string; crc32c: string } {
     const checksum = Buffer.alloc(4);
     checksum.writeUInt32BE(this.crc);

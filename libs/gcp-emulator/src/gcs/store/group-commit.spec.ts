@@ -34,7 +34,7 @@ const insert = (id: number, parent: number | null = null) =>
   db.prepare('INSERT INTO rows VALUES (?, ?)').run(id, parent);
 
 describe('GroupCommit', () => {
-  it('writes what comes at the same time in one transaction, in order', async () => {
+  it('commits concurrent writes in one transaction, in order', async () => {
     const seen: unknown[] = [];
     const work = (id: number) => () => {
       seen.push([idsIn(db), idsIn(reader)]);
@@ -52,7 +52,7 @@ describe('GroupCommit', () => {
     expect(idsIn(reader)).toEqual([1, 2, 3, 4]);
   });
 
-  it('undoes what threw, and nothing else', async () => {
+  it('undoes only the write that threw', async () => {
     const refusal = new Error('refused');
     const refused = group.run(() => {
       insert(2);
@@ -68,8 +68,8 @@ describe('GroupCommit', () => {
     expect(idsIn(reader)).toEqual([1, 3]);
   });
 
-  it('tells all of them when the commit fails, and goes on', async () => {
-    // The reference is checked at the commit.
+  it('rejects every caller when the commit fails, and then accepts new writes', async () => {
+    // The foreign key is deferred, so it fails at the commit.
     const results = await Promise.allSettled([group.run(() => insert(1)), group.run(() => insert(2, 99))]);
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     expect(idsIn(reader)).toEqual([]);

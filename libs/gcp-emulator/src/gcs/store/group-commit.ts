@@ -2,21 +2,21 @@ import type { DatabaseSync } from 'node:sqlite';
 import { prepared, transaction } from './database.js';
 
 interface Work {
-  /** Answers with how its caller is told, once all is on disk. */
+  /** Returns the callback that resolves the caller's promise after the commit. */
   readonly run: () => () => void;
   readonly reject: (error: unknown) => void;
 }
 
 /**
- * Commits what several callers have to write in one transaction. A commit waits for the disk and nothing else can be done meanwhile,
- * so those who come during one are served together by the next.
+ * Commits the writes of concurrent callers in one transaction. A commit blocks the process until the disk is flushed,
+ * so writes that arrive during one commit share the next.
  */
 export class GroupCommit {
   private waiting: Work[] = [];
 
   constructor(private readonly db: DatabaseSync) {}
 
-  /** Runs `work`, which is synchronous, and answers when it is on disk. When it throws, its own writes alone are undone. */
+  /** Runs `work`, which must be synchronous, and resolves once it is on disk. If it throws, its writes are undone. */
   run<T>(work: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.waiting.length === 0) setImmediate(() => this.commit());
@@ -32,8 +32,8 @@ export class GroupCommit {
     const works = this.waiting;
     this.waiting = [];
     try {
-      const tellAll = transaction(this.db, () => works.map((work) => this.attempt(work)));
-      for (const tell of tellAll) tell();
+      const callbacks = transaction(this.db, () => works.map((work) => this.attempt(work)));
+      for (const callback of callbacks) callback();
     } catch (error) {
       for (const { reject } of works) reject(error);
     }
@@ -44,7 +44,7 @@ export class GroupCommit {
     try {
       return run();
     } catch (error) {
-      // A full disk has rolled everything back by itself.
+      // On a full disk SQLite has already rolled back the whole transaction.
       if (!this.db.isTransaction) throw error;
       prepared(this.db, 'ROLLBACK TO work').run();
       return () => reject(error);

@@ -7,7 +7,7 @@ import { prepared, transaction } from './database.js';
 import { GroupCommit } from './group-commit.js';
 import type { Outbox } from './outbox.js';
 
-/** What a writer may set on an object; everything else is the service's own. */
+/** Fields of an object that a writer may set; the service sets all others. */
 export interface ObjectMetadata {
   storageClass: string;
   contentType?: string;
@@ -21,7 +21,7 @@ export interface ObjectMetadata {
   metadata?: Record<string, string>;
 }
 
-/** An object as it is now. Hashes in base64; times in ISO 8601. */
+/** The live generation of an object. Size in bytes, hashes in base64, times in ISO 8601. */
 export interface StoredObject {
   bucket: string;
   name: string;
@@ -41,7 +41,7 @@ export interface ObjectKey {
   name: string;
 }
 
-/** Called with what is there at the moment of writing; throws to refuse. */
+/** Receives the current object at the time of writing, and throws to reject the write. */
 export type Check = (current: StoredObject | undefined) => void;
 
 interface Written {
@@ -73,7 +73,7 @@ const fromRow = ({ created_at, updated_at, metadata, ...row }: ObjectRow): Store
 const isHeld = ({ metadata }: StoredObject) =>
   metadata.temporaryHold === true || metadata.eventBasedHold === true;
 
-/** Objects: a row in the index and the bytes it names. Every write is in one transaction with its events. */
+/** Objects: a row in the index and the file it names. Every write and its events share one transaction. */
 export class Objects {
   private readonly group: GroupCommit;
 
@@ -99,7 +99,10 @@ export class Objects {
     return this.row('bucket = ? AND name = ?', bucket, name);
   }
 
-  /** A generation that is not the live one is not there. */
+  /**
+   * Returns the live object.
+   * @throws {ApiError} noSuchBucket or noSuchObject, the latter also for a `generation` that is not the live one
+   */
   get(key: ObjectKey, generation?: number): StoredObject {
     this.buckets.get(key.bucket);
     const object = this.find(key);
@@ -111,13 +114,13 @@ export class Objects {
     return object;
   }
 
-  /** The first object at (or, when `exclusive`, behind) a name and before `end`, in the order of UTF-8 bytes. */
+  /** The first object at a name (after it when `exclusive`) and before `end`, in the order of UTF-8 bytes. */
   next(bucket: string, from: string, exclusive: boolean, end: string | null): StoredObject | undefined {
     const where = `bucket = ?1 AND name ${exclusive ? '>' : '>='} ?2 AND (?3 IS NULL OR name < ?3)`;
     return this.row(where, bucket, from, end);
   }
 
-  /** Makes staged bytes the object of that name. Refused, the bytes are removed. */
+  /** Commits staged bytes as the object of that name. If the write is rejected, the bytes are removed. */
   async put(key: ObjectKey, blob: StagedBlob, metadata: ObjectMetadata, check: Check): Promise<StoredObject> {
     try {
       return this.written(await this.group.run(() => this.write(key, blob, metadata, check)));
@@ -127,24 +130,27 @@ export class Objects {
     }
   }
 
-  /** Makes bytes the object of that name, and does `along` in the same transaction; refused, the bytes stay where they are. */
+  /**
+   * Commits bytes as the object of that name and runs `sameTransaction` in the same transaction. If the write is
+   * rejected, the bytes are kept.
+   */
   commit(
     key: ObjectKey,
     blob: StagedBlob,
     metadata: ObjectMetadata,
     check: Check,
-    along: (stored: StoredObject) => void = () => undefined,
+    sameTransaction: (stored: StoredObject) => void = () => undefined,
   ): StoredObject {
     return this.written(
       transaction(this.db, () => {
         const written = this.write(key, blob, metadata, check);
-        along(written.stored);
+        sameTransaction(written.stored);
         return written;
       }),
     );
   }
 
-  /** Inside a transaction. */
+  /** Must run inside a transaction. */
   private write(key: ObjectKey, blob: StagedBlob, metadata: ObjectMetadata, check: Check): Written {
     this.buckets.get(key.bucket);
     const replaced = this.find(key);
@@ -162,7 +168,7 @@ export class Objects {
     return { stored, replaced };
   }
 
-  /** When it is on disk. */
+  /** Called after the commit. */
   private written({ stored, replaced }: Written): StoredObject {
     this.outbox.wake();
     if (replaced) this.discard(replaced);
@@ -185,7 +191,7 @@ export class Objects {
     );
   }
 
-  /** Microseconds like the real thing's, but never the same or less, whatever the clock does. */
+  /** Generations are microseconds, as in GCS, but strictly increasing even when the clock goes back. */
   private nextGeneration(): number {
     const row = prepared(
       this.db,
@@ -194,7 +200,7 @@ export class Objects {
     return Number(row?.latest);
   }
 
-  /** `change` gets the object as it is at the moment of writing and returns its new metadata, or throws. */
+  /** `change` receives the object as it is at the time of writing and returns its new metadata, or throws to reject. */
   update(
     key: ObjectKey,
     generation: number | undefined,
@@ -229,7 +235,7 @@ export class Objects {
     this.discard(deleted);
   }
 
-  /** Best effort: what stays behind is swept when the store is opened next. */
+  /** Best effort: a file that remains is removed the next time the store is opened. */
   private discard(object: StoredObject): void {
     this.blobs.remove(object.blob).catch(this.onError);
   }

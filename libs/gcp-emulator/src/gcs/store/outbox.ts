@@ -3,10 +3,10 @@ import { objectResource } from '../resources.js';
 import { prepared } from './database.js';
 import type { StoredObject } from './objects.js';
 
-/** Event types GCS knows and the emulator can cause. https://docs.cloud.google.com/storage/docs/pubsub-notifications */
+/** Event types of GCS that the emulator emits. https://docs.cloud.google.com/storage/docs/pubsub-notifications */
 export type EventType = 'OBJECT_FINALIZE' | 'OBJECT_METADATA_UPDATE' | 'OBJECT_DELETE';
 
-/** A bucket's standing order to publish, as the JSON API spells it. `topic` is `projects/P/topics/T`. */
+/** A bucket's notification config, with the fields of the JSON API. `topic` is `projects/P/topics/T`. */
 export interface NotificationConfig {
   id: string;
   topic: string;
@@ -16,7 +16,7 @@ export interface NotificationConfig {
   customAttributes?: Record<string, string>;
 }
 
-/** An event that is to be published; it is in the outbox until it was. */
+/** An event that is not yet published. */
 export interface OutboxEntry {
   id: number;
   topic: string;
@@ -31,10 +31,10 @@ interface EntryRow {
   data: Uint8Array;
 }
 
-/** The real service gives up after 7 days. */
+/** The real service also drops an undelivered event after 7 days. */
 const UNDELIVERABLE_AFTER_MS = 7 * 24 * 60 * 60 * 1000;
 
-/** Notification configs, and the events they caused: written in the transaction of the change, published afterwards. */
+/** Notification configs and their events, which are written in the transaction of the change and published later. */
 export class Outbox {
   private listener: () => void = () => {};
 
@@ -71,7 +71,7 @@ export class Outbox {
     return Number(changes) > 0;
   }
 
-  /** One entry for every config that wants the event. Call inside the transaction of the change itself. */
+  /** Adds an entry for every config that matches the event. Call it inside the transaction of the change itself. */
   enqueue(
     type: EventType,
     object: StoredObject,
@@ -109,7 +109,7 @@ export class Outbox {
     return Buffer.from(JSON.stringify({ ...objectResource(object, this.baseUrl()), ...deleted }));
   }
 
-  /** The oldest entries that are not to be left alone just now, themselves or their topic. */
+  /** Returns the oldest entries, without those of the excluded topics and ids. */
   pending(limit: number, exceptTopics: readonly string[], exceptIds: readonly number[] = []): OutboxEntry[] {
     const rows = prepared(
       this.db,
@@ -141,7 +141,7 @@ export class Outbox {
     this.listener = listener;
   }
 
-  /** Tells the publisher; call when the transaction is on disk. */
+  /** Notifies the publisher. Call it after the transaction is on disk. */
   wake(): void {
     this.listener();
   }

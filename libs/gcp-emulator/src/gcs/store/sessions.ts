@@ -5,21 +5,21 @@ import type { Upload } from '../uploads.js';
 import { prepared } from './database.js';
 import type { StoredObject } from './objects.js';
 
-/** A resumable upload. Its id is a secret: whoever knows it may write, and needs nothing else. */
+/** A resumable upload session. Its id is a secret that alone authorizes writing to the session. */
 export interface Session {
   id: string;
-  /** By which it was started, and in which it answers. */
+  /** The API that started the session; its responses use that API's format. */
   api: 'json' | 'xml';
-  /** The page it was started for, when it was. */
+  /** Origin of the web page that the session was started for, if any. */
   origin: string | undefined;
   upload: Upload;
   blob: string;
-  /** Bytes that are on disk for good; a multiple of 256 KiB. */
+  /** Bytes that are flushed to disk; a multiple of 256 KiB until the session is finished. */
   stored: number;
-  /** Bytes of the whole object, once the client has said so. */
+  /** Size of the whole object in bytes, once the client has announced it. */
   total: number | undefined;
   state: 'open' | 'finished' | 'cancelled';
-  /** What it became. */
+  /** The object that a finished session created. */
   object: StoredObject | undefined;
   expired: boolean;
 }
@@ -37,10 +37,10 @@ interface SessionRow {
   expires_at: number;
 }
 
-/** https://docs.cloud.google.com/storage/docs/resumable-uploads#session-uris */
+/** Lifetime of a session in GCS. https://docs.cloud.google.com/storage/docs/resumable-uploads#session-uris */
 const LIFETIME_MS = 7 * 24 * 60 * 60 * 1000;
 
-/** Resumable uploads, for as long as their ids are remembered: a week, also when they are over. */
+/** Resumable upload sessions. Every session, even a finished one, is kept for a week. */
 export class Sessions {
   constructor(
     private readonly db: DatabaseSync,
@@ -75,7 +75,7 @@ export class Sessions {
     };
   }
 
-  /** Call when the bytes are on disk, not before. */
+  /** Records progress in bytes. Call it only after the bytes are flushed to disk. */
   advance(id: string, stored: number, total: number | undefined): void {
     prepared(this.db, 'UPDATE sessions SET stored = ?, total = ? WHERE id = ?').run(
       stored,
@@ -85,8 +85,8 @@ export class Sessions {
   }
 
   /**
-   * Call inside the transaction that makes the bytes an object.
-   * @throws ApiError when the session was cancelled meanwhile
+   * Call it inside the transaction that creates the object.
+   * @throws {ApiError} cancelled when the session was cancelled meanwhile
    */
   finish(id: string, object: StoredObject): void {
     const { changes } = prepared(
@@ -100,7 +100,7 @@ export class Sessions {
     prepared(this.db, "UPDATE sessions SET state = 'cancelled' WHERE id = ?").run(id);
   }
 
-  /** Ids of those whose time is over. */
+  /** Ids of expired sessions. */
   expired(): string[] {
     const rows = prepared(this.db, 'SELECT id FROM sessions WHERE expires_at <= ?').all(this.now().getTime());
     return rows.map(({ id }) => String(id));

@@ -8,8 +8,8 @@ import { Outbox } from './outbox.js';
 import { Sessions } from './sessions.js';
 
 /**
- * All that a data folder holds: `index.sqlite`, the files in `objects/` (those of resumable uploads from the first byte on), other
- * unfinished uploads in `tmp/`.
+ * Contents of a data folder: `index.sqlite`, the files in `objects/` (also those of unfinished resumable uploads), and
+ * unfinished copies in `tmp/`.
  */
 export interface Store {
   buckets: Buckets;
@@ -22,15 +22,16 @@ export interface Store {
   close(): void;
 }
 
+/** Options of {@link openStore}. */
 export interface StoreOptions {
   dataDir: string;
-  /** Where the server can be reached: links in resources begin with it. */
+  /** Base URL of the server, for the links in resources. */
   baseUrl: () => string;
   now: () => Date;
   onError: (error: unknown) => void;
 }
 
-/** Opens a data folder for this process alone, and clears away what a killed process left in it. */
+/** Opens a data folder for this process alone, and removes files that a killed process left behind. */
 export async function openStore({ dataDir, baseUrl, now, onError }: StoreOptions): Promise<Store> {
   await mkdir(dataDir, { recursive: true });
   const db = openDatabase(path.join(dataDir, 'index.sqlite'));

@@ -9,7 +9,7 @@ import type { Store } from '../store/store.js';
 import { putObject, startXmlSession } from './uploads.js';
 import type { VerifiedRequest } from './v4-verifier.js';
 
-/** A request of the XML API whose signature holds. */
+/** An XML API request whose signature is valid. */
 export interface XmlCall {
   store: Store;
   uploads: ResumableUploads;
@@ -20,7 +20,7 @@ export interface XmlCall {
 
 type XmlHandler = (call: XmlCall) => Reply | Promise<Reply>;
 
-/** Query parameters that are not about the object's bytes but about something else of the object or bucket. */
+/** Query parameters that select a subresource of the object or bucket instead of the object's bytes. */
 const SUBRESOURCES = ['acl', 'compose', 'partNumber', 'retention', 'tagging', 'uploadId', 'uploads'];
 
 const customHeaders = ({ metadata }: StoredObject): Record<string, string> =>
@@ -34,7 +34,7 @@ const customHeaders = ({ metadata }: StoredObject): Record<string, string> =>
 const listsEtag = (header: string, etag: string): boolean =>
   header.split(',').some((part) => part.trim() === '*' || part.trim().replace(/^W\//, '') === etag);
 
-/** RFC 9110: If-Match decides before If-None-Match. */
+/** Evaluates If-Match before If-None-Match, as RFC 9110 requires. */
 function checkEtag(exchange: Exchange, object: StoredObject): void {
   const etag = contentEtag(object);
   const wanted = exchange.header('if-match');
@@ -44,7 +44,7 @@ function checkEtag(exchange: Exchange, object: StoredObject): void {
     throw new ApiError('notModified', { headers: { ETag: etag } });
 }
 
-/** `response-content-type` and `response-content-disposition`; being in the query they are signed. */
+/** Response headers that the signed query overrides: `response-content-type` and `response-content-disposition`. */
 function overrides(verified: VerifiedRequest): Record<string, string> {
   const asked = {
     contentType: verified.query.get('response-content-type'),
@@ -90,7 +90,7 @@ const HANDLERS: Record<string, XmlHandler> = {
   DELETE: deleteObject,
 };
 
-/** Answers a verified request. What the XML API can do beyond single objects and their bytes is 501. */
+/** Handles a verified request. Everything but reading, writing and deleting single objects is answered 501. */
 export async function handleXml(call: XmlCall): Promise<Reply> {
   const { exchange, key, verified } = call;
   const handler = HANDLERS[exchange.method];

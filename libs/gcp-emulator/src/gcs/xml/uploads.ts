@@ -12,7 +12,7 @@ import type { XmlCall } from './objects.js';
 
 const META_PREFIX = 'x-goog-meta-';
 
-/** Headers that would change what an upload means; to ignore them would be to store something else than was asked for. */
+/** Headers that change what an upload stores. Ignoring one would store something other than the client asked for. */
 const UNSUPPORTED_HEADERS = [
   'x-goog-copy-source',
   'x-goog-encryption-algorithm',
@@ -43,7 +43,7 @@ function metadataOf({ store, exchange, key }: XmlCall): ObjectMetadata {
   };
 }
 
-/** `x-goog-content-length-range: min,max`, both inclusive. */
+/** Parses `x-goog-content-length-range: min,max`, in bytes, both ends inclusive. */
 function sizeRange(header: string | undefined): Upload['size'] {
   if (header === undefined) return undefined;
   const [, min, max] = /^\s*(\d{1,15})\s*,\s*(\d{1,15})\s*$/.exec(header) ?? [];
@@ -63,7 +63,7 @@ function checkDeclaredLength(exchange: Exchange, size: Upload['size']): void {
   if (size !== undefined && Number(declared) < size.min) throw new ApiError('tooSmall');
 }
 
-/** Everything about an upload that its first request fixes. */
+/** Reads everything about an upload that its first request fixes. */
 function uploadOf(call: XmlCall): Upload {
   const { exchange, key } = call;
   checkObjectName(key.name);
@@ -92,6 +92,7 @@ function uploaded(object: StoredObject): Reply {
   };
 }
 
+/** Uploads an object in one request. */
 export async function putObject(call: XmlCall): Promise<Reply> {
   const { store, exchange, verified } = call;
   const upload = uploadOf(call);
@@ -101,7 +102,7 @@ export async function putObject(call: XmlCall): Promise<Reply> {
   return uploaded(await receive(store, upload, exchange.body()));
 }
 
-/** Of the POSTs there are, the one that starts a resumable upload. */
+/** Starts a resumable upload; every other kind of POST is not implemented. */
 export function startXmlSession(call: XmlCall): Reply {
   const { store, uploads, exchange, key } = call;
   const resumable = exchange.header('x-goog-resumable');
@@ -117,7 +118,7 @@ export function startXmlSession(call: XmlCall): Reply {
   };
 }
 
-/** A request that names a session needs no signature, and gets at nothing but that session. */
+/** Handles a request on a session. The session id replaces a signature and gives access to that session alone. */
 export function answerXmlSession(
   uploads: ResumableUploads,
   exchange: Exchange,

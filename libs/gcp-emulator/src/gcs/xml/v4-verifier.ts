@@ -10,7 +10,7 @@ import {
 import { decodePath } from '../http/router.js';
 import { ApiError } from '../http/errors.js';
 
-/** An HMAC key of a service account, as GCS hands it out; the secret is used as text. */
+/** An HMAC key of a service account, as issued by GCS. The secret is used as text, not decoded. */
 export interface HmacKey {
   accessId: string;
   secret: string;
@@ -30,11 +30,11 @@ export interface SignedRequest {
   headers: readonly (readonly [name: string, value: string])[];
 }
 
-/** What a valid signature vouches for. */
+/** The parts of a request that its valid signature covers. */
 export interface VerifiedRequest {
-  /** Every query parameter, decoded; all of them are signed. */
+  /** All query parameters, decoded; the signature covers every one. */
   query: ReadonlyMap<string, string>;
-  /** Hex SHA-256 the body must have, when the signature covers the payload. */
+  /** Hex SHA-256 that the body must have; undefined when the signature does not cover the payload. */
   payloadSha256: string | undefined;
 }
 
@@ -60,7 +60,7 @@ const MAX_SKEW_MS = 15 * 60 * 1000;
 const malformed = (parameter: string, details: string) =>
   new ApiError('malformedSecurityHeader', { elements: { ParameterName: parameter }, details });
 
-/** RFC 3986: everything but unreserved characters, which encodeURIComponent leaves five too many of. */
+/** Percent-encodes by RFC 3986. encodeURIComponent leaves five characters that RFC 3986 reserves. */
 const encode = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 
@@ -73,7 +73,7 @@ function parseQuery(rawQuery: string): [string, string][] {
   });
 }
 
-/** Reads the one parameter of that name; names are taken in any case. */
+/** Reads the only parameter of that name, in any letter case. */
 function parameter(query: readonly [string, string][], name: string): string {
   const values = query.filter(([key]) => key.toLowerCase() === name.toLowerCase());
   const [first] = values;
@@ -133,7 +133,7 @@ function checkTime({ date, expires }: Authorization, now: Date): void {
   }
 }
 
-/** The `host` that is signed never carries a port. */
+/** The signed `host` never includes a port. */
 const withoutPort = (host: string): string => host.replace(/:\d+$/, '');
 
 function collectHeaders(pairs: SignedRequest['headers']): Map<string, string> {
@@ -147,9 +147,9 @@ function collectHeaders(pairs: SignedRequest['headers']): Map<string, string> {
 }
 
 /**
- * Signed headers must have been sent. Extension headers that were sent must be signed: the service has required that of all
- * `x-goog-*` and `x-amz-*` since 2020 (https://github.com/googleapis/google-cloud-dotnet/issues/5361), or else a holder of the
- * URL could set metadata or an ACL that its maker did not allow.
+ * Checks that every signed header was sent and that every extension header sent is signed. The service has required the
+ * latter of all `x-goog-*` and `x-amz-*` since 2020 (https://github.com/googleapis/google-cloud-dotnet/issues/5361).
+ * Otherwise the holder of a URL could set metadata or an ACL that its signer did not allow.
  */
 function checkHeaders(headers: ReadonlyMap<string, string>, signedHeaders: readonly string[]): void {
   for (const name of signedHeaders) {
@@ -195,13 +195,13 @@ const hmac = (key: string | Buffer | KeyObject, data: string) =>
   createHmac('sha256', key).update(data).digest();
 
 /**
- * Verifies signed URLs in full: https://docs.cloud.google.com/storage/docs/authentication/signatures. Written apart from every
- * signer, so that the two prove something about each other.
+ * Verifies V4-signed URLs in full: https://docs.cloud.google.com/storage/docs/authentication/signatures. It shares no code with
+ * any signer, so that each of the two tests the other.
  */
 export class V4Verifier {
   private readonly hmacSecrets: Map<string, string>;
   private readonly rsaKeys: Map<string, KeyObject>;
-  /** The key that was derived last: requests of one day and one access id have the same. */
+  /** The last derived key: all requests of one access id, day and location share it. */
   private derived: { readonly credential: string; readonly key: KeyObject } | undefined;
 
   constructor(hmacKeys: readonly HmacKey[], rsaKeys: readonly RsaKey[]) {
@@ -212,9 +212,9 @@ export class V4Verifier {
   }
 
   /**
-   * Returns what is vouched for, or throws the refusal the real service would give. A URL that was signed for GET is good for HEAD
-   * as well, but not the other way round (Remarks in
+   * Returns the signed parts of the request. A URL signed for GET is also valid for HEAD, but not vice versa (Remarks in
    * https://docs.cloud.google.com/dotnet/docs/reference/Google.Cloud.Storage.V1/latest/Google.Cloud.Storage.V1.UrlSigner.RequestTemplate).
+   * @throws {ApiError} the error that the real service returns
    */
   verify(request: SignedRequest, now: Date): VerifiedRequest {
     const query = parseQuery(request.rawQuery);
