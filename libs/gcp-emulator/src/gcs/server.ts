@@ -66,7 +66,7 @@ const LINGER_MS = 30_000;
  * Starts a Google Cloud Storage server for development and tests: the JSON API, and the XML API for V4-signed URLs. The
  * official client works unmodified (`apiEndpoint: url`). The JSON API asks for no credentials, so bind it to loopback.
  * Web pages can use only signed URLs and the sessions of resumable uploads.
- * @throws {Error} when the index in the data folder is damaged or in use, or the port is taken
+ * @throws {Error} with one sentence when the index in the data folder is damaged or in use; when the port is taken
  * @example
  * const emulator = await startGcsEmulator({ port: 0, dataDir });
  * const storage = new Storage({ apiEndpoint: emulator.url, projectId: 'dev' });

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 
-/** A refusal that the caller sees: a gRPC status and a sentence in the service's own wording. */
+/** An error that the caller receives: a gRPC status and a message in the service's own wording. */
 export class RpcError extends Error {
   constructor(
     readonly code: status,
@@ -23,14 +23,14 @@ export const alreadyExists = (name: string) =>
 
 export const invalidArgument = (details: string) => new RpcError(status.INVALID_ARGUMENT, details);
 
-/** For what the real service does and this emulator does not: it refuses rather than pretends. */
+/** For features of the real service that the emulator lacks: rejecting them is safer than ignoring them. */
 export const unimplemented = (feature: string) =>
   new RpcError(status.UNIMPLEMENTED, `The Pub/Sub emulator does not implement ${feature}.`);
 
-/** The status on which the official clients reconnect by themselves. */
+/** UNAVAILABLE, the status on which the official clients reconnect. */
 export const shuttingDown = () => new RpcError(status.UNAVAILABLE, 'The Pub/Sub emulator is shutting down.');
 
-/** @throws {RpcError} INVALID_ARGUMENT when `value` is outside `minimum`..`maximum`, both allowed. */
+/** @throws {RpcError} INVALID_ARGUMENT when `value` is outside `minimum`..`maximum`, both inclusive */
 export function checkRange(field: string, value: number, minimum: number, maximum: number): void {
   const [adjective, limit] = value > maximum ? ['large', maximum] : ['small', minimum];
   if (value >= minimum && value <= maximum) return;

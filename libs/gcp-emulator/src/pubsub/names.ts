@@ -4,11 +4,11 @@ const PROJECT = /^projects\/[A-Za-z0-9][A-Za-z0-9._:-]*$/;
 const RESOURCE =
   /^projects\/[A-Za-z0-9][A-Za-z0-9._:-]*\/(topics|subscriptions)\/(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}$/;
 
-/** What a subscription's `topic` reads once its topic is gone. */
+/** The value of a subscription's `topic` after its topic was deleted. */
 export const DELETED_TOPIC = '_deleted-topic_';
 
 /**
- * Passes on a full resource name that follows the rules of
+ * Returns a full resource name that follows the rules of
  * https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names.
  * @throws {RpcError} INVALID_ARGUMENT
  */
@@ -23,7 +23,10 @@ export function checkName(
   );
 }
 
-/** @throws {RpcError} INVALID_ARGUMENT */
+/**
+ * Returns a well-formed project name, `projects/P`.
+ * @throws {RpcError} INVALID_ARGUMENT
+ */
 export function checkProject(name: string | null | undefined): string {
   if (name && PROJECT.test(name)) return name;
   throw invalidArgument(`Invalid resource name given (project=${name ?? ''}).`);
@@ -38,8 +41,8 @@ const MAX_PAGE = 1000;
 const DEFAULT_PAGE = 100;
 
 /**
- * One page of a list, in the order of names. The token is the last name of the page before, so a page stays right
- * when resources come and go between two requests.
+ * Returns one page of a list, ordered by name. The token is the last name of the previous page (a keyset), so pages
+ * stay correct when resources are created or deleted between two requests.
  */
 export function pageOf<T extends { readonly name: string }>(
   all: Iterable<T>,

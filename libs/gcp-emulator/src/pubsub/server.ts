@@ -10,40 +10,48 @@ import { Sweeper } from './store/sweeper.js';
 import { Topics } from './store/topics.js';
 import { loadServices } from './rpc/wire.js';
 
+/** Options of {@link startPubSubEmulator}. */
 export interface PubSubEmulatorOptions {
   /** Address to listen on. Default 127.0.0.1. */
   readonly host?: string;
   /** Port to listen on; 0 takes a free one. */
   readonly port: number;
-  /** Values of Host (`:authority`) that are served besides loopback's names with the port, such as `pubsub:3002`. Default: none. */
+  /**
+   * Values of Host (`:authority`) that are accepted besides loopback's names with the port, such as `pubsub:3002`.
+   * Default: none.
+   */
   readonly allowedHosts?: readonly string[];
-  /** Directory of the backlog; made if it is missing, and used by one emulator at a time. */
+  /** Directory of the backlog; created if missing. Only one emulator at a time can use it. */
   readonly dataDir: string;
   /** Milliseconds since the epoch. Default: the system's clock. */
   readonly now?: () => number;
-  /** Gets what went wrong inside, which callers see only as INTERNAL. Default: nobody is told. */
+  /** Receives internal errors, which callers see only as INTERNAL. Default: they are dropped. */
   readonly onError?: (error: unknown) => void;
 }
 
+/** A running emulator. */
 export interface PubSubEmulator {
   readonly port: number;
   /** host:port, for `PUBSUB_EMULATOR_HOST` or the client's `apiEndpoint`. */
   readonly address: string;
-  /** Ends the streams with UNAVAILABLE, upon which clients reconnect; stops listening; closes the file. */
+  /** Ends the streams with UNAVAILABLE, on which clients reconnect; stops listening; closes the file. */
   close(): Promise<void>;
 }
 
-/** How often it is looked up what time has made due: leases that ran out, backoffs, retention. */
+/** Interval of the checks for expired leases, elapsed backoffs and retention. */
 const HEARTBEAT_MS = 100;
 /** How long calls in flight may take to finish when the emulator closes. */
 const CLOSE_GRACE_MS = 1000;
-/** Above the 10 MB of a publish request, so that the refusal of a larger one is the service's and not gRPC's. */
+/** Above the service's limit of 10 MB for a publish request, so that the service's error is returned and not gRPC's. */
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 
 /**
- * Starts a Pub/Sub service for development and tests, which unmodified official clients can use. A message is on disk
- * before Publish answers. Delivery is at least once; a lease and its ack id outlive the connection and a restart.
+ * Starts a Pub/Sub service for development and tests. The official clients work unmodified. A message is on disk before
+ * Publish returns. Delivery is at least once; a lease and its ack id survive a reconnect and a restart.
  * @throws {Error} with one sentence when the port is taken or the backlog file is damaged or in use
+ * @example
+ * const emulator = await startPubSubEmulator({ port: 0, dataDir });
+ * const pubsub = new PubSub({ projectId: 'dev', apiEndpoint: emulator.address, emulatorMode: true });
  */
 export async function startPubSubEmulator(options: PubSubEmulatorOptions): Promise<PubSubEmulator> {
   const { host = '127.0.0.1', now = Date.now, onError = () => undefined } = options;

@@ -66,7 +66,7 @@ const MATCH: Fields = {
 
 const isDirection = isOneOf('request', 'response');
 
-/** The fields of each kind of action, by the field that identifies it. The first entry whose key the action has decides. */
+/** The fields of each kind of action, by the field that identifies it. The first entry whose key is present decides. */
 const ACTIONS: Record<string, Fields> = {
   status: { status: isOneOf(429, 500, 503), retryAfter: optional(isCount) },
   cutAfterBytes: { cutAfterBytes: isCount, direction: isDirection },

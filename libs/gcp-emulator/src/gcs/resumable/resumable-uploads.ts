@@ -13,7 +13,7 @@ export interface SessionPut {
   range: ContentRange;
   /** Length of the body in bytes, if announced. */
   length: number | undefined;
-  /** Hashes of the whole object. Only the request that completes the upload is checked against them. */
+  /** Hashes of the whole object, checked only on the request that completes the upload. */
   digests: Digests;
   /** Called at most once, and not at all when the request is rejected. */
   body: () => AsyncIterable<Buffer>;

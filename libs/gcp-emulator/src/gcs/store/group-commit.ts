@@ -16,7 +16,7 @@ export class GroupCommit {
 
   constructor(private readonly db: DatabaseSync) {}
 
-  /** Runs `work`, which must be synchronous, and resolves once it is on disk. If it throws, its writes are undone. */
+  /** Runs `work` (synchronous) and resolves once it is on disk. If it throws, only its own writes are undone. */
   run<T>(work: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.waiting.length === 0) setImmediate(() => this.commit());

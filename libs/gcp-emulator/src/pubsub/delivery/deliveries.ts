@@ -13,9 +13,9 @@ const ackId = (subscription: Subscription, { messageId, attempt }: DeliveryRef) 
   Buffer.from(`${subscription.id}.${messageId}.${attempt}`).toString('base64url');
 
 /**
- * The deliveries that ack ids stand for. An id of another subscription, or of an earlier one of the same name, is as
- * stale as any: it is left out.
- * @throws {RpcError} INVALID_ARGUMENT for none, or for one that no service made
+ * Decodes ack ids to deliveries. An id of another subscription, or of a deleted one with this name, is ignored like any
+ * expired id.
+ * @throws {RpcError} INVALID_ARGUMENT when there are no ids, or one is not well-formed
  */
 export function readAckIds(
   subscription: Subscription,
@@ -33,7 +33,7 @@ export function readAckIds(
   });
 }
 
-/** `attempt` counts this delivery; the receiver sees it only under a dead-letter policy. */
+/** Encodes a message for the subscriber. `attempt` counts this delivery and is sent only under a dead-letter policy. */
 export function receivedMessage(subscription: Subscription, message: BacklogMessage): ReceivedMessage {
   return {
     ackId: ackId(subscription, { messageId: message.id, attempt: message.attempt }),
@@ -48,7 +48,7 @@ export function receivedMessage(subscription: Subscription, message: BacklogMess
   };
 }
 
-/** The message as the dead-letter topic gets it: https://cloud.google.com/pubsub/docs/handling-failures#track_dead-letter */
+/** The message that is sent to the dead-letter topic: https://cloud.google.com/pubsub/docs/handling-failures#track_dead-letter */
 export function deadLettered(subscription: Subscription, message: BacklogMessage): NewMessage {
   const [, project = '', , id = ''] = subscription.name.split('/');
   const source = {

@@ -6,6 +6,7 @@ import type { NewMessage } from '../rpc/messages.js';
 import type { Subscription, Subscriptions } from '../store/subscriptions.js';
 import type { Topic, Topics } from '../store/topics.js';
 
+/** Dependencies of a {@link Dispatcher}. */
 export interface DispatcherParts {
   readonly database: Database;
   readonly backlog: Backlog;
@@ -15,14 +16,14 @@ export interface DispatcherParts {
   readonly onError: (error: unknown) => void;
 }
 
-/** From a publish to the subscribers: stores messages for every subscription and wakes those that have consumers. */
+/** Stores published messages for each subscription of the topic, and wakes the feeds that have consumers. */
 export class Dispatcher {
   private readonly feeds = new Map<Subscription, Feed>();
   private closed = false;
 
   constructor(private readonly parts: DispatcherParts) {}
 
-  /** Answers the message ids once the messages are on disk. */
+  /** Stores messages and resolves with their ids once they are on disk. */
   publish(topic: Topic, messages: readonly NewMessage[]): Promise<number[]> {
     const { database, topics } = this.parts;
     return database.submit(() => {
@@ -31,7 +32,10 @@ export class Dispatcher {
     });
   }
 
-  /** @throws {RpcError} UNAVAILABLE once closed */
+  /**
+   * Returns the feed of a subscription and creates it on first use.
+   * @throws {RpcError} UNAVAILABLE once closed
+   */
   feed(subscription: Subscription): Feed {
     if (this.closed) throw shuttingDown();
     let feed = this.feeds.get(subscription);
@@ -55,7 +59,7 @@ export class Dispatcher {
     this.feeds.delete(subscription);
   }
 
-  /** Looks for what has become due by the passing of time. */
+  /** Releases expired leases and delivers messages that have become due. Called at a fixed interval. */
   tick(): void {
     for (const subscription of this.parts.subscriptions) {
       const feed = this.feeds.get(subscription);
@@ -70,7 +74,7 @@ export class Dispatcher {
     this.feeds.clear();
   }
 
-  /** Inside a transaction. */
+  /** Must run inside a transaction. */
   private store(topic: Topic, messages: readonly NewMessage[]): number[] {
     const { backlog, subscriptions, now } = this.parts;
     const receivers = [...subscriptions.ofTopic(topic)];

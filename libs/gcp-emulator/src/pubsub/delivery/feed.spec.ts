@@ -12,7 +12,7 @@ import type { Topic } from '../store/topics.js';
 import { Dispatcher } from './dispatcher.js';
 import type { Consumer } from './feed.js';
 
-/** Real: the file and everything over it. Made: the consumers, the clock. */
+/** Real: the database file and everything above it. Fake: the consumers and the clock. */
 describe('Feed', () => {
   const message = { data: Buffer.from('x'), attributes: '{}', orderingKey: '', size: 1 };
   const now = () => 1_000_000_000_000;
@@ -54,18 +54,18 @@ describe('Feed', () => {
     };
   }
 
-  it('keeps within a consumer’s limit when it is woken while a hand-out is on its way', async () => {
+  it('stays within a consumer’s limit when woken during a delivery', async () => {
     const feed = dispatcher.feed(subscription);
     await dispatcher.publish(topic, [message]);
-    const narrow = consumer({ maxMessages: 1 });
-    feed.join(narrow);
-    // In the same transaction: the hand-out of the first message, then a publish that wakes the feed again.
+    const limited = consumer({ maxMessages: 1 });
+    feed.join(limited);
+    // In the same transaction: the delivery of the first message, then a publish that wakes the feed again.
     await dispatcher.publish(topic, [message]);
     await feed.wake();
-    expect(narrow.received).toHaveLength(1);
+    expect(limited.received).toHaveLength(1);
   });
 
-  it('hands out a backlog of many pages, each message once, shared among the consumers', async () => {
+  it('delivers a backlog of many pages, each message once, in equal shares', async () => {
     const feed = dispatcher.feed(subscription);
     for (let n = 0; n < 5; n++)
       await dispatcher.publish(
@@ -82,20 +82,20 @@ describe('Feed', () => {
     for (const each of consumers) expect(each.received).toHaveLength(1750);
   });
 
-  it('gives nothing to a consumer that is not ready, nor to one that has left', async () => {
+  it('delivers nothing to a consumer that is not ready or has left', async () => {
     const feed = dispatcher.feed(subscription);
     const busy = consumer({ ready: () => false });
-    const gone = consumer();
+    const removed = consumer();
     feed.join(busy);
-    feed.join(gone)();
+    feed.join(removed)();
     const free = consumer();
     feed.join(free);
     await dispatcher.publish(topic, [message, message]);
     await feed.wake();
-    expect([busy, gone, free].map(({ received }) => received.length)).toEqual([0, 0, 2]);
+    expect([busy, removed, free].map(({ received }) => received.length)).toEqual([0, 0, 2]);
   });
 
-  it('hands out no more once it has ended', async () => {
+  it('delivers nothing after it has ended', async () => {
     const feed = dispatcher.feed(subscription);
     await dispatcher.publish(topic, [message]);
     const late = consumer();

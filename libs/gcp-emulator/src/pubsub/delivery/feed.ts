@@ -6,58 +6,61 @@ import type { NewMessage } from '../rpc/messages.js';
 import { availableAgainAt } from '../store/subscription-settings.js';
 import type { Subscription } from '../store/subscriptions.js';
 
-/** Who messages are handed to: a stream, or a waiting pull. */
+/** Receiver of messages: a stream or a waiting pull. */
 export interface Consumer {
+  /** Length of a lease in milliseconds. */
   readonly leaseMs: number;
-  /** No more is handed over while this much is unacknowledged. The last message may go beyond `maxBytes`. */
+  /** Delivery pauses while this much is unacknowledged. The last message may exceed `maxBytes`. */
   readonly maxMessages: number;
   readonly maxBytes: number;
-  /** False while it still chews on its last batch. It wakes the feed when that is over. */
+  /** False while the last batch is still being sent. The consumer wakes the feed when it is ready again. */
   ready(): boolean;
   deliver(batch: readonly BacklogMessage[]): void;
   end(error: RpcError): void;
 }
 
-/** A consumer and what it holds unacknowledged. */
-interface Seat {
+/** A consumer and the number and bytes of its unacknowledged messages. */
+interface Member {
   readonly consumer: Consumer;
   messages: number;
   bytes: number;
 }
 
 interface Lease {
-  readonly seat: Seat;
+  readonly member: Member;
   readonly attempt: number;
   readonly size: number;
   until: number;
 }
 
+/** The part of a batch for one consumer; `messages` and `bytes` are its remaining capacity. */
 interface Share {
-  readonly seat: Seat;
+  readonly member: Member;
   readonly batch: BacklogMessage[];
   messages: number;
   bytes: number;
 }
 
+/** Dependencies of a {@link Feed}. */
 export interface FeedContext {
   readonly database: Database;
   readonly backlog: Backlog;
   readonly now: () => number;
   readonly onError: (error: unknown) => void;
-  /** Stores messages inside the running transaction; false when there is no such topic. */
+  /** Stores messages inside the running transaction; returns false when the topic does not exist. */
   readonly publish: (topicName: string, messages: readonly NewMessage[]) => boolean;
 }
 
-/** Bounds of what one turn reads and one response carries. */
+/** Limits of one page that is read and one batch that is sent. */
 const PAGE_MESSAGES = 1000;
 const BATCH_BYTES = 4 * 1024 * 1024;
 
 /**
- * Hands one subscription's backlog to its consumers, each message to one of them. Only what the consumers hold is in
- * memory; what is due is read from the backlog page by page.
+ * Delivers one subscription's backlog to its consumers, each message to one of them. Only the messages that consumers
+ * hold are in memory; due messages are read from the backlog page by page.
  */
 export class Feed {
-  private seats: Seat[] = [];
+  private members: Member[] = [];
   private readonly leases = new Map<number, Lease>();
   private queued: Promise<void> | undefined;
   private running: Promise<void> | undefined;
@@ -68,25 +71,25 @@ export class Feed {
     private readonly context: FeedContext,
   ) {}
 
-  /** Seats a consumer and answers how it leaves. Its leases outlive it. */
+  /** Adds a consumer and returns the function that removes it. Its leases stay until they expire. */
   join(consumer: Consumer): () => void {
-    const seat = { consumer, messages: 0, bytes: 0 };
-    this.seats.push(seat);
+    const member = { consumer, messages: 0, bytes: 0 };
+    this.members.push(member);
     void this.wake();
     return () => {
-      this.seats = this.seats.filter((other) => other !== seat);
+      this.members = this.members.filter((other) => other !== member);
       for (const [messageId, lease] of this.leases) {
-        if (lease.seat === seat) this.leases.delete(messageId);
+        if (lease.member === member) this.leases.delete(messageId);
       }
     };
   }
 
-  /** Hands out what is due, in the transaction that runs or is next; resolves when it has been handed over. */
+  /** Delivers due messages in the running or the next transaction; resolves after the consumers received them. */
   wake(): Promise<void> {
-    const idle = this.seats.length === 0 && !this.subscription.settings.deadLetter;
+    const idle = this.members.length === 0 && !this.subscription.settings.deadLetter;
     if (idle || this.ended) return Promise.resolve();
-    // One hand-out at a time: until the last one is settled, the seats do not show what it gave them.
-    this.queued ??= this.running ? this.running.then(() => this.handOut()) : this.handOut();
+    // One delivery at a time: until the last one is complete, the members do not count the messages it gave them.
+    this.queued ??= this.running ? this.running.then(() => this.deliverDue()) : this.deliverDue();
     return this.queued;
   }
 
@@ -122,38 +125,38 @@ export class Feed {
     if (seconds === 0) void this.wake();
   }
 
-  /** What time brings: leases that ran out no longer count as held, and become available again. */
+  /** Releases expired leases, whose messages become available again, and delivers due messages. */
   tick(): void {
     const now = this.context.now();
-    if (this.seats.length > 0) this.subscription.activeAt = now;
+    if (this.members.length > 0) this.subscription.activeAt = now;
     for (const [messageId, { attempt, until }] of this.leases) {
       if (until <= now) this.release({ messageId, attempt });
     }
     void this.wake();
   }
 
-  /** Ends the consumers, and hands out no more: the subscription is gone, or the emulator stops. */
+  /** Ends the consumers and delivers no more: the subscription was deleted or the emulator stops. */
   end(error: RpcError): void {
     this.ended = true;
-    for (const { consumer } of this.seats) consumer.end(error);
+    for (const { consumer } of this.members) consumer.end(error);
   }
 
   private release({ messageId, attempt }: DeliveryRef): void {
     const lease = this.leases.get(messageId);
     if (lease?.attempt !== attempt) return;
     this.leases.delete(messageId);
-    lease.seat.messages -= 1;
-    lease.seat.bytes -= lease.size;
+    lease.member.messages -= 1;
+    lease.member.bytes -= lease.size;
   }
 
-  private async handOut(): Promise<void> {
+  private async deliverDue(): Promise<void> {
     try {
       const { now, shares, more } = await this.context.database.submit(() => {
         this.running = this.queued;
         this.queued = undefined;
         return this.leaseShares();
       });
-      for (const share of shares) this.settle(share, now);
+      for (const share of shares) this.deliverShare(share, now);
       this.running = undefined;
       if (more) void this.wake();
     } catch (error) {
@@ -162,14 +165,14 @@ export class Feed {
     }
   }
 
-  /** Inside a transaction: shares a page of what is due among the seats in turn, and leases it to them. */
+  /** Inside a transaction: distributes a page of due messages among the members in turn, and leases them. */
   private leaseShares(): { now: number; shares: Share[]; more: boolean } {
     const { backlog, now: clock } = this.context;
     const { id, settings } = this.subscription;
     const now = clock();
     if (this.ended) return { now, shares: [], more: false };
     if (this.forwardExhausted(now)) return { now, shares: [], more: true };
-    const open = this.seats.filter(hasRoom).map(shareOf);
+    const open = this.members.filter(hasCapacity).map(shareOf);
     const shares = [...open];
     if (open.length === 0) return { now, shares, more: false };
     let read = 0;
@@ -186,31 +189,31 @@ export class Feed {
       else open.splice(turn, 1);
       if (open.length === 0) break;
     }
-    for (const { seat, batch } of shares) {
+    for (const { member, batch } of shares) {
       for (const message of batch) {
-        const until = now + seat.consumer.leaseMs;
+        const until = now + member.consumer.leaseMs;
         backlog.lease(id, message.id, availableAgainAt(settings, message.attempt, until));
       }
     }
     return { now, shares, more: read === PAGE_MESSAGES };
   }
 
-  /** After the commit: what was leased is held, and goes out. The seats take turns in being first. */
-  private settle({ seat, batch }: Share, now: number): void {
-    if (batch.length === 0 || !this.seats.includes(seat)) return;
+  /** After the commit: counts the leased messages and sends them. The members take turns in being first. */
+  private deliverShare({ member, batch }: Share, now: number): void {
+    if (batch.length === 0 || !this.members.includes(member)) return;
     for (const { id, attempt, size } of batch) {
       this.release({ messageId: id, attempt: attempt - 1 });
-      this.leases.set(id, { seat, attempt, size, until: now + seat.consumer.leaseMs });
-      seat.messages += 1;
-      seat.bytes += size;
+      this.leases.set(id, { member, attempt, size, until: now + member.consumer.leaseMs });
+      member.messages += 1;
+      member.bytes += size;
     }
-    this.seats = [...this.seats.filter((other) => other !== seat), seat];
-    seat.consumer.deliver(batch);
+    this.members = [...this.members.filter((other) => other !== member), member];
+    member.consumer.deliver(batch);
   }
 
   /**
-   * Moves what has no attempts left, in one transaction with its removal here. True when there may be more. Without the
-   * dead-letter topic nothing moves, and the messages are handed out as ever.
+   * Moves messages without remaining attempts to the dead-letter topic, in one transaction with their removal here.
+   * Returns true when there may be more. If the dead-letter topic does not exist, the messages are delivered as before.
    */
   private forwardExhausted(now: number): boolean {
     const { backlog, publish } = this.context;
@@ -226,12 +229,12 @@ export class Feed {
   }
 }
 
-const hasRoom = ({ consumer, messages, bytes }: Seat) =>
+const hasCapacity = ({ consumer, messages, bytes }: Member) =>
   consumer.ready() && messages < consumer.maxMessages && bytes < consumer.maxBytes;
 
-const shareOf = (seat: Seat): Share => ({
-  seat,
+const shareOf = (member: Member): Share => ({
+  member,
   batch: [],
-  messages: Math.min(seat.consumer.maxMessages - seat.messages, PAGE_MESSAGES),
-  bytes: Math.min(seat.consumer.maxBytes - seat.bytes, BATCH_BYTES),
+  messages: Math.min(member.consumer.maxMessages - member.messages, PAGE_MESSAGES),
+  bytes: Math.min(member.consumer.maxBytes - member.bytes, BATCH_BYTES),
 });

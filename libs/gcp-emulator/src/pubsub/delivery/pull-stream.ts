@@ -11,14 +11,14 @@ type Request = protos.google.pubsub.v1.IStreamingPullRequest;
 type Response = protos.google.pubsub.v1.IStreamingPullResponse;
 export type StreamingPullCall = ServerDuplexStream<Request, Response>;
 
-/** A limit of 0 or less is none. */
+/** A limit of 0 or less means unlimited. */
 const limit = (value: Request['maxOutstandingMessages']) => (Number(value) > 0 ? Number(value) : Infinity);
 
 const isEmpty = (frame: Request) =>
   !frame.ackIds?.length && !frame.modifyDeadlineAckIds?.length && !frame.streamAckDeadlineSeconds;
 
 /**
- * One StreamingPull call that has sent its first frame.
+ * One StreamingPull call, after its first frame.
  * https://cloud.google.com/pubsub/docs/reference/rpc/google.pubsub.v1#streamingpullrequest
  */
 export class PullStream implements Consumer {
@@ -48,7 +48,7 @@ export class PullStream implements Consumer {
     return this.open && !this.writing;
   }
 
-  /** Batches follow one another at the pace of the connection, so a slow reader does not fill this process. */
+  /** Sends a batch only after the connection has accepted the last one, so a slow reader does not fill the memory. */
   deliver(batch: readonly BacklogMessage[]): void {
     this.writing = true;
     this.write(
@@ -60,7 +60,10 @@ export class PullStream implements Consumer {
     );
   }
 
-  /** @throws {RpcError} INVALID_ARGUMENT, which ends the stream */
+  /**
+   * Handles a frame after the first.
+   * @throws {RpcError} INVALID_ARGUMENT, which ends the stream
+   */
   receive(frame: Request): void {
     if (frame.subscription)
       throw invalidArgument('The subscription can only be set on the first StreamingPullRequest.');
@@ -75,7 +78,7 @@ export class PullStream implements Consumer {
     }
     if (frame.streamAckDeadlineSeconds) this.leaseMs = readDeadline(frame) * 1000;
     this.handleAcks(frame);
-    // The client drops a stream of protocol version 1 when no frame comes within 15 seconds of its empty one.
+    // The client drops a stream of protocol version 1 when no frame follows its empty one within 15 seconds.
     if (this.answersKeepAlive && isEmpty(frame)) this.write([]);
   }
 
@@ -84,7 +87,7 @@ export class PullStream implements Consumer {
     this.call.emit('error', error);
   }
 
-  /** Leases stay until they run out: the client may still acknowledge what it holds. */
+  /** Leaves the leases in place until they expire: the client may still acknowledge the messages that it holds. */
   close(): void {
     this.open = false;
     this.leave();

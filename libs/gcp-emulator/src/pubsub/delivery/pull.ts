@@ -3,18 +3,19 @@ import type { RpcError } from '../errors.js';
 import type { Feed } from './feed.js';
 import type { Subscription } from '../store/subscriptions.js';
 
+/** Options of {@link pull}. */
 export interface PullOptions {
   readonly maxMessages: number;
-  /** How long to wait for a first message; 0 answers at once. */
+  /** Milliseconds to wait for a first message; 0 returns at once. */
   readonly waitMs: number;
-  /** Aborted when the caller has gone. */
+  /** Aborted when the caller disconnects. */
   readonly signal: AbortSignal;
 }
 
-/** What a pull may carry. https://cloud.google.com/pubsub/quotas#resource_limits */
+/** Maximum bytes of one pull response. https://cloud.google.com/pubsub/quotas#resource_limits */
 const MAX_BYTES = 10_000_000;
 
-/** Takes up to `maxMessages` for the subscription's own deadline, or none when none come in time. */
+/** Leases up to `maxMessages` for the subscription's own deadline; resolves to none when none arrive in time. */
 export function pull(
   feed: Feed,
   subscription: Subscription,
@@ -22,15 +23,15 @@ export function pull(
 ): Promise<readonly BacklogMessage[]> {
   return new Promise((resolve, reject) => {
     let waiting = true;
-    const finish = (settle: () => void) => {
+    const finish = (complete: () => void) => {
       if (!waiting) return;
       waiting = false;
       clearTimeout(timer);
-      signal.removeEventListener('abort', giveUp);
+      signal.removeEventListener('abort', resolveEmpty);
       leave();
-      settle();
+      complete();
     };
-    const giveUp = () => finish(() => resolve([]));
+    const resolveEmpty = () => finish(() => resolve([]));
     const leave = feed.join({
       leaseMs: subscription.settings.ackDeadlineSeconds * 1000,
       maxMessages,
@@ -39,8 +40,8 @@ export function pull(
       deliver: (batch) => finish(() => resolve(batch)),
       end: (error: RpcError) => finish(() => reject(error)),
     });
-    const timer = waitMs > 0 ? setTimeout(giveUp, waitMs) : undefined;
-    signal.addEventListener('abort', giveUp);
-    if (waitMs === 0) void feed.wake().then(giveUp);
+    const timer = waitMs > 0 ? setTimeout(resolveEmpty, waitMs) : undefined;
+    signal.addEventListener('abort', resolveEmpty);
+    if (waitMs === 0) void feed.wake().then(resolveEmpty);
   });
 }

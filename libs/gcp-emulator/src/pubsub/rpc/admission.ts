@@ -2,13 +2,13 @@ import { type ServerInterceptor, ServerInterceptingCall, status } from '@grpc/gr
 import { loopbackHosts, sourceCheck } from '#libs/domain';
 
 /**
- * Refuses calls under other names than loopback's and these, and every call of a web page, with PERMISSION_DENIED.
+ * Rejects calls with another Host than loopback's and these, and every call of a web page, with PERMISSION_DENIED.
  * @param allowedHosts values of Host, which HTTP/2 calls `:authority`
  */
 export function admissionInterceptor(allowedHosts: readonly string[]): ServerInterceptor {
   let refusalOf: ReturnType<typeof sourceCheck> | undefined;
   return (_method, call) => {
-    // The port is not known before the first call when the system chose it.
+    // When the system chose the port, it is known only from the first call.
     const { localPort = 0 } = call.getConnectionInfo();
     const check = (refusalOf ??= sourceCheck({ hosts: [...loopbackHosts(localPort), ...allowedHosts] }));
     return new ServerInterceptingCall(call, {

@@ -3,7 +3,7 @@ import { checkRange, invalidArgument } from '../errors.js';
 
 type WireMessage = protos.google.pubsub.v1.IPubsubMessage;
 
-/** A message as it is stored: the attributes as JSON, `size` in bytes of everything the publisher sent. */
+/** A message as stored: `attributes` as JSON, `size` in bytes of all that the publisher sent. */
 export interface NewMessage {
   readonly data: Uint8Array;
   readonly attributes: string;
@@ -21,7 +21,10 @@ const LIMITS = {
   orderingKeyBytes: 1024,
 } as const;
 
-/** @throws {RpcError} INVALID_ARGUMENT when the request breaks one of the service's limits */
+/**
+ * Validates and converts the messages of a publish request.
+ * @throws {RpcError} INVALID_ARGUMENT when the request exceeds one of the service's limits
+ */
 export function readMessages(wire: readonly WireMessage[]): NewMessage[] {
   if (wire.length === 0)
     throw invalidArgument('The value for message_count is too small. You passed 0 in the request.');

@@ -8,6 +8,7 @@ import { topicToWire } from '../store/topics.js';
 import type { Topics } from '../store/topics.js';
 import { unary } from './unary.js';
 
+/** Dependencies of the two gRPC services. */
 export interface ServiceParts {
   readonly topics: Topics;
   readonly subscriptions: Subscriptions;
@@ -15,7 +16,7 @@ export interface ServiceParts {
   readonly onError: (error: unknown) => void;
 }
 
-/** The Publisher service. A method that is not here answers UNIMPLEMENTED. */
+/** The Publisher service. Calls of its other methods fail with UNIMPLEMENTED. */
 export function publisherService(parts: ServiceParts): UntypedServiceImplementation {
   const { topics, subscriptions, dispatcher, onError } = parts;
   return {

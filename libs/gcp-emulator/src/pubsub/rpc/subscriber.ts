@@ -12,11 +12,11 @@ import { toRpcError, unary } from './unary.js';
 
 type StreamingPullRequest = protos.google.pubsub.v1.IStreamingPullRequest;
 
-/** How long a pull waits for a first message. The official clients give it a minute. */
+/** How long a pull waits for a first message. The official clients wait a minute for the response. */
 const PULL_WAIT_MS = 20_000;
 const MAX_PULL_MESSAGES = 1000;
 
-/** The Subscriber service. A method that is not here answers UNIMPLEMENTED. */
+/** The Subscriber service. Calls of its other methods fail with UNIMPLEMENTED. */
 export function subscriberService(parts: ServiceParts): UntypedServiceImplementation {
   const { subscriptions, dispatcher, onError } = parts;
   const feedOf = (name: string | null | undefined) => dispatcher.feed(subscriptions.get(name));
@@ -59,12 +59,12 @@ export function subscriberService(parts: ServiceParts): UntypedServiceImplementa
     pull: unary(onError, async (request: protos.google.pubsub.v1.IPullRequest, call) => {
       const subscription = subscriptions.get(request.subscription);
       checkRange('max_messages', request.maxMessages ?? 0, 1, Number.MAX_SAFE_INTEGER);
-      const gone = new AbortController();
-      call.once('cancelled', () => gone.abort());
+      const cancelled = new AbortController();
+      call.once('cancelled', () => cancelled.abort());
       const messages = await pull(dispatcher.feed(subscription), subscription, {
         maxMessages: Math.min(request.maxMessages ?? 0, MAX_PULL_MESSAGES),
         waitMs: request.returnImmediately ? 0 : PULL_WAIT_MS,
-        signal: gone.signal,
+        signal: cancelled.signal,
       });
       return { receivedMessages: messages.map((message) => receivedMessage(subscription, message)) };
     }),

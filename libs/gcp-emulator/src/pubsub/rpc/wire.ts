@@ -5,9 +5,9 @@ import type { ServiceDefinition } from '@grpc/grpc-js';
 import { fromJSON } from '@grpc/proto-loader';
 
 /**
- * The service definitions that ship with the official client, so that both ends speak from one description
- * (https://github.com/googleapis/googleapis/blob/master/google/pubsub/v1/pubsub.proto). Unset scalars read as their
- * default, unset messages as null, 64-bit numbers as numbers.
+ * Loads the service definitions that ship with the official client, so that client and server use one description
+ * (https://github.com/googleapis/googleapis/blob/master/google/pubsub/v1/pubsub.proto). Unset scalars become their
+ * default, unset messages null, and 64-bit integers numbers.
  */
 export function loadServices(): { publisher: ServiceDefinition; subscriber: ServiceDefinition } {
   const file = createRequire(import.meta.url).resolve('@google-cloud/pubsub/build/protos/protos.json');

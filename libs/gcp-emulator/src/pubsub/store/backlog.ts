@@ -1,14 +1,14 @@
 import type { Database } from './database.js';
 import type { NewMessage } from '../rpc/messages.js';
 
-/** A message of a subscription's backlog; `attempt` is how often it has been handed out. */
+/** A message of a subscription's backlog; `attempt` counts its deliveries so far. */
 export interface BacklogMessage extends NewMessage {
   readonly id: number;
   readonly publishedAt: number;
   readonly attempt: number;
 }
 
-/** One hand-out of one message. An acknowledgement of an earlier hand-out no longer counts. */
+/** One delivery of one message. An acknowledgement of an earlier delivery has no effect. */
 export interface DeliveryRef {
   readonly messageId: number;
   readonly attempt: number;
@@ -17,7 +17,7 @@ export interface DeliveryRef {
 const COLUMNS = `m.id, m.published_at AS publishedAt, m.size, m.ordering_key AS orderingKey, m.attributes, m.data,
                  d.attempt`;
 
-/** The statements over messages and deliveries. Each runs inside a transaction of the caller's. */
+/** SQL statements on messages and deliveries. Each method must run inside a transaction of the caller. */
 export class Backlog {
   private readonly statements;
 
@@ -63,7 +63,7 @@ export class Backlog {
     };
   }
 
-  /** Stores each message once, and a delivery for each subscription. Ids grow, and are never used twice. */
+  /** Stores each message once, and a delivery for each subscription. Ids increase and are never reused. */
   publish(subscriptionIds: readonly number[], messages: readonly NewMessage[], now: number): number[] {
     const last = Number(this.statements.nextIds.get(messages.length)?.last);
     const ids = messages.map((_, index) => last - messages.length + 1 + index);
@@ -77,12 +77,12 @@ export class Backlog {
     return ids;
   }
 
-  /** What may be handed out, longest waiting first. Read lazily: stop early, and no more is read. */
+  /** Due messages, longest waiting first. Rows are read lazily, so a caller that stops early reads no more. */
   due(subscriptionId: number, now: number, limit: number): Iterable<BacklogMessage> {
     return this.statements.due.iterate(subscriptionId, now, limit) as unknown as Iterable<BacklogMessage>;
   }
 
-  /** What is due and has had `maxAttempts` (at least 5) hand-outs. */
+  /** Due messages with at least `maxAttempts` (5 or more) deliveries. */
   exhausted(subscriptionId: number, maxAttempts: number, now: number, limit: number): BacklogMessage[] {
     const rows = this.statements.exhausted.all(subscriptionId, now, maxAttempts, limit);
     return rows as unknown as BacklogMessage[];
@@ -92,17 +92,17 @@ export class Backlog {
     this.statements.lease.run(availableAt, subscriptionId, messageId);
   }
 
-  /** Moves the end of a hand-out's lease. Without effect on one that is over. */
+  /** Moves the end of a lease. No effect on a delivery that is over. */
   extend(subscriptionId: number, { messageId, attempt }: DeliveryRef, availableAt: number): void {
     this.statements.reschedule.run(1, availableAt, subscriptionId, messageId, attempt);
   }
 
-  /** Ends a hand-out unacknowledged. Without effect on one that is over. */
+  /** Ends a delivery without an acknowledgement. No effect on a delivery that is over. */
   refuse(subscriptionId: number, { messageId, attempt }: DeliveryRef, availableAt: number): void {
     this.statements.reschedule.run(0, availableAt, subscriptionId, messageId, attempt);
   }
 
-  /** Without effect on a hand-out that is over. */
+  /** No effect on a delivery that is over. */
   acknowledge(subscriptionId: number, { messageId, attempt }: DeliveryRef): void {
     this.statements.acknowledge.run(subscriptionId, messageId, attempt);
   }
@@ -111,12 +111,12 @@ export class Backlog {
     this.statements.drop.run(subscriptionId, messageId);
   }
 
-  /** Drops messages published before `before` from among the `limit` oldest; answers how many went. */
+  /** Drops messages published before `before` from among the `limit` oldest; returns their number. */
   dropExpired(subscriptionId: number, before: number, limit: number): number {
     return Number(this.statements.dropExpired.run(subscriptionId, before, limit).changes);
   }
 
-  /** Drops up to `limit` deliveries, whatever their state; answers how many went. */
+  /** Drops up to `limit` deliveries in any state; returns their number. */
   dropAny(subscriptionId: number, limit: number): number {
     return Number(this.statements.dropAny.run(subscriptionId, limit).changes);
   }

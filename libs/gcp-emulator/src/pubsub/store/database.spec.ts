@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { notFound } from '../errors.js';
 import { Database } from './database.js';
 
-/** Real: the file. */
+/** Real: the database file. */
 describe('Database', () => {
   let dataDir: string;
   let database: Database;
@@ -29,7 +29,7 @@ describe('Database', () => {
       .all()
       .map(({ name }) => name);
 
-  it('runs what one turn submits in one transaction, and work submitted by that work too', async () => {
+  it('runs work submitted in one turn, and work submitted by that work, in one transaction', async () => {
     let inner: Promise<string> | undefined;
     const outer = database.submit(() => {
       inner = database.submit(insert('inner'));
@@ -42,7 +42,7 @@ describe('Database', () => {
     expect(await inner).toBe('inner');
   });
 
-  it('refuses one caller and keeps what the others wrote', async () => {
+  it('rejects one caller and keeps the writes of the others', async () => {
     const outcomes = await Promise.allSettled([
       database.submit(insert('a')),
       database.submit(() => {
@@ -54,7 +54,7 @@ describe('Database', () => {
     expect(names()).toEqual(['a', 'b']);
   });
 
-  it('undoes the whole group, and tells everyone, when writing fails', async () => {
+  it('undoes the whole group and rejects every caller when a write fails', async () => {
     const outcomes = await Promise.allSettled([database.submit(insert('a')), database.submit(insert('a'))]);
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     expect(names()).toEqual([]);
@@ -62,7 +62,7 @@ describe('Database', () => {
     expect(names()).toEqual(['a']);
   });
 
-  it('commits what was submitted before it closes, and refuses afterwards', async () => {
+  it('commits work submitted before it closes and rejects work submitted later', async () => {
     const submitted = database.submit(insert('a'));
     database.close();
     expect(await submitted).toBe('a');

@@ -7,10 +7,11 @@ import { RpcError, shuttingDown } from '../errors.js';
 const VERSION = 1;
 
 /**
- * A row in `deliveries` is a message that a subscription still owes its subscribers; an acknowledgement deletes it,
- * and the message itself goes with its last delivery. `available_at` is the one clock of a delivery: until then it is
- * leased or held back, from then on it may be handed out. `attempt` counts hand-outs, so subscription, message and
- * attempt name one hand-out, which lives until it is acknowledged, refused (`leased` turns 0) or superseded. A subscription without a name is deleted; its deliveries are still being cleared.
+ * A row in `deliveries` is a message that a subscription has not yet delivered for good. An acknowledgement deletes the
+ * row, and the last row of a message deletes the message. `available_at` is the only time of a row: before it, the
+ * message is leased or in backoff; after it, the message is due. `attempt` counts deliveries, so subscription, message
+ * and attempt identify one delivery, which is valid until it is acknowledged, rejected (`leased` becomes 0) or followed
+ * by the next. A subscription without a name is deleted; its rows are still being cleared.
  */
 const SCHEMA = `
   CREATE TABLE topics (
@@ -52,14 +53,14 @@ const SCHEMA = `
 `;
 
 interface Job {
-  /** Runs the work and says how to tell its caller, once the outcome is on disk. */
+  /** Runs the work and returns the callback that resolves or rejects the caller's promise after the commit. */
   readonly run: () => () => void;
   readonly fail: (error: unknown) => void;
 }
 
 /**
- * The emulator's file. Writes that arrive in one turn of the event loop share one transaction and one flush to disk
- * (group commit), which is what makes durable publishing fast.
+ * The emulator's database file. Writes submitted in one turn of the event loop share one transaction and one flush to
+ * disk (group commit), which makes durable publishing fast.
  */
 export class Database {
   private queue: Job[] = [];
@@ -67,7 +68,10 @@ export class Database {
 
   private constructor(private readonly sqlite: DatabaseSync) {}
 
-  /** @throws {Error} with one sentence on what is wrong with the file */
+  /**
+   * Opens the file and creates it if missing.
+   * @throws {Error} with one sentence on the problem with the file
+   */
   static open(dataDir: string): Database {
     const file = path.join(dataDir, 'pubsub.sqlite');
     let sqlite: DatabaseSync | undefined;
@@ -86,7 +90,7 @@ export class Database {
     return this.sqlite.prepare(sql);
   }
 
-  /** Runs rare work in a transaction of its own, at once. */
+  /** Runs `work` at once in its own transaction. For rare changes. */
   transaction<T>(work: () => T): T {
     if (!this.sqlite.isOpen) throw shuttingDown();
     this.sqlite.exec('BEGIN IMMEDIATE');
@@ -101,9 +105,9 @@ export class Database {
   }
 
   /**
-   * Runs work in the next shared transaction and answers after its commit. Work that refuses with an {@link RpcError}
+   * Runs `work` in the next shared transaction and resolves after the commit. Work that rejects with {@link RpcError}
    * must do so before it writes; any other error undoes the whole group. Work submitted by running work joins the
-   * same transaction. Work changes nothing in memory: it may yet be undone.
+   * running transaction. Work must not change state in memory, since the transaction may still be undone.
    */
   submit<T>(work: () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -123,7 +127,7 @@ export class Database {
     });
   }
 
-  /** Commits what was submitted and closes the file. */
+  /** Commits the submitted work and closes the file. */
   close(): void {
     this.flush();
     this.sqlite.close();
@@ -132,12 +136,12 @@ export class Database {
   private flush(): void {
     const group = this.queue;
     try {
-      const answers = this.transaction(() => {
-        const settled: (() => void)[] = [];
-        for (const job of group) settled.push(job.run());
-        return settled;
+      const callbacks = this.transaction(() => {
+        const done: (() => void)[] = [];
+        for (const job of group) done.push(job.run());
+        return done;
       });
-      for (const answer of answers) answer();
+      for (const callback of callbacks) callback();
     } catch (error) {
       for (const job of group) job.fail(error);
     } finally {
@@ -148,7 +152,7 @@ export class Database {
 }
 
 function prepareFile(sqlite: DatabaseSync): void {
-  // Exclusive: a second emulator on the same file fails at its start instead of handing out the same messages.
+  // Exclusive, so that a second emulator on the file fails at its start instead of delivering the same messages.
   sqlite.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
   sqlite.exec('PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;');
   const version = sqlite.prepare('PRAGMA user_version').get()?.user_version;

@@ -5,11 +5,12 @@ import { durationToMs, msToDuration } from '../rpc/wire.js';
 
 type WireSubscription = protos.google.pubsub.v1.ISubscription;
 
+/** Settings of a subscription, with the service's defaults filled in. */
 export interface SubscriptionSettings {
   readonly ackDeadlineSeconds: number;
   readonly retentionMs: number;
   readonly labels: Record<string, string>;
-  /** Idle time after which the subscription is deleted; null: never. */
+  /** Idle time in milliseconds after which the subscription is deleted; null: never. */
   readonly expirationMs: number | null;
   readonly deadLetter: { readonly topic: string; readonly maxAttempts: number } | null;
   readonly retry: { readonly minimumMs: number; readonly maximumMs: number } | null;
@@ -26,7 +27,7 @@ const DEFAULTS = {
   maximumBackoffMs: 600_000,
 } as const;
 
-const REFUSED: readonly [feature: string, asked: (subscription: WireSubscription) => boolean][] = [
+const UNSUPPORTED: readonly [feature: string, isUsed: (subscription: WireSubscription) => boolean][] = [
   ['push delivery (push_config)', ({ pushConfig }) => Boolean(pushConfig?.pushEndpoint)],
   ['BigQuery delivery (bigquery_config)', ({ bigqueryConfig }) => bigqueryConfig != null],
   ['Cloud Storage delivery (cloud_storage_config)', ({ cloudStorageConfig }) => cloudStorageConfig != null],
@@ -38,7 +39,7 @@ const REFUSED: readonly [feature: string, asked: (subscription: WireSubscription
   ['message transforms (message_transforms)', (wire) => Boolean(wire.messageTransforms?.length)],
 ];
 
-/** Field mask paths that an update may name, and what they change; null: nothing that this emulator keeps. */
+/** Field mask paths that an update may name, and the setting that each changes; null when the emulator stores none. */
 export const UPDATABLE: Readonly<Record<string, keyof SubscriptionSettings | null>> = {
   ack_deadline_seconds: 'ackDeadlineSeconds',
   message_retention_duration: 'retentionMs',
@@ -52,12 +53,12 @@ export const UPDATABLE: Readonly<Record<string, keyof SubscriptionSettings | nul
 };
 
 /**
- * Fills in the service's defaults. The dead-letter topic's existence is the caller's to check.
- * @throws {RpcError} INVALID_ARGUMENT for a value out of range, UNIMPLEMENTED for a feature that is not here
+ * Reads the settings and fills in the service's defaults. The caller must check that the dead-letter topic exists.
+ * @throws {RpcError} INVALID_ARGUMENT for a value out of range, UNIMPLEMENTED for a feature that the emulator lacks
  */
 export function readSettings(wire: WireSubscription): SubscriptionSettings {
-  for (const [feature, asked] of REFUSED) {
-    if (asked(wire)) throw unimplemented(feature);
+  for (const [feature, isUsed] of UNSUPPORTED) {
+    if (isUsed(wire)) throw unimplemented(feature);
   }
   const ackDeadlineSeconds = wire.ackDeadlineSeconds || DEFAULTS.ackDeadlineSeconds;
   checkRange('ack_deadline_seconds', ackDeadlineSeconds, 10, 600);
@@ -124,9 +125,9 @@ export const settingsToWire = (settings: SubscriptionSettings): WireSubscription
 });
 
 /**
- * When a delivery that was handed out becomes available again if nobody acknowledges it: at the end of its lease or at
- * the nack, plus the retry policy's backoff, doubling from minimum to maximum. A message with no attempts left is not
- * held back, since its next stop is the dead-letter topic.
+ * The time at which an unacknowledged delivery becomes available again, in milliseconds since the epoch: the end of its
+ * lease or the nack, plus the retry policy's backoff, which doubles from minimum to maximum. A message without
+ * remaining attempts gets no backoff, since it goes to the dead-letter topic next.
  */
 export function availableAgainAt(settings: SubscriptionSettings, attempt: number, endMs: number): number {
   const { retry } = settings;

@@ -9,17 +9,18 @@ import { maskPaths, msToDuration } from '../rpc/wire.js';
 
 type WireSubscription = protos.google.pubsub.v1.ISubscription;
 
+/** A subscription as held in memory. */
 export interface Subscription {
   readonly id: number;
   readonly name: string;
   /** Null once the topic is deleted. */
   topic: Topic | null;
   settings: SubscriptionSettings;
-  /** Last use in milliseconds, for the expiration policy. A restart counts as use, so it is not written down. */
+  /** Time of last use in milliseconds, for the expiration policy. Not stored, since a restart counts as use. */
   activeAt: number;
 }
 
-/** All subscriptions. They are few, so they are held in memory and written through. */
+/** All subscriptions. They are few, so all are held in memory, and every change is written to the database. */
 export class Subscriptions {
   private readonly byName = new Map<string, Subscription>();
   private readonly byTopic = new Map<Topic, Set<Subscription>>();
@@ -48,7 +49,7 @@ export class Subscriptions {
     return this.byName.values();
   }
 
-  /** @throws {RpcError} INVALID_ARGUMENT for a bad name, NOT_FOUND */
+  /** @throws {RpcError} INVALID_ARGUMENT for an invalid name, NOT_FOUND */
   get(name: string | null | undefined): Subscription {
     const subscription = this.byName.get(checkName('subscriptions', name));
     if (!subscription) throw notFound(name ?? '');
@@ -87,7 +88,7 @@ export class Subscriptions {
         'The update_mask in the UpdateSubscriptionRequest must be set, and must contain a non-empty paths list.',
       );
     }
-    const asked = this.read(wire);
+    const requested = this.read(wire);
     const settings: Record<string, unknown> = { ...subscription.settings };
     for (const path of paths) {
       const field = UPDATABLE[path];
@@ -95,7 +96,7 @@ export class Subscriptions {
         throw invalidArgument(
           `Invalid update_mask provided in the UpdateSubscriptionRequest: ${path} cannot be updated.`,
         );
-      if (field) settings[field] = asked[field];
+      if (field) settings[field] = requested[field];
     }
     this.database.transaction(() =>
       this.database
@@ -106,7 +107,7 @@ export class Subscriptions {
     return subscription;
   }
 
-  /** Forgets the subscription at once; the sweeper clears its backlog in batches. */
+  /** Removes the subscription at once; the sweeper deletes its backlog in batches. */
   delete(subscription: Subscription): void {
     this.database.transaction(() =>
       this.database
@@ -117,7 +118,7 @@ export class Subscriptions {
     if (subscription.topic) this.byTopic.get(subscription.topic)?.delete(subscription);
   }
 
-  /** The topic is gone: its subscriptions stay, and receive nothing new. */
+  /** Detaches the subscriptions of a deleted topic: they stay and receive no new messages. */
   detachFrom(topic: Topic): void {
     for (const subscription of this.ofTopic(topic)) subscription.topic = null;
     this.byTopic.delete(topic);

@@ -10,7 +10,7 @@ import { Subscriptions } from './subscriptions.js';
 import { Sweeper } from './sweeper.js';
 import { Topics } from './topics.js';
 
-/** Real: the file and everything over it. Made: the clock. */
+/** Real: the database file and everything above it. Fake: the clock. */
 describe('Sweeper', () => {
   const message = { data: Buffer.from('x'), attributes: '{}', orderingKey: '', size: 1 };
   const names = { topic: 'projects/p/topics/events', subscription: 'projects/p/subscriptions/reader' };
@@ -42,7 +42,7 @@ describe('Sweeper', () => {
     rmSync(dataDir, { recursive: true });
   });
 
-  it('drops everything beyond retention, more than a batch, and nothing younger', async () => {
+  it('drops only messages beyond retention, even more than one batch', async () => {
     const { topics, subscriptions, dispatcher, sweeper, count } = emulator;
     const topic = topics.create({ name: names.topic });
     const messageRetentionDuration = { seconds: 3600 };
@@ -63,17 +63,17 @@ describe('Sweeper', () => {
     expect([count('deliveries'), count('messages')]).toEqual([2, 2]);
   });
 
-  it('clears the backlog of a deleted subscription, more than a batch, and what another needs stays', async () => {
+  it('clears a deleted subscription, even more than one batch, and keeps messages that another needs', async () => {
     const { topics, subscriptions, dispatcher, sweeper, count } = emulator;
     const topic = topics.create({ name: names.topic });
-    const gone = subscriptions.create({ name: names.subscription, topic: topic.name });
+    const deleted = subscriptions.create({ name: names.subscription, topic: topic.name });
     await dispatcher.publish(
       topic,
       Array.from({ length: 1300 }, () => message),
     );
     subscriptions.create({ name: `${names.subscription}-2`, topic: topic.name });
     await dispatcher.publish(topic, [message]);
-    dispatcher.deleteSubscription(gone);
+    dispatcher.deleteSubscription(deleted);
 
     time += 60_000;
     sweeper.tick(time);
@@ -86,9 +86,9 @@ describe('Sweeper', () => {
     const topic = topics.create({ name: names.topic });
     sweeper.tick(time);
     await eventually(() => sweeper.idle);
-    const gone = subscriptions.create({ name: names.subscription, topic: topic.name });
+    const deleted = subscriptions.create({ name: names.subscription, topic: topic.name });
     await dispatcher.publish(topic, [message]);
-    dispatcher.deleteSubscription(gone);
+    dispatcher.deleteSubscription(deleted);
     sweeper.tick(time + 59_999);
     expect(sweeper.idle).toBe(true);
     sweeper.tick(time + 60_000);

@@ -7,6 +7,7 @@ import type { Subscriptions } from './subscriptions.js';
 const EVERY_MS = 60_000;
 const BATCH = 500;
 
+/** Dependencies of a {@link Sweeper}. */
 export interface SweeperParts {
   readonly database: Database;
   readonly backlog: Backlog;
@@ -16,8 +17,8 @@ export interface SweeperParts {
 }
 
 /**
- * Once a minute: subscriptions idle beyond their expiration policy are deleted, messages beyond their retention and the
- * backlogs of deleted subscriptions are dropped, in batches that leave room for traffic in between.
+ * Once a minute, deletes subscriptions that were idle beyond their expiration policy, messages beyond their retention,
+ * and the backlogs of deleted subscriptions. It works in batches, so that other requests are handled in between.
  */
 export class Sweeper {
   private sweptAt = 0;
@@ -35,7 +36,7 @@ export class Sweeper {
     this.sweeping = true;
     this.sweep(now)
       .catch((error: unknown) => {
-        // A refusal here says that the emulator is closing.
+        // An RpcError here means that the emulator is closing.
         if (!(error instanceof RpcError)) this.parts.onError(error);
       })
       .finally(() => (this.sweeping = false));

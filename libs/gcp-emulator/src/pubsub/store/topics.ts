@@ -11,6 +11,7 @@ interface TopicSettings {
   readonly retentionMs: number | null;
 }
 
+/** A topic as held in memory. */
 export interface Topic {
   readonly id: number;
   readonly name: string;
@@ -20,7 +21,7 @@ export interface Topic {
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 
-const REFUSED: readonly [feature: string, asked: (topic: WireTopic) => boolean][] = [
+const UNSUPPORTED: readonly [feature: string, isUsed: (topic: WireTopic) => boolean][] = [
   ['schemas (schema_settings)', (topic) => topic.schemaSettings != null],
   ['customer-managed keys (kms_key_name)', (topic) => Boolean(topic.kmsKeyName)],
   ['ingestion (ingestion_data_source_settings)', (topic) => topic.ingestionDataSourceSettings != null],
@@ -33,7 +34,7 @@ const FIELDS: Readonly<Record<string, keyof TopicSettings>> = {
   message_retention_duration: 'retentionMs',
 };
 
-/** All topics. They are few, so they are held in memory and written through. */
+/** All topics. They are few, so all are held in memory, and every change is written to the database. */
 export class Topics {
   private readonly byName = new Map<string, Topic>();
 
@@ -52,7 +53,7 @@ export class Topics {
     return this.byName.get(name);
   }
 
-  /** @throws {RpcError} INVALID_ARGUMENT for a bad name, NOT_FOUND */
+  /** @throws {RpcError} INVALID_ARGUMENT for an invalid name, NOT_FOUND */
   get(name: string | null | undefined): Topic {
     const topic = this.byName.get(checkName('topics', name));
     if (!topic) throw notFound(name ?? '');
@@ -85,7 +86,7 @@ export class Topics {
         'The update_mask in the UpdateTopicRequest must be set, and must contain a non-empty paths list.',
       );
     }
-    const asked = readSettings(wire);
+    const requested = readSettings(wire);
     const settings: Record<string, unknown> = { ...topic.settings };
     for (const path of paths) {
       const field = FIELDS[path];
@@ -93,7 +94,7 @@ export class Topics {
         throw invalidArgument(
           `Invalid update_mask provided in the UpdateTopicRequest: ${path} cannot be updated.`,
         );
-      settings[field] = asked[field];
+      settings[field] = requested[field];
     }
     this.database.transaction(() =>
       this.database
@@ -104,7 +105,7 @@ export class Topics {
     return topic;
   }
 
-  /** Removes the topic; its subscriptions keep their backlog and no longer receive. */
+  /** Deletes the topic. Its subscriptions keep their backlog and receive no new messages. */
   delete(name: string | null | undefined): Topic {
     const topic = this.get(name);
     this.database.transaction(() => {
@@ -117,8 +118,8 @@ export class Topics {
 }
 
 function readSettings(wire: WireTopic): TopicSettings {
-  for (const [feature, asked] of REFUSED) {
-    if (asked(wire)) throw unimplemented(feature);
+  for (const [feature, isUsed] of UNSUPPORTED) {
+    if (isUsed(wire)) throw unimplemented(feature);
   }
   const retentionMs = wire.messageRetentionDuration ? durationToMs(wire.messageRetentionDuration) : null;
   if (retentionMs !== null) {

@@ -7,6 +7,7 @@ import { credentials } from '@grpc/grpc-js';
 import { startPubSubEmulator } from '../server.js';
 import type { PubSubEmulator } from '../server.js';
 
+/** A message that the test received by a unary Pull. */
 export interface Received {
   readonly ackId: string;
   readonly attempt: number;
@@ -15,10 +16,10 @@ export interface Received {
   readonly attributes: Record<string, string>;
 }
 
-/** One emulator on a free port and a directory of its own, a clock that the test moves, and official clients. */
+/** One emulator on a free port with its own directory, a clock that the test sets, and official clients. */
 export class PubSubHarness {
   readonly project = 'test-project';
-  /** What the emulator takes for the time. */
+  /** The emulator's clock, in milliseconds since the epoch. */
   time = Date.now();
   readonly errors: unknown[] = [];
   emulator: PubSubEmulator;
@@ -55,7 +56,7 @@ export class PubSubHarness {
     return pubsub;
   }
 
-  /** The generated client: unary Pull, and StreamingPull frame by frame. */
+  /** The generated client, for unary Pull and for StreamingPull frame by frame. */
   subscriberClient(): v1.SubscriberClient {
     const client = new v1.SubscriberClient({
       projectId: this.project,
@@ -89,7 +90,7 @@ export class PubSubHarness {
     return [topic, subscription];
   }
 
-  /** What is available right now, by unary Pull. */
+  /** Receives the messages that are available now, by unary Pull. */
   async pull(client: v1.SubscriberClient, subscription: string, maxMessages = 100): Promise<Received[]> {
     const [response] = await client.pull({ subscription, maxMessages, returnImmediately: true });
     return (response.receivedMessages ?? []).map(({ ackId, deliveryAttempt, message }) => ({
@@ -108,14 +109,15 @@ export class PubSubHarness {
   }
 }
 
-/** Resolves when the condition holds; rejects when it does not within `timeoutMs`. */
+/** Resolves when the condition holds; rejects if it does not hold within `timeoutMs`. */
 export async function eventually(
   condition: () => boolean | Promise<boolean>,
   timeoutMs = 15_000,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${condition.toString()}`);
+    if (Date.now() > deadline)
+      throw new Error(`condition not met within ${timeoutMs} ms: ${condition.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
