@@ -73,7 +73,9 @@ export function uploadRoutes(store: Store, uploads: ResumableUploads): Route[] {
     if (type === 'multipart') return multipart(store, exchange);
     if (type === 'media') return simple(store, exchange);
     if (type === 'resumable') return resumable(store, uploads, exchange);
-    throw new ApiError('invalid', { message: `uploadType ${type} is not known.` });
+    throw new ApiError('invalid', {
+      message: `Unknown uploadType ${type}: use media, multipart or resumable.`,
+    });
   };
   return [
     { method: 'POST', path, handler: upload },
