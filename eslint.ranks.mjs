@@ -1,10 +1,6 @@
-import fs from 'node:fs';
 import path from 'node:path';
 
-/**
- * The house rule: a lib imports only libs of a lower rank, and only through their doors. Apps and tests stand above all
- * libs. The second rule forbids cycles between files.
- */
+/** A lib imports only libs of a lower rank, and only through their entry points. Apps and tests may import all libs. */
 export const RANKS = {
   domain: 0,
   runtime: 0,
@@ -34,8 +30,8 @@ function resolve(from, specifier) {
   if (specifier.startsWith('.')) {
     return path.resolve(path.dirname(from), specifier.replace(/\.js$/, '.ts'));
   }
-  const door = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
-  return door && path.join(ROOT, 'libs', door[1], 'src', door[2] ?? '', 'index.ts');
+  const entryPoint = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
+  return entryPoint && path.join(ROOT, 'libs', entryPoint[1], 'src', entryPoint[2] ?? '', 'index.ts');
 }
 
 const importVisitor = (check) => ({
@@ -58,9 +54,9 @@ const ranksRule = {
       if (target === null) return;
       const other = libOf(target);
       if (specifier.startsWith('.') && other !== own) {
-        context.report({ node, message: `${specifier} leaves the lib; use a door (#libs/…)` });
+        context.report({ node, message: `${specifier} leaves the lib; import its entry point (#libs/…)` });
       } else if (specifier.startsWith('#') && other === own) {
-        context.report({ node, message: `${specifier} is this lib's own door; import the file` });
+        context.report({ node, message: `${specifier} is this lib's own entry point; import the file` });
       } else if (other !== own && !(RANKS[other] < RANKS[own])) {
         context.report({
           node,
@@ -71,50 +67,4 @@ const ranksRule = {
   },
 };
 
-const IMPORT = /^(?:import|export)\s(?!type\s)(?:[^'";]*?\sfrom\s*)?['"]([^'"]+)['"]/gm;
-const importsOf = new Map();
-function imports(file) {
-  let found = importsOf.get(file);
-  if (found === undefined) {
-    found = [];
-    if (fs.existsSync(file)) {
-      for (const match of fs.readFileSync(file, 'utf8').matchAll(IMPORT)) {
-        const target = resolve(file, match[1]);
-        if (target) found.push(target);
-      }
-    }
-    importsOf.set(file, found);
-  }
-  return found;
-}
-
-function pathBetween(from, to) {
-  const seen = new Map([[from, null]]);
-  const queue = [from];
-  for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-    if (file === to) {
-      const trail = [];
-      for (let step = file; step !== null; step = seen.get(step)) trail.unshift(path.basename(step));
-      return trail;
-    }
-    for (const next of imports(file)) {
-      if (!seen.has(next)) {
-        seen.set(next, file);
-        queue.push(next);
-      }
-    }
-  }
-  return null;
-}
-
-const cyclesRule = {
-  meta: { type: 'problem', schema: [] },
-  create: (context) =>
-    importVisitor((node, specifier, typeOnly) => {
-      const target = typeOnly ? null : resolve(context.filename, specifier);
-      const back = target && pathBetween(target, context.filename);
-      if (back) context.report({ node, message: `import cycle: ${back.join(' → ')}` });
-    }),
-};
-
-export const ranks = { rules: { ranks: ranksRule, 'no-cycles': cyclesRule } };
+export const ranks = { rules: { ranks: ranksRule } };
