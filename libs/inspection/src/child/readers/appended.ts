@@ -3,7 +3,7 @@ import { BoundedFile } from '../bounded-file.js';
 import type { Reader } from '../reader.js';
 import { ARCHIVE_TAIL_BYTES } from '../zip-directory.js';
 
-/** What is looked at in files that are not on disk. */
+/** Guard for inspected files without a guard of their own: reports a ZIP archive at the end of the file. */
 export const read: Reader = ({ path, sizeBytes, detected }) =>
   new Promise((resolve) => {
     using file = new BoundedFile(path, sizeBytes, ARCHIVE_TAIL_BYTES);

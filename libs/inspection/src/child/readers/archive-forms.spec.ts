@@ -6,7 +6,7 @@ import { type ArchivedFile, officeParts, zipArchive } from '../../testing/index.
 import { ENCRYPTED } from '../encryption.js';
 import { read, readBehind } from './archive.js';
 
-/* Forms that honest programs give to their archives, and the forms beside them that hide content. */
+/* Forms of archives that ordinary programs write, and similar forms that hide content. */
 
 const folder = mkdtempSync(path.join(tmpdir(), 'forms-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -15,7 +15,7 @@ const LIMITS = { maxPixels: 1, maxFrames: 1, ffprobe: null };
 const ZIP = 'application/zip';
 const file = path.join(folder, 'file');
 
-function look(bytes: Buffer, detected = ZIP) {
+function inspect(bytes: Buffer, detected = ZIP) {
   writeFileSync(file, bytes);
   return read({ path: file, sizeBytes: bytes.length, detected, profiles: [] }, LIMITS);
 }
@@ -31,61 +31,61 @@ function zip64(...values: readonly number[]): Buffer {
   return field;
 }
 
-describe('a ZIP64 field', () => {
+describe('an archive with ZIP64 fields', () => {
   it.each<[string, ArchivedFile]>([
-    ['that keeps room', { ...a, local: { extra: zip64(0, 0) } }],
-    ['that repeats the sizes', { ...a, local: { extra: zip64(4, 4) } }],
-    ['that repeats them in both headers', { ...a, lies: { extra: zip64(4, 4) } }],
+    ['reserved but unused', { ...a, local: { extra: zip64(0, 0) } }],
+    ['repeating the sizes', { ...a, local: { extra: zip64(4, 4) } }],
+    ['repeating the sizes in both headers', { ...a, lies: { extra: zip64(4, 4) } }],
     [
-      'beside others',
+      'among other extra fields',
       { ...a, local: { extra: Buffer.concat([Buffer.from('5554010000', 'hex'), zip64(0, 0)]) } },
     ],
     [
-      'for sizes that follow the entry',
+      'for sizes in a data descriptor',
       {
         ...a,
         lies: { flags: 8 },
         local: { extra: zip64(0, 0), crc: 0, bytes: UNKNOWN, packedBytes: UNKNOWN },
       },
     ],
-  ])('hides nothing: %s', async (_, entry) => {
-    expect(await look(zipArchive([entry]))).toEqual({ detected: ZIP, opaque: null });
+  ])('is scannable with fields %s', async (_, entry) => {
+    expect(await inspect(zipArchive([entry]))).toEqual({ detected: ZIP, opaque: null });
   });
 
   it.each<[string, ArchivedFile, string]>([
-    ['another size', { ...a, local: { extra: zip64(5, 4) } }, 'it has ZIP64 fields'],
+    ['a differing size', { ...a, local: { extra: zip64(5, 4) } }, 'it has ZIP64 fields'],
     [
-      'the sizes in another order',
+      'the sizes in reverse order',
       { name: 'a', content: 'a'.repeat(99), local: { extra: zip64(4, 99) } },
       'it has ZIP64 fields',
     ],
-    ['one size', { ...a, local: { extra: zip64(4) } }, 'it has ZIP64 fields'],
-    ['an offset as well', { ...a, central: { extra: zip64(4, 4, 0) } }, 'it has ZIP64 fields'],
+    ['only one size', { ...a, local: { extra: zip64(4) } }, 'it has ZIP64 fields'],
+    ['sizes and an offset', { ...a, central: { extra: zip64(4, 4, 0) } }, 'it has ZIP64 fields'],
     [
       'two fields',
       { ...a, local: { extra: Buffer.concat([zip64(4, 4), zip64(4, 4)]) } },
       'it has ZIP64 fields',
     ],
     [
-      'sizes that are nowhere else',
+      'sizes only in the ZIP64 field',
       { ...a, lies: { extra: zip64(4, 4), bytes: UNKNOWN, packedBytes: UNKNOWN } },
       'it has ZIP64 fields',
     ],
     [
-      'sizes that are nowhere else in the own header',
+      'local sizes only in the ZIP64 field',
       { ...a, local: { extra: zip64(4, 4), bytes: UNKNOWN, packedBytes: UNKNOWN } },
       'an entry and the directory disagree',
     ],
     [
-      'a size that is unknown without one',
+      'unknown sizes and no ZIP64 field',
       { ...a, lies: { flags: 8 }, local: { crc: 0, bytes: UNKNOWN, packedBytes: UNKNOWN } },
       'an entry and the directory disagree',
     ],
-  ])('is an objection with %s', async (_, entry, why) => {
-    expect((await look(zipArchive([entry]))).opaque).toBe(why);
+  ])('is opaque with %s', async (_, entry, why) => {
+    expect((await inspect(zipArchive([entry]))).opaque).toBe(why);
   });
 
-  it('is the same behind a program', async () => {
+  it('follows the same rules behind a program', async () => {
     const behind = async (extra: Buffer) => {
       const bytes = zipArchive([{ ...a, local: { extra } }], { before: 'MZ' });
       writeFileSync(file, bytes);
@@ -103,27 +103,27 @@ describe('a ZIP64 field', () => {
   });
 });
 
-describe('the type of a package', () => {
+describe('type detection of packages', () => {
   const VISIO = 'application/vnd.ms-visio.drawing';
   it.each<[string, Buffer, string]>([
-    ['a drawing of Visio', zipArchive(officeParts(`${VISIO}.main+xml`)), VISIO],
+    ['a Visio drawing', zipArchive(officeParts(`${VISIO}.main+xml`)), VISIO],
     [
-      'one with macros',
+      'a Visio drawing with macros',
       zipArchive(officeParts(`${VISIO}.macroEnabled.main+xml`)),
       'application/vnd.ms-visio.drawing.macroenabled.12',
     ],
     [
-      'one that says nothing of its macros',
+      'a Visio drawing with undeclared macros',
       zipArchive([...officeParts(`${VISIO}.main+xml`), { name: 'visio/vbaProject.bin' }]),
       'application/vnd.ms-visio.drawing.macroenabled.12',
     ],
     [
-      'an XPS',
+      'an XPS document',
       zipArchive(officeParts('application/vnd.ms-package.xps-fixeddocumentsequence+xml')),
       'application/vnd.ms-xpsdocument',
     ],
     [
-      'slides, each of which has a type of its own',
+      'a presentation that lists slides first',
       zipArchive(
         officeParts(
           'application/vnd.openxmlformats-officedocument.presentationml.slide+xml',
@@ -133,27 +133,27 @@ describe('the type of a package', () => {
       'application/vnd.openxmlformats-officedocument.presentationml.presentation',
     ],
     [
-      'a picture of layers',
+      'an OpenRaster picture',
       zipArchive([{ name: 'mimetype', content: 'image/openraster', method: 0 }]),
       'image/openraster',
     ],
     [
-      'a document of StarOffice',
+      'a StarOffice document',
       zipArchive([{ name: 'mimetype', content: 'application/vnd.sun.xml.writer' }]),
       'application/vnd.sun.xml.writer',
     ],
-    ['what is no archive by its own word', zipArchive([{ name: 'mimetype', content: 'image/png' }]), ZIP],
+    ['a mimetype entry that names a picture', zipArchive([{ name: 'mimetype', content: 'image/png' }]), ZIP],
     [
-      'a program by its own word',
+      'a mimetype entry that names a program',
       zipArchive([{ name: 'mimetype', content: 'application/java-archive' }]),
       ZIP,
     ],
-  ])('%s', async (_, bytes, type) => {
-    expect(await look(bytes)).toEqual({ detected: type, opaque: null });
+  ])('detects %s', async (_, bytes, type) => {
+    expect(await inspect(bytes)).toEqual({ detected: type, opaque: null });
   });
 });
 
-describe('a document with a password', () => {
+describe('a document that requires a password', () => {
   const ODT = 'application/vnd.oasis.opendocument.text';
   const mimetype: ArchivedFile = { name: 'mimetype', content: ODT, method: 0 };
   const manifest = (entry: string): ArchivedFile => ({
@@ -166,11 +166,11 @@ describe('a document with a password', () => {
     ['iWork', zipArchive([{ name: 'Index.zip' }, { name: '.iwph' }]), ZIP],
     ['an older iWork', zipArchive([{ name: 'index.xml', lies: { method: 25_452 } }]), ZIP],
   ])('is opaque: %s', async (_, bytes, type) => {
-    expect(await look(bytes)).toEqual({ detected: type, opaque: ENCRYPTED });
+    expect(await inspect(bytes)).toEqual({ detected: type, opaque: ENCRYPTED });
   });
 
-  it('is not one that only speaks of encryption', async () => {
+  it('is not opaque when its manifest only mentions encryption', async () => {
     const bytes = zipArchive([mimetype, manifest('&lt;encryption-data/> encryption-data')]);
-    expect(await look(bytes)).toEqual({ detected: ODT, opaque: null });
+    expect(await inspect(bytes)).toEqual({ detected: ODT, opaque: null });
   });
 });

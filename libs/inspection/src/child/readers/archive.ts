@@ -7,17 +7,17 @@ import type { Finding, Reader } from '../reader.js';
 import { nestedObjection, sizeObjection } from './nested-archives.js';
 import { readAppended, readDirectory, type ZipDirectory, type ZipEntry } from '../zip-directory.js';
 
-/** Of a whole archive; the largest honest directory of 10 000 entries is far smaller. */
+/** Bytes read of a whole archive. The directory of an ordinary archive with 10,000 entries is far smaller. */
 const MAX_READ = 16 * 2 ** 20;
-/** Of the archives in it, and to find out which entries are archives. */
+/** Bytes read of nested archives, and of entries to find out which ones are archives. */
 const MAX_NESTED_READ = 2 * 2 ** 30;
-/** Of ClamAV, as it is configured here: MaxFileSize. */
+/** ClamAV's MaxFileSize as configured in this project, in bytes. */
 const SCANNABLE = 2000 * 2 ** 20;
 const MAX_PART = 2 ** 20;
 
 const ZIP = 'application/zip';
 
-/** The bytes of a small entry, or null when it is not small, or not what it says. */
+/** Reads a small entry; null when it is large or its content does not match its headers. */
 function partOf(file: Pieces, entry: ZipEntry | undefined): Buffer | null {
   if (entry === undefined || entry.packedBytes > MAX_PART || entry.bytes > MAX_PART) return null;
   try {
@@ -30,7 +30,7 @@ function partOf(file: Pieces, entry: ZipEntry | undefined): Buffer | null {
   }
 }
 
-/** As Office decodes it. */
+/** Decodes an XML part like Office does. */
 function xmlText(part: Buffer): string {
   const encoding = part[0] === 0xff ? 'utf-16le' : part[0] === 0xfe ? 'utf-16be' : 'utf-8';
   return new TextDecoder(encoding)
@@ -52,16 +52,16 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   presentation: 'powerpoint',
   visio: 'visio',
 };
-/** Packages that are no documents of Office: ECMA-388, the 3MF specification. */
+/** Packages that are not Office documents: ECMA-388, the 3MF specification. */
 const OTHER_MAIN: Readonly<Record<string, string>> = {
   'application/vnd.ms-package.xps-fixeddocumentsequence+xml': 'application/vnd.ms-xpsdocument',
   'application/vnd.ms-package.3dmanufacturing-3dmodel+xml': 'model/3mf',
 };
-/** A part that is a program, in VBA or in the language of Excel 4. */
+/** Parts that contain macros, in VBA or in the macro language of Excel 4. */
 const MACRO_PART = /(?:^|\/)vbaproject[^/]*\.bin$|(?:^|\/)xl\/(?:intl)?macrosheets\//;
 const MACRO_TYPE = /vbaproject|macrosheet/;
 
-/** ECMA-376 part 2: what its [Content_Types].xml says that the main part is; a macro in any part makes it the type with macros. */
+/** ECMA-376 part 2: the type that [Content_Types].xml states for the main part. Any macro selects the type with macros. */
 function officeType(contentTypes: Buffer, names: Iterable<string>): string | null {
   const found = [...xmlText(contentTypes).matchAll(CONTENT_TYPE)].map(([, double, single]) =>
     (double ?? single ?? '').trim().toLowerCase(),
@@ -82,11 +82,11 @@ function officeType(contentTypes: Buffer, names: Iterable<string>): string | nul
   return found.map((type) => OTHER_MAIN[type]).find((type) => type !== undefined) ?? null;
 }
 
-/** OpenDocument 1.3 part 2, 3.3; EPUB OCF 3.3, 4.2.3; and other programs that have taken up the habit. */
+/** OpenDocument 1.3 part 2, 3.3; EPUB OCF 3.3, 4.2.3. Other programs have adopted this entry. */
 const isMimetypePart = (text: string) =>
   text.length <= 100 && /^[a-z]+\/[a-z0-9.+-]+$/.test(text) && isMediaTypeOf(text, ZIP) && text !== ZIP;
 
-/** What the parts of an archive make it, wherever they lie; null when nothing but an archive. */
+/** Detects the type from the parts of an archive, wherever they are; null for an archive of no special type. */
 function typeOf(file: Pieces, entries: readonly ZipEntry[]): string | null {
   const byName = new Map(entries.map((entry) => [entry.name.toLowerCase(), entry]));
   const contentTypes = partOf(file, byName.get('[content_types].xml'));
@@ -100,15 +100,16 @@ function typeOf(file: Pieces, entries: readonly ZipEntry[]): string | null {
   return byName.has('meta-inf/manifest.mf') ? 'application/java-archive' : null;
 }
 
-/** Which entries of OpenDocument are encrypted (part 2, 4.8), and what iWork writes beside a document with a password. */
+/** Marks the encrypted entries of OpenDocument (part 2, 4.8). */
 const ODF_ENCRYPTION = /<(?:[\w-]+:)?encryption-data\b/;
+/** Entries that iWork adds to a document with a password. */
 const IWORK_PASSWORD = /(?:^|\/)\.iw(?:ph|pv2)$/;
 
-/** What its main part is compressed by is no method in ones of before 2013 that have a password. */
+/** The main part of an iWork document from before 2013 with a password has an invalid compression method. */
 const IWORK_INDEX = /^index\.(?:xml|apxl)$/;
 const IWORK_METHODS = 25_000;
 
-/** Whether a document needs a password though its archive does not say so. */
+/** Tells whether a document requires a password although its archive is not encrypted. */
 function isEncrypted(file: Pieces, entries: readonly ZipEntry[]): boolean {
   const isIwork = ({ name, method }: ZipEntry) =>
     IWORK_PASSWORD.test(name) || (IWORK_INDEX.test(name) && method > IWORK_METHODS);
@@ -120,20 +121,20 @@ function isEncrypted(file: Pieces, entries: readonly ZipEntry[]): boolean {
   return manifest !== null && ODF_ENCRYPTION.test(xmlText(manifest));
 }
 
-/** What {@link typeOf} would have found, were it so. The head may show only what the directory does not list. */
+/** Types that need proof by {@link typeOf}, because the head may show entries that the directory does not list. */
 const PROVABLE =
   /^application\/(epub\+zip$|java-archive$|vnd\.(oasis\.|openxmlformats-|ms-[a-z]+\.[a-z.]*macroenabled|android\.|visio$))/i;
 
-type Look = (file: Pieces, within: Pieces, scannable: number, detected: string) => Promise<Finding>;
+type ReadArchive = (file: Pieces, within: Pieces, scannable: number, detected: string) => Promise<Finding>;
 
-/** Answers with what was found in a file, or with why that is not to be believed. */
-const looking =
-  (look: Look): Reader =>
+/** Makes a reader that reports an invalid archive as opaque. */
+const archiveReader =
+  (readArchive: ReadArchive): Reader =>
   async ({ path, sizeBytes, detected }, { scannableBytes = SCANNABLE }) => {
     using file = new BoundedFile(path, sizeBytes, MAX_READ);
     using within = new BoundedFile(path, sizeBytes, MAX_NESTED_READ);
     try {
-      return await look(file, within, scannableBytes, detected);
+      return await readArchive(file, within, scannableBytes, detected);
     } catch (error) {
       if (!(error instanceof InvalidArchiveError)) throw error;
       return { opaque: error.message };
@@ -146,19 +147,20 @@ const objectionTo = async ({ entries, objection }: ZipDirectory, within: Pieces,
   (await nestedObjection(within, entries, scannable));
 
 /**
- * Archives of the ZIP family: what they are by their parts, and whether a scanner sees all that an unpacker would. Reads the
- * directory, two small parts and the archives in it. `opaque` when the directory cannot be read, and for whatever hides content:
- * encryption, ZIP64 (ClamAV 1.4 passes over it), bombs, entries that overlap or differ from the directory; in the archives in it as well.
+ * Reads archives of the ZIP family: detects their type from their parts and checks that a scanner sees all content that an
+ * unpacker would. Reads the directory, two small parts and nested archives. Reports as opaque an unreadable directory and
+ * everything that hides content, in nested archives as well: encryption, ZIP64 (ClamAV 1.4 skips it), bombs, entries that
+ * overlap or differ from the directory.
  */
-export const read = looking(async (file, within, scannable, detected) => {
+export const read = archiveReader(async (file, within, scannable, detected) => {
   const directory = readDirectory(file);
   const type = typeOf(file, directory.entries) ?? (PROVABLE.test(detected) ? ZIP : detected);
   const why = isEncrypted(file, directory.entries) ? ENCRYPTED : null;
   return { detected: type, opaque: why ?? (await objectionTo(directory, within, scannable)) };
 });
 
-/** Programs that unpack themselves: the archive behind one is looked into like any other. Most have none. */
-export const readBehind = looking(async (file, within, scannable) => {
+/** Reads self-extracting programs: the archive behind one follows the usual rules. Most programs have no archive. */
+export const readBehind = archiveReader(async (file, within, scannable) => {
   const found = readAppended(file);
   if (found === null) return {};
   const whole = piecesWithin(within, found.start, within.sizeBytes - found.start);

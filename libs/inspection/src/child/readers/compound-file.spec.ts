@@ -12,12 +12,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const LIMITS = { maxPixels: 1, maxFrames: 1, ffprobe: null };
 const file = path.join(folder, 'file');
 
-function look(bytes: Buffer) {
+function inspect(bytes: Buffer) {
   writeFileSync(file, bytes);
   return read({ path: file, sizeBytes: bytes.length, detected: 'application/x-cfb', profiles: [] }, LIMITS);
 }
 
-/** The beginning of a stream of 4096 bytes: numbers of 16 bits. */
+/** Builds a stream of 4096 bytes that begins with these 16-bit numbers. */
 const words = (...values: readonly number[]) => {
   const bytes = Buffer.alloc(4096);
   values.forEach((value, index) => bytes.writeUInt16LE(value, 2 * index));
@@ -41,15 +41,15 @@ describe('a compound file', () => {
     ['a sheet', compoundFile({ Workbook: words(BOF, 4, 0x0600, 5, WRITE_PROTECT, 0, FILE_PASS + 1, 0) })],
     ['slides', compoundFile({ 'Current User': currentUser(0xe391c05f), 'PowerPoint Document': large })],
     ['a message', compoundFile({ __properties_version1: Buffer.alloc(64), A: large })],
-    ['a stream that only speaks of encryption', compoundFile({ Data: Buffer.from('EncryptedPackage') })],
-    ['a header and nothing else', compoundFile({}).subarray(0, 512)],
-    ['half of one', lockedOfficeDocument().subarray(0, 10_000)],
+    ['a stream that only mentions encryption', compoundFile({ Data: Buffer.from('EncryptedPackage') })],
+    ['a header alone', compoundFile({}).subarray(0, 512)],
+    ['a truncated encrypted document', lockedOfficeDocument().subarray(0, 10_000)],
     [
       'noise behind a header',
       Buffer.concat([lockedOfficeDocument().subarray(0, 512), Buffer.alloc(9000, 7)]),
     ],
-  ])('has nothing against it: %s', async (_, bytes) => {
-    expect(await look(bytes)).toEqual({});
+  ])('is not opaque: %s', async (_, bytes) => {
+    expect(await inspect(bytes)).toEqual({});
   });
 
   it.each<[string, Buffer]>([
@@ -57,40 +57,46 @@ describe('a compound file', () => {
     ['a sheet', compoundFile({ Workbook: words(BOF, 4, 0x0600, 5, WRITE_PROTECT, 0, FILE_PASS, 6) })],
     ['an older sheet', compoundFile({ Book: words(BOF, 4, 0x0500, 5, FILE_PASS, 4) })],
     ['slides', compoundFile({ A: Buffer.alloc(700), 'Current User': currentUser(0xf3d1c4df), B: large })],
-  ])('is opaque when it opens with a password: %s', async (_, bytes) => {
-    expect(await look(bytes)).toEqual({ opaque: ENCRYPTED });
+  ])('is opaque when it requires a password: %s', async (_, bytes) => {
+    expect(await inspect(bytes)).toEqual({ opaque: ENCRYPTED });
   });
 
   it.each<[string, Buffer]>([
     ['a document of the newer formats', lockedOfficeDocument()],
-    ['a large one', lockedOfficeDocument(2_000_000)],
-    ['one in other letters', compoundFile({ ENCRYPTEDPACKAGE: large, EncryptionInfo: Buffer.alloc(9) })],
+    ['a large document', lockedOfficeDocument(2_000_000)],
     [
-      'one among many streams',
+      'stream names in other case',
+      compoundFile({ ENCRYPTEDPACKAGE: large, EncryptionInfo: Buffer.alloc(9) }),
+    ],
+    [
+      'a package among many streams',
       compoundFile({
         ...Object.fromEntries(Array.from({ length: 99 }, (_, n) => [`s${n}`, Buffer.alloc(70)])),
         EncryptedPackage: large,
       }),
     ],
-  ])('has a type of its own where it holds an encrypted package: %s', async (_, bytes) => {
-    expect(await look(bytes)).toEqual({ detected: 'application/x-tika-ooxml-protected', opaque: ENCRYPTED });
+  ])('gets the type of a protected document when it holds an encrypted package: %s', async (_, bytes) => {
+    expect(await inspect(bytes)).toEqual({
+      detected: 'application/x-tika-ooxml-protected',
+      opaque: ENCRYPTED,
+    });
   });
 
   it('is opaque when it ends with an archive', async () => {
     const whole = compoundFile({ WordDocument: text });
-    const { opaque } = await look(Buffer.concat([whole, hidden]));
+    const { opaque } = await inspect(Buffer.concat([whole, hidden]));
     expect(opaque).toContain('ZIP archive as well');
   });
 
-  it('is read within bounds when its sectors go round', async () => {
+  it('is read within bounds when its sector chains are cyclic', async () => {
     const bytes = lockedOfficeDocument();
     const tableAt = bytes.length - 512;
-    // Each sector is followed by itself.
+    // Each sector points to itself.
     for (let sector = 0; sector < 128; sector++) bytes.writeUInt32LE(sector, tableAt + 4 * sector);
     const began = process.cpuUsage();
-    expect(await look(bytes)).toMatchObject({ opaque: ENCRYPTED });
+    expect(await inspect(bytes)).toMatchObject({ opaque: ENCRYPTED });
     bytes.writeUInt32LE(0, 48);
-    expect(await look(bytes)).toEqual({});
+    expect(await inspect(bytes)).toEqual({});
     expect(process.cpuUsage(began).user / 1000).toBeLessThan(5000);
   });
 });

@@ -4,19 +4,20 @@ import type { Finding, Reader } from '../reader.js';
 import { read as readEnd } from './appended.js';
 
 /*
- * [MS-CFB] https://learn.microsoft.com/openspecs/windows_protocols/ms-cfb: a file system in a file, whose directory is a chain of sectors.
- * Office keeps an encrypted document of its newer formats in one ([MS-OFFCRYPTO] 2.3), and its older formats are streams of one.
+ * [MS-CFB] https://learn.microsoft.com/openspecs/windows_protocols/ms-cfb: a file system in a file, whose directory is a
+ * chain of sectors. Office stores an encrypted document of its newer formats in one ([MS-OFFCRYPTO] 2.3). Documents of its
+ * older formats are compound files with streams.
  */
 const SIGNATURE = Buffer.from('d0cf11e0a1b11ae1', 'hex');
 const HEADER_BYTES = 512;
 const ENTRY_BYTES = 128;
 const SECTORS_IN_HEADER = 109;
-/** Greater numbers are no sectors. */
+/** Greater numbers are markers, not sectors. */
 const MAX_SECTOR = 0xfffffffa;
 const STREAM = 2;
 const ROOT = 5;
 
-/** Of one file: its directory, what leads to it, and the beginnings of a few streams. */
+/** Bytes read of one file: its directory, the tables that lead to it, and the start of a few streams. */
 const MAX_READ = 4 * 2 ** 20;
 const MAX_SECTORS = 2048;
 
@@ -32,25 +33,25 @@ class CompoundFile {
   private readonly sectorBytes: number;
   readonly entries: readonly Entry[];
 
-  /** @throws InvalidArchiveError when it is none, or its parts are not where they should be */
+  /** @throws InvalidArchiveError when the file is not a compound file, or its parts are not where they should be */
   constructor(private readonly file: Pieces) {
     this.header = file.read(0, HEADER_BYTES);
     const shift = this.header.readUInt16LE(30);
     if (!this.header.subarray(0, 8).equals(SIGNATURE) || (shift !== 9 && shift !== 12)) {
-      throw new InvalidArchiveError('it is no compound file');
+      throw new InvalidArchiveError('it is not a compound file');
     }
     this.sectorBytes = 2 ** shift;
     this.entries = this.chain(this.header.readUInt32LE(48)).flatMap((sector) => this.entriesIn(sector));
   }
 
-  /** The first bytes of a stream; fewer where it ends or its next sector lies elsewhere. */
+  /** Reads the first bytes of a stream; fewer where the stream ends or its next sector is elsewhere. */
   startOf({ sector, bytes }: Entry, most: number): Buffer {
     const length = Math.min(bytes, most);
     if (bytes >= this.header.readUInt32LE(56)) {
       const at = this.offsetOf(sector);
       return this.file.read(at, Math.min(length, this.sectorBytes, this.file.sizeBytes - at));
     }
-    // Small streams share the one of the root, in units of 64 bytes.
+    // Small streams share the stream of the root entry, in units of 64 bytes.
     const [unitBytes, root] = [
       2 ** this.header.readUInt16LE(32),
       this.entries.find(({ type }) => type === ROOT),
@@ -80,7 +81,7 @@ class CompoundFile {
     });
   }
 
-  /** The sectors of a stream in order, as far as they are read here. */
+  /** Returns the sectors of a stream in order, up to the limit. */
   private chain(first: number): number[] {
     const sectors: number[] = [];
     for (let sector = first; sector < MAX_SECTOR && sectors.length < MAX_SECTORS;) {
@@ -98,7 +99,7 @@ class CompoundFile {
     return this.file.read(this.offsetOf(table) + 4 * (sector % perSector), 4).readUInt32LE();
   }
 
-  /** Where a part of the allocation table lies: the header lists the first parts, then sectors that end with the number of the next. */
+  /** Finds a sector of the allocation table. The header lists the first ones, then each list sector points to the next. */
   private tableSector(index: number): number {
     if (index < SECTORS_IN_HEADER) return this.header.readUInt32LE(76 + 4 * index);
     const perSector = this.sectorBytes / 4 - 1;
@@ -111,29 +112,29 @@ class CompoundFile {
 }
 
 /** [MS-DOC] 2.5.2: the flag fEncrypted. */
-const isLockedWord = (start: Buffer) => start.length >= 12 && (start.readUInt16LE(10) & 0x0100) !== 0;
+const isEncryptedWord = (start: Buffer) => start.length >= 12 && (start.readUInt16LE(10) & 0x0100) !== 0;
 
 const FILE_PASS = 0x002f;
 const RECORDS_BYTES = 512;
-/** [MS-XLS] 2.4.117: a record that comes soon after the first. */
-function isLockedExcel(start: Buffer): boolean {
+/** [MS-XLS] 2.4.117: the FilePass record follows soon after the first record. */
+function isEncryptedExcel(start: Buffer): boolean {
   for (let at = 0; at + 4 <= start.length; at += 4 + start.readUInt16LE(at + 2)) {
     if (start.readUInt16LE(at) === FILE_PASS) return true;
   }
   return false;
 }
 
-/** [MS-PPT] 2.3.2: the token of a document that is encrypted. */
-const isLockedPowerPoint = (start: Buffer) => start.length >= 16 && start.readUInt32LE(12) === 0xf3d1c4df;
+/** [MS-PPT] 2.3.2: the header token of an encrypted document. */
+const isEncryptedPowerPoint = (start: Buffer) => start.length >= 16 && start.readUInt32LE(12) === 0xf3d1c4df;
 
-const LOCKED: Readonly<Record<string, (start: Buffer) => boolean>> = {
-  worddocument: isLockedWord,
-  workbook: isLockedExcel,
-  book: isLockedExcel,
-  'current user': isLockedPowerPoint,
+const ENCRYPTION_CHECKS: Readonly<Record<string, (start: Buffer) => boolean>> = {
+  worddocument: isEncryptedWord,
+  workbook: isEncryptedExcel,
+  book: isEncryptedExcel,
+  'current user': isEncryptedPowerPoint,
 };
 
-/** Names in a compound file are the same in all letters. */
+/** In lower case, because stream names are case-insensitive. */
 const PACKAGE = 'encryptedpackage';
 
 function encryptionOf(file: Pieces): Finding {
@@ -142,15 +143,16 @@ function encryptionOf(file: Pieces): Finding {
   if (streams.some(({ name }) => name.toLowerCase() === PACKAGE)) {
     return { detected: 'application/x-tika-ooxml-protected', opaque: ENCRYPTED };
   }
-  const isLocked = streams.some((stream) =>
-    LOCKED[stream.name.toLowerCase()]?.(compound.startOf(stream, RECORDS_BYTES)),
+  const isEncrypted = streams.some((stream) =>
+    ENCRYPTION_CHECKS[stream.name.toLowerCase()]?.(compound.startOf(stream, RECORDS_BYTES)),
   );
-  return isLocked ? { opaque: ENCRYPTED } : {};
+  return isEncrypted ? { opaque: ENCRYPTED } : {};
 }
 
 /**
- * Compound files: whether a document in it is encrypted, so that no scanner sees it. In one that cannot be read nothing is found: old
- * programs and recovered files have many of them. Its end is looked at like that of every file.
+ * Reads compound files: reports one with an encrypted document, which a scanner cannot see, as opaque. An unreadable one
+ * is not reported, because old programs and recovered files produce many of them. Also checks the end of the file for an
+ * archive.
  */
 export const read: Reader = async (request, limits) => {
   const end = await readEnd(request, limits);

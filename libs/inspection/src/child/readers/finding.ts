@@ -1,7 +1,7 @@
 import { type AssetProperties, soundProperties } from '#libs/domain';
 import type { Finding } from '../reader.js';
 
-/** What is sound of what was read in a file, and no word of the rest. */
+/** Keeps the plausible values among the properties read from a file and drops the others. */
 export function findingOf(found: { readonly [P in keyof AssetProperties]?: unknown }): Finding {
   const sound = Object.entries(soundProperties(found)).filter(([, value]) => value !== null);
   return { properties: Object.fromEntries(sound) };

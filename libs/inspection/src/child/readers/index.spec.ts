@@ -16,7 +16,7 @@ const hidden = zipArchive([{ name: 'a', content: 'a', central: { extra } }], { b
 const file = path.join(folder, 'file');
 writeFileSync(file, hidden);
 
-/** What the guards among them say of a file that ends as an archive which scanners pass over. */
+/** Returns the objections of the guards to a file that ends with an archive that scanners skip. */
 async function objectionsTo(detected: string, readers = READERS) {
   const guards = readersOf(detected, readers).filter(({ isGuard }) => isGuard);
   const request = { path: file, sizeBytes: hidden.length, detected, profiles: [] };
@@ -26,8 +26,8 @@ async function objectionsTo(detected: string, readers = READERS) {
 
 const inspected = [...supportedMimeTypes].filter((type) => isInspected(type));
 
-describe('a file that is on disk has a guard', () => {
-  it('of its own, of whatever type', () => {
+describe('the guard of an inspected file', () => {
+  it('exists for every inspected type', () => {
     expect(inspected).toEqual(expect.arrayContaining(['application/ogg', 'application/vnd.ms-asf']));
     const guarded = inspected.filter((type) =>
       READERS.some(({ types, isGuard }) => isGuard === true && types.test(type)),
@@ -35,11 +35,11 @@ describe('a file that is on disk has a guard', () => {
     expect(guarded).toEqual(inspected);
   });
 
-  it.each(inspected)('who sees the archive behind %s', async (type) => {
+  it.each(inspected)('detects an archive behind %s', async (type) => {
     expect(await objectionsTo(type)).toEqual([expect.any(String)]);
   });
 
-  it('though nobody thought of it', async () => {
+  it('falls back to the default guard for other types', async () => {
     const reader = { types: /^a\/b$/, load: () => Promise.reject(new Error('not a guard')) };
     expect(readersOf('a/b', [...READERS, reader])).toContain(reader);
     expect(await objectionsTo('a/b', [...READERS, reader])).toEqual([expect.stringContaining('as well')]);

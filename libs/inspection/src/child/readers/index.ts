@@ -1,7 +1,7 @@
 import { COMPOUND_FILES, MEDIA, PROGRAMS, ZIP_FAMILY } from '../../inspected-types.js';
 import type { ReaderEntry } from '../reader.js';
 
-/** Who looks into what. More than one may look into a file; a type that nobody looks into needs no file on disk. */
+/** The built-in readers. Several may read one file. A type without a reader needs no file on disk. */
 export const READERS: readonly ReaderEntry[] = [
   { types: ZIP_FAMILY, isGuard: true, load: () => import('./archive.js') },
   { types: PROGRAMS, isGuard: true, load: () => import('./program.js') },
@@ -13,10 +13,10 @@ export const READERS: readonly ReaderEntry[] = [
   { types: /^application\/pdf$/, load: () => import('./pdf.js') },
 ];
 
-/** For files that are on disk, so that nobody else looks at their end, and have no guard of their own. */
+/** Guard for files on disk that have no guard of their own, because only a reader checks the end of such a file. */
 const LAST_GUARD: ReaderEntry = { types: /^/, isGuard: true, load: () => import('./appended.js') };
 
-/** Who looks into files of a type, a guard in any case. */
+/** Returns the readers for a type, always including a guard. */
 export function readersOf(detected: string, readers: readonly ReaderEntry[]): readonly ReaderEntry[] {
   const found = readers.filter(({ types }) => types.test(detected));
   return found.some(({ isGuard }) => isGuard) ? found : [LAST_GUARD, ...found];

@@ -1,15 +1,15 @@
 import { localDateTimeOf } from '#libs/domain';
 import type { Instant } from './tags.js';
 
-/** Local and in UTC, as in EXIF (2024:05:06 07:08:09), as in ISO 8601, and as people write it (01:05 PM). */
+/** Local time or UTC, as in EXIF (2024:05:06 07:08:09), in ISO 8601, or in 12-hour notation (01:05 PM). */
 const WRITTEN =
   /^\s*(\d{4})[:/-](\d\d)[:/-](\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9})\d{0,9})?)?(?: ?([AP])M)?\s*(Z|[+-]\d\d:?\d\d)?\s*$/i;
 const OFFSET = /^\s*(?:(Z)|([+-])(\d\d):?(\d\d))\s*$/i;
-/** The time zones in use go from UTC-12 to UTC+14. */
+/** Minutes; the time zones in use range from UTC-12 to UTC+14. */
 const [MIN_OFFSET, MAX_OFFSET] = [-12 * 60, 14 * 60];
 const NOON = 12;
 
-/** Minutes east of UTC; null for what is no time zone. */
+/** Parses a time zone into minutes east of UTC; null if the text is not a valid one. */
 function offsetOf(text: string | undefined): number | null {
   const [, zulu, sign, hours, minutes] = OFFSET.exec(text ?? '') ?? [];
   if (zulu !== undefined) return 0;
@@ -18,19 +18,19 @@ function offsetOf(text: string | undefined): number | null {
   return offset < MIN_OFFSET || offset > MAX_OFFSET ? null : offset;
 }
 
-/** The hour of a day, of which halves are counted where one is named; NaN for an hour that no day has. */
+/** Returns the hour from 0 to 23, from 12-hour notation if `half` is given; NaN if the hour is invalid. */
 function hourOf(hour: number, half: string | undefined): number {
   if (half === undefined) return hour > 23 ? NaN : hour;
   if (hour < 1 || hour > NOON) return NaN;
   return (hour % NOON) + (half.toUpperCase() === 'P' ? NOON : 0);
 }
 
-/** A time in UTC. */
+/** Makes an instant from a time in UTC. */
 export const instantOfUtc = (takenAt: Date): Instant => ({ takenAt, takenAtLocal: localDateTimeOf(takenAt) });
 
 /**
- * A time as written, and the zone and fractions of a second that may be written beside it. Null for what is not written in any of these
- * ways or names no day; without an instant where the zone is missing or none.
+ * Parses a written time, with a time zone and fractions of a second that may be stored separately. Null if the text has an
+ * unknown form or is not a valid date; `takenAt` is null if the time zone is missing or invalid.
  */
 export function instantOf(text: string | undefined, offset?: string, subSeconds?: string): Instant | null {
   const [, year, month, day, hour, minute, second = '0', fraction, half, zone] =

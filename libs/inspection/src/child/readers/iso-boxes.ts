@@ -1,16 +1,16 @@
 import type { ReadAt } from './read-at.js';
 
-/** A box of an ISO base media file (MP4, HEIF, AVIF), an atom of QuickTime: where its content begins and ends. */
+/** A box of an ISO base media file (MP4, HEIF, AVIF) or an atom of QuickTime: the offsets of its content. */
 export interface Box {
   readonly type: string;
   readonly start: number;
   readonly end: number;
 }
 
-/** More than any honest file has beside each other. */
+/** More siblings than any ordinary file has. */
 const MAX_BOXES = 4096;
 
-/** The boxes between two offsets, up to the first that is none. ISO/IEC 14496-12, 4.2. */
+/** Yields the boxes between two offsets, up to the first invalid one. ISO/IEC 14496-12, 4.2. */
 export async function* boxesIn(at: ReadAt, start: number, end: number): AsyncGenerator<Box> {
   let offset = start;
   for (let count = 0; count < MAX_BOXES && offset + 8 <= end; count++) {
@@ -30,7 +30,7 @@ export async function* boxesIn(at: ReadAt, start: number, end: number): AsyncGen
   }
 }
 
-/** The first box at each step of a path; null when there is none. */
+/** Follows a path of box types, taking the first match at each step; null if a step has none. */
 export async function boxAt(at: ReadAt, within: Box, ...path: string[]): Promise<Box | null> {
   const [type, ...rest] = path;
   if (type === undefined) return within;
@@ -40,6 +40,6 @@ export async function boxAt(at: ReadAt, within: Box, ...path: string[]): Promise
   return null;
 }
 
-/** The content of a box, no more than so many bytes of it. */
+/** Reads the content of a box, at most `most` bytes of it; empty for null. */
 export const contentOf = (at: ReadAt, box: Box | null, most: number): Promise<Buffer> =>
   box === null ? Promise.resolve(Buffer.alloc(0)) : at(box.start, Math.min(box.end - box.start, most));

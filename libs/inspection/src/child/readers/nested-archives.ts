@@ -15,10 +15,11 @@ import {
 import { isPolyglot } from './polyglot.js';
 
 const MAX_TOTAL = 2 * 2 ** 30;
-/** Bombs: more than this, of next to nothing. Deflate reaches 1032:1. */
+/** Thresholds of a decompression bomb: more than this many bytes, at more than this ratio. Deflate reaches 1032:1. */
 const BOMB_TOTAL = 100 * 2 ** 20;
 const BOMB_RATIO = 200;
 
+/** Tells why the sizes of the entries are not acceptable; null if they are. `scannable` is the scanner's limit in bytes. */
 export function sizeObjection(
   entries: readonly ZipEntry[],
   sizeBytes: number,
@@ -27,26 +28,26 @@ export function sizeObjection(
   const total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
   const isBomb = (unpacked: number, packed: number) =>
     unpacked > BOMB_TOTAL && unpacked > packed * BOMB_RATIO;
-  if (total > MAX_TOTAL) return 'it unpacks to too much';
-  if (entries.some(({ bytes }) => bytes > scannable)) return 'an entry is larger than what is scanned';
+  if (total > MAX_TOTAL) return 'it unpacks to more than 2 GiB';
+  if (entries.some(({ bytes }) => bytes > scannable)) return 'an entry is larger than the scan limit';
   if (isBomb(total, sizeBytes) || entries.some(({ bytes, packedBytes }) => isBomb(bytes, packedBytes))) {
-    return 'it unpacks to far more than it is';
+    return 'it unpacks to far more than its own size';
   }
   return null;
 }
 
 const STORED = 0;
 const DEFLATED = 8;
-/** Of an entry's deflated bytes: enough for the tables that come before the first of its own. */
+/** Deflated bytes read of an entry: enough for the Huffman tables before its first byte. */
 const START_BYTES = 1024;
-/** Of an entry as it is: what its type is found in. */
+/** Bytes read of a stored entry to detect its type. */
 const HEAD_BYTES = 65_536;
 const SIGNATURES = ['PK\x03\x04', 'PK\x05\x06'];
 
-/** Archives in archives that are looked into, and how deep. */
+/** Nested archives that are read, and their depth. */
 const MAX_ARCHIVES = 10_000;
 const MAX_DEPTH = 16;
-/** Unpacked for it, all together, and at one time. */
+/** Bytes unpacked for nested archives, in total and at one time. */
 const MAX_UNPACKED_BYTES = 2 ** 30;
 const MAX_HELD_BYTES = 256 * 2 ** 20;
 
@@ -56,7 +57,7 @@ interface Allowance {
   held: number;
 }
 
-/** The first bytes of an entry. @throws InvalidArchiveError when they are hidden behind blocks of nothing */
+/** Reads the first bytes of an entry. @throws InvalidArchiveError when empty blocks precede them */
 function startOf(whole: Pieces, { method, data, packedBytes, bytes }: ZipEntry): Buffer {
   const packed = whole.read(data, Math.min(packedBytes, START_BYTES));
   if (method === STORED) return packed;
@@ -67,13 +68,13 @@ function startOf(whole: Pieces, { method, data, packedBytes, bytes }: ZipEntry):
     rethrowExhaustion(error);
     return Buffer.alloc(0);
   }
-  if (start.length < Math.min(bytes, 4)) throw new InvalidArchiveError('an entry hides how it begins');
+  if (start.length < Math.min(bytes, 4)) throw new InvalidArchiveError('an entry hides its first bytes');
   return start;
 }
 
 const isArchive = (start: Buffer) => SIGNATURES.includes(start.toString('latin1', 0, 4));
 
-/** All of an entry. @throws InvalidArchiveError when it is too large, or not what it says */
+/** Reads a whole entry. @throws InvalidArchiveError when it is too large, or its content does not match its headers */
 function contentOf(
   whole: Pieces,
   { method, data, packedBytes, bytes }: ZipEntry,
@@ -81,7 +82,7 @@ function contentOf(
 ): Pieces {
   if (method === STORED) return piecesWithin(whole, data, packedBytes);
   if (Math.max(bytes, packedBytes) > allowed.held || bytes > allowed.unpacked) {
-    throw new InvalidArchiveError('an archive in it is too large to be looked into');
+    throw new InvalidArchiveError('a nested archive is too large to be inspected');
   }
   allowed.unpacked -= bytes;
   const packed = whole.read(data, packedBytes);
@@ -89,7 +90,7 @@ function contentOf(
     return piecesOf(inflateRawSync(packed, { maxOutputLength: bytes }));
   } catch (error) {
     rethrowExhaustion(error);
-    throw new InvalidArchiveError('an archive in it cannot be unpacked');
+    throw new InvalidArchiveError('a nested archive cannot be unpacked');
   }
 }
 
@@ -98,7 +99,7 @@ interface Found {
   readonly directory: ZipDirectory;
 }
 
-/** The archive behind a program that is stored as it is. @throws InvalidArchiveError when something else is an archive as well */
+/** Finds the archive behind a stored program. @throws InvalidArchiveError when another kind of file is also an archive */
 async function archiveBehind(content: Pieces): Promise<Found | null> {
   const { sizeBytes } = content;
   const tailBytes = Math.min(sizeBytes, ARCHIVE_TAIL_BYTES);
@@ -110,22 +111,23 @@ async function archiveBehind(content: Pieces): Promise<Found | null> {
     detected !== null && MEDIA.test(detected)
       ? isPolyglot(content, detected)
       : hasAppendedArchive(tail, sizeBytes, detected);
-  if (isArchiveToo) throw new InvalidArchiveError('a file in it can be unpacked as a ZIP archive as well');
+  if (isArchiveToo) throw new InvalidArchiveError('a file in it is also a ZIP archive');
   return null;
 }
 
 async function archiveIn(whole: Pieces, entry: ZipEntry, allowed: Allowance): Promise<Found | null> {
   const isFirst = isArchive(startOf(whole, entry));
-  // To see the end of what is deflated, all of it would have to be unpacked.
+  // Finding the end of a deflated entry would require unpacking all of it.
   if (!isFirst && entry.method !== STORED) return null;
   const content = contentOf(whole, entry, allowed);
   return isFirst ? { archive: content, directory: readDirectory(content) } : archiveBehind(content);
 }
 
 /**
- * Why a scanner cannot have seen all of the archives in an archive; null when nothing speaks against that. ClamAV passes over in
- * silence in them what it passes over in the outermost one. Other methods than deflate are unpacked by nobody here.
- * @throws InvalidArchiveError likewise, when one of them cannot be read
+ * Tells why a scanner may miss content of nested archives; null if there is no reason. ClamAV silently skips in them the
+ * structures that it skips in the outermost archive. Only stored and deflated entries are checked.
+ * @param scannable - size in bytes of the largest entry that the scanner scans
+ * @throws InvalidArchiveError when a nested archive cannot be read, because a scanner may miss its content as well
  */
 export async function nestedObjection(
   whole: Pieces,
@@ -138,7 +140,7 @@ export async function nestedObjection(
     if (entry.method !== STORED && entry.method !== DEFLATED) continue;
     const found = entry.packedBytes === 0 ? null : await archiveIn(whole, entry, allowed);
     if (found === null) continue;
-    if (allowed.archives-- === 0 || depth > MAX_DEPTH) return 'it has too many archives in it';
+    if (allowed.archives-- === 0 || depth > MAX_DEPTH) return 'it has too many nested archives';
     const { archive, directory } = found;
     const held = entry.method === STORED ? 0 : entry.bytes;
     allowed.held -= held;

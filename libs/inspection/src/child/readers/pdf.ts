@@ -4,7 +4,7 @@ import {
   PasswordException,
   PDFDataRangeTransport,
 } from 'pdfjs-dist/legacy/build/pdf.mjs';
-// Which makes itself known to the other, so that no worker is started.
+// This import registers the worker on the main thread, so that pdf.js starts none.
 import 'pdfjs-dist/legacy/build/pdf.worker.mjs';
 import { ENCRYPTED } from '../encryption.js';
 import type { Finding, Reader } from '../reader.js';
@@ -12,15 +12,15 @@ import { findingOf } from './finding.js';
 import { affordable, type ReadAt, readingFrom } from './read-at.js';
 
 const CHUNK_BYTES = 65_536;
-/** The most that is read to find out: the library looks at every page of a flat document, and at all of a damaged one. */
+/** Bytes read of one document: pdf.js reads every page of a flat document, and all of a damaged one. */
 const MAX_READ_BYTES = 256 * 2 ** 20;
-/** The library makes room for all of the file, though it fills only what it reads. */
+/** pdf.js allocates memory for the whole file, although it fills only the parts that it reads. */
 const MAX_FILE_BYTES = 2 ** 30;
 const MAX_SECONDS = 20;
-/** For every chunk that it lacks, the library begins anew with what it was at, and leaves timers no turn. */
+/** Processor time. For every missing chunk pdf.js restarts its current operation and blocks timers meanwhile. */
 const MAX_PROCESSOR_SECONDS = 3;
 
-/** Reads what is asked for, and gives up after so much of it. */
+/** Reads the requested ranges and gives up after `MAX_READ_BYTES`. */
 class FileTransport extends PDFDataRangeTransport {
   private read = 0;
 
@@ -68,20 +68,20 @@ async function readDocument(at: ReadAt, sizeBytes: number): Promise<Finding> {
     enableXfa: false,
     verbosity: 0,
   });
-  // Before it is or could not be opened, ending it is an error that nobody catches; nothing holds it any longer either.
-  let isSettled = false;
-  const settle = () => (isSettled = true);
-  task.promise.then(settle, settle);
+  // pdf.js raises an unhandled rejection if the task is destroyed while it opens. Its memory is freed without that.
+  let isFinished = false;
+  const markFinished = () => (isFinished = true);
+  task.promise.then(markFinished, markFinished);
   try {
     return findingOf(await Promise.race([propertiesOf(task), abandoned.promise]));
   } catch (error) {
     return error instanceof PasswordException ? { opaque: ENCRYPTED } : {};
   } finally {
     clearTimeout(timer);
-    if (isSettled) await task.destroy();
+    if (isFinished) await task.destroy();
   }
 }
 
-/** Number of pages and title of a document; nothing for one that is damaged. One that opens only with a password is opaque. */
+/** Reads page count and title of a document; no properties from a damaged one. One that requires a password is opaque. */
 export const read: Reader = ({ path, sizeBytes }) =>
   readingFrom(path, async (at) => (sizeBytes > MAX_FILE_BYTES ? {} : readDocument(at, sizeBytes)));

@@ -2,18 +2,18 @@ import { BoundedFile, type Pieces } from '../bounded-file.js';
 import type { Reader } from '../reader.js';
 import { findEnds, hasDirectory } from '../zip-directory.js';
 
-/** The last 64 KiB twice, and the beginnings of what up to 16,000 end records in it point to. */
+/** Bytes: the last 64 KiB twice, and the start of each target of up to 16,000 end records in them. */
 const MAX_READ = 2 ** 20;
 const PDF_TAIL = 64 * 2 ** 10;
 
-/** Where the last `%%EOF` of a PDF is, or -1. */
+/** Returns the offset of the last `%%EOF` of a PDF, or -1. */
 function endOfPdf(file: Pieces): number {
   const start = Math.max(0, file.sizeBytes - PDF_TAIL);
   const found = file.read(start, file.sizeBytes - start).lastIndexOf('%%EOF', undefined, 'latin1');
   return found < 0 ? -1 : start + found;
 }
 
-/** Whether what is shown or played is a ZIP archive too. */
+/** Tells whether a media file is also a ZIP archive. */
 export function isPolyglot(file: Pieces, detected: string): boolean {
   const attachedBefore = detected === 'application/pdf' ? endOfPdf(file) : -1;
   return findEnds(file).some(
@@ -22,12 +22,12 @@ export function isPolyglot(file: Pieces, detected: string): boolean {
 }
 
 /**
- * Pictures, sound, video and PDF that are a ZIP archive as well (GIFAR): refused. A PDF may carry an archive as an attachment, which
- * ends before its `%%EOF`. Other things at the end, such as the video of a motion photo, are nobody's archive.
+ * Refuses pictures, sound, video and PDF that are also a ZIP archive (GIFAR). A PDF may carry an archive as an attachment,
+ * which ends before its `%%EOF`. Other data at the end, such as the video of a motion photo, is not an archive.
  */
 export const read: Reader = ({ path, sizeBytes, detected }) =>
   new Promise((resolve) => {
     using file = new BoundedFile(path, sizeBytes, MAX_READ);
-    const message = 'The file is a ZIP archive at the same time.';
+    const message = 'The file is also a ZIP archive. Remove the archive and upload the file again.';
     resolve(isPolyglot(file, detected) ? { refusal: { code: 'TYPE_MISMATCH', message } } : {});
   });

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 
-/** Bytes from an offset on; fewer, down to none, where there are no more. */
+/** Reads bytes from an offset; fewer, or none, past the end. */
 export type ReadAt = (offset: number, length: number) => Promise<Buffer>;
 
 export const bytesAt =
@@ -16,7 +16,7 @@ const fileAt =
     return buffer.subarray(0, bytesRead);
   };
 
-/** Keeps the file open as long as it is read. */
+/** Opens a file for the duration of `read`. */
 export async function readingFrom<T>(path: string, read: (at: ReadAt) => Promise<T>): Promise<T> {
   const file = await open(path);
   try {
@@ -28,7 +28,7 @@ export async function readingFrom<T>(path: string, read: (at: ReadAt) => Promise
 
 const WINDOW_BYTES = 65_536;
 
-/** For whoever reads a few bytes at a time. */
+/** Reads ahead in windows, for readers that take a few bytes at a time. */
 export function windowed(at: ReadAt): ReadAt {
   let start = 0;
   let bytes: Buffer = Buffer.alloc(0);
@@ -42,7 +42,10 @@ export function windowed(at: ReadAt): ReadAt {
   };
 }
 
-/** Fails once this process has worked so long since: for libraries that follow a file wherever it leads them. */
+/**
+ * Fails reads once this process has used `processorSeconds` of processor time since the call. Stops libraries that follow
+ * the structure of a hostile file without end.
+ */
 export function affordable(at: ReadAt, processorSeconds: number): ReadAt {
   const started = process.cpuUsage();
   return (offset, length) => {

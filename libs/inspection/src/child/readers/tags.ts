@@ -1,24 +1,24 @@
 import { asIfUtc, type AssetProperties } from '#libs/domain';
 
-/** When a file was made: the instant where the zone is known, and local time. */
+/** The creation time of a file: the instant if the time zone is known, and local time. */
 export type Instant = Pick<AssetProperties, 'takenAt' | 'takenAtLocal'>;
 
-/** Degrees, north and east positive; NaN where they are not readable. */
+/** A location in degrees, north and east positive; NaN if unreadable. */
 export interface Place {
   readonly latitude: number;
   readonly longitude: number;
 }
 
-/** Where in a file a tag stands. `header` is the container's own, such as the time in the head of a film. */
+/** The part of a file that contains a tag. `header` is the container's own, such as the movie header. */
 export type Source = 'exif' | 'xmp' | 'iptc' | 'png' | 'keys' | 'udta' | 'ilst' | 'header';
 
-/** What one source says. Readers of formats fill these and decide nothing. */
+/** The tags of one source. Readers of formats only collect them and do not choose between sources. */
 export interface Tags {
-  /** When the shutter opened or the recording began. */
+  /** Exposure time, or start of the recording. */
   readonly taken?: Instant | null | undefined;
-  /** When it was digitised. */
+  /** Time of digitisation. */
   readonly digitized?: Instant | null | undefined;
-  /** When the work was made, as editors and containers have it. */
+  /** Creation time of the work, as written by editors and containers. */
   readonly created?: Instant | null | undefined;
   readonly place?: Place | null | undefined;
   readonly cameraMake?: string | undefined;
@@ -30,7 +30,7 @@ export interface Tags {
 
 export type TagSources = Partial<Record<Source, Tags>>;
 
-/** What each property is taken from: the first that can be read. */
+/** Sources of each property in order of priority: the first readable value is used. */
 const TIMES = [
   ['exif', 'taken'],
   ['keys', 'taken'],
@@ -61,7 +61,7 @@ export type Told = Partial<
 > &
   Partial<Instant>;
 
-/** The first time; with its zone from another source that has the same local time, where it has none of its own. */
+/** Selects the first time. If it has no time zone, takes the offset from another source with the same local time. */
 function timeOf(sources: TagSources): Instant | null {
   const times = TIMES.map(([source, tag]) => sources[source]?.[tag]).filter((time) => time != null);
   const [first] = times;
@@ -83,7 +83,7 @@ function placeOf(sources: TagSources): Place | null {
   return places.find((place) => place != null && isOnEarth(place)) ?? null;
 }
 
-/** What a file says of itself, by one rule for all formats: a place that cannot be read is none. */
+/** Merges the tags of a file by one rule for all formats. An unreadable location is ignored. */
 export function settle(sources: TagSources): Told {
   const place = placeOf(sources);
   const texts = Object.entries(TEXTS).map(([property, order]) => {

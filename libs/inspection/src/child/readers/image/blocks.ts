@@ -1,23 +1,24 @@
 import type { ReadAt } from '../read-at.js';
 import type { TagSources } from '../tags.js';
 
-/** Of one block of tags; what is behind is not read. */
+/** Limit of one block of tags. Bytes after it are ignored. */
 export const MAX_BLOCK_BYTES = 2 ** 20;
 
-/** Blocks of tags in a picture, each as it stands in a file of its own. */
+/** Blocks of tags in a picture, each in the form of a file of its own. */
 export interface Blocks {
   exif?: Buffer;
   xmp?: Buffer;
-  /** Resources of Photoshop. */
+  /** Photoshop image resources. */
   photoshop?: Buffer;
   more?: TagSources;
 }
 
+/** Finds the blocks of tags in a picture of one format. */
 export type Finder = (at: ReadAt, sizeBytes: number) => Promise<Blocks>;
 
 export const EXIF_PREFIX = 'Exif\0\0';
 export const startsWith = (bytes: Buffer, text: string) => bytes.toString('latin1', 0, text.length) === text;
 
-/** EXIF as it stands in several containers: with or without a prefix. */
+/** Removes the prefix that some containers put before EXIF. */
 export const withoutPrefix = (bytes: Buffer) =>
   startsWith(bytes, EXIF_PREFIX) ? bytes.subarray(EXIF_PREFIX.length) : bytes;

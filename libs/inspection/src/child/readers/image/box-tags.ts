@@ -6,28 +6,28 @@ import { type Blocks, type Finder, MAX_BLOCK_BYTES, withoutPrefix } from './bloc
 import { exifTags } from './exif.js';
 import { type Fields, TiffReader } from './tiff-fields.js';
 
-/* Tags in pictures that are made of boxes: HEIF and AVIF, JPEG XL, JPEG 2000, Canon's CR3. */
+/* Tags in pictures made of boxes: HEIF and AVIF, JPEG XL, JPEG 2000, Canon's CR3. */
 
 const wholeFile = (sizeBytes: number): Box => ({ type: '', start: 0, end: sizeBytes });
 
-/** The EXIF of an item or a box, behind the offset of its TIFF header. ISO/IEC 23008-12, A.2.1. */
+/** Skips the offset of the TIFF header in the EXIF of an item or a box. ISO/IEC 23008-12, A.2.1. */
 function offsetExif(bytes: Buffer): Buffer {
   const offset = bytes.length < 4 ? 0 : bytes.readUInt32BE(0);
-  const named = withoutPrefix(bytes.subarray(4));
-  const pointed = bytes.subarray(4 + offset);
-  return /^(II|MM)/.test(pointed.toString('latin1', 0, 2)) ? pointed : named;
+  const prefixed = withoutPrefix(bytes.subarray(4));
+  const atOffset = bytes.subarray(4 + offset);
+  return /^(II|MM)/.test(atOffset.toString('latin1', 0, 2)) ? atOffset : prefixed;
 }
 
 const MAX_ITEMS = 4096;
 
-/** Where an item lies: in the file, or in the `idat` box of its description. ISO/IEC 14496-12, 8.11.3. */
+/** Location of an item: in the file, or in the `idat` box of its description. ISO/IEC 14496-12, 8.11.3. */
 interface Extent {
   readonly isInFile: boolean;
   readonly offset: number;
   readonly length: number;
 }
 
-/** The first extents of items by their numbers. Reads integers of the sizes that the box declares. */
+/** Reads the first extent of each item by its id. The box declares the sizes of its integers. */
 function itemExtents(bytes: Buffer): ReadonlyMap<number, Extent> {
   const extents = new Map<number, Extent>();
   let at = 0;
@@ -62,7 +62,7 @@ function itemExtents(bytes: Buffer): ReadonlyMap<number, Extent> {
 
 const XMP_ITEM = 'application/rdf+xml';
 
-/** The numbers of the items with EXIF and XMP. ISO/IEC 14496-12, 8.11.6. */
+/** Finds the ids of the items with EXIF and XMP. ISO/IEC 14496-12, 8.11.6. */
 async function tagItems(at: ReadAt, items: Box): Promise<{ exif?: number; xmp?: number }> {
   const found: { exif?: number; xmp?: number } = {};
   const isLong = (await at(items.start, 1))[0] !== 0;
@@ -78,12 +78,12 @@ async function tagItems(at: ReadAt, items: Box): Promise<{ exif?: number; xmp?: 
   return found;
 }
 
-/** HEIF and AVIF: tags are items beside the pictures. */
+/** HEIF and AVIF: tags are items like pictures. */
 export const heif: Finder = async (file, sizeBytes) => {
   const at = windowed(file);
   const meta = await boxAt(at, wholeFile(sizeBytes), 'meta');
   if (meta === null) return {};
-  // It is a full box: a version and flags come first.
+  // `meta` is a full box: a version and flags come first.
   const body = { ...meta, start: meta.start + 4 };
   const items = await boxAt(at, body, 'iinf');
   if (items === null) return {};
@@ -102,7 +102,7 @@ export const heif: Finder = async (file, sizeBytes) => {
   return { ...(block && { exif: offsetExif(block) }), ...(packet && { xmp: packet }) };
 };
 
-function unbrotlied(bytes: Buffer): Buffer {
+function decompressBrotli(bytes: Buffer): Buffer {
   try {
     return brotliDecompressSync(bytes, { maxOutputLength: MAX_BLOCK_BYTES });
   } catch {
@@ -110,7 +110,7 @@ function unbrotlied(bytes: Buffer): Buffer {
   }
 }
 
-/** ISO/IEC 18181-2, 9: boxes of JPEG XL, compressed ones behind their type. */
+/** ISO/IEC 18181-2, 9: boxes of JPEG XL. Compressed ones name their type first. */
 export const jxl: Finder = async (file, sizeBytes) => {
   const blocks: Blocks = {};
   const at = windowed(file);
@@ -119,7 +119,7 @@ export const jxl: Finder = async (file, sizeBytes) => {
     const content = await contentOf(file, box, MAX_BLOCK_BYTES);
     const isPacked = box.type === 'brob';
     const type = isPacked ? content.toString('latin1', 0, 4) : box.type;
-    const bytes = isPacked ? unbrotlied(content.subarray(4)) : content;
+    const bytes = isPacked ? decompressBrotli(content.subarray(4)) : content;
     if (type === 'Exif') blocks.exif ??= offsetExif(bytes);
     if (type === 'xml ') blocks.xmp ??= bytes;
   }
@@ -133,7 +133,7 @@ const UUIDS: Readonly<Record<string, 'exif' | 'xmp'>> = {
   be7acfcb97a942e89c71999491e3afac: 'xmp',
 };
 
-/** ISO/IEC 15444-1, I.7.2: boxes of JPEG 2000 that name what is in them. */
+/** ISO/IEC 15444-1, I.7.2: UUID boxes of JPEG 2000. */
 export const jp2: Finder = async (file, sizeBytes) => {
   const blocks: Blocks = {};
   const at = windowed(file);
@@ -149,7 +149,7 @@ export const jp2: Finder = async (file, sizeBytes) => {
 
 const CANON_UUID = '85c0b687820f11e08111f4ce462b6a48';
 
-/** The directories of a Canon CR3, each a file of its own: https://github.com/lclevy/canon_cr3 */
+/** The directories of a Canon CR3, each in the form of a TIFF file: https://github.com/lclevy/canon_cr3 */
 export const cr3: Finder = async (file, sizeBytes) => {
   const at = windowed(file);
   const movie = await boxAt(at, wholeFile(sizeBytes), 'moov');

@@ -16,11 +16,15 @@ const webp = (...chunks: readonly Buffer[]) =>
 
 describe('declaredSize', () => {
   it.each([
-    ['a WebP of one picture', webp(chunk('VP8L', Buffer.alloc(5))), 1],
+    ['a still WebP', webp(chunk('VP8L', Buffer.alloc(5))), 1],
     ['an animation', webp(frame, chunk('XMP ', Buffer.alloc(3)), frame), 2],
-    ['one that is cut off', Buffer.concat([webp(frame), Buffer.from('ANM')]), 1],
-    ['as many as are allowed', webp(frame, frame, frame), MAX_FRAMES],
-    ['more than are allowed', webp(...Array.from({ length: 1000 }, () => frame)), MAX_FRAMES + 1],
+    ['a truncated animation', Buffer.concat([webp(frame), Buffer.from('ANM')]), 1],
+    ['an animation at the limit', webp(frame, frame, frame), MAX_FRAMES],
+    [
+      'an animation over the limit, up to one too many',
+      webp(...Array.from({ length: 1000 }, () => frame)),
+      MAX_FRAMES + 1,
+    ],
   ])('counts the frames of %s', async (_, bytes, frames) => {
     expect(await declaredSize(bytesAt(bytes), bytes.length, 'image/webp', MAX_FRAMES)).toEqual({
       width: 1,

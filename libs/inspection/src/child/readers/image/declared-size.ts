@@ -4,7 +4,7 @@ import { type ReadAt, windowed } from '../read-at.js';
 import { cr3Size, jp2Size, jxlSize, psdSize, rawSize, svgSize } from './raw-size.js';
 import { TiffReader } from './tiff-fields.js';
 
-/** What a file says of itself, before anybody makes room for it. */
+/** The size that a file declares, in pixels, read before a decoder allocates memory. */
 export interface DeclaredSize {
   readonly width: number;
   readonly height: number;
@@ -16,10 +16,10 @@ type Sizer = (at: ReadAt, sizeBytes: number, maxFrames: number) => Promise<Decla
 const size = (width: number, height: number, frames = 1): DeclaredSize => ({ width, height, frames });
 
 const MAX_SEGMENTS = 1000;
-/** Of its versions 0 and 1, after the version. */
+/** Bytes of a track header of version 0 and 1, without the version. */
 const [MIN_TRACK_HEADER, MAX_TRACK_HEADER] = [84, 96];
 
-/** ITU-T T.81, B.2.2: how a JPEG is coded, and its size. */
+/** Coding process and size of a JPEG: ITU-T T.81, B.2.2. */
 export interface JpegFrame {
   readonly marker: number;
   readonly precision: number;
@@ -27,7 +27,7 @@ export interface JpegFrame {
   readonly height: number;
 }
 
-/** The first frame of a JPEG; null when there is none before the data. */
+/** Reads the first frame header of a JPEG; null if none precedes the data. */
 export async function jpegFrame(at: ReadAt): Promise<JpegFrame | null> {
   let offset = 2;
   for (let count = 0; count < MAX_SEGMENTS; count++) {
@@ -49,10 +49,10 @@ const jpeg: Sizer = async (at) => {
   return frame && size(frame.width, frame.height);
 };
 
-/** Comes first in the PNGs that Apple's tools write into packages for iOS, which no decoder but Apple's knows. */
+/** First chunk of the PNGs that Apple's tools write into iOS packages, which only Apple's decoder reads. */
 export const APPLE_CHUNK = 'CgBI';
 
-/** PNG 3, 11.2.1; the frames of an animation come before the first data, 11.3.6.1. */
+/** PNG 3, 11.2.1. The frame count of an animation precedes the first data chunk, 11.3.6.1. */
 const png: Sizer = async (at) => {
   const first = await at(8, 8);
   const isApples = first.toString('latin1', 4) === APPLE_CHUNK;
@@ -76,7 +76,7 @@ const gif: Sizer = async (at) => {
   return head.length < 4 ? null : size(head.readUInt16LE(0), head.readUInt16LE(2));
 };
 
-/** RFC 9649, 2.7.1.1: the pictures of an animation, and no more of them than one too many. */
+/** RFC 9649, 2.7.1.1: counts the frames of an animation, up to `maxFrames` + 1. */
 async function framesOf(file: ReadAt, maxFrames: number): Promise<number> {
   const at = windowed(file);
   let frames = 0;
@@ -91,7 +91,7 @@ async function framesOf(file: ReadAt, maxFrames: number): Promise<number> {
   return Math.max(frames, 1);
 }
 
-/** RFC 9649, 2.5 to 2.7. Frames are counted, since the library looks for each of them from the first on. */
+/** RFC 9649, 2.5 to 2.7. Frames are counted, because the decoder searches for each frame from the first one. */
 const webp: Sizer = async (at, _, maxFrames) => {
   const head = await at(12, 18);
   if (head.length < 18) return null;
@@ -105,10 +105,10 @@ const webp: Sizer = async (at, _, maxFrames) => {
   return size((bits & 0x3fff) + 1, ((bits >>> 14) & 0x3fff) + 1);
 };
 
-/** The first orientation that turns a picture by a quarter: TIFF 6.0, section 8. */
+/** The first orientation that rotates a picture by 90 degrees: TIFF 6.0, section 8. */
 const QUARTER_TURN = 5;
 
-/** TIFF 6.0, section 8: the first page, as it is shown. */
+/** TIFF 6.0, section 8: the first page, in its displayed orientation. */
 const tiff: Sizer = async (at) => {
   const reader = await TiffReader.open(at);
   const fields = await reader?.fields(reader.start);
@@ -119,7 +119,7 @@ const tiff: Sizer = async (at) => {
   return orientation >= QUARTER_TURN ? size(height, width) : size(width, height);
 };
 
-/** ISO/IEC 14496-12, 8.3.2: of the first track, in 1/65536 pixels at the end of its header. */
+/** ISO/IEC 14496-12, 8.3.2: the size of the first track, in 1/65536 pixels at the end of its header. */
 async function trackSize(at: ReadAt, file: Box): Promise<DeclaredSize | null> {
   const header = await contentOf(at, await boxAt(at, file, 'moov', 'trak', 'tkhd'), MAX_TRACK_HEADER);
   if (header.length < MIN_TRACK_HEADER) return null;
@@ -127,14 +127,14 @@ async function trackSize(at: ReadAt, file: Box): Promise<DeclaredSize | null> {
   return size(width, height);
 }
 
-/** ISO/IEC 23008-12, 6.5.3: the largest of the pictures in it, of which tiles and thumbnails are the smaller. */
+/** ISO/IEC 23008-12, 6.5.3: the largest picture in the file. Smaller ones are tiles and thumbnails. */
 const heif: Sizer = async (at, sizeBytes) => {
   const file = { type: '', start: 0, end: sizeBytes };
   const meta = await boxAt(at, file, 'meta');
-  // It is a full box: a version and flags come first.
+  // `meta` is a full box: a version and flags come first.
   const properties = meta && (await boxAt(at, { ...meta, start: meta.start + 4 }, 'iprp', 'ipco'));
   let largest: DeclaredSize | null = null;
-  // An animation may do without a still picture.
+  // An animation may have no still picture.
   if (properties === null) return trackSize(at, file);
   for await (const box of boxesIn(at, properties.start, properties.end)) {
     const content = box.type === 'ispe' ? await contentOf(at, box, 12) : null;
@@ -145,7 +145,7 @@ const heif: Sizer = async (at, sizeBytes) => {
   return largest;
 };
 
-/** BITMAPINFOHEADER, where a negative height means top-down, or the BITMAPCOREHEADER before it. */
+/** BITMAPINFOHEADER, where a negative height means top-down, or the older BITMAPCOREHEADER. */
 const bmp: Sizer = async (at) => {
   const head = await at(14, 12);
   if (head.length < 12) return null;
@@ -154,7 +154,7 @@ const bmp: Sizer = async (at) => {
     : size(head.readInt32LE(4), Math.abs(head.readInt32LE(8)));
 };
 
-/** The largest of its pictures; 0 stands for 256. */
+/** The largest picture in the file; 0 stands for 256. */
 const icon: Sizer = async (at) => {
   const head = await at(4, 2);
   const entries = head.length < 2 ? head : await at(6, 16 * Math.min(head.readUInt16LE(0), 64));
@@ -197,8 +197,8 @@ const SIZERS: Record<string, Sizer> = {
 };
 
 /**
- * Null for types that are not known here, and where the file does not say or ends before it does. Frames only where they are
- * declared, in a PNG, or counted, in a WebP, and there up to one more than are allowed.
+ * Reads the size that a picture declares; null for unknown types and for files without a size. Frames are read where a PNG
+ * declares them and counted in a WebP, up to `maxFrames` + 1; they are 1 for other formats.
  */
 export async function declaredSize(
   at: ReadAt,

@@ -21,7 +21,7 @@ const MAX_SEGMENTS = 1000;
 const XMP_PREFIX = 'http://ns.adobe.com/xap/1.0/\0';
 const PHOTOSHOP_PREFIX = 'Photoshop 3.0\0';
 
-/** ITU-T T.81, B.1.1.4; the segments of JEITA CP-3451 (APP1) and of Photoshop (APP13). The first of each kind counts. */
+/** ITU-T T.81, B.1.1.4; APP1 segments as in JEITA CP-3451, APP13 segments of Photoshop. The first of each kind counts. */
 async function jpeg(at: ReadAt, start = 0): Promise<Blocks> {
   const blocks: Blocks = {};
   let offset = start + 2;
@@ -46,7 +46,7 @@ async function jpeg(at: ReadAt, start = 0): Promise<Blocks> {
   return blocks;
 }
 
-/** The data of 128 MiB and more in the pieces of 8 KiB that most programs write; tags may follow. */
+/** Enough for 128 MiB of data in the chunks of 8 KiB that most programs write. Tags may follow the data. */
 const MAX_CHUNKS = 20_000;
 const TEXT_CHUNKS = ['tEXt', 'zTXt', 'iTXt'];
 
@@ -58,7 +58,7 @@ function inflated(bytes: Buffer): Buffer {
   }
 }
 
-/** A keyword and a text: PNG 3, 11.3.3. */
+/** Splits a text chunk into keyword and text: PNG 3, 11.3.3. */
 function pngText(type: string, chunk: Buffer): readonly [keyword: string, text: Buffer] {
   const end = Math.max(0, chunk.indexOf(0));
   const keyword = chunk.toString('latin1', 0, end);
@@ -71,13 +71,13 @@ function pngText(type: string, chunk: Buffer): readonly [keyword: string, text: 
   return [keyword, chunk[end + 1] === 1 ? inflated(text) : text];
 }
 
-/** A block in hexadecimal behind its name and length, as ImageMagick writes it. */
+/** Decodes the raw profile of ImageMagick: a block in hexadecimal after its name and length. */
 function rawProfile(text: Buffer): Buffer {
   const [, digits = ''] = /^\s*\S{1,32}\s{1,16}\d{1,10}\s([\da-f\s]*)/i.exec(text.toString('latin1')) ?? [];
   return withoutPrefix(Buffer.from(digits.replaceAll(/\s+/g, ''), 'hex'));
 }
 
-/** PNG 3, 5.3 and 11.3: tags may stand before and behind the data. */
+/** PNG 3, 5.3 and 11.3: tags may precede or follow the data. */
 const png: Finder = async (at, sizeBytes) => {
   const blocks: Blocks = {};
   const texts = new Map<string, Buffer>();
@@ -124,7 +124,7 @@ const webp: Finder = async (file) => {
 const EXIF_RESOURCE = 0x0422;
 const XMP_RESOURCE = 0x0424;
 
-/** Photoshop File Formats: the colours of a document, then its resources, each behind its length. */
+/** Photoshop File Formats: color mode data, then image resources. Each section starts with its length. */
 const psd: Finder = async (at) => {
   const colours = await at(26, 4);
   if (colours.length < 4) return {};
@@ -134,7 +134,7 @@ const psd: Finder = async (at) => {
   return { photoshop: await at(start + 4, Math.min(length.readUInt32BE(0), MAX_BLOCK_BYTES)) };
 };
 
-/** The JPEG in a raw photograph of Fujifilm has its tags. */
+/** The JPEG in a Fujifilm raw photograph contains its tags. */
 const raf: Finder = async (at) => {
   const offset = await at(84, 4);
   return offset.length < 4 ? {} : jpeg(at, offset.readUInt32BE(0));
@@ -159,7 +159,7 @@ const FINDERS: Readonly<Record<string, Finder>> = {
   'image/x-fujifilm-raf': raf,
 };
 
-/** Files that are a TIFF themselves. */
+/** Formats that are a TIFF. */
 const TIFF =
   /^image\/(tiff|x-(adobe-dng|canon-cr2|nikon-(nef|nrw)|olympus-orf|panasonic-rw2|sony-(arw|sr2|srf)))$/;
 
@@ -178,8 +178,8 @@ async function tagsIn(at: ReadAt, sizeBytes: number, type: string): Promise<TagS
 }
 
 /**
- * The tags in a picture of a type, by where they stand. The decoder is not asked, so that a file that it refuses has them too. Damaged
- * tags are none.
+ * Reads the tags of a picture, by source. Does not use the decoder, so that a file that the decoder refuses has tags, too.
+ * Ignores damaged tags.
  */
 export async function embeddedTags(at: ReadAt, sizeBytes: number, type: string): Promise<TagSources> {
   try {

@@ -5,7 +5,7 @@ import { readIptc } from './iptc.js';
 import { type Fields, TiffReader } from './tiff-fields.js';
 import { degrees, MAX_XMP_BYTES, readXmp } from './xmp.js';
 
-/** Fields by their numbers: CIPA DC-008 (Exif 3.0), 4.6. */
+/** Field numbers: CIPA DC-008 (Exif 3.0), 4.6. */
 const MAKE = 0x010f;
 const MODEL = 0x0110;
 const XMP = 0x02bc;
@@ -17,7 +17,7 @@ const LATITUDE = 2;
 const LONGITUDE_REF = 3;
 const LONGITUDE = 4;
 
-/** Fields of a time: itself, its sub-seconds, its offset. */
+/** Fields of a time: date and time, sub-seconds, offset. */
 const TAKEN = [0x9003, 0x9291, 0x9011] as const;
 const DIGITIZED = [0x9004, 0x9292, 0x9012] as const;
 
@@ -32,7 +32,10 @@ async function placeIn(tiff: TiffReader, gps: Fields): Promise<Place> {
   };
 }
 
-/** The tags of a directory with a camera, of one with times and of one with a place: the same one, or each of a file of its own. */
+/**
+ * Reads the tags from the directories with the camera, the times and the location. They belong to one file, or each is a
+ * file of its own (CR3).
+ */
 export async function exifTags(tiff: TiffReader, main: Fields, exif: Fields, gps: Fields): Promise<Tags> {
   const time = async ([field, subSeconds, offset]: readonly [number, number, number]) =>
     instantOf(
@@ -49,7 +52,7 @@ export async function exifTags(tiff: TiffReader, main: Fields, exif: Fields, gps
   };
 }
 
-/** What a camera has written into a TIFF, a raw photograph or a block of EXIF; nothing where there is none. */
+/** Reads the tags of a TIFF, a raw photograph or a block of EXIF; none if it is not a TIFF. */
 export async function readExif(at: ReadAt): Promise<TagSources> {
   const tiff = await TiffReader.open(at);
   if (tiff === null) return {};

@@ -13,44 +13,47 @@ import { isWhole } from './layout.js';
 import { type Pictures, renderAll } from './renditions.js';
 import { sharp } from './sharp.js';
 
-/** What renditions are made of, whatever else a worker's libvips can decode: READY must not depend on the worker. */
+/** Formats of which renditions are made. A fixed list, because READY must not depend on the libvips of a worker. */
 const DECODED = /^image\/(jpeg|a?png|gif|webp|avif|tiff)$/;
-/** Opened for what their cameras wrote, and not decoded. */
+/** Opened for their metadata, but not decoded. */
 const HEIC = /^image\/hei[cf]/;
 
-/** The decoder of AVIF holds all of a picture, and needs 18 bytes a pixel where the others need 8 at most. */
+/** The AVIF decoder holds the whole picture and needs 18 bytes a pixel; other decoders need at most 8. */
 const SHARE_OF_PIXELS: Readonly<Record<string, number>> = { 'image/avif': 0.5 };
 
-/** What the last bytes of a file are, for those that are shown as well without them. */
+/** End marks of formats that viewers display even if the mark is missing. */
 const END_MARKS: Record<string, Buffer> = {
   'image/jpeg': Buffer.from([0xff, 0xd9]),
   'image/gif': Buffer.from([0x3b]),
 };
-const MAX_MENDED_BYTES = 64 * 2 ** 20;
+const MAX_COMPLETED_BYTES = 64 * 2 ** 20;
 
 const NO_LIMIT: SharpOptions = { limitInputPixels: false };
 
 const refusal = (code: RefusalCode, message: string): Finding => ({ refusal: { code, message } });
 
-/** One frame is decoded here, and by others one after another: half a minute of full-HD video as a GIF is nobody's attack. */
-const SHARE_OF_ANIMATIONS = 20;
+/**
+ * Only one frame is decoded here, and viewers decode frame by frame, so an animation may have more pixels in all: half a
+ * minute of full-HD video as a GIF is legitimate.
+ */
+const ANIMATION_FACTOR = 20;
 
-/** Pages of a TIFF are no frames: nobody has them all before him. */
-function excess({ width, height, frames }: DeclaredSize, type: string, limits: Limits): Finding | null {
+/** Refuses too many pixels or frames. The pages of a TIFF do not add up, because viewers decode one page at a time. */
+function refuseExcess({ width, height, frames }: DeclaredSize, type: string, limits: Limits): Finding | null {
   const { maxPixels, maxFrames } = limits;
   const pixels = width * height;
   const all = pixels * (type === 'image/tiff' ? 1 : frames);
-  if (pixels <= maxPixels && all <= maxPixels * SHARE_OF_ANIMATIONS && frames <= maxFrames) return null;
+  if (pixels <= maxPixels && all <= maxPixels * ANIMATION_FACTOR && frames <= maxFrames) return null;
   return refusal(
     'TOO_MANY_PIXELS',
     `The picture has ${width} × ${height} pixels in ${frames} frame(s); ${maxPixels} pixels and ${maxFrames} frames are allowed.`,
   );
 }
 
-/** How libvips and the libraries below it name what they cannot do, as opposed to what is wrong with a file. */
+/** Error texts of libvips and its libraries for unsupported features, as opposed to damaged files. */
 const LACKING = /unsupported|not (?:supported|configured|implemented|been built)/i;
 
-/** The result, or the error of a decoder. */
+/** Returns the result or the error of a decoder. Rethrows exhaustion of memory. */
 async function attempt<T>(work: () => Promise<T>): Promise<T | Error> {
   try {
     return await work();
@@ -64,24 +67,24 @@ const metadataOf = (path: string) =>
   attempt<Metadata>(() => sharp(path, { ...NO_LIMIT, failOn: 'none' }).metadata());
 
 /**
- * A file that lacks nothing but the mark at its end is whole for everybody who looks at it, and for the decoder only with
- * the mark; then it must have no other fault.
+ * Adds a missing end mark. A file that lacks only the mark is displayed everywhere, but refused by the decoder. With the
+ * mark, the file must have no other fault.
  */
-async function mended({ path, sizeBytes, detected }: FileToRead): Promise<Buffer | null> {
+async function withEndMark({ path, sizeBytes, detected }: FileToRead): Promise<Buffer | null> {
   const mark = END_MARKS[detected];
-  if (mark === undefined || sizeBytes > MAX_MENDED_BYTES) return null;
+  if (mark === undefined || sizeBytes > MAX_COMPLETED_BYTES) return null;
   return Buffer.concat([await readFile(path), mark]);
 }
 
-async function picturesOf(file: FileToRead): Promise<Pictures | Error> {
+async function renderPictures(file: FileToRead): Promise<Pictures | Error> {
   const pictures = await attempt(() => renderAll(sharp(file.path, { ...NO_LIMIT, failOn: 'error' }), file));
-  const bytes = pictures instanceof Error ? await mended(file) : null;
+  const bytes = pictures instanceof Error ? await withEndMark(file) : null;
   if (bytes === null) return pictures;
   return attempt(() => renderAll(sharp(bytes, { ...NO_LIMIT, failOn: 'warning' }), file));
 }
 
-/** Size, camera, time and place, of a picture that the decoder may have opened. */
-async function foundIn(
+/** Reads size, camera, time and location of a picture. `metadata` is null if the decoder has not opened the file. */
+async function readProperties(
   at: ReadAt,
   { detected, sizeBytes }: FileToRead,
   declared: DeclaredSize | null,
@@ -99,19 +102,19 @@ async function readDecoded(
   limits: Limits,
 ): Promise<Finding> {
   const { detected, sizeBytes } = file;
-  const tooMany = declared && excess(declared, detected, limits);
+  const tooMany = declared && refuseExcess(declared, detected, limits);
   if (tooMany) return tooMany;
   const opened = await metadataOf(file.path);
   const metadata = opened instanceof Error ? null : opened;
-  const found = await foundIn(at, file, declared, metadata);
+  const found = await readProperties(at, file, declared, metadata);
   const { width = 0, height = 0 } = found;
   const frames = Math.max(metadata?.pages ?? 1, declared?.frames ?? 1);
-  const excessive = excess({ width, height, frames }, detected, limits);
+  const excessive = refuseExcess({ width, height, frames }, detected, limits);
   if (excessive) return excessive;
   const without = (variantsReason: VariantsReason): Finding => ({ ...findingOf(found), variantsReason });
   if (width * height > limits.maxPixels * (SHARE_OF_PIXELS[detected] ?? 1)) return without('TOO_MANY_PIXELS');
 
-  const pictures = opened instanceof Error ? opened : await picturesOf(file);
+  const pictures = opened instanceof Error ? opened : await renderPictures(file);
   if (!(pictures instanceof Error)) {
     return { ...findingOf({ ...found, thumbhash: pictures.thumbhash }), renditions: pictures.renditions };
   }
@@ -122,8 +125,9 @@ async function readDecoded(
 }
 
 /**
- * Size, camera, time and place of a picture, and its renditions, or why there are none. Refuses files with too many pixels before
- * anything allocates memory for them, and damaged ones; of formats that are not decoded here it refuses none.
+ * Reads size, camera, time and location of a picture, and makes its renditions or states why there are none. Refuses files
+ * with too many pixels before memory is allocated for them, and damaged ones. Formats that are not decoded are never
+ * refused.
  */
 export const read: Reader = (file, limits) =>
   readingFrom(file.path, async (at) => {
@@ -131,6 +135,6 @@ export const read: Reader = (file, limits) =>
     const declared = await declaredSize(at, sizeBytes, detected, limits.maxFrames);
     if (DECODED.test(detected)) return readDecoded(at, file, declared, limits);
     const opened = HEIC.test(detected) ? await metadataOf(path) : null;
-    const found = await foundIn(at, file, declared, opened instanceof Error ? null : opened);
+    const found = await readProperties(at, file, declared, opened instanceof Error ? null : opened);
     return { ...findingOf(found), variantsReason: 'DECODER_MISSING' };
   });

@@ -14,12 +14,12 @@ const decode = (bytes: Buffer | undefined): string | undefined => {
   }
 };
 
-/** The tags of agencies: IPTC IIM 4.2, 1.5 and 6. */
+/** Reads the tags that news agencies use: IPTC IIM 4.2, 1.5 and 6. */
 export function readIptc(bytes: Buffer): Tags {
   const values = new Map<number, Buffer>();
   for (let at = 0, count = 0; at + 5 <= bytes.length && bytes[at] === MARK && count < MAX_FIELDS; count++) {
     const length = bytes.readUInt16BE(at + 3);
-    // The length of a length, which only pictures within the tags need.
+    // An extended length, which only embedded pictures need.
     if (length > 0x7fff) break;
     const value = bytes.subarray(at + 5, at + 5 + length);
     if (bytes[at + 1] === APPLICATION_RECORD && !values.has(bytes[at + 2]!))
@@ -40,13 +40,13 @@ const RESOURCE = '8BIM';
 const IPTC_RESOURCE = 0x0404;
 const MAX_RESOURCES = 256;
 
-/** The resources of Photoshop by their numbers, as they stand in its documents and in JPEGs. Photoshop File Formats, "Image Resources". */
+/** Splits the image resources of a PSD or JPEG file by id. Photoshop File Formats, "Image Resources". */
 export function photoshopResources(bytes: Buffer): ReadonlyMap<number, Buffer> {
   const resources = new Map<number, Buffer>();
   for (let at = 0, count = 0; at + 12 <= bytes.length && count < MAX_RESOURCES; count++) {
     if (bytes.toString('latin1', at, at + 4) !== RESOURCE) break;
     const id = bytes.readUInt16BE(at + 4);
-    // A name with its length, padded to be even.
+    // A name, prefixed with its length and padded to an even size.
     const size = at + 6 + 2 * Math.floor((bytes[at + 6]! + 2) / 2);
     if (size + 4 > bytes.length) break;
     const length = bytes.readUInt32BE(size);
@@ -56,6 +56,6 @@ export function photoshopResources(bytes: Buffer): ReadonlyMap<number, Buffer> {
   return resources;
 }
 
-/** The tags of agencies among the resources of Photoshop. */
+/** Reads IPTC tags from Photoshop image resources. */
 export const iptcOf = (resources: ReadonlyMap<number, Buffer>): Tags =>
   readIptc(resources.get(IPTC_RESOURCE) ?? Buffer.alloc(0));

@@ -4,21 +4,21 @@ import { APPLE_CHUNK, jpegFrame } from './declared-size.js';
 import { type Fields, TiffReader } from './tiff-fields.js';
 
 /*
- * What the headers of a picture say of its pixels, for files that the decoder refuses: a layout that it does not know is no damage of
- * the file.
+ * Structural checks for pictures that the decoder refuses. A layout that the decoder does not support is not a damaged
+ * file.
  */
 
 type Check = (at: ReadAt, sizeBytes: number) => Promise<boolean>;
 
 const TAIL_BYTES = 65_536;
 
-/** Whether a mark stands near the end of a file, where few bytes that belong to nothing may follow it. */
+/** Tells whether a mark is near the end of a file, where a few unrelated bytes may follow it. */
 async function endsWith(mark: Buffer, at: ReadAt, sizeBytes: number): Promise<boolean> {
   const start = Math.max(0, sizeBytes - TAIL_BYTES);
   return (await at(start, sizeBytes - start)).includes(mark);
 }
 
-/** TIFF 6.0, sections 3, 15 and 22: offsets of strips, of tiles, or of a whole JPEG, and their lengths. */
+/** TIFF 6.0, sections 3, 15 and 22: fields with the offsets and lengths of strips, of tiles, or of a whole JPEG. */
 const EXTENTS = [
   [273, 279],
   [324, 325],
@@ -28,7 +28,7 @@ const SUB_DIRECTORIES = 330;
 const MAX_DIRECTORIES = 8;
 const MAX_EXTENTS = 65_536;
 
-/** Whether all the pixel data of the first page, or of the pictures in its sub-directories, lie in the file; and there are some. */
+/** Tells whether a TIFF has pixel data, and all data of the first page and of its sub-directories are inside the file. */
 const tiff: Check = async (at, sizeBytes) => {
   const reader = await TiffReader.open(at);
   if (reader === null) return false;
@@ -49,11 +49,11 @@ const tiff: Check = async (at, sizeBytes) => {
   return hasData;
 };
 
-/** ISO/IEC 14496-12, 8.1 and 8.11: boxes that describe pictures and that hold their data. */
+/** ISO/IEC 14496-12, 8.1 and 8.11: boxes with the description of pictures, and the box with their data. */
 const DESCRIPTIONS = ['meta', 'moov'];
 const MEDIA_DATA = 'mdat';
 
-/** Whether the boxes that matter are there and none is cut off. */
+/** Tells whether an AVIF has a description and data, and none of these boxes is truncated. */
 const avif: Check = async (at, sizeBytes) => {
   const found: Box[] = [];
   for await (const box of boxesIn(at, 0, Number.MAX_SAFE_INTEGER)) {
@@ -63,18 +63,18 @@ const avif: Check = async (at, sizeBytes) => {
     found.push(box);
   }
   const meta = found.find(({ type }) => type === 'meta');
-  // It is a full box: a version and flags come first.
+  // `meta` is a full box: a version and flags come first.
   const hasItemData =
     meta !== undefined && (await boxAt(at, { ...meta, start: meta.start + 4 }, 'idat')) !== null;
   const hasData = hasItemData || found.some(({ type }) => type === MEDIA_DATA);
   return hasData && found.some(({ type }) => DESCRIPTIONS.includes(type));
 };
 
-/** Processes that decoders know: baseline, extended and progressive, coded after Huffman. ITU-T T.81, table B.1. */
+/** Coding processes that every decoder supports: baseline, extended and progressive Huffman. ITU-T T.81, table B.1. */
 const COMMON_PROCESSES = [0xc0, 0xc1, 0xc2];
 const END_OF_IMAGE = Buffer.from([0xff, 0xd9]);
 
-/** Whether a JPEG that is there up to its end is lossless, hierarchical or arithmetic, or has samples of more than 8 bits. */
+/** Tells whether a complete JPEG is lossless, hierarchical, arithmetic-coded, or has samples of more than 8 bits. */
 const jpeg: Check = async (at, sizeBytes) => {
   const frame = await jpegFrame(at);
   const isRare = frame !== null && (!COMMON_PROCESSES.includes(frame.marker) || frame.precision !== 8);
@@ -84,6 +84,7 @@ const jpeg: Check = async (at, sizeBytes) => {
 const FIRST_CHUNK = 12;
 const LAST_CHUNK = Buffer.from('IEND');
 
+/** Tells whether a PNG is complete and written for Apple's decoder. */
 const png: Check = async (at, sizeBytes) =>
   (await at(FIRST_CHUNK, 4)).toString('latin1') === APPLE_CHUNK && endsWith(LAST_CHUNK, at, sizeBytes);
 
@@ -95,8 +96,9 @@ const CHECKS: Readonly<Record<string, Check>> = {
 };
 
 /**
- * Whether the structure of a picture is whole, although the decoder refuses its layout: everything that its headers point at lies in
- * the file. False for the types of which the decoder knows every layout, so that it refuses only damaged files.
+ * Tells whether the structure of a picture is complete although the decoder refuses its layout: all data that its headers
+ * refer to are inside the file. False for types of which the decoder supports every layout, because it refuses only damaged
+ * files of these types.
  */
 export const isWhole = (at: ReadAt, sizeBytes: number, type: string): Promise<boolean> =>
   CHECKS[type]?.(at, sizeBytes) ?? Promise.resolve(false);

@@ -3,7 +3,7 @@ import { bytesAt, type ReadAt, windowed } from '../read-at.js';
 import type { DeclaredSize } from './declared-size.js';
 import { type Fields, TiffReader } from './tiff-fields.js';
 
-/* Sizes of formats that are not decoded here. */
+/* Sizes of formats that are not decoded. */
 
 const WIDTH = 256;
 const HEIGHT = 257;
@@ -12,10 +12,10 @@ const SUBFILE_TYPE = 254;
 const SUB_DIRECTORIES = 330;
 const EXIF_DIRECTORY = 0x8769;
 const [EXIF_WIDTH, EXIF_HEIGHT] = [0xa002, 0xa003];
-/** Borders of the sensor in a Panasonic RW2. */
+/** Borders of the sensor area in a Panasonic RW2. */
 const [TOP, LEFT, BOTTOM, RIGHT] = [4, 5, 6, 7];
 const MAX_SUB_DIRECTORIES = 8;
-/** Whether an orientation turns a picture by a quarter: TIFF 6.0, section 8. */
+/** Tells whether an orientation rotates a picture by 90 degrees: TIFF 6.0, section 8. */
 const turns = (orientation: number) => orientation >= 5 && orientation <= 8;
 
 type Sides = readonly [width: number, height: number];
@@ -29,7 +29,7 @@ const sized = (sides: Sides | null, isTurned = false): DeclaredSize | null => {
 const larger = (one: Sides | null, other: Sides) =>
   one === null || other[0] * other[1] > one[0] * one[1] ? other : one;
 
-/** Raw photographs that are built like a TIFF: the largest picture in them that is no preview, as it is shown. */
+/** Reads the size of a TIFF-based raw photograph: its largest picture that is not a preview, as it is displayed. */
 export async function rawSize(at: ReadAt): Promise<DeclaredSize | null> {
   const reader = await TiffReader.open(at);
   if (reader === null) return null;
@@ -56,7 +56,7 @@ export async function rawSize(at: ReadAt): Promise<DeclaredSize | null> {
 const CANON_UUID = '85c0b687820f11e08111f4ce462b6a48';
 const MAX_DIRECTORY_BYTES = 65_536;
 
-/** Canon's CR3, whose first directory is a TIFF of its own: https://github.com/lclevy/canon_cr3 */
+/** Reads the size of a Canon CR3, whose first directory has the form of a TIFF: https://github.com/lclevy/canon_cr3 */
 export async function cr3Size(file: ReadAt, sizeBytes: number): Promise<DeclaredSize | null> {
   const at = windowed(file);
   const movie = await boxAt(at, { type: '', start: 0, end: sizeBytes }, 'moov');
@@ -69,13 +69,13 @@ export async function cr3Size(file: ReadAt, sizeBytes: number): Promise<Declared
   return null;
 }
 
-/** Photoshop File Formats, "File Header Section". */
+/** Reads the size of a Photoshop document: Photoshop File Formats, "File Header Section". */
 export async function psdSize(at: ReadAt): Promise<DeclaredSize | null> {
   const head = await at(14, 8);
   return head.length < 8 ? null : sized([head.readUInt32BE(4), head.readUInt32BE(0)]);
 }
 
-/** ISO/IEC 15444-1, I.5.3.1 and A.5.1: the header of the file, or of a code stream alone. */
+/** Reads the size of a JPEG 2000 file or of a bare code stream: ISO/IEC 15444-1, I.5.3.1 and A.5.1. */
 export async function jp2Size(file: ReadAt, sizeBytes: number): Promise<DeclaredSize | null> {
   const at = windowed(file);
   const head = await at(0, 24);
@@ -90,7 +90,7 @@ export async function jp2Size(file: ReadAt, sizeBytes: number): Promise<Declared
   return sides.length < 8 ? null : sized([sides.readUInt32BE(4), sides.readUInt32BE(0)]);
 }
 
-/** Across to down, by their number: ISO/IEC 18181-1, D.2. */
+/** Aspect ratios, width to height, by their number: ISO/IEC 18181-1, D.2. */
 const RATIOS: readonly Sides[] = [
   [1, 1],
   [12, 10],
@@ -100,10 +100,10 @@ const RATIOS: readonly Sides[] = [
   [5, 4],
   [2, 1],
 ];
-/** Bits of a side, by their number. */
+/** Bits of a side length, by their number. */
 const SIDE_BITS = [9, 13, 18, 30];
 
-/** The size in the head of a code stream, least significant bits first, and its orientation. */
+/** Reads size and orientation from the header of a code stream, least significant bits first. */
 function jxlSides(stream: Buffer): DeclaredSize | null {
   let bit = 16;
   const next = (count: number): number => {
@@ -125,7 +125,7 @@ function jxlSides(stream: Buffer): DeclaredSize | null {
 
 const JXL_STREAM = 0xff0a;
 
-/** ISO/IEC 18181-1, D.1 and D.3.1; in a container the code stream stands in one box or in numbered ones. */
+/** Reads the size of a JPEG XL: ISO/IEC 18181-1, D.1, D.3.1. A container holds the code stream in one box or in several. */
 export async function jxlSize(file: ReadAt, sizeBytes: number): Promise<DeclaredSize | null> {
   const at = windowed(file);
   let stream = await at(0, 32);
@@ -138,7 +138,7 @@ export async function jxlSize(file: ReadAt, sizeBytes: number): Promise<Declared
 }
 
 const SVG_BYTES = 65_536;
-/** Pixels of a unit: CSS Values 4, 6.2. */
+/** Pixels per unit: CSS Values 4, 6.2. */
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
   px: 1,
@@ -150,7 +150,7 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 const LENGTH = /^\s*\+?(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})(px|pt|pc|mm|cm|in|)\s*$/i;
 
-/** SVG 2, 8.2: the size of its first element in pixels, or that of its view where it has none. */
+/** Reads the size of an SVG in pixels: width and height of its first element, or its view box. SVG 2, 8.2. */
 export async function svgSize(at: ReadAt): Promise<DeclaredSize | null> {
   const [, attributes = ''] =
     /<(?:[\w-]{1,32}:)?svg\b([^>]{0,8192})/i.exec((await at(0, SVG_BYTES)).toString()) ?? [];

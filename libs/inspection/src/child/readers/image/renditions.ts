@@ -5,15 +5,15 @@ import type { Rendition } from '../../../inspector.js';
 import type { FileToRead } from '../../reader.js';
 import { sharp } from './sharp.js';
 
-/** The longest side of a picture of which a thumbhash can be made. */
+/** Longest side of a picture, in pixels, that the thumbhash algorithm accepts. */
 const THUMBHASH_SIDE = 100;
 
-/** Half the time of the default effort for AVIF, and files a few per cent larger. */
+/** Takes half the time of the default effort for AVIF and makes files a few per cent larger. */
 const AVIF_EFFORT = 2;
 
 const ENCODERS: Record<VariantFormat, (picture: Sharp, quality: number) => Sharp> = {
   webp: (picture, quality) => picture.webp({ quality }),
-  // Which has no transparency.
+  // JPEG has no transparency.
   jpeg: (picture, quality) => picture.flatten({ background: '#fff' }).jpeg({ quality, mozjpeg: false }),
   avif: (picture, quality) => picture.avif({ quality, effort: AVIF_EFFORT }),
 };
@@ -27,9 +27,9 @@ export interface Pictures {
 }
 
 /**
- * Decodes a picture once, upright and in sRGB, and makes everything of the largest that is asked for. Nothing but pixels goes
- * from one to the other.
- * @throws Error of sharp for what cannot be decoded
+ * Decodes a picture once, upright and in sRGB, and derives all renditions and the thumbhash from the largest size needed.
+ * Only pixels are passed on, no metadata.
+ * @throws Error of sharp when the picture cannot be decoded
  */
 export async function renderAll(
   input: Sharp,

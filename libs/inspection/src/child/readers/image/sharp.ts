@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 
-/** What may be opened, whatever a file claims to be: no vector graphics, no documents, no other programs. */
+/** The only permitted decoders, whatever a file claims to be: no vector graphics, documents or external programs. */
 const LOADERS = ['Jpeg', 'Png', 'Nsgif', 'Webp', 'Heif', 'Tiff'];
 
 sharp.cache(false);

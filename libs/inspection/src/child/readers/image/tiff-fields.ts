@@ -1,9 +1,9 @@
 import type { ReadAt } from '../read-at.js';
 
-/** More than any honest directory has; larger ones are read up to here. */
+/** More fields than any ordinary directory has. Further fields are ignored. */
 const MAX_FIELDS = 512;
 const MAX_TEXT_BYTES = 2048;
-/** Bytes of one value, by type. TIFF 6.0, section 2; 13 is an offset of a directory, 129 the UTF-8 of EXIF 3. */
+/** Bytes of one value, by type. TIFF 6.0, section 2; 13 is the offset of a directory, 129 the UTF-8 text of EXIF 3. */
 const SIZES: Record<number, number> = {
   1: 1,
   2: 1,
@@ -21,7 +21,7 @@ const SIZES: Record<number, number> = {
 export interface Field {
   readonly type: number;
   readonly count: number;
-  /** Of its values in the file. */
+  /** Offset of the values in the file. */
   readonly offset: number;
 }
 
@@ -36,18 +36,18 @@ const decode = (bytes: Buffer): string => {
 };
 
 /**
- * A TIFF, a raw photograph built like one, or a block of EXIF. Reads only what it is asked for, by itself: libraries that read
- * every field need seconds and gigabytes for one of a mebibyte whose fields all share their values.
+ * Reads a TIFF, a TIFF-based raw photograph, or a block of EXIF. Reads only requested fields: libraries that read every
+ * field need seconds and gigabytes for one mebibyte of fields that all share their values.
  */
 export class TiffReader {
   private constructor(
     private readonly at: ReadAt,
     private readonly isLittle: boolean,
-    /** Of the first directory. */
+    /** Offset of the first directory. */
     readonly start: number,
   ) {}
 
-  /** Null when it is nothing like a TIFF. */
+  /** Opens a TIFF; null when the header is not one. */
   static async open(at: ReadAt): Promise<TiffReader | null> {
     const head = await at(0, 8);
     const order = head.toString('latin1', 0, 2);
@@ -56,7 +56,7 @@ export class TiffReader {
     return new TiffReader(at, isLittle, isLittle ? head.readUInt32LE(4) : head.readUInt32BE(4));
   }
 
-  /** The fields of a directory; none where there is no directory. */
+  /** Reads the fields of a directory; none where there is no directory. */
   async fields(offset: number | undefined): Promise<Fields> {
     const fields = new Map<number, Field>();
     if (offset === undefined) return fields;
@@ -74,7 +74,7 @@ export class TiffReader {
     return fields;
   }
 
-  /** Up to its first zero; undefined where there is none. */
+  /** Reads a text up to its first zero byte; undefined when the field is missing or not a text. */
   async text(field: Field | undefined): Promise<string | undefined> {
     if (field === undefined || SIZES[field.type] !== 1) return undefined;
     const bytes = await this.at(field.offset, Math.min(field.count, MAX_TEXT_BYTES));
@@ -82,7 +82,7 @@ export class TiffReader {
     return decode(end < 0 ? bytes : bytes.subarray(0, end));
   }
 
-  /** The first values of a field of whole numbers or fractions; NaN for a fraction of nothing. */
+  /** Reads the first `most` values of a field of integers, fractions or floating-point numbers; NaN for 0/0. */
   async numbers(field: Field | undefined, most: number): Promise<number[]> {
     const size = field && SIZES[field.type];
     if (field === undefined || size === undefined) return [];

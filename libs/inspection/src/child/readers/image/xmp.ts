@@ -1,10 +1,10 @@
 import { instantOf } from '../instants.js';
 import type { Place, Tags } from '../tags.js';
 
-/** Of a packet; what is behind is not read. */
+/** Limit of a packet. Bytes after it are ignored. */
 export const MAX_XMP_BYTES = 2 ** 20;
 
-/** Degrees, minutes and seconds as one number; NaN when one of them or the direction is not readable. */
+/** Converts degrees, minutes and seconds to degrees; NaN when one of them or the direction is unreadable. */
 export function degrees(
   parts: readonly number[],
   direction: string | undefined,
@@ -17,7 +17,7 @@ export function degrees(
   return sign * (whole + minutes / 60 + seconds / 3600);
 }
 
-/** Degrees and minutes with a direction: `51,30.25N`, `51,30,15N`. XMP, part 2, GPSCoordinate. */
+/** Parses degrees, minutes and optional seconds with a direction: `51,30.25N`, `51,30,15N`. XMP, part 2, GPSCoordinate. */
 function xmpDegrees(text: string | undefined, negative: string, positive: string): number {
   const [, parts, direction] = /^\s*([\d.]{1,20}(?:,[\d.]{1,20}){0,2})([NSEW])\s*$/i.exec(text ?? '') ?? [];
   return parts === undefined ? NaN : degrees(parts.split(',').map(Number), direction, negative, positive);
@@ -27,7 +27,7 @@ const ENTITIES: Readonly<Record<string, string>> = { amp: '&', apos: "'", gt: '>
 const plain = (text: string | undefined) =>
   text?.replaceAll(/&(amp|apos|gt|lt|quot);/g, (_, name: string) => ENTITIES[name]!);
 
-/** The tags in a packet of XMP, in attributes or elements. Each is searched for in one pass. */
+/** Reads the tags of an XMP packet, from attributes or elements. Each tag is searched for in one pass. */
 export function readXmp(packet: Buffer): Tags {
   const text = packet.toString('utf8', 0, MAX_XMP_BYTES);
   const property = (name: string): string | undefined => {

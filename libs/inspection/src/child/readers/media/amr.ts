@@ -1,6 +1,6 @@
 import type { ReadAt } from '../read-at.js';
 
-/** Bytes of a frame of 20 ms with its header, by its type. 3GPP TS 26.101 and 26.201, annex A, as RFC 4867, 5.3 stores them. */
+/** Bytes of a 20 ms frame with its header, by frame type. 3GPP TS 26.101 and 26.201, annex A, stored as in RFC 4867, 5.3. */
 const NARROW = [13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1];
 const WIDE = [18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1];
 const FORMATS = [
@@ -10,7 +10,7 @@ const FORMATS = [
 const FRAMES_PER_SECOND = 50;
 const CHUNK_BYTES = 65_536;
 
-/** The seconds of a recording of AMR, whose frames are counted, up to a size; null for a file that is none or is larger. */
+/** Counts the frames of an AMR recording, in seconds; null for other files and for files of more than `maxBytes`. */
 export async function secondsOfAmr(at: ReadAt, sizeBytes: number, maxBytes: number): Promise<number | null> {
   const head = (await at(0, 9)).toString('latin1');
   const format = FORMATS.find(([magic]) => head.startsWith(magic));

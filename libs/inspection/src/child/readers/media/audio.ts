@@ -6,13 +6,13 @@ import { settle } from '../tags.js';
 import { secondsOfAmr } from './amr.js';
 import { filmOfBoxes } from './mp4.js';
 
-/** The largest file that is walked through, frame by frame, where nothing else says how long it is. */
+/** Largest file in bytes that is read frame by frame if its headers state no duration. */
 const MAX_WALKED_BYTES = 64 * 2 ** 20;
 const MAX_WALK_SECONDS = 10;
-/** Of processor time. Honest files need hundredths; the library holds every atom that it meets, a gigabyte in 10 seconds. */
+/** Processor time. Ordinary files need hundredths; music-metadata keeps every atom in memory, a gigabyte in 10 seconds. */
 const MAX_SECONDS = 2;
 
-/** As much of a Blob as the library uses, so that it reads only through what it is given. */
+/** The part of Blob that music-metadata uses, so that it reads only through `at`. */
 class FileBlob {
   constructor(
     private readonly at: ReadAt,
@@ -25,8 +25,8 @@ class FileBlob {
   }
 }
 
-/** Told to the library, which does not find these by their first bytes where other bytes come before the sound. */
-const TOLD = /^audio\/mpeg$/;
+/** Types that are passed to music-metadata, which does not detect them if other bytes precede the sound. */
+const DECLARED_TYPES = /^audio\/mpeg$/;
 
 async function parse(
   file: ReadAt,
@@ -35,7 +35,7 @@ async function parse(
   duration: boolean,
 ): Promise<IAudioMetadata | null> {
   const at = affordable(windowed(file), duration ? MAX_WALK_SECONDS : MAX_SECONDS);
-  const blob = new FileBlob(at, sizeBytes, TOLD.test(detected) ? detected : '') as unknown as Blob;
+  const blob = new FileBlob(at, sizeBytes, DECLARED_TYPES.test(detected) ? detected : '') as unknown as Blob;
   try {
     return await parseBlob(blob, { duration, skipCovers: true, mkvUseIndex: true });
   } catch {
@@ -43,15 +43,15 @@ async function parse(
   }
 }
 
-/** What the tags and the heads of tracks say; null for what is nothing of the kind, and for what takes too long. */
+/** Reads tags and track headers; null for a file of another kind, and for one that takes too long. */
 export async function tagsOf(
   at: ReadAt,
   sizeBytes: number,
   detected: string,
 ): Promise<IAudioMetadata | null> {
   const tags = await parse(at, sizeBytes, detected, false);
-  const isUntold = tags !== null && tags.format.duration === undefined;
-  return isUntold && sizeBytes <= MAX_WALKED_BYTES
+  const isDurationMissing = tags !== null && tags.format.duration === undefined;
+  return isDurationMissing && sizeBytes <= MAX_WALKED_BYTES
     ? ((await parse(at, sizeBytes, detected, true)) ?? tags)
     : tags;
 }
@@ -59,7 +59,7 @@ export async function tagsOf(
 const BOXES = /^audio\/(mp4|3gpp2?)$/;
 const AMR = 'audio/amr';
 
-/** Length, title, artist and album of a piece of music. */
+/** Reads duration, title, artist and album of an audio file. */
 export const read: Reader = ({ path, sizeBytes, detected }) =>
   readingFrom(path, async (at) => {
     if (detected === AMR) {

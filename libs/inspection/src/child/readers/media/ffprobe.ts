@@ -6,7 +6,7 @@ import { creationTime, type Film } from './mp4.js';
 const MAX_SECONDS = 20;
 const MAX_OUTPUT_BYTES = 2 ** 20;
 
-/** No playlists and no lists of files: what names other files is not followed. */
+/** Excludes playlists and file lists, so that no other file is opened. */
 const FORMATS = 'mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,ogg,flv,asf';
 const ENTRIES =
   'format=duration:format_tags:stream=codec_type,width,height:stream_tags=rotate:stream_side_data=rotation:stream_disposition=attached_pic';
@@ -25,7 +25,7 @@ interface Report {
   readonly format?: { readonly duration?: unknown; readonly tags?: Readonly<Record<string, unknown>> };
 }
 
-/** What the program prints; null when it fails, says too much or takes too long. */
+/** Runs ffprobe and returns its output; null when it fails, exceeds the output limit or takes too long. */
 function run(program: string, path: string): Promise<string | null> {
   const options = ['-v', 'quiet', '-protocol_whitelist', 'file', '-format_whitelist', FORMATS];
   const output = ['-of', 'json', '-show_entries', ENTRIES];
@@ -50,7 +50,7 @@ function run(program: string, path: string): Promise<string | null> {
 
 const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
-function pictureOf(streams: readonly Stream[]): Pick<Film, 'width' | 'height'> {
+function displayedSize(streams: readonly Stream[]): Pick<Film, 'width' | 'height'> {
   const picture = streams.find(
     ({ codec_type, disposition }) => codec_type === 'video' && disposition?.attached_pic !== 1,
   );
@@ -69,7 +69,7 @@ function reportIn(printed: string | null): Report | null {
   }
 }
 
-/** What a film says of itself to ffprobe; null when the program does not answer. https://ffmpeg.org/ffprobe.html */
+/** Reads a video with ffprobe; null when the program gives no valid answer. https://ffmpeg.org/ffprobe.html */
 export async function probe(program: string, path: string): Promise<Film | null> {
   const report = reportIn(await run(program, path));
   if (report === null) return null;
@@ -80,7 +80,7 @@ export async function probe(program: string, path: string): Promise<Film | null>
   const quicktime = (name: string) => tags.get(`com.apple.quicktime.${name}`);
   const created = Date.parse(tags.get('creation_time') ?? '');
   return {
-    ...pictureOf(streams),
+    ...displayedSize(streams),
     durationSeconds: Number(text(format.duration) ?? NaN),
     sources: {
       header: { created: Number.isNaN(created) ? null : creationTime(new Date(created)) },

@@ -5,17 +5,17 @@ import { placeOfIso6709 } from '../places.js';
 import { affordable, type ReadAt, windowed } from '../read-at.js';
 import type { Tags, TagSources } from '../tags.js';
 
-/** What the boxes of a film say: of its tracks, and its tags by where they stand. */
+/** Properties of the tracks of a video, and its tags by source. */
 export interface Film extends Partial<Pick<AssetProperties, 'width' | 'height' | 'durationSeconds'>> {
   readonly sources: TagSources;
 }
 
-/** Seconds from 1904, where the time of these files begins, to 1970. */
+/** Seconds from 1904, the epoch of these files, to 1970. */
 const EPOCH_1904 = 2_082_844_800;
-/** Earlier than any such file: clocks that were not set, and programs that count from 1970. */
+/** Earlier times come from clocks that were not set, and from programs that count from 1970. */
 const isPlausible = (created: Date) => created.getTime() >= Date.UTC(1990);
 
-/** The time in the head of a film, which is in UTC; null where its clock was not set. */
+/** Converts the creation time of a movie header, which is in UTC; null where the clock was not set. */
 export const creationTime = (created: Date) => (isPlausible(created) ? instantOfUtc(created) : null);
 
 const MAX_VALUE_BYTES = 1024;
@@ -23,10 +23,10 @@ const MAX_KEYS_BYTES = 65_536;
 
 const fixed = (bytes: Buffer, offset: number) => bytes.readInt32BE(offset) / 65_536;
 
-/** Where the fields after the times begin: the times are longer in version 1. */
+/** Version 1 has 64-bit times, which moves the fields after them. */
 const hasLongTimes = (bytes: Buffer) => bytes[0] === 1;
 
-/** ISO/IEC 14496-12, 8.2.2 and, for films in fragments, 8.8.2. */
+/** Reads creation time and duration. ISO/IEC 14496-12, 8.2.2 and, for fragmented files, 8.8.2. */
 async function timesOf(at: ReadAt, moov: Box) {
   const header = await contentOf(at, await boxAt(at, moov, 'mvhd'), 32);
   const isLong = hasLongTimes(header);
@@ -49,8 +49,8 @@ async function timesOf(at: ReadAt, moov: Box) {
   };
 }
 
-/** ISO/IEC 14496-12, 8.3.2: the first picture, turned as it is shown. */
-async function pictureOf(at: ReadAt, moov: Box): Promise<Pick<Film, 'width' | 'height'>> {
+/** Reads the size of the first video track, in its displayed orientation. ISO/IEC 14496-12, 8.3.2. */
+async function displayedSize(at: ReadAt, moov: Box): Promise<Pick<Film, 'width' | 'height'>> {
   for await (const track of boxesIn(at, moov.start, moov.end)) {
     if (track.type !== 'trak') continue;
     const handler = await contentOf(at, await boxAt(at, track, 'mdia', 'hdlr'), 12);
@@ -66,11 +66,11 @@ async function pictureOf(at: ReadAt, moov: Box): Promise<Pick<Film, 'width' | 'h
   return {};
 }
 
-/** QuickTime's list of values by name; QuickTime File Format, "Metadata". */
+/** Reads QuickTime metadata by key. QuickTime File Format, "Metadata". */
 async function namedValues(at: ReadAt, meta: Box | null): Promise<Map<string, string>> {
   const values = new Map<string, string>();
   if (meta === null) return values;
-  // QuickTime's is a plain box; where it is a full one, as ISO has it, a version and flags come first.
+  // QuickTime writes a plain box, ISO a full box, in which a version and flags come first.
   const isFull = (await at(meta.start, 4)).equals(Buffer.alloc(4));
   const body = isFull ? { ...meta, start: meta.start + 4 } : meta;
   const keys = await contentOf(at, await boxAt(at, body, 'keys'), MAX_KEYS_BYTES);
@@ -104,13 +104,13 @@ const quicktimeTags = (values: ReadonlyMap<string, string>): Tags => {
   };
 };
 
-/** Tags as music players have them, by the names of iTunes. */
+/** Reads an iTunes item list, as music players write it. */
 async function itemList(at: ReadAt, list: Box | null): Promise<Tags> {
   const values = new Map<string, string>();
   for await (const item of list === null ? [] : boxesIn(at, list.start, list.end)) {
     if (!item.type.startsWith('\xa9') && item.type !== 'aART') continue;
     const data = await contentOf(at, await boxAt(at, item, 'data'), MAX_VALUE_BYTES);
-    // A type and a language come first.
+    // Each value follows a type and a language.
     if (data.length > 8 && !values.has(item.type)) values.set(item.type, data.toString('utf8', 8));
   }
   return {
@@ -121,13 +121,13 @@ async function itemList(at: ReadAt, list: Box | null): Promise<Tags> {
   };
 }
 
-/** QuickTime's user data: a length and a language come first. */
+/** Decodes QuickTime user data: the text follows its length and a language. */
 function plainText(bytes: Buffer): string | undefined {
   const length = bytes.length > 4 ? bytes.readUInt16BE(0) : 0;
   return length === 0 ? undefined : bytes.toString('utf8', 4, 4 + length);
 }
 
-/** 3GPP TS 26.244, 8.2: version, flags and a language come first; the text may be in UTF-16. */
+/** Decodes 3GPP text after version, flags and language, possibly in UTF-16. 3GPP TS 26.244, 8.2. */
 function text3gpp(bytes: Buffer): string | undefined {
   const text = bytes.subarray(6);
   if (text[0] === 0xfe && text[1] === 0xff) {
@@ -141,7 +141,7 @@ function text3gpp(bytes: Buffer): string | undefined {
   return text.length === 0 ? undefined : text.toString('utf8', 0, end < 0 ? text.length : end);
 }
 
-/** 3GPP TS 26.244, 8.10: version, flags, language, a name that ends with a zero, a role, then the place. */
+/** Decodes a 3GPP location after version, flags, language, a zero-terminated name and a role. 3GPP TS 26.244, 8.10. */
 function place3gpp(bytes: Buffer) {
   const name = bytes.indexOf(0, 6);
   const coordinates = bytes.subarray(name + 2);
@@ -149,7 +149,7 @@ function place3gpp(bytes: Buffer) {
   return { longitude: fixed(coordinates, 0), latitude: fixed(coordinates, 4) };
 }
 
-/** The tags in the user data: QuickTime's own, and those of 3GPP. */
+/** Reads the tags in the user data, of QuickTime and of 3GPP. */
 async function userData(at: ReadAt, udta: Box | null): Promise<Tags> {
   const values = new Map<string, Buffer>();
   for await (const box of udta === null ? [] : boxesIn(at, udta.start, udta.end)) {
@@ -170,14 +170,14 @@ async function userData(at: ReadAt, udta: Box | null): Promise<Tags> {
   };
 }
 
-/** Some hundred bytes of a file, however large it is. */
+/** Reads a few hundred bytes, whatever the size of the file. */
 async function readBoxes(at: ReadAt, sizeBytes: number): Promise<Film> {
   const moov = await boxAt(at, { type: '', start: 0, end: sizeBytes }, 'moov');
   if (moov === null) return { sources: {} };
   const { created, ...length } = await timesOf(at, moov);
   const udta = await boxAt(at, moov, 'udta');
   const userMeta = udta && (await boxAt(at, udta, 'meta'));
-  // Cameras write values by name beside the tracks, other programs among the user's data.
+  // Cameras write the keys beside the tracks, other programs inside the user data.
   const named = new Map([
     ...(await namedValues(at, userMeta)),
     ...(await namedValues(at, await boxAt(at, moov, 'meta'))),
@@ -185,7 +185,7 @@ async function readBoxes(at: ReadAt, sizeBytes: number): Promise<Film> {
   const list = userMeta && (await boxAt(at, { ...userMeta, start: userMeta.start + 4 }, 'ilst'));
   return {
     ...length,
-    ...(await pictureOf(at, moov)),
+    ...(await displayedSize(at, moov)),
     sources: {
       header: { created },
       keys: quicktimeTags(named),
@@ -195,10 +195,10 @@ async function readBoxes(at: ReadAt, sizeBytes: number): Promise<Film> {
   };
 }
 
-/** Honest files need hundredths. */
+/** Ordinary files need hundredths of a second. */
 const MAX_PROCESSOR_SECONDS = 2;
 
-/** Length, size and tags of an MP4, a QuickTime or a 3GPP file; nothing where its boxes cannot be read. */
+/** Reads duration, size and tags of an MP4, QuickTime or 3GPP file; no properties if its boxes are unreadable. */
 export async function filmOfBoxes(file: ReadAt, sizeBytes: number): Promise<Film> {
   try {
     return await readBoxes(affordable(windowed(file), MAX_PROCESSOR_SECONDS), sizeBytes);

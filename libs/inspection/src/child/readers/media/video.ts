@@ -20,14 +20,14 @@ function filmOf(tags: IAudioMetadata | null): Film {
   };
 }
 
-const readPlainly = ({ path, sizeBytes, detected }: FileToRead): Promise<Film> =>
+const readWithoutFfprobe = ({ path, sizeBytes, detected }: FileToRead): Promise<Film> =>
   readingFrom(path, async (at) =>
     BOXES.test(detected) ? filmOfBoxes(at, sizeBytes) : filmOf(await tagsOf(at, sizeBytes, detected)),
   );
 
-/** Length, size as shown, title, time and place of a film: by ffprobe where there is one, else as far as its container tells. */
+/** Reads duration, displayed size, title, time and location of a video, with ffprobe if configured. */
 export const read: Reader = async (file, { ffprobe }) => {
   const probed = ffprobe === null ? null : await probe(ffprobe, file.path);
-  const { sources, ...film } = probed ?? (await readPlainly(file));
+  const { sources, ...film } = probed ?? (await readWithoutFfprobe(file));
   return findingOf({ ...film, ...settle(sources) });
 };
