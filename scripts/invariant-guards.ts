@@ -709,7 +709,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (now.cpuSeconds - before.cpuSeconds > seconds)',
     without: 'if (seconds < 0)',
     test: DEADLINE,
-    name: 'ends one by its processor time',
+    name: 'ends a task that exceeds its processor time',
   },
   {
     invariant: 3,
@@ -718,7 +718,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (elapsedMs - Math.max(0, ...waits) > seconds * 1000)',
     without: 'if (waits.length < 0)',
     test: DEADLINE,
-    name: 'ends one that waits for something else',
+    name: 'ends a task that waits for anything but a processor',
   },
   {
     invariant: 3,

@@ -4,7 +4,7 @@ import { toDetected, toFlag, toInspection } from './answer.js';
 
 const profile = { name: 'small', format: 'webp', maxSide: 320, quality: 80 } as const;
 const request = { path: '/spool/x', sizeBytes: 1, detected: 'image/png', profiles: [profile] };
-const honest = {
+const valid = {
   detected: 'image/png',
   properties: {
     ...{ width: 3, height: 2, title: 'A title' },
@@ -16,52 +16,55 @@ const honest = {
   opaque: null,
 };
 
-describe('what a child says', () => {
-  it('is taken when it is an answer', () => {
-    const { properties, renditions, ...rest } = toInspection(honest, request);
+describe('answers of an inspection process', () => {
+  it('accepts a valid answer', () => {
+    const { properties, renditions, ...rest } = toInspection(valid, request);
     expect(rest).toEqual({ detected: 'image/png', variantsReason: null, refusal: null, opaque: null });
-    expect(properties).toEqual({ ...NO_PROPERTIES, ...honest.properties, takenAt: new Date(0) });
-    // Not the child's idea of the profile.
+    expect(properties).toEqual({ ...NO_PROPERTIES, ...valid.properties, takenAt: new Date(0) });
+    // The requested profile object, not the copy that the child sent.
     expect(renditions[0]?.profile).toBe(profile);
   });
 
   it.each([
-    ['nothing', undefined],
+    ['an undefined answer', undefined],
     ['text', 'x'],
-    ['no renditions', { ...honest, renditions: null }],
+    ['an answer without renditions', { ...valid, renditions: null }],
     [
-      'a profile that nobody asked for',
-      { ...honest, renditions: [{ ...honest.renditions[0], profile: { name: 'x' } }] },
+      'a profile that was not requested',
+      { ...valid, renditions: [{ ...valid.renditions[0], profile: { name: 'x' } }] },
     ],
-    ['more than was asked for', { ...honest, renditions: [honest.renditions[0], honest.renditions[0]] }],
-    ['a rendition without bytes', { ...honest, renditions: [{ ...honest.renditions[0], bytes: 'x' }] }],
-    ['a rendition without width', { ...honest, renditions: [{ ...honest.renditions[0], width: -1 }] }],
-    ['a refusal of its own', { ...honest, refusal: { code: 'INFECTED', message: '' } }],
-    ['a reason of its own', { ...honest, variantsReason: '<script>' }],
-    ['a type that is none', { ...honest, detected: 'image/png\r\nset-cookie: x' }],
-  ])('is refused when it is %s', (_, said) => {
-    expect(() => toInspection(said, request)).toThrow(/nonsense/);
+    [
+      'more renditions than were requested',
+      { ...valid, renditions: [valid.renditions[0], valid.renditions[0]] },
+    ],
+    ['a rendition without bytes', { ...valid, renditions: [{ ...valid.renditions[0], bytes: 'x' }] }],
+    ['a rendition without width', { ...valid, renditions: [{ ...valid.renditions[0], width: -1 }] }],
+    ['an unknown refusal code', { ...valid, refusal: { code: 'INFECTED', message: '' } }],
+    ['an unknown variants reason', { ...valid, variantsReason: '<script>' }],
+    ['a malformed media type', { ...valid, detected: 'image/png\r\nset-cookie: x' }],
+  ])('rejects %s', (_, answer) => {
+    expect(() => toInspection(answer, request)).toThrow(/nonsense/);
   });
 
-  it('loses properties that are none', () => {
+  it('drops invalid properties', () => {
     const properties = {
       ...{ width: -1, height: 1.5, durationSeconds: Infinity, pageCount: '1', takenAt: 'yesterday' },
       ...{ takenAtLocal: '1970-02-30T00:00:00' },
       ...{ hasLocation: 1, latitude: '0', title: '\u0000 \n', cameraMake: {}, unknown: 1, __proto__: null },
     };
-    expect(toInspection({ ...honest, properties }, request).properties).toEqual(NO_PROPERTIES);
+    expect(toInspection({ ...valid, properties }, request).properties).toEqual(NO_PROPERTIES);
   });
 
-  it('is true or false', () => {
+  it('accepts only booleans as a flag', () => {
     expect([toFlag(true), toFlag(false)]).toEqual([true, false]);
-    for (const said of [undefined, null, 0, 'true']) expect(() => toFlag(said)).toThrow(/nonsense/);
+    for (const value of [undefined, null, 0, 'true']) expect(() => toFlag(value)).toThrow(/nonsense/);
   });
 
-  it('is a media type or null', () => {
+  it('accepts only a media type or null as the detected type', () => {
     expect(toDetected(null)).toBeNull();
     expect(toDetected('audio/ogg; codecs=opus')).toBe('audio/ogg; codecs=opus');
-    for (const said of [undefined, 1, '', 'x', 'a/b c', `a/${'b'.repeat(1000)}`]) {
-      expect(() => toDetected(said)).toThrow(/nonsense/);
+    for (const value of [undefined, 1, '', 'x', 'a/b c', `a/${'b'.repeat(1000)}`]) {
+      expect(() => toDetected(value)).toThrow(/nonsense/);
     }
   });
 });

@@ -1,8 +1,8 @@
 import type { ProcessUsage } from './process-usage.js';
 
 /**
- * Why a task must end, judged by its usage before and now: `seconds` limit its processor time, and the time that passed without what
- * it waited for a processor. Null while it is within both.
+ * Returns why a task must end, or null while it is within `seconds`, which limits its processor time and its wall time.
+ * The wall time excludes the longest wait of one of its threads for a processor, so that a busy machine fails no file.
  */
 export function overrunOf(
   seconds: number,

@@ -1,8 +1,11 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 
-/** Covers a folder by an empty one that everybody may enter, and mounts what is needed at its old path in that. */
-const COVER = `set -e
+/**
+ * Mounts an empty tmpfs that every user may enter over a folder, and bind-mounts the needed files and folders at their
+ * old paths in it. Arguments: the folder, paths relative to the folder, `--`, the next command.
+ */
+const COVER_FOLDER = `set -e
 PATH=/usr/bin:/bin:/usr/sbin:/sbin
 umask 022
 folder=$1
@@ -19,8 +22,9 @@ cd /
 exec env -i "$@"`;
 
 /**
- * Programs, each of which starts the next, that let users read `files` and folders at their own paths although a folder above is closed
- * to them, as a clone in root's home is: in a mount namespace, which only root can make. Empty when no folder is closed.
+ * Returns commands, each of which starts the next, that let other users read `files` (files or folders) at their own
+ * paths although a parent folder is closed to them, as in a checkout in root's home. The commands create a mount
+ * namespace, which requires root. Empty when no parent folder is closed.
  */
 export function fileView(files: readonly string[]): string[][] {
   const byFolder = new Map<string, string[]>();
@@ -33,13 +37,13 @@ export function fileView(files: readonly string[]): string[][] {
   }
   if (byFolder.size === 0) return [];
   const covers = [...byFolder].map(([folder, shown]) => [
-    ...['sh', '-c', COVER, 'sh', folder],
+    ...['sh', '-c', COVER_FOLDER, 'sh', folder],
     ...shown.map((file) => path.relative(folder, file)),
   ]);
   return [['unshare', '--mount', '--propagation', 'private'], ...covers];
 }
 
-/** The highest folder above that other users may not enter. */
+/** Returns the highest parent folder that other users may not enter, or null. */
 export function closedFolderAbove(file: string): string | null {
   const names = path.dirname(file).split(path.sep);
   const folders = names.map((_, at) => names.slice(0, at + 1).join(path.sep) || path.sep);

@@ -30,7 +30,7 @@ it.each([
   ['application/x-cfb', true],
   ['application/gzip', false],
   [null, false],
-])('%s is looked into: %p', (type, answer) => {
+])('inspects %s: %p', (type, answer) => {
   expect(isInspected(type)).toBe(answer);
 });
 
@@ -43,11 +43,11 @@ it.each<[string, string | null, boolean]>([
   ['text/plain', null, false],
   ['application/x-foo', null, false],
   ['text/plain', 'text/plain', false],
-])('of %s that looks like %s the whole file is needed: %p', (declared, detected, answer) => {
+])('needs the whole file of a declared %s detected as %s: %p', (declared, detected, answer) => {
   expect(needsWholeFile(declared, detected)).toBe(answer);
 });
 
-it('has room for every file that may be stored under its declared type and is inspected', () => {
+it('expects inspection for each declared type that can be stored as an inspected one', () => {
   const inspected = [...supportedMimeTypes].filter((type) => isInspected(type));
   const declared = [
     ...[...supportedMimeTypes].map(foldMediaType),

@@ -1,10 +1,10 @@
 /**
- * A process that looked into a file ended, was ended, or could not get at the file: one attempt at one file. The message says
- * how (exit code, signal, deadline, memory), and nothing of the file.
+ * One attempt to inspect one file failed: the process ended, was killed, or could not read the file. The message names
+ * the cause (exit code, signal, deadline, memory) and contains nothing from the file.
  */
 export class InspectionFailed extends Error {
   override name = 'InspectionFailed';
-  /** Whether the reader used up its time: the same bytes would do so again. */
+  /** Whether the reader used up its time; another attempt at the same bytes would do the same. */
   readonly isExhausted: boolean;
 
   constructor(message: string, { isExhausted = false }: { isExhausted?: boolean } = {}) {

@@ -1,7 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { INSPECTION_OPTIONS, type InspectionOptions, Inspector } from './inspector.js';
 
-/** Needs `HealthModule` and `LoggerModule`. */
+/** Provides the global `Inspector`. Requires `HealthModule` and `LoggerModule`. */
 @Global()
 @Module({})
 export class InspectionModule {

@@ -9,11 +9,11 @@ import { InspectionModule } from './inspection.module.js';
 import { RootRefused } from './isolation.js';
 
 const isSkipped = process.getuid?.() !== 0;
-if (isSkipped) process.stdout.write('skipped: start of the inspection as root (run as root)\n');
+if (isSkipped) process.stdout.write('skipped: inspection startup as root (run as root)\n');
 
-/** Real: the start of the module, permissions. */
+/** Real: module startup, file permissions. */
 (isSkipped ? it.skip : it)(
-  'does not start as root where no other user can read the spool folder',
+  'refuses to start as root when no other user can read the spool folder',
   async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'spool-'));
     const spoolFolder = path.join(folder, 'closed');

@@ -10,20 +10,23 @@ import { ProcessPool } from './process-pool.js';
 
 export interface InspectionRequest {
   /**
-   * The whole file on disk, in the spool folder. The process that reads it may have a user of its own: folder 0711, unguessable name,
-   * file mode 0644.
+   * The whole file on disk, in the spool folder. The process that reads it may run as another user: folder mode 0711,
+   * unguessable name, file mode 0644.
    */
   readonly path: string;
   readonly sizeBytes: number;
-  /** As found in the head of the file. */
+  /** The type detected in the head of the file. */
   readonly detected: string | null;
-  /** What to make of it, if it is a picture. */
+  /** The renditions to derive if the file is a picture. */
   readonly profiles: readonly VariantProfile[];
-  /** Of whatever is made of pictures, now or before: what is found in a picture must not show what was made of it before. */
+  /**
+   * Longest side, in pixels, of all configured profiles, requested now or not. A picture is first scaled to it, so that
+   * the results do not reveal which renditions existed before.
+   */
   readonly longestSide?: number;
 }
 
-/** A smaller picture, without anything of the original but its pixels. */
+/** A smaller version of a picture that keeps nothing of the original but its pixels. */
 export interface Rendition {
   readonly profile: VariantProfile;
   readonly width: number;
@@ -33,54 +36,54 @@ export interface Rendition {
 
 export type RefusalCode = 'UNREADABLE' | 'TOO_MANY_PIXELS' | 'TYPE_MISMATCH';
 
-/** What a look into a whole file has found. */
+/** The result of inspecting a whole file. */
 export interface Inspection {
   /** The detected type, or a more exact one that only the whole file shows (an office document in a zip). */
   readonly detected: string | null;
   readonly properties: AssetProperties;
   readonly renditions: readonly Rendition[];
-  /** Why a picture has no renditions although its file is not refused; null when it has them, and for other files. */
+  /** Why a picture that is not refused has no renditions; null when it has them, and for other files. */
   readonly variantsReason: VariantsReason | null;
-  /** Why the file must not be stored, whatever was declared. */
+  /** Why the file must not be stored, whatever its declared type. */
   readonly refusal: { readonly code: RefusalCode; readonly message: string } | null;
-  /** Why a scanner cannot have looked into all of it; null when nothing speaks against that. */
+  /** Why a scanner cannot see all of the content; null when there is no such reason. */
   readonly opaque: string | null;
 }
 
 export interface InspectionOptions {
   readonly processes: number;
-  /** Processor time for one look into a file, and wall time but for what it waits for a processor. */
+  /** Limit of one inspection in seconds: its processor time, and its wall time without waits for a processor. */
   readonly seconds: number;
-  /** Resident memory of one process. */
+  /** Limit of the resident memory of one process. */
   readonly memoryBytes: number;
   readonly maxPixels: number;
   readonly maxFrames: number;
-  /** Where the files lie; the processes read nothing else that is not the program. An absolute path. */
+  /** Absolute path of the folder with the files. The processes can read only this folder and the program itself. */
   readonly spoolFolder: string;
-  /** The program, or null to do without it. */
+  /** Path of ffprobe, or null to do without it. */
   readonly ffprobe: string | null;
-  /** The most of a file in an archive that the scanner looks into. */
+  /** Size in bytes of the largest archive entry that the scanner scans. */
   readonly scannableBytes?: number;
-  /** Looks after which a process is replaced by a fresh one; 200 unless given. */
+  /** Inspections after which a process is replaced; 200 by default. */
   readonly recycleAfter?: number;
-  /** Absolute paths of modules that export `READERS` of their own. */
+  /** Absolute paths of modules that export additional `READERS`. */
   readonly readers?: readonly string[];
 }
 
 export const INSPECTION_OPTIONS = Symbol('INSPECTION_OPTIONS');
 
 const RECYCLE_AFTER = 200;
-/** The limit is one on a process's whole life: it is replaced after the first part, which leaves as much to its last task. */
+/** The kernel's limit is twice that of a task: a process is replaced after using one, which leaves one to its last task. */
 const CPU_LIMIT_FACTOR = 2;
 
 /**
- * Looks into bytes that nobody vouches for, in processes that can do no harm. One that crashes, hangs, bloats or is aborted is
- * replaced, and fails only the look that it was at.
+ * Inspects untrusted bytes in isolated processes. A process that crashes, hangs, exceeds its memory or is aborted is
+ * replaced, and only the inspection that it was running fails.
  */
 @Injectable()
 export class Inspector implements OnModuleInit, OnApplicationShutdown {
   private readonly pool: ProcessPool;
-  /** What only wants to know a type reads an upload just then: it does not wait behind those who look into whole files. */
+  /** Type detection runs during an upload, so it has its own process and does not wait for inspections of whole files. */
   private readonly detectors: ProcessPool;
   private launch: Promise<Launch> | undefined;
   private found: readonly Protection[] = [];
@@ -92,28 +95,31 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
   ) {
     logger.setContext(Inspector.name);
     const { recycleAfter = RECYCLE_AFTER } = options;
-    this.pool = new ProcessPool({ ...options, recycleAfter }, (place) => this.command(place), logger);
+    this.pool = new ProcessPool({ ...options, recycleAfter }, (slot) => this.command(slot), logger);
     this.detectors = new ProcessPool(
       { ...options, recycleAfter, processes: 1 },
-      // A place of its own, after those of the others.
+      // The detector's slot follows those of the pool, so that it runs as a user of its own.
       () => this.command(options.processes),
       logger,
     );
     health.add('inspection', () => this.check());
   }
 
-  /** What the processes are kept from; empty until the first was started. */
+  /** The protections of the processes; empty until the first launch was found. */
   get isolation(): readonly Protection[] {
     return this.found;
   }
 
-  /** Names the configured limits on the cost of a look, in at most 64 characters: with other limits a file may be read. */
+  /**
+   * Names the configured limits, in at most 64 characters. A file that exhausted a reader is inspected again under other
+   * limits.
+   */
   get limits(): string {
     const { seconds, maxPixels, maxFrames } = this.options;
     return `${seconds} s, ${maxPixels} pixels, ${maxFrames} frames`.slice(0, 64);
   }
 
-  /** @throws RootRefused; anything else that keeps children from starting may pass, and the pools try again */
+  /** @throws RootRefused. Other errors may be temporary: the pools retry. */
   async onModuleInit(): Promise<void> {
     if (process.getuid?.() === 0) {
       await this.command(0).catch((error: unknown) => {
@@ -124,22 +130,23 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
     this.detectors.start();
   }
 
-  /** When nothing asks any more: jobs are closed one hook earlier. */
+  /** Runs when no caller is left: the queue closes its workers one hook earlier. */
   async onApplicationShutdown(): Promise<void> {
     await Promise.all([this.pool.close(), this.detectors.close()]);
   }
 
   /**
-   * The media type that the first bytes of a file show, or null when they show none. An empty file is text.
-   * @throws InspectionFailed; StowageError unavailable when there is no process; the signal's reason
+   * Detects the media type from the first bytes of a file; null when they show none. An empty file is text.
+   * @throws InspectionFailed; StowageError unavailable when no process can be started; the signal's reason
    */
   async detect(head: Buffer, signal?: AbortSignal): Promise<string | null> {
     return toDetected(await this.detectors.run({ kind: 'detect', head }, signal));
   }
 
   /**
-   * Whether unpackers would take a file for a ZIP archive, by the last `ARCHIVE_TAIL_BYTES` of it, whatever it begins with.
-   * @throws InspectionFailed; StowageError unavailable when there is no process; the signal's reason
+   * Tells whether an unpacker would accept the file as a ZIP archive, whatever its first bytes are.
+   * @param tail - the last `ARCHIVE_TAIL_BYTES` bytes of the file
+   * @throws InspectionFailed; StowageError unavailable when no process can be started; the signal's reason
    */
   async detectArchive(
     tail: Buffer,
@@ -150,7 +157,10 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
     return toFlag(await this.detectors.run({ kind: 'detect-archive', tail, sizeBytes, detected }, signal));
   }
 
-  /** @throws InspectionFailed; StowageError unavailable when there is no process; the signal's reason */
+  /**
+   * Reads properties, renditions and objections from a whole file.
+   * @throws InspectionFailed; StowageError unavailable when no process can be started; the signal's reason
+   */
   async inspect(request: InspectionRequest, signal?: AbortSignal): Promise<Inspection> {
     const { maxPixels, maxFrames, ffprobe, scannableBytes } = this.options;
     const limits = { maxPixels, maxFrames, ffprobe, scannableBytes };
@@ -168,10 +178,10 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
     });
   }
 
-  private async command(place: number): Promise<readonly string[]> {
+  private async command(slot: number): Promise<readonly string[]> {
     this.launch ??= this.findLaunch();
     try {
-      return (await this.launch).command(place);
+      return (await this.launch).command(slot);
     } catch (error) {
       this.launch = undefined;
       throw error;
@@ -185,7 +195,7 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
     const launch = await findLaunch({ cpuSeconds, memoryBytes, spoolFolder, startsPrograms, readers });
     this.found = launch.isolation;
     const missing = PROTECTIONS.filter((name) => !launch.isolation.includes(name));
-    this.logger.info({ isolation: launch.isolation, missing }, 'files are looked into in isolation');
+    this.logger.info({ isolation: launch.isolation, missing }, 'inspection isolation chosen');
     return launch;
   }
 }

@@ -5,15 +5,15 @@ import { promisify } from 'node:util';
 import { fileView } from './file-view.js';
 
 /**
- * What keeps a process that reads hostile bytes from doing harm:
- * - `no-network`: a network namespace of its own, without any interface that is up;
- * - `own-processes`: a PID namespace of its own, so that it signals no other process, and the kernel ends all its descendants with it;
- * - `other-user`: neither the worker's user nor any that owns anything, one of its own for each of 14 processes, without groups;
- * - `no-capabilities`: none of root's powers, whatever the user;
- * - `no-new-privileges`: nothing that it starts can gain any (`PR_SET_NO_NEW_PRIVS`);
- * - `dies-with-parent`: the kernel ends it when the worker ends, however that ends (`PR_SET_PDEATHSIG`);
- * - `limits`: of memory, processor time, open files; it can write to no file and leaves no core (`setrlimit`);
- * - `file-permissions`: Node's permission model: its code reads the project, its packages and the spool folder, writes nothing.
+ * Protections against a process that reads hostile bytes:
+ * - `no-network`: it has its own network namespace, in which no interface is up;
+ * - `own-processes`: it has its own PID namespace: it cannot signal others, and the kernel kills its descendants with it;
+ * - `other-user`: it runs as an unused user without groups, not as the worker's user; 14 processes get 14 different users;
+ * - `no-capabilities`: it has no capabilities, whatever its user;
+ * - `no-new-privileges`: its descendants cannot gain privileges (`PR_SET_NO_NEW_PRIVS`);
+ * - `dies-with-parent`: the kernel kills it when the worker ends for any reason (`PR_SET_PDEATHSIG`);
+ * - `limits`: memory, processor time and open files are limited; it cannot write files and leaves no core (`setrlimit`);
+ * - `file-permissions`: Node's permission model allows reading the project, packages and spool folder, and no writing.
  */
 export const PROTECTIONS = [
   'no-network',
@@ -28,25 +28,25 @@ export const PROTECTIONS = [
 export type Protection = (typeof PROTECTIONS)[number];
 
 export interface Launch {
-  /** Program and arguments of the process that has this place among all of them. */
-  readonly command: (place: number) => readonly string[];
+  /** Returns the program and arguments for the process in this slot. Each slot, up to 14, runs as a user of its own. */
+  readonly command: (slot: number) => readonly string[];
   readonly isolation: readonly Protection[];
 }
 
 export interface LaunchOptions {
-  /** Processor time of the process, over its whole life. */
+  /** Limit of the processor time over the whole life of the process, in seconds. */
   readonly cpuSeconds: number;
   readonly memoryBytes: number;
   readonly spoolFolder: string;
-  /** Whether it may start programs (ffprobe). */
+  /** Whether the process may start other programs (ffprobe). */
   readonly startsPrograms: boolean;
-  /** Modules with readers that are not ours. */
+  /** Absolute paths of additional modules that export `READERS`. */
   readonly readers: readonly string[];
 }
 
 interface Layer {
   readonly gives: readonly Protection[];
-  /** Programs and their options, each of which starts the next. */
+  /** Commands with their options; each one starts the next. */
   readonly programs: readonly (readonly string[])[];
 }
 
@@ -55,18 +55,18 @@ interface Flags {
   readonly words: readonly string[];
 }
 
-/** Compiled, also where the parent runs from its TypeScript (Jest does that): a child has no compiler. */
+/** Compiled code even when the parent runs from TypeScript (under Jest), because a child has no compiler. */
 const ENTRY = import.meta.filename.endsWith('.ts')
   ? path.resolve(import.meta.dirname, '../../../dist/libs/inspection/src/child/main.js')
   : path.join(import.meta.dirname, 'child/main.js');
 const ROOT = path.resolve(path.dirname(ENTRY), '../../../../..');
 
-/** Where an administrator installs programs; a PATH could name others. */
+/** Only folders that an administrator controls: a PATH could name others. */
 export const SYSTEM_FOLDERS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'];
 
-/** Where a program of the system is, or null where it is not installed. */
+/** Returns the path of an installed system program, or null. */
 export function findProgram(name: string, folders: readonly string[] = SYSTEM_FOLDERS): string | null {
-  const isThere = (file: string) => {
+  const isExecutable = (file: string) => {
     try {
       accessSync(file, constants.X_OK);
       return true;
@@ -74,24 +74,27 @@ export function findProgram(name: string, folders: readonly string[] = SYSTEM_FO
       return false;
     }
   };
-  return folders.map((folder) => path.join(folder, name)).find(isThere) ?? null;
+  return folders.map((folder) => path.join(folder, name)).find(isExecutable) ?? null;
 }
 
-/** Nobody's: between what systemd gives out and `nobody`, which owns something on many machines (PostgreSQL, here). */
+/**
+ * Start of an unused range, between the users that systemd allocates and `nobody`, which owns files on many machines (in
+ * this project, PostgreSQL's data).
+ */
 const FIRST_USER = 65_520;
 const USERS = 14;
 const USER = '{user}';
 const NO_CAPABILITIES = ['--ambient-caps=-all', '--inh-caps=-all', '--bounding-set=-all'];
 const PRIVILEGES = ['--no-new-privs', '--pdeathsig', 'KILL'];
 
-/** The process that waits for the first of a PID namespace must end with the worker too. */
+/** `unshare --fork` keeps running as the parent of the first process in the namespace and must end with the worker, too. */
 const OWN_PROCESSES = [
   ['setpriv', '--pdeathsig', 'KILL'],
   ['unshare', '--pid', '--fork', '--kill-child'],
 ];
 const USER_NAMESPACE = ['unshare', '--user', '--map-current-user'];
 
-/** From strong to weak; the first that works is taken. */
+/** From strong to weak; the first one that works is chosen. */
 const NAMESPACES: readonly Layer[] = [
   { gives: ['no-network', 'own-processes'], programs: [['unshare', '--net'], ...OWN_PROCESSES] },
   {
@@ -115,18 +118,21 @@ const PRIVILEGE: readonly Layer[] = [
   { gives: ['no-new-privileges', 'dies-with-parent'], programs: [['setpriv', ...PRIVILEGES]] },
 ];
 
-/** What V8 and libvips map as data without ever touching it (900 MB are needed to start). */
+/** Memory that V8 and libvips map as data and never touch: 900 MB are needed to start. */
 const UNTOUCHED_BYTES = 2 ** 30;
 const OPEN_FILES = 256;
 
-/** Not the number of processes, which counts those of the user on the whole machine; nor addresses, which WebAssembly reserves. */
+/**
+ * Does not limit the number of processes, which the kernel counts per user on the whole machine, nor the address space,
+ * of which WebAssembly reserves much.
+ */
 const limits = ({ cpuSeconds, memoryBytes }: LaunchOptions): Layer => ({
   gives: ['limits'],
   programs: [
     [
       'prlimit',
       `--data=${memoryBytes + UNTOUCHED_BYTES}`,
-      // SIGXCPU first, which says why it ended.
+      // The soft limit sends SIGXCPU first, which identifies the reason.
       `--cpu=${Math.ceil(cpuSeconds)}:${Math.ceil(cpuSeconds) + 1}`,
       `--nofile=${OPEN_FILES}`,
       '--fsize=0',
@@ -135,7 +141,7 @@ const limits = ({ cpuSeconds, memoryBytes }: LaunchOptions): Layer => ({
   ],
 });
 
-/** What the children read. */
+/** The folders and files that a child must be able to read. */
 function readableBy({ spoolFolder, readers }: LaunchOptions) {
   const packages = path.join(ROOT, 'node_modules');
   return {
@@ -151,7 +157,7 @@ function permissions(options: LaunchOptions): Flags {
     gives: ['file-permissions'],
     words: [
       '--permission',
-      // sharp is one.
+      // sharp is a native addon.
       '--allow-addons',
       '--disable-warning=SecurityWarning',
       ...(options.startsPrograms ? ['--allow-child-process'] : []),
@@ -164,7 +170,7 @@ const CHECK_TIMEOUT_MS = 30_000;
 const run = promisify(execFile);
 const NONE: Flags = { gives: [], words: [] };
 
-/** The worker must not start: its children would read files as root. */
+/** The worker must not start because its children would read files as root. */
 export class RootRefused extends Error {
   override name = 'RootRefused';
 
@@ -177,10 +183,11 @@ export class RootRefused extends Error {
 }
 
 /**
- * The strongest way to start a child that this machine, this user and this installation allow. Makes the spool folder, where there
- * is none: a user who cannot get at it is no use.
- * @throws RootRefused when this process is root and a child cannot be another user
- * @throws Error when it does not start in any way, so that nothing can be learned about ways
+ * Finds the strongest isolation that this machine, user and installation allow. Creates the spool folder if it is
+ * missing, because a user who cannot enter that folder is useless.
+ * @param folders - the folders to search for util-linux programs
+ * @throws RootRefused when this process is root and a child cannot run as another user
+ * @throws Error when a child does not start even without isolation, or in time
  */
 export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDERS): Promise<Launch> {
   mkdirSync(options.spoolFolder, { recursive: true, mode: 0o711 });
@@ -196,7 +203,7 @@ export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDER
       ...options.readers,
     ];
     return {
-      command: (place) => words.map((word) => word.replace(USER, String(FIRST_USER + (place % USERS)))),
+      command: (slot) => words.map((word) => word.replace(USER, String(FIRST_USER + (slot % USERS)))),
       isolation: [...layers.flatMap(({ gives }) => gives), ...flags.gives],
     };
   };
@@ -208,8 +215,8 @@ export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDER
     check(launch).then(
       () => true,
       (error: { killed?: boolean }) => {
-        // A machine that is too slow just now refuses nothing.
-        if (error.killed === true) throw new Error('A process that looks into files was not there in time.');
+        // A timeout shows that the machine is slow, not that it refuses the isolation.
+        if (error.killed === true) throw new Error('An inspection process did not start in time.');
         return false;
       },
     );

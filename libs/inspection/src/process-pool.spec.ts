@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { PinoLogger } from 'nestjs-pino';
 import { ProcessPool } from './process-pool.js';
 
-/** Real: processes, of a program that ends at once. */
-describe('a pool whose processes do not start', () => {
+/** Real: processes, running a program that exits at once. */
+describe('ProcessPool with processes that do not start', () => {
   let pool: ProcessPool;
   afterEach(() => pool.close());
 
@@ -15,9 +15,9 @@ describe('a pool whose processes do not start', () => {
   const task = { kind: 'detect', head: Buffer.from('x') } as const;
 
   it.each([
-    ['ends', '/bin/false'],
-    ['is not there', '/nowhere/false'],
-  ])('pauses longer each time when the program %s', async (_, program) => {
+    ['exits', '/bin/false'],
+    ['does not exist', '/nowhere/false'],
+  ])('doubles its delay after each failure when the program %s', async (_, program) => {
     const { promise: fifth, resolve } = Promise.withResolvers<number>();
     const times: number[] = [];
     failing(() => {
@@ -30,7 +30,7 @@ describe('a pool whose processes do not start', () => {
     expect(await fifth).toBeGreaterThanOrEqual(100 + 200 + 400 + 800 - 10);
   });
 
-  it('closes while it pauses, and starts none any more', async () => {
+  it('closes during a delay and starts no more processes', async () => {
     let starts = 0;
     failing(() => {
       starts++;
@@ -38,8 +38,8 @@ describe('a pool whose processes do not start', () => {
     });
     await expect(pool.run(task)).rejects.toMatchObject({ kind: 'unavailable' });
     await pool.close();
-    const then = starts;
+    const startsAtClose = starts;
     await expect(pool.run(task)).rejects.toMatchObject({ kind: 'unavailable' });
-    expect(starts).toBe(then);
+    expect(starts).toBe(startsAtClose);
   });
 });

@@ -6,14 +6,17 @@ import { noProcess, SandboxedProcess } from './sandboxed-process.js';
 
 export interface PoolOptions {
   readonly processes: number;
-  /** Time of a task, but for what it waits for a processor; a process that has used up as much processor time in all its tasks is replaced. */
+  /**
+   * Limit of one task in seconds: its processor time, and its wall time without waits for a processor. A process whose
+   * tasks have used this much processor time together is replaced.
+   */
   readonly seconds: number;
   readonly memoryBytes: number;
   /** Tasks after which a process is replaced. */
   readonly recycleAfter: number;
 }
 
-interface Waiting {
+interface WaitingTask {
   readonly task: Task;
   readonly seconds: number;
   readonly signal: AbortSignal | undefined;
@@ -23,41 +26,42 @@ interface Waiting {
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 30_000;
-/** Starts in a row that failed, after which nobody waits for the next. */
-const HOPELESS_STARTS = 3;
+/** Failed starts in a row after which tasks are refused at once instead of waiting for the next start. */
+const MAX_FAILED_STARTS = 3;
 
-/** Warm processes, and the tasks that wait for one, first come first served. */
+/** Warm processes and the queue of tasks that wait for one, in order of their calls. */
 export class ProcessPool {
-  private readonly waiting: Waiting[] = [];
+  private readonly waiting: WaitingTask[] = [];
   private readonly idle: SandboxedProcess[] = [];
   private readonly live = new Set<SandboxedProcess>();
   private readonly running = new Set<Promise<void>>();
   private readonly starting = new Set<Promise<void>>();
   private readonly closed = new AbortController();
-  /** In a row: processes that did not start, or ended before their first task. */
+  /** Consecutive processes that did not start, or ended before their first task. */
   private failures = 0;
   private isStarted = false;
 
   constructor(
     private readonly options: PoolOptions,
-    /** Of the process at a place. */
-    private readonly command: (place: number) => Promise<readonly string[]>,
+    /** Returns the command line of the process in a slot. */
+    private readonly command: (slot: number) => Promise<readonly string[]>,
     private readonly logger: PinoLogger,
   ) {}
 
   start(): void {
     if (this.isStarted) return;
     this.isStarted = true;
-    for (let place = 0; place < this.options.processes; place++) this.fill(place);
+    for (let slot = 0; slot < this.options.processes; slot++) this.fill(slot);
   }
 
   /**
-   * @param seconds - of this task, where it may have less than the pool's others
-   * @throws InspectionFailed; StowageError unavailable; the signal's reason
+   * Runs a task in the next idle process.
+   * @param seconds - limit of this task, for tasks that get less time than the others
+   * @throws InspectionFailed; StowageError unavailable when no process can be started; the signal's reason
    */
   async run(task: Task, signal?: AbortSignal, seconds = this.options.seconds): Promise<unknown> {
     signal?.throwIfAborted();
-    if (this.closed.signal.aborted || this.isHopeless) throw noProcess();
+    if (this.closed.signal.aborted || this.hasGivenUp) throw noProcess();
     this.start();
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const waiting = { task, seconds, signal, resolve, reject };
@@ -78,10 +82,10 @@ export class ProcessPool {
 
   /** @throws StowageError unavailable while no process can be started */
   check(): void {
-    if (this.isHopeless) throw noProcess();
+    if (this.hasGivenUp) throw noProcess();
   }
 
-  /** Lets running tasks come to their end, which their deadline sets; waiting ones are refused as unavailable. */
+  /** Lets running tasks finish, at the latest at their deadline, and refuses waiting ones as unavailable. */
   async close(): Promise<void> {
     this.closed.abort();
     this.refuseWaiting();
@@ -95,8 +99,8 @@ export class ProcessPool {
     );
   }
 
-  private get isHopeless(): boolean {
-    return this.live.size === 0 && this.failures >= HOPELESS_STARTS;
+  private get hasGivenUp(): boolean {
+    return this.live.size === 0 && this.failures >= MAX_FAILED_STARTS;
   }
 
   private refuseWaiting(): void {
@@ -113,7 +117,7 @@ export class ProcessPool {
 
   private async work(
     process: SandboxedProcess,
-    { task, seconds, signal, resolve, reject }: Waiting,
+    { task, seconds, signal, resolve, reject }: WaitingTask,
   ): Promise<void> {
     try {
       resolve(await process.run(task, seconds, signal));
@@ -122,7 +126,7 @@ export class ProcessPool {
       reject(error);
     }
     if (process.stderr !== '')
-      this.logger.debug({ stderr: process.stderr }, 'said while looking into a file');
+      this.logger.debug({ stderr: process.stderr }, 'inspection process wrote to stderr');
     const isSpent =
       process.tasks >= this.options.recycleAfter || !(process.cpuSeconds <= this.options.seconds);
     if (isSpent) process.kill('spent');
@@ -134,29 +138,29 @@ export class ProcessPool {
     this.dispatch();
   }
 
-  /** Starts one process, sooner or later. */
-  private fill(place: number): void {
-    const starting = this.startOne(place);
+  /** Starts the process of a slot, with retries and backoff, until it is ready or the pool closes. */
+  private fill(slot: number): void {
+    const starting = this.startOne(slot);
     this.starting.add(starting);
     void starting.then(() => this.starting.delete(starting));
   }
 
-  private async startOne(place: number): Promise<void> {
+  private async startOne(slot: number): Promise<void> {
     const { signal } = this.closed;
     while (!signal.aborted) {
       const pause =
         this.failures === 0 ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** (this.failures - 1), LONGEST_PAUSE_MS);
-      // Only closing ends it early.
+      // The delay rejects only when the pool closes.
       if (pause > 0) await delay(pause, undefined, { signal }).catch(() => undefined);
       try {
-        const command = await this.command(place);
+        const command = await this.command(slot);
         if (signal.aborted) return;
         const process = new SandboxedProcess(command, this.options.memoryBytes);
         const stop = () => process.kill('closing');
         signal.addEventListener('abort', stop);
         await process.ready.finally(() => signal.removeEventListener('abort', stop));
         this.live.add(process);
-        void process.ended.then((how) => this.onEnd(process, place, how));
+        void process.ended.then((how) => this.onEnd(process, slot, how));
         this.offer(process);
         return;
       } catch (error) {
@@ -165,24 +169,21 @@ export class ProcessPool {
     }
   }
 
-  private onEnd(process: SandboxedProcess, place: number, how: string): void {
+  private onEnd(process: SandboxedProcess, slot: number, how: string): void {
     this.live.delete(process);
     const index = this.idle.indexOf(process);
     if (index >= 0) this.idle.splice(index, 1);
     if (this.closed.signal.aborted) return;
-    this.logger.debug(
-      { how, tasks: process.tasks, stderr: process.stderr },
-      'a process that looks into files ended',
-    );
+    this.logger.debug({ how, tasks: process.tasks, stderr: process.stderr }, 'inspection process ended');
     if (process.tasks === 0)
       this.onFailure(new InspectionFailed(`a process ended before its first task: ${how}`));
-    this.fill(place);
+    this.fill(slot);
   }
 
   private onFailure(err: unknown): void {
     if (this.closed.signal.aborted) return;
     this.failures++;
-    this.logger.error({ err, failures: this.failures }, 'a process that looks into files did not start');
-    if (this.isHopeless) this.refuseWaiting();
+    this.logger.error({ err, failures: this.failures }, 'inspection process did not start');
+    if (this.hasGivenUp) this.refuseWaiting();
   }
 }

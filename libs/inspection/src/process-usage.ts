@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** What a process and all its descendants use, as the kernel counts it. */
+/** Resources that a process and all its descendants use, as counted by the kernel. */
 export interface ProcessUsage {
-  /** Processor time since they began, of ended and awaited descendants too. */
+  /** Processor time since their start, including ended descendants that were waited for. */
   readonly cpuSeconds: number;
   readonly residentBytes: number;
-  /** How long each thread was ready to run and had no processor, milliseconds. */
+  /** Time that each thread was runnable but had no processor, in milliseconds, by thread id. */
   readonly waits: ReadonlyMap<string, number>;
 }
 
@@ -13,9 +13,9 @@ export interface ProcessUsage {
 const TICKS_PER_SECOND = 100;
 
 /**
- * Reads /proc, so that nothing depends on what the processes say of themselves. All values are zero where there is no /proc.
- * Descendants are found by https://man7.org/linux/man-pages/man5/proc_tid_children.5.html; without it (a kernel option) only the process
- * itself counts.
+ * Reads the usage from /proc, so that it does not depend on what the processes claim. All values are zero on a system
+ * without /proc. Descendants are found through https://man7.org/linux/man-pages/man5/proc_tid_children.5.html; on a
+ * kernel without that file (a build option) only the process itself counts.
  */
 export function usageOf(pid: number): ProcessUsage {
   const waits = new Map<string, number>();
@@ -35,7 +35,7 @@ export function usageOf(pid: number): ProcessUsage {
   return { cpuSeconds, residentBytes, waits };
 }
 
-/** The process and its descendants. */
+/** Returns the ids of the process and its descendants. */
 export function treeOf(pid: number): number[] {
   const found = [pid];
   for (const member of found) {
@@ -49,7 +49,7 @@ export function treeOf(pid: number): number[] {
 
 function cpuSecondsOf(folder: string): number {
   const stat = contentOf(`${folder}/stat`);
-  // The name, in parentheses, may hold anything; utime, stime, cutime and cstime are fields 14 to 17 (proc_pid_stat(5)).
+  // The name, in parentheses, may contain any character. Fields 14 to 17: utime, stime, cutime, cstime (proc_pid_stat(5)).
   const times = stat
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ')
@@ -57,7 +57,7 @@ function cpuSecondsOf(folder: string): number {
   return times.reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_SECOND;
 }
 
-/** Empty when the process has ended. */
+/** Returns the text of a file, or an empty one when the process has ended. */
 function contentOf(file: string): string {
   try {
     return readFileSync(file, 'latin1');

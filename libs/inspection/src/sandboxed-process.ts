@@ -16,12 +16,12 @@ const STDERR_CHARACTERS = 4096;
 
 const CLOSED = 'its channel closed';
 
-/** No picture is larger when it is encoded than as it is decoded. */
+/** An encoded picture is assumed to be no larger than the decoded one, in RGBA. */
 const BYTES_PER_PIXEL = 4;
 const PICTURE_HEAD_BYTES = 2 ** 16;
 
-/** What an answer may have of pictures. */
-const picturesOf = (task: Task) =>
+/** The limit for the pictures in an answer to a task, in bytes. */
+const maxPictureBytes = (task: Task) =>
   task.kind === 'inspect'
     ? task.file.profiles.reduce(
         (sum, { maxSide }) => sum + BYTES_PER_PIXEL * maxSide ** 2 + PICTURE_HEAD_BYTES,
@@ -29,28 +29,28 @@ const picturesOf = (task: Task) =>
       )
     : 0;
 
-interface Asked {
+interface PendingTask {
   readonly id: string;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** A child process: its group, its channel, and what it may use. */
+/** A child process with its process group, message channel and limits. */
 export class SandboxedProcess {
-  /** Settled when it has said that it is there. @throws InspectionFailed */
+  /** Resolves when the process has reported that it is ready. @throws InspectionFailed */
   readonly ready: Promise<void>;
-  /** How it ended. */
+  /** Resolves with the reason when the process has ended: an exit code, a signal or the reason of `kill`. */
   readonly ended: Promise<string>;
   tasks = 0;
   cpuSeconds = 0;
-  /** The last that it wrote to stderr: may quote files, so it is for debugging alone. */
+  /** The last characters that the process wrote to stderr. They may quote file content, so only debug logs show them. */
   stderr = '';
 
   private readonly child: ChildProcess;
   private readonly channel: Duplex | undefined;
   private readonly frames = new FrameReader(0);
   private isReady = false;
-  private asked: Asked | null = null;
+  private pending: PendingTask | null = null;
   private killed: string | null = null;
   private isExhausted = false;
   private hasEnded = false;
@@ -65,7 +65,7 @@ export class SandboxedProcess {
       cwd: '/',
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     });
-    // Not there when no pipes could be made.
+    // Undefined when the pipes could not be created.
     const stdio = this.child.stdio as ChildProcess['stdio'] | undefined;
     this.channel = (stdio?.[CHANNEL_FD] as Duplex | null | undefined) ?? undefined;
     this.channel?.on('error', () => this.kill('its channel broke'));
@@ -75,13 +75,13 @@ export class SandboxedProcess {
     });
     this.ended = new Promise((resolve) => {
       this.child.once('exit', (code, signal) => {
-        // One that ends closes its channel first, and how it ends says more.
-        const isItsOwn = this.killed === null || (this.killed === CLOSED && signal !== 'SIGKILL');
-        resolve(isItsOwn ? (signal ?? `exit code ${code}`) : this.killed!);
+        // A process that ends by itself closes its channel first, but its exit code or signal is the better reason.
+        const hasEndedItself = this.killed === null || (this.killed === CLOSED && signal !== 'SIGKILL');
+        resolve(hasEndedItself ? (signal ?? `exit code ${code}`) : this.killed!);
       });
-      // Not started, or it could not be signalled: an exit may follow, or not.
+      // Node.js emits this when the process could not be started or signalled. An exit event may or may not follow.
       this.child.on('error', (error) => {
-        this.kill('it is out of reach');
+        this.kill('it could not be started or signalled');
         if (this.child.pid === undefined) resolve(error.message);
       });
     });
@@ -95,8 +95,9 @@ export class SandboxedProcess {
   }
 
   /**
-   * One task; there must be none already. However it ends but with an answer, the process is gone.
-   * @throws InspectionFailed; the signal's reason when that aborts
+   * Runs one task. The caller must not start a second one meanwhile. The process is killed unless it answers.
+   * @param seconds - limit of the task: its processor time, and its wall time without waits for a processor
+   * @throws InspectionFailed; the signal's reason when it aborts
    */
   async run(task: Task, seconds: number, signal?: AbortSignal): Promise<unknown> {
     this.tasks++;
@@ -109,91 +110,91 @@ export class SandboxedProcess {
     signal?.addEventListener('abort', onAbort);
     const stopWatch = this.watch(seconds);
     try {
-      this.asked = { id: randomUUID(), resolve, reject };
-      this.frames.maxBytes = Math.min(this.memoryBytes, picturesOf(task));
+      this.pending = { id: randomUUID(), resolve, reject };
+      this.frames.maxBytes = Math.min(this.memoryBytes, maxPictureBytes(task));
       if (signal?.aborted === true) onAbort();
-      else if (this.isAlive) this.send({ ...task, id: this.asked.id });
+      else if (this.isAlive) this.send({ ...task, id: this.pending.id });
       else reject(new InspectionFailed('the process had ended'));
       return await promise;
     } finally {
-      this.asked = null;
+      this.pending = null;
       stopWatch();
       signal?.removeEventListener('abort', onAbort);
     }
   }
 
-  /** Ends it and whatever it has started. */
+  /** Kills the process and its process group. */
   kill(why: string): void {
     if (this.hasEnded) return;
     this.killed ??= why;
-    // Whatever holds the other end, nothing is heard of it.
+    // A descendant may still hold the other end; its messages must not be read.
     this.channel?.destroy();
     this.killGroup();
   }
 
   private async start(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.channel?.on('data', (chunk: Buffer) => this.hear(chunk, resolve));
+    this.channel?.on('data', (chunk: Buffer) => this.onData(chunk, resolve));
     void this.ended.then((how) => reject(new InspectionFailed(`a process did not start: ${how}`)));
     this.lowerPriority();
-    const timeout = setTimeout(() => this.kill('not there in time'), START_TIMEOUT_MS);
+    const timeout = setTimeout(() => this.kill('not ready in time'), START_TIMEOUT_MS);
     try {
       await promise;
     } finally {
       clearTimeout(timeout);
     }
-    // Those that it had started before the first time.
+    // Processes that the child started before the first call.
     this.lowerPriority();
   }
 
-  /** Lower still, a busy machine would leave it so little that honest files are not done by the deadline. */
+  /** Lowers the priority only moderately: on a busy machine, ordinary files would otherwise miss their deadline. */
   private lowerPriority(): void {
     const { pid } = this.child;
     if (pid === undefined) return;
     for (const member of treeOf(pid)) void lowerPriority(os.constants.priority.PRIORITY_BELOW_NORMAL, member);
   }
 
-  private send(question: object): void {
-    this.channel?.write(toFrame(question));
+  private send(message: object): void {
+    this.channel?.write(toFrame(message));
   }
 
-  private hear(chunk: Buffer, onReady: () => void): void {
+  private onData(chunk: Buffer, onReady: () => void): void {
     try {
-      for (const said of this.frames.push(chunk)) {
+      for (const message of this.frames.push(chunk)) {
         if (!this.isAlive) return;
-        if (this.isReady) this.onAnswer(said as Answer);
-        else if (isObject(said) && 'ready' in said) {
+        if (this.isReady) this.onAnswer(message as Answer);
+        else if (isObject(message) && 'ready' in message) {
           this.isReady = true;
           onReady();
-        } else this.kill('it spoke out of turn');
+        } else this.kill('it sent a message out of turn');
       }
     } catch {
-      this.kill('it spoke what is no answer');
+      this.kill('its message is no answer');
     }
   }
 
-  private onAnswer(said: Answer): void {
-    const { asked } = this;
-    // Whoever speaks out of turn would be taken for the answer to somebody else's file.
-    if (asked === null || !isObject(said) || 'ready' in said || said.id !== asked.id) {
-      this.kill('it spoke out of turn');
+  private onAnswer(answer: Answer): void {
+    const { pending } = this;
+    // A message out of turn would be taken for the answer about another file.
+    if (pending === null || !isObject(answer) || 'ready' in answer || answer.id !== pending.id) {
+      this.kill('it sent a message out of turn');
       return;
     }
     this.frames.maxBytes = 0;
-    this.cpuSeconds = Number(said.cpuSeconds);
-    if (said.failed === undefined) asked.resolve(said.value);
+    this.cpuSeconds = Number(answer.cpuSeconds);
+    if (answer.failed === undefined) pending.resolve(answer.value);
     else
-      asked.reject(new InspectionFailed(`the file could not be read: ${String(said.failed).slice(0, 100)}`));
+      pending.reject(
+        new InspectionFailed(`the file could not be read: ${String(answer.failed).slice(0, 100)}`),
+      );
   }
 
   private onEnd(how: string): void {
     this.hasEnded = true;
-    // What it has started outlives it, in its group.
+    // Descendants outlive the process, in its group.
     this.killGroup();
     const isExhausted = this.isExhausted || how === 'SIGXCPU';
-    this.asked?.reject(
-      new InspectionFailed(`the process that looked into the file ended: ${how}`, { isExhausted }),
-    );
+    this.pending?.reject(new InspectionFailed(`the inspection process ended: ${how}`, { isExhausted }));
   }
 
   private killGroup(): void {
@@ -202,11 +203,11 @@ export class SandboxedProcess {
     try {
       process.kill(-pid, 'SIGKILL');
     } catch {
-      // There is none left.
+      // The group is empty.
     }
   }
 
-  /** Ends the process when its task uses more time or memory than it may, whatever the reader does meanwhile. */
+  /** Kills the process when its task exceeds its time or memory, even while the code of a reader never yields. */
   private watch(seconds: number): () => void {
     const pid = this.child.pid ?? 0;
     const started = performance.now();
@@ -216,7 +217,7 @@ export class SandboxedProcess {
       const now = usageOf(pid);
       if (now.residentBytes > this.memoryBytes) this.kill(`more than ${this.memoryBytes} bytes of memory`);
       const overrun = overrunOf(seconds, { before, now, elapsedMs: performance.now() - started });
-      // After this process stood still, timers run before the answer that has been waiting for it.
+      // After this process was suspended, timers run before an answer that has already arrived: an immediate lets it win.
       if (overrun !== null) {
         last = setImmediate(() => {
           this.isExhausted = true;
@@ -233,5 +234,6 @@ export class SandboxedProcess {
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
-/** No file's fault, so it costs no attempt. */
-export const noProcess = () => unavailable('INSPECTION_UNAVAILABLE', 'Files cannot be looked into just now.');
+/** The file is not at fault, so the error costs no attempt. */
+export const noProcess = () =>
+  unavailable('INSPECTION_UNAVAILABLE', 'Files cannot be inspected at the moment. Try again later.');

@@ -19,13 +19,13 @@ function directoryEntry(name: string, type: number, sector: number, bytes: numbe
   return entry;
 }
 
-/** Numbers of what follows each in a chain of so many that begins at one. */
+/** Returns allocation table entries for a chain of `count` sectors that starts at `first`. */
 const chainOf = (first: number, count: number) =>
   Array.from({ length: count }, (_, index) => (index === count - 1 ? END : first + index + 1));
 
 /**
- * A compound file with streams of these names ([MS-CFB], version 3), its directory and its allocation table at the end. For tests; up
- * to about 7 MB.
+ * Builds a compound file with these streams by name ([MS-CFB], version 3), for tests. Its directory and allocation table
+ * are at the end; the table limits it to about 7 MB.
  */
 export function compoundFile(streams: Readonly<Record<string, Buffer>>): Buffer {
   const all = Object.entries(streams);
@@ -80,7 +80,7 @@ export function compoundFile(streams: Readonly<Record<string, Buffer>>): Buffer 
   return Buffer.concat([header, ...sectors, listed]);
 }
 
-/** A document that Office has encrypted: [MS-OFFCRYPTO] 2.3. */
+/** Builds a document that Office has encrypted: [MS-OFFCRYPTO] 2.3. */
 export const lockedOfficeDocument = (bytes = 20_000): Buffer =>
   compoundFile({
     EncryptionInfo: Buffer.from('04000400400000003c3f786d6c', 'hex'),

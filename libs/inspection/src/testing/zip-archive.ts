@@ -1,7 +1,7 @@
 import { crc32, deflateRawSync } from 'node:zlib';
 
-/** What the header says instead of the truth. */
-interface Lies {
+/** Header values that replace the correct ones. */
+interface HeaderValues {
   readonly name?: string;
   readonly flags?: number;
   readonly method?: number;
@@ -16,15 +16,18 @@ export interface ArchivedFile {
   readonly name: string;
   readonly content?: Buffer | string;
   readonly method?: 0 | 8;
-  /** In both headers, in its own, in the directory. */
-  readonly lies?: Lies;
-  readonly local?: Lies;
-  readonly central?: Lies;
+  /** Wrong values in both headers of the entry. */
+  readonly lies?: HeaderValues;
+  /** Wrong values in the local header only. */
+  readonly local?: HeaderValues;
+  /** Wrong values in the central directory only. */
+  readonly central?: HeaderValues;
 }
 
+/** Wrong values in the end record, and bytes around the parts of the archive. */
 export interface ArchiveLies {
   readonly before?: Buffer | string;
-  /** Between the entries and the directory. */
+  /** Between the entries and the central directory. */
   readonly between?: Buffer;
   readonly after?: Buffer | string;
   readonly comment?: string;
@@ -33,7 +36,7 @@ export interface ArchiveLies {
   readonly directoryOffset?: number;
 }
 
-function header(signature: string, size: number, flagsAt: number, fields: Required<Lies>): Buffer {
+function header(signature: string, size: number, flagsAt: number, fields: Required<HeaderValues>): Buffer {
   const bytes = Buffer.alloc(size);
   bytes.write(signature, 'latin1');
   bytes.writeUInt16LE(20, flagsAt - 2);
@@ -47,7 +50,7 @@ function header(signature: string, size: number, flagsAt: number, fields: Requir
   return bytes;
 }
 
-/** A ZIP archive, and whatever may be wrong with one. For tests. */
+/** Builds a ZIP archive, optionally malformed, for tests. */
 export function zipArchive(files: readonly ArchivedFile[], lies: ArchiveLies = {}): Buffer {
   const pieces: Buffer[] = [Buffer.from(lies.before ?? '')];
   const directory: Buffer[] = [];
@@ -56,17 +59,17 @@ export function zipArchive(files: readonly ArchivedFile[], lies: ArchiveLies = {
   for (const { name, content = '', method = 8, ...given } of files) {
     const plain = Buffer.from(content);
     const packed = method === 8 ? deflateRawSync(plain) : plain;
-    const truth: Required<Lies> = {
+    const values: Required<HeaderValues> = {
       ...{ name, flags: 0, method, crc: crc32(plain), extra: Buffer.alloc(0) },
       ...{ packedBytes: packed.length, bytes: plain.length, offset },
       ...given.lies,
     };
-    const own = { ...truth, ...given.local };
+    const own = { ...values, ...given.local };
     const local = header('PK\x03\x04', 30, 6, own);
     const piece = Buffer.concat([local, Buffer.from(own.name), own.extra, packed]);
     pieces.push(piece);
     offset += piece.length;
-    const listed = { ...truth, ...given.central };
+    const listed = { ...values, ...given.central };
     const central = header('PK\x01\x02', 46, 8, listed);
     central.writeUInt32LE(listed.offset, 42);
     directory.push(central, Buffer.from(listed.name), listed.extra);
@@ -89,7 +92,7 @@ export function zipArchive(files: readonly ArchivedFile[], lies: ArchiveLies = {
 
 const CONTENT_TYPES = '[Content_Types].xml';
 
-/** The parts of an office document that say what it is: `mainType` is the content type of its main part. */
+/** Builds the parts that determine the type of an Office document, for tests; `mainType` is that of its main part. */
 export const officeParts = (mainType: string, ...otherTypes: readonly string[]): ArchivedFile[] => [
   {
     name: CONTENT_TYPES,
