@@ -220,7 +220,7 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     await proxy.pass();
     const startPubSub = await fleet.emulators.stopPubSub();
     await until('the worker notices', () =>
-      fleet.logs.includes('object events: trouble') || fleet.logs.includes('pulling object events failed')
+      fleet.logs.includes('object event stream error') || fleet.logs.includes('pulling object events failed')
         ? true
         : null,
     );

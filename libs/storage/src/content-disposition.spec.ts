@@ -26,12 +26,12 @@ describe('contentDisposition', () => {
     ['\uD800.txt', `attachment;filename="_.txt";filename*=UTF-8''%EF%BF%BD.txt`],
     ['\0', 'attachment;filename="_"'],
     ['', 'attachment'],
-  ])('of %j', (filename, value) => expect(contentDisposition('attachment', filename)).toBe(value));
+  ])('encodes %j', (filename, value) => expect(contentDisposition('attachment', filename)).toBe(value));
 
-  it('says inline when asked to', () =>
+  it('builds an inline disposition', () =>
     expect(contentDisposition('inline', 'a.png')).toBe('inline;filename="a.png"'));
 
-  it('is printable ASCII with one quoted part, without spaces and plus signs, whatever the name', () => {
+  it('returns printable ASCII with one quoted part and no spaces or plus signs for every BMP character', () => {
     for (let code = 0; code <= 0xffff; code++) {
       const value = contentDisposition('attachment', `x${String.fromCharCode(code)}y`);
       if (

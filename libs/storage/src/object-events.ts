@@ -1,46 +1,47 @@
 import type { EventVerdict, ObjectVersion } from '#libs/domain';
 
-/** Storage says that bytes are here. A hint: it may be late, doubled, reordered, lost or forged. */
+/** Event for a newly written object. A hint only: it may be late, duplicated, reordered, lost or forged. */
 export interface ObjectFinalized extends ObjectVersion {
   /** Identifies one delivery in logs. */
   readonly messageId: string;
 }
 
 /**
- * An event that nothing will come of: it cannot be what it says (not JSON, attributes missing, another bucket), or the
- * service that delivers it has given up.
+ * An event that cannot be processed: it is malformed (not JSON, attributes missing, another bucket), or the delivering
+ * service has exhausted its deliveries.
  */
 export interface UndeliverableEvent {
-  /** The same whenever this event comes again, and no other's. */
+  /** Unique to this event and stable across its redeliveries. */
   readonly messageId: string;
   readonly problem: string;
-  /** How often it was delivered, as far as is known; 1 at the least. */
+  /** Number of deliveries as far as known; at least 1. */
   readonly attempts: number;
-  /** The key of the object, where the event can be read. */
+  /** Key of the object; null if the event is malformed. */
   readonly key: string | null;
-  /** What an {@link ObjectEventReader} reads it from again: JSON, a few KiB at the most. */
+  /** The event as JSON of at most a few KiB, for an {@link ObjectEventReader}. */
   readonly payload: string;
 }
 
+/** Processes the events of an {@link ObjectEvents}. Both methods are called concurrently. */
 export interface ObjectEventHandler {
-  /** Called concurrently. `pause`: not now, a dependency is down; the event comes again and pulling pauses. */
+  /** Verdict `pause`: a dependency is down; the event is redelivered and pulling pauses. */
   finalized(event: ObjectFinalized): Promise<EventVerdict>;
-  /** Likewise. After `ack` the handler is the only one to know of it. */
+  /** After the verdict `ack` only the handler's own record of the event remains. */
   undeliverable(event: UndeliverableEvent): Promise<EventVerdict>;
 }
 
-/** Where events of the object store come from. At least once, in no order. */
+/** Source of object store events. Delivers at least once, in any order. */
 export abstract class ObjectEvents {
-  /** Begins to call `handler`; connection trouble is retried for ever. */
+  /** Starts to deliver events to `handler`; connection errors are retried without limit. @throws if already started */
   abstract start(handler: ObjectEventHandler): Promise<void>;
-  /** Asks whether events could be taken. @throws when they could not, or on abort */
+  /** Checks that events can be received. @throws if they cannot, or on abort */
   abstract check(signal: AbortSignal): Promise<void>;
-  /** Takes no more events, waits for the handlers that run (up to `timeoutMs`), gives back the rest. */
+  /** Stops receiving, waits up to `timeoutMs` milliseconds for running handlers, then returns the remaining events. */
   abstract stop(timeoutMs: number): Promise<void>;
 }
 
-/** Reads the events that were kept as text. */
+/** Reads events that were stored as text. */
 export abstract class ObjectEventReader {
-  /** The object's key, or why the payload is no event of an object. */
+  /** Returns the object's key, or why the payload is not an object event. */
   abstract read(payload: string): { readonly key: string } | { readonly problem: string };
 }

@@ -12,23 +12,24 @@ import { ObjectStore } from './object-store.js';
 import { UploadSessions } from './upload-sessions.js';
 import { UrlSigner } from './url-signer.js';
 
+/** The adapters that an app binds to the storage ports. */
 export interface StorageAdapters {
   readonly store: ObjectStore;
-  /** Where `/health/ready` looks. */
+  /** Bucket that the health check reads. */
   readonly probedBucket: string;
-  /** Resumable uploads: the api opens sessions, the worker ends them. */
+  /** Resumable uploads: the API opens sessions, the worker ends them. */
   readonly sessions: UploadSessions;
-  /** Only where URLs are handed out. */
+  /** Needed only by a process that signs URLs. */
   readonly signer?: UrlSigner;
-  /** Only where events are taken, or asked for their health. */
+  /** Needed only by a process that receives events or checks their health. */
   readonly events?: ObjectEvents;
-  /** Only where events that were kept are handed in again. */
+  /** Needed only by a process that replays stored events. */
   readonly eventReader?: ObjectEventReader;
 }
 
 const PROBED_BUCKET = Symbol('PROBED_BUCKET');
 
-/** Binds the ports to the adapters that an app chose. Needs `HealthModule`. */
+/** Binds the storage ports to an app's adapters and registers their health checks. Needs `HealthModule`. */
 @Global()
 @Module({})
 export class StorageModule implements OnApplicationShutdown {
@@ -58,7 +59,7 @@ export class StorageModule implements OnApplicationShutdown {
     if (events !== undefined) health.add('pubsub', (signal) => events.check(signal));
   }
 
-  /** Whoever took events has stopped by then; a client that was only asked how it is has not. */
+  /** Closes the client. A subscriber has stopped it by now, but a process that only checks health never does. */
   async onApplicationShutdown(): Promise<void> {
     await this.events?.stop(0);
   }

@@ -3,17 +3,17 @@ import type { ObjectRef } from '#libs/domain';
 export interface UploadGrant extends ObjectRef {
   readonly contentType: string;
   readonly sizeBytes: number;
-  /** Base64 CRC32C; when given, storage refuses other bytes by itself. */
+  /** Base64 CRC32C; if given, storage rejects bytes with another checksum. */
   readonly crc32c?: string;
 }
 
 export interface DownloadGrant extends ObjectRef {
   readonly contentType: string;
-  /** Whole value of Content-Disposition that the reader's browser gets. */
+  /** Complete value of the Content-Disposition header of the response. */
   readonly contentDisposition: string;
 }
 
-/** One request that a client may make to storage: exactly these headers, until the expiry. */
+/** One request that a client may send to storage until the expiry, with exactly these headers. */
 export interface SignedRequest {
   readonly httpMethod: 'PUT' | 'GET';
   readonly url: string;
@@ -21,23 +21,27 @@ export interface SignedRequest {
   readonly expiresAt: Date;
 }
 
+/** Period of validity of a signed URL. */
 export interface Validity {
   readonly now: Date;
-  /** 1 to 604,800 (7 days: the protocol's limit). */
+  /** In seconds, 1 to 604,800 (seven days, the protocol's limit). */
   readonly expiresInSeconds: number;
 }
 
 /**
- * Lets a client talk to storage without credentials. A signed URL is a secret: it is never logged. Type, size and
- * single use are inside an upload's signature, type and disposition inside a download's.
+ * Port that signs URLs, which let a client access storage without credentials. A signed URL is a secret: never log it.
+ * An upload's signature covers type, size and single use, a download's covers type and disposition.
  */
 export abstract class UrlSigner {
-  /** One PUT of the whole body. It succeeds once: only while the object is absent, only with this size and type. */
+  /**
+   * Allows one PUT of the whole body. It succeeds only while the object is absent, and only with this size and type.
+   */
   abstract signUpload(grant: UploadGrant, validity: Validity): Promise<SignedRequest>;
 
   /**
-   * One GET, or a HEAD that answers the same without the bytes, as often as wanted until the expiry. No parameter of the URL has a
-   * space in it, nor a plus sign but those of `contentType`: clients may take it apart and put it together again.
+   * Allows a GET, or a HEAD with the headers of the GET, any number of times until the expiry. No URL parameter
+   * contains a space, and only `contentType` may contain a plus sign, so a client that parses and rebuilds the URL
+   * keeps it valid.
    */
   abstract signDownload(grant: DownloadGrant, validity: Validity): Promise<SignedRequest>;
 }

@@ -134,7 +134,7 @@ describe('PubSubObjectEvents', () => {
     await publish({ bucketId: 'other' });
     const key = await publish();
     await until(() => received.length === 2);
-    expect(keys().sort()).toEqual([key, 'malformed: it is of another bucket'].sort());
+    expect(keys().sort()).toEqual([key, 'malformed: the event names another bucket'].sort());
     await events.stop(1000);
 
     const client = new v1.SubscriberClient({

@@ -119,7 +119,7 @@ describe('events that nothing will come of', () => {
     const found = await letters();
     expect(found.map(({ error }) => error).sort()).toEqual([
       'malformed: an attribute is missing',
-      'malformed: it is of another bucket',
+      'malformed: the event names another bucket',
       'malformed: the payload is not JSON',
     ]);
     expect(found.map(({ source, assetId, state }) => [source, assetId, state])).toEqual(

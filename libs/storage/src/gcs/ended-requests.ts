@@ -20,10 +20,9 @@ subscribe('http.client.request.created', (message) => {
 });
 
 /**
- * Runs `work` so that `signal` ends the HTTP requests to `host` that it makes, in whatever state they are: connection
- * and all. For a client that offers neither signal nor timeout (`@google-cloud/storage` 8.4.0 has no parameter for the
- * one and drops the other on the way to its transport). Requests to other hosts are left alone: an access token may be
- * fetched for many at once.
+ * Runs `work` and destroys the HTTP requests to `host` that it makes, with their connections, when `signal` aborts.
+ * `@google-cloud/storage` 8.4.0 accepts no signal and drops a timeout before its transport. Requests to other hosts
+ * continue: several calls may be waiting for one access token.
  * @see https://nodejs.org/api/diagnostics_channel.html#http
  */
 export const endingRequests = <T>(scope: Scope, work: () => T): T => scopes.run(scope, work);

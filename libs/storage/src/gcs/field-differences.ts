@@ -1,11 +1,11 @@
-/** Settings of a resource, as its API has them. */
+/** Settings of a cloud resource, in the form that its API uses. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** One setting that is not as it has to be. */
+/** One setting whose actual value differs from the wanted value. */
 export interface FieldDifference {
   /** Path of the field, e.g. `retryPolicy.minimumBackoff.seconds`, `cors[0].origin`. */
   readonly field: string;
-  /** Null: not set. */
+  /** The actual value; null if the field is not set. */
   readonly from: unknown;
   readonly to: unknown;
 }
@@ -16,8 +16,9 @@ const isScalar = (value: unknown): value is string | number | boolean =>
   ['string', 'number', 'boolean'].includes(typeof value);
 
 /**
- * What of `wanted` is not so. What it does not name may be as it likes; a list has to be the same, item by item. Null stands
- * for not set; 64-bit numbers come as text.
+ * Lists the fields of `wanted` that differ in `actual`. Fields that `wanted` does not name are ignored; lists must
+ * match item by item. Null means not set. Scalars are compared as text because the APIs return 64-bit numbers as
+ * strings.
  */
 export function differences(field: string, actual: unknown, wanted: unknown): FieldDifference[] {
   const here = [{ field, from: actual ?? null, to: wanted }];
@@ -25,7 +26,7 @@ export function differences(field: string, actual: unknown, wanted: unknown): Fi
   if (Array.isArray(wanted)) {
     if (!Array.isArray(actual) || actual.length !== wanted.length) return here;
     const items = wanted.flatMap((item, index) => differences(`${field}[${index}]`, actual[index], item));
-    // Of a list of words the whole list says more than the word that is another.
+    // For a list of scalars, reporting the whole list is clearer than reporting one item.
     return items.length > 0 && wanted.every(isScalar) ? here : items;
   }
   if (isFields(wanted)) {

@@ -7,45 +7,47 @@ import { GcsClient } from './gcs-client.js';
 describe('GcsClient', () => {
   const never = () => new Promise<never>(() => undefined);
 
-  it('ends a wait that is not for storage, like that for a token', async () => {
+  it('cancels an attempt that waits for something other than a storage request', async () => {
     const client = new GcsClient({});
     await expect(client.call({ timeoutMs: 20 }, never)).rejects.toThrow('did not answer in time');
-    const giveUp = new AbortController();
-    const call = client.call({ timeoutMs: 60_000, signal: giveUp.signal }, never);
-    giveUp.abort(new Error('enough'));
+    const controller = new AbortController();
+    const call = client.call({ timeoutMs: 60_000, signal: controller.signal }, never);
+    controller.abort(new Error('enough'));
     await expect(call).rejects.toThrow('enough');
   });
 
-  it('begins nothing that is not wanted any more', async () => {
+  it('makes no attempt if the signal has already aborted', async () => {
     const signal = AbortSignal.abort(new Error('enough'));
-    let begun = false;
-    const call = new GcsClient({}).call({ timeoutMs: 1000, signal }, () => Promise.resolve((begun = true)));
+    let attempted = false;
+    const call = new GcsClient({}).call({ timeoutMs: 1000, signal }, () =>
+      Promise.resolve((attempted = true)),
+    );
     await expect(call).rejects.toThrow('enough');
-    expect(begun).toBe(false);
+    expect(attempted).toBe(false);
   });
 
-  describe('with a request under way', () => {
-    const closing: http.Server[] = [];
+  describe('cancelling a call with a request in flight', () => {
+    const servers: http.Server[] = [];
     afterEach(() => {
-      for (const server of closing.splice(0)) server.closeAllConnections();
+      for (const server of servers.splice(0)) server.closeAllConnections();
     });
-    const silent = async () => {
+    const startSilentServer = async () => {
       const server = http.createServer();
-      closing.push(server);
+      servers.push(server);
       await once(server.listen(0, '127.0.0.1'), 'listening');
       return { server, port: (server.address() as AddressInfo).port };
     };
 
     it.each([
-      ['ends it when it is for storage', '127.0.0.1', true],
-      ['leaves it when it is for another, on which other calls may be waiting', 'localhost', false],
+      ['destroys the request to the storage host', '127.0.0.1', true],
+      ['leaves a request to another host alone', 'localhost', false],
     ])('%s', async (_, hostname, ended) => {
-      const { server, port } = await silent();
+      const { server, port } = await startSilentServer();
       const arrived = once(server, 'request');
       const outcome = Promise.withResolvers<string>();
-      const giveUp = new AbortController();
+      const controller = new AbortController();
       const call = new GcsClient({ endpoint: 'http://127.0.0.1:1' }).call(
-        { timeoutMs: 60_000, signal: giveUp.signal },
+        { timeoutMs: 60_000, signal: controller.signal },
         () => {
           http
             .get({ hostname, port, family: 4, agent: false }, (response) => {
@@ -57,7 +59,7 @@ describe('GcsClient', () => {
         },
       );
       const [, response] = (await arrived) as [unknown, http.ServerResponse];
-      giveUp.abort(new Error('enough'));
+      controller.abort(new Error('enough'));
       await expect(call).rejects.toThrow('enough');
       response.end();
       expect(await outcome.promise).toBe(ended ? 'ended' : 'answered');
@@ -65,7 +67,7 @@ describe('GcsClient', () => {
     });
   });
 
-  it('refuses to send elsewhere than it is told', () => {
+  it('rejects an endpoint that STORAGE_EMULATOR_HOST overrides', () => {
     process.env.STORAGE_EMULATOR_HOST = 'http://127.0.0.1:1';
     try {
       expect(() => new GcsClient({})).toThrow('STORAGE_EMULATOR_HOST');

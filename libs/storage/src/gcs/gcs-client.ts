@@ -4,19 +4,20 @@ import { endingRequests } from './ended-requests.js';
 import { type Agents, openAgents, type Proxy } from './media.js';
 import { NoAnswerError, isTransient, storageError } from './storage-error.js';
 
+/** Connection options of the Google Cloud Storage adapters. */
 export interface GcsOptions {
-  /** An emulator's or another endpoint's origin; default `https://storage.googleapis.com`. */
+  /** Origin of the endpoint, e.g. of an emulator; default `https://storage.googleapis.com`. */
   readonly endpoint?: string;
   readonly projectId?: string;
-  /** Through which bytes are read. All other calls find theirs in the environment, as Google's clients do. */
+  /** Proxy for object downloads. All other calls use the proxy of the environment, as Google's clients do. */
   readonly proxy?: Proxy;
 }
 
 export interface CallLimits {
-  /** For the answer with all its retries. */
+  /** Limit for the whole call, retries included, in milliseconds. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  /** Default 3. */
+  /** Maximum number of attempts; default 3. */
   readonly attempts?: number;
 }
 
@@ -24,15 +25,14 @@ const ATTEMPTS = 3;
 const FIRST_DELAY_MS = 250;
 
 /**
- * `@google-cloud/storage` with application default credentials (sent over TLS only, so none to an emulator), and what
- * it lacks: a limit in time, and an end when it is not wanted any more. It repeats nothing by itself, because it waits
- * two seconds and more, knows no limit but its own, and keeps "may this be repeated?" in one variable for all calls
- * that run at the same time.
+ * `@google-cloud/storage` with application default credentials (sent over TLS only, so never to an emulator), plus a
+ * timeout, cancellation and retries. The official client's own retries are off: they wait two seconds and more, honour
+ * no other limit, and keep the retry decision in one variable that all concurrent calls share.
  */
 export class GcsClient {
   private readonly storage: Storage;
   private readonly host: string;
-  /** For bytes. */
+  /** Connection pools for object downloads and upload sessions. */
   readonly agents: Agents;
 
   constructor({ endpoint = 'https://storage.googleapis.com', projectId, proxy }: GcsOptions) {
@@ -46,39 +46,43 @@ export class GcsClient {
       retryOptions: { autoRetry: false },
     });
     if (new URL(this.storage.baseUrl).origin !== origin) {
-      throw new Error('STORAGE_EMULATOR_HOST overrules the endpoint that is configured: unset it');
+      throw new Error('STORAGE_EMULATOR_HOST overrides the configured endpoint: unset it');
     }
     this.storage.interceptors.push({
       request: (options) => ({
         ...options,
         uri: 'uri' in options ? options.uri : options.url,
-        // Node's own agent: the client's pool is destroyed, with all its connections, by each read that is given up.
+        // Disables the client's connection pool: each abandoned read destroys the pool with all its connections.
         forever: false,
       }),
     });
   }
 
   /**
-   * What `attempt` gives, tried again after failures in passing. Throws what {@link storageError} makes of a failure, or
-   * the signal's reason; by then the attempt's requests are over. After an answer neither limit nor signal matters.
+   * Runs `attempt`, retrying transient failures with backoff. The attempt's requests are destroyed before this method
+   * rejects; after it resolves, neither limit nor signal has an effect.
+   * @throws the error mapped by {@link storageError}, or the signal's reason
    */
   async call<T>(limits: CallLimits, attempt: (storage: Storage) => Promise<T>): Promise<T> {
     const { timeoutMs, signal, attempts = ATTEMPTS } = limits;
     signal?.throwIfAborted();
-    const ending = new AbortController();
-    const tooLate = () => ending.abort(new NoAnswerError('Storage did not answer in time'));
-    const forward = () => ending.abort(signal?.reason);
-    const timer = setTimeout(tooLate, timeoutMs);
+    const controller = new AbortController();
+    const onTimeout = () => controller.abort(new NoAnswerError('Storage did not answer in time'));
+    const forward = () => controller.abort(signal?.reason);
+    const timer = setTimeout(onTimeout, timeoutMs);
     signal?.addEventListener('abort', forward, { once: true });
-    // Not every wait is for a request of ours: fetching an access token can hang as well.
+    // The race is needed because an attempt may also hang outside of storage requests, e.g. while fetching an access
+    // token.
     const ended = new Promise<never>((_, reject) =>
-      ending.signal.addEventListener('abort', () => reject(ending.signal.reason as Error), { once: true }),
+      controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error), {
+        once: true,
+      }),
     );
     try {
       return await Promise.race([
         ended,
-        endingRequests({ host: this.host, signal: ending.signal }, () =>
-          repeated(() => attempt(this.storage), attempts, ending.signal),
+        endingRequests({ host: this.host, signal: controller.signal }, () =>
+          withRetries(() => attempt(this.storage), attempts, controller.signal),
         ),
       ]);
     } finally {
@@ -88,7 +92,7 @@ export class GcsClient {
   }
 }
 
-async function repeated<T>(attempt: () => Promise<T>, attempts: number, signal: AbortSignal): Promise<T> {
+async function withRetries<T>(attempt: () => Promise<T>, attempts: number, signal: AbortSignal): Promise<T> {
   for (let count = 1; ; count++) {
     try {
       return await attempt();

@@ -20,31 +20,34 @@ import { rawRead } from './raw-read.js';
 import { NoAnswerError, isChanged, isMissing, portError } from './storage-error.js';
 
 export interface GcsObjectStoreOptions extends GcsOptions {
-  /** For each stat, write, delete and start of a read, retries included; default 15 s. */
+  /** Limit in milliseconds for each stat, write, delete and start of a read, retries included; default 15 s. */
   readonly callTimeoutMs?: number;
-  /** For each call of a copy, retries included; a big copy to another location or class takes many. Default 120 s. */
+  /**
+   * Limit in milliseconds for each call of a copy, retries included; default 120 s. A large copy to another location or
+   * storage class takes many calls.
+   */
   readonly copyTimeoutMs?: number;
-  /** How long a read may bring no byte while bytes are wanted; default 30 s. */
+  /** How long a read may receive no byte while the reader is waiting, in milliseconds; default 30 s. */
   readonly stallTimeoutMs?: number;
 }
 
-/** The fields of an object resource that are asked for. */
+/** The fields that are requested of an object resource. */
 const FIELDS = 'bucket,name,generation,size,crc32c,contentType,contentEncoding,storageClass,timeCreated';
 
-/** Either the copy, or the token to go on with. */
+/** Answer of one rewrite call: the finished copy, or the token for the next call. */
 interface RewriteAnswer {
   readonly rewriteToken?: string;
   readonly resource?: FileMetadata;
 }
 
-/** Storage copies a mebibyte at the least in each call, so this is for a store that never says done. */
+/** Guards against a rewrite that never finishes; each call copies at least 1 MiB. */
 const MAX_REWRITE_CALLS = 10_000;
 
-/** The client takes any answer for a resource, even a proxy's page. */
+/** Validates the resource: the client accepts any answer, even a proxy's HTML page. */
 function statOf(resource: FileMetadata | undefined): ObjectStat {
   const { bucket, name, generation, size, timeCreated } = resource ?? {};
   if (!bucket || !name || !generation || size === undefined || !timeCreated) {
-    throw new NoAnswerError('Storage gave something that is not an object resource');
+    throw new NoAnswerError('Storage answered with something other than an object resource');
   }
   return {
     bucket,
@@ -60,24 +63,24 @@ function statOf(resource: FileMetadata | undefined): ObjectStat {
 }
 
 /**
- * The client's name for an object. It takes a version that is no number for none at all, and would thus name the live
- * object; a key of dots would name the bucket, once the URL is put in order.
+ * Returns the client's handle for an object. The checks are needed because the client ignores a version that is not a
+ * number and would address the live object, and because URL normalization turns a key of dots into the bucket.
  */
 function fileOf(storage: Storage, object: ObjectRef | ObjectVersion): File {
-  if (/^\.{1,2}$/.test(object.key)) throw new TypeError('No object can have this key');
+  if (/^\.{1,2}$/.test(object.key)) throw new TypeError('An object key must not be "." or ".."');
   if (!('version' in object)) return storage.bucket(object.bucket).file(object.key);
   return storage.bucket(object.bucket).file(object.key, { generation: generationOf(object) });
 }
 
 function generationOf({ version }: { readonly version: string }): string {
-  if (!/^[1-9]\d{0,15}$/.test(version)) throw new TypeError('This version is not a generation');
+  if (!/^[1-9]\d{0,15}$/.test(version)) throw new TypeError('The version is not a GCS generation');
   return version;
 }
 
-/** As `ifGenerationMatch`: storage takes 0 for "there is none", and an empty one for no condition at all. */
+/** Value of `ifGenerationMatch`: 0 means that the object must not exist; an empty value would mean no condition. */
 const conditionOf = (expect: ExpectedVersion) => (expect === 'absent' ? '0' : generationOf(expect));
 
-/** As storage writes it: Base64, big-endian. */
+/** The checksum as GCS encodes it: Base64 of the big-endian value. */
 function crc32cOf(bytes: Buffer): string {
   const sum = Buffer.alloc(4);
   sum.writeUInt32BE(crc32c(bytes));
@@ -88,9 +91,9 @@ const objectNotFound = (cause: unknown) =>
   new StowageError('not-found', 'OBJECT_NOT_FOUND', 'There is no such object.', { cause });
 
 /**
- * Google Cloud Storage; versions are generations. Every call is safe to repeat and is tried up to three times within its
- * timeout. When the answer to a copy, a write or a delete got lost, the repeat meets its own work: a copy and a write then
- * say `changed`, a delete `false`. Errors carry neither URL nor header.
+ * Object store on Google Cloud Storage; versions are generations. Every call can be repeated and makes up to three
+ * attempts within its timeout. If the answer to an attempt is lost, the retry may find the first attempt's result: a
+ * copy or write then returns `changed`, a delete `false`. Errors carry neither URLs nor headers.
  */
 export class GcsObjectStore extends ObjectStore {
   private readonly client: GcsClient;
@@ -144,8 +147,9 @@ export class GcsObjectStore extends ObjectStore {
   }
 
   /**
-   * Repeats the call, with all its conditions, until storage says that it is done. `File.copy` drops conditions and
-   * metadata after the first call, has one end for all calls, and cannot go on after a failure where it was.
+   * Repeats the rewrite call, with all its conditions, until storage reports completion. `File.copy` is not used: it
+   * drops conditions and metadata after the first call, has one deadline for all calls, and cannot resume after a
+   * failure.
    */
   private async rewrite({ from, to, expect, ...metadata }: CopyRequest, signal?: AbortSignal) {
     let rewriteToken: string | undefined;
@@ -161,7 +165,7 @@ export class GcsObjectStore extends ObjectStore {
             fields: `rewriteToken,resource(${FIELDS})`,
             ...(rewriteToken !== undefined && { rewriteToken }),
           },
-          // A resource that is given replaces the source's metadata as a whole.
+          // An explicit resource replaces all metadata of the source.
           json: { contentType: metadata.contentType, cacheControl: metadata.cacheControl, metadata: {} },
         });
         const { rewriteToken: next, resource } = (answer ?? {}) as RewriteAnswer;
@@ -170,7 +174,7 @@ export class GcsObjectStore extends ObjectStore {
       if (step.copy !== undefined) return step.copy;
       rewriteToken = step.next;
     }
-    throw new NoAnswerError('The copy does not come to an end');
+    throw new NoAnswerError(`The copy is incomplete after ${MAX_REWRITE_CALLS} calls`);
   }
 
   override async write(request: WriteRequest, { signal }: CallOptions = {}): Promise<WriteResult> {
@@ -180,7 +184,8 @@ export class GcsObjectStore extends ObjectStore {
         const file = fileOf(storage, to);
         await file.save(body, {
           resumable: false,
-          // Storage compares, before there is an object: the client would compare afterwards, and delete what is there by then.
+          // Storage validates the checksum before it creates the object. The client would validate afterwards and
+          // delete whichever object has the key by then.
           validation: false,
           preconditionOpts: { ifGenerationMatch: conditionOf(expect) },
           metadata: { contentType, cacheControl, crc32c: crc32cOf(body) },
@@ -197,9 +202,9 @@ export class GcsObjectStore extends ObjectStore {
     try {
       await this.client.call({ timeoutMs: this.callTimeoutMs, signal }, async (storage) => {
         const [answer] = await fileOf(storage, object).delete();
-        const page: unknown = answer.body;
-        // Storage itself sends nothing.
-        if (typeof page === 'string' && page !== '') throw new NoAnswerError('A page came, not an answer');
+        const body: unknown = answer.body;
+        // Storage sends no body, so a body comes from a proxy.
+        if (typeof body === 'string' && body !== '') throw new NoAnswerError('Storage answered with a page');
       });
       return true;
     } catch (error) {

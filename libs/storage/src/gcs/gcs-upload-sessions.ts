@@ -12,9 +12,9 @@ import { answerTo, explanationIn } from './media.js';
 import { answerError, isChanged, NoAnswerError, portError } from './storage-error.js';
 
 export interface GcsUploadSessionsOptions extends GcsOptions {
-  /** Where clients reach storage, when that is not `endpoint`. */
+  /** Origin at which clients reach storage; default `endpoint`. */
   readonly publicEndpoint?: string;
-  /** For each call, retries included; default 15 s. */
+  /** Limit in milliseconds for each call, retries included; default 15 s. */
   readonly callTimeoutMs?: number;
 }
 
@@ -22,22 +22,22 @@ interface Call {
   readonly method: 'POST' | 'PUT' | 'DELETE';
   readonly url: URL;
   readonly headers: OutgoingHttpHeaders;
-  /** Statuses that are an answer; any other is an error. */
+  /** Statuses that are a valid answer; any other status is an error. */
   readonly expected: readonly number[];
 }
 
-/** https://docs.cloud.google.com/storage/docs/resumable-uploads#session-uris: a session lives for a week. */
+/** A session lives for one week: https://docs.cloud.google.com/storage/docs/resumable-uploads#session-uris */
 const SESSION_MS = 7 * 24 * 3_600_000;
 
-/** https://cloud.google.com/apis/docs/system-parameters */
+/** Value of `x-goog-api-client`: https://cloud.google.com/apis/docs/system-parameters */
 const API_CLIENT = 'stowage';
 
-/** 404 and 410: storage does not know the session any more. 499: the session was cancelled. */
+/** 404, 410: storage no longer knows the session. 499: the session was cancelled. */
 const GONE = [404, 410, 499];
 
 /**
- * Resumable uploads of Google Cloud Storage by its JSON API. Opening needs the service's credentials; from then on the session's
- * URL is all that a request needs. The official client cannot end a session or ask for its state.
+ * Resumable uploads of Google Cloud Storage over its JSON API. Opening a session needs the service's credentials; every
+ * later request needs the session URL only. The official client can neither end a session nor query its state.
  * @see https://docs.cloud.google.com/storage/docs/performing-resumable-uploads
  */
 export class GcsUploadSessions extends UploadSessions {
@@ -58,7 +58,7 @@ export class GcsUploadSessions extends UploadSessions {
   override async open(request: SessionRequest, { signal }: CallOptions = {}): Promise<UploadSession | null> {
     const { bucket, key, contentType, sizeBytes, origin, now } = request;
     const url = new URL(`/upload/storage/v1/b/${encodeURIComponent(bucket)}/o`, this.origin);
-    // The condition counts now and again when the object is created.
+    // Storage checks the condition now and again when it creates the object.
     url.search = new URLSearchParams({
       uploadType: 'resumable',
       name: key,
@@ -68,17 +68,17 @@ export class GcsUploadSessions extends UploadSessions {
       'content-length': 0,
       'x-upload-content-type': contentType,
       'x-upload-content-length': sizeBytes,
-      // As the official clients do: it tells a program that names a page in Origin from the page itself.
+      // The official clients send this header; it distinguishes a program that sets Origin from a browser.
       'x-goog-api-client': API_CLIENT,
       ...(origin !== undefined && { origin }),
     };
-    // Storage's clock starts when it gets the request, which is later.
+    // Storage counts from the receipt of the request, so the real expiry is slightly later.
     const expiresAt = new Date(now.getTime() + SESSION_MS);
     try {
       const { location } = (await this.call({ method: 'POST', url, headers, expected: [200, 201] }, signal))
         .headers;
       if (location === undefined || !URL.canParse(location))
-        throw new NoAnswerError('Storage named no session');
+        throw new NoAnswerError('Storage returned no session URL');
       return { url: this.at(this.publicOrigin, location).href, expiresAt };
     } catch (error) {
       if (isChanged(error)) return null;
@@ -88,7 +88,7 @@ export class GcsUploadSessions extends UploadSessions {
 
   override async stateOf(url: string, { signal }: CallOptions = {}): Promise<SessionState> {
     const headers = { 'content-length': 0, 'content-range': 'bytes */*' };
-    const status = await this.ask(
+    const status = await this.request(
       { method: 'PUT', headers, expected: [200, 201, 308, ...GONE] },
       url,
       signal,
@@ -98,14 +98,14 @@ export class GcsUploadSessions extends UploadSessions {
   }
 
   override async end(url: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.ask(
+    await this.request(
       { method: 'DELETE', headers: { 'content-length': 0 }, expected: [200, 204, ...GONE] },
       url,
       signal,
     );
   }
 
-  private async ask(call: Omit<Call, 'url'>, url: string, signal?: AbortSignal): Promise<number> {
+  private async request(call: Omit<Call, 'url'>, url: string, signal?: AbortSignal): Promise<number> {
     try {
       return (await this.call({ ...call, url: this.at(this.origin, url) }, signal)).statusCode ?? 0;
     } catch (error) {
@@ -113,7 +113,7 @@ export class GcsUploadSessions extends UploadSessions {
     }
   }
 
-  /** The session's place as seen from another side. The service itself never calls any origin but its own endpoint. */
+  /** Moves the session URL to another origin. The service itself calls no origin but its own endpoint. */
   private at(origin: string, url: string): URL {
     const { pathname, search } = new URL(url);
     return new URL(pathname + search, origin);

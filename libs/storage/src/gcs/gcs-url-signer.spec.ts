@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { GcsUrlSigner } from './gcs-url-signer.js';
 import type { GcsUrlSignerOptions } from './gcs-url-signer.js';
 
-/** Made for this test: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 */
+/** Generated for this test: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 */
 const PRIVATE_KEY = `
 -----BEGIN PRIVATE KEY-----
 MIICdwIBADANBgkqhkiG9w0BAQEFAASCAmEwggJdAgEAAoGBALoNKPpsk2HfUlXx
@@ -36,7 +36,7 @@ const signer = (options: Partial<GcsUrlSignerOptions> = {}) => new GcsUrlSigner(
 const parameters = (url: string) => Object.fromEntries(new URL(url).searchParams);
 
 describe('signUpload', () => {
-  // The canonical request was written by hand and hashed and signed by the openssl command.
+  // The canonical request was written by hand, then hashed and signed with the openssl command.
   it.each([
     ['HMAC', HMAC, '0c7ea6b2be366f3980a604821de42b891c0e9249c62d58a19a811036d7df1658'],
     [
@@ -44,12 +44,12 @@ describe('signUpload', () => {
       RSA,
       '78d676ca4c68c90c06e416b52a51f8048eafae95b7fac914767b647c683859e22b056a8e491d09c3390dde193100c44308c605de46755704f2810d4baf4e401a8ed4cb4f7cc6c4513ecae978001c43a89856d9bb9782563abda601bffcf5a0001a99949d2aa84bdf4e2adfb6b7bcf368056107c63cc4c997954afa48a0ddb763',
     ],
-  ])('makes the signature that openssl makes with %s', async (_, key, signature) => {
+  ])('produces the signature that openssl produces with %s', async (_, key, signature) => {
     const { url } = await signer({ key }).signUpload(upload, validity);
     expect(parameters(url)['X-Goog-Signature']).toBe(signature);
   });
 
-  it('says exactly what the client has to send', async () => {
+  it('lists exactly the headers that the client must send', async () => {
     const request = await signer().signUpload(upload, validity);
     expect(request).toEqual({
       httpMethod: 'PUT',
@@ -69,30 +69,30 @@ describe('signUpload', () => {
     );
   });
 
-  it('grants an empty body as exactly that', async () => {
+  it('limits an empty upload to 0 bytes', async () => {
     const { headers } = await signer().signUpload({ ...upload, sizeBytes: 0 }, validity);
     expect(headers).toContainEqual({ name: 'x-goog-content-length-range', value: '0,0' });
   });
 
-  it('signs no hash that was not given', async () => {
+  it('signs no hash header without a checksum', async () => {
     const grant = { ...upload, crc32c: undefined };
     const { url, headers } = await signer().signUpload(grant, validity);
     expect(headers.map(({ name }) => name)).not.toContain('x-goog-hash');
     expect(parameters(url)['X-Goog-SignedHeaders']).not.toContain('x-goog-hash');
   });
 
-  it('refuses a type that would smuggle in a header', async () => {
+  it('rejects a content type that injects a header', async () => {
     const grant = { ...upload, contentType: 'image/png\r\nx-goog-acl: public-read' };
     await expect(signer().signUpload(grant, validity)).rejects.toThrow(TypeError);
   });
 
-  it.each([0, -1, 1.5, NaN, 604_801])('refuses to be valid for %d seconds', async (expiresInSeconds) => {
+  it.each([0, -1, 1.5, NaN, 604_801])('rejects an expiry of %d seconds', async (expiresInSeconds) => {
     await expect(signer().signUpload(upload, { ...validity, expiresInSeconds })).rejects.toThrow(RangeError);
   });
 });
 
 describe('signDownload', () => {
-  it('puts type and disposition into the signature', async () => {
+  it('signs the content type and the disposition', async () => {
     const grant = {
       bucket: 'content',
       key: 'content/ab+c d',
@@ -117,7 +117,7 @@ describe('signDownload', () => {
   });
 });
 
-it('signs the name of the host and not its port', async () => {
+it('signs the host name without the port', async () => {
   const at = (endpoint: string) => signer({ endpoint }).signUpload(upload, validity);
   const [one, other, elsewhere] = await Promise.all([
     at('http://127.0.0.1:4001'),

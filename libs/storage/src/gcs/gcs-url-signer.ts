@@ -4,10 +4,11 @@ import { hmacKey, rsaKey } from './signing-key.js';
 import type { SigningKey } from './signing-key.js';
 import { encodePath, prepareV4 } from './v4.js';
 
+/** Endpoint and key of a {@link GcsUrlSigner}. */
 export interface GcsUrlSignerOptions {
-  /** Where clients reach storage; default `https://storage.googleapis.com`. */
+  /** Endpoint at which clients reach storage; default `https://storage.googleapis.com`. */
   readonly endpoint?: string;
-  /** An HMAC key (cheap), or a service account's RSA key. */
+  /** An HMAC key (about eighty times cheaper), or a service account's RSA key. */
   readonly key:
     | { readonly accessId: string; readonly secret: string }
     | { readonly clientEmail: string; readonly privateKeyPem: string };
@@ -17,17 +18,19 @@ const MAX_SECONDS = 604_800;
 type Header = readonly [name: string, value: string];
 
 /**
- * V4 signed URLs of Google Cloud Storage, path style on the endpoint. Nothing goes over the network.
+ * V4 signed URLs of Google Cloud Storage, path style on the endpoint. Signing makes no network request.
  *
- * An upload is valid from `now` until its expiry, and that is when the PUT has to *begin*: storage looks at the clock
- * once, so a slow body may end long after. It succeeds once (`x-goog-if-generation-match: 0` is signed; a second PUT is
- * a 412), with exactly this many bytes (`x-goog-content-length-range`) of this type, and if `crc32c` was given, with
- * exactly these bytes. The client sends the headers listed, unchanged; `host` and `content-length` come by themselves.
+ * An upload URL is valid from `now` until its expiry, and the PUT must *begin* in that time: storage checks the clock
+ * once, so a slow body may end long after. The PUT succeeds once (`x-goog-if-generation-match: 0` is signed; a second
+ * PUT gets 412), with exactly this many bytes (`x-goog-content-length-range`) of this type and, if `crc32c` is given,
+ * with exactly these bytes. The client must send the listed headers unchanged; HTTP clients add `host` and
+ * `content-length` themselves.
+ * @throws RangeError for an expiry outside 1 to 604,800 whole seconds; TypeError for a control character in a header
  * @see https://docs.cloud.google.com/storage/docs/access-control/signed-urls
  */
 export class GcsUrlSigner extends UrlSigner {
   private readonly endpoint: string;
-  /** Without the port, which is never part of the signature: Google's own clients sign the name alone. */
+  /** Host name without the port: Google's own clients sign the name alone. */
   private readonly host: Header;
   private readonly key: SigningKey;
 
@@ -64,7 +67,7 @@ export class GcsUrlSigner extends UrlSigner {
     { now, expiresInSeconds }: Validity,
   ): Promise<SignedRequest> {
     if (!(Number.isInteger(expiresInSeconds) && expiresInSeconds >= 1 && expiresInSeconds <= MAX_SECONDS)) {
-      throw new RangeError(`A signed URL is valid for 1 to ${MAX_SECONDS} whole seconds`);
+      throw new RangeError(`expiresInSeconds must be a whole number from 1 to ${MAX_SECONDS}`);
     }
     const path = `/${bucket}/${encodePath(key)}`;
     const unsigned = prepareV4(
@@ -76,7 +79,7 @@ export class GcsUrlSigner extends UrlSigner {
       httpMethod,
       url: `${this.endpoint}${path}?${unsigned.query}&X-Goog-Signature=${signature}`,
       headers: headers.map(([name, value]) => ({ name, value })),
-      // The date inside the signature has whole seconds.
+      // The date in the signature has whole seconds.
       expiresAt: new Date((Math.floor(now.getTime() / 1000) + expiresInSeconds) * 1000),
     };
   }

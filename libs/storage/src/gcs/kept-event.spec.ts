@@ -8,27 +8,27 @@ const attributes = {
   objectGeneration: '17',
   payloadFormat: 'JSON_API_V1',
 };
-const keep = (changes: Record<string, string> = {}, data = '{}') =>
+const encode = (changes: Record<string, string> = {}, data = '{}') =>
   textOfMessage({ id: '1', attributes: { ...attributes, ...changes }, data: Buffer.from(data) });
 const read = (text: string) => new KeptNotifications('incoming').read(text);
 
-describe('an event that is kept', () => {
+describe('KeptNotifications', () => {
   it.each([
-    ['as it came', {}, '{"size":"1"}'],
-    ['without data that is too large', {}, JSON.stringify('x'.repeat(9000))],
-    ['without attributes in a script of more bytes', { a: '文'.repeat(1500), b: '文'.repeat(1500) }, '{}'],
+    ['whole message', {}, '{"size":"1"}'],
+    ['data too large', {}, JSON.stringify('x'.repeat(9000))],
+    ['attributes too large in multi-byte characters', { a: '文'.repeat(1500), b: '文'.repeat(1500) }, '{}'],
     [
-      'without attributes that say nothing',
+      'irrelevant attributes too large',
       Object.fromEntries([...'abcdefghi'].map((name) => [name, 'x'.repeat(1024)])),
       '{}',
     ],
-  ])('can be read again: %s', (_, changes, data) => {
-    const text = keep(changes, data);
+  ])('reads the key from the stored text: %s', (_, changes, data) => {
+    const text = encode(changes, data);
     expect(Buffer.byteLength(text)).toBeLessThanOrEqual(8192);
     expect(read(text)).toEqual({ key: 'key' });
   });
 
-  it('has its data, whatever bytes these are', () => {
+  it('stores binary data in Base64', () => {
     const data = Buffer.from([0, 255, 10]);
     expect(JSON.parse(textOfMessage({ id: '1', attributes, data }))).toEqual({
       attributes,
@@ -36,21 +36,21 @@ describe('an event that is kept', () => {
     });
   });
 
-  it('has no character that a database refuses', () => {
-    expect(keep({ objectId: 'a\0b' })).not.toContain('\0');
+  it('escapes NUL characters, which PostgreSQL rejects', () => {
+    expect(encode({ objectId: 'a\0b' })).not.toContain('\0');
   });
 
   it.each([
     ['not JSON', {}, 'hello', 'the payload is not JSON'],
-    ['another bucket', { bucketId: 'content' }, '{}', 'it is of another bucket'],
-    ['another event', { eventType: 'OBJECT_DELETE' }, '{}', 'it is about something else'],
+    ['another bucket', { bucketId: 'content' }, '{}', 'the event names another bucket'],
+    ['another event', { eventType: 'OBJECT_DELETE' }, '{}', 'the event is of another type'],
     [
-      'too large altogether',
+      'relevant attributes too large',
       { objectId: '\0'.repeat(1024), bucketId: '\0'.repeat(1024) },
       '{}',
       'an attribute is missing',
     ],
-  ])('is no event of an object: %s', (_, changes, data, problem) =>
-    expect(read(keep(changes, data))).toEqual({ problem }),
+  ])('reports why the text is no object event: %s', (_, changes, data, problem) =>
+    expect(read(encode(changes, data))).toEqual({ problem }),
   );
 });

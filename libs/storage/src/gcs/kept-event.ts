@@ -2,24 +2,24 @@ import { ObjectEventReader } from '../object-events.js';
 import { decodeObjectEvent } from './object-event.js';
 import type { NotificationMessage } from './object-event.js';
 
-const LONGEST_TEXT_BYTES = 8 * 1024;
-/** What a notification is read from. */
-const MEANT = ['eventType', 'bucketId', 'objectId', 'objectGeneration', 'payloadFormat'];
+const MAX_TEXT_BYTES = 8 * 1024;
+/** The attributes from which a notification is decoded. */
+const RELEVANT_ATTRIBUTES = ['eventType', 'bucketId', 'objectId', 'objectGeneration', 'payloadFormat'];
 
 /**
- * The message as JSON: its attributes, and its data in base64. Of one that is too large the data is left out (null), then
- * all attributes but those that mean something, then these.
+ * Encodes a message as JSON: its attributes, and its data in Base64. If the JSON would exceed 8 KiB, the data is
+ * dropped (null), then all attributes that {@link decodeObjectEvent} does not read, then the remaining attributes.
  */
 export function textOfMessage({ attributes, data }: NotificationMessage): string {
-  const meant = Object.fromEntries(Object.entries(attributes).filter(([name]) => MEANT.includes(name)));
+  const relevant = Object.fromEntries(
+    Object.entries(attributes).filter(([name]) => RELEVANT_ATTRIBUTES.includes(name)),
+  );
   const forms = [
     { attributes, data: data?.toString('base64') ?? null },
     { attributes, data: null },
-    { attributes: meant, data: null },
+    { attributes: relevant, data: null },
   ].map((form) => JSON.stringify(form));
-  return (
-    forms.find((text) => Buffer.byteLength(text) <= LONGEST_TEXT_BYTES) ?? '{"attributes":{},"data":null}'
-  );
+  return forms.find((text) => Buffer.byteLength(text) <= MAX_TEXT_BYTES) ?? '{"attributes":{},"data":null}';
 }
 
 function messageIn(payload: string): NotificationMessage {
@@ -29,7 +29,7 @@ function messageIn(payload: string): NotificationMessage {
   return { id: '', attributes, data: data === null ? null : Buffer.from(data, 'base64') };
 }
 
-/** Notifications of Cloud Storage as {@link textOfMessage} keeps them, of one bucket. */
+/** Reads Cloud Storage notifications of one bucket from the text that {@link textOfMessage} wrote. */
 export class KeptNotifications extends ObjectEventReader {
   constructor(private readonly bucket: string) {
     super();
@@ -43,7 +43,7 @@ export class KeptNotifications extends ObjectEventReader {
       case 'malformed':
         return { problem: decoded.problem };
       case 'other':
-        return { problem: 'it is about something else' };
+        return { problem: 'the event is of another type' };
     }
   }
 }

@@ -6,32 +6,32 @@ import { Storage } from '@google-cloud/storage';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { openAgents, openMedia } from './media.js';
 
-/** Nobody listens there: what would be sent is looked at before. */
-const NOWHERE = '127.0.0.1:1';
+/** Closed port: the tests inspect each request before it is sent. */
+const CLOSED_PORT = '127.0.0.1:1';
 
-let asked: ClientRequest[] = [];
-const note = (message: unknown) => asked.push((message as { request: ClientRequest }).request);
+let requests: ClientRequest[] = [];
+const record = (message: unknown) => requests.push((message as { request: ClientRequest }).request);
 beforeEach(() => {
-  asked = [];
-  subscribe('http.client.request.created', note);
+  requests = [];
+  subscribe('http.client.request.created', record);
 });
 afterEach(() => {
-  unsubscribe('http.client.request.created', note);
+  unsubscribe('http.client.request.created', record);
 });
 
 it.each([
-  ['over TLS', 'https', 'Bearer secret'],
-  ['to nobody else', 'http', undefined],
-])('sends the credentials %s', async (_, protocol, authorization) => {
-  const storage = new Storage({ projectId: 'p', apiEndpoint: `${protocol}://${NOWHERE}` });
+  ['https', 'https', 'Bearer secret'],
+  ['http', 'http', undefined],
+])('sends credentials over TLS only: %s', async (_, protocol, authorization) => {
+  const storage = new Storage({ projectId: 'p', apiEndpoint: `${protocol}://${CLOSED_PORT}` });
   storage.authClient.getRequestHeaders = () =>
     Promise.resolve(new Headers({ authorization: 'Bearer secret', 'x-goog-user-project': 'p' }));
   const file = storage.bucket('a').file('b/c d', { generation: '17' });
   await expect(openMedia(storage, file, openAgents())).rejects.toThrow('ECONNREFUSED');
-  expect(asked.map((request) => [request.protocol, request.path])).toEqual([
+  expect(requests.map((request) => [request.protocol, request.path])).toEqual([
     [`${protocol}:`, '/storage/v1/b/a/o/b%2Fc%20d?alt=media&generation=17'],
   ]);
-  expect(asked[0]!.getHeader('authorization')).toBe(authorization);
+  expect(requests[0]!.getHeader('authorization')).toBe(authorization);
 });
 
 describe('a proxy', () => {
@@ -52,12 +52,12 @@ describe('a proxy', () => {
   });
   afterEach(() => void proxy.close());
 
-  it('is asked', async () => {
+  it('receives the request', async () => {
     await expect(openMedia(storage, file, openAgents({ url }))).rejects.toThrow('403');
     expect(connects).toEqual(['127.0.0.1:1']);
   });
 
-  it('is not asked for the hosts that are excepted', async () => {
+  it('is bypassed for excepted hosts', async () => {
     const agents = openAgents({ url, except: 'elsewhere,127.0.0.1' });
     await expect(openMedia(storage, file, agents)).rejects.toThrow('ECONNREFUSED');
     expect(connects).toEqual([]);

@@ -22,11 +22,11 @@ const decode = (...args: Parameters<typeof message>) => decodeObjectEvent(messag
 
 describe('decodeObjectEvent', () => {
   it.each([
-    ['a whole notification', {}, '{"size":"1"}'],
+    ['complete notification', {}, '{"size":"1"}'],
     ['no payload', { payloadFormat: 'NONE' }, ''],
-    ['a payload that says something else', {}, '{"bucket":"other","name":"x","generation":"1"}'],
-    ['attributes that nobody knows', { future: 'x' }, '[]'],
-  ])('believes the attributes alone: %s', (_, changes, data) => {
+    ['contradicting payload', {}, '{"bucket":"other","name":"x","generation":"1"}'],
+    ['unknown attributes', { future: 'x' }, '[]'],
+  ])('decodes the attributes alone: %s', (_, changes, data) => {
     expect(decode(changes, data)).toEqual({
       kind: 'finalized',
       event: {
@@ -39,7 +39,7 @@ describe('decodeObjectEvent', () => {
   });
 
   it.each(['OBJECT_DELETE', 'OBJECT_METADATA_UPDATE', 'OBJECT_ARCHIVE', 'SOMETHING_NEW', ''])(
-    'leaves %j alone',
+    'ignores event type %j',
     (eventType) => expect(decode({ eventType })).toEqual({ kind: 'other' }),
   );
 
@@ -53,14 +53,14 @@ describe('decodeObjectEvent', () => {
     ['an empty generation', { objectGeneration: '' }],
     ['a generation of letters', { objectGeneration: '1e5' }],
     ['a negative generation', { objectGeneration: '-1' }],
-    ['the generation of nothing', { objectGeneration: '0' }],
+    ['generation 0', { objectGeneration: '0' }],
     ['a generation beyond 64 bits', { objectGeneration: '1'.repeat(20) }],
     ['a line break in the generation', { objectGeneration: '1\n' }],
-  ])('calls it malformed: %s', (_, changes) =>
+  ])('reports a malformed event: %s', (_, changes) =>
     expect(decode(changes)).toEqual({ kind: 'malformed', problem: expect.any(String) }),
   );
 
-  it.each(['', 'not json', '{"a":'])('calls the payload %j malformed', (data) =>
+  it.each(['', 'not json', '{"a":'])('reports the malformed payload %j', (data) =>
     expect(decode({}, data)).toEqual({ kind: 'malformed', problem: 'the payload is not JSON' }),
   );
 });

@@ -7,6 +7,7 @@ import type { PubSubOptions } from './pubsub-client.js';
 import { wantedResources } from './wanted-resources.js';
 import type { WantedResource } from './wanted-resources.js';
 
+/** Names of the cloud resources that Stowage uses. */
 export interface ResourceNames {
   readonly incomingBucket: string;
   readonly contentBucket: string;
@@ -14,7 +15,10 @@ export interface ResourceNames {
   readonly subscription: string;
   /** Default: the subscription's name. */
   readonly topic?: string;
-  /** Name of the topic for events that nobody could handle, and of its subscription; default `<topic>-dead-letter`. */
+  /**
+   * Name of the topic for events that exhausted their deliveries, and of its subscription; default
+   * `<topic>-dead-letter`.
+   */
   readonly deadLetter?: string;
 }
 
@@ -23,13 +27,13 @@ export interface ProvisionOptions {
   readonly storage?: Pick<GcsOptions, 'endpoint'>;
   readonly pubsub?: Pick<PubSubOptions, 'emulator'>;
   readonly names: ResourceNames;
-  /** Where buckets are created, e.g. `europe-west3`; default: storage's own default. */
+  /** Location for new buckets, e.g. `europe-west3`; default: the default of Cloud Storage. */
   readonly location?: string;
-  /** Web origins that may upload and download; default any, since every request carries its own signature. */
+  /** Web origins that may upload and download; default any, because every request carries its own signature. */
   readonly allowedOrigins?: readonly string[];
-  /** How long storage keeps what lies in quarantine, in days; default 90. */
+  /** Retention of quarantined objects, in days; default 90. */
   readonly quarantineDays?: number;
-  /** Look, say what would be done, and do nothing. */
+  /** Report the changes without making them. */
   readonly dryRun?: boolean;
 }
 
@@ -37,17 +41,18 @@ export interface ProvisionedResource {
   /** Kind and name, e.g. `bucket incoming`. */
   readonly resource: string;
   readonly action: 'created' | 'updated' | 'unchanged';
-  /** What an update changes; empty for the other actions. */
+  /** The settings that an update changes; empty for the other actions. */
   readonly changes: readonly FieldDifference[];
 }
 
 /**
- * Makes the buckets, topics, subscriptions and the notification that Stowage needs be as it needs them; what is right
- * already is left alone, and what it does not name in others' settings too. Safe to repeat, and to run twice at once.
+ * Creates or updates the buckets, topics, subscriptions and the notification that Stowage needs. Settings that are
+ * right, or that Stowage does not name, stay unchanged. Safe to repeat and to run concurrently.
  *
- * On Google Cloud two service agents need roles that an administrator grants once:
+ * On Google Cloud an administrator must grant roles to two service agents once:
  * - `service-<project number>@gs-project-accounts.iam.gserviceaccount.com`: roles/pubsub.publisher on the topic
- * - `service-<project number>@gcp-sa-pubsub.iam.gserviceaccount.com`: roles/pubsub.publisher on the dead-letter topic and
+ * - `service-<project number>@gcp-sa-pubsub.iam.gserviceaccount.com`: roles/pubsub.publisher on the dead-letter topic
+ * and
  *   roles/pubsub.subscriber on the subscription
  * @see https://docs.cloud.google.com/storage/docs/reporting-changes
  * @see https://docs.cloud.google.com/pubsub/docs/handling-failures
@@ -56,22 +61,22 @@ export async function provision(options: ProvisionOptions): Promise<ProvisionedR
   const { projectId, storage, pubsub, dryRun = false } = options;
   const client = pubSubClient({ projectId, ...pubsub });
   try {
-    const done: ProvisionedResource[] = [];
+    const results: ProvisionedResource[] = [];
     for (const wanted of wantedResources(new GcsClient({ projectId, ...storage }), client, options)) {
-      done.push(await settle(wanted, dryRun));
+      results.push(await applyResource(wanted, dryRun));
     }
-    return done;
+    return results;
   } finally {
     await client.close();
   }
 }
 
-async function settle(wanted: WantedResource, dryRun: boolean): Promise<ProvisionedResource> {
+async function applyResource(wanted: WantedResource, dryRun: boolean): Promise<ProvisionedResource> {
   const { resource, fields } = wanted;
   let current = await wanted.read();
   if (current === null) {
     if (dryRun || (await wanted.create())) return { resource, action: 'created', changes: [] };
-    // Somebody else has just created it.
+    // A concurrent run has created the resource since the first read.
     current = await wanted.read();
   }
   const changes = Object.entries(fields).map(([name, value]) => ({
@@ -79,8 +84,8 @@ async function settle(wanted: WantedResource, dryRun: boolean): Promise<Provisio
     value,
     differences: differences(name, current?.[name], value),
   }));
-  const wrong = changes.filter((change) => change.differences.length > 0);
-  if (wrong.length === 0) return { resource, action: 'unchanged', changes: [] };
-  if (!dryRun) await wanted.update(Object.fromEntries(wrong.map(({ name, value }) => [name, value])));
-  return { resource, action: 'updated', changes: wrong.flatMap((change) => change.differences) };
+  const outdated = changes.filter((change) => change.differences.length > 0);
+  if (outdated.length === 0) return { resource, action: 'unchanged', changes: [] };
+  if (!dryRun) await wanted.update(Object.fromEntries(outdated.map(({ name, value }) => [name, value])));
+  return { resource, action: 'updated', changes: outdated.flatMap((change) => change.differences) };
 }

@@ -1,13 +1,14 @@
 import { PubSub } from '@google-cloud/pubsub';
 import type { ClientConfig } from '@google-cloud/pubsub';
 
+/** Project and endpoint of a Pub/Sub client. */
 export interface PubSubOptions {
   readonly projectId?: string;
-  /** `host:port` of an emulator; without it the real service and the application default credentials. */
+  /** `host:port` of an emulator; without it the client uses the real service and application default credentials. */
   readonly emulator?: string;
 }
 
-/** The official client, whose channel tries a server that is gone at least every 10 s. */
+/** Creates the official client; its channel retries a lost connection at least every 10 s. */
 export function pubSubClient({ projectId, emulator }: PubSubOptions): PubSub {
   const config: ClientConfig & { 'grpc.max_reconnect_backoff_ms': number } = {
     projectId,
@@ -15,7 +16,7 @@ export function pubSubClient({ projectId, emulator }: PubSubOptions): PubSub {
     ...(emulator !== undefined && {
       apiEndpoint: emulator,
       emulatorMode: true,
-      // Known, so that the client does not go looking for a metadata server.
+      // Set explicitly because the client would otherwise query a metadata server.
       clientOptions: { universeDomain: 'googleapis.com' },
     }),
   };

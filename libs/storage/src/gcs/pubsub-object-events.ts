@@ -10,20 +10,20 @@ import { PubSubPull } from './pubsub-pull.js';
 import type { PullOptions } from './pubsub-pull.js';
 
 export interface PubSubObjectEventsOptions extends PubSubOptions, PullOptions {
-  /** Whose events are meant; an event of another bucket is undeliverable. */
+  /** Bucket of the expected events; an event of another bucket is undeliverable. */
   readonly incomingBucket: string;
-  /** The subscription to what Pub/Sub has given up on; default: nobody asks for that. */
+  /** Subscription to the dead-letter topic; default: dead letters are not pulled. */
   readonly deadLetterSubscription?: string;
 }
 
 const CHECK_TIMEOUT_MS = 5_000;
-/** What Pub/Sub adds to a message that it gives up on. https://docs.cloud.google.com/pubsub/docs/handling-failures */
-const SOURCE = 'CloudPubSubDeadLetterSource';
+/** Prefix of the attributes of a dead letter. https://docs.cloud.google.com/pubsub/docs/handling-failures */
+const DEAD_LETTER_PREFIX = 'CloudPubSubDeadLetterSource';
 const SUBSCRIPTION_NAME = /^[\w.~+%-]{1,255}$/;
 
 /**
- * Notifications of Cloud Storage that come over Pub/Sub, and those that Pub/Sub has given up on: these are undeliverable,
- * whatever they say.
+ * Cloud Storage notifications over Pub/Sub, and dead letters of Pub/Sub. A dead letter is always reported as
+ * undeliverable, even if it is well-formed.
  */
 export class PubSubObjectEvents extends ObjectEvents {
   private readonly pubsub: PubSub;
@@ -43,7 +43,7 @@ export class PubSubObjectEvents extends ObjectEvents {
         ? []
         : [
             new PubSubPull(this.pubsub, { ...this.options, subscription }, (message) =>
-              this.handleGivenUp(message, handler),
+              this.handleDeadLetter(message, handler),
             ),
           ]),
     ];
@@ -71,7 +71,7 @@ export class PubSubObjectEvents extends ObjectEvents {
         return handler.undeliverable({
           messageId: message.id,
           problem: `malformed: ${decoded.problem}`,
-          // 0 where the subscription has no dead-letter policy.
+          // deliveryAttempt is 0 if the subscription has no dead-letter policy.
           attempts: Math.max(1, message.deliveryAttempt),
           key: null,
           payload: textOfMessage(message),
@@ -81,17 +81,19 @@ export class PubSubObjectEvents extends ObjectEvents {
     }
   }
 
-  private async handleGivenUp(message: Message, handler: ObjectEventHandler): Promise<EventVerdict> {
+  private async handleDeadLetter(message: Message, handler: ObjectEventHandler): Promise<EventVerdict> {
     const decoded = decodeObjectEvent(message, this.options.incomingBucket);
     if (decoded.kind === 'other') return 'ack';
-    const { [`${SOURCE}DeliveryCount`]: count = '', [`${SOURCE}Subscription`]: subscription = '' } =
-      message.attributes;
+    const {
+      [`${DEAD_LETTER_PREFIX}DeliveryCount`]: count = '',
+      [`${DEAD_LETTER_PREFIX}Subscription`]: subscription = '',
+    } = message.attributes;
     const attempts = /^[1-9]\d{0,5}$/.test(count) ? Number(count) : 1;
-    // What the attributes say may have been made up.
+    // The attributes are untrusted: any publisher can set them.
     const from = SUBSCRIPTION_NAME.test(subscription) ? subscription : 'a subscription without a name';
     const problem = `given up after ${attempts} deliveries to ${from}`;
     return handler.undeliverable({
-      // It is a new message of another topic, whose ids may be those of the first one's.
+      // A dead letter is a new message of another topic; its id may equal the original message's id.
       messageId: `dead-letter/${message.id}`,
       problem: decoded.kind === 'malformed' ? `${problem}; malformed: ${decoded.problem}` : problem,
       attempts,

@@ -2,31 +2,33 @@ import { Duration } from '@google-cloud/pubsub';
 import type { DebugMessage, Message, PubSub, Subscription, SubscriptionOptions } from '@google-cloud/pubsub';
 import type { EventVerdict } from '#libs/domain';
 
+/** Subscription, concurrency and backoff of a {@link PubSubPull}. */
 export interface PullOptions {
-  /** Name of the subscription, short or whole. */
+  /** Name of the subscription, short or fully qualified. */
   readonly subscription: string;
   readonly logger: { warn(details: object, message: string): void };
-  /** How many messages are handled at once; default 100. */
+  /** Maximum number of messages handled concurrently; default 100. */
   readonly maxMessages?: number;
-  /** The first and the longest pause of pulling; default 1 s and 30 s. */
+  /** Backoff between pulls in milliseconds, doubled from the first to the longest; default 1 s and 30 s. */
   readonly pauseMs?: { readonly first: number; readonly longest: number };
 }
 
-/** For handlers that still run when pulling pauses, before their messages are given back. */
+/** Time for running handlers to finish when pulling pauses; after it the client nacks their messages. */
 const PAUSE_CLOSE_MS = 30_000;
-/** The client keeps this much of a close for sending what it gives back. */
+/** The client reserves this part of the close timeout for sending nacks. */
 const LAST_NACKS_MS = 1000;
 
 /**
- * One subscription, over a StreamingPull. Leases of running handlers are extended. `pause` gives the message back and closes
- * the stream for a pause that grows with every one that follows; the first `ack` starts over. A stream that ends, even for
- * a subscription that does not exist (yet), is opened again in the same manner, for ever. A handler that throws is logged
- * and its message given back. An `ack` that gets lost is logged; the message comes again.
+ * Pulls one subscription over a StreamingPull and extends the leases of messages in progress. The verdict `pause` nacks
+ * the message and closes the stream for a backoff that doubles with each consecutive pause; an `ack` resets the
+ * backoff. A stream that ends, even because the subscription does not exist yet, is reopened with the same backoff
+ * without limit. A handler's error is logged and its message nacked. A lost `ack` is logged; Pub/Sub delivers the
+ * message again.
  */
 export class PubSubPull {
   private readonly pauseMs: { readonly first: number; readonly longest: number };
   private open?: { readonly subscription: Subscription; readonly closed: Promise<void> };
-  private reopening?: NodeJS.Timeout;
+  private reopenTimer?: NodeJS.Timeout;
   private pauses = 0;
   private stopped = false;
 
@@ -44,7 +46,7 @@ export class PubSubPull {
     const closed = new Promise<void>((resolve) => {
       subscription.once('close', () => {
         this.open = undefined;
-        if (!this.stopped) this.reopening = setTimeout(() => this.start(), this.nextPause());
+        if (!this.stopped) this.reopenTimer = setTimeout(() => this.start(), this.nextPause());
         resolve();
       });
     });
@@ -52,16 +54,16 @@ export class PubSubPull {
     subscription
       .on('error', (error: Error) => logger.warn({ err: error }, 'pulling object events failed'))
       .on('debug', ({ message }: DebugMessage) =>
-        logger.warn({ problem: message }, 'object events: trouble on the way'),
+        logger.warn({ problem: message }, 'object event stream error'),
       )
-      // The last one, since it is this listener that opens the stream.
-      .on('message', (message: Message) => void this.take(message, subscription));
+      // Added last, because adding the message listener opens the stream.
+      .on('message', (message: Message) => void this.process(message, subscription));
   }
 
-  /** Takes no more messages, waits for the handlers that run (up to `timeoutMs`), gives back the rest. */
+  /** Stops pulling, waits up to `timeoutMs` milliseconds for running handlers, then nacks the remaining messages. */
   async stop(timeoutMs: number): Promise<void> {
     this.stopped = true;
-    clearTimeout(this.reopening);
+    clearTimeout(this.reopenTimer);
     if (this.open === undefined) return;
     const { subscription, closed } = this.open;
     subscription.setOptions(this.subscriptionOptions(timeoutMs));
@@ -71,7 +73,7 @@ export class PubSubPull {
   private subscriptionOptions(closeMs: number): SubscriptionOptions {
     return {
       flowControl: { maxMessages: this.options.maxMessages ?? 100, allowExcessMessages: false },
-      // Each further stream would bring as many messages again, to lie here leased and waiting.
+      // Each additional stream would lease as many messages again, which would only wait here.
       streamingOptions: { maxStreams: 1, timeout: 30_000, retryMaxBackoff: Duration.from({ seconds: 10 }) },
       closeOptions: { behavior: 'WAIT', timeout: Duration.from({ milliseconds: closeMs + LAST_NACKS_MS }) },
     };
@@ -82,8 +84,8 @@ export class PubSubPull {
     return Math.min(first * 2 ** this.pauses++, longest) * (0.5 + Math.random() / 2);
   }
 
-  private async take(message: Message, subscription: Subscription): Promise<void> {
-    // The stream is closing: what still arrives was not begun.
+  private async process(message: Message, subscription: Subscription): Promise<void> {
+    // The stream is closing: messages that still arrive are nacked unhandled.
     if (!subscription.isOpen) return message.nack();
     const verdict = await this.verdictOn(message);
     if (verdict === 'ack') {
@@ -91,7 +93,8 @@ export class PubSubPull {
       return message.ack();
     }
     message.nack();
-    // Ends in the 'close' event. A stream that is closing already is left to it.
+    // Closing emits 'close', which schedules the reopenTimer. The call has no effect on a stream that is already
+    // closing.
     if (verdict === 'pause') await subscription.close();
   }
 

@@ -1,26 +1,28 @@
 import { Readable, finished } from 'node:stream';
 import { NoAnswerError } from './storage-error.js';
 
-/** An answer of which the head is here. */
+/** An answer whose headers have arrived. */
 export interface Media {
   readonly body: Readable;
-  /** How many bytes the object has; NaN where storage does not say. */
+  /** Stored size of the object in bytes; NaN if storage did not send it. */
   readonly storedBytes: number;
 }
 
 export interface RawReadOptions {
-  /** Called when the first byte is wanted. */
+  /** Called at the reader's first read. */
   readonly open: (signal: AbortSignal) => Promise<Media>;
-  /** How long the source may keep silent while bytes are wanted; a slow reader is never at fault. */
+  /**
+   * How long the source may send no byte while the reader is waiting, in milliseconds. A slow reader causes no stall.
+   */
   readonly stallMs: number;
   readonly signal?: AbortSignal;
-  /** Turns what went wrong into what the reader sees. */
+  /** Maps an internal error to the error that the reader receives. */
   readonly asError: (error: unknown) => Error;
 }
 
 /**
- * The body of an answer as a stream that ends only when all of it has come: a body that breaks off, stalls or is shorter
- * than the object is an error. Holds no more than some streams' buffers, whatever the reader's speed.
+ * Wraps the body of an answer in a stream that ends only after the complete object: a body that breaks off, stalls or
+ * is shorter than the object destroys the stream with an error. Buffering is bounded at any reading speed.
  */
 export function rawRead({ open, stallMs, signal, asError }: RawReadOptions): Readable {
   const opening = new AbortController();
@@ -30,7 +32,7 @@ export function rawRead({ open, stallMs, signal, asError }: RawReadOptions): Rea
   const fail = (error: unknown) => output.destroy(asError(error));
   const stall = setTimeout(() => {
     const before = received;
-    // After a process has stood still, timers run before the bytes that have been waiting for it.
+    // After the process was suspended, timers fire before the pending socket data is read.
     setImmediate(() => {
       if (source && !source.isPaused() && received === before) fail(new NoAnswerError('The body stalled'));
     });
@@ -49,7 +51,7 @@ export function rawRead({ open, stallMs, signal, asError }: RawReadOptions): Rea
       clearTimeout(stall);
       if (error) fail(new NoAnswerError('The body broke off', { cause: error }));
       else if (Number.isNaN(storedBytes) || received === storedBytes) output.push(null);
-      else fail(new NoAnswerError(`${received} of ${storedBytes} bytes came`));
+      else fail(new NoAnswerError(`The body ended after ${received} of ${storedBytes} bytes`));
     });
   };
 

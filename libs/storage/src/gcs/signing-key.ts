@@ -2,16 +2,16 @@ import { createHmac, createPrivateKey, createSecretKey, sign } from 'node:crypto
 import type { KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 
-/** A key that V4 signatures are made with. */
+/** A key for V4 signatures. */
 export interface SigningKey {
   readonly algorithm: 'GOOG4-HMAC-SHA256' | 'GOOG4-RSA-SHA256';
-  /** Whose key it is: an HMAC access id or a service account's e-mail address. */
+  /** Owner of the key: an HMAC access id or a service account's e-mail address. */
   readonly accessId: string;
-  /** The signature in lower-case hexadecimal; `day` is the credential scope's. */
+  /** Returns the signature in lower-case hexadecimal; `day` is the day of the credential scope (`YYYYMMDD`). */
   sign(stringToSign: string, day: string): string | Promise<string>;
 }
 
-/** Names in the key derivation, which has the same shape for every V4 scheme. */
+/** Constants of the key derivation, which has one form in all V4 schemes (AWS4, GOOG4). */
 export interface DerivationNames {
   readonly prefix: string;
   readonly region: string;
@@ -28,13 +28,13 @@ const GOOG4: DerivationNames = {
 
 const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest();
 
-/** The key of one day. The secret is used as text; it is not Base64-decoded. */
+/** Derives the signing key of one day. The secret is used as text, without decoding its Base64. */
 export function deriveDayKey(secret: string, day: string, names: DerivationNames = GOOG4): Buffer {
   const dayKey = hmac(names.prefix + secret, day);
   return hmac(hmac(hmac(dayKey, names.region), names.service), names.request);
 }
 
-/** Signs with an HMAC key of a service account, about eighty times cheaper than RSA; the day's key is derived once. */
+/** Signs with an HMAC key of a service account, about eighty times cheaper than RSA. Each day's key is derived once. */
 export function hmacKey({ accessId, secret }: { accessId: string; secret: string }): SigningKey {
   let cached: { day: string; key: KeyObject } | undefined;
   return {

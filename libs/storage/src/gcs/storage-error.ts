@@ -1,29 +1,29 @@
 import { ApiError } from '@google-cloud/storage';
 import { unavailable } from '#libs/domain';
 
-/** Storage answered, and not with what was asked for. */
+/** Storage answered with an unexpected status. */
 export class StorageAnswerError extends Error {
   override readonly name = 'StorageAnswerError';
 
   constructor(
     readonly status: number,
-    /** Google's own word, e.g. `conditionNotMet`; empty where the body has none. */
+    /** Google's error reason, e.g. `conditionNotMet`; empty if the body has none. */
     readonly reason: string,
-    /** Google's sentence. It names bucket, key and account: for logs, never for callers. */
+    /** Google's error message. It names bucket, key and account: for logs only, never for clients. */
     readonly detail: string,
   ) {
     super(`Storage answered ${status}${reason === '' ? '' : ` (${reason})`}`);
   }
 }
 
-/** No usable answer came: the connection, the name service, the credentials or the deadline failed. */
+/** Storage gave no usable answer: the connection, the name resolution, the credentials or the deadline failed. */
 export class NoAnswerError extends Error {
   override readonly name = 'NoAnswerError';
 }
 
 /**
- * What is ours of an error that came out of the client, whose own ones carry URLs, headers and with them access tokens.
- * A TypeError is a bug, not an outage, and stays as it is.
+ * Maps an error of the official client to an error without URLs and headers, which may contain access tokens.
+ * A TypeError is a bug, not an outage, and is returned unchanged.
  */
 export function storageError(error: unknown): unknown {
   const isOurs = error instanceof NoAnswerError || error instanceof StorageAnswerError;
@@ -40,10 +40,10 @@ interface AnswerBody {
   readonly error?: { readonly message?: string; readonly errors?: readonly { readonly reason?: string }[] };
 }
 
-/** A proxy's whole page is no message. */
+/** Limits the detail in characters: the body may be a proxy's whole page. */
 const MAX_DETAIL = 1000;
 
-/** What storage said in an answer's body, or what the client made of that. */
+/** Builds the error from an answer's body, or from the message that the client made of the body. */
 export function answerError(status: number, body: string, reason = ''): StorageAnswerError {
   try {
     const { error } = JSON.parse(body) as AnswerBody;
@@ -56,12 +56,11 @@ export function answerError(status: number, body: string, reason = ''): StorageA
 const TRANSIENT_STATUS = new Set([401, 408, 429]);
 const TRANSIENT_REASON = /^(?:rateLimitExceeded|userRateLimitExceeded|quotaExceeded)$/;
 
-/** Whether the bytes that arrived were others than were sent: storage has dropped them. */
+/** Whether storage discarded the received bytes because their checksum did not match. */
 const isDamaged = ({ status, detail }: StorageAnswerError) => status === 400 && /\bCRC32C\b/i.test(detail);
 
 /**
- * Whether the same call may well succeed in a moment. A token that storage does not accept (401) counts, since tokens
- * are renewed.
+ * Whether a retry may succeed soon. A rejected token (401) counts as transient because tokens are renewed.
  * @see https://docs.cloud.google.com/storage/docs/retry-strategy
  */
 export function isTransient(error: unknown): boolean {
@@ -78,8 +77,9 @@ const isMissingBucket = (error: unknown) =>
   /\bbucket does not exist\b/i.test(error.detail);
 
 /**
- * What is thrown to callers of the port: `unavailable` for what may pass; anything else is a bug and stays as it is. A
- * bucket that is not there is `unavailable` too, lest every object in it be taken for deleted.
+ * Maps an error to the error that callers of the port receive: `unavailable` for a transient error; any other error is
+ * a bug and stays unchanged. A missing bucket is `unavailable` too, because callers would otherwise treat every object
+ * in the bucket as deleted.
  */
 export const portError = (error: unknown): unknown =>
   isTransient(error) || isMissingBucket(error)
@@ -90,5 +90,5 @@ export const portError = (error: unknown): unknown =>
 export const isMissing = (error: unknown) =>
   error instanceof StorageAnswerError && error.status === 404 && !isMissingBucket(error);
 
-/** Whether a precondition did not hold, so that nothing was done. */
+/** Whether a precondition failed, so that storage changed nothing. */
 export const isChanged = (error: unknown) => error instanceof StorageAnswerError && error.status === 412;

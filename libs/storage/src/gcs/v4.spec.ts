@@ -29,7 +29,7 @@ const GOOGLE = {
   accessId: 'test-iam-credentials@dummy-project-id.iam.gserviceaccount.com',
 } as const;
 
-/** Google's published vectors (googleapis/conformance-tests); they live beside the checkout, not in it. */
+/** Google's published vectors (googleapis/conformance-tests); the checkout does not contain them. */
 const folder =
   process.env['V4_VECTORS_DIR'] ?? path.resolve(import.meta.dirname, '../../../../../shared/vectors');
 const file = path.join(folder, 'v4-signing.json');
@@ -40,7 +40,7 @@ const { signingV4Tests: vectors } = present
 if (!present)
   process.stderr.write('SKIPPED: the published V4 signing vectors; set V4_VECTORS_DIR to their folder\n');
 
-/** Where each style of URL begins, as the vectors' harness resolves it: scheme and host, then the path. */
+/** Resolves scheme and host, then path, of each URL style as the harness of the vectors does. */
 function locate(vector: PublishedVector): { base: string; path: string } {
   const scheme = vector.scheme ?? 'https';
   const object = vector.object === undefined ? '' : `/${encodePath(vector.object)}`;
@@ -63,15 +63,15 @@ function locate(vector: PublishedVector): { base: string; path: string } {
 const published = present || process.env['CI'] === 'true' ? describe : describe.skip;
 
 published('the published V4 signing vectors', () => {
-  it('are all here', () => expect(vectors).toHaveLength(29));
+  it('contain all 29 cases', () => expect(vectors).toHaveLength(29));
 
   it.each(vectors.map((vector) => [vector.description, vector] as const))('%s', (_, vector) => {
-    const place = locate(vector);
-    const host = new URL(place.base).hostname;
+    const location = locate(vector);
+    const host = new URL(location.base).hostname;
     const unsigned = prepareV4(
       {
         method: vector.method,
-        path: place.path,
+        path: location.path,
         headers: [...Object.entries(vector.headers ?? {}), ['host', host]],
         query: Object.entries(vector.queryParameters ?? {}),
         signedAt: new Date(vector.timestamp),
@@ -80,25 +80,25 @@ published('the published V4 signing vectors', () => {
       GOOGLE,
     );
     expect(unsigned.stringToSign).toBe(vector.expectedStringToSign);
-    expect(`${place.base}${place.path}?${unsigned.query}`).toBe(
+    expect(`${location.base}${location.path}?${unsigned.query}`).toBe(
       vector.expectedUrl.split('&X-Goog-Signature=')[0],
     );
   });
 });
 
-describe('encoding', () => {
+describe('encodeParameter and encodePath', () => {
   it.each([
     ["a!b'c(d)e*f", 'a%21b%27c%28d%29e%2Af'],
     ['a/b c+d~e_f-g.h', 'a%2Fb%20c%2Bd~e_f-g.h'],
     ['größe 😀', 'gr%C3%B6%C3%9Fe%20%F0%9F%98%80'],
     ['', ''],
-  ])('of the parameter %j', (text, encoded) => {
+  ])('encode %j', (text, encoded) => {
     expect(encodeParameter(text)).toBe(encoded);
     expect(encodePath(text)).toBe(encoded.replaceAll('%2F', '/'));
   });
 });
 
-describe('the query', () => {
+describe('the query string', () => {
   const prepare = (query: Iterable<readonly [string, string]>) =>
     prepareV4(
       {
@@ -123,20 +123,21 @@ describe('the query', () => {
     ['ä', '7'],
   ];
   const PROTOCOL = ['Algorithm', 'Credential', 'Custom', 'Date', 'Expires', 'SignedHeaders'];
-  // By code point of the encoded names: https://docs.cloud.google.com/storage/docs/authentication/canonical-requests#about-query
+  // Sorted by code point of the encoded name:
+  // https://docs.cloud.google.com/storage/docs/authentication/canonical-requests#about-query
   const SORTED = [
     ...['%C3%A4', '1', 'A', ...PROTOCOL.map((name) => `X-Goog-${name}`), 'Y', 'generation'],
     ...['response-content-disposition', 'response-content-type', 'x-lower'],
   ];
 
-  it('is sorted by name, whatever order its parameters are given in', () => {
+  it('is sorted by encoded name for any order of parameters', () => {
     const prepared = prepare(PARAMETERS);
     expect(prepared.query.split('&').map((pair) => pair.split('=')[0])).toEqual(SORTED);
     expect(prepare(PARAMETERS.toReversed())).toEqual(prepared);
     expect(prepare(PARAMETERS.toSorted())).toEqual(prepared);
   });
 
-  it('is signed as it stands in the URL', () => {
+  it('is signed exactly as in the URL', () => {
     const { query, stringToSign } = prepare(PARAMETERS);
     const canonical = `GET\n/b/o\n${query}\nhost:storage.example\n\nhost\nUNSIGNED-PAYLOAD`;
     const digest = createHash('sha256').update(canonical).digest('hex');
@@ -158,7 +159,7 @@ describe('a signed header', () => {
     );
 
   it.each(['image/png\nx-goog-acl:public-read', 'image/png\r\nx:y', 'a\0b', 'a\x7fb', '\n'])(
-    'cannot bring another along: %j',
+    'is rejected with a control character: %j',
     (value) => expect(() => prepare(value)).toThrow(TypeError),
   );
 
@@ -170,7 +171,7 @@ describe('a signed header', () => {
     expect(prepare('a  \t b').stringToSign).toBe(prepare('a b').stringToSign));
 });
 
-it('refuses a date that is none', () => {
+it('rejects an invalid date', () => {
   const request = { method: 'GET', path: '/b/o', headers: [], signedAt: new Date(NaN), expiresInSeconds: 1 };
   expect(() => prepareV4(request, GOOGLE)).toThrow(RangeError);
 });

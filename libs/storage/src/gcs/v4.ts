@@ -1,13 +1,13 @@
 import { hash } from 'node:crypto';
 import type { SigningKey } from './signing-key.js';
 
-/** What a signature is made over. Header names in any case and order; `host` included. */
+/** The request to sign. Header names in any case and order, `host` included. */
 export interface V4Request {
   readonly method: string;
   /** Absolute path, already encoded (see {@link encodePath}). */
   readonly path: string;
   readonly headers: Iterable<readonly [name: string, value: string]>;
-  /** Parameters beside the protocol's own, not yet encoded. */
+  /** Query parameters other than the protocol's own, not yet encoded. */
   readonly query?: Iterable<readonly [name: string, value: string]>;
   readonly signedAt: Date;
   readonly expiresInSeconds: number;
@@ -17,7 +17,7 @@ export interface V4Unsigned {
   /** The day of the credential scope, `YYYYMMDD`. */
   readonly day: string;
   readonly stringToSign: string;
-  /** The whole query string but for the signature. */
+  /** The whole query string except the signature. */
   readonly query: string;
 }
 
@@ -44,22 +44,25 @@ const encodeStrictly = (text: string) => encodeURIComponent(text).replace(/[!'()
 /** Percent-encodes all but the unreserved characters. */
 export const encodeParameter = (text: string) => (isPlain(text, false) ? text : encodeStrictly(text));
 
-/** The same, with the last answer at hand: credential and header names rarely change from one URL to the next. */
-function encoderOfTheSame(): typeof encodeParameter {
+/** Memoizes the last call of {@link encodeParameter}: consecutive URLs mostly share credential and header names. */
+function memoizedEncoder(): typeof encodeParameter {
   let last = { text: '', encoded: '' };
   return (text) => {
     if (text !== last.text) last = { text, encoded: encodeParameter(text) };
     return last.encoded;
   };
 }
-const encodeCredential = encoderOfTheSame();
-const encodeNames = encoderOfTheSame();
+const encodeCredential = memoizedEncoder();
+const encodeNames = memoizedEncoder();
 
 /** Percent-encodes all but the unreserved characters and the slash. */
 export const encodePath = (text: string) =>
   isPlain(text, true) ? text : encodeStrictly(text).replaceAll('%2F', '/');
 
-/** Trimmed, runs of white space as one space. A line break would smuggle in a header that was never granted. */
+/**
+ * Trims the value and collapses white space.
+ * @throws TypeError for a control character: a line break would inject a header
+ */
 function canonicalValue(value: string): string {
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i);
@@ -90,7 +93,7 @@ function canonicalHeaders(headers: Iterable<Pair>): { lines: string; names: stri
 
 let lastSecond = { second: NaN, text: '' };
 
-/** `YYYYMMDDTHHMMSSZ`; most URLs are signed in the same second as the one before. */
+/** Formats as `YYYYMMDDTHHMMSSZ`, memoized because consecutive URLs mostly share the second. */
 function timestamp(at: Date): string {
   const second = Math.floor(at.getTime() / 1000);
   if (second !== lastSecond.second) {
@@ -102,8 +105,9 @@ function timestamp(at: Date): string {
 }
 
 /**
- * The string to sign of Google Cloud Storage's V4 signing process for query string authentication, and the URL's query
- * without its signature.
+ * Builds the string to sign for Google Cloud Storage's V4 query string authentication, and the URL's query without the
+ * signature.
+ * @throws TypeError for a control character in a header; RangeError for an invalid date
  * @see https://docs.cloud.google.com/storage/docs/authentication/canonical-requests
  * @see https://docs.cloud.google.com/storage/docs/authentication/signatures
  */

@@ -4,16 +4,16 @@ import type { CallLimits, GcsClient } from './gcs-client.js';
 import type { ProvisionOptions } from './provision.js';
 import { StorageAnswerError } from './storage-error.js';
 
-/** One thing that has to be there. */
+/** One cloud resource that must exist with given settings. */
 export interface WantedResource {
   readonly resource: string;
-  /** The settings that have to be so; all others are somebody else's. */
+  /** The settings that must match; other settings belong to the operator. */
   readonly fields: Fields;
-  /** Its settings; null when it is not there. */
+  /** Reads the current settings; null if the resource does not exist. */
   read(): Promise<Fields | null>;
-  /** False when it is there by now. */
+  /** Creates the resource; false if it already exists. */
   create(): Promise<boolean>;
-  /** Gets the fields that differ. */
+  /** Applies the changed fields. */
   update(changes: Fields): Promise<void>;
 }
 
@@ -24,13 +24,13 @@ const NOT_FOUND = 5;
 const ALREADY_EXISTS = 6;
 
 const PRIVATE = { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' };
-/** Soft-deleted bytes are billed, and these are deleted to be gone. */
+/** Soft-deleted bytes are billed, and deleted uploads and infected files must not be recoverable. */
 const NO_SOFT_DELETE = { retentionDurationSeconds: '0' };
 /**
- * The last resort for what no row leads to: longer than a resumable session lives and the bytes of a failed asset are kept.
- * https://docs.cloud.google.com/storage/docs/lifecycle
+ * Age limit for incoming objects that no row references: longer than the life of a resumable session and the retention
+ * of a failed asset's bytes. https://docs.cloud.google.com/storage/docs/lifecycle
  */
-const FORGOTTEN_DAYS = 30;
+const INCOMING_DAYS = 30;
 const QUARANTINE_DAYS = 90;
 const deletedAfter = (days: number) => ({ rule: [{ action: { type: 'Delete' }, condition: { age: days } }] });
 const UPLOAD_METHODS = ['PUT', 'GET', 'HEAD'];
@@ -54,7 +54,9 @@ const DOWNLOAD_HEADERS = [
   'range',
 ];
 
-/** What Stowage needs, in the order in which it can be made: no event before there is a subscription to keep it. */
+/**
+ * Lists the resources in creation order: the subscription must exist before the notification, or early events are lost.
+ */
 export function wantedResources(
   gcs: GcsClient,
   pubsub: PubSub,
@@ -71,22 +73,22 @@ export function wantedResources(
   return [
     wantedTopic(pubsub, topic),
     wantedTopic(pubsub, deadLetter),
-    wantedSubscription(pubsub, deadLetter, deadLetter, KEPT),
+    wantedSubscription(pubsub, deadLetter, deadLetter, SUBSCRIPTION_DEFAULTS),
     wantedSubscription(pubsub, topic, subscription, {
-      ...KEPT,
+      ...SUBSCRIPTION_DEFAULTS,
       ackDeadlineSeconds: 60,
       deadLetterPolicy: {
         deadLetterTopic: pubsub.topic(deadLetter).name,
-        // The most there can be: a dependency that is down for hours is no reason to give an event up.
+        // The maximum that Pub/Sub allows: an outage of hours must not turn events into dead letters.
         maxDeliveryAttempts: 100,
       },
     }),
     bucket(incomingBucket, {
       cors: cors(UPLOAD_METHODS, UPLOAD_HEADERS),
       softDeletePolicy: NO_SOFT_DELETE,
-      lifecycle: deletedAfter(FORGOTTEN_DAYS),
+      lifecycle: deletedAfter(INCOMING_DAYS),
     }),
-    // Its soft delete is left as it is, storage's own seven days unless somebody chose otherwise: the way back from an accident.
+    // Soft delete stays as configured (default seven days), to recover from accidental deletion.
     bucket(contentBucket, { cors: cors(DOWNLOAD_METHODS, DOWNLOAD_HEADERS) }),
     bucket(quarantineBucket, {
       softDeletePolicy: NO_SOFT_DELETE,
@@ -96,8 +98,8 @@ export function wantedResources(
   ];
 }
 
-/** Of every subscription: it never expires, keeps what nobody took for seven days, and waits with what was given back. */
-const KEPT: SubscriptionMetadata = {
+/** Settings of every subscription: no expiry, unacknowledged messages kept for seven days, backoff after a nack. */
+const SUBSCRIPTION_DEFAULTS: SubscriptionMetadata = {
   expirationPolicy: { ttl: null },
   messageRetentionDuration: { seconds: 7 * 24 * 3600 },
   retryPolicy: { minimumBackoff: { seconds: 10 }, maximumBackoff: { seconds: 600 } },
@@ -112,11 +114,11 @@ function wantedBucket(
     resource: `bucket ${name}`,
     fields,
     read: () =>
-      orNull(
+      nullIfMissing(
         gcs.call(LIMITS, async (storage): Promise<Fields> => (await storage.bucket(name).getMetadata())[0]),
       ),
     create: () =>
-      unlessThere(gcs.call(LIMITS, (storage) => storage.createBucket(name, { location, ...fields }))),
+      falseIfExists(gcs.call(LIMITS, (storage) => storage.createBucket(name, { location, ...fields }))),
     update: async (changes) => {
       await gcs.call(LIMITS, (storage) => storage.bucket(name).setMetadata(changes));
     },
@@ -129,9 +131,9 @@ function wantedNotification(gcs: GcsClient, bucketName: string, topic: string): 
   return {
     resource: `notification ${bucketName}`,
     fields: {},
-    // Notifications have no name and cannot be changed: it is there when one like it is.
+    // Notifications have no name and cannot be changed, so an equal one counts as existing.
     read: async () => {
-      const list = await orNull(
+      const list = await nullIfMissing(
         gcs.call(LIMITS, async (storage) => (await storage.bucket(bucketName).getNotifications())[0]),
       );
       const found = list?.some(
@@ -143,9 +145,9 @@ function wantedNotification(gcs: GcsClient, bucketName: string, topic: string): 
       );
       return found ? {} : null;
     },
-    // Not repeated: were just the answer lost, there would be two, and every event twice.
+    // A single attempt: if only the answer were lost, a retry would create a second notification and every event twice.
     create: () =>
-      unlessThere(
+      falseIfExists(
         gcs.call({ ...LIMITS, attempts: 1 }, (storage) =>
           storage.bucket(bucketName).createNotification(topic, { eventTypes, payloadFormat }),
         ),
@@ -160,8 +162,8 @@ function wantedTopic(pubsub: PubSub, name: string): WantedResource {
   return {
     resource: `topic ${name}`,
     fields: {},
-    read: () => orNull(topicFields(pubsub.topic(name))),
-    create: () => unlessThere(pubsub.createTopic(name, GRPC)),
+    read: () => nullIfMissing(topicFields(pubsub.topic(name))),
+    create: () => falseIfExists(pubsub.createTopic(name, GRPC)),
     update: () => Promise.resolve(),
   };
 }
@@ -184,8 +186,8 @@ function wantedSubscription(
   return {
     resource: `subscription ${name}`,
     fields: { ...fields },
-    read: () => orNull(read()),
-    create: () => unlessThere(topic.createSubscription(name, { ...fields, gaxOpts: GRPC })),
+    read: () => nullIfMissing(read()),
+    create: () => falseIfExists(topic.createSubscription(name, { ...fields, gaxOpts: GRPC })),
     update: async (changes) => {
       await subscription.setMetadata(changes, GRPC);
     },
@@ -195,7 +197,7 @@ function wantedSubscription(
 const codeOf = (error: unknown) =>
   error instanceof StorageAnswerError ? error.status : (error as { code?: unknown }).code;
 
-async function orNull<T>(answer: Promise<T>): Promise<T | null> {
+async function nullIfMissing<T>(answer: Promise<T>): Promise<T | null> {
   try {
     return await answer;
   } catch (error) {
@@ -204,7 +206,7 @@ async function orNull<T>(answer: Promise<T>): Promise<T | null> {
   }
 }
 
-async function unlessThere(creation: Promise<unknown>): Promise<boolean> {
+async function falseIfExists(creation: Promise<unknown>): Promise<boolean> {
   try {
     await creation;
     return true;

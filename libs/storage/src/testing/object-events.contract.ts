@@ -10,14 +10,15 @@ import type {
 } from '../object-events.js';
 import type { Put } from './seed.js';
 
+/** Environment of the contract suite. */
 export interface ObjectEventsSetup {
-  /** Another consumer of the same events. Events given back come again at once, pauses are short. */
+  /** Creates another consumer of the same subscription. Returned events are redelivered at once, pauses are short. */
   consumer(): ObjectEvents;
   readonly bucket: string;
   readonly put: Put;
-  /** Sends something that is no event of an object. */
+  /** Publishes a message that is not an object event. */
   sendMalformed(): Promise<void>;
-  /** Sends an event of this object, which has been given up. */
+  /** Publishes an event of this object as a dead letter. */
   sendGivenUp(object: ObjectRef): Promise<void>;
   readonly reader: ObjectEventReader;
   close?(): Promise<void>;
@@ -26,10 +27,10 @@ export interface ObjectEventsSetup {
 type Verdict = EventVerdict | Promise<EventVerdict>;
 const STOP_MS = 5000;
 
-/** Notes what arrives; events that no test is waiting for are left-overs and acknowledged. */
+/** Records events. Events without an expected verdict are left over from earlier tests and acknowledged. */
 class Inbox implements ObjectEventHandler {
   private readonly verdicts = new Map<string, (event: ObjectFinalized) => Verdict>();
-  private readonly completion: (() => void)[] = [];
+  private readonly waiters: (() => void)[] = [];
   readonly events: ObjectFinalized[] = [];
   readonly undeliverables: UndeliverableEvent[] = [];
   verdictOnUndeliverable: () => EventVerdict = () => 'ack';
@@ -39,18 +40,18 @@ class Inbox implements ObjectEventHandler {
   }
 
   async finalized(event: ObjectFinalized): Promise<EventVerdict> {
-    this.note(this.events, event);
+    this.record(this.events, event);
     return (await this.verdicts.get(event.key)?.(event)) ?? 'ack';
   }
 
   undeliverable(event: UndeliverableEvent): Promise<EventVerdict> {
-    this.note(this.undeliverables, event);
+    this.record(this.undeliverables, event);
     return Promise.resolve(this.verdictOnUndeliverable());
   }
 
-  private note<T>(list: T[], event: T): void {
+  private record<T>(list: T[], event: T): void {
     list.push(event);
-    for (const check of this.completion.splice(0)) check();
+    for (const check of this.waiters.splice(0)) check();
   }
 
   of({ key }: ObjectRef): ObjectFinalized[] {
@@ -58,11 +59,11 @@ class Inbox implements ObjectEventHandler {
   }
 
   async until(condition: () => boolean): Promise<void> {
-    while (!condition()) await new Promise<void>((resolve) => this.completion.push(resolve));
+    while (!condition()) await new Promise<void>((resolve) => this.waiters.push(resolve));
   }
 }
 
-/** What every {@link ObjectEvents} does. Call it at the top level of a spec file. */
+/** Contract suite for every {@link ObjectEvents}. Call it at the top level of a spec file. */
 export function objectEventsContract(name: string, setup: () => Promise<ObjectEventsSetup>): void {
   describe(`the object events contract: ${name}`, () => {
     let given: ObjectEventsSetup;
@@ -73,7 +74,7 @@ export function objectEventsContract(name: string, setup: () => Promise<ObjectEv
     afterEach(() => Promise.all(running.splice(0).map((events) => events.stop(STOP_MS))));
     afterAll(() => given.close?.());
 
-    const place = () => ({ bucket: given.bucket, key: randomUUID() });
+    const newObject = () => ({ bucket: given.bucket, key: randomUUID() });
     const put = (object: ObjectRef) => given.put(object, Buffer.from('x'), { contentType: 'text/plain' });
     const consume = async (inbox: Inbox) => {
       const events = given.consumer();
@@ -87,11 +88,11 @@ export function objectEventsContract(name: string, setup: () => Promise<ObjectEv
       };
     };
 
-    it('tells of every object, at its version', async () => {
+    it('delivers an event for every object with its version', async () => {
       const inbox = new Inbox();
-      const before = await put(place());
+      const before = await put(newObject());
       await consume(inbox);
-      const objects = [before, ...(await Promise.all(Array.from({ length: 20 }, () => put(place()))))];
+      const objects = [before, ...(await Promise.all(Array.from({ length: 20 }, () => put(newObject()))))];
       await inbox.until(() => objects.every((object) => inbox.of(object).length > 0));
       for (const object of objects) {
         expect(inbox.of(object)[0]).toEqual({ ...object, messageId: expect.stringMatching(/./) });
@@ -99,21 +100,21 @@ export function objectEventsContract(name: string, setup: () => Promise<ObjectEv
     });
 
     it.each<[string, () => Verdict]>([
-      ['is given back', () => 'nack'],
-      ['cannot be handled now', () => 'pause'],
-      ['makes its handler throw', () => Promise.reject(new Error('on purpose'))],
-    ])('tells again of an event that %s', async (_, first) => {
+      ['was nacked', () => 'nack'],
+      ['was paused', () => 'pause'],
+      ['made its handler throw', () => Promise.reject(new Error('on purpose'))],
+    ])('redelivers an event that %s', async (_, first) => {
       const inbox = new Inbox();
-      const object = place();
+      const object = newObject();
       inbox.on(object, () => (inbox.of(object).length < 3 ? first() : 'ack'));
       await consume(inbox);
       await put(object);
       await inbox.until(() => inbox.of(object).length === 3);
     });
 
-    it('goes on with others while one is being handled', async () => {
+    it('delivers further events while a handler is running', async () => {
       const inbox = new Inbox();
-      const [slow, quick] = [place(), place()];
+      const [slow, quick] = [newObject(), newObject()];
       const gate = Promise.withResolvers<EventVerdict>();
       inbox.on(slow, () => gate.promise);
       await consume(inbox);
@@ -124,7 +125,7 @@ export function objectEventsContract(name: string, setup: () => Promise<ObjectEv
       gate.resolve('ack');
     });
 
-    it('tells of what is malformed, and goes on', async () => {
+    it('reports a malformed event and continues', async () => {
       const inbox = new Inbox();
       await consume(inbox);
       await given.sendMalformed();
@@ -138,14 +139,14 @@ export function objectEventsContract(name: string, setup: () => Promise<ObjectEv
         payload: expect.stringMatching(/./),
       });
       expect(given.reader.read(event!.payload)).toEqual({ problem: expect.stringMatching(/./) });
-      const object = await put(place());
+      const object = await put(newObject());
       await inbox.until(() => inbox.of(object).length > 0);
     });
 
-    it('tells of what was given up, under the same name until that is taken', async () => {
+    it('reports a dead letter with a stable message id until it is acknowledged', async () => {
       const inbox = new Inbox();
       inbox.verdictOnUndeliverable = () => (inbox.undeliverables.length < 3 ? 'pause' : 'ack');
-      const object = place();
+      const object = newObject();
       await consume(inbox);
       await given.sendGivenUp(object);
       await inbox.until(() => inbox.undeliverables.length === 3);
@@ -156,9 +157,9 @@ export function objectEventsContract(name: string, setup: () => Promise<ObjectEv
       expect(inbox.of(object)).toEqual([]);
     });
 
-    it('waits for running handlers when it stops, and what they acknowledged is done', async () => {
+    it('waits for running handlers on stop and keeps their acknowledgements', async () => {
       const inbox = new Inbox();
-      const object = place();
+      const object = newObject();
       const gate = Promise.withResolvers<EventVerdict>();
       inbox.on(object, () => gate.promise);
       const consumer = await consume(inbox);
@@ -171,16 +172,16 @@ export function objectEventsContract(name: string, setup: () => Promise<ObjectEv
       gate.resolve('ack');
       await stopping;
 
-      const later = await put(place());
+      const later = await put(newObject());
       const next = new Inbox();
       await consume(next);
       await next.until(() => next.of(later).length > 0);
       expect(next.of(object)).toEqual([]);
     });
 
-    it('gives back what is still being handled when the time to stop is over', async () => {
+    it('returns an event whose handler outlasts the stop timeout', async () => {
       const inbox = new Inbox();
-      const object = place();
+      const object = newObject();
       inbox.on(object, () => new Promise<never>(() => undefined));
       const consumer = await consume(inbox);
       await put(object);
@@ -192,7 +193,7 @@ export function objectEventsContract(name: string, setup: () => Promise<ObjectEv
       await next.until(() => next.of(object).length > 0);
     });
 
-    it('stops before it was started', async () => {
+    it('can be stopped without having been started', async () => {
       await given.consumer().stop(STOP_MS);
     });
   });

@@ -8,9 +8,10 @@ import type { CopyRequest, ObjectStore, WriteRequest } from '../object-store.js'
 import { crc32cOf, freshKey } from './seed.js';
 import type { MetadataOf, Put, SeedOptions } from './seed.js';
 
+/** Environment of the contract suite. */
 export interface ObjectStoreSetup {
   readonly store: ObjectStore;
-  /** Two buckets, without object versioning, in which the suite may do as it likes. */
+  /** Two buckets without object versioning for the suite's exclusive use. */
   readonly bucket: string;
   readonly otherBucket: string;
   readonly put: Put;
@@ -18,7 +19,7 @@ export interface ObjectStoreSetup {
   close?(): Promise<void>;
 }
 
-/** What every {@link ObjectStore} does. Call it at the top level of a spec file. */
+/** Contract suite for every {@link ObjectStore}. Call it at the top level of a spec file. */
 export function objectStoreContract(name: string, setup: () => Promise<ObjectStoreSetup>): void {
   describe(`the object store contract: ${name}`, () => {
     let given: ObjectStoreSetup;
@@ -34,19 +35,19 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
       options: SeedOptions = { contentType: 'text/plain' },
       at = absent(),
     ) => given.put(at, Buffer.from(bytes), options);
-    /** An object's place and the version that used to be there. */
+    /** Writes an object twice and returns its old and its live version. */
     const replaced = async () => {
       const old = await seed('old');
       return { old, now: await seed('new', undefined, old) };
     };
     const bytesOf = async (object: ObjectVersion) => buffer(store().read(object));
-    const bytesAt = async (place: ObjectRef) => {
-      const now = await store().stat({ bucket: place.bucket, key: place.key });
+    const bytesAt = async (object: ObjectRef) => {
+      const now = await store().stat({ bucket: object.bucket, key: object.key });
       return now && (await bytesOf(now)).toString();
     };
 
     describe('stat', () => {
-      it('knows the object, now and at its version', async () => {
+      it('returns the metadata of the live object and of its version', async () => {
         const bytes = randomBytes(70_000);
         const object = await seed(bytes, { contentType: 'image/png' });
         const now = await store().stat({ bucket: object.bucket, key: object.key });
@@ -61,32 +62,32 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         expect(await store().stat(object)).toEqual(now);
       });
 
-      it('knows that an object claims to be encoded', async () => {
+      it('returns the Content-Encoding', async () => {
         const object = await seed(gzipSync('x'), { contentType: 'text/plain', contentEncoding: 'gzip' });
         expect(await store().stat(object)).toMatchObject({ contentEncoding: 'gzip' });
       });
 
-      it('is null where there is none', async () => expect(await store().stat(absent())).toBeNull());
+      it('returns null for a missing object', async () => expect(await store().stat(absent())).toBeNull());
 
-      it('is null at a version that is gone', async () => {
+      it('returns null for a replaced version', async () => {
         const { old, now } = await replaced();
         expect(await store().stat(old)).toBeNull();
         expect(await store().stat(now)).toMatchObject(now);
       });
 
-      it('is given up when its signal says so', async () => {
+      it('rejects with the reason of an aborted signal', async () => {
         const reason = new Error('enough');
         await expect(store().stat(absent(), { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
       });
     });
 
     describe('read', () => {
-      it.each([0, 1, 65_536, 3_000_001])('gives %d bytes as they were stored', async (size) => {
+      it.each([0, 1, 65_536, 3_000_001])('returns %d bytes as stored', async (size) => {
         const bytes = randomBytes(size);
         expect((await bytesOf(await seed(bytes))).equals(bytes)).toBe(true);
       });
 
-      it('never decompresses', async () => {
+      it('does not decompress gzip', async () => {
         const zipped = gzipSync('what is inside');
         const object = await seed(zipped, { contentType: 'text/plain', contentEncoding: 'gzip' });
         expect((await bytesOf(object)).equals(zipped)).toBe(true);
@@ -94,25 +95,25 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
 
       const notFound = { kind: 'not-found', reason: 'OBJECT_NOT_FOUND' };
 
-      it('of what is not there is an error on the stream', async () => {
+      it('emits OBJECT_NOT_FOUND for a missing object', async () => {
         await expect(bytesOf({ ...absent(), version: '1' })).rejects.toMatchObject(notFound);
       });
 
-      it('of a version that is gone never gives another', async () => {
+      it('emits OBJECT_NOT_FOUND for a replaced version', async () => {
         const { old, now } = await replaced();
         await expect(bytesOf(old)).rejects.toMatchObject(notFound);
         expect(String(await bytesOf(now))).toBe('new');
       });
 
-      it('ends when its signal says so, and harms no other', async () => {
+      it('is aborted by its signal without affecting another read', async () => {
         const bytes = randomBytes(8_000_000);
         const object = await seed(bytes);
-        const giveUp = new AbortController();
-        const doomed = store().read(object, { signal: giveUp.signal });
+        const controller = new AbortController();
+        const aborted = store().read(object, { signal: controller.signal });
         const other = store().read(object);
-        const failed = once(doomed, 'error');
-        await Promise.all([once(doomed, 'readable'), once(other, 'readable')]);
-        giveUp.abort();
+        const failed = once(aborted, 'error');
+        await Promise.all([once(aborted, 'readable'), once(other, 'readable')]);
+        controller.abort();
         expect((await failed)[0]).toMatchObject({ name: 'AbortError' });
         expect((await buffer(other)).equals(bytes)).toBe(true);
       });
@@ -127,7 +128,7 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         ...changes,
       });
 
-      it('takes the bytes and none of the metadata', async () => {
+      it('copies the bytes and none of the metadata', async () => {
         const from = await seed(gzipSync('x'), { contentType: 'text/html', contentEncoding: 'gzip' });
         const request = copyOf(from, { cacheControl: 'private, max-age=60' });
         const result = await store().copy(request);
@@ -141,7 +142,7 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         expect((await bytesOf(result.copy)).equals(await bytesOf(from))).toBe(true);
       });
 
-      it('writes over nothing that it does not expect', async () => {
+      it('does not overwrite an unexpected object', async () => {
         const existing = await seed('existing');
         const request = copyOf(await seed('copy'), { to: existing });
         expect(await store().copy(request)).toEqual({ outcome: 'changed' });
@@ -149,7 +150,7 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         expect(await bytesAt(existing)).toBe('existing');
       });
 
-      it('writes over the version that it expects, once', async () => {
+      it('overwrites the expected version once', async () => {
         const existing = await seed('existing');
         const request = copyOf(await seed('copy'), { to: existing, expect: existing });
         expect(await store().copy(request)).toMatchObject({ outcome: 'copied' });
@@ -157,14 +158,14 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         expect(await bytesAt(existing)).toBe('copy');
       });
 
-      it('does not write where the expected version is not there any more', async () => {
+      it('does not write if the expected version is missing', async () => {
         const to = absent();
         const request = copyOf(await seed('copy'), { to, expect: { version: '1' } });
         expect(await store().copy(request)).toEqual({ outcome: 'changed' });
         expect(await store().stat(to)).toBeNull();
       });
 
-      it('succeeds once among many at a time', async () => {
+      it('succeeds once among concurrent calls', async () => {
         const from = await seed('copy');
         const request = copyOf(from);
         const results = await Promise.all(Array.from({ length: 8 }, () => store().copy(request)));
@@ -174,7 +175,7 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         ]);
       });
 
-      it('says that the source is missing', async () => {
+      it('reports a missing source', async () => {
         const { old } = await replaced();
         for (const from of [old, { ...absent(), version: '1' }]) {
           const request = copyOf(from);
@@ -193,7 +194,7 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         ...changes,
       });
 
-      it.each([0, 1, 8 * 2 ** 20])('stores %d bytes where there is nothing', async (size) => {
+      it.each([0, 1, 8 * 2 ** 20])('stores %d bytes under a free key', async (size) => {
         const request = write({ body: randomBytes(size), cacheControl: 'private, max-age=60' });
         const result = await store().write(request);
         if (result.outcome !== 'written') throw new Error(result.outcome);
@@ -208,7 +209,7 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         expect((await bytesOf(result.object)).equals(request.body)).toBe(true);
       });
 
-      it('stores the type and the lifetime in caches that it is given, and nothing else', async () => {
+      it('stores the given type and cache control and no other metadata', async () => {
         const request = write({ cacheControl: 'private, max-age=60' });
         await store().write(request);
         expect(await given.metadataOf(request.to)).toEqual({
@@ -220,7 +221,7 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         expect(await given.metadataOf(plain.to)).toEqual({ contentType: 'image/webp' });
       });
 
-      it('writes over nothing that it does not expect', async () => {
+      it('does not overwrite an unexpected object', async () => {
         const existing = await seed('existing');
         const request = write({ to: existing });
         expect(await store().write(request)).toEqual({ outcome: 'changed' });
@@ -228,7 +229,7 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         expect(await bytesAt(existing)).toBe('existing');
       });
 
-      it('writes over the version that it expects, once, and keeps none of its metadata', async () => {
+      it('overwrites the expected version once and discards its metadata', async () => {
         const existing = await seed(gzipSync('x'), { contentType: 'text/plain', contentEncoding: 'gzip' });
         const request = write({ to: existing, expect: existing });
         expect(await store().write(request)).toMatchObject({ outcome: 'written' });
@@ -237,13 +238,13 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         expect(await given.metadataOf(existing)).toEqual({ contentType: 'image/webp' });
       });
 
-      it('does not write where the expected version is not there any more', async () => {
+      it('does not write if the expected version is missing', async () => {
         const request = write({ expect: { version: '1' } });
         expect(await store().write(request)).toEqual({ outcome: 'changed' });
         expect(await store().stat(request.to)).toBeNull();
       });
 
-      it('succeeds once among many at a time', async () => {
+      it('succeeds once among concurrent calls', async () => {
         const to = absent();
         const bodies = Array.from({ length: 8 }, (_, index) => Buffer.from(`writer ${index}`));
         const results = await Promise.all(bodies.map((body) => store().write(write({ to, body }))));
@@ -252,7 +253,7 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         expect(await bytesAt(to)).toBe(`writer ${winner}`);
       });
 
-      it('is given up when its signal says so', async () => {
+      it('writes nothing if the signal has aborted', async () => {
         const request = write();
         const reason = new Error('enough');
         const failure = store().write(request, { signal: AbortSignal.abort(reason) });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { crc32c } from '@node-rs/crc32';
 import type { ObjectRef, ObjectVersion } from '#libs/domain';
 
-/** What a suite needs to have been stored by somebody else. */
+/** Metadata of an object that a suite stores without the adapter under test. */
 export interface SeedOptions {
   readonly contentType: string;
   readonly contentEncoding?: string;
@@ -11,13 +11,13 @@ export interface SeedOptions {
 /** Stores an object by other means than the adapter under test. */
 export type Put = (object: ObjectRef, bytes: Buffer, options: SeedOptions) => Promise<ObjectVersion>;
 
-/** What somebody set of all that a writer may set, by name, read by other means than the adapter under test. */
+/** Reads the metadata that a writer has set, by name, by other means than the adapter under test. */
 export type MetadataOf = (object: ObjectRef) => Promise<Record<string, unknown>>;
 
-/** A key that no test has used, with every character that some encoding gets wrong. */
+/** A new key with every character that some encoding treats wrongly. */
 export const freshKey = () => `contract/${randomUUID()}/a b+c%2Fd#e?f=ü&'(g)*!😀`;
 
-/** As stores write it: Base64, big-endian. */
+/** The checksum as stores encode it: Base64 of the big-endian value. */
 export function crc32cOf(bytes: Buffer): string {
   const sum = Buffer.alloc(4);
   sum.writeUInt32BE(crc32c(bytes));

@@ -6,9 +6,10 @@ import type { ObjectStore } from '../object-store.js';
 import type { SessionRequest, UploadSessions } from '../upload-sessions.js';
 import type { MetadataOf, Put } from './seed.js';
 
+/** Environment of the contract suite. */
 export interface UploadSessionsSetup {
   readonly sessions: UploadSessions;
-  /** A store that sees the same bucket. */
+  /** A store with access to the same bucket. */
   readonly store: ObjectStore;
   readonly bucket: string;
   readonly put: Put;
@@ -17,11 +18,14 @@ export interface UploadSessionsSetup {
 }
 
 const TIMEOUT_MS = 30_000;
-/** Storage takes chunks in multiples of this. */
+/** Chunk sizes must be multiples of this, in bytes. */
 const QUANTUM = 256 * 1024;
 const PAGE = 'https://app.example';
 
-/** What every {@link UploadSessions} does, and what clients can do with its sessions. Call it at the top level. */
+/**
+ * Contract suite for every {@link UploadSessions} and for its sessions over HTTP. Call it at the top level of a spec
+ * file.
+ */
 export function uploadSessionsContract(name: string, setup: () => Promise<UploadSessionsSetup>): void {
   describe(`the upload sessions contract: ${name}`, () => {
     let given: UploadSessionsSetup;
@@ -40,7 +44,7 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
     });
     const opened = async (request: SessionRequest) => {
       const session = await given.sessions.open(request);
-      if (session === null) throw new Error('the object is there');
+      if (session === null) throw new Error('the object already exists');
       return session;
     };
     const send = (url: string, body: Buffer, headers: Record<string, string> = {}, method = 'PUT') =>
@@ -51,7 +55,7 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
         redirect: 'manual',
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
-    /** A chunk from an offset on, of `total` bytes. */
+    /** Sends one chunk that starts at offset `from` of `total` bytes. */
     const sendPart = (url: string, body: Buffer, from: number, total: number) =>
       send(url, body, { 'content-range': `bytes ${from}-${from + body.length - 1}/${total}` });
     const stored = async ({ bucket, key }: ObjectRef) => {
@@ -60,7 +64,7 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
     };
 
     describe('an open session', () => {
-      it('takes the bytes in chunks and makes them the object, without credentials', async () => {
+      it('receives chunks without credentials and creates the object', async () => {
         const bytes = randomBytes(QUANTUM + 100);
         const request = requestFor(bytes);
         const { url, expiresAt } = await opened(request);
@@ -78,9 +82,9 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
       });
 
       it.each([
-        ['some bytes', Buffer.from('eighteen bytes, ok')],
-        ['no bytes at all', Buffer.alloc(0)],
-      ])('takes %s in one request', async (_, bytes) => {
+        ['a body', Buffer.from('eighteen bytes, ok')],
+        ['an empty body', Buffer.alloc(0)],
+      ])('receives %s in one request', async (_, bytes) => {
         const request = requestFor(bytes);
         const { url } = await opened(request);
         expect((await send(url, bytes)).ok).toBe(true);
@@ -89,7 +93,7 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
 
       it.each<[string, number, (bytes: Buffer, url: string) => Promise<Response>]>([
         [
-          'one byte more in one request',
+          'one byte too many in one request',
           18,
           (bytes, url) => send(url, Buffer.concat([bytes, bytes.subarray(0, 1)])),
         ],
@@ -100,7 +104,7 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
           QUANTUM,
           (bytes, url) => sendPart(url, Buffer.concat([bytes, bytes]), 0, 2 * QUANTUM),
         ],
-      ])('makes no object of %s', async (_, size, attempt) => {
+      ])('creates no object from %s', async (_, size, attempt) => {
         const bytes = randomBytes(size);
         const request = requestFor(bytes);
         const { url } = await opened(request);
@@ -108,7 +112,7 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
         expect(await stored(request)).toBeNull();
       });
 
-      it('keeps the type that the service chose, whatever the client sends', async () => {
+      it('keeps the content type of the session despite client headers', async () => {
         const bytes = Buffer.from('a page, says the client');
         const request = requestFor(bytes);
         const { url } = await opened(request);
@@ -122,17 +126,22 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
         expect(metadata).toEqual({ contentType: 'image/svg+xml' });
       });
 
-      it('answers the page that it was opened for, and no other', async () => {
+      it('allows CORS for the origin that it was opened for only', async () => {
         const bytes = Buffer.from('from a page');
         const { url } = await opened(requestFor(bytes, { origin: PAGE }));
-        const asked = {
+        const preflightHeaders = {
           origin: PAGE,
           'access-control-request-method': 'PUT',
           'access-control-request-headers': 'content-range',
         };
-        const preflight = await send(url, bytes, asked, 'OPTIONS');
+        const preflight = await send(url, bytes, preflightHeaders, 'OPTIONS');
         expect(preflight.headers.get('access-control-allow-origin')).toBe(PAGE);
-        const foreign = await send(url, bytes, { ...asked, origin: 'https://elsewhere.example' }, 'OPTIONS');
+        const foreign = await send(
+          url,
+          bytes,
+          { ...preflightHeaders, origin: 'https://elsewhere.example' },
+          'OPTIONS',
+        );
         expect(['*', 'https://elsewhere.example']).not.toContain(
           foreign.headers.get('access-control-allow-origin'),
         );
@@ -141,14 +150,14 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
       });
     });
 
-    it('is not opened where an object is', async () => {
+    it('opens no session for an existing object', async () => {
       const bytes = Buffer.from('first');
       const request = requestFor(bytes);
       await given.put(request, bytes, { contentType: 'text/plain' });
       expect(await given.sessions.open(request)).toBeNull();
     });
 
-    it('of two sessions for one object only the first finishes', async () => {
+    it('lets only the first of two sessions for one object finish', async () => {
       const bytes = [Buffer.from('one body'), Buffer.from('another!')];
       const request = requestFor(bytes[0]!);
       const sessions = [await opened(request), await opened(request)];
@@ -157,8 +166,8 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
       expect(await stored(request)).toMatchObject({ bytes: bytes[0] });
     });
 
-    describe('a session that was ended', () => {
-      it('takes no more bytes, and makes no object of those that it had', async () => {
+    describe('an ended session', () => {
+      it('accepts no more bytes and creates no object from those received', async () => {
         const bytes = randomBytes(2 * QUANTUM);
         const request = requestFor(bytes);
         const { url } = await opened(request);
@@ -176,7 +185,7 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
         await expect(given.sessions.end(url)).resolves.toBeUndefined();
       });
 
-      it('had finished before: its object stays', async () => {
+      it('keeps its object if it had finished before', async () => {
         const bytes = Buffer.from('all of it');
         const request = requestFor(bytes);
         const { url } = await opened(request);
@@ -186,10 +195,10 @@ export function uploadSessionsContract(name: string, setup: () => Promise<Upload
       });
     });
 
-    it('knows no session that never was', async () => {
+    it('reports an unknown session as gone', async () => {
       const { url } = await opened(requestFor(Buffer.from('bytes')));
       const other = new URL(url);
-      other.searchParams.set('upload_id', 'a-session-that-never-was');
+      other.searchParams.set('upload_id', 'an-unknown-session');
       expect(await given.sessions.stateOf(other.href)).toBe('gone');
       await expect(given.sessions.end(other.href)).resolves.toBeUndefined();
     });

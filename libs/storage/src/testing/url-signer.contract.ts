@@ -8,9 +8,10 @@ import type { SignedRequest, UploadGrant, UrlSigner } from '../url-signer.js';
 import { crc32cOf, freshKey } from './seed.js';
 import type { Put } from './seed.js';
 
+/** Environment of the contract suite. */
 export interface UrlSignerSetup {
   readonly signer: UrlSigner;
-  /** A store that sees the same bucket. */
+  /** A store with access to the same bucket. */
   readonly store: ObjectStore;
   readonly bucket: string;
   readonly put: Put;
@@ -20,7 +21,10 @@ export interface UrlSignerSetup {
 const TIMEOUT_MS = 10_000;
 const BYTES = Buffer.from('eighteen bytes, ok');
 
-/** What the signed requests of every {@link UrlSigner} allow and refuse, over HTTP. Call it at the top level. */
+/**
+ * Contract suite for every {@link UrlSigner}: sends its signed requests over HTTP. Call it at the top level of a spec
+ * file.
+ */
 export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSetup>): void {
   describe(`the URL signer contract: ${name}`, () => {
     let given: UrlSignerSetup;
@@ -62,9 +66,9 @@ export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSe
 
     describe('an upload', () => {
       it.each([
-        ['some bytes', BYTES],
-        ['no bytes at all', Buffer.alloc(0)],
-      ])('stores %s as granted, with exactly the headers listed', async (_, bytes) => {
+        ['a body', BYTES],
+        ['an empty body', Buffer.alloc(0)],
+      ])('stores %s as granted with exactly the listed headers', async (_, bytes) => {
         const grant = { ...grantOf(bytes), crc32c: crc32cOf(bytes) };
         const request = await given.signer.signUpload(grant, validity());
         const response = await send(request, headersOf(request), bytes);
@@ -72,7 +76,7 @@ export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSe
         expect(await stored(grant)).toEqual({ type: 'image/svg+xml', bytes: bytes.toString() });
       });
 
-      it('succeeds once, and the first bytes stay', async () => {
+      it('succeeds once and keeps the first bytes', async () => {
         const grant = grantOf(BYTES);
         const request = await given.signer.signUpload(grant, validity());
         const bodies = [BYTES, Buffer.from('EIGHTEEN BYTES, OK')];
@@ -81,7 +85,7 @@ export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSe
         expect(await stored(grant)).toMatchObject({ bytes: BYTES.toString() });
       });
 
-      it('succeeds once among many at a time', async () => {
+      it('succeeds once among concurrent requests', async () => {
         const request = await given.signer.signUpload(grantOf(BYTES), validity());
         const responses = await Promise.all(
           Array.from({ length: 5 }, () => send(request, headersOf(request), BYTES)),
@@ -91,17 +95,20 @@ export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSe
 
       type Sent = { url: string; headers: Record<string, string>; body: Buffer };
       const abuses: [string, (sent: Sent) => Sent][] = [
-        ['one byte more', (sent) => ({ ...sent, body: Buffer.concat([sent.body, Buffer.from('!')]) })],
-        ['one byte less', (sent) => ({ ...sent, body: sent.body.subarray(1) })],
-        ['no bytes', (sent) => ({ ...sent, body: Buffer.alloc(0) })],
-        ['another type', (sent) => ({ ...sent, headers: { ...sent.headers, 'content-type': 'text/html' } })],
+        ['one byte too many', (sent) => ({ ...sent, body: Buffer.concat([sent.body, Buffer.from('!')]) })],
+        ['one byte too few', (sent) => ({ ...sent, body: sent.body.subarray(1) })],
+        ['an empty body', (sent) => ({ ...sent, body: Buffer.alloc(0) })],
+        [
+          'another content type',
+          (sent) => ({ ...sent, headers: { ...sent.headers, 'content-type': 'text/html' } }),
+        ],
         ['another key', (sent) => ({ ...sent, url: sent.url.replace('?', '0?') })],
         [
           'a changed signature',
           (sent) => ({ ...sent, url: sent.url.replace(/.$/, (c) => (c === '0' ? '1' : '0')) }),
         ],
       ];
-      it.each(abuses)('refuses %s', async (_, abuse) => {
+      it.each(abuses)('rejects %s', async (_, abuse) => {
         const grant = grantOf(BYTES);
         const request = await given.signer.signUpload(grant, validity());
         const { url, headers, body } = abuse({ url: request.url, headers: headersOf(request), body: BYTES });
@@ -109,7 +116,7 @@ export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSe
         expect(await stored(grant)).toBeNull();
       });
 
-      it('refuses a request that lacks any of the headers', async () => {
+      it('rejects a request without any one of the headers', async () => {
         const grant = { ...grantOf(BYTES), crc32c: crc32cOf(BYTES) };
         const request = await given.signer.signUpload(grant, validity());
         for (const { name: missing } of request.headers) {
@@ -120,14 +127,14 @@ export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSe
         expect(await stored(grant)).toBeNull();
       });
 
-      it('refuses other bytes than those of the checksum', async () => {
+      it('rejects bytes with another checksum', async () => {
         const grant = { ...grantOf(BYTES), crc32c: crc32cOf(Buffer.from('other bytes')) };
         const request = await given.signer.signUpload(grant, validity());
         expect((await send(request, headersOf(request), BYTES)).ok).toBe(false);
         expect(await stored(grant)).toBeNull();
       });
 
-      it('refuses what has expired', async () => {
+      it('rejects an expired URL', async () => {
         const grant = grantOf(BYTES);
         const now = new Date(Date.now() - 120_000);
         const request = await given.signer.signUpload(grant, validity({ now, expiresInSeconds: 60 }));
@@ -143,7 +150,7 @@ export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSe
         contentDisposition: contentDisposition('attachment', 'ä + b.svg'),
       });
 
-      it('gives the bytes with the type and the name granted', async () => {
+      it('returns the bytes with the granted type and file name', async () => {
         const granted = await grant();
         const request = await given.signer.signDownload(granted, validity());
         const response = await send(request, headersOf(request));
@@ -153,7 +160,7 @@ export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSe
         expect(response.headers.get('content-disposition')).toBe(granted.contentDisposition);
       });
 
-      it('tells all of that without the bytes to a HEAD', async () => {
+      it('answers HEAD with the headers and no body', async () => {
         const granted = await grant();
         const request = await given.signer.signDownload(granted, validity());
         const response = await sendAs('HEAD', request.url);
@@ -163,17 +170,17 @@ export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSe
         expect(response.headers.get('content-disposition')).toBe(granted.contentDisposition);
       });
 
-      it('may be taken apart and put together again by its client', async () => {
+      it('stays valid after a client parses and rebuilds the URL', async () => {
         const { url } = await given.signer.signDownload(await grant(), validity());
-        const again = new URL(url);
-        again.search = String(new URLSearchParams(again.search));
-        expect(again.search).not.toBe(new URL(url).search);
-        expect(again.search).not.toContain('+');
-        expect((await sendAs('GET', again.href)).status).toBe(200);
-        expect((await sendAs('HEAD', again.href)).status).toBe(200);
+        const rebuilt = new URL(url);
+        rebuilt.search = String(new URLSearchParams(rebuilt.search));
+        expect(rebuilt.search).not.toBe(new URL(url).search);
+        expect(rebuilt.search).not.toContain('+');
+        expect((await sendAs('GET', rebuilt.href)).status).toBe(200);
+        expect((await sendAs('HEAD', rebuilt.href)).status).toBe(200);
       });
 
-      it.each(['PUT', 'POST', 'DELETE'])('is no %s', async (method) => {
+      it.each(['PUT', 'POST', 'DELETE'])('rejects %s', async (method) => {
         const granted = await grant();
         const { url } = await given.signer.signDownload(granted, validity());
         expect((await sendAs(method, url)).ok).toBe(false);
@@ -181,11 +188,11 @@ export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSe
       });
 
       it.each([
-        ['another type', (url: string) => url.replace('octet-stream', 'xhtml%2Bxml')],
-        ['another name', (url: string) => url.replace('attachment', 'inline')],
+        ['another content type', (url: string) => url.replace('octet-stream', 'xhtml%2Bxml')],
+        ['another disposition', (url: string) => url.replace('attachment', 'inline')],
         ['another object', (url: string) => url.replace('?', '0?')],
         ['a changed signature', (url: string) => url.replace(/.$/, (c) => (c === '0' ? '1' : '0'))],
-      ])('refuses %s', async (_, tamper) => {
+      ])('rejects %s', async (_, tamper) => {
         const request = await given.signer.signDownload(await grant(), validity());
         const url = tamper(request.url);
         expect(url).not.toBe(request.url);
@@ -193,7 +200,7 @@ export function urlSignerContract(name: string, setup: () => Promise<UrlSignerSe
         expect((await sendAs('HEAD', url)).ok).toBe(false);
       });
 
-      it('refuses what has expired', async () => {
+      it('rejects an expired URL', async () => {
         const now = new Date(Date.now() - 120_000);
         const request = await given.signer.signDownload(
           await grant(),
