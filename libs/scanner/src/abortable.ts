@@ -1,4 +1,7 @@
-/** Waits for something that goes on by itself, but no longer than until the signal aborts. @throws the signal's reason */
+/**
+ * Waits for a promise, but at most until the signal aborts. The underlying work continues.
+ * @throws the promise's error, or the signal's reason
+ */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   const aborted = Promise.withResolvers<never>();

@@ -2,7 +2,7 @@ import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { HealthChecks } from '#libs/runtime';
 import { Scanner } from './scanner.js';
 
-/** Binds the port to the adapter that an app chose. Needs `HealthModule`. */
+/** Binds the scanner port to an app's adapter and registers its health check. Needs `HealthModule`. */
 @Global()
 @Module({})
 export class ScannerModule {

@@ -1,6 +1,6 @@
 /**
- * What a scanner has to say of some bytes. `unscannable`: it could not look into all of them (too large, encrypted, an
- * archive beyond its limits); what that means is the caller's policy. `error`: it is there and failed on these very bytes.
+ * Result of a scan. `unscannable`: the scanner could not scan all of the content (too large, encrypted, an archive
+ * beyond its limits); the caller's policy decides. `error`: the scanner is available but failed on this content.
  */
 export type Verdict =
   | { readonly outcome: 'clean' }
@@ -8,35 +8,36 @@ export type Verdict =
   | { readonly outcome: 'unscannable'; readonly why: string }
   | { readonly outcome: 'error'; readonly message: string };
 
-/** Who scans, and by which signatures. */
+/** Engine and signatures of a scanner. */
 export interface ScannerIdentity {
-  /** Whole, for records: changes whenever the engine or its signatures do. At most 128 characters. */
+  /** At most 128 characters, for records; changes whenever the engine or its signatures change. */
   readonly label: string;
-  /** Of the signatures; null where they have no date. */
+  /** Date of the signatures; null if unknown. */
   readonly signaturesAt: Date | null;
 }
 
+/** Properties of the content to scan. */
 export interface ScanOptions {
   readonly sizeBytes: number;
-  /** SHA-256 in hex of the content; to be asked once all of it has been read. */
+  /** Returns the content's SHA-256 in hex; may be called only after the whole content was read. */
   readonly sha256: () => string;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Looks for malware. A scanner that is down, slow to answer or set up so that it cannot be trusted is an `unavailable`
- * StowageError (reason SCANNER_UNAVAILABLE): the work waits, and no verdict is made up for it.
+ * Port to a malware scanner. A scanner that is down, too slow or misconfigured causes an `unavailable` StowageError
+ * (reason SCANNER_UNAVAILABLE): the caller waits and retries; no verdict is assumed.
  */
 export abstract class Scanner {
   /**
-   * Reads the content to wherever it must; who calls reads on to the end what is left. It is done with a chunk when it asks
-   * for the next one. Errors of the content are thrown as they are.
+   * Scans a content. The scanner may stop reading early; the caller reads the rest. The scanner releases a chunk when
+   * it requests the next one. Errors of the content are thrown unchanged.
    */
   abstract scan(content: AsyncIterable<Buffer>, options: ScanOptions): Promise<Verdict>;
 
-  /** Who is scanning now; may be remembered for a minute. */
+  /** Returns the current identity, which may be cached for a minute. */
   abstract identify(signal?: AbortSignal): Promise<ScannerIdentity>;
 
-  /** Whether it could scan now; for health. @throws StowageError unavailable SCANNER_UNAVAILABLE */
+  /** Checks whether a scan could run now. @throws StowageError unavailable SCANNER_UNAVAILABLE */
   abstract check(signal?: AbortSignal): Promise<void>;
 }

@@ -51,7 +51,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       for (let turn = 1; turn < 3; turn++) await expect(scan(scanner, WORDS)).rejects.toMatchObject(DOWN);
       expect(await scan(scanner, WORDS)).toEqual({
         outcome: 'error',
-        message: expect.stringMatching(/^The scanner was lost over it: /) as unknown,
+        message: expect.stringMatching(/^The scanner failed repeatedly on this file: /) as unknown,
       });
     });
 
@@ -193,7 +193,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       };
       expect(await scan(scanner, WORDS, { sha256: asked })).toEqual({
         outcome: 'unscannable',
-        why: 'It is larger than the scanner takes.',
+        why: 'It exceeds the size limit of the scanner.',
       });
       expect([clamd.commands, clamd.sockets.size]).toEqual([0, 0]);
     });

@@ -1,17 +1,17 @@
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 
-/** All in milliseconds. */
+/** Timeouts of a connection, in milliseconds. */
 export interface ClamdTimeouts {
   readonly connectMs: number;
-  /** How long it may leave bytes that are sent to it where they are. */
+  /** How long clamd may leave sent data unread. */
   readonly idleMs: number;
 }
 
-/** There is no whole answer, and will be none. */
+/** The connection ended without a complete reply. */
 export class ConnectionLost extends Error {
   constructor(
     why: string,
-    /** What came of an answer. */
+    /** The part of a reply received so far. */
     readonly received: string,
     cause?: unknown,
   ) {
@@ -20,15 +20,15 @@ export class ConnectionLost extends Error {
   }
 }
 
-/** Names of signatures are short; whoever sends more is not clamd. */
+/** Signature names are short, so a longer reply does not come from clamd. */
 const MAX_REPLY_BYTES = 4096;
 
 /**
- * One connection for one command, in clamd's `z` form: what ends with NUL is an answer, what ends otherwise is none
- * (clamd(8), "COMMANDS"). An answer can come before everything was sent.
+ * One connection for one command in clamd's `z` form: a reply is complete when it ends with NUL (clamd(8), "COMMANDS").
+ * clamd may reply before it has received everything.
  */
 export class ClamdConnection {
-  /** When it stands, or is over. */
+  /** Connects. Resolves even if the connection is lost; {@link reply} then rejects. */
   static async open(
     target: NetConnectOpts,
     timeouts: ClamdTimeouts,
@@ -46,7 +46,7 @@ export class ClamdConnection {
   private received = '';
   private endStep: () => void = () => undefined;
   private readonly abort = () => this.end(() => this.answer.reject(this.signal?.reason));
-  /** Whether sending more is of no use: it answered, or is lost. */
+  /** Whether sending more is useless because the reply has arrived or the connection is lost. */
   isOver = false;
 
   private constructor(
@@ -63,17 +63,20 @@ export class ClamdConnection {
     if (signal?.aborted) this.abort();
   }
 
-  /** When the kernel has all of it, so that the memory is free again, or when the connection is over. */
+  /** Resolves when the kernel has taken all data, so that its memory can be reused, or when the connection is over. */
   async send(...parts: readonly Buffer[]): Promise<void> {
     if (this.isOver) return;
-    await this.step(this.timeouts.idleMs, 'clamd took no bytes', (done) => {
+    await this.step(this.timeouts.idleMs, 'clamd read no data', (done) => {
       this.socket.cork();
       parts.forEach((part, i) => this.socket.write(part, i === parts.length - 1 ? done : undefined));
       this.socket.uncork();
     });
   }
 
-  /** The answer, which may be here already. @throws ConnectionLost, or the signal's reason */
+  /**
+   * Waits up to `timeoutMs` milliseconds for the reply, which may have arrived already.
+   * @throws ConnectionLost, or the signal's reason
+   */
   async reply(timeoutMs: number): Promise<string> {
     const stop = this.limit(timeoutMs, 'clamd did not answer');
     try {
@@ -83,13 +86,13 @@ export class ClamdConnection {
     }
   }
 
-  /** At once: no memory of the caller is read from then on. */
+  /** Closes the connection at once; afterwards the caller's buffers are no longer read. */
   close(): void {
-    this.lose('The connection is not wanted any more');
+    this.lose('The caller closed the connection');
     this.signal?.removeEventListener('abort', this.abort);
   }
 
-  /** Ends with what it begins, with the connection, or with the connection's loss when it takes too long. */
+  /** Runs `begin` until it calls `done`, the connection is over, or the time limit ends the connection. */
   private async step(timeoutMs: number, late: string, begin: (done: () => void) => void): Promise<void> {
     if (this.isOver) return;
     const stop = this.limit(timeoutMs, late);
@@ -101,15 +104,15 @@ export class ClamdConnection {
   }
 
   private limit(timeoutMs: number, late: string): () => void {
-    let isMeant = true;
+    let isActive = true;
     const timer = setTimeout(() => {
-      // After this process stood still, timers run before the bytes that have been waiting for it.
+      // After the process was suspended, timers fire before the pending socket data is read.
       setImmediate(() => {
-        if (isMeant) this.lose(`${late} within ${timeoutMs} ms`);
+        if (isActive) this.lose(`${late} within ${timeoutMs} ms`);
       });
     }, timeoutMs);
     return () => {
-      isMeant = false;
+      isActive = false;
       clearTimeout(timer);
     };
   }
@@ -119,7 +122,7 @@ export class ClamdConnection {
     this.received += chunk.toString('latin1');
     const end = this.received.indexOf('\0');
     if (end > MAX_REPLY_BYTES || (end < 0 && this.received.length > MAX_REPLY_BYTES)) {
-      this.lose('What came is too long for an answer of clamd');
+      this.lose(`The reply exceeds ${MAX_REPLY_BYTES} bytes`);
     } else if (end >= 0) {
       this.end(() => this.answer.resolve(this.received.slice(0, end)));
     }
@@ -129,11 +132,11 @@ export class ClamdConnection {
     this.end(() => this.answer.reject(new ConnectionLost(why, this.received, cause)));
   }
 
-  private end(settle: () => void): void {
+  private end(completeReply: () => void): void {
     if (this.isOver) return;
     this.isOver = true;
     this.socket.destroy();
-    settle();
+    completeReply();
     this.endStep();
   }
 }

@@ -9,7 +9,7 @@ describe('parseClamdAddress', () => {
     ['127.0.0.1:1', { host: '127.0.0.1', port: 1 }],
     ['[::1]:3310', { host: '::1', port: 3310 }],
     ['unix:/run/clamav/clamd.sock', { path: '/run/clamav/clamd.sock' }],
-  ])('%s', (address, target) => {
+  ])('parses %s', (address, target) => {
     expect(parseClamdAddress(address)).toEqual(target);
   });
 
@@ -24,9 +24,9 @@ describe('parseClamdAddress', () => {
     'unix:',
     'unix:run/x',
     'a b:1',
-  ])('refuses %j in one sentence', (address) => {
+  ])('rejects %j in one sentence', (address) => {
     expect(() => parseClamdAddress(address)).toThrow(
-      / is no address of clamd: host:port or unix:\/path is one\.$/,
+      / is not a clamd address; use host:port or unix:\/path\.$/,
     );
   });
 });
@@ -59,15 +59,15 @@ describe('verdictOf', () => {
     ],
     [
       'stream: Heuristics.Encrypted.Zip FOUND',
-      { outcome: 'unscannable', why: 'It is encrypted (Zip), so nobody can look into it.' },
+      { outcome: 'unscannable', why: 'It is encrypted (Zip) and cannot be scanned.' },
     ],
     [
       'INSTREAM size limit exceeded. ERROR',
-      { outcome: 'unscannable', why: 'It is larger than the scanner takes.' },
+      { outcome: 'unscannable', why: 'It exceeds the size limit of the scanner.' },
     ],
     ["stream: Can't allocate memory ERROR", { outcome: 'error', message: "Can't allocate memory" }],
     ['Something else ERROR', { outcome: 'error', message: 'Something else' }],
-  ])('%j', (reply, verdict) => {
+  ])('parses %j', (reply, verdict) => {
     expect(verdictOf(reply)).toEqual(verdict);
   });
 
@@ -85,11 +85,11 @@ describe('verdictOf', () => {
     '1: stream: OK',
     'HTTP/1.1 200 OK',
     '',
-  ])('has no verdict in %j', (reply) => {
+  ])('returns null for %j', (reply) => {
     expect(verdictOf(reply)).toBeNull();
   });
 
-  it('keeps what is shown short', () => {
+  it('limits the signature to 200 characters', () => {
     expect(verdictOf(`stream: ${'x'.repeat(3000)} FOUND`)).toEqual({
       outcome: 'infected',
       signature: 'x'.repeat(200),
@@ -103,26 +103,29 @@ describe('parseVersion', () => {
     ['ClamAV 0.103.11/27123/Tue Dec  5 09:37:44 2023', '2023-12-05T09:37:44.000Z'],
     ['ClamAV 1.4.6/27850/whenever', null],
     ['ClamAV 1.4.6', null],
-  ])('%s', (reply, date) => {
+  ])('parses %s', (reply, date) => {
     expect(parseVersion(reply)).toEqual({
       label: reply,
       signaturesAt: date === null ? null : new Date(date),
     });
   });
 
-  it('has a label that fits', () => {
+  it('limits the label to 128 printable characters', () => {
     expect(parseVersion(`ClamAV 1${'x'.repeat(500)}`)?.label).toHaveLength(128);
     expect(parseVersion('ClamAV 1.4.6\n\u001b[31m')?.label).toBe('ClamAV 1.4.6?[31m');
   });
 
-  it('has a label that ends as it is told, and fits', () => {
+  it('appends the suffix within the limit of the label', () => {
     expect(parseVersion('ClamAV 1.4.6', '2026-11-28')?.label).toBe('ClamAV 1.4.6 2026-11-28');
     const long = parseVersion(`ClamAV 1${'x'.repeat(500)}`, '2026-11-28')?.label;
     expect(long).toMatch(/^ClamAV 1x+ 2026-11-28$/);
     expect(long).toHaveLength(128);
   });
 
-  it.each(['', 'PONG', 'UNKNOWN COMMAND', 'ClamAV ', 'HTTP/1.1 400 Bad Request'])('is not in %j', (reply) => {
-    expect(parseVersion(reply)).toBeNull();
-  });
+  it.each(['', 'PONG', 'UNKNOWN COMMAND', 'ClamAV ', 'HTTP/1.1 400 Bad Request'])(
+    'returns null for %j',
+    (reply) => {
+      expect(parseVersion(reply)).toBeNull();
+    },
+  );
 });

@@ -2,17 +2,18 @@ import type { Verdict } from '../scanner.js';
 
 const MAX_DETAIL = 200;
 
-/** Of what the daemon says, what can be shown anywhere. */
+/** Replaces non-printable characters and limits the length, for logs, records and clients. */
 export const printable = (text: string): string => text.replace(/[^\x20-\x7e]+/g, '?').slice(0, MAX_DETAIL);
 
 const unscannable = (why: string): Verdict => ({ outcome: 'unscannable', why });
 
-/** The scanner takes no file of this size. */
-export const TOO_LARGE = unscannable('It is larger than the scanner takes.');
+/** Verdict for a file above the scanner's size limit. */
+export const TOO_LARGE = unscannable('It exceeds the size limit of the scanner.');
 
 /**
- * The answers to INSTREAM, the first that fits (clamd/session.c, clamd/scanner.c; measured with 1.4). Null: about the
- * daemon, not about the content. Alerts for what exceeds a limit or is encrypted are no malware, though clamd says FOUND.
+ * Replies to INSTREAM; the first match counts (clamd/session.c, clamd/scanner.c; measured with 1.4). Null: the reply
+ * concerns the daemon, not the content. Exceeded limits and encryption are not malware, although clamd reports them as
+ * FOUND.
  */
 const REPLIES: readonly (readonly [pattern: RegExp, verdict: (detail: string) => Verdict | null])[] = [
   [/^stream: OK$/, () => ({ outcome: 'clean' })],
@@ -22,16 +23,16 @@ const REPLIES: readonly (readonly [pattern: RegExp, verdict: (detail: string) =>
   ],
   [
     /^stream: Heuristics\.Encrypted\b\.?(\w*)\S* FOUND$/,
-    (format) => unscannable(`It is encrypted (${format || 'unnamed'}), so nobody can look into it.`),
+    (format) => unscannable(`It is encrypted (${format || 'unnamed'}) and cannot be scanned.`),
   ],
   [/^stream: (.+) FOUND$/s, (signature) => ({ outcome: 'infected', signature })],
   [/^INSTREAM size limit exceeded\. ERROR$/, () => TOO_LARGE],
-  // Its disk, not the content: what is sent is no larger than it has to have room for.
+  // The daemon's disk is full: the content itself is within the size for which the disk must have space.
   [/^Error writing to temporary file\. ERROR$/, () => null],
   [/^(?:stream: )?(.*) ERROR$/s, (message) => ({ outcome: 'error', message })],
 ];
 
-/** What an answer of clamd means; null where it is none about the content. */
+/** Maps a reply of clamd to a verdict; null if the reply does not concern the content. */
 export function verdictOf(reply: string): Verdict | null {
   for (const [pattern, verdict] of REPLIES) {
     const match = pattern.exec(reply);

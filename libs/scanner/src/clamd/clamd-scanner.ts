@@ -10,55 +10,60 @@ import { parseVersion } from './clamd-version.js';
 import { LostContents } from './lost-contents.js';
 import { sendContent } from './send-content.js';
 
+/** Address, limits and timeouts of a {@link ClamdScanner}. */
 export interface ClamdScannerOptions {
   /** `host:port`, `[::1]:port` or `unix:/path`. */
   readonly address: string;
-  /** Ends the label, for what clamd's own version does not tell: signatures beside the official ones. */
+  /** Suffix of the label, to name signatures besides the official ones: clamd's version does not include them. */
   readonly suffix?: string;
-  /** What is larger is unscannable. No more than clamd's StreamMaxLength, MaxFileSize and MaxScanSize. */
+  /** Larger files are `unscannable`. At most clamd's StreamMaxLength, MaxFileSize and MaxScanSize. */
   readonly maxBytes: number;
-  /** Default 5 s. */
+  /** Limit for connecting, in milliseconds. Default 5 s. */
   readonly connectMs?: number;
-  /** For the answer to a command that scans nothing. Default 10 s. */
+  /** Limit for the reply to PING or VERSION, in milliseconds. Default 10 s. */
   readonly commandMs?: number;
-  /** How long clamd may take no bytes while there are some for it. Default 30 s. */
+  /** How long clamd may leave sent data unread, in milliseconds. Default 30 s. */
   readonly idleMs?: number;
-  /** For a verdict once all was sent: longer than clamd's MaxScanTime (120 s). Default 150 s. */
+  /**
+   * Limit for the verdict after the whole content was sent, in milliseconds: above clamd's MaxScanTime (120 s). Default
+   * 150 s.
+   */
   readonly replyMs?: number;
-  /** How long it is believed who it is and how it is set up. Default a minute. */
+  /** How long a passed self-test stays valid, in milliseconds. Default one minute. */
   readonly identityMs?: number;
 }
 
 /**
- * A content over which the daemon is lost so often in a row is at fault. Before each scan it is well: once it was lost, nothing is
- * sent to it until it has passed another self test. Less says nothing: it may have been stopped, or be one of several.
+ * Number of consecutive connection losses during scans of one content after which the content counts as the cause.
+ * After each loss the daemon must pass a self-test before the next scan. Fewer losses are no proof: the daemon may have
+ * been stopped, or be one of several.
  */
 const MAX_LOSSES = 3;
 
-const down = (error: unknown): StowageError =>
+const scannerUnavailable = (error: unknown): StowageError =>
   unavailable('SCANNER_UNAVAILABLE', 'The virus scanner is not available. Try again later.', error);
 
-/** What is known of a daemon that passed its self test. */
-interface Trust {
+/** Identity of a daemon that passed its self-test, valid until `until` on the monotonic clock. */
+interface Verified {
   readonly identity: ScannerIdentity;
   readonly until: number;
 }
 
 /**
- * ClamAV's daemon, by its protocol (clamd(8): PING, VERSION, INSTREAM). It is believed nothing before it has passed a
- * self test: that it knows a virus, and says so when it could not look into something, which by default it does not.
- * A scan without a whole answer that is understood is `unavailable`. Where a content is what ends the daemon, time and
- * again, it is the outcome `error`, so that it does not wait for ever.
+ * Scanner for ClamAV's daemon over its protocol (clamd(8): PING, VERSION, INSTREAM). The daemon must pass a self-test
+ * first: it must detect a test virus and report content that it could not scan, which its default configuration does
+ * not. A scan without a complete, known reply throws `unavailable`. If one content repeatedly breaks the connection,
+ * the outcome is `error`, so that its job does not wait forever.
  */
 export class ClamdScanner extends Scanner {
   private readonly target: NetConnectOpts;
   private readonly suffix: string;
   private readonly options: Required<Omit<ClamdScannerOptions, 'address' | 'suffix'>>;
   private readonly lost = new LostContents();
-  private trust: Trust | undefined;
-  private contentChecks: Promise<Trust> | undefined;
+  private verified: Verified | undefined;
+  private pendingSelfTest: Promise<Verified> | undefined;
 
-  /** @throws Error in one sentence when the address is none */
+  /** @throws Error with one sentence for the operator if the address is invalid */
   constructor({ address, suffix = '', ...options }: ClamdScannerOptions) {
     super();
     this.target = parseClamdAddress(address);
@@ -76,7 +81,7 @@ export class ClamdScanner extends Scanner {
   override async scan(content: AsyncIterable<Buffer>, options: ScanOptions): Promise<Verdict> {
     const { sizeBytes, sha256, signal } = options;
     if (sizeBytes > this.options.maxBytes) return TOO_LARGE;
-    await this.trusted(signal);
+    await this.ensureVerified(signal);
     const begunAt = performance.now();
     let isAllSent = false;
     try {
@@ -86,29 +91,32 @@ export class ClamdScanner extends Scanner {
       return verdict;
     } catch (error) {
       if (!(error instanceof ConnectionLost)) throw error;
-      this.trust = undefined;
-      // It was the source that was slow.
+      this.verified = undefined;
+      // The content arrived too slowly; the daemon is not at fault.
       const isLate = error.received.startsWith('COMMAND READ TIMED OUT');
       const isLost = isAllSent && !isLate;
       if (isLost && this.lost.note(sha256(), begunAt, performance.now()) >= MAX_LOSSES) {
-        return { outcome: 'error', message: `The scanner was lost over it: ${error.message}.` };
+        return { outcome: 'error', message: `The scanner failed repeatedly on this file: ${error.message}.` };
       }
-      throw down(error);
+      throw scannerUnavailable(error);
     }
   }
 
   override async identify(signal?: AbortSignal): Promise<ScannerIdentity> {
-    const { identity } = await this.trusted(signal);
+    const { identity } = await this.ensureVerified(signal);
     return identity;
   }
 
   override async check(signal?: AbortSignal): Promise<void> {
-    const answer = await this.ask('PING', signal);
-    if (answer !== 'PONG') throw down(new Error(`clamd answers ${printable(answer)} to PING`));
-    await this.trusted(signal);
+    const answer = await this.command('PING', signal);
+    if (answer !== 'PONG') throw scannerUnavailable(new Error(`clamd answers ${printable(answer)} to PING`));
+    await this.ensureVerified(signal);
   }
 
-  /** @throws ConnectionLost */
+  /**
+   * Scans over one connection. @throws ConnectionLost; StowageError unavailable; the signal's reason; the content's
+   * error
+   */
   private async instream(
     content: AsyncIterable<Buffer>,
     maxBytes: number,
@@ -123,9 +131,9 @@ export class ClamdScanner extends Scanner {
       if (sent === 'all') onAllSent();
       const reply = await connection.reply(this.options.replyMs);
       const verdict = verdictOf(reply);
-      // Whoever calls clean what it has not seen the end of is not clamd.
+      // A server that reports a partly received content as clean is not clamd.
       if (verdict === null || (verdict.outcome === 'clean' && sent !== 'all')) {
-        throw down(new Error(`clamd answers ${printable(reply)} to INSTREAM`));
+        throw scannerUnavailable(new Error(`clamd answers ${printable(reply)} to INSTREAM`));
       }
       return verdict;
     } finally {
@@ -133,23 +141,27 @@ export class ClamdScanner extends Scanner {
     }
   }
 
-  /** @throws StowageError unavailable; the signal's reason */
-  private async trusted(signal: AbortSignal | undefined): Promise<Trust> {
+  /**
+   * Returns the verified identity, running the self-test if needed. @throws StowageError unavailable; the signal's
+   * reason
+   */
+  private async ensureVerified(signal: AbortSignal | undefined): Promise<Verified> {
     signal?.throwIfAborted();
-    if (this.trust !== undefined && performance.now() < this.trust.until) return this.trust;
-    this.contentChecks ??= this.examine().finally(() => (this.contentChecks = undefined));
-    return abortable(this.contentChecks, signal);
+    if (this.verified !== undefined && performance.now() < this.verified.until) return this.verified;
+    this.pendingSelfTest ??= this.verify().finally(() => (this.pendingSelfTest = undefined));
+    return abortable(this.pendingSelfTest, signal);
   }
 
-  /** For all who wait for it, so it heeds none of their signals. */
-  private async examine(): Promise<Trust> {
-    const reply = await this.ask('VERSION');
+  /** Runs the self-test. Takes no signal because concurrent callers share one run. */
+  private async verify(): Promise<Verified> {
+    const reply = await this.command('VERSION');
     const identity = parseVersion(reply, this.suffix);
-    if (identity === null) throw down(new Error(`clamd answers ${printable(reply)} to VERSION`));
+    if (identity === null)
+      throw scannerUnavailable(new Error(`clamd answers ${printable(reply)} to VERSION`));
     const complaint = await selfTest((probe) => this.scanProbe(probe));
     if (complaint !== null) throw unavailable('SCANNER_UNAVAILABLE', complaint);
-    this.trust = { identity, until: performance.now() + this.options.identityMs };
-    return this.trust;
+    this.verified = { identity, until: performance.now() + this.options.identityMs };
+    return this.verified;
   }
 
   private async scanProbe(probe: Buffer): Promise<Verdict> {
@@ -159,18 +171,18 @@ export class ClamdScanner extends Scanner {
     try {
       return await this.instream(content, probe.length, () => undefined);
     } catch (error) {
-      throw error instanceof ConnectionLost ? down(error) : error;
+      throw error instanceof ConnectionLost ? scannerUnavailable(error) : error;
     }
   }
 
-  /** The answer to a command that scans nothing. @throws StowageError unavailable; the signal's reason */
-  private async ask(command: 'PING' | 'VERSION', signal?: AbortSignal): Promise<string> {
+  /** Sends a command that scans nothing. @throws StowageError unavailable; the signal's reason */
+  private async command(command: 'PING' | 'VERSION', signal?: AbortSignal): Promise<string> {
     const connection = await ClamdConnection.open(this.target, this.options, signal);
     try {
       await connection.send(Buffer.from(`z${command}\0`));
       return await connection.reply(this.options.commandMs);
     } catch (error) {
-      throw error instanceof ConnectionLost ? down(error) : error;
+      throw error instanceof ConnectionLost ? scannerUnavailable(error) : error;
     } finally {
       connection.close();
     }

@@ -2,13 +2,13 @@ import { EICAR } from '../eicar.js';
 import type { Verdict } from '../scanner.js';
 import { encryptedArchive, nestedArchive } from './probe-archive.js';
 
-/** The most that MaxRecursion can be set to is 100. */
+/** Archive depth of the probe: above 100, the highest value of MaxRecursion. */
 const NESTING = 128;
 
 interface Probe {
   /**
-   * With random bytes inside: clamd remembers what it found clean, layer by layer, and whoever could send it the inner
-   * layers of a known probe, few at a time, could have it call the whole clean.
+   * Contains random bytes: clamd caches clean results for each layer, so a client that sends the inner layers of a
+   * fixed probe could make clamd report the probe as clean.
    */
   readonly content: () => Buffer;
   readonly isRight: (verdict: Verdict) => boolean;
@@ -21,25 +21,25 @@ const PROBES: readonly Probe[] = [
   {
     content: () => EICAR,
     isRight: ({ outcome }) => outcome === 'infected',
-    complaint: 'clamd does not know the EICAR test file: it has no signatures of viruses (run freshclam).',
+    complaint: 'clamd does not detect the EICAR test file: it has no virus signatures (run freshclam).',
   },
   {
     content: () => nestedArchive(NESTING),
     isRight: isReported,
-    complaint: 'clamd calls clean what it did not look into: set AlertExceedsMax yes (and ScanArchive yes).',
+    complaint: 'clamd reports unscanned content as clean: set AlertExceedsMax yes (and ScanArchive yes).',
   },
   {
     content: encryptedArchive,
     isRight: isReported,
-    complaint: 'clamd calls encrypted archives clean: set AlertEncrypted yes.',
+    complaint: 'clamd reports encrypted archives as clean: set AlertEncrypted yes.',
   },
 ];
 
-/** Why the verdicts of a clamd cannot be trusted; null when they can. */
+/** Tests whether a clamd's verdicts can be trusted. @returns the problem for the operator; null if it passed */
 export async function selfTest(scan: (content: Buffer) => Promise<Verdict>): Promise<string | null> {
   for (const { content, isRight, complaint } of PROBES) {
     const verdict = await scan(content());
-    if (verdict.outcome === 'error') return `clamd fails on a file of its self test: ${verdict.message}`;
+    if (verdict.outcome === 'error') return `clamd fails on a file of the self-test: ${verdict.message}`;
     if (!isRight(verdict)) return complaint;
   }
   return null;

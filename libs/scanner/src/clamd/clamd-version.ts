@@ -4,9 +4,11 @@ import { printable } from './clamd-replies.js';
 const MAX_LABEL = 128;
 
 /**
- * What clamd answers to VERSION: `ClamAV 1.4.6/27850/Fri Nov 20 08:20:00 2026`, the number and date of the official
- * signatures, or `ClamAV 1.4.6` where there are none of those. The date is the daemon's local time; it is taken for UTC,
- * as it is in containers. Null: it is not clamd that answered. `suffix` ends the label.
+ * Parses clamd's reply to VERSION: `ClamAV 1.4.6/27850/Fri Nov 20 08:20:00 2026` with number and date of the official
+ * signatures, or `ClamAV 1.4.6` without official signatures. The date is the daemon's local time and is read as UTC,
+ * the usual time zone of containers.
+ * @param suffix appended to the label
+ * @returns null if the reply does not come from clamd
  */
 export function parseVersion(reply: string, suffix = ''): ScannerIdentity | null {
   const [label, date] = /^ClamAV \d[^/]*(?:\/\d+\/(.+))?/.exec(reply) ?? [];

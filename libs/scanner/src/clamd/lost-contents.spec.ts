@@ -1,33 +1,33 @@
 import { expect, it } from '@jest/globals';
 import { LostContents } from './lost-contents.js';
 
-/** Scans that begin and are lost one after the other. */
+/** Notes scans that run one after the other. */
 function oneByOne() {
   const lost = new LostContents();
   let at = 0;
   return { lost, note: (sha256: string) => lost.note(sha256, (at += 1), (at += 1)) };
 }
 
-it('counts what is lost in a row, by content', () => {
+it('counts consecutive losses for each content', () => {
   const { lost, note } = oneByOne();
   expect([note('a'), note('b'), note('a')]).toEqual([1, 1, 2]);
   lost.forget(() => 'a');
   expect([note('a'), note('b')]).toEqual([1, 2]);
 });
 
-it('counts once what was under way together', () => {
+it('counts concurrent losses of one content once', () => {
   const lost = new LostContents();
   expect([lost.note('a', 1, 5), lost.note('a', 2, 6), lost.note('a', 4, 7)]).toEqual([1, 1, 1]);
   expect(lost.note('a', 8, 9)).toBe(2);
 });
 
-it('asks for no hash while there is nothing to forget', () => {
+it('computes no hash while no loss is recorded', () => {
   new LostContents().forget(() => {
-    throw new Error('asked');
+    throw new Error('computed');
   });
 });
 
-it('remembers the last thousand', () => {
+it('remembers the last thousand contents', () => {
   const { note } = oneByOne();
   note('first');
   note('again');

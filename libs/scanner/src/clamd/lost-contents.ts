@@ -5,13 +5,14 @@ interface Losses {
   readonly lastAt: number;
 }
 
-/** How many times in a row the daemon was lost over a content. It forgets the oldest beyond a thousand. */
+/** Counts the consecutive connection losses for each content, for the thousand most recent contents. */
 export class LostContents {
   private readonly contents = new Map<string, Losses>();
 
   /**
-   * A scan that had begun before the last loss is part of that: what is under way together is lost together.
-   * @returns how many times it is now
+   * Records a loss. A scan that began before the content's last recorded loss is not counted: concurrent scans are lost
+   * together. Times are in milliseconds of the monotonic clock.
+   * @returns the number of consecutive losses
    */
   note(sha256: string, begunAt: number, now: number): number {
     const last = this.contents.get(sha256) ?? { times: 0, lastAt: -Infinity };
@@ -22,6 +23,9 @@ export class LostContents {
     return losses.times;
   }
 
+  /**
+   * Resets a content's count after a complete scan. Takes a function because the hash is needed only if losses exist.
+   */
   forget(sha256: () => string): void {
     if (this.contents.size > 0) this.contents.delete(sha256());
   }

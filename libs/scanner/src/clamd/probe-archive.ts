@@ -5,9 +5,9 @@ const NAME = Buffer.from('probe');
 const VERSION_NEEDED = 20;
 const ENCRYPTED = 1;
 const DEFLATED = 8;
-/** 1 January 1980, the first day that there is. */
+/** 1 January 1980, the earliest date of the format. */
 const DATE = 0x21;
-/** What ZipCrypto puts before the bytes. */
+/** Length of ZipCrypto's header before the data. */
 const ENCRYPTION_HEADER_BYTES = 12;
 
 interface Entry {
@@ -18,7 +18,7 @@ interface Entry {
   readonly method: number;
 }
 
-/** A ZIP file with one entry (PKWARE APPNOTE.TXT 4.3.7, 4.3.12, 4.3.16). */
+/** Builds a ZIP file with one entry (PKWARE APPNOTE.TXT 4.3.7, 4.3.12, 4.3.16). */
 function archiveOf({ bytes, sizeBytes, crc, flags, method }: Entry): Buffer {
   const local = Buffer.alloc(30);
   local.writeUInt32LE(0x04034b50, 0);
@@ -43,7 +43,7 @@ function archiveOf({ bytes, sizeBytes, crc, flags, method }: Entry): Buffer {
   return Buffer.concat([local, NAME, bytes, central, NAME, end]);
 }
 
-/** ZIP in ZIP in ZIP, around some random bytes. */
+/** Builds `depth` nested ZIP files around random bytes. */
 export function nestedArchive(depth: number): Buffer {
   let content: Buffer = randomBytes(16);
   for (let level = 0; level < depth; level++) {
@@ -58,7 +58,7 @@ export function nestedArchive(depth: number): Buffer {
   return content;
 }
 
-/** A ZIP file whose entry says that it is encrypted; there is nothing behind it. */
+/** Builds a ZIP file whose entry is flagged as encrypted and contains random bytes. */
 export function encryptedArchive(): Buffer {
   const bytes = randomBytes(ENCRYPTION_HEADER_BYTES + 16);
   return archiveOf({

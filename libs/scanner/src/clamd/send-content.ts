@@ -1,6 +1,6 @@
 import type { ClamdConnection } from './clamd-connection.js';
 
-/** `part`: the connection was over before the content was. */
+/** `part`: the connection was over before the whole content was sent. */
 export type Sent = 'all' | 'part' | 'too-large';
 
 const lengthOf = (bytes: number): Buffer => {
@@ -10,9 +10,9 @@ const lengthOf = (bytes: number): Buffer => {
 };
 
 /**
- * Sends a content in INSTREAM's chunks, each after its length, and the zero that ends them. The content is left where it
- * is when that is of no more use: who gave it may want the rest. It is never left while its next chunk is on the way,
- * for with that its error would be lost.
+ * Sends a content in INSTREAM's form: chunks with their length, then a zero length. When sending is no longer useful,
+ * it stops without closing the iterator, so that the caller can read the rest. It always awaits a pending `next()`,
+ * because an abandoned one would lose its error.
  */
 export async function sendContent(
   content: AsyncIterable<Buffer>,
@@ -30,7 +30,7 @@ export async function sendContent(
     const chunk = next.value;
     sentBytes += chunk.length;
     if (sentBytes > maxBytes) return 'too-large';
-    // A length of zero would end it here, and the rest would go unseen.
+    // A zero length would end the stream, and clamd would not scan the rest.
     if (chunk.length > 0) await connection.send(lengthOf(chunk.length), chunk);
   }
   return 'part';

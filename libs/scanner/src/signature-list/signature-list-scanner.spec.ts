@@ -28,7 +28,7 @@ describe('SignatureListScanner', () => {
     ['bad', { outcome: 'infected', signature: 'Bad.Words' }],
     ['worse', { outcome: 'infected', signature: `SHA-256 ${unnamed.sha256}` }],
     ['bad ', { outcome: 'clean' }],
-  ])('finds what is on its list: %j', async (text, verdict) => {
+  ])('detects the hashes of its list: %j', async (text, verdict) => {
     expect(await scan(scanner, Buffer.from(text))).toEqual(verdict);
   });
 
@@ -38,15 +38,15 @@ describe('SignatureListScanner', () => {
       Buffer.concat([EICAR, Buffer.from(' \t\r\n\x1a'.repeat(12))]),
       'infected',
     ],
-    ['a byte more', Buffer.concat([EICAR, Buffer.from(' \t\r\n\x1a '.repeat(12))]), 'clean'],
+    ['white space beyond 128 bytes', Buffer.concat([EICAR, Buffer.from(' \t\r\n\x1a '.repeat(12))]), 'clean'],
     ['other bytes after it', Buffer.concat([EICAR, Buffer.from('x')]), 'clean'],
     ['a byte before it', Buffer.concat([Buffer.from(' '), EICAR]), 'clean'],
-    ['less of it', EICAR.subarray(0, 67), 'clean'],
-  ])('the EICAR test file, with %s', async (_, bytes, outcome) => {
+    ['its last byte missing', EICAR.subarray(0, 67), 'clean'],
+  ])('scans the EICAR test file with %s', async (_, bytes, outcome) => {
     expect(await scan(scanner, bytes)).toMatchObject({ outcome });
   });
 
-  it('says that it is no antivirus, and another label for another list', async () => {
+  it('labels itself as no antivirus, with a different label for each list', async () => {
     const labels = await Promise.all(
       [[], [named], [unnamed], [named, unnamed], [{ ...named, name: 'Other' }]].map(async (hashes) => {
         const { label } = await new SignatureListScanner(hashes).identify();
@@ -57,7 +57,7 @@ describe('SignatureListScanner', () => {
     expect(new Set(labels).size).toBe(labels.length);
   });
 
-  it('is the same for the same list in another order', async () => {
+  it('has a label that does not depend on the order of the list', async () => {
     const { label } = await scanner.identify();
     expect(await new SignatureListScanner([unnamed, named]).identify()).toMatchObject({ label });
   });
@@ -75,7 +75,7 @@ describe('readMalwareHashes', () => {
     return file;
   };
 
-  it('reads hashes, with names or without', async () => {
+  it('reads hashes with and without names', async () => {
     const [one, two, three] = [sha256Of('1'), sha256Of('2'), sha256Of('3')];
     const text = `\ufeff# ours\r\n${one}\r\n\n  ${two.toUpperCase()}  A name of words \n${three}\tTabbed`;
     expect(await readMalwareHashes(await fileWith(text))).toEqual([
@@ -91,14 +91,14 @@ describe('readMalwareHashes', () => {
     ['65 digits', 'a'.repeat(65)],
     ['no hex', 'g'.repeat(64)],
     ['an MD5', `${'a'.repeat(32)} name`],
-  ])('refuses a list with a bad line: %s', async (_, line) => {
+  ])('rejects a list with an invalid line: %s', async (_, line) => {
     const file = await fileWith(`${sha256Of('1')}\n${line}\n`);
     await expect(readMalwareHashes(file)).rejects.toThrow(
       /^Line 2 of the list of malware hashes, .*SHA-256\.$/,
     );
   });
 
-  it('says in one sentence that there is none', async () => {
+  it('reports a missing file in one sentence', async () => {
     await expect(readMalwareHashes(path.join(folder, 'none'))).rejects.toThrow(
       /^The list of malware hashes cannot be read: ENOENT.*\.$/,
     );

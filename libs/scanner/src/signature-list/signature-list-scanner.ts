@@ -3,26 +3,27 @@ import { abortable } from '../abortable.js';
 import { EICAR_MAX_BYTES, isEicar } from '../eicar.js';
 import { Scanner, type ScannerIdentity, type ScanOptions, type Verdict } from '../scanner.js';
 
+/** One entry of a list of malware hashes. */
 export interface MalwareHash {
   /** In hex, lower case. */
   readonly sha256: string;
   readonly name?: string;
 }
 
-/** Reads all of a content. @returns its start */
+/** Reads the whole content. @returns its first `maxBytes` bytes */
 async function readHead(content: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
   const head = Buffer.alloc(maxBytes);
   let headBytes = 0;
   for await (const chunk of content) {
-    // Copied: its memory is not ours once the next one is asked for.
+    // The copy is needed because the content may reuse the chunk's memory after the next request.
     headBytes += chunk.copy(head, headBytes);
   }
   return head.subarray(0, headBytes);
 }
 
 /**
- * What there is without an antivirus: knows the files whose SHA-256 are on a list, and the EICAR test file. It looks into
- * nothing and says so in its label; `clean` means: not on the list.
+ * Scanner for installations without an antivirus: detects files by their SHA-256 on a list, and the EICAR test file. It
+ * does not analyse content, and its label says so; `clean` means only that the hash is not on the list.
  */
 export class SignatureListScanner extends Scanner {
   private readonly names: ReadonlyMap<string, string>;

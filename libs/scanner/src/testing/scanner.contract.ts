@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { EICAR } from '../eicar.js';
 import type { Scanner, ScanOptions, Verdict } from '../scanner.js';
 
+/** Environment of the contract suite. */
 export interface ScannerSetup {
   readonly scanner: Scanner;
   close?(): Promise<void>;
@@ -11,19 +12,19 @@ export interface ScannerSetup {
 const MIB = 2 ** 20;
 const infected = { outcome: 'infected', signature: expect.any(String) as unknown };
 
-/** A content in chunks of some size, each of which is gone when the next one is asked for. */
-async function* vanishing(bytes: Buffer, chunkBytes: number): AsyncGenerator<Buffer> {
+/** Yields a content in chunks and detaches each chunk's memory when the next one is requested. */
+async function* detachingChunks(bytes: Buffer, chunkBytes: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += chunkBytes) {
-    const piece = bytes.subarray(at, at + chunkBytes);
-    const memory = new ArrayBuffer(piece.length);
+    const part = bytes.subarray(at, at + chunkBytes);
+    const memory = new ArrayBuffer(part.length);
     const chunk = Buffer.from(memory);
-    piece.copy(chunk);
+    part.copy(chunk);
     yield await Promise.resolve(chunk);
     memory.transfer(0);
   }
 }
 
-/** Scans as the pipeline does: the hash is made on the way, and what the scanner leaves is read on to the end. */
+/** Scans as the pipeline does: hashes the content on the way, then reads the rest that the scanner left. */
 async function scanAll(
   scanner: Scanner,
   content: AsyncIterable<Buffer>,
@@ -32,7 +33,7 @@ async function scanAll(
   const hash = createHash('sha256');
   let sizeBytes = 0;
   let sha256: string | undefined;
-  const observed = (async function* () {
+  const hashedContent = (async function* () {
     for await (const chunk of content) {
       hash.update(chunk);
       sizeBytes += chunk.length;
@@ -40,16 +41,16 @@ async function scanAll(
     }
     sha256 = hash.digest('hex');
   })();
-  const known = () => {
+  const knownSha256 = () => {
     if (sha256 === undefined) throw new Error('The hash was asked for before the content ended');
     return sha256;
   };
-  const verdict = await scanner.scan(observed, { sizeBytes: 0, sha256: known, ...options });
-  for await (const chunk of observed) void chunk;
-  return { verdict, sha256: known(), sizeBytes };
+  const verdict = await scanner.scan(hashedContent, { sizeBytes: 0, sha256: knownSha256, ...options });
+  for await (const chunk of hashedContent) void chunk;
+  return { verdict, sha256: knownSha256(), sizeBytes };
 }
 
-/** What every {@link Scanner} says and does. Call it at the top level. */
+/** Contract suite for every {@link Scanner}. Call it at the top level of a spec file. */
 export function scannerContract(name: string, setup: () => Promise<ScannerSetup>): void {
   describe(`the scanner contract: ${name}`, () => {
     let given: ScannerSetup;
@@ -59,24 +60,24 @@ export function scannerContract(name: string, setup: () => Promise<ScannerSetup>
     afterAll(() => given.close?.());
 
     it.each([
-      ['harmless words', Buffer.from('Harmless words'), 5, { outcome: 'clean' }],
+      ['harmless text', Buffer.from('Harmless words'), 5, { outcome: 'clean' }],
       ['one byte', Buffer.from([0]), 1, { outcome: 'clean' }],
-      ['nothing at all', Buffer.alloc(0), 1, { outcome: 'clean' }],
+      ['an empty file', Buffer.alloc(0), 1, { outcome: 'clean' }],
       ['5 MiB', randomBytes(5 * MIB), 65_536, { outcome: 'clean' }],
-      ['5 MiB in one piece', randomBytes(5 * MIB), 5 * MIB, { outcome: 'clean' }],
+      ['5 MiB in one chunk', randomBytes(5 * MIB), 5 * MIB, { outcome: 'clean' }],
       ['the EICAR test file', EICAR, EICAR.length, infected],
       ['the EICAR test file, byte by byte', EICAR, 1, infected],
       ['the EICAR test file with a line end', Buffer.concat([EICAR, Buffer.from('\r\n')]), 7, infected],
-    ])('%s', async (_, bytes, chunkBytes, verdict) => {
+    ])('scans %s', async (_, bytes, chunkBytes, verdict) => {
       const sizeBytes = bytes.length;
-      expect(await scanAll(given.scanner, vanishing(bytes, chunkBytes), { sizeBytes })).toEqual({
+      expect(await scanAll(given.scanner, detachingChunks(bytes, chunkBytes), { sizeBytes })).toEqual({
         verdict,
         sha256: createHash('sha256').update(bytes).digest('hex'),
         sizeBytes,
       });
     });
 
-    it('sees what comes after an empty chunk', async () => {
+    it('scans the bytes after an empty chunk', async () => {
       const content = (async function* () {
         yield await Promise.resolve(Buffer.alloc(0));
         yield EICAR.subarray(0, 10);
@@ -87,7 +88,7 @@ export function scannerContract(name: string, setup: () => Promise<ScannerSetup>
       expect(verdict).toEqual(infected);
     });
 
-    it.each([0, 1, 40])('throws the content’s own error as it is, after %i chunks', async (chunks) => {
+    it.each([0, 1, 40])('rethrows an error of the content after %i chunks', async (chunks) => {
       const error = new TypeError('the content broke');
       const content = (async function* () {
         for (let i = 0; i < chunks; i++) yield await Promise.resolve(randomBytes(65_536));
@@ -96,13 +97,13 @@ export function scannerContract(name: string, setup: () => Promise<ScannerSetup>
       await expect(scanAll(given.scanner, content, { sizeBytes: MIB })).rejects.toBe(error);
     });
 
-    it('is stopped before it began', async () => {
+    it('rejects if the signal has already aborted', async () => {
       const signal = AbortSignal.abort(new Error('stopped'));
-      const scan = scanAll(given.scanner, vanishing(EICAR, 1), { sizeBytes: 68, signal });
+      const scan = scanAll(given.scanner, detachingChunks(EICAR, 1), { sizeBytes: 68, signal });
       await expect(scan).rejects.toBe(signal.reason);
     });
 
-    it('is stopped while it waits for a content that never comes', async () => {
+    it('stops waiting for a stalled content when the signal aborts', async () => {
       const abort = new AbortController();
       const reason = new Error('stopped');
       const content = (async function* () {
@@ -118,14 +119,14 @@ export function scannerContract(name: string, setup: () => Promise<ScannerSetup>
       await expect(scan).rejects.toBe(reason);
     });
 
-    it('says who it is, in a few words, and the same again', async () => {
+    it('returns a stable identity with a short label', async () => {
       const identity = await given.scanner.identify();
       expect(identity.label).toMatch(/^[\x20-\x7e]{1,128}$/);
       expect(identity.signaturesAt === null || identity.signaturesAt instanceof Date).toBe(true);
       expect(await given.scanner.identify()).toEqual(identity);
     });
 
-    it('could scan now', async () => {
+    it('passes its health check', async () => {
       await expect(given.scanner.check()).resolves.toBeUndefined();
     });
   });
