@@ -7,13 +7,13 @@ import {
   TRANSITIONS,
 } from './asset-status.js';
 
-/** Statuses from which work still has to go on by itself. */
-const UNSETTLED: readonly AssetStatus[] = ['PENDING', 'PROCESSING'];
+/** Statuses from which an asset must proceed without a client's request. */
+const IN_PROGRESS: readonly AssetStatus[] = ['PENDING', 'PROCESSING'];
 
 const all = Object.values(TRANSITIONS);
 
-/** What stands in the quota for an asset in each status. */
-const HELD: Record<AssetStatus, 'reserved' | 'used' | 'nothing' | 'either'> = {
+/** The quota state of an asset in each status. */
+const QUOTA_STATE: Record<AssetStatus, 'reserved' | 'used' | 'nothing' | 'either'> = {
   PENDING: 'reserved',
   PROCESSING: 'reserved',
   FAILED: 'reserved',
@@ -21,7 +21,7 @@ const HELD: Record<AssetStatus, 'reserved' | 'used' | 'nothing' | 'either'> = {
   REJECTED: 'nothing',
   EXPIRED: 'nothing',
   CANCELLED: 'nothing',
-  // What was READY goes on counting until it is purged; nothing else does.
+  // A deleted asset counts until its purge if it was READY before; otherwise it counts no longer.
   DELETED: 'either',
 };
 const AFTER = {
@@ -33,32 +33,35 @@ const AFTER = {
 } as const;
 
 describe('TRANSITIONS', () => {
-  it.each(Object.entries(TRANSITIONS))('%s leaves in the quota what its status holds', (_, transition) => {
-    const { from, to, quota } = transition;
-    for (const held of from.length === 0 ? ['nothing'] : from.map((status) => HELD[status])) {
-      const left = quota === 'none' ? held : AFTER[quota];
-      if (HELD[to] !== 'either' && held !== 'either') expect(left).toBe(HELD[to]);
-      else expect(['used', 'nothing', 'either']).toContain(left);
-    }
-  });
+  it.each(Object.entries(TRANSITIONS))(
+    'keeps the quota consistent with the status after %s',
+    (_, transition) => {
+      const { from, to, quota } = transition;
+      for (const held of from.length === 0 ? ['nothing'] : from.map((status) => QUOTA_STATE[status])) {
+        const left = quota === 'none' ? held : AFTER[quota];
+        if (QUOTA_STATE[to] !== 'either' && held !== 'either') expect(left).toBe(QUOTA_STATE[to]);
+        else expect(['used', 'nothing', 'either']).toContain(left);
+      }
+    },
+  );
 
-  it('leaves incoming bytes to statuses that may still need them', () => {
+  it('keeps the incoming object in statuses that may still need it', () => {
     expect([...INCOMING_IS_WASTE].sort()).toEqual(['CANCELLED', 'DELETED', 'EXPIRED', 'READY', 'REJECTED']);
   });
 
-  it('has a way out of every unsettled status', () => {
-    for (const status of UNSETTLED) {
+  it('has a transition out of every status in progress', () => {
+    for (const status of IN_PROGRESS) {
       const next = all.filter(({ from }) => from.includes(status)).map(({ to }) => to);
       expect(next.some((to) => to !== status)).toBe(true);
     }
   });
 
-  it('can delete everything but what is PROCESSING or deleted already', () => {
+  it('can delete an asset in every status but PROCESSING and DELETED', () => {
     const undeletable = ASSET_STATUSES.filter((status) => deletionOf(status) === null);
     expect(undeletable).toEqual(['PROCESSING', 'DELETED']);
   });
 
-  it('names each event once', () => {
+  it('uses each event name once', () => {
     expect(new Set(all.map(({ event }) => event)).size).toBe(all.length);
   });
 });

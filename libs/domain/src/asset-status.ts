@@ -11,11 +11,11 @@ export const ASSET_STATUSES = [
 export type AssetStatus = (typeof ASSET_STATUSES)[number];
 
 /**
- * What a transition does to the owner's quota. `settle`: reserved becomes used; `release`: reserved is given back;
- * `return`: used is given back; `use`: used at once.
+ * Effect of a transition on the owner's quota. `reserve`: reserve bytes; `use`: count bytes as used without a
+ * reservation; `settle`: turn reserved bytes into used ones; `release`: free reserved bytes; `return`: free used bytes.
  */
 export type QuotaEffect = 'reserve' | 'use' | 'settle' | 'release' | 'return' | 'none';
-/** What becomes of the object in the incoming bucket once the transition is committed. */
+/** Whether the object in the incoming bucket is kept or deleted after the transition is committed. */
 export type IncomingEffect = 'keep' | 'delete';
 
 export type TransitionName =
@@ -36,6 +36,7 @@ export type TransitionName =
   | 'restore'
   | 'condemn';
 
+/** One permitted change of an asset's status, with its event and effects. */
 export interface Transition {
   readonly from: readonly AssetStatus[];
   readonly to: AssetStatus;
@@ -45,13 +46,13 @@ export interface Transition {
 }
 
 /**
- * Every change of an asset's status. A transition is one `UPDATE` that names the status it leaves and the version it
- * saw; zero rows means that somebody else was faster. Its event and its quota effect belong to the same transaction,
- * the incoming object is dealt with after the commit.
+ * Every permitted change of an asset's status. A transition is one `UPDATE` conditional on the current status and the
+ * version read before; zero rows means that a concurrent transition came first. The event and the quota effect belong
+ * to the same transaction; the incoming object is handled after the commit.
  */
 export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
   request: { from: [], to: 'PENDING', event: 'asset.requested', quota: 'reserve', incoming: 'keep' },
-  // The owner has these very bytes already: nothing needs to be sent.
+  // The owner has a READY asset with these bytes, so no upload is needed.
   adopt: { from: [], to: 'READY', event: 'asset.adopted', quota: 'use', incoming: 'delete' },
   claim: { from: ['PENDING'], to: 'PROCESSING', event: 'asset.received', quota: 'none', incoming: 'keep' },
   retry: { from: ['PROCESSING'], to: 'PROCESSING', event: 'asset.retried', quota: 'none', incoming: 'keep' },
@@ -73,9 +74,9 @@ export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
     incoming: 'delete',
   },
   revive: { from: ['FAILED'], to: 'PROCESSING', event: 'asset.revived', quota: 'none', incoming: 'keep' },
-  // Nobody tried again while the bytes were kept.
+  // The retention of the bytes ended without a retry by an operator.
   lapse: { from: ['FAILED'], to: 'EXPIRED', event: 'asset.lapsed', quota: 'release', incoming: 'delete' },
-  // Three ways to DELETED, by what the status held: a stored object that can be restored, a reservation, or nothing.
+  // Three transitions to DELETED, for statuses with a restorable stored object, with a reservation, and with neither.
   delete: { from: ['READY'], to: 'DELETED', event: 'asset.deleted', quota: 'none', incoming: 'delete' },
   abandon: {
     from: ['PENDING', 'FAILED'],
@@ -91,21 +92,23 @@ export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
     quota: 'none',
     incoming: 'delete',
   },
-  // New signatures found something in bytes that had been stored.
+  // A scan with newer signatures found malware in stored bytes.
   condemn: { from: ['READY'], to: 'REJECTED', event: 'asset.condemned', quota: 'return', incoming: 'delete' },
   restore: { from: ['DELETED'], to: 'READY', event: 'asset.restored', quota: 'none', incoming: 'delete' },
 };
 
-/** How an asset of each status is deleted; PROCESSING is deleted when it settles. */
+/**
+ * Returns the transition that deletes an asset in this status; null for PROCESSING, which must end first, and DELETED.
+ */
 export const deletionOf = (status: AssetStatus): TransitionName | null =>
   (['delete', 'abandon', 'remove'] as const).find((name) => TRANSITIONS[name].from.includes(status)) ?? null;
 
-/** Statuses in which an object in the incoming bucket serves nobody any more. */
+/** Statuses in which the object in the incoming bucket is no longer needed. */
 export const INCOMING_IS_WASTE: readonly AssetStatus[] = ASSET_STATUSES.filter((status) =>
   Object.values(TRANSITIONS).some(({ to, incoming }) => to === status && incoming === 'delete'),
 );
 
-/** Why bytes were refused; stable, shown to clients as `statusReason.code`. */
+/** Why bytes were rejected; stable, returned to clients as `statusReason.code`. */
 export type RejectionCode =
   | 'CHECKSUM_MISMATCH'
   | 'SIZE_MISMATCH'

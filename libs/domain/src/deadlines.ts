@@ -1,11 +1,11 @@
-/** The slowest upload that is still waited for, bytes a second: 128 kbit/s. */
+/** Minimum upload rate in bytes per second, 128 kbit/s; slower uploads expire. */
 const MIN_UPLOAD_RATE = 16 * 1024;
 const HOUR_SECONDS = 3600;
 
 /**
- * When the bytes must be there. A URL's expiry says when an upload may start: the body of a PUT gets its size at a minimum
- * rate on top, at least an hour. A RESUMABLE upload gets an hour in which its session must be opened; from then on the
- * session's own end is the deadline.
+ * Computes when an upload expires unless its bytes have arrived. A URL's expiry limits only the start of an upload, so
+ * a PUT gets additional time for its size at a minimum rate, at least one hour. A RESUMABLE upload gets one hour to
+ * open its session; after that the session's own expiry is the deadline.
  */
 export function uploadDeadline(urlExpiresAt: Date, sizeBytes: number, method: 'PUT' | 'RESUMABLE'): Date {
   const atMinimumRate = Math.max(HOUR_SECONDS, Math.ceil(sizeBytes / MIN_UPLOAD_RATE));
@@ -13,8 +13,12 @@ export function uploadDeadline(urlExpiresAt: Date, sizeBytes: number, method: 'P
   return new Date(urlExpiresAt.getTime() + seconds * 1000);
 }
 
-/** When a sweeper first looks for bytes whose event may be lost; from then on less and less often. */
+/**
+ * When a sweeper first checks for bytes whose event may be lost, in milliseconds; later checks have growing intervals.
+ */
 export const FIRST_LOOK_MS = 60_000;
 
-/** How long the bytes of a FAILED asset are kept for an operator to try again; the quota holds them for so long. */
+/**
+ * How long the bytes and the quota reservation of a FAILED asset are kept for a retry by an operator, in milliseconds.
+ */
 export const FAILED_KEEP_MS = 7 * 24 * HOUR_SECONDS * 1000;

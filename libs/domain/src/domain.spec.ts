@@ -6,21 +6,21 @@ import { assetIdMadeAt, assetIdOfIncomingKey, contentKey, incomingKey } from './
 
 const ID = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
 
-describe('keys', () => {
-  it('keeps asset ids and nothing else as keys of the incoming bucket', () => {
+describe('object keys', () => {
+  it('accepts only asset ids as keys of the incoming bucket', () => {
     expect(assetIdOfIncomingKey(incomingKey(ID))).toBe(ID);
     for (const key of ['', ID.toUpperCase(), `${ID}/x`, `../${ID}`, 'content/x'])
       expect(assetIdOfIncomingKey(key)).toBeNull();
   });
 
-  it('knows when an id was made, of those that Stowage makes', () => {
+  it('returns the creation time of a version 7 id and null for other versions', () => {
     // The example of https://www.rfc-editor.org/rfc/rfc9562#name-example-of-a-uuidv7-value
     const made = Date.parse('2022-02-22T19:22:22Z');
     expect(assetIdMadeAt('017f22e2-79b0-7cc3-98c4-dc0c0c07398f')).toBe(made);
     expect(assetIdMadeAt('017f22e2-79b0-4cc3-98c4-dc0c0c07398f')).toBeNull();
   });
 
-  it('names content by its hash, apart for each scope', () => {
+  it('derives the content key from the hash and the scope', () => {
     expect(contentKey('ab')).toBe('content/ab');
     expect(contentKey('ab', '42')).toBe('content/42/ab');
   });
@@ -35,16 +35,16 @@ describe('checksums', () => {
     'g'.repeat(64),
     `${'a'.repeat(64)}\n`,
     Buffer.alloc(32).toString('base64'),
-  ])('refuses the SHA-256 %p', (text) => {
+  ])('rejects the SHA-256 %p', (text) => {
     expect(() => parseSha256(text)).toThrow(expect.objectContaining({ reason: 'CHECKSUM_INVALID' }));
   });
 
-  it('takes a SHA-256 in either case, and answers it in lower case', () => {
+  it('accepts a SHA-256 in either case and returns lower case', () => {
     expect(parseSha256('0123456789ABCDEF'.repeat(4))).toBe('0123456789abcdef'.repeat(4));
     expect(parseSha256('aB'.repeat(32))).toBe('ab'.repeat(32));
   });
 
-  it('takes the Base64 of 4 bytes as crc32c', () => {
+  it('accepts only the Base64 of 4 bytes as crc32c', () => {
     expect(parseCrc32c('yZRlqg==')).toBe('yZRlqg==');
     for (const text of ['', 'yZRlqg', 'c99465aa', 'yZRlqgAA', 'yZRlqh==']) {
       expect(() => parseCrc32c(text)).toThrow(expect.objectContaining({ reason: 'CRC32C_INVALID' }));
@@ -52,32 +52,32 @@ describe('checksums', () => {
   });
 });
 
-describe('deadlines', () => {
+describe('uploadDeadline', () => {
   const expiry = new Date('2026-01-01T00:15:00Z');
 
-  it('gives an hour after the URL, large files that are sent at once the time that they need', () => {
+  it('adds an hour to the URL expiry, more for a large PUT', () => {
     expect(uploadDeadline(expiry, 0, 'PUT')).toEqual(new Date('2026-01-01T01:15:00Z'));
     expect(uploadDeadline(expiry, 5 * 2 ** 30, 'RESUMABLE')).toEqual(new Date('2026-01-01T01:15:00Z'));
     expect(uploadDeadline(expiry, 5 * 2 ** 30, 'PUT').getTime() - expiry.getTime()).toBe(327_680_000);
   });
 });
 
-describe('metadata', () => {
+describe('parseMetadata', () => {
   const entry = (key: string, value = '') => ({ key, value });
 
   it.each([
-    ['too many', Array.from({ length: 65 }, (_, index) => entry(`k${index}`))],
-    ['a key twice', [entry('a'), entry('a')]],
+    ['too many entries', Array.from({ length: 65 }, (_, index) => entry(`k${index}`))],
+    ['a duplicate key', [entry('a'), entry('a')]],
     ['an empty key', [entry('')]],
     ['a key with a space', [entry('a b')]],
     ['a long key', [entry('a'.repeat(65))]],
     ['a long value', [entry('a', 'é'.repeat(2049))]],
-    ['NUL', [entry('a', '\0')]],
-  ])('refuses %s', (_, entries) => {
+    ['a value with NUL', [entry('a', '\0')]],
+  ])('rejects %s', (_, entries) => {
     expect(() => parseMetadata(entries, [])).toThrow(expect.objectContaining({ reason: 'METADATA_INVALID' }));
   });
 
-  it('takes 64 entries of 4096 bytes', () => {
+  it('accepts 64 entries of 4096 bytes', () => {
     const entries = Array.from({ length: 64 }, (_, index) => entry(`k${index}`, 'x'.repeat(4096)));
     expect(parseMetadata(entries, [])).toBe(entries);
   });

@@ -13,7 +13,7 @@ describe('ERROR_KINDS', () => {
     ['rate-limited', 'RATE_LIMITED', 429, 'retry', 'nack'],
     ['unavailable', 'UNAVAILABLE', 503, 'wait', 'pause'],
     ['internal', 'INTERNAL_SERVER_ERROR', 500, 'retry', 'nack'],
-  ] as const)('%s means %s, %i, %s and %s', (kind, graphql, http, queue, event) => {
+  ] as const)('maps %s to %s, %i, %s and %s', (kind, graphql, http, queue, event) => {
     expect(ERROR_KINDS[kind]).toEqual({ graphql, http, queue, event });
   });
 });
@@ -27,7 +27,7 @@ describe('kindOf', () => {
     [new TypeError('x'), 'internal'],
     ['thrown text', 'internal'],
     [undefined, 'internal'],
-  ])('%p is %s', (error, kind) => {
+  ])('classifies %p as %s', (error, kind) => {
     expect(kindOf(error)).toBe(kind);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Every way in which a request, job or event can end other than well. An edge (GraphQL, HTTP, queue, Pub/Sub)
- * looks up its own column of {@link ERROR_KINDS} once; nothing else decides what an error means there.
+ * Every way in which a request, job or event can fail. Each edge (GraphQL, HTTP, queue, Pub/Sub) reads its own column
+ * of {@link ERROR_KINDS}, the only place that decides the meaning of an error there.
  */
 export type ErrorKind =
   | 'invalid'
@@ -14,9 +14,9 @@ export type ErrorKind =
   | 'unavailable'
   | 'internal';
 
-/** What a queue processor does with a job that ended in an error. `wait` uses up no attempt. */
+/** How a queue processor handles a job that failed. `wait` consumes no attempt. */
 export type QueueVerdict = 'fail' | 'done' | 'reject' | 'wait' | 'retry';
-/** What a subscriber answers to an event that ended in an error. `pause`: nack, and pull no more for a while. */
+/** How a subscriber answers an event whose handling failed. `pause`: nack, and stop pulling for a while. */
 export type EventVerdict = 'ack' | 'nack' | 'pause';
 
 interface KindRow {
@@ -26,7 +26,7 @@ interface KindRow {
   readonly event: EventVerdict;
 }
 
-/** The one table of error meanings. Kinds that a queue or a subscriber cannot meet are treated as bugs there. */
+/** The only table of error meanings. Kinds that a queue or a subscriber cannot encounter are treated as bugs there. */
 export const ERROR_KINDS: Readonly<Record<ErrorKind, KindRow>> = {
   invalid: { graphql: 'BAD_USER_INPUT', http: 400, queue: 'fail', event: 'ack' },
   unauthenticated: { graphql: 'UNAUTHENTICATED', http: 401, queue: 'retry', event: 'nack' },
@@ -40,20 +40,21 @@ export const ERROR_KINDS: Readonly<Record<ErrorKind, KindRow>> = {
   internal: { graphql: 'INTERNAL_SERVER_ERROR', http: 500, queue: 'retry', event: 'nack' },
 };
 
+/** Additional properties of a {@link StowageError}. */
 export interface ErrorDetails {
-  /** Where in the input the trouble is, e.g. `['input', 'filename']`. */
+  /** Path of the invalid input value, e.g. `['input', 'filename']`. */
   readonly path?: readonly (string | number)[];
-  /** For `rate-limited` and `unavailable`: when a retry is worth while. */
+  /** For `rate-limited` and `unavailable`: seconds until a retry may succeed. */
   readonly retryAfterSeconds?: number;
   readonly cause?: unknown;
 }
 
 /**
- * The base of every error that Stowage raises on purpose. `message` is for the caller and carries no SQL, path,
+ * Base class of every error that Stowage raises on purpose. `message` is for the client and contains no SQL, path,
  * bucket, key or stack; `reason` is stable and for programs.
  */
 export class StowageError extends Error {
-  /** Not `path`: graphql-js takes an error with one for its own, and would not say which field failed. */
+  /** Not named `path`: graphql-js treats an error with a `path` as its own and would not report the failed field. */
   readonly inputPath?: readonly (string | number)[];
   readonly retryAfterSeconds?: number;
 
@@ -70,16 +71,18 @@ export class StowageError extends Error {
   }
 }
 
+/** An error in the caller's input. `path` locates the invalid value. */
 export const invalid = (reason: string, message: string, path?: readonly (string | number)[]) =>
   new StowageError('invalid', reason, message, { path });
 
+/** An outage of a dependency. `cause` is logged and never sent to clients. */
 export const unavailable = (reason: string, message: string, cause?: unknown) =>
   new StowageError('unavailable', reason, message, { cause });
 
-/** Not found and not yours look the same, down to the words. */
+/** The error for a missing asset and for an asset without permission: a client cannot distinguish the two. */
 export const assetNotFound = () =>
   new StowageError('not-found', 'ASSET_NOT_FOUND', 'There is no such asset.');
 
-/** The kind of anything that can be thrown; what Stowage did not raise itself is a bug. */
+/** Returns the kind of any thrown value; `internal` (a bug) unless it is a {@link StowageError}. */
 export const kindOf = (error: unknown): ErrorKind =>
   error instanceof StowageError ? error.kind : 'internal';

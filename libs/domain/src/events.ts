@@ -1,4 +1,4 @@
-/** A fact about an asset, written in the transaction that made it true. Ids only, no personal data. */
+/** A fact about an asset, written in the transaction that makes it true. Contains ids only, no personal data. */
 export interface DomainEvent {
   readonly type: string;
   readonly assetId: string;
@@ -6,13 +6,13 @@ export interface DomainEvent {
 }
 
 /**
- * "The bytes are here": what `upload` tells `processing`. One per claimed generation and attempt; receiving it twice
- * is harmless, since the asset's row decides.
+ * Sent by `upload` to `processing` when an asset's bytes have arrived: one per claimed generation and attempt. A
+ * duplicate is harmless because processing compares it with the asset's row.
  */
 export interface AssetReceived {
   readonly assetId: string;
   readonly generation: string;
   readonly attempt: number;
-  /** The request that asked for the upload, so that one id can be followed through every log. */
+  /** Id of the request that started the upload, to correlate logs. */
   readonly requestId: string;
 }

@@ -28,9 +28,9 @@ describe('parseFilename', () => {
     ['日本語.pdf', '日本語.pdf'],
     ['😀.png', '😀.png'],
     ['x'.repeat(255), 'x'.repeat(255)],
-    // As many bytes as there may be, out of as much text as can become them.
+    // The maximum of 255 bytes, from the longest text that NFC composes to it.
     [`${code(0x3b1)}${code(0x313)}${code(0x300)}${code(0x345)}`.repeat(85), code(0x1f82).repeat(85)],
-  ])('takes %p as %p', (given, taken) => {
+  ])('accepts %p as %p', (given, taken) => {
     expect(parseFilename(given)).toBe(taken);
   });
 
@@ -58,7 +58,7 @@ describe('parseFilename', () => {
     `ᠮᠣᠩᠭᠣᠯ${code(0x180e)}ᠠ ᠪᠢᠴᠢᠭ${code(0x180b)}.txt`,
     `🏴${tags('gbeng')}.txt`,
     `🏴${tags('gbsct')}🏴${tags('gbwls')}.txt`,
-  ])('keeps what shapes a character: %s', (name) => {
+  ])('keeps characters that shape their neighbour: %s', (name) => {
     expect(parseFilename(name)).toBe(name.normalize('NFC'));
   });
 
@@ -67,7 +67,7 @@ describe('parseFilename', () => {
     ['a left-to-right mark', `${code(0x200e)}IMG-0001.txt`, 'IMG-0001.txt'],
     ['a right-to-left mark', `שלום${code(0x200f)} (1).pdf`, 'שלום (1).pdf'],
     ['an Arabic letter mark', `${code(0x61c)}تقرير.pdf`, 'تقرير.pdf'],
-    ['an embedding, as Windows copies paths', `${code(0x202a)}report.pdf${code(0x202c)}`, 'report.pdf'],
+    ['an embedding, as in paths copied on Windows', `${code(0x202a)}report.pdf${code(0x202c)}`, 'report.pdf'],
     ['a zero-width space', `សួស្តី${code(0x200b)}ពិភពលោក.txt`, 'សួស្តីពិភពលោក.txt'],
     ['a word joiner', `10${code(0x2060)}kg.txt`, '10kg.txt'],
     ['a byte order mark', `${code(0xfeff)}a.csv`, 'a.csv'],
@@ -80,9 +80,9 @@ describe('parseFilename', () => {
     ['a line separator', `one${code(0x2028)}two.txt`, 'one two.txt'],
     ['a paragraph separator', `one${code(0x2029)}two.txt`, 'one two.txt'],
     ['half an emoji', `cut off \ud83d.txt`, 'cut off \ufffd.txt'],
-    ['what keeps a letter from its accent', `e${code(0xad)}${code(0x301)}.txt`, 'é.txt'],
-    ['what is too long with soft hyphens', `${code(0xad)}x`.repeat(255), 'x'.repeat(255)],
-  ])('cleans %s', (_, given, cleaned) => {
+    ['a soft hyphen between a letter and its accent', `e${code(0xad)}${code(0x301)}.txt`, 'é.txt'],
+    ['soft hyphens that make the name too long', `${code(0xad)}x`.repeat(255), 'x'.repeat(255)],
+  ])('removes or replaces %s', (_, given, cleaned) => {
     expect(parseFilename(given)).toBe(cleaned);
   });
 
@@ -91,25 +91,25 @@ describe('parseFilename', () => {
     ['blank', '   '],
     ['a path', '../../etc/passwd'],
     ['a Windows path', 'C:\\boot.ini'],
-    ['the folder', '.'],
-    ['the parent', '..'],
-    ['the parent behind a mark', `.${code(0x200e)}.`],
-    ['the parent behind a joiner', `.${ZWNJ}.${ZWJ}`],
-    ['the parent and a space', '.. '],
-    ['nothing but characters without a glyph', [0x200b, 0xad, 0x200d, 0xfe0f, 0x3164].map(code).join('')],
-    ['nothing but a flag’s tags', tags('gbeng')],
+    ['the current directory', '.'],
+    ['the parent directory', '..'],
+    ['the parent directory hidden by a mark', `.${code(0x200e)}.`],
+    ['the parent directory hidden by a joiner', `.${ZWNJ}.${ZWJ}`],
+    ['the parent directory with a space', '.. '],
+    ['only characters without a glyph', [0x200b, 0xad, 0x200d, 0xfe0f, 0x3164].map(code).join('')],
+    ['only tags of a flag', tags('gbeng')],
     ['NUL', `a.php${code(0)}.jpg`],
     ['CR LF', 'a\r\nX-Header: 1'],
     ['a C1 control', `a${code(0x85)}b`],
     ['DEL', `a${code(0x7f)}b`],
     ['a left-to-right override', `photo${code(0x202d)}gpj.exe`],
     ['a right-to-left override', `photo${code(0x202e)}gpj.exe`],
-    ['an override among what is removed', `a${code(0xad)}${code(0x202e)}${code(0x200b)}gnp.exe`],
+    ['an override among removed characters', `a${code(0xad)}${code(0x202e)}${code(0x200b)}gnp.exe`],
     ...[0x2066, 0x2067, 0x2068, 0x2069].map((point) => ['an isolate', `a${code(point)}b`] as const),
     ['256 bytes', 'x'.repeat(256)],
     ['256 bytes of multibyte text', 'é'.repeat(128)],
     ['10 MB', 'x'.repeat(10_000_000)],
-  ])('refuses %s', (_, given) => {
+  ])('rejects %s', (_, given) => {
     expect(() => parseFilename(given, ['input', 'filename'])).toThrow(
       expect.objectContaining({
         kind: 'invalid',
@@ -119,7 +119,7 @@ describe('parseFilename', () => {
     );
   });
 
-  it('leaves what it has cleaned as it is, whatever three characters it was made of', () => {
+  it('is idempotent for every combination of three characters', () => {
     const points = Array.from({ length: 0x2ff }, (_, index) => index).concat(
       Array.from({ length: 0x200 }, (_, index) => 0x1f00 + index),
       Array.from({ length: 0x70 }, (_, index) => 0x2000 + index),
@@ -141,7 +141,7 @@ describe('parseFilename', () => {
     }
   });
 
-  it('does not bring into order what is much too long: with marks that takes minutes', () => {
+  it('does not normalize overlong text, which takes minutes with combining marks', () => {
     const normalize = jest.spyOn(String.prototype, 'normalize');
     const name = `a${(code(0x301) + code(0x316)).repeat(1_000)}`;
     expect(() => parseFilename(name)).toThrow(expect.objectContaining({ reason: 'FILENAME_INVALID' }));

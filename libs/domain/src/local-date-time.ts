@@ -3,12 +3,14 @@ const FIRST_YEAR = 1800;
 const LAST_YEAR = 2100;
 
 /**
- * Formats the UTC fields of an instant as a local date and time: `2026-01-31T12:00:00`, with milliseconds where there
- * are any.
+ * Formats the UTC fields of an instant as a local date and time: `2026-01-31T12:00:00`, with milliseconds unless they
+ * are zero.
  */
 export const localDateTimeOf = (instant: Date): string => instant.toISOString().replace(/(\.000)?Z$/, '');
 
-/** Reads a local date and time of {@link parseLocalDateTime} as if it were UTC, for arithmetic and for the database. */
+/**
+ * Converts a local date and time of {@link parseLocalDateTime} to an instant as if in UTC, for arithmetic and storage.
+ */
 export const asIfUtc = (local: string): Date => new Date(`${local}Z`);
 
 /**
@@ -27,7 +29,7 @@ export function parseLocalDateTime(value: unknown): string | null {
   return local.startsWith(seconds) ? local : null;
 }
 
-/** Whether an instant lies in the years that properties are kept for. */
+/** Whether an instant is within the years that properties may have. */
 export function isRecordable(instant: Date): boolean {
   const year = instant.getUTCFullYear();
   return year >= FIRST_YEAR && year <= LAST_YEAR;

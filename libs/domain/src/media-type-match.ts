@@ -11,36 +11,38 @@ import {
 
 const TEXT = 'text/plain';
 const XML = 'text/xml';
-/** Of these, text has to be in the table: what is shown or played is not just any text. */
+/** Media types cannot be declared for arbitrary text: the tables must list them as text. */
 const MEDIA = /^(image|audio|video)\//;
 
-/** Text of any kind but HTML, SVG and XHTML, which are in neither line. */
+/** Text of any kind except HTML, SVG and XHTML, which the tables list neither as text nor as XML. */
 const isText = (type: string) => type === XML || isMediaTypeOf(type, TEXT);
 
-/** Kinds of text that no signature tells from any other; XML has one. */
+/** Text formats without a signature of their own; XML has one. */
 const isPlainText = (type: string) =>
   isMediaTypeOf(type, TEXT) && !isMediaTypeOf(type, XML) && !MEDIA.test(type);
 
-/** Whether a file of a type may be text or XML without being more. Text has no signature: it is like unknown bytes. */
-const mayBe = (type: string, form: string) =>
+/** Whether a type that the tables do not describe may have plain text or XML as its content. Text has no signature. */
+const isPossibleForm = (type: string, form: string) =>
   !MEDIA.test(type) && ((form === TEXT && !isRecognised(type)) || (form === XML && isOfUnknownForm(type)));
 
 /**
- * The type of a file, of which the bytes show `detected` (null: no signature that Stowage knows), or null when the declaration is
- * wrong. The more exact of the two stands; between types that the bytes cannot tell apart, the declared one. The rules are in
- * docs/security.md, the names in media-types.data.ts.
+ * Decides the type of a file from its declared and its detected type. The more specific of the two is returned; of
+ * types that the bytes cannot distinguish, the declared one. The rules are in docs/security.md, the names in
+ * media-types.data.ts.
+ * @param detected type from the bytes; null if they match no known signature
+ * @returns null if the bytes contradict the declaration
  */
 export function settleMediaType(declared: string, detected: string | null): string | null {
-  const promised = foldMediaType(declared);
-  if (promised === OCTET_STREAM) return detected === null ? OCTET_STREAM : foldMediaType(detected);
-  if (detected === null) return isRecognised(promised) ? null : promised;
+  const declaredType = foldMediaType(declared);
+  if (declaredType === OCTET_STREAM) return detected === null ? OCTET_STREAM : foldMediaType(detected);
+  if (detected === null) return isRecognised(declaredType) ? null : declaredType;
   const found = foldMediaType(detected);
-  if (found === promised) return found;
-  const misnamed = misnamedAs(promised, found);
+  if (found === declaredType) return found;
+  const misnamed = misnamedAs(declaredType, found);
   if (misnamed !== null) return misnamed;
-  if (isMediaTypeOf(promised, found)) return isProven(promised) ? null : promised;
-  if (isMediaTypeOf(found, promised)) return found;
-  if (areRelated(promised, found)) return promised;
-  if (isPlainText(promised)) return isText(found) ? promised : null;
-  return mayBe(promised, found) ? promised : null;
+  if (isMediaTypeOf(declaredType, found)) return isProven(declaredType) ? null : declaredType;
+  if (isMediaTypeOf(found, declaredType)) return found;
+  if (areRelated(declaredType, found)) return declaredType;
+  if (isPlainText(declaredType)) return isText(found) ? declaredType : null;
+  return isPossibleForm(declaredType, found) ? declaredType : null;
 }

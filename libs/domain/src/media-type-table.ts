@@ -1,7 +1,7 @@
 import { ALIASES, CHILDREN, FAMILIES, MISNOMERS, PROVEN, RECOGNISED } from './media-types.data.js';
 
 /*
- * The tables of media-types.data.ts as lookups. All of these functions expect stored names: `foldMediaType` gives them.
+ * Lookups over the tables of media-types.data.ts. All functions expect canonical names, which `foldMediaType` returns.
  */
 
 const lines = (table: string) => table.trim().split('\n');
@@ -14,7 +14,7 @@ const keyed = (table: string): readonly (readonly [string, readonly string[]])[]
 
 const patternOf = (name: string) => new RegExp(`^${name.replaceAll(/[.+]/g, '\\$&').replaceAll('*', '.*')}$`);
 
-/** Whether a type is one of some names, which may have a `*` in them. */
+/** Returns a test for a list of names, which may contain `*`. */
 function oneOf(names: readonly string[]): (type: string) => boolean {
   const plain = new Set(names.filter((name) => !name.includes('*')));
   const patterns = names.filter((name) => name.includes('*')).map(patternOf);
@@ -31,7 +31,7 @@ const STORED_NAMES: ReadonlyMap<string, string> = new Map(
   keyed(ALIASES).flatMap(([stored, others]) => others.map((other) => [other, stored] as const)),
 );
 
-/** The stored name of a type: lower case, without parameters, other names folded into one. */
+/** Returns the canonical name of a type: lower case, without parameters, aliases resolved. */
 export function foldMediaType(type: string): string {
   const bare = (type.split(';', 1)[0] ?? '').trim().toLowerCase();
   return STORED_NAMES.get(bare) ?? bare;
@@ -42,19 +42,19 @@ const PARENTS = keyed(CHILDREN).map(([parent, names]) => ({ parent, isChild: wit
 const parentsOf = (type: string) =>
   PARENTS.filter(({ parent, isChild }) => parent !== type && isChild(type)).map(({ parent }) => parent);
 
-/** A type and all that it is besides: `application/vnd.oasis.opendocument.text` is an `application/zip`. */
+/** Returns a type and all its ancestors: `application/vnd.oasis.opendocument.text` is also an `application/zip`. */
 export function lineageOf(type: string): ReadonlySet<string> {
   const found = new Set([type]);
   for (const name of found) for (const parent of parentsOf(name)) found.add(parent);
   return found;
 }
 
-/** Whether a type is another one, or that and more. */
+/** Whether a type is another type or a descendant of it. */
 export const isMediaTypeOf = (type: string, ancestor: string) => lineageOf(type).has(ancestor);
 
 const FAMILY_SETS = lines(FAMILIES).map((line) => new Set(words(line)));
 
-/** Whether two types go by each other's names. */
+/** Whether two types belong to one family, whose names are used interchangeably. */
 export const areRelated = (one: string, other: string) =>
   FAMILY_SETS.some((family) => family.has(one) && family.has(other));
 
@@ -63,7 +63,10 @@ const MISNOMER_ROWS = lines(MISNOMERS).map((line) => {
   return { isDeclared: oneOf([declared]), found, isFound: oneOf([found]), result };
 });
 
-/** What a file is whose bytes are of another type than the one that systems call it by its name; null when that is no known confusion. */
+/**
+ * Returns the type of a file with a well-known confusion between the type that systems derive from its name and the
+ * type of its bytes; null if the confusion is unknown.
+ */
 export function misnamedAs(declared: string, found: string): string | null {
   const row = MISNOMER_ROWS.find(({ isDeclared, isFound }) => isDeclared(declared) && isFound(found));
   if (row === undefined) return null;
@@ -72,24 +75,24 @@ export function misnamedAs(declared: string, found: string): string | null {
 
 const isRecognisedItself = oneOf(words(RECOGNISED));
 
-/** Whether every file of a type shows a signature: its own, or that of what it is besides. */
+/** Whether every file of a type has a signature: its own or an ancestor's. */
 export const isRecognised = (type: string) => [...lineageOf(type)].some(isRecognisedItself);
 
-/** Whether the tables say nothing of what the bytes of a type look like. */
+/** Whether the tables do not describe the form of a type's bytes. */
 export const isOfUnknownForm = (type: string) =>
   PARENTS.every(({ parent, isChild }) => parent !== type && !isChild(type)) &&
   !isRecognised(type) &&
   !FAMILY_SETS.some((family) => family.has(type));
 
-/** Whether bytes that show only what a type is besides contradict it. */
+/** Whether bytes that match only an ancestor's signature contradict the type. */
 export const isProven = withExceptions(words(PROVEN));
 
 /**
- * The types that bytes may show, for a declaration to be right: it, all that it is besides, and what it is confused with. The last
- * may be patterns with a `*`.
+ * Lists the detected types that are compatible with a declared type: the type, its ancestors, and its well-known
+ * confusions, which may be patterns with `*`.
  */
 export function possibleTypesOf(declared: string): readonly string[] {
-  const promised = foldMediaType(declared);
-  const confusions = MISNOMER_ROWS.filter(({ isDeclared }) => isDeclared(promised));
-  return [...lineageOf(promised), ...confusions.map(({ found }) => found)];
+  const declaredType = foldMediaType(declared);
+  const confusions = MISNOMER_ROWS.filter(({ isDeclared }) => isDeclared(declaredType));
+  return [...lineageOf(declaredType), ...confusions.map(({ found }) => found)];
 }

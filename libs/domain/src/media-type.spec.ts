@@ -17,7 +17,7 @@ describe('parseMediaType', () => {
     ['text/plain;', 'text/plain'],
     ['video/x-matroska;codecs=avc1', 'video/matroska'],
     ['binary/octet-stream', 'application/octet-stream'],
-  ])('%s is stored as %s', (given, stored) => {
+  ])('parses %s as %s', (given, stored) => {
     expect(parseMediaType(given)).toBe(stored ?? given);
   });
 
@@ -33,7 +33,7 @@ describe('parseMediaType', () => {
     `image/png;${'x'.repeat(1001)}`,
     'image/png\r\n',
     'a/b/c',
-  ])('refuses %p', (given) => {
+  ])('rejects %p', (given) => {
     expect(() => parseMediaType(given)).toThrow(expect.objectContaining({ reason: 'MIME_TYPE_INVALID' }));
   });
 });
@@ -91,7 +91,7 @@ describe('settleMediaType', () => {
     ['image/png', null, null],
     ['text/plain', null, null],
     ['image/png', 'image/jpeg', null],
-    // Parents, both ways.
+    // Ancestors and descendants.
     ['application/zip', DOCX, DOCX],
     ['application/zip', 'application/java-archive', null],
     ['application/vnd.google-earth.kmz', 'application/zip', 'application/vnd.google-earth.kmz'],
@@ -137,7 +137,7 @@ describe('settleMediaType', () => {
     ['model/vnd.mts', 'video/mp2t', 'video/mp2t'],
     [DOCX, 'application/x-tika-ooxml-protected', DOCX],
     [DOCX, 'application/x-cfb', null],
-    // Text of any kind, and what is any text.
+    // Declared as text, and text found in unknown types.
     ['text/plain', 'text/vcard', 'text/vcard'],
     ['text/csv', 'text/calendar', 'text/csv'],
     ['text/javascript', 'text/xml', 'text/javascript'],
@@ -154,7 +154,7 @@ describe('settleMediaType', () => {
     ['message/rfc822', 'text/xml', 'message/rfc822'],
     ['application/yaml', 'text/html', null],
     ['application/yaml', 'image/svg+xml', null],
-    // XML in files of which nothing is known.
+    // XML found in unknown types.
     ['application/vnd.mobius.msl', 'text/xml', 'application/vnd.mobius.msl'],
     ['application/x-foo', 'text/xml', 'application/x-foo'],
     ['application/x-plist', 'text/xml', 'application/x-plist'],
@@ -174,7 +174,7 @@ describe('settleMediaType', () => {
     ['text/plain', 'application/x-msdownload', null],
     ['text/x-python', 'application/x-elf', null],
     ['image/x-foo+xml', 'text/xml', null],
-    // No signature that is known.
+    // No known signature.
     ['image/x-tga', null, 'image/x-tga'],
     ['application/x-foo', null, 'application/x-foo'],
     ['image/heic', null, null],
@@ -182,9 +182,10 @@ describe('settleMediaType', () => {
     ['application/x-foo+json', null, null],
     ['video/x-msvideo', null, null],
     ['application/x-foo', 'image/png', null],
-  ])('%s declared, %s found: %s', (declared, detected, settled) => {
-    // An SVG without its root in the head is XML like any other, and refused as SVG: it would be served as one.
-    expect(settleMediaType(declared, detected)).toBe(settled);
+  ])('resolves %s declared and %s detected to %s', (declared, detected, expected) => {
+    // An SVG whose root element is not in the head is detected as XML; it is rejected because it would be served as
+    // SVG.
+    expect(settleMediaType(declared, detected)).toBe(expected);
   });
 });
 
@@ -201,12 +202,12 @@ describe('isAllowedType', () => {
     ['image/png', ['image/jpg'], false],
     ['imagery/png', ['image/*'], false],
     ['application/pdf', ['image/*', 'text/plain'], false],
-  ])('%s of %p: %p', (type, allowed, answer) => {
+  ])('matches %s against %p: %p', (type, allowed, answer) => {
     expect(isAllowedType(type, allowed)).toBe(answer);
   });
 });
 
-describe('kinds and inline', () => {
+describe('kindOfMediaType and isSafeInline', () => {
   it.each([
     ['image/svg+xml', 'IMAGE', false],
     ['image/webp', 'IMAGE', true],
@@ -223,31 +224,31 @@ describe('kinds and inline', () => {
     ['application/vnd.apple.keynote', 'DOCUMENT', false],
     ['application/vnd.ms-visio.drawing', 'DOCUMENT', false],
     ['image/x-foo+xml', 'IMAGE', false],
-  ])('%s is %s, inline %p', (type, kind, inline) => {
+  ])('classify %s as %s, inline %p', (type, kind, inline) => {
     expect(kindOfMediaType(type)).toBe(kind);
     expect(isSafeInline(type)).toBe(inline);
   });
 });
 
-describe('the tables', () => {
+describe('the media type tables', () => {
   const namesIn = (...tables: readonly string[]) =>
     tables
       .join('\n')
       .split(/[\s:]+/)
       .filter((name) => name.includes('/'));
 
-  it('name each type once, by a name that a client can declare', () => {
+  it('list each name once, and only names that clients can declare', () => {
     const names = namesIn(ALIASES);
     expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
     for (const name of names) expect(() => parseMediaType(name)).not.toThrow();
   });
 
-  it('speak of types by their stored names', () => {
+  it('use canonical names', () => {
     const named = namesIn(CHILDREN, FAMILIES, MISNOMERS, PROVEN, RECOGNISED);
     expect(named.filter((name) => foldMediaType(name) !== name)).toEqual([]);
   });
 
-  it('have no type that is its own ancestor', () => {
+  it('contain no cycle', () => {
     const parents = namesIn(CHILDREN);
     for (const type of parents) {
       const others = [...lineageOf(type)].filter((name) => name !== type);

@@ -4,15 +4,19 @@ import { foldMediaType } from './media-type-table.js';
 export const ASSET_KINDS = ['IMAGE', 'AUDIO', 'VIDEO', 'DOCUMENT', 'OTHER'] as const;
 export type AssetKind = (typeof ASSET_KINDS)[number];
 
-/** What is declared of bytes that nothing is known of. */
+/** The declared type of bytes whose type is unknown. */
 export const OCTET_STREAM = 'application/octet-stream';
 
-/** RFC 6838 §4.2 restricted names. Parameters may follow, as in RFC 9110 §8.3.1 but without looking into them: Stowage keeps none. */
+/**
+ * RFC 6838 §4.2 restricted names. Parameters may follow (RFC 9110 §8.3.1); their syntax is not checked because they
+ * are dropped.
+ */
 const MEDIA_TYPE =
   /^([a-z0-9][a-z0-9!#$&^_.+-]{0,62}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,62})(?:[ \t]*;[^\p{Cc}\p{Cs}]{0,1000})?$/u;
 
 /**
- * A media type as a client declares it: `type/subtype` without wildcards. Parameters (`;codecs=vp9`) are dropped.
+ * Parses a media type declared by a client: `type/subtype` without wildcards. Parameters (`;codecs=vp9`) are dropped.
+ * @returns the canonical name of the type
  * @throws StowageError invalid MIME_TYPE_INVALID
  */
 export function parseMediaType(text: string, path?: readonly (string | number)[]): string {
@@ -28,8 +32,8 @@ export function parseMediaType(text: string, path?: readonly (string | number)[]
 }
 
 /**
- * Whether a stored type is one of a list of types, by whichever of their names, and families (`image/jpg`, `audio/*`). An
- * empty list allows everything.
+ * Whether a canonical type matches a list of types, under any of their names, and families (`image/jpg`, `audio/*`). An
+ * empty list allows every type.
  */
 export const isAllowedType = (type: string, allowed: readonly string[]) =>
   allowed.length === 0 ||
@@ -40,6 +44,7 @@ export const isAllowedType = (type: string, allowed: readonly string[]) =>
 const DOCUMENTS =
   /^(application\/(pdf|rtf|msword|epub\+zip|x-cfb|x-tika-ooxml-protected|vnd\.(visio|ms-|openxmlformats-|oasis\.opendocument\.|sun\.xml\.|apple\.(keynote|numbers|pages)$).*)|text\/.*)$/;
 
+/** Returns the kind under which clients filter assets of a canonical type. */
 export function kindOfMediaType(type: string): AssetKind {
   if (type.startsWith('image/')) return 'IMAGE';
   if (type.startsWith('audio/')) return 'AUDIO';
@@ -48,8 +53,8 @@ export function kindOfMediaType(type: string): AssetKind {
 }
 
 /**
- * Types that a browser may show in place without running anything of the uploader's. It parses all that ends with `+xml`, SVG among
- * them, as XML, and runs the scripts in it.
+ * Whether a browser may display a type inline without running the uploader's code. Browsers parse every type that ends
+ * with `+xml`, including SVG, as XML and run scripts in it.
  */
 export const isSafeInline = (type: string) =>
   (/^(image|audio|video)\//.test(type) && !type.endsWith('+xml')) ||

@@ -1,10 +1,10 @@
 /*
- * Facts about media types: names from the registries of IANA (https://www.iana.org/assignments/media-types), freedesktop.org
- * (shared-mime-info) and Apache Tika, and what browsers and operating systems send. `scripts/compare-media-types.ts` compares the tables with the
- * installed shared-mime-info. A `*` stands for any characters.
+ * Facts about media types: names from the registries of IANA (https://www.iana.org/assignments/media-types),
+ * freedesktop.org (shared-mime-info) and Apache Tika, and the names that browsers and operating systems send.
+ * `scripts/compare-media-types.ts` compares the tables with the installed shared-mime-info. `*` matches any characters.
  */
 
-/** A stored name, then the other names of that type. */
+/** A canonical name, then the aliases of the type. */
 export const ALIASES = `
 application/eps: application/x-eps image/eps image/x-eps image/x-gzeps
 application/epub+zip: application/epub application/x-epub+zip
@@ -211,7 +211,8 @@ video/x-msvideo: application/x-troff-msvideo video/avi video/divx video/msvideo 
 `;
 
 /**
- * A type, then those that are it and more: their bytes may show no more than the first. `!` takes out what a `*` has put in.
+ * A parent type, then its child types. A child's bytes may show only the parent's signature. `!` excludes a type that a
+ * `*` includes.
  */
 export const CHILDREN = `
 application/gzip: */*+gzip application/x-abiword application/x-compressed-tar application/x-cpio-compressed application/x-dia-diagram application/x-gnumeric application/x-gzdvi application/x-gzpdf application/x-gzpostscript application/x-ms-wmz application/x-vnd.datapackage+gz image/svg+xml-compressed image/x-emf-compressed
@@ -251,7 +252,10 @@ video/mp2t: audio/mp2t
 video/webm: audio/webm
 `;
 
-/** Types that go by each other's names, since the container is one and only its content differs: the declared name stands. */
+/**
+ * Types whose names are used interchangeably because they share a container and differ only in its content. The
+ * declared name counts.
+ */
 export const FAMILIES = `
 application/vnd.amazon.ebook application/vnd.amazon.mobi8-ebook application/vnd.palm application/x-mobipocket-ebook
 application/vnd.apple.keynote application/vnd.apple.numbers application/vnd.apple.pages
@@ -265,8 +269,9 @@ image/x-sony-arw image/x-sony-sr2 image/x-sony-srf
 `;
 
 /**
- * What systems say of a file by its name, what its bytes show, and what it is then: `declared` or `found`. Most are endings that two
- * formats share (`.ts`, `.dot`), or formats that programs write under the name of an older one.
+ * Well-known confusions: the type that systems derive from a file's name, the type of its bytes, and the resulting type
+ * (`declared`, `found` or a name). Most are extensions that two formats share (`.ts`, `.dot`), or formats that programs
+ * write under the extension of an older one.
  */
 export const MISNOMERS = `
 application/dash-patch+xml application/x-cfb found
@@ -345,7 +350,7 @@ video/x-ms-asf text/plain found
 video/x-ms-asf text/xml found
 `;
 
-/** Types of which every file shows its signature: bytes that show none contradict the declaration, also that of their children. */
+/** Types whose files all have a signature: bytes without it contradict the declared type and its children. */
 export const RECOGNISED = `
 application/gzip application/java-archive application/java-vm application/msword application/pdf application/rtf
 application/vnd.android.package-archive application/vnd.ms-*.macroenabled.12 application/vnd.ms-excel
@@ -362,7 +367,10 @@ text/html text/plain text/xml
 video/3gpp video/3gpp2 video/matroska video/mp2t video/mp4 video/mpeg video/quicktime video/x-flv video/x-ms-asf video/x-msvideo
 `;
 
-/** Types that are told from their parent by what the whole file holds: bytes that show only the parent contradict them. */
+/**
+ * Types that differ from their parent by the content of the whole file: bytes that show only the parent contradict
+ * them.
+ */
 export const PROVEN = `
 application/epub+zip application/vnd.oasis.opendocument.* application/vnd.openxmlformats-officedocument.presentationml.*
 application/vnd.openxmlformats-officedocument.spreadsheetml.* application/vnd.openxmlformats-officedocument.wordprocessingml.*

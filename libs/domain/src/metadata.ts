@@ -1,5 +1,6 @@
 import { invalid } from './errors.js';
 
+/** One key and value that a client attaches to an asset. */
 export interface MetadataEntry {
   readonly key: string;
   readonly value: string;
@@ -10,7 +11,8 @@ const MAX_ENTRIES = 64;
 const MAX_VALUE_BYTES = 4096;
 
 /**
- * Metadata of an asset: at most 64 entries, keys of 1 to 64 letters, digits, `_ . : -`, values of up to 4096 bytes.
+ * Validates the metadata of an asset: at most 64 entries, keys of 1 to 64 letters, digits, `_ . : -`, values of up to
+ * 4096 bytes.
  * @throws StowageError invalid METADATA_INVALID
  */
 export function parseMetadata(
@@ -23,16 +25,15 @@ export function parseMetadata(
   const seen = new Set<string>();
   entries.forEach(({ key, value }, index) => {
     if (!KEY.test(key)) {
-      throw refuse('A metadata key is 1 to 64 letters, digits, _ . : or -.', [...path, index, 'key']);
+      throw refuse('A metadata key must be 1 to 64 letters, digits, _ . : or -.', [...path, index, 'key']);
     }
     if (seen.has(key)) throw refuse(`The metadata key ${key} is given twice.`, [...path, index, 'key']);
     seen.add(key);
     if (Buffer.byteLength(value) > MAX_VALUE_BYTES || value.includes('\0') || !value.isWellFormed()) {
-      throw refuse(`A metadata value is at most ${MAX_VALUE_BYTES} bytes of well-formed text, without NUL.`, [
-        ...path,
-        index,
-        'value',
-      ]);
+      throw refuse(
+        `A metadata value must be at most ${MAX_VALUE_BYTES} bytes of well-formed text without NUL.`,
+        [...path, index, 'value'],
+      );
     }
   });
   return entries;

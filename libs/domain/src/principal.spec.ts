@@ -13,11 +13,11 @@ describe('parsePrincipal', () => {
       'group:**',
     ],
     ...['group:__proto__', `group:${'x'.repeat(200)}`, `group:${'😀'.repeat(200)}`],
-  ])('takes %s', (text) => {
+  ])('accepts %s', (text) => {
     expect(parsePrincipal(text)).toBe(text);
   });
 
-  it('writes the name of a group in one way', () => {
+  it('normalizes the name of a group to NFC', () => {
     expect(parsePrincipal('group:Re\u0301daction')).toBe('group:R\u00e9daction');
     expect(parsePrincipal(`group:${'e\u0301'.repeat(200)}`)).toBe(`group:${'é'.repeat(200)}`);
   });
@@ -44,12 +44,12 @@ describe('parsePrincipal', () => {
     `group:${'x'.repeat(201)}`,
     `group:${'\u0958'.repeat(200)}`,
     `group:${'x'.repeat(1_000_000)}`,
-  ])('refuses %p', (text) => {
+  ])('rejects %p', (text) => {
     expect(() => parsePrincipal(text)).toThrow(expect.objectContaining({ reason: 'PRINCIPAL_INVALID' }));
   });
 });
 
-it('does not bring a name into order that is much too long', () => {
+it('does not normalize an overlong group name', () => {
   const normalize = jest.spyOn(String.prototype, 'normalize');
   expect(() => parsePrincipal(`group:a${'\u0301\u0316'.repeat(1_000)}`)).toThrow();
   expect(normalize).not.toHaveBeenCalled();
@@ -57,7 +57,7 @@ it('does not bring a name into order that is much too long', () => {
 });
 
 describe('parseGrant', () => {
-  it('gives everyone READ only', () => {
+  it('grants READ only to everyone', () => {
     expect(parseGrant({ principal: '*', permissions: ['READ'] }, [])).toEqual({
       principal: '*',
       permissions: ['READ'],
@@ -67,14 +67,14 @@ describe('parseGrant', () => {
     );
   });
 
-  it('needs a permission', () => {
+  it('rejects a grant without permissions', () => {
     expect(() => parseGrant({ principal: 'user:1', permissions: [] }, [])).toThrow(
       expect.objectContaining({ reason: 'PERMISSIONS_EMPTY' }),
     );
   });
 });
 
-it('names a caller as access lists do', () => {
+it('lists the canonical principals of a caller', () => {
   expect(principalsOf({ ownerId: 42n, groups: ['a', 'b'], isAdmin: false })).toEqual([
     'user:42',
     'group:a',

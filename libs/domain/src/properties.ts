@@ -1,19 +1,20 @@
 import { asIfUtc, isRecordable, localDateTimeOf, parseLocalDateTime } from './local-date-time.js';
 
-/** What was found in the bytes. Null where it does not apply or could not be read. */
+/** Properties read from a file's bytes. Null if a property does not apply or could not be read. */
 export interface AssetProperties {
-  /** Pixels across and down, as shown: orientation applied. */
+  /** Width in pixels as displayed, orientation applied. */
   readonly width: number | null;
+  /** Height in pixels as displayed, orientation applied. */
   readonly height: number | null;
   readonly durationSeconds: number | null;
   readonly pageCount: number | null;
-  /** The instant; null when the time zone is not known. */
+  /** Instant of recording; null if the time zone is unknown. */
   readonly takenAt: Date | null;
-  /** Local time without a zone, `2026-01-31T12:00:00` or with milliseconds; UTC where only UTC is known. */
+  /** Local time without a zone, `2026-01-31T12:00:00` or with milliseconds; the UTC time if only that is known. */
   readonly takenAtLocal: string | null;
   readonly cameraMake: string | null;
   readonly cameraModel: string | null;
-  /** Whether the bytes say where they were made. */
+  /** Whether the file contains the position where it was recorded. */
   readonly hasLocation: boolean | null;
   /** WGS 84 degrees, north and east positive. */
   readonly latitude: number | null;
@@ -25,6 +26,7 @@ export interface AssetProperties {
   readonly thumbhash: string | null;
 }
 
+/** Properties of a file from which no property could be read. */
 export const NO_PROPERTIES: AssetProperties = {
   width: null,
   height: null,
@@ -43,7 +45,7 @@ export const NO_PROPERTIES: AssetProperties = {
   thumbhash: null,
 };
 
-/** The longest that each text may be, in characters. */
+/** Maximum length of each text, in characters. */
 const TEXTS = { cameraMake: 128, cameraModel: 128, title: 512, artist: 512, album: 512 } as const;
 const THUMBHASH = /^[A-Za-z0-9+/]{4,62}={0,2}$/;
 const MAX_INTEGER = 2 ** 31 - 1;
@@ -52,7 +54,7 @@ const MAX_SECONDS = 1e9;
 const MIN_OFFSET_MS = -12 * 3_600_000;
 const MAX_OFFSET_MS = 14 * 3_600_000;
 
-/** One line without control characters, lone surrogates and the like; null for an empty one. */
+/** Returns one line without control characters and lone surrogates; null if it is empty. */
 function line(value: unknown, length: number): string | null {
   if (typeof value !== 'string') return null;
   const text = value
@@ -75,8 +77,11 @@ function instant(value: unknown): Date | null {
   return isRecordable(value) ? value : null;
 }
 
-/** An instant gives its UTC as local time; a local time that no zone explains takes the instant away. */
-function taken(found: { takenAt?: unknown; takenAtLocal?: unknown }) {
+/**
+ * Derives the local time from the instant if only the instant is known. Drops an instant whose offset to the local time
+ * is no valid time zone.
+ */
+function takenTimes(found: { takenAt?: unknown; takenAtLocal?: unknown }) {
   const takenAt = instant(found.takenAt);
   const local = parseLocalDateTime(found.takenAtLocal);
   if (takenAt === null || local === null)
@@ -86,29 +91,30 @@ function taken(found: { takenAt?: unknown; takenAtLocal?: unknown }) {
 }
 
 /**
- * What of it can be true and be stored: numbers in their ranges, pairs whole or not at all, texts of one line in the length of
- * their columns, seconds to the millisecond. For what comes from files and from processes that have read them.
+ * Sanitizes properties that come from files and from the child processes that read them: numbers within their ranges,
+ * pairs complete or null, one-line texts within their columns' lengths, seconds rounded to milliseconds. Invalid values
+ * become null.
  */
 export function soundProperties(found: { readonly [P in keyof AssetProperties]?: unknown }): AssetProperties {
   const width = whole(found.width, 1, MAX_INTEGER);
   const height = whole(found.height, 1, MAX_INTEGER);
   const latitude = within(found.latitude, -90, 90);
   const longitude = within(found.longitude, -180, 180);
-  const isSized = width !== null && height !== null;
-  const isPlaced = latitude !== null && longitude !== null;
+  const hasSize = width !== null && height !== null;
+  const hasPosition = latitude !== null && longitude !== null;
   const seconds = within(found.durationSeconds, 0, MAX_SECONDS);
   const { thumbhash } = found;
   return {
-    width: isSized ? width : null,
-    height: isSized ? height : null,
+    width: hasSize ? width : null,
+    height: hasSize ? height : null,
     durationSeconds: seconds === null ? null : Math.round(seconds * 1000) / 1000,
     pageCount: whole(found.pageCount, 0, MAX_INTEGER),
-    ...taken(found),
+    ...takenTimes(found),
     cameraMake: line(found.cameraMake, TEXTS.cameraMake),
     cameraModel: line(found.cameraModel, TEXTS.cameraModel),
-    hasLocation: isPlaced || (typeof found.hasLocation === 'boolean' ? found.hasLocation : null),
-    latitude: isPlaced ? latitude : null,
-    longitude: isPlaced ? longitude : null,
+    hasLocation: hasPosition || (typeof found.hasLocation === 'boolean' ? found.hasLocation : null),
+    latitude: hasPosition ? latitude : null,
+    longitude: hasPosition ? longitude : null,
     title: line(found.title, TEXTS.title),
     artist: line(found.artist, TEXTS.artist),
     album: line(found.album, TEXTS.album),

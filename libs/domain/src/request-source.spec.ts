@@ -42,36 +42,36 @@ describe('sourceCheck', () => {
     '127.0.0.1:3000, evil.example',
     '0.0.0.0:3000',
     'api.example:8443',
-  ])('refuses the Host %j', (host) => {
+  ])('rejects the Host %j', (host) => {
     for (const sources of [PROGRAMS, API, ANY_PAGE])
       expect(reasonOf(sources, { host })).toBe('HOST_NOT_ALLOWED');
   });
 
   type Verdict = 'served' | 'refused';
-  /** Headers, and what becomes of the request at a listener for programs, at the api, and where every origin is listed. */
-  const pages: [what: string, headers: Headers, programs: Verdict, api: Verdict, any: Verdict][] = [
+  /** Headers, and the verdicts of a listener for programs, of the API, and of a listener that allows every origin. */
+  const pages: [source: string, headers: Headers, programs: Verdict, api: Verdict, any: Verdict][] = [
     ['a program', {}, 'served', 'served', 'served'],
-    ['an address that a person typed', { 'sec-fetch-site': 'none' }, 'served', 'served', 'served'],
+    ['a typed address', { 'sec-fetch-site': 'none' }, 'served', 'served', 'served'],
     ['a listed page', { origin: APP, 'sec-fetch-site': 'cross-site' }, 'refused', 'served', 'served'],
-    ['a listed page in other case', { origin: 'HTTPS://APP.example' }, 'refused', 'served', 'served'],
+    ['a listed page in upper case', { origin: 'HTTPS://APP.example' }, 'refused', 'served', 'served'],
     ['a foreign page', { origin: 'https://evil.example' }, 'refused', 'refused', 'served'],
-    ['a listed name under another scheme', { origin: 'http://app.example' }, 'refused', 'refused', 'served'],
-    ['a listed name with a port', { origin: `${APP}:8443` }, 'refused', 'refused', 'served'],
+    ['a listed host with another scheme', { origin: 'http://app.example' }, 'refused', 'refused', 'served'],
+    ['a listed host with a port', { origin: `${APP}:8443` }, 'refused', 'refused', 'served'],
     ['two origins', { origin: `${APP}, https://evil.example` }, 'refused', 'refused', 'served'],
     ['an opaque origin', { origin: 'null' }, 'refused', 'refused', 'served'],
     ['an empty origin', { origin: '' }, 'refused', 'refused', 'served'],
     ['an extension', { origin: 'chrome-extension://abc' }, 'refused', 'refused', 'served'],
-    ['the own page', { origin: 'http://localhost:3000' }, 'refused', 'served', 'served'],
-    ['the own page behind TLS', { origin: 'https://localhost:3000' }, 'refused', 'served', 'served'],
+    ['a page of the server', { origin: 'http://localhost:3000' }, 'refused', 'served', 'served'],
+    ['a page of the server behind TLS', { origin: 'https://localhost:3000' }, 'refused', 'served', 'served'],
     [
-      'the own page, by a browser that says so',
+      'a page of the server with Sec-Fetch-Site',
       { origin: 'http://localhost:3000', 'sec-fetch-site': 'same-origin' },
       'refused',
       'served',
       'served',
     ],
     [
-      'the own origin after a redirect',
+      'the origin of the server after a redirect',
       { origin: 'http://localhost:3000', 'sec-fetch-site': 'cross-site' },
       'refused',
       'refused',
@@ -79,10 +79,16 @@ describe('sourceCheck', () => {
     ],
     ['another port of this machine', { origin: 'http://localhost:3005' }, 'refused', 'refused', 'served'],
     ['another name of this machine', { origin: 'http://127.0.0.1:3000' }, 'refused', 'refused', 'served'],
-    ['the own page’s GET', { 'sec-fetch-site': 'same-origin' }, 'refused', 'served', 'refused'],
-    ['a picture', { 'sec-fetch-site': 'cross-site', ...IMAGE }, 'refused', 'refused', 'refused'],
-    ['a picture of a sibling', { 'sec-fetch-site': 'same-site', ...IMAGE }, 'refused', 'refused', 'refused'],
-    ['a site that is not known', { 'sec-fetch-site': 'any' }, 'refused', 'refused', 'refused'],
+    ['a GET from a page of the server', { 'sec-fetch-site': 'same-origin' }, 'refused', 'served', 'refused'],
+    ['an embedded image', { 'sec-fetch-site': 'cross-site', ...IMAGE }, 'refused', 'refused', 'refused'],
+    [
+      'an embedded image from the same site',
+      { 'sec-fetch-site': 'same-site', ...IMAGE },
+      'refused',
+      'refused',
+      'refused',
+    ],
+    ['an unknown Sec-Fetch-Site value', { 'sec-fetch-site': 'any' }, 'refused', 'refused', 'refused'],
     ['a link', { 'sec-fetch-site': 'cross-site', ...NAVIGATION }, 'refused', 'served', 'refused'],
     [
       'a frame',
@@ -93,7 +99,7 @@ describe('sourceCheck', () => {
     ],
   ];
   it.each(pages)(
-    'of %s (%j) is %s by programs’ listeners, %s by the api, %s for *',
+    'decides on %s (%j): %s for programs, %s by the API, %s if any origin is allowed',
     (_, headers, ...expected) => {
       const verdicts = [PROGRAMS, API, ANY_PAGE].map((sources) =>
         reasonOf(sources, headers) === null ? 'served' : 'refused',
@@ -104,7 +110,7 @@ describe('sourceCheck', () => {
     },
   );
 
-  it('takes a form that a page elsewhere posts for no link', () => {
+  it('does not treat a cross-site form post as a link', () => {
     expect(reasonOf(API, { 'sec-fetch-site': 'cross-site', ...NAVIGATION }, 'POST')).toBe(
       'ORIGIN_NOT_ALLOWED',
     );

@@ -1,55 +1,60 @@
-/** The parts of a request that tell where it comes from: header names in lower case, as Node.js gives them. */
+/** The parts of a request that identify its source; header names in lower case, as in Node.js. */
 export interface SourcedRequest {
   readonly method?: string;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
 }
 
-/** The requests that a listener serves. */
+/** The sources from which a listener accepts requests. */
 export interface RequestSources {
-  /** Values of the Host header, `name` or `name:port`. */
+  /** Accepted values of the Host header, `name` or `name:port`. */
   readonly hosts: readonly string[];
-  /** Origins whose pages may send requests; `*` stands for all. Default: none. */
+  /** Origins whose pages may send requests; `*` allows every origin. Default: none. */
   readonly origins?: readonly string[];
-  /** Whether the listener serves pages of its own, which may send it requests. Default: false. */
+  /** Whether the listener serves pages that may send requests to it. Default: false. */
   readonly hasPages?: boolean;
 }
 
+/** Reason and message of a rejected request. */
 export interface SourceRefusal {
   readonly reason: 'HOST_NOT_ALLOWED' | 'ORIGIN_NOT_ALLOWED';
-  /** For the caller. */
+  /** Message for the client. */
   readonly message: string;
 }
 
 const HOST_NOT_ALLOWED: SourceRefusal = {
   reason: 'HOST_NOT_ALLOWED',
-  message: 'This is not the name of this server.',
+  message: 'The Host header does not name this server.',
 };
 const ORIGIN_NOT_ALLOWED: SourceRefusal = {
   reason: 'ORIGIN_NOT_ALLOWED',
   message: 'Pages of this origin may not send requests to this server.',
 };
 
-/** Values of Host for a listener that only programs on the same machine reach. */
+/** Host values of a listener that only programs on the same machine use. */
 export const loopbackHosts = (port: number): string[] =>
   ['127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${port}`);
 
-/** Clients leave out a port that is the scheme's default. */
+/** Removes the port if it is a scheme's default, because clients omit that port. */
 const withoutDefaultPort = (host: string): string => host.toLowerCase().replace(/:(80|443)$/, '');
 
 const textOf = (value: string | readonly string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : value?.join(', ');
 
-/** A link or an address that a person opens in a window of its own: https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header */
+/**
+ * Whether the request is a top-level navigation by link or address:
+ * https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header
+ */
 function isNavigation({ method = '', headers }: SourcedRequest): boolean {
   const isDocument = headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
   return isDocument && ['GET', 'HEAD'].includes(method);
 }
 
 /**
- * Decides by Host, Origin and Sec-Fetch-Site whether a listener serves a request. A page on another origin can point its own
- * name at this address (DNS rebinding) and can send simple requests without a preflight, but the browser sets these three headers
- * and no script can change them. Programs send neither Origin nor Sec-Fetch-Site, and pass when their Host is listed.
- * @returns a function that returns the reason for a refusal, or null for a request that is served
+ * Creates a check that decides by Host, Origin and Sec-Fetch-Site whether a listener serves a request. A page of
+ * another origin can resolve its own host name to this address (DNS rebinding) and can send simple requests without a
+ * preflight, but the browser sets these three headers and scripts cannot change them. Programs send neither Origin nor
+ * Sec-Fetch-Site and are accepted if their Host is listed.
+ * @returns a function that returns the reason for a refusal, or null for an accepted request
  */
 export function sourceCheck({
   hosts,
@@ -67,7 +72,7 @@ export function sourceCheck({
   };
 
   const isAllowedSite = (site: string | undefined, request: SourcedRequest): boolean => {
-    // `none`: a person typed the address.
+    // `none`: the user typed the address.
     if (site === undefined || site === 'none') return true;
     return hasPages && (site === 'same-origin' || isNavigation(request));
   };

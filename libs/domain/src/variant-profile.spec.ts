@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { DEFAULT_PROFILES, parseProfiles, specOf, specsOf } from './variant-profile.js';
 
 describe('variant profiles', () => {
-  it('are written as they are configured', () => {
+  it('are parsed from their configuration', () => {
     expect(parseProfiles(DEFAULT_PROFILES)).toEqual([
       { name: 'small', format: 'webp', maxSide: 320, quality: 80 },
       { name: 'large', format: 'webp', maxSide: 1280, quality: 80 },
@@ -10,7 +10,7 @@ describe('variant profiles', () => {
     expect(parseProfiles([])).toEqual([]);
   });
 
-  it('have one specification in whatever order they come, and another when they are called otherwise', () => {
+  it('have a specification text that depends on names and parameters but not on order', () => {
     const texts = ['a=webp:320:80', 'b=jpeg:64:50'];
     const one = parseProfiles(texts);
     expect(specsOf(parseProfiles(texts.toReversed()))).toBe(specsOf(one));
@@ -24,17 +24,17 @@ describe('variant profiles', () => {
     ['a name alone', ['small']],
     ['another format', ['a=gif:320:80']],
     ['no size', ['a=webp:0:80']],
-    ['a size beyond what is a variant', ['a=webp:8193:80']],
-    ['a quality above all', ['a=webp:320:101']],
-    ['a name that is part of no URL', ['../a=webp:320:80']],
-    ['a name twice', ['a=webp:320:80', 'a=webp:64:80']],
-    ['a picture twice', ['a=webp:320:80', 'b=webp:320:80']],
-    ['too many', Array.from({ length: 17 }, (_, at) => `p${at}=webp:${at + 1}:80`)],
-  ])('are refused: %s', (_, texts) => {
+    ['a size above the maximum', ['a=webp:8193:80']],
+    ['a quality above 100', ['a=webp:320:101']],
+    ['a name that is not valid in a URL', ['../a=webp:320:80']],
+    ['a duplicate name', ['a=webp:320:80', 'a=webp:64:80']],
+    ['a duplicate specification', ['a=webp:320:80', 'b=webp:320:80']],
+    ['too many profiles', Array.from({ length: 17 }, (_, at) => `p${at}=webp:${at + 1}:80`)],
+  ])('are rejected: %s', (_, texts) => {
     expect(() => parseProfiles(texts)).toThrow(expect.objectContaining({ reason: 'PROFILE_INVALID' }));
   });
 
-  it('fit into their column, as many as there may be', () => {
+  it('fit into their column at the maximum number', () => {
     const texts = Array.from({ length: 16 }, (_, at) => `p${at}=webp:${8192 - at}:100`);
     expect(specsOf(parseProfiles(texts)).length).toBeLessThanOrEqual(512);
   });

@@ -4,28 +4,30 @@ import { invalid } from './errors.js';
 export const VARIANT_FORMATS = ['webp', 'jpeg', 'avif'] as const;
 export type VariantFormat = (typeof VARIANT_FORMATS)[number];
 
-/** A smaller rendition that every image gets. Adding one is configuration. */
+/** A smaller rendition that every image gets. New profiles need only configuration. */
 export interface VariantProfile {
-  /** What clients know it by. */
+  /** Name under which clients request the variant. */
   readonly name: string;
   readonly format: VariantFormat;
-  /** Pixels of the longer side at most; nothing is enlarged. */
+  /** Maximum length of the longer side in pixels; images are never enlarged. */
   readonly maxSide: number;
-  /** 1 to 100. */
+  /** Encoder quality, 1 to 100. */
   readonly quality: number;
 }
 
-/** Goes up when the same parameters begin to give other pictures: all variants are then made again. */
+/**
+ * Must be increased when the renderer's output changes for unchanged parameters; all variants are then generated again.
+ */
 const REVISION = 1;
 const PROFILE = /^([a-z0-9][a-z0-9-]{0,31})=(webp|jpeg|avif):([0-9]{1,5}):([0-9]{1,3})$/;
 const MAX_SIDE = 8192;
-/** All their specifications are kept in one text of 512 characters. */
+/** Limited because the specifications of all profiles must fit into a column of 512 characters. */
 const MAX_PROFILES = 16;
 
 /**
- * Why a stored picture has no variants. `DECODER_MISSING`: this service decodes no files of its format. `UNSUPPORTED_LAYOUT`: the decoder
- * of its format does not know this layout or coding of it. `TOO_MANY_PIXELS`: the decoder would need too much memory. `TOO_LARGE`: the
- * file is larger than the disk space for inspection.
+ * Why a stored image has no variants. `DECODER_MISSING`: the service has no decoder for the format.
+ * `UNSUPPORTED_LAYOUT`: the decoder does not support this layout or coding of its format. `TOO_MANY_PIXELS`: the
+ * decoder would need too much memory. `TOO_LARGE`: the file exceeds the disk space for inspection.
  */
 export const VARIANTS_REASONS = [
   'DECODER_MISSING',
@@ -35,15 +37,19 @@ export const VARIANTS_REASONS = [
 ] as const;
 export type VariantsReason = (typeof VARIANTS_REASONS)[number];
 
+/** Profiles of an installation that configures none. */
 export const DEFAULT_PROFILES = ['small=webp:320:80', 'large=webp:1280:80'];
 
-/** What makes a variant what it is; two profiles of one specification give the same picture. */
+/** Specification of a variant's parameters; profiles with equal specifications produce identical images. */
 export const specOf = ({ format, maxSide, quality }: VariantProfile) =>
   `${format}-${maxSide}-q${quality}-r${REVISION}`;
 
 const NAMES_DIGITS = 16;
 
-/** Specifications and what they are called in one text, to see that either has changed. The names may be too long for its column. */
+/**
+ * Combines specifications and names into one text, to detect a change of either. The names are hashed because they may
+ * be too long for the column.
+ */
 export function specsText(named: Iterable<readonly [spec: string, name: string]>): string {
   const entries = [...named].map((entry) => entry.join('=')).sort();
   if (entries.length === 0) return '';
@@ -51,14 +57,18 @@ export function specsText(named: Iterable<readonly [spec: string, name: string]>
   return [...entries.map((entry) => entry.slice(0, entry.indexOf('='))), names].join(' ');
 }
 
+/** The text of {@link specsText} for a list of profiles. */
 export const specsOf = (profiles: readonly VariantProfile[]) =>
   specsText(profiles.map((profile) => [specOf(profile), profile.name]));
 
+/** Media type of a variant format. */
 export const variantType = (format: VariantFormat) => `image/${format}`;
 
 /**
- * Profiles written as `name=format:longest side:quality`.
- * @throws StowageError invalid PROFILE_INVALID, also for more than 16, or a name or a specification that comes twice
+ * Parses profiles of the form `name=format:longest side:quality`.
+ * @throws StowageError invalid PROFILE_INVALID for a syntax error, more than 16 profiles, or a duplicate name or
+ * specification
+ * @example parseProfiles(['small=webp:320:80'])
  */
 export function parseProfiles(texts: readonly string[]): VariantProfile[] {
   const profiles = texts.map((text) => {
@@ -71,12 +81,15 @@ export function parseProfiles(texts: readonly string[]): VariantProfile[] {
     };
     const { maxSide, quality: q } = profile;
     if (name === '' || maxSide < 1 || maxSide > MAX_SIDE || q < 1 || q > 100) {
-      throw invalid('PROFILE_INVALID', `A profile is name=format:longest side:quality, not ${text}.`);
+      throw invalid(
+        'PROFILE_INVALID',
+        `A profile must have the form name=format:longest side:quality, not ${text}.`,
+      );
     }
     return profile;
   });
   if (profiles.length > MAX_PROFILES) {
-    throw invalid('PROFILE_INVALID', `There may be ${MAX_PROFILES} profiles, not ${profiles.length}.`);
+    throw invalid('PROFILE_INVALID', `At most ${MAX_PROFILES} profiles are allowed, not ${profiles.length}.`);
   }
   const isTwice = (keys: string[]) => new Set(keys).size < keys.length;
   if (isTwice(profiles.map(({ name }) => name)) || isTwice(profiles.map(specOf))) {

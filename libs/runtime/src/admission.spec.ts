@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { fastify, type FastifyInstance } from 'fastify';
 import { admitRequests } from './admission.js';
 
-const REFUSAL = { reason: 'HOST_NOT_ALLOWED', message: 'This is not the name of this server.' };
+const REFUSAL = { reason: 'HOST_NOT_ALLOWED', message: 'The Host header does not name this server.' };
 
 describe('admitRequests', () => {
   let server: FastifyInstance;
