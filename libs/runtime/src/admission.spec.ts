@@ -22,7 +22,7 @@ describe('admitRequests', () => {
   });
   afterEach(() => server.close());
 
-  /** The answer to a request with this Host; null for none at all. */
+  /** Sends a request with this Host, or with none if null, and returns the whole answer. */
   async function answerTo(host: string | null, path = '/', headers: string[] = []): Promise<string> {
     const socket = connect((server.server.address() as AddressInfo).port, '127.0.0.1');
     const version = host === null ? '1.0' : '1.1';
@@ -34,7 +34,7 @@ describe('admitRequests', () => {
     return text;
   }
 
-  it('serves what the check lets pass', async () => {
+  it('serves an accepted request', async () => {
     expect(await answerTo('localhost:1')).toMatch(/^HTTP\/1.1 200 [^]*served$/);
     expect(seen).toEqual(['/']);
   });
@@ -42,15 +42,15 @@ describe('admitRequests', () => {
   it.each([
     ['another Host', 'evil.example', '/'],
     ['no Host', null, '/'],
-    ['a path that nothing serves', 'evil.example', '/nowhere'],
-  ])('answers %s with 403 before anything else sees it', async (_, host, path) => {
+    ['an unknown path', 'evil.example', '/nowhere'],
+  ])('answers %s with 403 before any other hook runs', async (_, host, path) => {
     const answer = await answerTo(host, path);
     expect(answer).toMatch(/^HTTP\/1.1 403 /);
     expect(answer).toContain(JSON.stringify({ code: 'FORBIDDEN', ...REFUSAL }));
     expect(seen).toEqual([]);
   });
 
-  it('treats an upgrade that nothing takes like a request', async () => {
+  it('checks an upgrade without a handler like a request', async () => {
     const upgrade = ['Connection: Upgrade', 'Upgrade: websocket'];
     expect(await answerTo('localhost:1', '/', upgrade)).toMatch(/^HTTP\/1.1 200 /);
     expect(await answerTo('evil.example', '/', upgrade)).toMatch(/^HTTP\/1.1 403 /);

@@ -1,18 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 
-/** Why a request is not served: a stable reason, and a sentence for the caller. */
+/** Why a request is rejected: a stable reason, and a message for the client. */
 export interface AdmissionRefusal {
   readonly reason: string;
   readonly message: string;
 }
 
-/** Returns null for a request that is served. */
+/** Returns the refusal, or null for an accepted request. */
 export type AdmissionCheck = (request: IncomingMessage) => AdmissionRefusal | null;
 
 /**
- * Answers 403 to every request that `check` refuses. Call it before other hooks and routes are added, so that nothing else
- * sees the request. Upgrades to WebSocket do not pass through Fastify: their handler must ask `check` itself.
+ * Answers 403 to every request that `check` rejects. Call it before adding other hooks and routes, because they would
+ * run first. WebSocket upgrades do not pass through Fastify: their handler must call `check` itself.
  */
 export function admitRequests(server: FastifyInstance, check: AdmissionCheck): void {
   server.addHook('onRequest', async (request, reply) => {

@@ -1,18 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import { Environment, proxyOf, readEnvironment } from './environment.js';
 
-const NEEDED = {
+const REQUIRED = {
   DATABASE_URL: 'postgresql://127.0.0.1/stowage',
   GOOGLE_CLOUD_PROJECT: 'project',
   INCOMING_BUCKET: 'incoming',
   CONTENT_BUCKET: 'content',
   UPLOAD_SESSION_KEYS: '0f'.repeat(32),
 };
-const read = (given: NodeJS.ProcessEnv) => readEnvironment(Environment, { ...NEEDED, ...given });
+const read = (given: NodeJS.ProcessEnv) => readEnvironment(Environment, { ...REQUIRED, ...given });
 
-it('has defaults, also for what is empty', () => {
+it('applies defaults to missing and empty variables', () => {
   expect(read({ DATABASE_POOL: '', LOG_LEVEL: '' })).toMatchObject({
-    ...NEEDED,
+    ...REQUIRED,
     UPLOAD_SESSION_KEYS: ['0f'.repeat(32)],
     DATABASE_POOL: 10,
     LOG_LEVEL: 'info',
@@ -21,13 +21,13 @@ it('has defaults, also for what is empty', () => {
   });
 });
 
-it('takes numbers, sizes and words as people write them', () => {
+it('parses numbers, sizes and lists with spaces and units', () => {
   expect(
     read({ DATABASE_POOL: ' 7 ', QUOTA_BYTES: '5 GiB', ALLOWED_TYPES: 'image/PNG, audio/*' }),
   ).toMatchObject({ DATABASE_POOL: 7, QUOTA_BYTES: 5 * 2 ** 30, ALLOWED_TYPES: ['image/png', 'audio/*'] });
 });
 
-it('takes several keys, and starts with none of them missing', () => {
+it('parses several keys and requires at least one', () => {
   const [first, second] = ['0A', '1b'].map((byte) => byte.repeat(32));
   const keys = read({ UPLOAD_SESSION_KEYS: `${first}, ${second}` }).UPLOAD_SESSION_KEYS;
   expect(keys).toEqual([first!.toLowerCase(), second]);
@@ -50,10 +50,10 @@ it.each([
   ['QUOTA_BYTES', '5 GB of secret'],
   ['QUOTA_ASSETS', '-1'],
   ['LOG_LEVEL', 'secret'],
-])('names %s where it is wrong, and not its value', (name, value) => {
-  const wrong = () => read({ [name]: value });
-  expect(wrong).toThrow(new RegExp(`^Configuration: [^;]*${name}[^;]*\\.$`));
-  expect(wrong).not.toThrow(value);
+])('reports an invalid %s without its value', (name, value) => {
+  const readInvalid = () => read({ [name]: value });
+  expect(readInvalid).toThrow(new RegExp(`^Configuration: [^;]*${name}[^;]*\\.$`));
+  expect(readInvalid).not.toThrow(value);
 });
 
 it.each([
@@ -66,15 +66,15 @@ it.each([
   '/png',
   'text/plain;charset=utf-8',
   'a/b/c',
-])('takes %s for no list of types', (types) => {
+])('rejects %s as a list of types', (types) => {
   expect(() => read({ ALLOWED_TYPES: types })).toThrow('ALLOWED_TYPES must be types and families such as');
 });
 
-it('names all that is wrong at once', () => {
+it('reports all invalid variables at once', () => {
   expect(() => read({ DATABASE_POOL: 'x', LOG_LEVEL: 'x' })).toThrow(/DATABASE_POOL.*; .*LOG_LEVEL/);
 });
 
-describe('the proxy', () => {
+describe('proxyOf', () => {
   const [A, B] = ['http://a:1', 'http://b:2'];
 
   it.each([
@@ -87,7 +87,7 @@ describe('the proxy', () => {
       { http_proxy: A, no_proxy: 'c', NO_PROXY: 'd' },
       { url: A, except: 'd' },
     ],
-  ])('of %j is %j', (given, expected) => {
+  ])('maps %j to %j', (given, expected) => {
     expect(proxyOf(read(given))).toEqual(expected);
   });
 });

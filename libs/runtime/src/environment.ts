@@ -31,7 +31,7 @@ function parseBytes(value: unknown): unknown {
   return match === null || unit === undefined ? value : Number(match[1]) * unit;
 }
 
-/** A whole number of the environment, within bounds. */
+/** Declares a whole number within bounds. */
 export function Whole(min: number, max: number = Number.MAX_SAFE_INTEGER): PropertyDecorator {
   return (target, name) => {
     const key = String(name);
@@ -44,7 +44,7 @@ export function Whole(min: number, max: number = Number.MAX_SAFE_INTEGER): Prope
   };
 }
 
-/** A number of bytes: `5368709120`, `5 GiB`. */
+/** Declares a number of bytes: `5368709120`, `5 GiB`. */
 export function Bytes(): PropertyDecorator {
   return (target, name) => {
     const key = String(name);
@@ -55,7 +55,7 @@ export function Bytes(): PropertyDecorator {
   };
 }
 
-/** `true` or `false`. */
+/** Declares a boolean: `true` or `false`. */
 export function Flag(): PropertyDecorator {
   return (target, name) => {
     const key = String(name);
@@ -67,7 +67,7 @@ export function Flag(): PropertyDecorator {
   };
 }
 
-/** Words with commas between them, in lower case. */
+/** Declares a list of words, separated by commas or white space and converted to lower case. */
 export function Words(): PropertyDecorator {
   return (target, name) => {
     const key = String(name);
@@ -83,7 +83,7 @@ export function Words(): PropertyDecorator {
   };
 }
 
-/** Types and families of types with commas between them: `image/png, audio/*`. */
+/** Declares a list of media types and families: `image/png, audio/*`. */
 export function Types(): PropertyDecorator {
   return (target, name) => {
     const key = String(name);
@@ -93,7 +93,7 @@ export function Types(): PropertyDecorator {
   };
 }
 
-/** `http://host:port` of a proxy. */
+/** Declares the optional URL of a proxy, `http://host:port`. */
 function Proxy(): PropertyDecorator {
   return (target, name) => {
     const key = String(name);
@@ -102,7 +102,7 @@ function Proxy(): PropertyDecorator {
   };
 }
 
-/** What both apps read. An app adds its own; each variable is documented in docs/operating.md. */
+/** Variables that both apps read. Each app adds its own; docs/operating.md documents every variable. */
 export class Environment {
   @IsString()
   @Matches(/^postgres(ql)?:\/\//, { message: 'DATABASE_URL must be a postgresql:// URL' })
@@ -111,7 +111,7 @@ export class Environment {
   @Whole(1, 1000)
   DATABASE_POOL = 10;
 
-  /** How far the clock of a process may be off the database's. */
+  /** Maximum offset between the clocks of a process and of the database. */
   @Whole(1, 86_400)
   CLOCK_OFFSET_LIMIT_SECONDS = 30;
 
@@ -127,7 +127,7 @@ export class Environment {
   @Matches(/^https?:\/\//, { message: 'GCS_API_ENDPOINT must be an http:// or https:// URL' })
   GCS_API_ENDPOINT?: string;
 
-  /** Google's clients read these by themselves. */
+  /** The proxy variables have these names because Google's clients read them from the environment. */
   @Proxy()
   HTTP_PROXY?: string;
 
@@ -156,7 +156,7 @@ export class Environment {
   @MinLength(3)
   CONTENT_BUCKET: string;
 
-  /** Encrypt the URLs of upload sessions in the database: the first encrypts, all decrypt. */
+  /** Keys that encrypt upload session URLs in the database: the first encrypts, all decrypt. */
   @Words()
   @ArrayNotEmpty({ message: 'UPLOAD_SESSION_KEYS must be set' })
   @Matches(/^[0-9a-f]{64}$/, {
@@ -168,7 +168,7 @@ export class Environment {
   @IsIn(['global', 'owner'])
   DEDUPE_SCOPE: 'global' | 'owner' = 'global';
 
-  /** Types and families (`image/png, audio/*`) that are stored; empty for all. */
+  /** Media types and families (`image/png, audio/*`) that may be stored; empty allows all. */
   @Types()
   ALLOWED_TYPES: string[] = [];
 
@@ -182,15 +182,19 @@ export class Environment {
   LOG_LEVEL = 'info';
 }
 
-/** The proxy that Google's clients ask for everything, whatever it is named for; undefined where there is none. */
+/**
+ * Returns the proxy that Google's clients use: the first variable in their order of precedence, for HTTP and HTTPS
+ * alike; undefined without a proxy.
+ */
 export function proxyOf(config: Environment): { readonly url: string; readonly except?: string } | undefined {
   const url = config.HTTP_PROXY ?? config.http_proxy ?? config.HTTPS_PROXY ?? config.https_proxy;
   return url === undefined ? undefined : { url, except: config.NO_PROXY ?? config.no_proxy };
 }
 
 /**
- * The typed, validated form of an environment. An empty variable counts as not set.
- * @throws Error naming every variable that is wrong, and none of their values
+ * Reads and validates an environment. An empty variable counts as unset.
+ * @throws Error that names every invalid variable but none of their values
+ * @example const config = readEnvironment(Environment, process.env);
  */
 export function readEnvironment<T extends object>(type: ClassConstructor<T>, env: NodeJS.ProcessEnv): T {
   const given = Object.fromEntries(

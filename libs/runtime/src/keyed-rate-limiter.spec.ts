@@ -1,8 +1,8 @@
-import { setImmediate as nextTurnOfLoop } from 'node:timers/promises';
+import { setImmediate as nextLoop } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { type RateLimiterClock, KeyedRateLimiter } from './keyed-rate-limiter.js';
 
-/** Time that passes while somebody sleeps, and a little late, as timers are. */
+/** A clock that advances during `sleep`, by slightly more than requested, as timers do. */
 class Clock implements RateLimiterClock {
   time = 0;
 
@@ -11,18 +11,18 @@ class Clock implements RateLimiterClock {
   }
 
   async sleep(ms: number): Promise<void> {
-    await nextTurnOfLoop();
+    await nextLoop();
     this.time += Math.ceil(ms) + 1;
   }
 }
 
 describe('KeyedRateLimiter', () => {
-  it('gives the turns of a key in order: a second’s worth at once, and so many a second from then on', async () => {
+  it('grants the turns of a key in order: a burst of one second’s worth, then the rate', async () => {
     const clock = new Clock();
-    const turns = new KeyedRateLimiter<string>(50, clock);
+    const limiter = new KeyedRateLimiter<string>(50, clock);
     const taken: { index: number; at: number }[] = [];
     const take = async (index: number) => {
-      await turns.take('a');
+      await limiter.take('a');
       taken.push({ index, at: clock.time });
     };
     await Promise.all(Array.from({ length: 300 }, (_, index) => take(index)));
@@ -36,10 +36,10 @@ describe('KeyedRateLimiter', () => {
     expect(taken.at(-1)!.at).toBeLessThan(6_000);
   });
 
-  it('gives no more at once after a pause, however long', async () => {
+  it('does not grant a larger burst after a long pause', async () => {
     const clock = new Clock();
-    const turns = new KeyedRateLimiter<string>(10, clock);
-    const takeAll = () => Promise.all(Array.from({ length: 20 }, () => turns.take('a')));
+    const limiter = new KeyedRateLimiter<string>(10, clock);
+    const takeAll = () => Promise.all(Array.from({ length: 20 }, () => limiter.take('a')));
     await takeAll();
     clock.time += 60_000;
     const from = clock.time;
@@ -47,17 +47,17 @@ describe('KeyedRateLimiter', () => {
     expect(clock.time - from).toBeGreaterThanOrEqual(1_000);
   });
 
-  it('lets other work happen between two turns', async () => {
-    const turns = new KeyedRateLimiter<string>(1000);
+  it('yields to the event loop between two turns', async () => {
+    const limiter = new KeyedRateLimiter<string>(1000);
     let loops = 0;
     let isDone = false;
     const count = async () => {
-      for (; !isDone; loops++) await nextTurnOfLoop();
+      for (; !isDone; loops++) await nextLoop();
     };
     const counting = count();
     const at: number[] = [];
     const take = async () => {
-      await turns.take('a');
+      await limiter.take('a');
       at.push(loops);
     };
     await Promise.all(Array.from({ length: 100 }, take));
@@ -66,24 +66,24 @@ describe('KeyedRateLimiter', () => {
     expect(new Set(at).size).toBe(100);
   });
 
-  it('lets no key wait for another, and counts who waits', async () => {
-    const asleep: (() => void)[] = [];
-    const clock = { now: () => 0, sleep: () => new Promise<void>((resolve) => asleep.push(resolve)) };
-    const turns = new KeyedRateLimiter<string>(2, clock);
-    await turns.take('a');
-    // Nobody waits meanwhile, and whoever comes then does not wait either.
-    for (let loops = 0; loops < 5; loops++) await nextTurnOfLoop();
-    await turns.take('a');
-    let isGiven = false;
-    void turns.take('a').then(() => (isGiven = true));
-    await Promise.all([turns.take('b'), turns.take('c')]);
-    expect([isGiven, turns.waiting]).toEqual([false, 1]);
+  it('does not delay a key for another and counts the waiting callers', async () => {
+    const sleepers: (() => void)[] = [];
+    const clock = { now: () => 0, sleep: () => new Promise<void>((resolve) => sleepers.push(resolve)) };
+    const limiter = new KeyedRateLimiter<string>(2, clock);
+    await limiter.take('a');
+    // The key becomes idle, and its next caller must not wait either.
+    for (let loops = 0; loops < 5; loops++) await nextLoop();
+    await limiter.take('a');
+    let isGranted = false;
+    void limiter.take('a').then(() => (isGranted = true));
+    await Promise.all([limiter.take('b'), limiter.take('c')]);
+    expect([isGranted, limiter.waiting]).toEqual([false, 1]);
   });
 
-  it('forgets a key that waits for nothing', async () => {
-    const turns = new KeyedRateLimiter<string>(2, new Clock());
-    await turns.take('a');
-    while ((turns as unknown as { lanes: Map<string, unknown> }).lanes.size > 0) await nextTurnOfLoop();
-    await turns.take('a');
+  it('removes an idle key', async () => {
+    const limiter = new KeyedRateLimiter<string>(2, new Clock());
+    await limiter.take('a');
+    while ((limiter as unknown as { lanes: Map<string, unknown> }).lanes.size > 0) await nextLoop();
+    await limiter.take('a');
   });
 });

@@ -1,6 +1,6 @@
-import { setImmediate as nextTurnOfLoop, setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextLoop, setTimeout as delay } from 'node:timers/promises';
 
-/** Where time comes from, in milliseconds; tests bring their own. */
+/** Source of time in milliseconds; tests provide their own. */
 export interface RateLimiterClock {
   now(): number;
   sleep(ms: number): Promise<unknown>;
@@ -13,11 +13,11 @@ const SYSTEM_CLOCK: RateLimiterClock = {
 
 interface Lane {
   readonly waiting: (() => void)[];
-  /** Turns that may be taken at once. */
+  /** Turns available now, possibly fractional. */
   left: number;
-  /** When `left` was right, milliseconds. */
+  /** Time at which `left` was computed, in milliseconds. */
   at: number;
-  /** How often it was taken up again after nobody had waited. */
+  /** Number of times the lane was started from idle. */
   runs: number;
   isRunning: boolean;
 }
@@ -25,12 +25,12 @@ interface Lane {
 const SECOND_MS = 1_000;
 
 /**
- * Bounds the work that is done for each key: so many turns a second, of which a second's worth may be taken at once. Turns of
- * one key are given in the order in which they were asked for, and one in each turn of the event loop, so that work for others comes in
- * between. A key that has waited for nothing for a second is forgotten.
+ * Token bucket for each key: a rate of turns per second, with a burst of one second's worth. Turns of one key are
+ * granted in the order of the calls, at most one in each iteration of the event loop, so that other work can run in
+ * between. A key is removed after it has been idle for one second.
  *
  * @example
- * await turns.take(ownerId);
+ * await limiter.take(ownerId);
  * send(state);
  */
 export class KeyedRateLimiter<Key> {
@@ -42,14 +42,14 @@ export class KeyedRateLimiter<Key> {
     private readonly clock = SYSTEM_CLOCK,
   ) {}
 
-  /** How many wait for their turn, of all keys. */
+  /** Number of callers that wait for a turn, over all keys. */
   get waiting(): number {
     let sum = 0;
     for (const { waiting } of this.lanes.values()) sum += waiting.length;
     return sum;
   }
 
-  /** Resolves when it is this caller's turn. */
+  /** Resolves when the caller has its turn. */
   take(key: Key): Promise<void> {
     const lane = this.lanes.get(key) ?? {
       waiting: [],
@@ -69,18 +69,18 @@ export class KeyedRateLimiter<Key> {
     const run = ++lane.runs;
     lane.isRunning = true;
     while (lane.waiting.length > 0) {
-      await this.regain(lane);
+      await this.refill(lane);
       lane.left -= 1;
       lane.waiting.shift()?.();
-      await nextTurnOfLoop();
+      await nextLoop();
     }
     lane.isRunning = false;
-    // By then it has regained a second's worth.
+    // After an idle second the bucket is full again, so removing the key loses no state.
     await this.clock.sleep(SECOND_MS);
     if (lane.runs === run) this.lanes.delete(key);
   }
 
-  private async regain(lane: Lane): Promise<void> {
+  private async refill(lane: Lane): Promise<void> {
     for (;;) {
       const now = this.clock.now();
       lane.left = Math.min(this.perSecond, lane.left + ((now - lane.at) * this.perSecond) / SECOND_MS);

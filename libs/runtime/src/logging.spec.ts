@@ -3,7 +3,7 @@ import { pino, type LoggerOptions } from 'pino';
 import { boundedLine, loggedError, loggerParams } from './logging.js';
 
 describe('loggedError', () => {
-  it('keeps what explains an error, and nothing of what hangs on it', () => {
+  it('keeps type, message, stack and code and drops attached objects', () => {
     const cause = new TypeError('inside');
     const connection = { secretKey: 1234, headers: { authorization: 'Bearer x' } };
     const error = Object.assign(new Error('outside', { cause }), {
@@ -20,15 +20,15 @@ describe('loggedError', () => {
     });
   });
 
-  it('takes what another serializer has made of an error, and what is none', () => {
+  it('accepts a serialized error and values that are not errors', () => {
     expect(loggedError({ type: 'Error', message: 'm', client: {} })).toEqual({ type: 'Error', message: 'm' });
     expect(loggedError('thrown')).toBe('thrown');
     expect(loggedError(undefined)).toBeUndefined();
   });
 });
 
-describe('loggedError, of what others sent', () => {
-  it('keeps no detail that quotes a row, and no other plain value that it does not know', () => {
+describe('loggedError with untrusted values', () => {
+  it('drops details that quote a row and unknown fields', () => {
     const error = Object.assign(new Error('duplicate key value violates unique constraint "key"'), {
       code: '23505',
       constraint: 'key',
@@ -41,7 +41,7 @@ describe('loggedError, of what others sent', () => {
     expect(JSON.stringify(logged)).not.toContain('secret');
   });
 
-  it('keeps no value that the database found wrong, also as a cause', () => {
+  it('removes the invalid value from a database error, also in a cause', () => {
     const cause = Object.assign(new Error('invalid input syntax for type uuid: "secret"'), { code: '22P02' });
     for (const error of [cause, new Error('not read', { cause })]) {
       expect(loggedError(error)).toMatchObject({
@@ -51,7 +51,7 @@ describe('loggedError, of what others sent', () => {
     }
   });
 
-  it('cuts what is long', () => {
+  it('truncates long values', () => {
     const error = Object.assign(new Error('m'.repeat(1_000_000)), { code: 'c'.repeat(1_000_000) });
     expect(JSON.stringify(loggedError(error)).length).toBeLessThan(16_384);
     expect((loggedError('t'.repeat(1_000_000)) as string).length).toBeLessThan(8_192);
@@ -59,7 +59,7 @@ describe('loggedError, of what others sent', () => {
 });
 
 describe('loggerParams', () => {
-  it('makes a logger whose lines are bounded, and errors too', () => {
+  it('configures bounded lines and error serialization', () => {
     const lines: string[] = [];
     const options = loggerParams('api', 'debug').pinoHttp as LoggerOptions;
     const logger = pino(options, { write: (line) => lines.push(line) });
@@ -76,21 +76,21 @@ describe('boundedLine', () => {
   const line = (fields: object) =>
     `${JSON.stringify({ level: 50, time: 1, pid: 2, service: 'api', ...fields })}\n`;
 
-  it('leaves a line alone that is short enough', () => {
+  it('keeps a line within the limit', () => {
     for (const fields of [{ msg: 'fine' }, { msg: 'x'.repeat(16_000) }])
       expect(boundedLine(line(fields))).toBe(line(fields));
   });
 
   it.each<[string, object]>([
-    ['one text', { msg: 'x'.repeat(1_000_000) }],
-    ['text of several bytes a character', { msg: '€'.repeat(16_000) }],
+    ['one long text', { msg: 'x'.repeat(1_000_000) }],
+    ['multi-byte text', { msg: '€'.repeat(16_000) }],
     ['text that JSON escapes', { msg: '\u0000'.repeat(1_000_000) }],
-    ['characters of two units', { msg: `x${'😀'.repeat(100_000)}` }],
+    ['surrogate pairs', { msg: `x${'😀'.repeat(100_000)}` }],
     ['a long list', { list: Array.from({ length: 100_000 }, String) }],
     ['many fields', Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`field${index}`, 'x']))],
-    ['texts deep inside', { a: { b: { c: 'x'.repeat(1_000_000), err: { stack: 'y'.repeat(1_000_000) } } } }],
-    ['a request id that is none', { reqId: { deep: 'x'.repeat(100_000) }, context: 'x'.repeat(100_000) }],
-  ])('cuts %s to a line of JSON that still says what it is', (_, fields) => {
+    ['nested texts', { a: { b: { c: 'x'.repeat(1_000_000), err: { stack: 'y'.repeat(1_000_000) } } } }],
+    ['an invalid request id', { reqId: { deep: 'x'.repeat(100_000) }, context: 'x'.repeat(100_000) }],
+  ])('truncates %s to a line of JSON with its head fields', (_, fields) => {
     const bounded = boundedLine(line(fields));
     expect(Buffer.byteLength(bounded)).toBeLessThanOrEqual(16 * 1024);
     expect(bounded).toMatch(/^[^\n]+\n$/);

@@ -8,21 +8,27 @@ import pino from 'pino';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
-/** The caller's `x-request-id` when it is harmless, else one of our own; the same for all of one request's logs. */
+/**
+ * Returns the id that all log lines of a request share: the client's `x-request-id` if it has only safe characters,
+ * otherwise a new id.
+ */
 export function requestIdOf(request: IncomingMessage): string {
   const given = request.headers['x-request-id'];
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
-/** Of an error. Everything else that libraries hang on their errors may hold keys, tokens or what a client sent. */
+/** Allowed fields of an error. Other fields that libraries add may contain keys, tokens or client data. */
 const LOGGED_FIELDS = new Set([
   ...['type', 'message', 'stack', 'code', 'kind', 'reason', 'retryAfterSeconds', 'status', 'statusCode'],
   ...['errno', 'syscall', 'path', 'hostname', 'address', 'port', 'signal'],
-  // PostgreSQL's, less `detail` and `where`, which quote rows and parameters.
+  // Fields of PostgreSQL errors, without `detail` and `where`, which quote rows and parameters.
   ...['severity', 'schema', 'table', 'column', 'constraint', 'routine'],
 ]);
 const MAX_FIELD_CHARACTERS = 4096;
-/** Data exceptions, whose messages quote the value: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+/**
+ * SQLSTATE class 22 (data exceptions): the messages quote the value.
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
 const QUOTES_A_VALUE = /^22[0-9A-Z]{3}$/;
 
 const cut = (text: string, characters: number): string =>
@@ -36,9 +42,9 @@ function quotesAValue(error: unknown): boolean {
 }
 
 /**
- * What is logged of an error: its type, message and stack with those of its causes, and plain values such as a code, each of
- * bounded length. Clients, requests and responses that libraries hang on their errors are left out, with their keys and tokens,
- * and so are values that the database quotes.
+ * Serializes an error for the log: type, message and stack including its causes, and scalar fields such as a code, each
+ * with limited length. Objects that libraries attach (clients, requests, responses) are dropped because they contain
+ * keys and tokens; values that the database quotes are replaced.
  */
 export function loggedError(error: unknown): unknown {
   if (!(error instanceof Object)) return typeof error === 'string' ? cut(error, MAX_FIELD_CHARACTERS) : error;
@@ -55,14 +61,17 @@ export function loggedError(error: unknown): unknown {
 }
 
 const MAX_LINE_BYTES = 16 * 1024;
-/** How long a text in a line that is too long may be, from the first attempt to the last. */
+/** Length limits for the texts of an overlong line, in characters; tried in this order. */
 const CUTS = [1024, 128];
 const MAX_ENTRIES = 32;
 
 const isShort = (line: string) =>
   line.length * 3 <= MAX_LINE_BYTES || Buffer.byteLength(line) <= MAX_LINE_BYTES;
 
-/** The same line in at most 16 KiB: a line that is longer loses the ends of its texts and lists, then all but its head. */
+/**
+ * Limits a JSON line to 16 KiB. A longer line loses the ends of its texts and lists; if that is not enough, everything
+ * except its head fields.
+ */
 export function boundedLine(line: string): string {
   if (isShort(line)) return line;
   for (const characters of CUTS) {
@@ -82,7 +91,7 @@ export function boundedLine(line: string): string {
   return `${JSON.stringify({ level, time, pid, ...Object.fromEntries(texts), isCut: true })}\n`;
 }
 
-/** JSON lines on standard output, each of at most 16 KiB. */
+/** Configures pino: JSON lines on standard output, each of at most 16 KiB. */
 export function loggerParams(service: string, level: string): Params {
   return {
     pinoHttp: {
@@ -98,9 +107,8 @@ export function loggerParams(service: string, level: string): Params {
 }
 
 /**
- * One line for each request, and its id in every line that is logged on its behalf, with whatever else was assigned to its
- * logger. Only method, the path of the route and id are logged: no header, query, body or path that nothing serves, for clients choose
- * those and they carry secrets.
+ * Logs one line for each request, and adds its id to every line logged on its behalf. Only method, route path and id
+ * are logged. Headers, query, body and unknown paths are not: clients choose them, and they may contain secrets.
  */
 export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
   const contexts = new WeakMap<FastifyRequest, (log: () => void) => void>();
@@ -108,7 +116,7 @@ export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
     void reply.header('x-request-id', request.id);
     done();
   });
-  // Not earlier: while a body is being parsed the context of its caller is lost.
+  // In an earlier hook the async context would be lost while Fastify parses the body.
   server.addHook('preHandler', (request, _reply, done) => {
     const begin = () => {
       contexts.set(
@@ -135,13 +143,13 @@ export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
   });
 }
 
-const STARTUP_NOISE = new Set(['InstanceLoader', 'RouterExplorer', 'RoutesResolver']);
+const SILENCED_CONTEXTS = new Set(['InstanceLoader', 'RouterExplorer', 'RoutesResolver']);
 
-/** Nest's own messages, less those that say that every module was loaded. */
+/** Logger for Nest without the messages about each loaded module and route. */
 @Injectable()
 export class NestLogger extends Logger {
   override log(message: unknown, ...rest: unknown[]): void {
     const context = rest.at(-1);
-    if (typeof context !== 'string' || !STARTUP_NOISE.has(context)) super.log(message, ...rest);
+    if (typeof context !== 'string' || !SILENCED_CONTEXTS.has(context)) super.log(message, ...rest);
   }
 }

@@ -6,10 +6,10 @@ import { expect, it } from '@jest/globals';
 import { lowerPriority } from './priority.js';
 
 const fileOf = (pid: number) => `/proc/${pid}/autogroup`;
-/** Empty where there are no groups, or none for this session. */
+/** Content of the autogroup file; empty if the kernel has no autogroups or the session has none. */
 const groupOf = (pid: number) => (existsSync(fileOf(pid)) ? readFileSync(fileOf(pid), 'utf8') : '');
 
-/** Not where /proc cannot be written. */
+/** False if /proc is read-only. */
 function isSettable(pid: number): boolean {
   try {
     writeFileSync(fileOf(pid), '0');
@@ -20,24 +20,24 @@ function isSettable(pid: number): boolean {
 }
 
 it.each([
-  ['that leads a session takes it along', true],
-  ['of somebody else’s session leaves that alone', false],
-])('a process %s', async (_, detached) => {
+  ['a session leader and its autogroup', true],
+  ['another process but not its autogroup', false],
+])('lowers the priority of %s', async (_, detached) => {
   const child = spawn('sleep', ['60'], { detached, stdio: 'ignore' });
   const pid = child.pid!;
-  const takesAlong = detached && isSettable(pid);
+  const changesGroup = detached && isSettable(pid);
   const before = groupOf(pid);
   try {
     await lowerPriority(7, pid);
     expect(getPriority(pid)).toBe(7);
-    expect(groupOf(pid)).toBe(takesAlong ? before.replace(/nice \d+$/m, 'nice 7') : before);
+    expect(groupOf(pid)).toBe(changesGroup ? before.replace(/nice \d+$/m, 'nice 7') : before);
   } finally {
     child.kill();
     await once(child, 'exit');
   }
 });
 
-it('a process that is gone is no error', async () => {
+it('ignores a process that has exited', async () => {
   const child = spawn('true');
   await once(child, 'exit');
   await expect(lowerPriority(7, child.pid)).resolves.toBeUndefined();

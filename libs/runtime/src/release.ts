@@ -1,7 +1,7 @@
 /**
- * Gives a chunk's memory back now: nobody may look at it any more. The collector counts a buffer as a few bytes, so that
- * without this a fast source fills memory with spent chunks long before it runs, and has it run all the time then. A part
- * of a larger buffer is left alone.
+ * Frees a chunk's memory immediately; the chunk must not be used afterwards. The garbage collector counts only a few
+ * bytes for each buffer, so a fast source would fill the memory with unused chunks before a collection, and then cause
+ * constant collections. A chunk that is a part of a larger buffer is left unchanged.
  */
 export function release(chunk: Buffer): void {
   const { buffer } = chunk;

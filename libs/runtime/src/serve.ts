@@ -1,14 +1,15 @@
 import { isWaiting } from './wait-for.js';
 
-/** Something that runs until it is told to stop, and then finishes what it has begun. */
+/** A component that runs until it is closed and then finishes the work in progress. */
 export interface Service {
   close(): Promise<void>;
 }
 
 /**
- * The life of a process: starts a service, tells a parent process when it serves, and on SIGTERM, SIGINT or the
- * parent's death drains it and exits 0; at once while it waits for what it depends on ({@link isWaiting}). A start or an end that
- * fails, or an end that takes longer than `drainMs`, is one line on standard error and exit code 1.
+ * Runs a process: starts a service and notifies the parent process when it is ready. On SIGTERM, SIGINT or the parent's
+ * exit it drains the service and exits with 0; it exits at once if the start still waits for a dependency ({@link
+ * isWaiting}). A failed start or close, or a drain longer than `drainMs` milliseconds, prints one line to standard
+ * error and exits with 1.
  */
 export async function serve(start: () => Promise<Service>, drainMs: number): Promise<void> {
   const starting = start();
@@ -16,7 +17,7 @@ export async function serve(start: () => Promise<Service>, drainMs: number): Pro
   const stop = () => {
     if (stopping) return;
     stopping = true;
-    // It has begun nothing yet, and the end of its start may never come.
+    // The service has started no work yet, and its start may never finish.
     if (isWaiting()) process.exit(0);
     setTimeout(() => fail(`not drained within ${drainMs} ms`), drainMs).unref();
     starting.then((service) => service.close()).then(() => process.exit(0), fail);

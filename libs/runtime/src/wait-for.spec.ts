@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { waitFor } from './wait-for.js';
 
 describe('waitFor', () => {
-  it('repeats an attempt while its error may pass', async () => {
+  it('retries an attempt after a temporary error', async () => {
     let attempts = 0;
     const attempt = () => {
       attempts += 1;
@@ -12,7 +12,7 @@ describe('waitFor', () => {
     expect(attempts).toBe(3);
   });
 
-  it('throws any other error at once', async () => {
+  it('throws any other error immediately', async () => {
     let attempts = 0;
     const attempt = () => {
       attempts += 1;

@@ -6,14 +6,15 @@ const REPORT_MS = 10_000;
 
 let waits = 0;
 
-/** Whether this process waits for something that it needs to start. */
+/** Whether this process waits for a dependency during its start. */
 export const isWaiting = (): boolean => waits > 0;
 
 /**
- * Repeats `attempt` until it succeeds, without a limit, and logs every ten seconds what is waited for. For the start of a
- * process, which may be up before what it depends on.
- * @param what is waited for, e.g. `PostgreSQL`
- * @param isTemporary whether an error may pass; any other is thrown at once
+ * Retries `attempt` without limit until it succeeds, and logs the pending dependency every ten seconds. For the start
+ * of a process, which may begin before its dependencies are available.
+ * @param what name of the dependency in the log, e.g. `PostgreSQL`
+ * @param isTemporary whether to retry after an error; any other error is thrown immediately
+ * @example await waitFor('PostgreSQL', () => database.ping());
  */
 export async function waitFor<T>(
   what: string,
@@ -22,13 +23,13 @@ export async function waitFor<T>(
 ): Promise<T> {
   waits++;
   try {
-    return await repeated(what, attempt, isTemporary);
+    return await retry(what, attempt, isTemporary);
   } finally {
     waits--;
   }
 }
 
-async function repeated<T>(
+async function retry<T>(
   what: string,
   attempt: () => Promise<T>,
   isTemporary: (error: unknown) => boolean,

@@ -1,16 +1,21 @@
-/** Asks something that this process depends on for a sign of life. Resolves if healthy, rejects otherwise. */
+/** Probes a dependency of this process. Resolves if healthy, rejects otherwise. */
 export type HealthCheck = (signal: AbortSignal) => Promise<unknown>;
 
-/** Figures that a check shows beside its outcome, such as an offset in seconds. */
+/** Numbers that a check reports besides its outcome, e.g. an offset in seconds. */
 export type HealthFigures = () => Readonly<Record<string, number>>;
 
 type NamedCheck = readonly [name: string, check: HealthCheck, figures?: HealthFigures];
 
-/** What `/health/ready` asks. A module that depends on something outside adds its check when it is made. */
+/**
+ * Registry of the checks behind `/health/ready`. A module with an external dependency adds its check at construction.
+ */
 export class HealthChecks {
   private readonly byName = new Map<string, NamedCheck>();
 
-  /** The signal that a check gets is aborted when the answer is no longer awaited. Figures are public: anybody may ask. */
+  /**
+   * Registers a check. Its signal aborts when the result is no longer awaited. The figures are public: `/health/ready`
+   * needs no authentication.
+   */
   add(name: string, check: HealthCheck, figures?: HealthFigures): void {
     this.byName.set(name, [name, check, figures]);
   }

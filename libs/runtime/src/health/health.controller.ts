@@ -2,19 +2,19 @@ import { Controller, Get, Header, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { HealthService, type Readiness } from './health.service.js';
 
-/** For whatever starts this process and sends it requests. */
+/** Liveness and readiness probes for orchestrators and load balancers. */
 @Controller('health')
 export class HealthController {
   constructor(private readonly health: HealthService) {}
 
-  /** The process answers; what it depends on is not asked. */
+  /** Liveness: the process responds. Dependencies are not checked. */
   @Get('live')
   @Header('cache-control', 'no-store')
   live(): { ok: true } {
     return { ok: true };
   }
 
-  /** Whether requests can be served: 200, or 503. */
+  /** Readiness: 200 if requests can be served, otherwise 503. */
   @Get('ready')
   @Header('cache-control', 'no-store')
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<Readiness> {

@@ -3,7 +3,7 @@ import { HealthChecks } from './health-checks.js';
 import { HealthController } from './health.controller.js';
 import { HealthService, HEALTH_OPTIONS, type HealthOptions } from './health.service.js';
 
-/** `GET /health/live` and `GET /health/ready`, and the {@link HealthChecks} to which modules add theirs. */
+/** Provides `GET /health/live`, `GET /health/ready` and {@link HealthChecks}, to which modules add their checks. */
 @Global()
 @Module({})
 export class HealthModule {

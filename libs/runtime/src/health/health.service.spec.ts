@@ -3,14 +3,14 @@ import { probe } from './health.service.js';
 
 describe('probe', () => {
   it.each([
-    ['answers', () => Promise.resolve(null), true],
-    ['fails', () => Promise.reject(new Error('postgresql://secret@db is down')), false],
-    ['never answers', () => new Promise(() => undefined), false],
-  ])('of what %s', async (_, ask, ok) => {
-    expect(await probe(ask, 50)).toEqual({ ok, latencyMs: expect.any(Number) });
+    ['resolves', () => Promise.resolve(null), true],
+    ['rejects', () => Promise.reject(new Error('postgresql://secret@db is down')), false],
+    ['never resolves', () => new Promise(() => undefined), false],
+  ])('reports a check that %s', async (_, check, ok) => {
+    expect(await probe(check, 50)).toEqual({ ok, latencyMs: expect.any(Number) });
   });
 
-  it('tells what it gave up on to stop', async () => {
+  it('aborts the signal of a check that timed out', async () => {
     let given: AbortSignal | undefined;
     await probe((signal) => {
       given = signal;

@@ -1,31 +1,33 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type HealthCheck, HealthChecks } from './health-checks.js';
 
+/** Options of the readiness probe. */
 export interface HealthOptions {
-  /** Checks without which this process can serve: they are shown, and decide nothing. */
+  /** Names of checks that are reported but do not affect readiness. */
   readonly optional?: readonly string[];
 }
 
 export const HEALTH_OPTIONS = Symbol('HEALTH_OPTIONS');
 
+/** Result of one check. */
 export interface Probe {
   readonly ok: boolean;
-  /** How long it took to answer or to fail, milliseconds. */
+  /** Time until the check succeeded, failed or timed out, in milliseconds. */
   readonly latencyMs: number;
-  /** Figures of the check, such as `offsetSeconds` of the clock. */
+  /** Figures of the check, e.g. `offsetSeconds` of the clock. */
   readonly [figure: string]: boolean | number;
 }
 
-/** Says nothing of hosts, names or errors: anybody may ask. */
+/** Contains no host names, resource names or errors, because the endpoint needs no authentication. */
 export interface Readiness {
-  /** False when one that is needed does not answer. */
+  /** False if a required check failed. */
   readonly ok: boolean;
   readonly checks: Readonly<Record<string, Probe>>;
 }
 
 const PROBE_TIMEOUT_MS = 2_000;
-/** However often it is asked, the dependencies are asked this often. */
-const FRESH_MS = 1_000;
+/** Results are reused for this time, to limit the load that frequent requests put on the dependencies. */
+const CACHE_MS = 1_000;
 
 @Injectable()
 export class HealthService {
@@ -37,7 +39,7 @@ export class HealthService {
   ) {}
 
   readiness(now = Date.now()): Promise<Readiness> {
-    if (this.last === undefined || now - this.last.at >= FRESH_MS) {
+    if (this.last === undefined || now - this.last.at >= CACHE_MS) {
       this.last = { at: now, readiness: this.probeAll() };
     }
     return this.last.readiness;
@@ -58,15 +60,15 @@ export class HealthService {
   }
 }
 
-/** Not ok when it fails, or does not answer in time. */
-export async function probe(ask: HealthCheck, timeoutMs = PROBE_TIMEOUT_MS): Promise<Probe> {
+/** Runs a check. `ok` is false if it rejects, or does not resolve within `timeoutMs` milliseconds. */
+export async function probe(check: HealthCheck, timeoutMs = PROBE_TIMEOUT_MS): Promise<Probe> {
   const started = performance.now();
   const signal = AbortSignal.timeout(timeoutMs);
-  const tooLate = new Promise<false>((resolve) => signal.addEventListener('abort', () => resolve(false)));
-  const answered = ask(signal).then(
+  const timedOut = new Promise<false>((resolve) => signal.addEventListener('abort', () => resolve(false)));
+  const finished = check(signal).then(
     () => true,
     () => false,
   );
-  const ok = await Promise.race([answered, tooLate]);
+  const ok = await Promise.race([finished, timedOut]);
   return { ok, latencyMs: Math.round(performance.now() - started) };
 }

@@ -1,6 +1,7 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import { Registry } from 'prom-client';
 
+/** Serves the metrics of the process to Prometheus. */
 @Controller()
 export class MetricsController {
   constructor(private readonly registry: Registry) {}

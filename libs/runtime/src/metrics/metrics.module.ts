@@ -9,8 +9,9 @@ function createRegistry(): Registry {
 }
 
 /**
- * `GET /metrics` for Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/): the process itself, and what
- * libs register with the `Registry` of prom-client that this provides. No label takes a value of the client's choosing.
+ * Provides `GET /metrics` for Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/): metrics of the
+ * process, and those that libs register with the exported prom-client `Registry`. A label must never have a value that
+ * a client chooses.
  */
 @Global()
 @Module({
