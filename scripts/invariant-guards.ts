@@ -745,7 +745,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'new Date(Date.now() + this.offsetMs)',
     without: 'new Date()',
     test: CLOCK,
-    name: 'tells the time of a database',
+    name: 'returns the time of a database',
   },
   {
     invariant: 4,
@@ -763,6 +763,6 @@ export const GUARDS: readonly Guard[] = [
     guard: 'Math.abs(best.offsetMs) - best.errorMs > this.limitMs',
     without: 'best.errorMs > this.limitMs',
     test: CLOCK,
-    name: 'refuses while it is off by',
+    name: 'rejects while its offset is',
   },
 ];

@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { unavailable } from '#libs/domain';
 import { Batcher } from './batcher.js';
 
-/** Doubles numbers; batches end when they are let. */
+/** A batcher that doubles numbers; each batch waits until the test ends it. */
 function doubler(options = { atOnce: 1, most: 10 }) {
   const batches: { readonly items: readonly number[]; readonly end: () => void }[] = [];
   const batcher = new Batcher<number, number>(
@@ -19,7 +19,7 @@ function doubler(options = { atOnce: 1, most: 10 }) {
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('Batcher', () => {
-  it('takes together what comes together, and each gets its own', async () => {
+  it('combines simultaneous items into a batch and returns each its own result', async () => {
     const { batcher, batches } = doubler();
     const results = Promise.all([1, 2, 3].map((n) => batcher.run(n)));
     await turn();
@@ -28,7 +28,7 @@ describe('Batcher', () => {
     expect(await results).toEqual([2, 4, 6]);
   });
 
-  it('collects while as many batches as may be are on their way, and goes on with the first that ends', async () => {
+  it('collects items while the maximum number of batches is running and sends the next when one ends', async () => {
     const { batcher, batches } = doubler({ atOnce: 2, most: 2 });
     const results = [1, 2, 3, 4, 5, 6, 7].map((n) => batcher.run(n));
     await turn();
@@ -47,7 +47,7 @@ describe('Batcher', () => {
     expect(await Promise.all(results)).toEqual([2, 4, 6, 8, 10, 12, 14]);
   });
 
-  it('works for each batch in the context of its first item', async () => {
+  it('runs each batch in the async context of its first item', async () => {
     const name = new AsyncLocalStorage<string>();
     const batcher = new Batcher<string, unknown>(
       async (items) => {
@@ -60,7 +60,7 @@ describe('Batcher', () => {
     expect(await Promise.all(results)).toEqual(['a', 'a', 'c']);
   });
 
-  it('lets nobody fail for another', async () => {
+  it('retries the items of a failed batch one by one', async () => {
     const alone: number[] = [];
     const batcher = new Batcher<number, number>(
       (items) => {
@@ -76,7 +76,7 @@ describe('Batcher', () => {
     expect(alone).toEqual([1, 3]);
   });
 
-  it('does nothing again of which nobody knows whether it was done', async () => {
+  it('does not retry a batch with an unknown outcome', async () => {
     let calls = 0;
     const batcher = new Batcher<number, number>(
       () => {
@@ -88,7 +88,7 @@ describe('Batcher', () => {
     const results = await Promise.allSettled([1, 2].map((n) => batcher.run(n)));
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     expect(calls).toBe(1);
-    // And serves the next.
+    // The batcher still accepts new items.
     await expect(batcher.run(3)).rejects.toMatchObject({ kind: 'unavailable' });
     expect(calls).toBe(2);
   });

@@ -1,10 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { kindOf } from '#libs/domain';
 
+/** Limits of a {@link Batcher}. */
 export interface BatcherOptions {
-  /** Batches on their way at a time. */
+  /** Maximum number of batches that run concurrently. */
   readonly atOnce: number;
-  /** Items in a batch. */
+  /** Maximum number of items in a batch. */
   readonly most: number;
 }
 
@@ -16,29 +17,36 @@ interface Waiting<Item, Result> {
 }
 
 /**
- * Does together what many ask for at the same time: whoever comes while batches are on their way waits for the next. Who comes
- * alone waits for nobody. What fails together is done one by one, so that nobody fails for another's item; unless it is
- * `unavailable`, when nobody knows what was done, and all are told. A batch runs in the async context of its first item.
+ * Combines items of concurrent callers into batches: items that come while the maximum number of batches is running
+ * wait for the next batch. A single item is sent without delay. If a batch fails, its items are retried one by one, so
+ * that an item cannot fail because of another. Exception: after an `unavailable` error the outcome is unknown, so all
+ * items are rejected. A batch runs in the async context of its first item.
+ *
+ * @example
+ * const batcher = new Batcher<Row, boolean>((rows) => insertAll(rows), { atOnce: 2, most: 100 });
+ * const isNew = await batcher.run(row);
  */
 export class Batcher<Item, Result> {
   private waiting: Waiting<Item, Result>[] = [];
   private batches = 0;
-  private isDue = false;
+  private isScheduled = false;
 
   constructor(
-    /** Answers in the order of the items. */
+    /** Processes a batch and returns the results in the order of the items. */
     private readonly work: (items: readonly Item[]) => Promise<readonly Result[]>,
     private readonly options: BatcherOptions,
   ) {}
 
+  /** Adds an item to the next batch. @throws the error of its batch, or of its own retry */
   run(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ item, within: AsyncLocalStorage.snapshot(), resolve, reject });
-      if (this.isDue) return;
-      this.isDue = true;
-      // Once all that has arrived by now was read.
+      if (this.isScheduled) return;
+      this.isScheduled = true;
+      // setImmediate runs after the pending I/O callbacks, so items of requests that have already arrived join the
+      // batch.
       setImmediate(() => {
-        this.isDue = false;
+        this.isScheduled = false;
         this.send();
       });
     });
@@ -48,14 +56,14 @@ export class Batcher<Item, Result> {
     while (this.waiting.length > 0 && this.batches < this.options.atOnce) {
       const batch = this.waiting.splice(0, this.options.most);
       this.batches++;
-      void this.settle(batch).finally(() => {
+      void this.runBatch(batch).finally(() => {
         this.batches--;
         this.send();
       });
     }
   }
 
-  private async settle(batch: readonly Waiting<Item, Result>[]): Promise<void> {
+  private async runBatch(batch: readonly Waiting<Item, Result>[]): Promise<void> {
     try {
       const results = await batch[0]!.within(() => this.work(batch.map(({ item }) => item)));
       batch.forEach(({ resolve }, index) => resolve(results[index]!));
@@ -63,7 +71,7 @@ export class Batcher<Item, Result> {
       if (batch.length === 1 || kindOf(error) === 'unavailable') {
         for (const { reject } of batch) reject(error);
       } else {
-        await Promise.all(batch.map((one) => this.settle([one])));
+        await Promise.all(batch.map((one) => this.runBatch([one])));
       }
     }
   }

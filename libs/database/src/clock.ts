@@ -9,24 +9,24 @@ const READ_CLOCK: Statement<{ ms: number }> = {
   text: 'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
 };
 
-const EVERY_MS = 60_000;
-/** While the clock is beyond the limit, so that a corrected clock is noticed soon. */
-const AGAIN_MS = 5_000;
-const KEPT_SAMPLES = 10;
-/** What two clocks may drift apart between two samples. */
+const INTERVAL_MS = 60_000;
+/** Shorter interval while the offset exceeds the limit, to detect a corrected clock soon. */
+const BEYOND_LIMIT_INTERVAL_MS = 5_000;
+const MAX_SAMPLES = 10;
+/** Maximum drift of the two clocks between two samples. */
 const DRIFT_MS = 100;
 const DEFAULT_LIMIT_SECONDS = 30;
 
 interface Sample {
   readonly offsetMs: number;
-  /** Half of the round trip: the most by which the offset may be wrong. */
+  /** Half of the round trip: the maximum error of the offset. */
   readonly errorMs: number;
 }
 
 /**
- * The database's clock, by which all processes judge deadlines, expiry and signatures. Its offset to the local clock is
- * measured at start and once a minute; the sample with the shortest round trip counts, as in NTP (RFC 5905, section 10).
- * A process whose clock is off by more than the limit does not sweep, sign URLs or verify tokens.
+ * The database's clock, by which all processes decide deadlines, expiry and signatures. The offset to the local clock
+ * is measured at the start and once a minute; the sample with the shortest round trip counts, as in NTP (RFC 5905,
+ * section 10). A process whose offset exceeds the limit does not sweep, sign URLs or verify tokens.
  */
 @Injectable()
 export class Clock implements OnModuleInit, OnApplicationShutdown {
@@ -45,7 +45,7 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
     this.limitMs = (options.clockLimitSeconds ?? DEFAULT_LIMIT_SECONDS) * 1000;
     health.add(
       'clock',
-      () => (this.isBeyondLimit ? Promise.reject(new Error('clock beyond its limit')) : Promise.resolve()),
+      () => (this.isBeyondLimit ? Promise.reject(new Error('clock offset beyond limit')) : Promise.resolve()),
       () => ({ offsetSeconds: this.offsetSeconds }),
     );
     const offsetSeconds = () => this.offsetSeconds;
@@ -72,24 +72,24 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
     this.stop();
   }
 
-  /** The time of the database's clock. */
+  /** Returns the current time of the database's clock. */
   now(): Date {
     return new Date(Date.now() + this.offsetMs);
   }
 
-  /** Whether the local clock certainly differs from the database's by more than the limit. */
+  /** Whether the offset certainly exceeds the limit, even with the error of its measurement. */
   get isBeyondLimit(): boolean {
     const best = this.best;
     return best !== undefined && Math.abs(best.offsetMs) - best.errorMs > this.limitMs;
   }
 
-  /** @throws StowageError unavailable CLOCK_OFFSET when the local clock is beyond the limit */
+  /** @throws StowageError unavailable CLOCK_OFFSET if the offset exceeds the limit */
   check(): void {
     if (this.isBeyondLimit)
       throw unavailable('CLOCK_OFFSET', 'The service is not available. Try again later.');
   }
 
-  /** @throws StowageError unavailable DATABASE_UNAVAILABLE */
+  /** Measures the offset once. @throws StowageError unavailable DATABASE_UNAVAILABLE */
   async measure(): Promise<void> {
     const wasBeyond = this.isBeyondLimit;
     const sentAt = Date.now();
@@ -97,18 +97,21 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
     const [row] = await this.database.query(READ_CLOCK, []);
     const roundTripMs = performance.now() - began;
     const sample = { offsetMs: row!.ms - sentAt - roundTripMs / 2, errorMs: roundTripMs / 2 };
-    // Samples of before a clock was set say nothing any more.
+    // After a clock was set, older samples contradict the new one and are dropped.
     const agrees = ({ offsetMs, errorMs }: Sample) =>
       Math.abs(offsetMs - sample.offsetMs) <= errorMs + sample.errorMs + DRIFT_MS;
-    this.samples = [sample, ...this.samples.filter(agrees)].slice(0, KEPT_SAMPLES);
+    this.samples = [sample, ...this.samples.filter(agrees)].slice(0, MAX_SAMPLES);
     if (this.isBeyondLimit === wasBeyond) return;
     const { offsetSeconds } = this;
-    if (wasBeyond) this.logger.log({ offsetSeconds }, 'clock is within its limit again');
+    if (wasBeyond) this.logger.log({ offsetSeconds }, 'clock offset within limit');
     else
-      this.logger.error({ offsetSeconds }, 'clock beyond its limit: no sweeps, signatures or verification');
+      this.logger.error(
+        { offsetSeconds },
+        'clock offset beyond limit: no sweeps, signatures or verification',
+      );
   }
 
-  /** Ends the measurements. */
+  /** Stops the measurements. */
   stop(): void {
     this.isStopped = true;
     clearTimeout(this.timer);
@@ -118,7 +121,7 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
     return this.best?.offsetMs ?? 0;
   }
 
-  /** To the millisecond. */
+  /** The offset in seconds, rounded to milliseconds. */
   private get offsetSeconds(): number {
     return Math.round(this.offsetMs) / 1000;
   }
@@ -132,9 +135,9 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
 
   private schedule(): void {
     if (this.isStopped) return;
-    const afterMs = this.isBeyondLimit ? AGAIN_MS : EVERY_MS;
+    const afterMs = this.isBeyondLimit ? BEYOND_LIMIT_INTERVAL_MS : INTERVAL_MS;
     this.timer = setTimeout(() => {
-      // A database that is down is reported by its own health check; the last offset still holds.
+      // The database's own health check reports an outage; the last offset stays valid.
       void this.measure()
         .catch(() => undefined)
         .then(() => this.schedule());

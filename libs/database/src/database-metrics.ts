@@ -3,7 +3,7 @@ import { Gauge, Registry } from 'prom-client';
 import { HealthChecks } from '#libs/runtime';
 import { Database } from './database.js';
 
-/** What is seen of the database from outside: whether it answers, and the use of the pool. */
+/** Database metrics and health check: reachability and the use of the connection pool. */
 @Injectable()
 export class DatabaseMetrics {
   constructor(database: Database, registry: Registry, health: HealthChecks) {
@@ -11,7 +11,7 @@ export class DatabaseMetrics {
     const { pool } = database;
     new Gauge({
       name: 'stowage_database_pool_connections',
-      help: 'Connections of the pool: all, idle ones, and callers waiting for one',
+      help: 'Connections in the pool (total, idle) and callers waiting for a connection (waiting)',
       labelNames: ['state'],
       registers: [registry],
       collect() {

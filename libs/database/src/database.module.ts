@@ -3,7 +3,7 @@ import { Clock } from './clock.js';
 import { DATABASE_OPTIONS, Database, type DatabaseOptions } from './database.js';
 import { DatabaseMetrics } from './database-metrics.js';
 
-/** Imported once by an app; every lib injects {@link Database}. Needs `MetricsModule` and `HealthModule`. */
+/** Provides {@link Database} and {@link Clock}. An app imports it once. Needs `MetricsModule` and `HealthModule`. */
 @Global()
 @Module({})
 export class DatabaseModule {

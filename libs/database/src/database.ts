@@ -5,44 +5,47 @@ import { kindOf, StowageError, unavailable } from '#libs/domain';
 import { waitFor } from '#libs/runtime';
 import { Prisma, PrismaClient } from './generated/client.js';
 
+/** Connection and limits of a process. */
 export interface DatabaseOptions {
   readonly url: string;
-  /** Connections this process may hold; default 10. */
+  /** Maximum number of connections in this process's pool; default 10. */
   readonly poolSize?: number;
-  /** How far this process's clock may be off the database's, seconds; default 30. */
+  /** Maximum offset between this process's clock and the database's, in seconds; default 30. */
   readonly clockLimitSeconds?: number;
-  /** How long a statement may run, milliseconds; default 10,000. */
+  /** Time limit of a statement, in milliseconds; default 10,000. */
   readonly statementTimeoutMs?: number;
 }
 
 export const DATABASE_OPTIONS = Symbol('DATABASE_OPTIONS');
 
-/** What a repository writes through: the client itself, or the transaction that the caller is in. */
+/** Client through which a repository writes: the Prisma client itself or the caller's transaction. */
 export type Tx = Prisma.TransactionClient;
 
-/** A hot statement: parsed and planned once per connection. `Row` is what it returns, one object per row. */
+/**
+ * A prepared statement for a hot path: parsed and planned once per connection. `Row` is the type of the returned rows.
+ */
 export interface Statement<Row> {
   readonly name: string;
   readonly text: string;
-  /** Never set; carries the row type. */
+  /** Never set; carries the row type for inference. */
   readonly row?: Row;
 }
 
 const LOCK_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 5_000;
-const MAX_TRIES = 5;
+const MAX_ATTEMPTS = 5;
 
-/** Deadlock, serialization failure: nothing was done, the same transaction may be run again. */
-const TRY_AGAIN = new Set(['40001', '40P01', 'P2034']);
+/** Deadlock and serialization failure: the transaction was rolled back and can be retried. */
+const RETRYABLE = new Set(['40001', '40P01', 'P2034']);
 /**
- * Classes 08, 53, 57 and lock time-outs (https://www.postgresql.org/docs/current/errcodes-appendix.html), the client's
- * own connection errors, and Prisma's for the same (P1xxx, P2024, P2028).
+ * SQLSTATE classes 08, 53, 57 and lock timeouts (https://www.postgresql.org/docs/current/errcodes-appendix.html), the
+ * client's connection errors, and the corresponding errors of Prisma (P1xxx, P2024, P2028).
  */
-const DOWN = /^(08...|53...|57...|55P03|25P03|25006|E[A-Z]+|P10\d\d|P2024|P2028)$/;
-const DOWN_MESSAGE =
+const UNAVAILABLE_CODE = /^(08...|53...|57...|55P03|25P03|25006|E[A-Z]+|P10\d\d|P2024|P2028)$/;
+const UNAVAILABLE_MESSAGE =
   /timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error/;
 
-/** SQLSTATE or client code of a failure, wherever Prisma or pg put it. */
+/** Collects the SQLSTATEs and client codes of an error; Prisma and pg put them into different properties. */
 function codesOf(error: unknown): string[] {
   const found: string[] = [];
   for (let at = error, depth = 0; at instanceof Object && depth < 6; depth++) {
@@ -53,17 +56,17 @@ function codesOf(error: unknown): string[] {
   return found;
 }
 
-/** Whether the database refused a row because one with the same key is there. */
+/** Whether the database rejected a row because another row has its unique key. */
 export const isUniqueViolation = (error: unknown) =>
   codesOf(error).some((code) => code === '23505' || code === 'P2002');
 
-/** Whether the database refused a row because what it points at is not there. */
+/** Whether the database rejected a row because the referenced row does not exist. */
 export const isForeignKeyViolation = (error: unknown) =>
   codesOf(error).some((code) => code === '23503' || code === 'P2003');
 
 /**
- * PostgreSQL, through Prisma for everything and through prepared SQL for the few hot statements; one pool for both.
- * A database that is down or too busy is an `unavailable` StowageError (reason DATABASE_UNAVAILABLE).
+ * PostgreSQL with one pool for Prisma and for the few hot statements as prepared SQL. A database that is down or
+ * overloaded causes an `unavailable` StowageError (reason DATABASE_UNAVAILABLE).
  */
 @Injectable()
 export class Database implements OnModuleInit, OnApplicationShutdown {
@@ -78,22 +81,25 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
       statement_timeout: options.statementTimeoutMs ?? 10_000,
       lock_timeout: LOCK_TIMEOUT_MS,
       idle_in_transaction_session_timeout: 15_000,
-      // The server's own limits do not help against a peer that is silent; this one does.
+      // Client-side limit: the server's limits have no effect if the connection is silently dead.
       query_timeout: (options.statementTimeoutMs ?? 10_000) + 5_000,
       keepAlive: true,
     };
     this.pool = new pg.Pool({ ...this.connection, max: options.poolSize ?? 10 });
-    // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+    // The pool replaces an idle connection that breaks; without a listener the process would crash.
     this.pool.on('error', () => undefined);
     this.prisma = new PrismaClient({
       adapter: new PrismaPg(this.pool),
-      // Otherwise its messages quote the arguments, which clients choose.
+      // Other formats quote the arguments, which contain client data.
       errorFormat: 'minimal',
       transactionOptions: { maxWait: CONNECT_TIMEOUT_MS, timeout: 15_000 },
     });
   }
 
-  /** Waits for the server. @throws what the server refuses, such as a wrong password or a missing database */
+  /**
+   * Waits for the server. @throws Error of a server that rejects the connection, e.g. a wrong password or missing
+   * database
+   */
   async onModuleInit(): Promise<void> {
     await waitFor(
       'PostgreSQL',
@@ -102,23 +108,23 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
     );
   }
 
-  /** Last: workers and subscribers finish before this, in earlier hooks. */
+  /** Closes the pool. Workers and subscribers have finished in earlier shutdown hooks. */
   async onApplicationShutdown(): Promise<void> {
     await this.prisma.$disconnect();
     await this.pool.end();
   }
 
-  /** @throws StowageError unavailable DATABASE_UNAVAILABLE */
+  /** Checks the connection. @throws StowageError unavailable DATABASE_UNAVAILABLE */
   async ping(): Promise<void> {
     await this.run(() => this.pool.query('select 1'));
   }
 
-  /** A connection outside of the pool, for whoever listens; to be connected and ended by them. */
+  /** Creates a client outside of the pool, e.g. for LISTEN. The caller must connect and end it. */
   dedicated(applicationName: string): pg.Client {
     return new pg.Client({ ...this.connection, application_name: applicationName });
   }
 
-  /** Runs a prepared statement in its own transaction. */
+  /** Runs a prepared statement in its own transaction. @throws StowageError unavailable DATABASE_UNAVAILABLE */
   async query<Row>(statement: Statement<Row>, values: readonly unknown[]): Promise<Row[]> {
     const result = await this.run(() =>
       this.pool.query<Row & pg.QueryResultRow>({ ...statement, values: [...values] }),
@@ -126,14 +132,16 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
     return result.rows;
   }
 
-  /** Runs `work` on the Prisma client outside any transaction, with errors as this class promises them. */
+  /** Runs `work` on the Prisma client without a transaction. @throws StowageError unavailable DATABASE_UNAVAILABLE */
   read<T>(work: (prisma: PrismaClient) => Promise<T>): Promise<T> {
     return this.run(() => work(this.prisma));
   }
 
   /**
-   * Runs `work` in one READ COMMITTED transaction, again after a deadlock. `work` must not touch anything but the
-   * database: it may run more than once.
+   * Runs `work` in one READ COMMITTED transaction and retries it after a deadlock. `work` may run several times, so it
+   * must have no effects outside of the database.
+   * @throws StowageError unavailable DATABASE_UNAVAILABLE
+   * @example await database.transaction((tx) => tx.mediaAsset.update({ where, data }));
    */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     return this.run(() => this.prisma.$transaction(work));
@@ -146,10 +154,10 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
       } catch (error) {
         if (error instanceof StowageError) throw error;
         const codes = codesOf(error);
-        if (attempt < MAX_TRIES && codes.some((code) => TRY_AGAIN.has(code))) continue;
+        if (attempt < MAX_ATTEMPTS && codes.some((code) => RETRYABLE.has(code))) continue;
         if (
-          codes.some((code) => DOWN.test(code)) ||
-          (error instanceof Error && DOWN_MESSAGE.test(error.message))
+          codes.some((code) => UNAVAILABLE_CODE.test(code)) ||
+          (error instanceof Error && UNAVAILABLE_MESSAGE.test(error.message))
         ) {
           throw unavailable('DATABASE_UNAVAILABLE', 'The database is not available. Try again later.', error);
         }

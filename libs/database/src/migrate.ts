@@ -4,14 +4,14 @@ import path from 'node:path';
 import type pg from 'pg';
 import { connectClient } from './connect.js';
 
-/** The lock that Prisma's engine takes, so that its command line and this never migrate at the same time. */
+/** Advisory lock of Prisma's migration engine: prevents a concurrent migration by Prisma's command line. */
 const LOCK = 72_707_369;
 const CONNECT_TIMEOUT_MS = 10_000;
-/** For each migration, and for waiting until whoever else migrates has finished. */
-const LIMIT_MS = 10 * 60_000;
+/** Time limit for each migration, and for waiting until a concurrent migration has finished. */
+const TIMEOUT_MS = 10 * 60_000;
 
-/** As Prisma's engine makes it. */
-const BOOKKEEPING = `create table if not exists _prisma_migrations (
+/** The table that Prisma's migration engine creates. */
+const MIGRATIONS_TABLE = `create table if not exists _prisma_migrations (
   id varchar(36) primary key not null,
   checksum varchar(64) not null,
   finished_at timestamptz,
@@ -23,30 +23,30 @@ const BOOKKEEPING = `create table if not exists _prisma_migrations (
 )`;
 
 /**
- * Brings the tables that Prisma knows up to date, as `prisma migrate deploy` does and in the same books, but without Prisma's
- * command line, which is no part of what is deployed. A migration is applied whole or not at all. Repeatable; part of
- * deploying, before any app starts.
- * @param folder of the migrations (`prisma/migrations`)
- * @returns the names of those that it applied
- * @throws Error in one sentence when the database refuses one, or Prisma had begun one that it did not finish
+ * Applies pending Prisma migrations and records them like `prisma migrate deploy`, but without Prisma's command line,
+ * which is not deployed. Each migration is applied completely or not at all. Safe to repeat; run it during a deployment
+ * before any app starts.
+ * @param folder folder of the migrations (`prisma/migrations`)
+ * @returns the names of the applied migrations
+ * @throws Error with one sentence if the database rejects a migration, or if Prisma started one without finishing it
  */
 export async function migrateDatabase(databaseUrl: string, folder: string): Promise<string[]> {
   const client = await connectClient({
     connectionString: databaseUrl,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: LIMIT_MS,
-    // Also against a server that is silent.
-    query_timeout: LIMIT_MS + 5_000,
+    statement_timeout: TIMEOUT_MS,
+    // Client-side limit, in case the connection is silently dead.
+    query_timeout: TIMEOUT_MS + 5_000,
   });
   try {
     await client.query('select pg_advisory_lock($1)', [LOCK]);
-    await client.query(BOOKKEEPING);
-    const done = await migrationsAppliedTo(client);
-    const wanted = (await migrationsIn(folder)).filter((name) => !done.has(name));
-    for (const name of wanted) {
+    await client.query(MIGRATIONS_TABLE);
+    const applied = await migrationsAppliedTo(client);
+    const pending = (await migrationsIn(folder)).filter((name) => !applied.has(name));
+    for (const name of pending) {
       await apply(client, name, await readFile(path.join(folder, name, 'migration.sql'), 'utf8'));
     }
-    return wanted;
+    return pending;
   } finally {
     await client.end();
   }
@@ -65,10 +65,10 @@ async function migrationsAppliedTo(client: pg.Client): Promise<Set<string>> {
     `select migration_name as name, finished_at is not null as finished
        from _prisma_migrations where rolled_back_at is null`,
   );
-  const begun = rows.find(({ finished }) => !finished);
-  if (begun !== undefined) {
+  const unfinished = rows.find(({ finished }) => !finished);
+  if (unfinished !== undefined) {
     throw new Error(
-      `The migration ${begun.name} was begun and not finished: look at the database, then use prisma migrate resolve`,
+      `The migration ${unfinished.name} was started but not finished: check the database, then run prisma migrate resolve`,
     );
   }
   return new Set(rows.map(({ name }) => name));

@@ -108,7 +108,7 @@ describe('migrateDatabase', () => {
       '%_init',
     ]);
     await add('99991231000000_next', 'create table next_one ()');
-    await expect(migrateDatabase(database.url, folder)).rejects.toThrow(/_init was begun and not finished/);
+    await expect(migrateDatabase(database.url, folder)).rejects.toThrow(/_init was started but not finished/);
     expect(await tables()).not.toContain('next_one');
   });
 });
