@@ -97,8 +97,8 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
   }
 
   /**
-   * Waits for the server. @throws Error of a server that rejects the connection, e.g. a wrong password or missing
-   * database
+   * Waits for the server.
+   * @throws Error of a server that rejects the connection, e.g. a wrong password or missing database
    */
   async onModuleInit(): Promise<void> {
     await waitFor(

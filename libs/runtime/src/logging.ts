@@ -107,8 +107,9 @@ export function loggerParams(service: string, level: string): Params {
 }
 
 /**
- * Logs one line for each request, and adds its id to every line logged on its behalf. Only method, route path and id
- * are logged. Headers, query, body and unknown paths are not: clients choose them, and they may contain secrets.
+ * Logs one line for each request, and adds its id to every line logged on its behalf. The line has method, route path,
+ * status, duration, id and the fields that were assigned to the request's logger. Headers, query, body and unknown paths
+ * are not logged: clients choose them, and they may contain secrets.
  */
 export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
   const contexts = new WeakMap<FastifyRequest, (log: () => void) => void>();

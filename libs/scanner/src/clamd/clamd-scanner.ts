@@ -114,8 +114,8 @@ export class ClamdScanner extends Scanner {
   }
 
   /**
-   * Scans over one connection. @throws ConnectionLost; StowageError unavailable; the signal's reason; the content's
-   * error
+   * Scans over one connection.
+   * @throws ConnectionLost; StowageError unavailable; the signal's reason; the content's error
    */
   private async instream(
     content: AsyncIterable<Buffer>,
@@ -142,8 +142,8 @@ export class ClamdScanner extends Scanner {
   }
 
   /**
-   * Returns the verified identity, running the self-test if needed. @throws StowageError unavailable; the signal's
-   * reason
+   * Returns the verified identity, running the self-test if needed.
+   * @throws StowageError unavailable; the signal's reason
    */
   private async ensureVerified(signal: AbortSignal | undefined): Promise<Verified> {
     signal?.throwIfAborted();

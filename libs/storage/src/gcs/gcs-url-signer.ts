@@ -8,7 +8,7 @@ import { encodePath, prepareV4 } from './v4.js';
 export interface GcsUrlSignerOptions {
   /** Endpoint at which clients reach storage; default `https://storage.googleapis.com`. */
   readonly endpoint?: string;
-  /** An HMAC key (about eighty times cheaper), or a service account's RSA key. */
+  /** An HMAC key (about eighty times cheaper than RSA), or a service account's RSA key. */
   readonly key:
     | { readonly accessId: string; readonly secret: string }
     | { readonly clientEmail: string; readonly privateKeyPem: string };

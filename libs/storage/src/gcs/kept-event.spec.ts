@@ -12,7 +12,7 @@ const encode = (changes: Record<string, string> = {}, data = '{}') =>
   textOfMessage({ id: '1', attributes: { ...attributes, ...changes }, data: Buffer.from(data) });
 const read = (text: string) => new KeptNotifications('incoming').read(text);
 
-describe('KeptNotifications', () => {
+describe('textOfMessage and KeptNotifications', () => {
   it.each([
     ['whole message', {}, '{"size":"1"}'],
     ['data too large', {}, JSON.stringify('x'.repeat(9000))],

@@ -72,6 +72,7 @@ function releaseReadChunks(body: IncomingMessage): void {
 /**
  * Waits for the head of the answer. A connection error after the head also ends the body with an error, so the late
  * `reject` can be ignored.
+ * @throws NoAnswerError if the connection closes without an answer; an error of the connection unchanged
  */
 export const answerTo = (request: ClientRequest): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {

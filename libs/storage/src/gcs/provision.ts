@@ -51,8 +51,7 @@ export interface ProvisionedResource {
  *
  * On Google Cloud an administrator must grant roles to two service agents once:
  * - `service-<project number>@gs-project-accounts.iam.gserviceaccount.com`: roles/pubsub.publisher on the topic
- * - `service-<project number>@gcp-sa-pubsub.iam.gserviceaccount.com`: roles/pubsub.publisher on the dead-letter topic
- * and
+ * - `service-<project number>@gcp-sa-pubsub.iam.gserviceaccount.com`: roles/pubsub.publisher on the dead-letter topic and
  *   roles/pubsub.subscriber on the subscription
  * @see https://docs.cloud.google.com/storage/docs/reporting-changes
  * @see https://docs.cloud.google.com/pubsub/docs/handling-failures

@@ -93,7 +93,7 @@ export class PubSubPull {
       return message.ack();
     }
     message.nack();
-    // Closing emits 'close', which schedules the reopenTimer. The call has no effect on a stream that is already
+    // Closing emits 'close', which schedules the next opening. The call has no effect on a stream that is already
     // closing.
     if (verdict === 'pause') await subscription.close();
   }
