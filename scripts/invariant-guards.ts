@@ -583,7 +583,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "if (known !== null && known.kind !== 'internal') {",
     without: 'if (known !== null) {',
     test: 'libs/graphql/src/errors.spec.ts',
-    name: 'hides what is a bug',
+    name: 'hides the message of an unexpected error',
   },
   {
     invariant: 10,

@@ -19,8 +19,10 @@ const schema = buildSchema(`
   type Mutation { send(items: [Item!]!): Int other(items: [Item!]!): Int }
 `);
 
-/** What is wrong with a document and its variables once the items of `Mutation.send` have been looked at. */
-async function faultsAfter(source: string, variables: Record<string, unknown> = {}) {
+/**
+ * Runs the plugin on an operation; returns the validation errors that remain and the variables as the plugin left them.
+ */
+async function runPlugin(source: string, variables: Record<string, unknown> = {}) {
   const document = parse(source);
   const request = { schema, document, source, request: { variables }, contextValue: {} };
   const context = { ...request, operation: getOperationAST(document) } as unknown;
@@ -33,11 +35,11 @@ async function faultsAfter(source: string, variables: Record<string, unknown> = 
 }
 
 describe('batchItems', () => {
-  it('lets a document pass whose items alone are wrong', async () => {
-    expect(await faultsAfter('mutation { send(items: [{ name: 1 }, { name: "a" }]) }')).toMatchObject({
+  it('replaces invalid items so that the document is valid', async () => {
+    expect(await runPlugin('mutation { send(items: [{ name: 1 }, { name: "a" }]) }')).toMatchObject({
       errors: 0,
     });
-    const { variables } = await faultsAfter('mutation ($items: [Item!]!) { send(items: $items) }', {
+    const { variables } = await runPlugin('mutation ($items: [Item!]!) { send(items: $items) }', {
       items: [{ name: 1 }, { name: 'a' }],
     });
     expect(variables).toEqual({ items: [{ name: '' }, { name: 'a' }] });
@@ -54,17 +56,17 @@ describe('batchItems', () => {
       'query ($items: [Item!]!) { send(items: $items) }',
       '{ send(items: [{ name: 1 }]) }',
     ],
-  ])('leaves %s as it is', async (_, byVariable, written) => {
+  ])('leaves %s unchanged', async (_, byVariable, written) => {
     const items = [{ name: 1 }];
-    expect(await faultsAfter(byVariable, { items })).toEqual({
+    expect(await runPlugin(byVariable, { items })).toEqual({
       errors: 0,
       variables: { items: [{ name: 1 }] },
     });
-    expect(await faultsAfter(written)).toMatchObject({ errors: 1 });
+    expect(await runPlugin(written)).toMatchObject({ errors: 1 });
   });
 });
 
-it('looks for no more faults than anybody is told of', () => {
+it('stops at the limit on the number of faults', () => {
   const type = new GraphQLList(new GraphQLNonNull(GraphQLString));
   const values = Array.from({ length: 10_000 }, (_, index) => index);
   expect(faultsOf(values, type)).toHaveLength(50);

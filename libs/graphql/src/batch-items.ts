@@ -30,13 +30,13 @@ import { faultsOf, type InputPath, type InputSite, inputSites, variableSites } f
 export interface Batch {
   readonly field: string;
   readonly argument: string;
-  /** Items of one call; a longer list is not looked into, as it is refused as a whole. */
+  /** Maximum number of items in one call. A longer list is not examined, because the resolver rejects it as a whole. */
   readonly most: number;
 }
 
 type Refusals = Map<FieldNode, Map<number, StowageError>>;
 
-/** A value that each scalar takes, to stand in for one that it does not. Items whose name is empty are never accepted. */
+/** A valid value of each scalar, which replaces an invalid one. The resolver never accepts an item with an empty name. */
 const SAMPLES: Readonly<Record<string, string>> = {
   String: '',
   ByteSize: '0',
@@ -48,8 +48,9 @@ const NONE: ReadonlyMap<number, StowageError> = new Map();
 const refusals = new WeakMap<GraphQLContext, Refusals>();
 
 /**
- * Items of a batch whose values a scalar does not take, by their indexes: to be refused, whatever the argument holds in their
- * place.
+ * Parameter decorator: the refusals of the batch items whose values a scalar does not accept, by item index. The
+ * resolver must refuse these items whatever the argument contains, because the argument holds sample values at these
+ * indexes.
  */
 export const RefusedItems = createParamDecorator((_: unknown, execution: ExecutionContext) => {
   const graphql = GqlExecutionContext.create(execution);
@@ -58,15 +59,19 @@ export const RefusedItems = createParamDecorator((_: unknown, execution: Executi
 });
 
 /**
- * Lets the items of a batch be refused one by one for values that a scalar does not take, which GraphQL would refuse the whole
- * request for (https://spec.graphql.org/October2021/#sec-Scalars.Input-Coercion). Such an item gets a value of the right type
- * before the document is validated and its variables are coerced, and the resolver gets the refusal ({@link RefusedItems}). An
- * item with another fault, an enum or a field that is unknown or missing, still has the request refused.
+ * Apollo plugin that refuses items of a batch one by one where a scalar does not accept their values. GraphQL itself
+ * would reject the whole request (https://spec.graphql.org/October2021/#sec-Scalars.Input-Coercion). The plugin
+ * replaces an invalid item by a sample value of the right type before the document is validated and its variables are
+ * coerced; the resolver receives the refusal through {@link RefusedItems}. An item with any other fault (an unknown
+ * enum value, an unknown or missing field) still fails the request.
  */
 export function batchItems(batch: Batch): ApolloServerPlugin<GraphQLContext> {
-  /** Documents are kept once they are valid: what was refused of their own values holds for each request with them. */
-  const inDocuments = new WeakMap<DocumentNode, Refusals>();
-  const placesIn = new WeakMap<DocumentNode, Map<string, InputSite[]>>();
+  /**
+   * Apollo caches valid documents, so the refusals of a document's own literals apply to each later request with the
+   * document.
+   */
+  const literalRefusals = new WeakMap<DocumentNode, Refusals>();
+  const variableSitesIn = new WeakMap<DocumentNode, Map<string, InputSite[]>>();
   const isBatched = ({ source }: GraphQLRequestContext<GraphQLContext>) => source?.includes(batch.field);
 
   return {
@@ -74,18 +79,18 @@ export function batchItems(batch: Batch): ApolloServerPlugin<GraphQLContext> {
       Promise.resolve({
         validationDidStart: (request) => {
           const { schema, document } = request;
-          if (isBatched(request)) inDocuments.set(document, refuseLiterals(batch, schema, document));
+          if (isBatched(request)) literalRefusals.set(document, refuseLiterals(batch, schema, document));
           return Promise.resolve();
         },
         didResolveOperation: ({ request, contextValue, ...rest }) => {
           const { schema, document, operation } = rest;
           if (!isBatched({ ...rest, request, contextValue }) || operation === undefined)
             return Promise.resolve();
-          const refused = new Map(inDocuments.get(document));
+          const refused = new Map(literalRefusals.get(document));
           if (request.variables !== undefined) {
-            const places = placesIn.get(document) ?? variableSites(schema, document);
-            placesIn.set(document, places);
-            refuseVariables({ batch, schema, operation, places, refused }, request.variables);
+            const sitesByVariable = variableSitesIn.get(document) ?? variableSites(schema, document);
+            variableSitesIn.set(document, sitesByVariable);
+            refuseVariables({ batch, schema, operation, sitesByVariable, refused }, request.variables);
           }
           refusals.set(contextValue, refused);
           return Promise.resolve();
@@ -97,12 +102,14 @@ export function batchItems(batch: Batch): ApolloServerPlugin<GraphQLContext> {
 const isItemOf = ({ field, argument }: Batch, site: InputSite) =>
   site.parent === 'Mutation' && site.field?.name.value === field && site.path[0] === argument;
 
-/** The path of a part of an item. A value that is no list counts as a list of it. */
+/**
+ * The path of a part of an item. GraphQL coerces a value that is not a list to a list of one, so the index is 0 there.
+ */
 const itemPath = ([argument, ...steps]: InputPath): InputPath =>
   typeof steps[0] === 'number' ? [argument!, ...steps] : [argument!, 0, ...steps];
 const indexOf = ({ path }: InputSite) => itemPath(path)[1] as number;
 
-/** The document was parsed for this request and is changed in place: fields stay the nodes that resolvers are told of. */
+/** Changes the document in place. The document was parsed for this request, and resolvers receive these field nodes. */
 function refuseLiterals(batch: Batch, schema: GraphQLSchema, document: DocumentNode): Refusals {
   const refused: Refusals = new Map();
   const errors = validate(schema, document, [ValuesOfCorrectTypeRule], { maxErrors: Infinity });
@@ -121,7 +128,7 @@ function refuseLiterals(batch: Batch, schema: GraphQLSchema, document: DocumentN
       );
       if (!isScalar) continue;
       const [[node, { path }]] = ofItem as [(typeof ofItem)[number]];
-      refuse(refused, field, index, refusalOf(faults.get(node)!, path));
+      addRefusal(refused, field, index, refusalOf(faults.get(node)!, path));
       for (const each of named) {
         Object.assign(each.node, { kind: Kind.STRING, value: SAMPLES[each.type!.name] ?? '', block: false });
       }
@@ -134,32 +141,32 @@ interface VariableBatch {
   readonly batch: Batch;
   readonly schema: GraphQLSchema;
   readonly operation: OperationDefinitionNode;
-  readonly places: ReadonlyMap<string, readonly InputSite[]>;
+  readonly sitesByVariable: ReadonlyMap<string, readonly InputSite[]>;
   readonly refused: Refusals;
 }
 
-/** Puts values that pass in the place of items, or of parts of items, that do not. */
+/** Replaces the items, or the parts of items, that are invalid in variables by sample values. */
 function refuseVariables(
-  { batch, schema, operation, places, refused }: VariableBatch,
+  { batch, schema, operation, sitesByVariable, refused }: VariableBatch,
   variables: Record<string, unknown>,
 ): void {
   for (const { variable, type } of operation.variableDefinitions ?? []) {
     const name = variable.name.value;
     const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
-    const sites = places.get(name) ?? [];
+    const sites = sitesByVariable.get(name) ?? [];
     const expected = typeFromAST(schema, type);
-    // A variable that goes elsewhere, too, is the request's.
+    // A variable that is also used outside the batch fails the request as usual.
     if (!isInputType(expected) || !sites.every((site) => isItemOf(batch, site))) continue;
     if (value === undefined || value === null || sites.length === 0) continue;
-    const note = (error: GraphQLError, path: InputPath, index: (site: InputSite) => number) => {
+    const refuseAll = (error: GraphQLError, path: InputPath, index: (site: InputSite) => number) => {
       for (const site of sites)
-        refuse(refused, site.field!, index(site), refusalOf(error, [...site.path, ...path]));
+        addRefusal(refused, site.field!, index(site), refusalOf(error, [...site.path, ...path]));
     };
     const isList = sites[0]!.path.length === 1;
     if (!isList) {
       const fault = firstIfAllScalar(value, expected);
       if (fault === undefined) continue;
-      note(fault.error, fault.path, indexOf);
+      refuseAll(fault.error, fault.path, indexOf);
       variables[name] = sampleOf(expected);
       continue;
     }
@@ -169,7 +176,7 @@ function refuseVariables(
     variables[name] = items.map((item, index) => {
       const fault = firstIfAllScalar(item, list.ofType);
       if (fault === undefined) return item;
-      note(fault.error, [index, ...fault.path], () => index);
+      refuseAll(fault.error, [index, ...fault.path], () => index);
       return sampleOf(list.ofType);
     });
   }
@@ -180,8 +187,8 @@ function firstIfAllScalar(value: unknown, type: GraphQLInputType) {
   return faults.every(({ isScalar }) => isScalar) ? faults[0] : undefined;
 }
 
-/** The first is told. */
-function refuse(refused: Refusals, field: FieldNode, index: number, error: StowageError): void {
+/** Keeps the first refusal of each item. */
+function addRefusal(refused: Refusals, field: FieldNode, index: number, error: StowageError): void {
   const items = refused.get(field) ?? new Map<number, StowageError>();
   if (!items.has(index)) items.set(index, error);
   refused.set(field, items);
@@ -193,11 +200,11 @@ function refusalOf(error: GraphQLError, at: InputPath): StowageError {
   const reason = originalError instanceof StowageError ? originalError.reason : 'VALUE_INVALID';
   const { message } = originalError ?? error;
   const [argument, ...steps] = path;
-  const place = steps.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
-  return invalid(reason, `${argument}${place}: ${message}`, path);
+  const location = steps.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
+  return invalid(reason, `${argument}${location}: ${message}`, path);
 }
 
-/** The smallest value that a type takes. */
+/** The smallest value that the type accepts. */
 function sampleOf(type: GraphQLInputType): unknown {
   const at = getNullableType(type);
   if (isListType(at)) return [];

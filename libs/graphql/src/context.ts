@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** What every resolver can ask of the request that it serves. */
+/** The part of the request that resolvers may read. */
 export interface GraphQLContext {
   readonly req: { readonly id: string; readonly headers: IncomingHttpHeaders };
 }

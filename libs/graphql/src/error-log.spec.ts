@@ -9,7 +9,7 @@ const schema = buildSchema(
   'type Query { one(n: Int): String, many: [Item!]!, list: [Item] } type Item { name: String! }',
 );
 
-/** Runs an operation, and returns what is logged of its errors. */
+/** Runs an operation and returns the calls of the logger for its errors. */
 async function logged(source: string, rootValue: object = {}, variableValues: Record<string, unknown> = {}) {
   const { errors = [] } = await graphql({ schema, source, rootValue, variableValues });
   const logger = { error: jest.fn(), debug: jest.fn() };
@@ -18,7 +18,7 @@ async function logged(source: string, rootValue: object = {}, variableValues: Re
 }
 
 describe('logErrors', () => {
-  it('logs a bug as an error with its cause and the field’s name, and nothing that the client chose', async () => {
+  it('logs an unexpected error with its cause and the schema’s field name, and no client input', async () => {
     const bug = new TypeError('x is not a function');
     const one = () => {
       throw bug;
@@ -29,13 +29,13 @@ describe('logErrors', () => {
     expect(JSON.stringify(errors)).not.toContain(MARK);
   });
 
-  it('logs a dependency that is down as an error', async () => {
+  it('logs an unavailable dependency as an error', async () => {
     const down = unavailable('DATABASE_UNAVAILABLE', 'The database is not available.');
     const { errors } = await logged('{ one }', { one: () => Promise.reject(down) });
     expect(errors).toEqual([[expect.objectContaining({ err: down }), 'operation failed']]);
   });
 
-  it('logs no value that a field cannot hold', async () => {
+  it('omits a value that the field cannot serialize', async () => {
     const { errors, debug } = await logged('{ one }', { one: { [MARK]: MARK } });
     expect(errors).toEqual([[expect.objectContaining({ field: 'one' }), 'operation failed']]);
     const [[{ err }]] = errors as [[{ err: Error }]];
@@ -44,7 +44,7 @@ describe('logErrors', () => {
     expect(debug).toEqual([]);
   });
 
-  it('logs at most five errors of one operation, and how many there were', async () => {
+  it('logs at most five errors of one operation, with their number', async () => {
     const { errors } = await logged('{ list { name } }', { list: Array.from({ length: 100 }, () => ({})) });
     expect(errors).toHaveLength(5);
     expect(errors[0]).toEqual([expect.objectContaining({ field: 'name', errors: 100 }), 'operation failed']);
@@ -56,7 +56,7 @@ describe('logErrors', () => {
     ['a syntax error', `{ one(${MARK} }`, {}, 1],
     ['a wrong variable', 'query ($n: Int) { one(n: $n) }', { n: MARK }, 1],
     ['many unknown fields', `{ ${[1, 2, 3].map((n) => `${MARK}${n}`).join(' ')} }`, {}, 3],
-  ])('logs %s in one line at the level debug, by its code', async (_, source, variables, count) => {
+  ])('logs %s in one debug line with its code', async (_, source, variables, count) => {
     const { errors, debug } = await logged(source, {}, variables);
     expect(errors).toEqual([]);
     const line = { code: expect.any(String), reason: undefined, errors: count, reqId: 'r1' };
@@ -64,7 +64,7 @@ describe('logErrors', () => {
     expect(JSON.stringify(debug)).not.toContain(MARK);
   });
 
-  it('takes a resolver’s own GraphQLError for a bug', async () => {
+  it('logs a GraphQLError of a resolver as an unexpected error', async () => {
     const one = () => Promise.reject(new GraphQLError('a library’s'));
     expect((await logged('{ one }', { one })).errors).toHaveLength(1);
   });

@@ -4,48 +4,51 @@ import type { PinoLogger } from 'nestjs-pino';
 import { ERROR_KINDS } from '#libs/domain';
 import { formatGraphQLError } from './errors.js';
 
-/** Codes of errors that no client can mend. */
-const OURS = new Set<unknown>([ERROR_KINDS.internal.graphql, ERROR_KINDS.unavailable.graphql]);
-/** Of one operation, which may have an error for each entry of a page. */
+/** Codes of errors that a client cannot correct: bugs and unavailable dependencies. */
+const SERVER_CODES = new Set<unknown>([ERROR_KINDS.internal.graphql, ERROR_KINDS.unavailable.graphql]);
+/** Limit for one operation, which may fail once for each entry of a page. */
 const MAX_LOGGED = 5;
 
-/** What a client is shown of an error that the server raised. */
+/** Formats an error that the server raised for the client. */
 export const showError = (error: GraphQLError): GraphQLFormattedError =>
   formatGraphQLError(error.toJSON(), unwrapResolverError(error));
 
-/** graphql-js quotes the value behind a colon, which may be a client's: `String cannot represent value: "…"`. */
+/**
+ * Drops the text after the colon, where graphql-js quotes a value that may be client input: `… cannot represent value:
+ * "…"`.
+ */
 function causeOf(error: GraphQLError): unknown {
   const cause = unwrapResolverError(error);
   return cause instanceof GraphQLError ? new Error(cause.message.split(':', 1)[0]) : cause;
 }
 
-/** By the schema's name: the path of the error has the client's. */
+/** The field name from the schema. The error's path would contain the alias that the client chose. */
 function fieldOf({ nodes = [] }: GraphQLError): string | undefined {
   const [node] = nodes;
   return node?.kind === Kind.FIELD ? node.name.value : undefined;
 }
 
 /**
- * Logs the errors of one operation, at most five of them: bugs and broken dependencies at the level error, under the id that the
- * caller is told. What a caller is shown as their own mistake is one line at the level debug, with code and reason, and without a
- * message, which may quote what they sent.
- * @param reqId of the request
- * @param what begins the messages
+ * Logs at most five errors of one operation. Bugs and unavailable dependencies are logged at the level error, with the
+ * request id that the client receives. All client errors of the operation together are one line at the level debug,
+ * with code and reason but without a message, since a message may quote client input.
+ * @param reqId id of the request
+ * @param source prefix of the log messages
  */
 export function logErrors(
   logger: PinoLogger,
   errors: readonly GraphQLError[],
   reqId: string | undefined,
-  what: 'operation' | 'subscription' = 'operation',
+  source: 'operation' | 'subscription' = 'operation',
 ): void {
   const shown = errors.map((error) => ({ error, extensions: showError(error).extensions ?? {} }));
-  const ours = shown.filter(({ extensions }) => OURS.has(extensions.code));
-  const [mistake, ...others] = shown.filter(({ extensions }) => !OURS.has(extensions.code));
-  for (const { error } of ours.slice(0, MAX_LOGGED)) {
-    const line = { err: causeOf(error), field: fieldOf(error), errors: ours.length, reqId };
-    logger.error(line, `${what} failed`);
+  const serverErrors = shown.filter(({ extensions }) => SERVER_CODES.has(extensions.code));
+  const [clientError, ...others] = shown.filter(({ extensions }) => !SERVER_CODES.has(extensions.code));
+  for (const { error } of serverErrors.slice(0, MAX_LOGGED)) {
+    const line = { err: causeOf(error), field: fieldOf(error), errors: serverErrors.length, reqId };
+    logger.error(line, `${source} failed`);
   }
-  if (mistake === undefined) return;
-  const { code, reason } = mistake.extensions;
-  logger.debug({ code, reason, errors: 1 + others.length, reqId }, `${what} refused`);
+  if (clientError === undefined) return;
+  const { code, reason } = clientError.extensions;
+  logger.debug({ code, reason, errors: 1 + others.length, reqId }, `${source} refused`);
 }

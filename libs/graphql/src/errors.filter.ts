@@ -4,8 +4,8 @@ import type { FastifyReply } from 'fastify';
 import { ERROR_KINDS, StowageError } from '#libs/domain';
 
 /**
- * The edges of the error table that answer callers. GraphQL errors go on to `formatGraphQLError` (and are not logged as
- * bugs on their way); over plain HTTP a StowageError is answered with the status of its kind.
+ * Maps errors to answers. A GraphQL error passes through to `formatGraphQLError`; Nest's base filter would log it as a
+ * bug. Over plain HTTP, a StowageError is answered with the status of its kind.
  */
 @Catch()
 export class ErrorsFilter extends BaseExceptionFilter {

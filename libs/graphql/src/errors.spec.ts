@@ -7,7 +7,7 @@ const formatted = { message: 'formatted', path: ['field'], extensions: { code: '
 
 describe('formatGraphQLError', () => {
   it.each((Object.keys(ERROR_KINDS) as ErrorKind[]).filter((kind) => kind !== 'internal'))(
-    'shows %s with its code',
+    'formats %s with its code',
     (kind) => {
       const error = new StowageError(kind, 'REASON', 'message', {
         path: ['input', 'x'],
@@ -32,7 +32,7 @@ describe('formatGraphQLError', () => {
     new TypeError('relation "media_assets" does not exist at /srv/app.js:1'),
     new StowageError('internal', 'X', 'select * from owners'),
     'thrown text',
-  ])('hides what is a bug', (error) => {
+  ])('hides the message of an unexpected error', (error) => {
     const shown = formatGraphQLError({ ...formatted, message: 'relation' }, error);
     expect(shown).toMatchObject({
       message: 'Something went wrong on our side.',
@@ -41,7 +41,7 @@ describe('formatGraphQLError', () => {
     expect(JSON.stringify(shown)).not.toMatch(/media_assets|owners|app\.js|thrown/);
   });
 
-  it('keeps what the protocol says about the operation itself', () => {
+  it('keeps messages about the operation itself', () => {
     const protocol = {
       message: 'Syntax Error',
       extensions: { code: 'GRAPHQL_PARSE_FAILED', stacktrace: ['x'] },

@@ -2,7 +2,7 @@ import type { GraphQLFormattedError } from 'graphql';
 import { GraphQLError } from 'graphql';
 import { ERROR_KINDS, StowageError } from '#libs/domain';
 
-/** Codes of Apollo's own refusals, which are safe to show as they are. */
+/** Codes of Apollo's own rejections, whose messages are safe to return unchanged. */
 const PROTOCOL_CODES = new Set([
   'GRAPHQL_PARSE_FAILED',
   'GRAPHQL_VALIDATION_FAILED',
@@ -13,10 +13,12 @@ const PROTOCOL_CODES = new Set([
   'PERSISTED_QUERY_NOT_FOUND',
 ]);
 
-/** The parser says so in words alone: https://github.com/graphql/graphql-js/blob/16.x.x/src/language/parser.ts */
+/**
+ * The parser reports this limit by message only: https://github.com/graphql/graphql-js/blob/16.x.x/src/language/parser.ts
+ */
 const TOO_MANY_TOKENS = /^Syntax Error: Document contains more tha[nt] \d+ tokens/;
 
-/** The StowageError behind an error, however often it was wrapped on its way out. */
+/** Finds the StowageError behind an error that was wrapped up to seven times; null if there is none. */
 export function stowageErrorIn(error: unknown): StowageError | null {
   for (let at = error, depth = 0; at instanceof Error && depth < 8; depth++) {
     if (at instanceof StowageError) return at;
@@ -25,8 +27,8 @@ export function stowageErrorIn(error: unknown): StowageError | null {
   return null;
 }
 
-/** Whether an error is about the operation itself or how it was sent: the server raised it before any resolver ran. */
-function isOfProtocol(error: unknown): boolean {
+/** Whether the server raised the error about the operation or its transport before any resolver ran. */
+function isProtocolError(error: unknown): boolean {
   for (let at = error, depth = 0; at instanceof GraphQLError && depth < 8; depth++) {
     if (at.originalError === undefined || at.originalError === null) return true;
     at = at.originalError;
@@ -35,8 +37,9 @@ function isOfProtocol(error: unknown): boolean {
 }
 
 /**
- * The GraphQL edge of the error table: `extensions.code` from the kind, the stable `reason`, the `path` of the input.
- * Whatever Stowage did not raise on purpose is a bug: its message stays in the log; the api adds the `requestId` to look for.
+ * Formats an error for GraphQL clients: `extensions.code` from the kind, the stable `reason`, and the `path` of the
+ * input. An error that Stowage did not raise on purpose is a bug: the client gets a generic message, to which the API
+ * adds the `requestId` that finds the original message in the log.
  */
 export function formatGraphQLError(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
   const { locations, path } = formatted;
@@ -64,8 +67,8 @@ export function formatGraphQLError(formatted: GraphQLFormattedError, error: unkn
   if (typeof code === 'string' && PROTOCOL_CODES.has(code)) {
     return { message: formatted.message, locations, path, extensions: { code, ...at } };
   }
-  // graphql-js and Apollo give some of their refusals no code.
-  if (path === undefined && isOfProtocol(error)) {
+  // graphql-js and Apollo raise some rejections without a code.
+  if (path === undefined && isProtocolError(error)) {
     return { message: formatted.message, locations, extensions: { code: 'BAD_REQUEST', ...at } };
   }
   return {

@@ -24,33 +24,37 @@ import { ERROR_KINDS } from '#libs/domain';
 
 export type InputPath = readonly (string | number)[];
 
-/** Where a value in a document goes. */
+/** Position of a value in a document. */
 export interface InputSite {
-  /** The field whose argument it is in. */
+  /** The field whose argument contains the value. */
   readonly field: FieldNode | undefined;
-  /** Name of the type of which that is a field. */
+  /** Name of the type that declares the field. */
   readonly parent: string | undefined;
-  /** The name of the argument, then names of fields and indexes. */
+  /** Name of the argument, followed by field names and list indexes. */
   readonly path: InputPath;
   readonly type: GraphQLInputType | undefined;
 }
 
-/** A part of an input that its type does not allow. */
+/** A part of an input value that its type does not allow. */
 export interface InputFault {
   readonly path: InputPath;
-  /** A value that a scalar does not take; all others are of the input's form: enums, unknown fields, missing values. */
+  /**
+   * Whether a scalar rejected the value. All other faults concern the shape: enum values, unknown fields, missing values.
+   */
   readonly isScalar: boolean;
   readonly error: GraphQLError;
 }
 
-/** As many errors as graphql-js reports of an operation's variables. */
+/** graphql-js reports at most this many errors of an operation's variables. */
 const MAX_FAULTS = 50;
-const ENOUGH = new Error('enough');
-const OF_A_VALUE = /^Variable "\$\w+" (got invalid value|of required type|of non-null type) /;
-/** graphql-js names the field in words alone, and in its path the object. */
+const LIMIT_REACHED = new Error('limit reached');
+const VARIABLE_VALUE_ERROR = /^Variable "\$\w+" (got invalid value|of required type|of non-null type) /;
+/** graphql-js names the field in the message only; the path of its error ends at the object. */
 const NAMED_FIELD = /^Field "(?:\w+\.)?(\w+)"/;
 
-/** Where the values, fields of input objects and uses of variables in a document go, of those that are wanted. */
+/**
+ * The positions of values, input object fields and variable uses in a document, for the nodes that `isWanted` selects.
+ */
 export function inputSites(
   schema: GraphQLSchema,
   document: DocumentNode,
@@ -87,7 +91,7 @@ function stepOf(node: ASTNode, key: string | number | undefined): string | numbe
   return typeof key === 'number' && isValueNode(node) ? key : undefined;
 }
 
-/** The uses of variables in a document, by the variables' names. */
+/** The positions at which a document uses its variables, by variable name. */
 export function variableSites(schema: GraphQLSchema, document: DocumentNode): Map<string, InputSite[]> {
   const sites = new Map<string, InputSite[]>();
   for (const [node, site] of inputSites(schema, document, ({ kind }) => kind === Kind.VARIABLE)) {
@@ -98,17 +102,17 @@ export function variableSites(schema: GraphQLSchema, document: DocumentNode): Ma
   return sites;
 }
 
-/** The faults of a variable's value, in the order in which graphql-js reports them; not more than the first `most`. */
+/** The faults of a variable's value, in the order in which graphql-js reports them; at most `most`. */
 export function faultsOf(value: unknown, type: GraphQLInputType, most = MAX_FAULTS): InputFault[] {
   const faults: InputFault[] = [];
   try {
     coerceInputValue(value, type, (at, invalid, error) => {
       const isScalar = invalid !== undefined && invalid !== null && isScalarType(typeAt(type, at));
       faults.push({ path: [...at, ...fieldNamedIn(error)], isScalar, error });
-      if (faults.length >= most) throw ENOUGH;
+      if (faults.length >= most) throw LIMIT_REACHED;
     });
   } catch (error) {
-    if (error !== ENOUGH) throw error;
+    if (error !== LIMIT_REACHED) throw error;
   }
   return faults;
 }
@@ -116,7 +120,7 @@ export function faultsOf(value: unknown, type: GraphQLInputType, most = MAX_FAUL
 function typeAt(type: GraphQLInputType, path: InputPath): GraphQLInputType {
   let at = getNullableType(type);
   for (const step of path) {
-    // A value that is no list counts as a list of it.
+    // GraphQL coerces a value that is not a list to a list of one, without an index in the path.
     while (isListType(at) && typeof step === 'string') at = getNullableType(at.ofType);
     if (isListType(at)) at = getNullableType(at.ofType);
     else if (isInputObjectType(at)) at = getNullableType(at.getFields()[step]!.type);
@@ -128,9 +132,10 @@ function typeAt(type: GraphQLInputType, path: InputPath): GraphQLInputType {
 const fieldNamedIn = ({ message }: GraphQLError) => NAMED_FIELD.exec(message)?.slice(1) ?? [];
 
 /**
- * Adds `extensions.path` to the errors of values that their types do not allow, in a document or in its variables: where the
- * value goes, from the name of the argument on; and to those of variables the code that Apollo gives them, which over sockets
- * nobody does. The errors are those of one operation, all of them and in their order.
+ * Adds `extensions.path` to the errors about values that their types do not allow, in a document or in its variables.
+ * The path begins with the name of the argument. Errors about variables also get the code that Apollo sets over HTTP,
+ * since WebSocket subscriptions do not run through Apollo.
+ * @param errors all errors of one operation, in the order in which graphql-js reported them
  */
 export function addInputPaths(
   errors: readonly GraphQLError[],
@@ -139,7 +144,7 @@ export function addInputPaths(
   const nodes = new Set(errors.flatMap(({ nodes: [node] = [] }) => node ?? []));
   if (nodes.size === 0) return;
   const sites = inputSites(schema, document, (node) => nodes.has(node));
-  let places: Map<string, InputSite[]> | undefined;
+  let sitesByVariable: Map<string, InputSite[]> | undefined;
   const faults = new Map<ASTNode, Iterator<InputPath, undefined>>();
   for (const error of errors) {
     const [node] = error.nodes ?? [];
@@ -148,19 +153,19 @@ export function addInputPaths(
     if (site !== undefined) {
       const named = node.kind === Kind.OBJECT ? fieldNamedIn(error) : [];
       Object.assign(error.extensions, { path: [...site.path, ...named] });
-    } else if (node.kind === Kind.VARIABLE_DEFINITION && OF_A_VALUE.test(error.message)) {
-      places ??= variableSites(schema, document);
+    } else if (node.kind === Kind.VARIABLE_DEFINITION && VARIABLE_VALUE_ERROR.test(error.message)) {
+      sitesByVariable ??= variableSites(schema, document);
       const name = node.variable.name.value;
       const paths = faults.get(node) ?? faultPaths(schema, node, variableValues?.[name]).values();
       faults.set(node, paths);
-      const place = places.get(name)?.[0]?.path ?? [name];
-      const path = [...place, ...(paths.next().value ?? [])];
+      const base = sitesByVariable.get(name)?.[0]?.path ?? [name];
+      const path = [...base, ...(paths.next().value ?? [])];
       Object.assign(error.extensions, { code: ERROR_KINDS.invalid.graphql, path });
     }
   }
 }
 
-/** None for a value that is missing. */
+/** The paths of a value's faults; empty for a missing value. */
 function faultPaths(schema: GraphQLSchema, { type }: VariableDefinitionNode, value: unknown): InputPath[] {
   const expected = typeFromAST(schema, type);
   if (value === undefined || value === null || !isInputType(expected)) return [];

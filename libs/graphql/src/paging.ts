@@ -1,27 +1,30 @@
 import { Field, ObjectType } from '@nestjs/graphql';
 import { invalid } from '#libs/domain';
 
-@ObjectType({ description: 'Where a page lies in its list.' })
+@ObjectType({ description: 'Position of a page in its list.' })
 export class PageInfo {
-  @Field(() => Boolean, { description: 'Whether there is more after this page.' })
+  @Field(() => Boolean, { description: 'Whether entries follow this page.' })
   hasNextPage: boolean;
 
-  @Field(() => Boolean, { description: 'Whether there is more before this page.' })
+  @Field(() => Boolean, { description: 'Whether entries precede this page.' })
   hasPreviousPage: boolean;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Cursor of the first edge; null on an empty page, unless the list goes on before it.',
+    description:
+      'Cursor of the first edge. On an empty page: null, or the cursor from which the list continues backward.',
   })
   startCursor: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Cursor of the last edge; null on an empty page, unless the list goes on after it.',
+    description:
+      'Cursor of the last edge. On an empty page: null, or the cursor from which the list continues forward.',
   })
   endCursor: string | null;
 }
 
+/** Paging arguments of a connection, as in https://relay.dev/graphql/connections.htm */
 export interface PageArgs {
   readonly first?: number | null;
   readonly after?: string | null;
@@ -29,32 +32,36 @@ export interface PageArgs {
   readonly before?: string | null;
 }
 
-/** Which way a page is read, from where, and how long it is. */
+/** Direction, start and length of a page. */
 export interface PageRequest {
   readonly backward: boolean;
   readonly size: number;
   readonly cursor: string | null;
 }
 
-/** Entries of a page: the most, and those of one whose size is not given. */
+/** Maximum and default number of entries in a page. */
 export const MAX_PAGE = 100;
 export const DEFAULT_PAGE = 20;
 
-/** @throws StowageError invalid PAGE_INVALID */
+/**
+ * Checks the paging arguments of a connection.
+ * @throws StowageError invalid PAGE_INVALID
+ */
 export function parsePage(args: PageArgs): PageRequest {
   const { first, after, last, before } = args;
   const refuse = (why: string, at: string) => invalid('PAGE_INVALID', why, [at]);
-  if (first != null && last != null) throw refuse('Give first or last, not both.', 'last');
+  if (first != null && last != null) throw refuse('Use first or last, not both.', 'last');
   const backward = last != null;
   if (backward ? after != null : before != null) {
-    throw refuse('after goes with first, before goes with last.', backward ? 'after' : 'before');
+    throw refuse('Use after with first, and before with last.', backward ? 'after' : 'before');
   }
   const size = first ?? last ?? DEFAULT_PAGE;
   if (size < 1 || size > MAX_PAGE)
-    throw refuse(`A page has 1 to ${MAX_PAGE} entries.`, backward ? 'last' : 'first');
+    throw refuse(`A page must have 1 to ${MAX_PAGE} entries.`, backward ? 'last' : 'first');
   return { backward, size, cursor: (backward ? before : after) ?? null };
 }
 
+/** A page of a list with cursors, as in https://relay.dev/graphql/connections.htm */
 export interface Connection<Node> {
   readonly edges: { readonly cursor: string; readonly node: Node }[];
   readonly nodes: Node[];
@@ -62,8 +69,14 @@ export interface Connection<Node> {
 }
 
 /**
- * Builds a connection of rows that were read in the page's direction, one more than its size to learn whether the list
- * goes on.
+ * Builds a connection from rows in reading order of the page. The caller reads one row more than the page size, so that
+ * the connection knows whether the list continues.
+ * @param rows at most one row more than the page size, in the reading direction of the page
+ * @param cursorOf returns the cursor of a row
+ * @example
+ * const page = parsePage(args);
+ * const rows = await list(page.cursor, page.size + 1);
+ * return connectionOf(rows, page, ({ id }) => String(id));
  */
 export function connectionOf<Node>(
   rows: readonly Node[],

@@ -10,14 +10,14 @@ const schema = buildSchema(
 );
 const rules = [...specifiedRules, queryLimits()];
 
-const refusals = (query: string) =>
+const rejections = (query: string) =>
   validate(schema, parse(query, { maxTokens: MAX_TOKENS }), rules).map(({ originalError, message }) =>
     originalError instanceof StowageError ? originalError.reason : message,
   );
 
 const times = (count: number, part: (index: number) => string) =>
   Array.from({ length: count }, (_, i) => part(i)).join(' ');
-/** A tree of list fields that only introspection has: depth is all that is wrong with it. */
+/** A nested query that only introspection types allow; it violates the depth limit and no other. */
 const nested = (depth: number) =>
   `{ __type(name: "Asset") ${'{ ofType '.repeat(depth - 2)} { name } ${'}'.repeat(depth - 2)} }`;
 const assets = (args: string, fields: number) =>
@@ -27,7 +27,7 @@ describe('queryLimits', () => {
   it.each([
     ['the standard introspection query', getIntrospectionQuery()],
     [
-      'introspection with everything that clients add',
+      'the introspection query with all options that clients use',
       getIntrospectionQuery({
         descriptions: true,
         specifiedByUrl: true,
@@ -37,14 +37,14 @@ describe('queryLimits', () => {
         oneOf: true,
       }),
     ],
-    ['as deep as may be', nested(QUERY_LIMITS.depth)],
-    ['as many aliases as may be', `{ ${times(30, (i) => `a${i}: viewer { id }`)} }`],
-    ['as many root fields as may be', `{ ${times(30, () => 'viewer { id }')} }`],
+    ['the maximum depth', nested(QUERY_LIMITS.depth)],
+    ['the maximum number of aliases', `{ ${times(30, (i) => `a${i}: viewer { id }`)} }`],
+    ['the maximum number of root fields', `{ ${times(30, () => 'viewer { id }')} }`],
     ['a full page of 98 fields', assets('(first: 100)', 98)],
     ['a default page of 450 fields', assets('', 450)],
-    ['a page that is refused in better words', assets('(first: 1000000)', 10)],
-  ])('lets %s pass', (_, query) => {
-    expect(refusals(query)).toEqual([]);
+    ['a page size that the paging check rejects', assets('(first: 1000000)', 10)],
+  ])('accepts %s', (_, query) => {
+    expect(rejections(query)).toEqual([]);
   });
 
   it.each([
@@ -56,8 +56,8 @@ describe('queryLimits', () => {
     ['QUERY_TOO_COMPLEX', assets('(last: 100)', 100)],
     ['QUERY_TOO_COMPLEX', assets('', 500)],
     ['QUERY_TOO_COMPLEX', `query ($n: Int = 1) ${assets('(first: $n)', 100)}`],
-  ])('refuses with %s', (reason, query) => {
-    expect(refusals(query)).toEqual([reason]);
+  ])('rejects with %s', (reason, query) => {
+    expect(rejections(query)).toEqual([reason]);
   });
 
   it.each([
@@ -78,33 +78,33 @@ describe('queryLimits', () => {
       'QUERY_TOO_COMPLEX',
       `{ assets(first: 100) { ...A } } fragment A on AssetConnection { nodes { ${times(100, () => 'id')} } }`,
     ],
-  ])('counts what fragments hold: %s', (reason, query) => {
-    expect(refusals(query)).toEqual([reason]);
+  ])('counts the contents of fragments: %s', (reason, query) => {
+    expect(rejections(query)).toEqual([reason]);
   });
 
   it('measures each operation of a document', () => {
     const query = `query A { viewer { id } } query B { viewer { ${times(31, (i) => `a${i}: id`)} } }`;
-    expect(refusals(query)).toEqual(['TOO_MANY_ALIASES']);
+    expect(rejections(query)).toEqual(['TOO_MANY_ALIASES']);
   });
 
-  it('comes to an end on fragments that contain themselves or double each other', () => {
-    expect(refusals('{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }')).toEqual([
+  it('terminates on fragments that contain themselves or grow exponentially', () => {
+    expect(rejections('{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }')).toEqual([
       expect.stringContaining('Cannot spread fragment "A" within itself'),
     ]);
     const last = 60;
     const doubling = times(last, (i) => `fragment F${i} on Query { ...F${i + 1} ...F${i + 1} }`);
-    expect(refusals(`{ ...F0 } ${doubling} fragment F${last} on Query { viewer { id } }`)).toEqual([
+    expect(rejections(`{ ...F0 } ${doubling} fragment F${last} on Query { viewer { id } }`)).toEqual([
       'TOO_MANY_ROOT_FIELDS',
       'QUERY_TOO_COMPLEX',
     ]);
   });
 
-  it('leaves what no schema knows to graphql-js', () => {
-    expect(refusals('{ nothing { of: the } ...Sort }')).toEqual([
+  it('leaves unknown fields and fragments to graphql-js', () => {
+    expect(rejections('{ nothing { of: the } ...Sort }')).toEqual([
       expect.stringContaining('Cannot query field "nothing"'),
       'Unknown fragment "Sort".',
     ]);
-    expect(refusals('subscription { nothing }')).toEqual([
+    expect(rejections('subscription { nothing }')).toEqual([
       'Cannot query field "nothing" on type "Subscription".',
     ]);
   });

@@ -15,20 +15,21 @@ import {
 import { invalid } from '#libs/domain';
 import { DEFAULT_PAGE, MAX_PAGE } from './paging.js';
 
-/** What one operation may ask for, fragments written out wherever they are used. */
+/** Size of one operation, with fragments expanded wherever they are used. */
 export interface QueryMeasure {
-  /** Fields inside fields. The standard introspection query has 15. */
+  /** Nesting of fields. The standard introspection query has 15. */
   readonly depth: number;
   readonly rootFields: number;
   readonly aliases: number;
   readonly directives: number;
   /**
-   * One for each field, times the page size for everything inside of a list with pages: the number given, 20 where none
-   * is, 100 for a variable.
+   * One for each field, multiplied by the page size inside a paged list: the given number, 20 if none is given, 100 for a
+   * variable.
    */
   readonly cost: number;
 }
 
+/** Limits of the public API. */
 export const QUERY_LIMITS: QueryMeasure = {
   depth: 15,
   rootFields: 30,
@@ -37,18 +38,20 @@ export const QUERY_LIMITS: QueryMeasure = {
   cost: 10_000,
 };
 
-/** For the parser: what it has not read, nobody has to measure. The standard introspection query has 184. */
+/** Limit for the parser, so that a huge document is never measured. The standard introspection query has 184 tokens. */
 export const MAX_TOKENS = 2_000;
 
-const REFUSALS: Readonly<Record<keyof QueryMeasure, { reason: string; what: string }>> = {
-  depth: { reason: 'QUERY_TOO_DEEP', what: 'fields deep' },
-  rootFields: { reason: 'TOO_MANY_ROOT_FIELDS', what: 'fields at its root' },
-  aliases: { reason: 'TOO_MANY_ALIASES', what: 'aliases' },
-  directives: { reason: 'TOO_MANY_DIRECTIVES', what: 'directives' },
-  cost: { reason: 'QUERY_TOO_COMPLEX', what: 'fields, counted as often as their pages are long' },
+const REFUSALS: Readonly<Record<keyof QueryMeasure, { reason: string; unit: string }>> = {
+  depth: { reason: 'QUERY_TOO_DEEP', unit: 'fields deep' },
+  rootFields: { reason: 'TOO_MANY_ROOT_FIELDS', unit: 'fields at its root' },
+  aliases: { reason: 'TOO_MANY_ALIASES', unit: 'aliases' },
+  directives: { reason: 'TOO_MANY_DIRECTIVES', unit: 'directives' },
+  cost: { reason: 'QUERY_TOO_COMPLEX', unit: 'fields, counted once per entry of a page' },
 };
 
-/** A validation rule: refuses an operation that is past a limit as `invalid`, with a reason for each limit. */
+/**
+ * GraphQL validation rule that rejects an operation beyond a limit as `invalid`, with a separate reason for each limit.
+ */
 export const queryLimits =
   (limits: QueryMeasure = QUERY_LIMITS): ValidationRule =>
   (context) => {
@@ -58,8 +61,8 @@ export const queryLimits =
         const measure = meter.measure(operation);
         for (const limit of Object.keys(limits) as (keyof QueryMeasure)[]) {
           if (measure[limit] <= limits[limit]) continue;
-          const { reason, what } = REFUSALS[limit];
-          const message = `An operation may have at most ${limits[limit]} ${what}; this one has ${measure[limit]}.`;
+          const { reason, unit } = REFUSALS[limit];
+          const message = `An operation may have at most ${limits[limit]} ${unit}; this one has ${measure[limit]}.`;
           const originalError = invalid(reason, message);
           context.reportError(new GraphQLError(message, { nodes: operation, originalError }));
         }
@@ -69,9 +72,9 @@ export const queryLimits =
 
 type Fragments = (name: string) => FragmentDefinitionNode | undefined;
 
-const NOTHING: QueryMeasure = { depth: 0, rootFields: 0, aliases: 0, directives: 0, cost: 0 };
+const ZERO: QueryMeasure = { depth: 0, rootFields: 0, aliases: 0, directives: 0, cost: 0 };
 
-const together = (a: QueryMeasure, b: QueryMeasure): QueryMeasure => ({
+const combine = (a: QueryMeasure, b: QueryMeasure): QueryMeasure => ({
   depth: Math.max(a.depth, b.depth),
   rootFields: a.rootFields + b.rootFields,
   aliases: a.aliases + b.aliases,
@@ -79,7 +82,7 @@ const together = (a: QueryMeasure, b: QueryMeasure): QueryMeasure => ({
   cost: a.cost + b.cost,
 });
 
-/** Each fragment is measured once, however often and however deep it is used. */
+/** Measures each fragment once, however often and however deep it is used. */
 class Meter {
   private readonly measured = new Map<string, QueryMeasure>();
 
@@ -95,22 +98,22 @@ class Meter {
   }
 
   private inside(set: SelectionSetNode | undefined, type: GraphQLNamedType | undefined): QueryMeasure {
-    let sum = NOTHING;
+    let sum = ZERO;
     for (const selection of set?.selections ?? []) {
       const directives = selection.directives?.length ?? 0;
       if (directives > 0) sum = { ...sum, directives: sum.directives + directives };
       switch (selection.kind) {
         case Kind.FIELD:
-          sum = together(sum, this.field(selection, type));
+          sum = combine(sum, this.field(selection, type));
           break;
         case Kind.INLINE_FRAGMENT:
-          sum = together(
+          sum = combine(
             sum,
             this.inside(selection.selectionSet, this.typeOf(selection.typeCondition) ?? type),
           );
           break;
         case Kind.FRAGMENT_SPREAD:
-          sum = together(sum, this.fragment(selection.name.value));
+          sum = combine(sum, this.fragment(selection.name.value));
       }
     }
     return sum;
@@ -133,8 +136,8 @@ class Meter {
   private fragment(name: string): QueryMeasure {
     const known = this.measured.get(name);
     if (known !== undefined) return known;
-    // One that contains itself is refused by a rule of graphql-js; here it must only come to an end.
-    this.measured.set(name, NOTHING);
+    // Stops the recursion of a fragment that contains itself; a rule of graphql-js rejects that document.
+    this.measured.set(name, ZERO);
     const definition = this.fragments(name);
     const measure = this.inside(definition?.selectionSet, this.typeOf(definition?.typeCondition));
     this.measured.set(name, measure);
@@ -146,7 +149,7 @@ class Meter {
   }
 }
 
-/** Never more than a page may be: asking for too many is refused as such, and with better words. */
+/** At most {@link MAX_PAGE}: `parsePage` rejects a larger page with a more precise message. */
 function pageSize(node: FieldNode): number {
   const given = node.arguments?.filter(({ name }) => name.value === 'first' || name.value === 'last') ?? [];
   const sizes = given.map(({ value }) => {

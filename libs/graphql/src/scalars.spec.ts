@@ -28,7 +28,7 @@ describe('DateTime', () => {
     '',
     1e12,
     null,
-  ])('refuses %j', (value) => {
+  ])('rejects %j', (value) => {
     expect(() => DateTime.parseValue(value)).toThrow(
       expect.objectContaining({ kind: 'invalid', reason: 'DATE_TIME_INVALID' }),
     );
@@ -65,7 +65,7 @@ describe('LocalDateTime', () => {
     '',
     1e12,
     null,
-  ])('refuses %j', (value) => {
+  ])('rejects %j', (value) => {
     expect(() => LocalDateTime.parseValue(value)).toThrow(
       expect.objectContaining({ kind: 'invalid', reason: 'LOCAL_DATE_TIME_INVALID' }),
     );

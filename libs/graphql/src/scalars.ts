@@ -3,12 +3,18 @@ import { invalid, parseLocalDateTime, parseSha256 } from '#libs/domain';
 
 const SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 
-/** A whole number from 0 to 2^53-1, given as an integer or as decimal digits. */
+/**
+ * Parses a whole number from 0 to 2^53-1, given as an integer or as decimal digits.
+ * @throws StowageError NUMBER_INVALID
+ */
 function parseWhole(name: string, value: unknown): number {
   const text = typeof value === 'number' || typeof value === 'bigint' ? String(value) : value;
   if (typeof text === 'string' && /^(0|[1-9][0-9]{0,15})$/.test(text) && BigInt(text) <= SAFE)
     return Number(text);
-  throw invalid('NUMBER_INVALID', `${name} is a whole number from 0 to ${SAFE}, or its decimal digits.`);
+  throw invalid(
+    'NUMBER_INVALID',
+    `${name} must be a whole number from 0 to ${SAFE}, as a number or as decimal digits.`,
+  );
 }
 
 function literal(node: ValueNode): string | null {
@@ -38,17 +44,17 @@ const whole = (name: string, description: string) =>
     (value) => parseWhole(name, value),
   );
 
-/** What RFC 3339 can write in UTC, less the year 0, which PostgreSQL does not have. */
+/** The range of RFC 3339 in UTC without the year 0, which PostgreSQL does not have. */
 const FIRST_INSTANT = Date.parse('0001-01-01T00:00:00Z');
 const LAST_INSTANT = Date.parse('9999-12-31T23:59:59.999Z');
 const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
 function parseInstant(value: unknown): Date {
   const instant = typeof value === 'string' && RFC3339.test(value) ? Date.parse(value) : NaN;
-  // NaN, too, is in no range. An offset may lead out of the years that can be written.
+  // The negated range check also catches NaN. An offset can move a valid text out of the range.
   if (!(instant >= FIRST_INSTANT && instant <= LAST_INSTANT)) {
     const message =
-      'A DateTime is an RFC 3339 instant such as 2026-01-31T12:00:00Z, of the years 0001 to 9999 in UTC.';
+      'A DateTime must be an RFC 3339 instant such as 2026-01-31T12:00:00Z, in the years 0001 to 9999 UTC.';
     throw invalid('DATE_TIME_INVALID', message);
   }
   return new Date(instant);
@@ -58,14 +64,14 @@ function parseLocal(value: unknown): string {
   const local = parseLocalDateTime(value);
   if (local !== null) return local;
   const message =
-    'A LocalDateTime is a date and time without a zone such as 2026-01-31T12:00:00, of the years 1800 to 2100.';
+    'A LocalDateTime must be a date and time without a time zone such as 2026-01-31T12:00:00, in the years 1800 to 2100.';
   throw invalid('LOCAL_DATE_TIME_INVALID', message);
 }
 
 function parseUrl(value: unknown): string {
   if (typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol))
     return value;
-  throw invalid('URL_INVALID', 'A URL is an absolute http or https URL.');
+  throw invalid('URL_INVALID', 'A URL must be an absolute http or https URL.');
 }
 
 export const DateTime = scalar('DateTime', 'RFC 3339 instant in UTC.', parseInstant, (value) =>
