@@ -2,7 +2,7 @@ import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { IDENTITY_OPTIONS, IdentityService } from './identity.service.js';
 import type { IdentityOptions } from './token-verifier.js';
 
-/** Imported once by an app that serves callers. */
+/** Authentication. An app that serves callers imports this module once. */
 @Global()
 @Module({})
 export class IdentityModule {

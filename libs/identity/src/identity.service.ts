@@ -6,18 +6,19 @@ import { type Actor, invalid, StowageError } from '#libs/domain';
 import { isSubject, textOf } from './subject.js';
 import { type Claims, type IdentityOptions, TokenVerifier, unauthenticated } from './token-verifier.js';
 
+/** Injection token of {@link IdentityOptions}. */
 export const IDENTITY_OPTIONS = Symbol('IDENTITY_OPTIONS');
 
-/** Operators may see and do everything. */
+/** Scope of operators, who may see and do everything. */
 export const ADMIN_SCOPE = 'stowage.admin';
-/** A service with this scope may act for the owner that it names in {@link ON_BEHALF_OF}. */
+/** Scope of a service that may act for the owner named in the header {@link ON_BEHALF_OF}. */
 export const DELEGATE_SCOPE = 'stowage.delegate';
-/** The header with a subject in UTF-8, under the rule of a token's `sub`. */
+/** Request header with the subject of an owner in UTF-8, under the same rules as a token's `sub`. */
 export const ON_BEHALF_OF = 'x-stowage-on-behalf-of';
 
 const DECIMAL = /^(0|[1-9][0-9]{0,18})$/;
 const MAX_DIRECT_ID = 2n ** 62n;
-const REMEMBERED_SUBJECTS = 10_000;
+const MAX_CACHED_SUBJECTS = 10_000;
 
 const FIND_OWNER: Statement<{ owner_id: string }> = {
   name: 'identity_find_owner',
@@ -29,7 +30,7 @@ const ADD_OWNER: Statement<{ owner_id: string }> = {
          on conflict (issuer, subject) do update set subject = excluded.subject returning owner_id`,
 };
 
-/** From the headers of a request to the {@link Actor} behind it. */
+/** Authenticates requests: derives the {@link Actor} from the request headers. */
 @Injectable()
 export class IdentityService {
   private readonly verifier: TokenVerifier;
@@ -43,7 +44,7 @@ export class IdentityService {
   ) {
     const dropped = new Counter({
       name: 'stowage_token_groups_dropped_total',
-      help: 'Entries of the groups in verified tokens that are not used, by why',
+      help: 'Entries of the groups claim in verified tokens that were ignored, by reason',
       labelNames: ['reason'],
       registers: [registry],
     });
@@ -55,14 +56,15 @@ export class IdentityService {
   }
 
   /**
-   * @param headers as Node gives them: a character a byte
+   * Authenticates a request.
+   * @param headers as Node provides them, with one character for each byte
    * @throws StowageError unauthenticated (TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID), forbidden DELEGATION_REFUSED,
    * invalid SUBJECT_INVALID, unavailable KEYS_UNAVAILABLE, CLOCK_OFFSET
    */
   async authenticate(headers: IncomingHttpHeaders): Promise<Actor> {
     const token = /^Bearer +([^\s]+)$/i.exec(headers.authorization ?? '')?.[1];
     if (token === undefined) {
-      throw unauthenticated('TOKEN_MISSING', 'Send a token: Authorization: Bearer <JWT>.');
+      throw unauthenticated('TOKEN_MISSING', 'Send the header Authorization: Bearer <JWT>.');
     }
     this.clock.check();
     const claims = await this.verifier.verify(token);
@@ -82,7 +84,7 @@ export class IdentityService {
     }
     const subject = typeof onBehalfOf === 'string' ? textOf(onBehalfOf) : undefined;
     if (!isSubject(subject)) {
-      const message = `${ON_BEHALF_OF} names one subject, in UTF-8: 1 to 255 characters, none of them a control character.`;
+      const message = `${ON_BEHALF_OF} must be one subject in UTF-8: 1 to 255 characters without control characters.`;
       throw invalid('SUBJECT_INVALID', message);
     }
     return {
@@ -94,17 +96,20 @@ export class IdentityService {
     };
   }
 
-  /** A decimal subject up to 2^62 is the owner id itself; any other is mapped, once and for good, to an id above. */
+  /**
+   * A decimal subject up to 2^62 is the owner id itself. The database maps any other subject permanently to an id above
+   * 2^62.
+   */
   private async ownerOf(issuer: string, subject: string): Promise<bigint> {
     if (DECIMAL.test(subject) && BigInt(subject) <= MAX_DIRECT_ID) return BigInt(subject);
     const key = `${issuer}\n${subject}`;
-    const remembered = this.owners.get(key);
-    if (remembered !== undefined) return remembered;
+    const cached = this.owners.get(key);
+    if (cached !== undefined) return cached;
     const values = [issuer, subject];
     const [row] = await this.database.query(FIND_OWNER, values);
     const [owner] = row === undefined ? await this.database.query(ADD_OWNER, values) : [row];
     const ownerId = BigInt(owner!.owner_id);
-    if (this.owners.size >= REMEMBERED_SUBJECTS) this.owners.clear();
+    if (this.owners.size >= MAX_CACHED_SUBJECTS) this.owners.clear();
     this.owners.set(key, ownerId);
     return ownerId;
   }

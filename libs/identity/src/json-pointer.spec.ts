@@ -3,8 +3,9 @@ import { parsePointer, valueAt } from './json-pointer.js';
 
 const at = (document: unknown, pointer: string) => valueAt(document, parsePointer(pointer));
 
-describe('JSON Pointers', () => {
-  // The document and the pointers of https://www.rfc-editor.org/rfc/rfc6901#section-5, but for the one of the whole document.
+describe('JSON Pointer', () => {
+  // The document and pointers of https://www.rfc-editor.org/rfc/rfc6901#section-5, without the pointer to the whole
+  // document.
   const RFC = JSON.parse(
     String.raw`{ "foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5, "k\"l": 6, " ": 7, "m~n": 8 }`,
   ) as unknown;
@@ -20,7 +21,7 @@ describe('JSON Pointers', () => {
     ['/k"l', 6],
     ['/ ', 7],
     ['/m~0n', 8],
-  ])('find the value at %j', (pointer, value) => {
+  ])('finds the value at %j', (pointer, value) => {
     expect(at(RFC, pointer)).toEqual(value);
   });
 
@@ -30,7 +31,7 @@ describe('JSON Pointers', () => {
     [{ 'https://idp.example/groups': ['a'] }, '/https:~1~1idp.example~1groups', ['a']],
     [{ '~1': 'a' }, '/~01', 'a'],
     [JSON.parse('{ "__proto__": { "x": 1 } }'), '/__proto__/x', 1],
-  ])('lead through %j by %s', (document, pointer, value) => {
+  ])('resolves within %j the pointer %s', (document, pointer, value) => {
     expect(at(document, pointer)).toEqual(value);
   });
 
@@ -46,12 +47,12 @@ describe('JSON Pointers', () => {
     [{}, '/constructor/name'],
     [{}, '/__proto__/toString'],
     [null, '/x'],
-  ])('find nothing in %j at %s', (document, pointer) => {
+  ])('finds no value in %j at %s', (document, pointer) => {
     expect(at(document, pointer)).toBeUndefined();
   });
 
   it.each(['', 'groups', '#/groups', '/a~', '/a~2b', '/~', 'https://idp.example/groups'])(
-    'are not %j',
+    'rejects %j',
     (text) => {
       expect(() => parsePointer(text)).toThrow(TypeError);
     },

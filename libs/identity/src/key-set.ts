@@ -1,29 +1,34 @@
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose';
 
+/** A JSON Web Key Set (RFC 7517) at a URL of the identity provider. */
 export interface KeySetOptions {
   readonly jwksUrl: string;
-  /** For so long a token that no key fits does not have the set read once more; 5 seconds when left out. */
+  /** Minimum time between two reloads caused by tokens with unknown keys, in milliseconds; default 5 seconds. */
   readonly cooldownMs?: number;
-  /** How long the provider may take; 5 seconds when left out. */
+  /** Time limit for a request to the provider, in milliseconds; default 5 seconds. */
   readonly timeoutMs?: number;
 }
 
 const TIMEOUT_MS = 5_000;
 const COOLDOWN_MS = 5_000;
 const MAX_AGE_MS = 10 * 60_000;
-/** How long keys are used whose provider is in trouble: no longer than it may take until one that was taken back is refused. */
-const LONGEST_MS = 60 * 60_000;
+/** Limit on the age of keys while the provider fails. This is also the longest time until a revoked key is rejected. */
+const MAX_STALE_MS = 60 * 60_000;
 
-/** The keys that an identity provider publishes, read anew every ten minutes, and when a token is of none of them. */
+/**
+ * The published keys of an identity provider. The set is reloaded every ten minutes, and when a token matches none of
+ * its keys.
+ */
 export class KeySet {
   private readonly keys: ReturnType<typeof createRemoteJWKSet>;
   private readonly cooldownMs: number;
-  private readAt = -Infinity;
-  private rereadAt = -Infinity;
-  private rereading = Promise.resolve();
+  private loadedAt = -Infinity;
+  private reloadStartedAt = -Infinity;
+  private lastReload = Promise.resolve();
 
   constructor({ jwksUrl, cooldownMs = COOLDOWN_MS, timeoutMs = TIMEOUT_MS }: KeySetOptions) {
-    // jose's own cooldown and age count answers: a provider that gives none would be asked for every token.
+    // jose's own cooldown and cache age count successful answers only: a failing provider would get a request for every
+    // token.
     this.keys = createRemoteJWKSet(new URL(jwksUrl), {
       timeoutDuration: timeoutMs,
       cooldownDuration: Infinity,
@@ -32,38 +37,41 @@ export class KeySet {
     this.cooldownMs = cooldownMs;
   }
 
-  /** @throws what jose throws, of the token or of the set, and what `fetch` does */
+  /** @throws errors of jose about the token or the set, and errors of `fetch` */
   async verify(token: string, checks: JWTVerifyOptions): Promise<JWTPayload> {
     await this.refresh();
     try {
       return await this.attempt(token, checks);
     } catch (error) {
-      if (!isOfNoKey(error)) throw error;
+      if (!isUnknownKey(error)) throw error;
     }
-    await this.reread();
+    await this.reload();
     return this.attempt(token, checks);
   }
 
   private async refresh(now = performance.now()): Promise<void> {
-    if (now < this.readAt + MAX_AGE_MS) return;
+    if (now < this.loadedAt + MAX_AGE_MS) return;
     try {
-      await this.reread(now);
-      // A key that is new right after that is not kept waiting for it.
-      this.rereadAt = -Infinity;
+      await this.reload(now);
+      // A scheduled reload does not start the cooldown, so a key published right after it is found at once.
+      this.reloadStartedAt = -Infinity;
     } catch (error) {
-      if (now >= this.readAt + LONGEST_MS) throw error;
+      if (now >= this.loadedAt + MAX_STALE_MS) throw error;
     }
   }
 
-  /** What the last reading brought while that is not long ago, be it trouble: whose key it lacks is not refused for that. */
-  private reread(now = performance.now()): Promise<void> {
-    if (now >= this.rereadAt + this.cooldownMs) {
-      this.rereadAt = now;
-      this.rereading = this.keys.reload().then(() => {
-        this.readAt = performance.now();
+  /**
+   * Reloads the set, or returns the outcome of the last reload during the cooldown. A failure is repeated as well, so
+   * that a token with an unknown key is not rejected while the provider fails.
+   */
+  private reload(now = performance.now()): Promise<void> {
+    if (now >= this.reloadStartedAt + this.cooldownMs) {
+      this.reloadStartedAt = now;
+      this.lastReload = this.keys.reload().then(() => {
+        this.loadedAt = performance.now();
       });
     }
-    return this.rereading;
+    return this.lastReload;
   }
 
   private async attempt(token: string, checks: JWTVerifyOptions): Promise<JWTPayload> {
@@ -75,7 +83,7 @@ export class KeySet {
     }
   }
 
-  /** Without a `kid`, while keys are valid side by side, only trying says which one it was. */
+  /** Tries each matching key: without a `kid`, several valid keys can match a token. */
   private async tryEach(
     candidates: errors.JWKSMultipleMatchingKeys,
     token: string,
@@ -86,9 +94,9 @@ export class KeySet {
       try {
         return (await jwtVerify(token, key, checks)).payload;
       } catch (error) {
-        // A key that cannot be used, such as a short one, is no word on the token.
+        // An unusable key, such as a short one, does not prove the token invalid.
         if (!(error instanceof errors.JOSEError)) continue;
-        if (!isOfNoKey(error)) throw error;
+        if (!isUnknownKey(error)) throw error;
         failure = error;
       }
     }
@@ -96,5 +104,5 @@ export class KeySet {
   }
 }
 
-const isOfNoKey = (error: unknown) =>
+const isUnknownKey = (error: unknown) =>
   error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWSSignatureVerificationFailed;

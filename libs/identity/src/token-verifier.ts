@@ -5,21 +5,26 @@ import { KeySet, type KeySetOptions } from './key-set.js';
 import { isSubject } from './subject.js';
 import { VerifiedTokens } from './verified-tokens.js';
 
+/** Requirements on tokens, and where tokens hold groups and scopes. */
 export interface IdentityOptions {
   readonly issuer: string;
   readonly audience: string;
-  /** Either a shared secret (HS256) or a key set; the algorithm follows from which, never from the token. */
+  /**
+   * A shared secret (HS256) or a key set. This choice determines the accepted algorithms; the token's header never does.
+   */
   readonly key: { readonly secret: string } | KeySetOptions;
-  /** JSON Pointer of the claim that names the caller's groups; `/groups` when left out. */
+  /** JSON Pointer of the claim that names the caller's groups; `/groups` by default. */
   readonly groupsPointer?: string;
-  /** JSON Pointer of the claim that names the token's scopes; `/scope` when left out. */
+  /** JSON Pointer of the claim that names the token's scopes; `/scope` by default. */
   readonly scopesPointer?: string;
 }
 
-/** `invalid`: no group can be called so. `too-many`: after the first {@link MAX_GROUPS}. */
+/**
+ * Reason to ignore an entry. `invalid`: not a valid group name. `too-many`: beyond the first {@link MAX_GROUPS} groups.
+ */
 export type GroupDrop = 'invalid' | 'too-many';
 
-/** What a verified token says. */
+/** The claims of a verified token. */
 export interface Claims {
   readonly issuer: string;
   readonly subject: string;
@@ -41,16 +46,20 @@ const ASYMMETRIC = [
   'Ed25519',
 ];
 const CLOCK_TOLERANCE_SECONDS = 30;
-/** Each is a principal in every statement that asks what the caller may see. */
+/** Limit on groups, since each one is a principal in every SQL statement that checks access. */
 const MAX_GROUPS = 200;
-/** The last moment of a Date: https://tc39.es/ecma262/#sec-time-values-and-time-range */
+/** The greatest time value of a Date: https://tc39.es/ecma262/#sec-time-values-and-time-range */
 const END_OF_TIME_MS = 8.64e15;
 
+/** An error of the kind unauthenticated. */
 export const unauthenticated = (reason: string, message: string) =>
   new StowageError('unauthenticated', reason, message);
 
 const INVALID = ['TOKEN_INVALID', 'The token is not valid.'] as const;
-/** What jose says of a token, by its code. All else is not the token's fault: a key set that cannot be had is our trouble. */
+/**
+ * Rejections by jose's error code. Any other error, such as an unreachable key set, is a server problem and not the
+ * token's.
+ */
 const REFUSALS: Readonly<Record<string, readonly [reason: string, message: string]>> = {
   [errors.JWTExpired.code]: ['TOKEN_EXPIRED', 'The token has expired.'],
   [errors.JWTInvalid.code]: INVALID,
@@ -74,7 +83,7 @@ function byKeySet(options: KeySetOptions): Verify {
   return (token, checks) => keys.verify(token, checks);
 }
 
-/** JSON Web Tokens (RFC 7519): issuer, audience, expiry and subject are all required. */
+/** Verifies JSON Web Tokens (RFC 7519). Issuer, audience, expiry and subject are required. */
 export class TokenVerifier {
   private readonly payload: Verify;
   private readonly checks: JWTVerifyOptions;
@@ -83,9 +92,9 @@ export class TokenVerifier {
   private readonly verified = new VerifiedTokens();
 
   /**
-   * @param dropped told how many entries of a token's groups are not used, each time that a token is verified
-   * @param now the time by which a token has expired
-   * @throws TypeError when a pointer is none
+   * @param dropped called with the number of ignored group entries whenever a token is verified
+   * @param now clock that decides whether a token has expired
+   * @throws TypeError if a pointer is not a valid JSON Pointer
    */
   constructor(
     { issuer, audience, key, groupsPointer = '/groups', scopesPointer = '/scope' }: IdentityOptions,
@@ -105,7 +114,7 @@ export class TokenVerifier {
   }
 
   /**
-   * A token that was verified is believed for a minute without another look at its key.
+   * Verifies a token. A verified token is cached for a minute, so within that time its key is not checked again.
    * @throws StowageError unauthenticated TOKEN_EXPIRED, TOKEN_INVALID; unavailable KEYS_UNAVAILABLE
    */
   async verify(token: string): Promise<Claims> {
@@ -124,7 +133,7 @@ export class TokenVerifier {
 
   private claimsOf(payload: JWTPayload): Claims {
     const { iss, sub, exp } = payload;
-    // Not what the types say: jose checks that the claims are there, not what they are.
+    // The types promise a string, but jose checks only that the claim exists.
     const subject: unknown = sub;
     if (iss === undefined || exp === undefined || !isSubject(subject)) {
       throw unauthenticated('TOKEN_INVALID', "The token's subject is not valid.");
@@ -149,7 +158,10 @@ export class TokenVerifier {
   }
 }
 
-/** The entries of a claim that is a list, or one text for all of them; a provider with one entry may leave the list out. */
+/**
+ * The entries of a claim: a list, a single value, or one text with separators. Some providers send one entry without a
+ * list.
+ */
 function entriesOf(claim: unknown, separator: string): readonly unknown[] {
   if (claim === undefined || claim === null) return [];
   if (typeof claim !== 'string') return Array.isArray(claim) ? claim : [claim];
@@ -159,13 +171,13 @@ function entriesOf(claim: unknown, separator: string): readonly unknown[] {
     .filter((entry) => entry !== '');
 }
 
-/** https://www.rfc-editor.org/rfc/rfc8693#section-4.2: one text with spaces between; some providers send a list. */
+/** A text separated by spaces per https://www.rfc-editor.org/rfc/rfc8693#section-4.2; some providers send a list. */
 const scopesOf = (claim: unknown): string[] =>
   entriesOf(claim, ' ').flatMap((entry) => (typeof entry === 'string' ? entry.split(' ') : []));
 
 function refusalOf(error: unknown): StowageError {
   const refusal = error instanceof errors.JOSEError ? REFUSALS[error.code] : undefined;
   return refusal === undefined
-    ? unavailable('KEYS_UNAVAILABLE', 'Tokens cannot be checked at the moment.', error)
+    ? unavailable('KEYS_UNAVAILABLE', 'Tokens cannot be verified at the moment. Try again later.', error)
     : unauthenticated(...refusal);
 }

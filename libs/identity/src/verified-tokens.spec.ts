@@ -10,7 +10,7 @@ const claims = {
 };
 
 describe('VerifiedTokens', () => {
-  it('knows a token for a minute, by all of its characters', () => {
+  it('finds a token for a minute, by its full text', () => {
     const tokens = new VerifiedTokens();
     tokens.add('a.b.c', claims, 3_600_000, 0);
     expect(tokens.find('a.b.c', 59_999)).toBe(claims);
@@ -19,14 +19,14 @@ describe('VerifiedTokens', () => {
     expect(tokens.find('a.b.', 0)).toBeUndefined();
   });
 
-  it('knows no token past its expiry', () => {
+  it('does not find a token after its expiry', () => {
     const tokens = new VerifiedTokens();
     tokens.add('a.b.c', claims, 10_000, 0);
     expect(tokens.find('a.b.c', 9_999)).toBe(claims);
     expect(tokens.find('a.b.c', 10_000)).toBeUndefined();
   });
 
-  it('takes a token that was verified again for another minute', () => {
+  it('keeps a token that was verified again for another minute', () => {
     const tokens = new VerifiedTokens();
     tokens.add('a.b.c', claims, 3_600_000, 0);
     tokens.add('a.b.c', claims, 3_600_000, 60_000);
@@ -34,7 +34,7 @@ describe('VerifiedTokens', () => {
     expect(tokens.size).toBe(1);
   });
 
-  it('remembers so many and no more, those that were verified last', () => {
+  it('evicts the tokens that were verified longest ago beyond the limit', () => {
     const tokens = new VerifiedTokens(2);
     for (const token of ['a', 'b', 'a', 'c']) tokens.add(token, claims, 3_600_000, 0);
     expect(tokens.size).toBe(2);

@@ -3,18 +3,18 @@ import type { Claims } from './token-verifier.js';
 
 interface Entry {
   readonly claims: Claims;
-  /** Milliseconds of the clock. */
+  /** Expiry of the entry, epoch milliseconds. */
   readonly until: number;
 }
 
 const MAX_ENTRIES = 10_000;
-/** A key that was taken out of its set is believed for as long, on top of what the set itself is cached. */
+/** A token of a revoked key stays valid for this long after the key set has dropped the key. */
 const MAX_AGE_MS = 60_000;
 
 /**
- * What tokens said that were verified a moment ago: a client sends the same one with each request. An entry lives for a minute at
- * most and never past its token's expiry. Tokens themselves are not kept, only their digests; of more than it may remember, the
- * oldest go.
+ * Cache of the claims of recently verified tokens, since a client sends the same token with each request. An entry
+ * lives for at most a minute and never past its token's expiry. The cache stores digests of tokens instead of tokens,
+ * and evicts the oldest entry beyond its limit.
  */
 export class VerifiedTokens {
   private readonly entries = new Map<string, Entry>();
@@ -30,10 +30,10 @@ export class VerifiedTokens {
     return entry !== undefined && now < entry.until ? entry.claims : undefined;
   }
 
-  /** @param expiresAt milliseconds of the clock */
+  /** @param expiresAt expiry of the token, epoch milliseconds */
   add(token: string, claims: Claims, expiresAt: number, now: number): void {
     const digest = digestOf(token);
-    // Newest last.
+    // A new insertion moves the entry to the end of the map, which is ordered by age.
     this.entries.delete(digest);
     this.entries.set(digest, { claims, until: Math.min(expiresAt, now + MAX_AGE_MS) });
     if (this.entries.size <= this.maxEntries) return;

@@ -14,8 +14,8 @@ const contextOf = (execution: ExecutionContext) =>
   GqlExecutionContext.create(execution).getContext<ActorContext>();
 
 /**
- * Nothing is answered to nobody: every query and mutation needs a valid token. Global in the api. From here on, every line
- * that the operation logs says whose it is, and who acts for them.
+ * Every query and mutation requires a valid token. The API registers this guard globally. The guard adds the owner and
+ * the delegate to all later log lines of the operation.
  */
 @Injectable()
 export class ActorGuard implements CanActivate {
@@ -26,25 +26,25 @@ export class ActorGuard implements CanActivate {
 
   async canActivate(execution: ExecutionContext): Promise<boolean> {
     const context = contextOf(execution);
-    // One operation may hold many root fields: the token is checked once.
-    context.actor ??= this.recognize(context.req.headers);
+    // An operation may have many root fields, and the guard runs for each: the token is verified once.
+    context.actor ??= this.authenticate(context.req.headers);
     await context.actor;
     return true;
   }
 
-  private async recognize(headers: IncomingHttpHeaders): Promise<Actor> {
+  private async authenticate(headers: IncomingHttpHeaders): Promise<Actor> {
     const actor = await this.identity.authenticate(headers);
     this.logger.assign({ ownerId: String(actor.ownerId), delegate: actor.delegate });
     return actor;
   }
 }
 
-/** The caller. Also for field resolvers, which run after the guard of their root field. */
+/** Parameter decorator: the caller. Also works in field resolvers, which run after the guard of their root field. */
 export const CurrentActor = createParamDecorator(
   (_: unknown, execution: ExecutionContext) => contextOf(execution).actor,
 );
 
-/** The id of the request, the same in every log line that it causes. */
+/** Parameter decorator: the id of the request, which is in all of its log lines. */
 export const RequestId = createParamDecorator(
   (_: unknown, execution: ExecutionContext) => contextOf(execution).req.id,
 );
