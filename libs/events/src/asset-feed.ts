@@ -4,17 +4,17 @@ import { PinoLogger } from 'nestjs-pino';
 import { Database } from '#libs/database';
 import { CHANNEL } from './event-relay.js';
 
-const FIRST_PAUSE_MS = 250;
-const LONGEST_PAUSE_MS = 10_000;
+const MIN_BACKOFF_MS = 250;
+const MAX_BACKOFF_MS = 10_000;
 const PING_MS = 10_000;
-/** Nothing is relied upon to be told: whoever watches looks again by themselves after so long. */
+/** Interval at which a watcher re-reads its assets without a notification, since notifications can be lost. */
 const HEARTBEAT_MS = 15_000;
-/** The same while nothing can be told. */
-const DEAF_HEARTBEAT_MS = 2_000;
+/** Interval while the feed has no connection and therefore receives no notifications. */
+const DISCONNECTED_HEARTBEAT_MS = 2_000;
 
-/** One party's interest in some assets. */
+/** A subscription of one watcher to some assets. */
 export class Watch {
-  /** Those that may have changed since the last call of `next`. */
+  /** Assets that may have changed since the last call of `next`. */
   private readonly changed = new Set<string>();
   private readonly watched: Set<string>;
   private wake: (() => void) | undefined;
@@ -30,13 +30,13 @@ export class Watch {
     return this.watched;
   }
 
-  /** Called by the feed: this asset may have changed. */
+  /** Called by the feed when an asset may have changed. */
   notify(id: string): void {
     this.changed.add(id);
     this.wake?.();
   }
 
-  /** Watches these alone from now on, which are some of those so far, and forgets what was told of others. */
+  /** Reduces the watch to `ids`, a subset of the watched assets, and discards notifications of the others. */
   narrow(ids: Pick<ReadonlySet<string>, 'has' | 'size'>): void {
     if (ids.size === this.watched.size) return;
     const left = [...this.watched].filter((id) => !ids.has(id));
@@ -47,12 +47,14 @@ export class Watch {
     }
   }
 
-  /** Returns when one of the assets may have changed since the last call, when it is time to look again, or on abort. */
+  /**
+   * Returns when a watched asset may have changed since the last call, when the heartbeat interval is over, or on abort.
+   */
   async next(signal: AbortSignal): Promise<void> {
     if (this.changed.size === 0 && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        const heartbeat = this.feed.isListening ? HEARTBEAT_MS : DEAF_HEARTBEAT_MS;
-        // Not all at once.
+        const heartbeat = this.feed.isListening ? HEARTBEAT_MS : DISCONNECTED_HEARTBEAT_MS;
+        // The jitter spreads the re-reads of many watchers.
         const timer = setTimeout(done, heartbeat * (0.75 + Math.random() / 2));
         signal.addEventListener('abort', done, { once: true });
         this.wake = done;
@@ -67,21 +69,23 @@ export class Watch {
     this.changed.clear();
   }
 
+  /** Ends the watch. */
   close(): void {
     this.feed.leave(this, this.watched);
   }
 }
 
 /**
- * Tells this process which assets changed, in whatever process that happened. A hint, which may come twice, late or not
- * at all: what is true is read from the database. Holds one connection of its own, opened again for ever.
+ * Notifies watchers in this process of assets that changed in any process. A notification is a hint that may be
+ * duplicated, late or lost; the database has the state. The feed holds one dedicated connection and reconnects without
+ * limit.
  */
 @Injectable()
 export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly watches = new Map<string, Set<Watch>>();
   private client: pg.Client | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private pauseMs = FIRST_PAUSE_MS;
+  private backoffMs = MIN_BACKOFF_MS;
   private stopped = false;
   private listening = false;
 
@@ -102,11 +106,21 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
     await this.client?.end().catch(() => undefined);
   }
 
-  /** Whether notifications arrive just now. */
+  /** Whether the feed is connected and receives notifications. */
   get isListening(): boolean {
     return this.listening;
   }
 
+  /**
+   * Watches assets until `close`.
+   * @example
+   * const watch = feed.watch([assetId]);
+   * while (!signal.aborted) {
+   *   await watch.next(signal);
+   *   send(await readAsset(assetId));
+   * }
+   * watch.close();
+   */
   watch(ids: Iterable<string>): Watch {
     const watch = new Watch(this, ids);
     for (const id of watch.ids) {
@@ -117,7 +131,7 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
     return watch;
   }
 
-  /** Called by a watch that is interested in these no more. */
+  /** Called by a watch that no longer watches these assets. */
   leave(watch: Watch, ids: Iterable<string>): void {
     for (const id of ids) {
       const others = this.watches.get(id);
@@ -129,10 +143,10 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
   private async connect(): Promise<void> {
     const client = this.database.dedicated('stowage feed');
     this.client = client;
-    client.once('end', () => this.lost(client));
+    client.once('end', () => this.reconnect(client));
     client.on('error', (err) => {
-      this.logger.warn({ err }, 'connection of the feed broke');
-      this.lost(client);
+      this.logger.warn({ err }, 'feed connection lost');
+      this.reconnect(client);
     });
     client.on('notification', ({ payload = '' }) => {
       for (const id of payload.split(' ')) for (const watch of this.watches.get(id) ?? []) watch.notify(id);
@@ -141,34 +155,34 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
       await client.connect();
       await client.query(`listen ${CHANNEL}`);
       this.listening = true;
-      this.pauseMs = FIRST_PAUSE_MS;
-      // Whatever was told meanwhile was not heard.
+      this.backoffMs = MIN_BACKOFF_MS;
+      // Notifications during the disconnection were lost, so every watcher re-reads its assets.
       for (const [id, watches] of this.watches) for (const watch of watches) watch.notify(id);
       this.timer = setTimeout(() => void this.ping(client), PING_MS);
     } catch (err) {
-      this.logger.warn({ err }, 'the feed cannot listen');
-      this.lost(client);
+      this.logger.warn({ err }, 'feed connection failed');
+      this.reconnect(client);
     }
   }
 
-  /** A peer that went away without a word would never be missed. */
+  /** Detects a dead peer: without traffic, a connection that broke silently would never report an error. */
   private async ping(client: pg.Client): Promise<void> {
     try {
       await client.query('select 1');
       if (client === this.client) this.timer = setTimeout(() => void this.ping(client), PING_MS);
     } catch {
-      this.lost(client);
+      this.reconnect(client);
     }
   }
 
-  private lost(client: pg.Client): void {
+  private reconnect(client: pg.Client): void {
     if (client !== this.client) return;
     this.client = undefined;
     this.listening = false;
     clearTimeout(this.timer);
     client.end().catch(() => undefined);
     if (this.stopped) return;
-    this.timer = setTimeout(() => void this.connect(), this.pauseMs * (0.5 + Math.random() / 2));
-    this.pauseMs = Math.min(this.pauseMs * 2, LONGEST_PAUSE_MS);
+    this.timer = setTimeout(() => void this.connect(), this.backoffMs * (0.5 + Math.random() / 2));
+    this.backoffMs = Math.min(this.backoffMs * 2, MAX_BACKOFF_MS);
   }
 }

@@ -1,16 +1,16 @@
 import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
 
-/** The channel on which {@link AssetFeed} listens; a notification holds asset ids with spaces between them. */
+/** Notification channel of {@link AssetFeed}. A notification is a list of asset ids, separated by spaces. */
 export const CHANNEL = 'stowage_assets';
 
 const BATCH = 1_000;
-/** What a process that died after its commit left undelivered is delivered by another within this time. */
+/** Interval at which every process delivers the events that another process left undelivered when it died. */
 const HEARTBEAT_MS = 1_000;
-/** Commits that come together are delivered together. */
-const GATHER_MS = 5;
-/** Commits that come while others are delivered: a busy process delivers less often. */
-const BUSY_GATHER_MS = 25;
+/** Delay before a delivery, so that commits within it are delivered together. */
+const BATCH_DELAY_MS = 5;
+/** Delay after a delivery during which more events were committed: a busy process delivers larger batches. */
+const BUSY_BATCH_DELAY_MS = 25;
 
 // 200 ids fit into the 8000 bytes of a notification: https://www.postgresql.org/docs/current/sql-notify.html
 const DELIVER: Statement<{ taken: number; notified: number }> = {
@@ -27,17 +27,17 @@ const DELIVER: Statement<{ taken: number; notified: number }> = {
 };
 
 /**
- * Delivers the event log: claims what is undelivered (each event once among any number of processes, however late its
- * transaction committed) and tells all processes that listen which assets it was about. The telling and the mark are one
- * commit. It carries ids only and may be missed by whoever is not listening just then: listeners read again by themselves
- * from time to time.
+ * Delivers the event log: claims undelivered events and notifies all listening processes of the affected assets. Any
+ * number of processes together deliver each event once, however late its transaction committed. The claim and the
+ * notification are one commit. A notification carries ids only. A process that is not listening misses it and re-reads
+ * its assets at its next heartbeat.
  */
 @Injectable()
 export class EventRelay implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> | undefined;
-  private again = false;
-  private gathering = false;
+  private rerun = false;
+  private scheduled = false;
   private started = false;
 
   constructor(private readonly database: Database) {}
@@ -53,37 +53,37 @@ export class EventRelay implements OnApplicationBootstrap, BeforeApplicationShut
     await this.running;
   }
 
-  /** To be called after a commit that wrote events: without it they wait for the heartbeat. */
+  /** Call after a commit that wrote events; otherwise they wait for the heartbeat. */
   wake(): void {
     if (!this.started) return;
-    if (this.running !== undefined) this.again = true;
-    else if (!this.gathering) {
-      // Not put off by those who come after: under load they come without a pause.
-      this.gathering = true;
-      this.schedule(GATHER_MS);
+    if (this.running !== undefined) this.rerun = true;
+    else if (!this.scheduled) {
+      // Later calls must not restart the timer: under load they never pause.
+      this.scheduled = true;
+      this.schedule(BATCH_DELAY_MS);
     }
   }
 
   private schedule(ms: number): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      this.gathering = false;
+      this.scheduled = false;
       this.running = this.deliver().finally(() => {
         this.running = undefined;
         if (!this.started) return;
-        this.schedule(this.again ? BUSY_GATHER_MS : HEARTBEAT_MS);
-        this.again = false;
+        this.schedule(this.rerun ? BUSY_BATCH_DELAY_MS : HEARTBEAT_MS);
+        this.rerun = false;
       });
     }, ms);
   }
 
-  /** A database that is down is nothing to report from here: the next heartbeat tries again. */
+  /** Ignores a database error: the health check reports it, and the next heartbeat tries again. */
   private async deliver(): Promise<void> {
     try {
       const [row] = await this.database.query(DELIVER, [BATCH]);
-      if ((row?.taken ?? 0) === BATCH) this.again = true;
+      if ((row?.taken ?? 0) === BATCH) this.rerun = true;
     } catch {
-      this.again = false;
+      this.rerun = false;
     }
   }
 }
