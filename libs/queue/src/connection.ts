@@ -5,12 +5,12 @@ import { SCHEMA } from './queues.js';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
-/** More than the ten seconds for which a worker's connection may lawfully be silent while it waits for jobs. */
+/** Longer than the ten seconds for which a worker's connection may be silent while it waits for jobs. */
 const REDIS_SILENCE_MS = 15_000;
 
 /**
- * A connection that breaks tells its query and whoever listens; nobody at all would be the end of the process. BullMQ listens to
- * its pool alone, which lets go of those that are lent out.
+ * A PostgreSQL client with a listener for connection errors. An error event without a listener would end the process,
+ * and BullMQ listens to its pool only, which does not report the errors of checked-out clients.
  */
 class ListenedClient extends pg.Client {
   constructor(config?: pg.ClientConfig) {
@@ -19,7 +19,7 @@ class ListenedClient extends pg.Client {
   }
 }
 
-/** What each queue and each worker connects with. */
+/** Builds the BullMQ connection options of each queue and each worker. */
 export function connectionOf({ databaseUrl, redisUrl, poolSize = 4 }: QueueOptions): ConnectionOptions {
   if (redisUrl !== undefined) {
     return {
@@ -29,7 +29,7 @@ export function connectionOf({ databaseUrl, redisUrl, poolSize = 4 }: QueueOptio
       socketTimeout: REDIS_SILENCE_MS,
     };
   }
-  // BullMQ's type knows Redis alone.
+  // BullMQ's type covers Redis options only.
   const connection: object = {
     Client: ListenedClient,
     connectionString: databaseUrl,
@@ -37,7 +37,7 @@ export function connectionOf({ databaseUrl, redisUrl, poolSize = 4 }: QueueOptio
     max: poolSize,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
-    // Also against a peer that is silent, whose connection would be held for ever.
+    // Also limits the wait for a silent server, which cannot enforce its own statement timeout.
     query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
     keepAlive: true,
   };

@@ -5,53 +5,61 @@ import { StowageError } from '#libs/domain';
 export type DeadLetterState = DeadLetter['state'];
 export type { DeadLetter };
 
+/** A dead letter to add. */
 export interface NewDeadLetter {
-  /** The queue or subscription that it came from. */
+  /** The queue or subscription of the work. */
   readonly source: string;
-  /** What the source calls it, where it can come twice; at most 255 characters. */
+  /** Identifier that the source gives to the work and that dedupes its letters; at most 255 characters. */
   readonly sourceId?: string;
   readonly assetId: string | null;
   readonly error: string;
   readonly attempts: number;
-  /** What would be handed in again, as JSON. */
+  /** The work to retry, as JSON. */
   readonly payload: string;
 }
 
 /**
- * Hands the work in once more, and closes the letter as RETRIED: where there is a transaction, in that one. A letter that it
- * leaves OPEN has nothing left to retry. May be called by several at once.
+ * Retries the work of a letter and closes the letter as RETRIED, within one transaction where possible. If the letter
+ * stays OPEN, there is no work left to retry. Several callers may retry a letter at once.
  */
 export type Retry = (letter: DeadLetter) => Promise<unknown>;
 
 const LONGEST_ERROR = 4_096;
 
-/** Work that was given up, kept until an operator has decided about it. */
+/** Dead letters: failed work that is kept until an operator retries or discards it. */
 @Injectable()
 export class DeadLettersService {
   private readonly retries = new Map<string, Retry>();
 
   constructor(private readonly database: Database) {}
 
-  /** From then on it is `retry` that retries the letters of this source. Each source has one, from its module's start. */
+  /**
+   * Registers the retry function of a source. Each source registers one when its module starts.
+   * @throws Error if the source already has a retry function
+   * @example
+   * onModuleInit() {
+   *   this.deadLetters.retryWith(PROCESS_QUEUE, (letter) => this.retry(letter));
+   * }
+   */
   retryWith(source: string, retry: Retry): void {
-    if (this.retries.has(source)) throw new Error(`Dead letters of ${source} are retried already`);
+    if (this.retries.has(source)) throw new Error(`Dead letters of ${source} already have a retry function`);
     this.retries.set(source, retry);
   }
 
   /**
-   * As whoever is in charge of the letter's source does it.
-   * @throws StowageError conflict DEAD_LETTER_NOT_RETRIABLE when nobody is; else what retrying throws
+   * Retries a letter with the function that its source registered.
+   * @throws StowageError conflict DEAD_LETTER_NOT_RETRIABLE if the source registered none; errors of the retry function
    */
   async retry(letter: DeadLetter): Promise<void> {
     const retry = this.retries.get(letter.source);
     if (retry === undefined) {
-      const message = 'Nothing here knows how to retry a dead letter of this source.';
+      const message = 'Dead letters of this source cannot be retried.';
       throw new StowageError('conflict', 'DEAD_LETTER_NOT_RETRIABLE', message);
     }
     await retry(letter);
   }
 
-  /** In the transaction that gives the work up. False when the source has given it up before. */
+  /** Adds a letter in the transaction that gives up the work. False if the source already added a letter for it. */
   async add(tx: Tx, letter: NewDeadLetter): Promise<boolean> {
     const data = { ...letter, error: letter.error.slice(0, LONGEST_ERROR) };
     const { count } = await tx.deadLetter.createMany({ data, skipDuplicates: true });
@@ -62,7 +70,7 @@ export class DeadLettersService {
     return this.database.read((prisma) => prisma.deadLetter.findUnique({ where: { id } }));
   }
 
-  /** Newest first. */
+  /** Lists letters, newest first. */
   list(state: DeadLetterState | undefined, before: bigint | undefined, limit: number): Promise<DeadLetter[]> {
     const where = { state, id: before === undefined ? undefined : { lt: before } };
     return this.database.read((prisma) =>
@@ -70,7 +78,7 @@ export class DeadLettersService {
     );
   }
 
-  /** False when it was not OPEN any more. */
+  /** Closes an OPEN letter. False if the letter was not OPEN. */
   async close(tx: Tx, id: bigint, state: 'RETRIED' | 'DISCARDED'): Promise<boolean> {
     const { count } = await tx.deadLetter.updateMany({ where: { id, state: 'OPEN' }, data: { state } });
     return count === 1;

@@ -15,11 +15,11 @@ describe('endJob', () => {
     new StowageError('not-found', 'X', 'x'),
     new StowageError('conflict', 'X', 'x'),
     new StowageError('rejected', 'X', 'x'),
-  ])('is done with a job that ended in $kind', async (error) => {
+  ])('completes a job that ended in $kind', async (error) => {
     await expect(endJob(jobOf().job, 't', error, nothing)).resolves.toBeUndefined();
   });
 
-  it('delays a job whose dependency is down, and uses up no attempt', async () => {
+  it('delays a job whose dependency is down without using up an attempt', async () => {
     const { job, moveToDelayed } = jobOf();
     const before = Date.now();
     await expect(endJob(job, 'token', unavailable('X', 'x'), nothing)).rejects.toBeInstanceOf(DelayedError);
@@ -28,16 +28,16 @@ describe('endJob', () => {
     expect(token).toBe('token');
   });
 
-  it('leaves a job to its lock when the queue is down as well, rather than have it failed', async () => {
+  it('does not fail a job when the queue is down as well, and lets its lock expire', async () => {
     const { job, moveToDelayed } = jobOf();
     moveToDelayed.mockRejectedValue(new Error('connect ECONNREFUSED'));
     const onLost = jest.fn();
-    const settling = endJob(job, 'token', unavailable('X', 'x'), onLost);
-    await expect(settling).rejects.toBeInstanceOf(DelayedError);
+    const ending = endJob(job, 'token', unavailable('X', 'x'), onLost);
+    await expect(ending).rejects.toBeInstanceOf(DelayedError);
     expect(onLost).toHaveBeenCalledWith(job);
   });
 
-  it('fails at once what can never succeed, and lets bugs be bugs', async () => {
+  it('fails an invalid job without retries, and rethrows unexpected errors', async () => {
     await expect(endJob(jobOf().job, 't', invalid('X', 'x'), nothing)).rejects.toBeInstanceOf(
       UnrecoverableError,
     );
@@ -47,6 +47,6 @@ describe('endJob', () => {
 });
 
 it('backs off exponentially, with jitter and a limit', () => {
-  expect([1, 2, 3, 20].map((turn) => backoffMs(turn, () => 1))).toEqual([1_000, 2_000, 4_000, 30_000]);
+  expect([1, 2, 3, 20].map((attempt) => backoffMs(attempt, () => 1))).toEqual([1_000, 2_000, 4_000, 30_000]);
   expect(backoffMs(3, () => 0)).toBe(2_000);
 });

@@ -1,16 +1,19 @@
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import { ERROR_KINDS, kindOf } from '#libs/domain';
 
-const FIRST_WAIT_MS = 1_000;
-const LONGEST_WAIT_MS = 30_000;
+const MIN_BACKOFF_MS = 1_000;
+const MAX_BACKOFF_MS = 30_000;
 
-/** Exponential with full jitter; `turn` counts from 1. */
-export const backoffMs = (turn: number, random = Math.random) =>
-  Math.round(Math.min(FIRST_WAIT_MS * 2 ** (turn - 1), LONGEST_WAIT_MS) * (0.5 + random() / 2));
+/** Exponential backoff in milliseconds, with jitter between half and all of the delay. `attempt` counts from 1. */
+export const backoffMs = (attempt: number, random = Math.random) =>
+  Math.round(Math.min(MIN_BACKOFF_MS * 2 ** (attempt - 1), MAX_BACKOFF_MS) * (0.5 + random() / 2));
 
 /**
- * The queue's edge of the error table: returns when the job is done with, else throws what makes BullMQ delay it
- * (a dependency is down: no attempt is used up) or fail it. `onLost`: it could not be delayed.
+ * Ends a job after an error, by the kind of the error: returns if the job is complete, otherwise throws the error that
+ * makes BullMQ delay the job (an unavailable dependency, which uses up no attempt), retry it or fail it.
+ * @param token lock token of the job
+ * @param onLost called if the job could not be delayed, because the queue is not available either
+ * @throws DelayedError, UnrecoverableError, or `error` itself
  */
 export async function endJob(
   job: Job,
@@ -23,8 +26,8 @@ export async function endJob(
     case 'reject':
       return;
     case 'wait':
-      // When the queue itself is down it stays as it is, and comes back when its lock has run out: any other error would
-      // have it failed, and with that removed, as soon as the queue is there again.
+      // If the queue is down too, the job stays active until its lock expires. Any error other than DelayedError would
+      // fail the job, and with `removeOnFail` delete it, as soon as the queue is available again.
       await job.moveToDelayed(Date.now() + backoffMs(job.attemptsStarted), token).catch(() => onLost(job));
       throw new DelayedError();
     case 'fail':

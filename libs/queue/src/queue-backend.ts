@@ -10,40 +10,44 @@ import {
 } from 'bullmq';
 import { LONGEST_RETRY_MS } from './worker-options.js';
 
-/** BullMQ's backend for what a connection leads to. For `setDefaultBackendFactory`: `@nestjs/bullmq` has no option for it. */
+/**
+ * Creates the BullMQ backend for a connection. Registered by `setDefaultBackendFactory`: `@nestjs/bullmq` has no option
+ * for it.
+ */
 export const queueBackend: BackendFactory<IQueueBackend> = (name, opts, kind) =>
   'connectionString' in opts.connection ? postgresBackend(name, opts, kind) : redisBackend(name, opts, kind);
 
-/** For a Redis that comes back, or answers again, while work is being finished. */
+/** Time for Redis to come back while workers finish their jobs during a shutdown. */
 const CLOSE_GRACE_MS = 2_000;
 
 /**
- * BullMQ's PostgreSQL backend, but one that did not find its server at first finds it later; a worker that cannot ask for jobs
- * asks again after a while, not at once; and closing waits for no server that is silent: pg has no limit for saying goodbye.
+ * BullMQ's PostgreSQL backend with three changes. A failed first connection is attempted again. A worker whose query
+ * for jobs fails waits before the next query. Closing does not wait for a silent server, since pg has no time limit for
+ * ending a connection.
  */
 const postgresBackend: BackendFactory<PostgresQueueBackend> = (name, opts, kind) => {
   const backend = createPostgresBackend(name, opts as Parameters<typeof createPostgresBackend>[1], kind);
-  forgetFailures(backend.connection);
-  forgetFailures(backend);
+  dropCachedFailure(backend.connection);
+  dropCachedFailure(backend);
   const close = backend.close.bind(backend);
   const disconnectBlocking = backend.disconnectBlocking.bind(backend);
   const reconnectBlocking = backend.reconnectBlocking.bind(backend);
   const moveToActive = backend.moveToActive.bind(backend);
   const waitForJob = backend.waitForJob.bind(backend);
   let stopping = new AbortController();
-  /** What fails, but not at once. */
-  const slowly = async <T>(asking: Promise<T>): Promise<T> => {
+  /** Delays a failure, so that BullMQ does not retry in a tight loop. */
+  const delayFailure = async <T>(query: Promise<T>): Promise<T> => {
     try {
-      return await asking;
+      return await query;
     } catch (error) {
       await delay(LONGEST_RETRY_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
       throw error;
     }
   };
   backend.moveToActive = (token, worker): ReturnType<typeof moveToActive> =>
-    slowly(moveToActive(token, worker));
-  backend.waitForJob = (blockTimeout) => slowly(waitForJob(blockTimeout));
-  // The first that a worker does to be closed, or to pause.
+    delayFailure(moveToActive(token, worker));
+  backend.waitForJob = (blockTimeout) => delayFailure(waitForJob(blockTimeout));
+  // A worker that closes or pauses calls this method first.
   backend.disconnectBlocking = (wait) => {
     stopping.abort();
     return disconnectBlocking(wait);
@@ -54,38 +58,42 @@ const postgresBackend: BackendFactory<PostgresQueueBackend> = (name, opts, kind)
   };
   backend.close = async (force) => {
     stopping.abort();
-    await inTime(close(force));
+    await withinGrace(close(force));
   };
   return backend;
 };
 
-/** BullMQ keeps the outcome of the first look at the server, also where that failed, as the answer to all that follow. */
-function forgetFailures(server: { waitUntilReady(): Promise<void> }): void {
+/**
+ * BullMQ caches the outcome of the first connection for all later calls, even a failure. This wrapper drops cached
+ * failures.
+ */
+function dropCachedFailure(server: { waitUntilReady(): Promise<void> }): void {
   const waitUntilReady = server.waitUntilReady.bind(server);
   server.waitUntilReady = async () => {
-    const looking = waitUntilReady();
-    const kept: unknown = Reflect.get(server, 'readyPromise');
+    const connecting = waitUntilReady();
+    const cached: unknown = Reflect.get(server, 'readyPromise');
     try {
-      await looking;
+      await connecting;
     } catch (error) {
-      if (Reflect.get(server, 'readyPromise') === kept) Reflect.set(server, 'readyPromise', undefined);
+      if (Reflect.get(server, 'readyPromise') === cached) Reflect.set(server, 'readyPromise', undefined);
       throw error;
     }
   };
 }
 
 /**
- * BullMQ's Redis backend, but it can be closed when there is no Redis. BullMQ waits for what it has asked, ioredis keeps all
- * of that until it is connected again, and `disconnect` takes from a connection that is between two attempts the next attempt
- * and with it the only event that would tell anybody (https://github.com/taskforcesh/bullmq/issues/4585). Here a connection
- * that is lost while it is being closed is given up, by the one way on which everything that waits for it is told. A worker can be closed, then, but not paused.
+ * BullMQ's Redis backend, changed so that it can be closed while Redis is down. BullMQ waits for its pending commands,
+ * ioredis queues them until it is connected again, and `disconnect` between two connection attempts cancels the next
+ * attempt, and with it the only event that would end the wait (https://github.com/taskforcesh/bullmq/issues/4585). Here
+ * the retry strategy gives up a connection that is lost while the backend closes, which is the only way that notifies
+ * everything that waits for the connection. A worker can therefore be closed while Redis is down, but not paused.
  */
 const redisBackend: BackendFactory<RedisQueueBackend> = (name, opts, kind = {}) => {
   let givesUpAt = Infinity;
   const isWorker = kind.withBlockingConnection === true;
   const connection = {
     ...opts.connection,
-    // A worker waits for its Redis; whoever hands in work is told, and nothing piles up here.
+    // A worker waits for Redis. A producer gets an error instead, so that jobs do not pile up in memory.
     enableOfflineQueue: isWorker,
     retryStrategy: (times: number) =>
       Date.now() >= givesUpAt ? null : Math.min(50 * 2 ** times, LONGEST_RETRY_MS),
@@ -94,24 +102,24 @@ const redisBackend: BackendFactory<RedisQueueBackend> = (name, opts, kind = {}) 
   const close = backend.close.bind(backend);
   const disconnectBlocking = backend.disconnectBlocking.bind(backend);
   const reconnectBlocking = backend.reconnectBlocking.bind(backend);
-  const settle = async () => {
-    await upOrEnded(backend.client, true);
-    // By now it is known whether it is there: its status may be older than the end of its connection.
-    await upOrEnded(backend.blockingClient, false);
+  const awaitConnections = async () => {
+    await readyOrEnded(backend.client, true);
+    // The first wait leaves the blocking client time to notice a lost connection, since its status can lag behind.
+    await readyOrEnded(backend.blockingClient, false);
   };
 
   backend.close = async (force) => {
     givesUpAt = Math.min(givesUpAt, Date.now());
-    await settle();
+    await awaitConnections();
     await close(force);
   };
-  // The first that a worker does to be closed.
+  // A worker that closes calls this method first.
   backend.disconnectBlocking = async (wait) => {
     givesUpAt = Date.now() + CLOSE_GRACE_MS;
-    await settle();
+    await awaitConnections();
     await disconnectBlocking(wait);
   };
-  // BullMQ does so by itself when a wait takes too long, also of a worker that is being closed.
+  // BullMQ calls this method when a blocking wait takes too long, even while the worker is being closed.
   backend.reconnectBlocking = async () => {
     if (givesUpAt === Infinity) await reconnectBlocking();
   };
@@ -119,16 +127,19 @@ const redisBackend: BackendFactory<RedisQueueBackend> = (name, opts, kind = {}) 
 };
 
 /**
- * Waits until a connection that will be given up is up, or has ended.
- * @param isAsked whether it has to answer; one that waits for jobs cannot
+ * Waits until a connection that will be given up is ready or has ended.
+ * @param mustAnswer whether to require an answer; a connection that waits for jobs cannot answer
  */
-async function upOrEnded(connecting: Promise<IRedisClient> | undefined, isAsked: boolean): Promise<void> {
-  // It fails when it never was up.
+async function readyOrEnded(
+  connecting: Promise<IRedisClient> | undefined,
+  mustAnswer: boolean,
+): Promise<void> {
+  // The promise rejects if the connection was never established.
   const client = await connecting?.catch(() => undefined);
   if (client === undefined) return;
   if (client.status === 'ready') {
-    if (!isAsked || (await answers(client))) return;
-    // Whether it is tried again is for the strategy to say.
+    if (!mustAnswer || (await answers(client))) return;
+    // Reconnecting leaves the decision about another attempt to the retry strategy.
     if (client.status === 'ready') client.disconnect(true);
   }
   if (client.status === 'end') return;
@@ -136,15 +147,15 @@ async function upOrEnded(connecting: Promise<IRedisClient> | undefined, isAsked:
 }
 
 const answers = async (client: IRedisClient): Promise<boolean> =>
-  (await inTime(
+  (await withinGrace(
     client.info().then(
       () => true,
       () => false,
     ),
   )) ?? false;
 
-/** What comes within the grace, else undefined. */
-async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
+/** The answer, or undefined if it takes longer than the grace period. */
+async function withinGrace<T>(answer: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), CLOSE_GRACE_MS);

@@ -14,7 +14,7 @@ interface Depth {
   readonly ageSeconds: number;
 }
 
-/** Health checks and metrics of both queues. A queue that does not answer shows no metrics. */
+/** Health check and metrics of both queues. A queue that does not answer in time has no metrics. */
 @Injectable()
 export class QueueMetrics {
   constructor(
@@ -27,18 +27,18 @@ export class QueueMetrics {
       name: queue.name,
       state: new QueueState(queue),
     }));
-    // Both are on the same server.
+    // Both queues are on one server, so the check of one is enough.
     health.add(
       'queue',
-      oneAtATime(() => processing.isPaused()),
+      sharePending(() => processing.isPaused()),
     );
     const each = async (show: (name: string, depth: Depth) => void) => {
-      const found = await Promise.all(queues.map(({ state }) => state.look()));
-      found.forEach((depth, index) => depth !== null && show(queues[index]!.name, depth));
+      const result = await Promise.all(queues.map(({ state }) => state.read()));
+      result.forEach((depth, index) => depth !== null && show(queues[index]!.name, depth));
     };
     new Gauge({
       name: 'stowage_queue_jobs',
-      help: 'Jobs by queue and state',
+      help: 'Number of jobs by queue and state',
       labelNames: ['queue', 'state'],
       registers: [registry],
       async collect() {
@@ -50,7 +50,7 @@ export class QueueMetrics {
     });
     new Gauge({
       name: 'stowage_queue_oldest_waiting_seconds',
-      help: 'Age in seconds of the first or the last waiting job, whichever is older; 0 when none waits',
+      help: 'Age in seconds of the first or last waiting job, whichever is older; 0 if no job waits',
       labelNames: ['queue'],
       registers: [registry],
       async collect() {
@@ -62,17 +62,17 @@ export class QueueMetrics {
 }
 
 class QueueState {
-  private readonly ask = oneAtATime(() => this.depth());
-  private last: { readonly at: number; readonly found: Promise<Depth | null> } | undefined;
+  private readonly query = sharePending(() => this.depth());
+  private last: { readonly at: number; readonly result: Promise<Depth | null> } | undefined;
 
   constructor(private readonly queue: Queue) {}
 
-  /** Once for all metrics of a scrape. */
-  look(now = Date.now()): Promise<Depth | null> {
+  /** Reads the queue once for all metrics of a scrape. */
+  read(now = Date.now()): Promise<Depth | null> {
     if (this.last === undefined || now - this.last.at >= FRESH_MS) {
-      this.last = { at: now, found: Promise.race([this.ask(), tooLate()]) };
+      this.last = { at: now, result: Promise.race([this.query(), tooLate()]) };
     }
-    return this.last.found;
+    return this.last.result;
   }
 
   private async depth(): Promise<Depth | null> {
@@ -83,7 +83,8 @@ class QueueState {
         ...ready
       } = await this.queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed');
       const counts = { waiting: (ready.waiting ?? 0) + (ready.prioritized ?? 0), active, delayed };
-      // Ordered by priority, for which there is no index by age: the first shows a queue that stands still, the last a backlog.
+      // Jobs are ordered by priority, and there is no index by age. An old first job shows a stalled queue, an old last
+      // job a backlog.
       const last = Math.max(0, (ready.prioritized ?? 0) - 1);
       const ends = await Promise.all([
         this.queue.getJobs('prioritized', 0, 0),
@@ -98,10 +99,10 @@ class QueueState {
   }
 }
 
-/** BullMQ keeps every question for a Redis that is down until it is back: what is open is not asked once more. */
-function oneAtATime<T>(ask: () => Promise<T>): () => Promise<T> {
-  let open: Promise<T> | undefined;
-  return () => (open ??= ask().finally(() => (open = undefined)));
+/** Shares a pending query: BullMQ keeps every query for an unavailable Redis in memory until Redis is back. */
+function sharePending<T>(query: () => Promise<T>): () => Promise<T> {
+  let pending: Promise<T> | undefined;
+  return () => (pending ??= query().finally(() => (pending = undefined)));
 }
 
 const tooLate = () => new Promise<null>((resolve) => setTimeout(() => resolve(null), TIMEOUT_MS).unref());

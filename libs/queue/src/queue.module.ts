@@ -9,7 +9,10 @@ import { QueueMetrics } from './queue-metrics.js';
 import { queueBackend } from './queue-backend.js';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
 
-/** BullMQ, on PostgreSQL unless a Redis is named. Imported once by an app. Needs `MetricsModule` and `HealthModule`. */
+/**
+ * BullMQ on PostgreSQL, or on Redis if `redisUrl` is set. An app imports this module once. Needs `MetricsModule` and
+ * `HealthModule`.
+ */
 @Global()
 @Module({})
 export class QueueModule {

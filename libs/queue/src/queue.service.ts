@@ -11,7 +11,7 @@ import { INSPECT_QUEUE, PROCESS_QUEUE, SCHEMA } from './queues.js';
 const ENQUEUE_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const NO_ANSWER = 'Redis does not answer';
-/** https://redis.io/docs/latest/commands/auth/: no later attempt ends otherwise. */
+/** Authentication errors, after which another attempt fails too: https://redis.io/docs/latest/commands/auth/ */
 const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR (AUTH|invalid password))/;
 
 const FIND_TABLES: Statement<object> = {
@@ -19,13 +19,14 @@ const FIND_TABLES: Statement<object> = {
   text: `select 1 where to_regclass('${SCHEMA}.job') is not null`,
 };
 
+/** A job to enqueue. */
 export interface NewJob {
   readonly received: AssetReceived;
-  /** From 1, which is taken first. */
+  /** 1 or greater; the queue starts lower numbers first. */
   readonly priority: number;
 }
 
-/** Hands work to the workers. */
+/** Enqueues jobs for the workers. */
 @Injectable()
 export class QueueService implements OnModuleInit {
   constructor(
@@ -36,15 +37,16 @@ export class QueueService implements OnModuleInit {
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(QueueService.name);
-    // Without a listener BullMQ prints the whole error, connection and all.
+    // Without a listener BullMQ prints the whole error, including the connection options.
     for (const each of [queue, inspections]) {
       each.on('error', (err) => this.logger.warn({ err, queue: each.name }, 'queue error'));
     }
   }
 
   /**
-   * Waits for the queue's server. A worker on a database without the queue's tables would spin on errors.
-   * @throws Error in one sentence
+   * Waits for the queue's server, and checks that the tables exist: without them a worker would retry its query in a
+   * loop.
+   * @throws Error with a message of one sentence
    */
   async onModuleInit(): Promise<void> {
     if (this.options.redisUrl !== undefined) {
@@ -67,9 +69,9 @@ export class QueueService implements OnModuleInit {
   }
 
   /**
-   * Enqueues once per asset, generation and attempt while such a job is there; a job that ended leaves nothing behind
-   * that could swallow the next one. All of them, or none.
-   * @param delayMs before they may be taken
+   * Enqueues jobs, all or none. A job with the asset, generation and attempt of a queued job is ignored. A finished job
+   * is deleted, so that its id does not block a later one.
+   * @param delayMs time in milliseconds before workers may start the jobs
    * @throws StowageError unavailable QUEUE_UNAVAILABLE
    */
   async enqueue(jobs: readonly NewJob[], delayMs = 0): Promise<void> {
@@ -77,8 +79,8 @@ export class QueueService implements OnModuleInit {
   }
 
   /**
-   * Enqueues a job of a file that needs a reader, which other files must not wait for. The caller still holds the job that
-   * found it out: at each moment one of the queues has it.
+   * Enqueues an inspection job, for a file that needs a reader and that other files must not wait for. The caller still
+   * holds the processing job, so that the job is in one of the queues at any time.
    * @throws StowageError unavailable QUEUE_UNAVAILABLE
    */
   async enqueueInspection(job: NewJob): Promise<void> {
@@ -86,12 +88,12 @@ export class QueueService implements OnModuleInit {
   }
 
   /**
-   * Whether one of the queues has this job, in whatever state.
+   * Whether one of the queues has this job, in any state.
    * @throws StowageError unavailable QUEUE_UNAVAILABLE
    */
   async has(received: AssetReceived): Promise<boolean> {
     const id = jobIdOf(received);
-    // In the order in which jobs move.
+    // A job moves from the first queue to the second, so this order cannot miss it.
     for (const queue of [this.queue, this.inspections]) {
       if ((await answered(queue.getJob(id))) !== undefined) return true;
     }

@@ -1,8 +1,8 @@
-/** Where BullMQ keeps its tables; Prisma does not look there. */
+/** PostgreSQL schema of BullMQ's tables, outside the schemas that Prisma migrates. */
 export const SCHEMA = 'bullmq';
 
 /** Jobs of this queue carry an `AssetReceived`. */
 export const PROCESS_QUEUE = 'process-asset';
 
-/** Jobs of the same kind whose file needs a reader: they take seconds, where others take milliseconds. */
+/** Queue for files that need a reader, also with an `AssetReceived`: these jobs take seconds, others milliseconds. */
 export const INSPECT_QUEUE = 'inspect-asset';

@@ -1,34 +1,37 @@
 import type { WorkerOptions } from 'bullmq';
 
+/** Limits of one worker. */
 export interface WorkerLimits {
-  /** Jobs that one worker works on at a time. */
+  /** Maximum number of jobs that one worker runs at a time. */
   readonly concurrency: number;
-  /** A worker that died is noticed after this time; one that lives renews its locks at half of it. */
+  /**
+   * Time in seconds after which a crashed worker loses its jobs. A running worker renews its locks at half of this time.
+   */
   readonly lockSeconds: number;
 }
 
-/** Workers that died on one job, at which it is no more worked on but settled. */
+/** Number of worker crashes on one job after which the job is not run again and its attempt fails. */
 export const CRASHES_PER_ATTEMPT = 3;
 
 /**
- * Locks that ran out on one job, whatever the workers say that held them: a job that takes so many of them has something about it.
- * BullMQ's own limit, at which it would throw the job away, is out of reach.
+ * Number of expired locks of one job at which all of them count as crashes, whatever the workers report: the job is a
+ * likely cause. BullMQ's own limit, at which it would delete the job, is set out of reach.
  */
 export const MOST_STALLS = 10 * CRASHES_PER_ATTEMPT;
 const OUT_OF_REACH = 1_000_000;
 
-/** The longest that anything of a queue waits before it asks again for a server that is gone. */
+/** Longest delay between attempts to reach the queue's server, in milliseconds. */
 export const LONGEST_RETRY_MS = 1_000;
 
-/** What every worker of ours is made with; it is to be run by whoever made it. */
+/** BullMQ options of every worker. With `autorun: false`, the caller has to call `run()`. */
 export const workerOptions = ({ concurrency, lockSeconds }: WorkerLimits) =>
   ({
     autorun: false,
-    // After a connection that was refused; the default is a quarter of a minute.
+    // Delay after a refused connection; BullMQ's default is 15 s.
     runRetryDelay: LONGEST_RETRY_MS,
     concurrency,
     lockDuration: lockSeconds * 1000,
-    // PostgreSQL takes whole milliseconds alone, and the check would fail each time.
+    // PostgreSQL accepts whole milliseconds only; a fraction would make every stalled check fail.
     stalledInterval: Math.ceil((lockSeconds * 1000) / 3),
     maxStalledCount: OUT_OF_REACH,
   }) satisfies Partial<WorkerOptions>;

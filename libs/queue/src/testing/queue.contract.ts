@@ -21,17 +21,17 @@ import { CRASHES_PER_ATTEMPT, workerOptions } from '../worker-options.js';
 
 export interface QueueSetup {
   readonly options: QueueOptions;
-  /** A way to the database that is always there; the queue's own may be on it, by another way. */
+  /** A connection to the database that stays available. The queue may use the same database over another connection. */
   readonly databaseUrl: string;
-  /** Ways to take the backend from the queue, by name; each returns how to give it back. */
+  /** Outages by name. Each function makes the queue's backend unavailable and returns a function that restores it. */
   readonly outages: Readonly<Record<string, () => Promise<() => Promise<void>>>>;
   close(): Promise<void>;
 }
 
-/** Ends a test that hangs; far above the time that a busy machine takes. */
+/** Ends a test that hangs; far longer than a busy machine needs. */
 const LIMIT_MS = 300_000;
 const LOCK_SECONDS = 15;
-/** Where locks are to run out. */
+/** For tests in which locks expire. */
 const SHORT_LOCK_SECONDS = 1;
 const HOUR_MS = 3_600_000;
 
@@ -45,19 +45,19 @@ const newJob = (): AssetReceived => ({
 });
 const idOf = ({ assetId, generation, attempt }: AssetReceived) => `${assetId}.${generation}.${attempt}`;
 const nothing = () => undefined;
-/** True for what succeeds, null for what does not. */
-const yes = [() => true as const, () => null] as const;
+/** Handlers for `then`: true if the promise resolves, null if it rejects. */
+const trueIfResolved = [() => true as const, () => null] as const;
 
-async function eventually<T>(what: string, look: () => Promise<T | null> | T | null): Promise<T> {
+async function eventually<T>(what: string, check: () => Promise<T | null> | T | null): Promise<T> {
   for (const end = Date.now() + LIMIT_MS; ; await delay(20)) {
-    const found = await look();
-    if (found !== null) return found;
-    if (Date.now() > end) throw new Error(`This did not come true: ${what}`);
+    const result = await check();
+    if (result !== null) return result;
+    if (Date.now() > end) throw new Error(`Timed out: ${what}`);
   }
 }
 
-/** One process's share of the queue: what hands work in, and what shows how it is. */
-async function startJobs({ options, databaseUrl }: QueueSetup): Promise<TestingModule> {
+/** Starts a module with the queue's producers, metrics and health check, as in one process. */
+async function startModule({ options, databaseUrl }: QueueSetup): Promise<TestingModule> {
   const module = await Test.createTestingModule({
     imports: [
       LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
@@ -70,55 +70,55 @@ async function startJobs({ options, databaseUrl }: QueueSetup): Promise<TestingM
   return module.init();
 }
 
-/** What the queue does, on whichever backend. Call it at the top level of a spec file. */
+/** Contract suite for queues on any backend. Call it at the top level of a spec file. */
 export function queueContract(name: string, setup: () => Promise<QueueSetup>): void {
-  describe(`the queue contract: ${name}`, () => {
+  describe(`queue contract: ${name}`, () => {
     let given: QueueSetup;
     let module: TestingModule;
     let jobs: QueueService;
     let queue: Queue<AssetReceived>;
     const workers: { close(force?: boolean): Promise<void> }[] = [];
-    let giveBack: () => Promise<void> = () => Promise.resolve();
+    let restore: () => Promise<void> = () => Promise.resolve();
 
     beforeAll(async () => {
       given = await setup();
-      module = await startJobs(given);
+      module = await startModule(given);
       jobs = module.get(QueueService);
       queue = module.get(getQueueToken(PROCESS_QUEUE));
     });
     afterEach(async () => {
-      await giveBack();
+      await restore();
       await Promise.all(workers.splice(0).map((worker) => worker.close(true)));
-      const clean = () => queue.obliterate({ force: true }).then(...yes);
-      await eventually('the queue can be emptied', clean);
+      const clean = () => queue.obliterate({ force: true }).then(...trueIfResolved);
+      await eventually('the queue is emptied', clean);
     });
     afterAll(async () => {
       await module.close();
       await given.close();
     });
 
-    /** A worker as the service has them, but for what is changed. */
+    /** Starts a worker with the service's options, apart from `changes`. */
     function work(handle: Handler, changes: Partial<WorkerOptions> = {}, lockSeconds = LOCK_SECONDS) {
-      const deaths = new CrashTracker(queue);
+      const tracker = new CrashTracker(queue);
       const process = (job: Job<AssetReceived>, token?: string) =>
-        deaths.during(job, async () => {
+        tracker.during(job, async () => {
           try {
             await handle(job);
           } catch (error) {
-            await endJob(job, token, error, (lost) => deaths.outlived(lost));
+            await endJob(job, token, error, (lost) => tracker.outlived(lost));
           }
         });
       const limits = workerOptions({ concurrency: 4, lockSeconds });
       const connection = connectionOf(given.options);
       const worker = new Worker(PROCESS_QUEUE, process, { connection, ...limits, ...changes }, queueBackend);
       worker.on('error', nothing);
-      deaths.watch(worker);
+      tracker.watch(worker);
       void worker.run();
       workers.push(worker);
       return worker;
     }
-    /** A worker that takes one job and is not heard of again. */
-    async function die(job: AssetReceived): Promise<void> {
+    /** Starts a worker that takes the job and never renews its lock, like a crashed process. */
+    async function crash(job: AssetReceived): Promise<void> {
       const taken = Promise.withResolvers<void>();
       const take: Handler = async ({ id }) => {
         if (id === idOf(job)) taken.resolve();
@@ -129,7 +129,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
     }
 
     const counts = async () => {
-      // A job of a worker that died waits without its priority on Redis.
+      // On Redis, a job of a crashed worker waits in the list without priorities.
       const {
         prioritized = 0,
         waiting = 0,
@@ -142,17 +142,17 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
     const empty = () =>
       eventually('the queue is empty', async () => ((await isEmpty().catch(() => false)) ? true : null));
 
-    it('takes the job of the lowest number first', async () => {
+    it('starts jobs with a lower priority number first', async () => {
       const given = [3, 1, 2].map((priority) => ({ received: newJob(), priority }));
       await jobs.enqueue(given);
       const taken: string[] = [];
       const take: Handler = ({ data }) => Promise.resolve(void taken.push(data.assetId));
       work(take, { concurrency: 1 });
-      await eventually('all are taken', () => Promise.resolve(taken.length === 3 ? true : null));
+      await eventually('all jobs are taken', () => Promise.resolve(taken.length === 3 ? true : null));
       expect(taken).toEqual([1, 2, 0].map((index) => given[index]!.received.assetId));
     });
 
-    it('finds a job in either queue while it is there', async () => {
+    it('finds a job in either queue until the job is finished', async () => {
       const [waiting, inspected, ended] = [newJob(), newJob(), newJob()];
       await jobs.enqueue([{ received: waiting, priority: 1 }]);
       await jobs.enqueueInspection({ received: inspected, priority: 1 });
@@ -161,7 +161,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       await module.get<Queue>(getQueueToken(INSPECT_QUEUE)).obliterate({ force: true });
     });
 
-    it('has a job once while it is there, whoever hands it in how often, and nothing of it afterwards', async () => {
+    it('keeps one job for repeated calls, and deletes the job when it is finished', async () => {
       const job = newJob();
       await Promise.all(Array.from({ length: 5 }, () => jobs.enqueue([{ received: job, priority: 1 }])));
       expect(await counts()).toEqual({ ...NONE, waiting: 1 });
@@ -171,7 +171,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         seen.push(data);
         await gate.promise;
       });
-      await eventually('it is worked on', () => seen.length || null);
+      await eventually('the job is running', () => seen.length || null);
       await jobs.enqueue([{ received: job, priority: 1 }]);
       expect(await counts()).toEqual({ ...NONE, active: 1 });
       gate.resolve();
@@ -184,7 +184,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       expect(seen).toEqual([job, job]);
     });
 
-    it('keeps nothing of what failed either', async () => {
+    it('deletes failed jobs', async () => {
       let times = 0;
       work(() => {
         times += 1;
@@ -198,7 +198,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       }
     });
 
-    it('starts a delayed job when its delay is over, and not before', async () => {
+    it('starts a delayed job after its delay and not earlier', async () => {
       const started = new Set<string>();
       const worker = work(({ data }) => void started.add(data.assetId));
       const [late, soon, now] = [newJob(), newJob(), newJob()];
@@ -209,14 +209,14 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         const left = Object.entries(await counts()).filter(([, count]) => count > 0);
         return left.length === 1 && started.size === 2 ? true : null;
       };
-      await eventually('the other jobs are done', isOneLeft);
+      await eventually('the other jobs are finished', isOneLeft);
       expect(started).toEqual(new Set([soon.assetId, now.assetId]));
       expect(await counts()).toEqual({ ...NONE, delayed: 1 });
-      // Closed by force, it would keep a timer until the late job is due.
+      // After a forced close, the worker would keep a timer until the late job is due.
       await worker.close();
     });
 
-    it('has work that waits for a dependency come back, with no attempt used up', async () => {
+    it('retries a job that waits for a dependency without using up an attempt', async () => {
       const attempts: number[] = [];
       work(({ attemptsMade, stalledCounter }) => {
         attempts.push(attemptsMade + stalledCounter);
@@ -227,10 +227,10 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       expect(attempts).toEqual([0, 0, 0]);
     });
 
-    it('gives the job of a worker that died to another, and counts those that did', async () => {
+    it('gives the job of a crashed worker to another worker, and counts the crashes', async () => {
       const job = newJob();
       await jobs.enqueue([{ received: job, priority: 1 }]);
-      for (let deaths = 0; deaths < CRASHES_PER_ATTEMPT; deaths++) await die(job);
+      for (let crashes = 0; crashes < CRASHES_PER_ATTEMPT; crashes++) await crash(job);
       let seen: number | undefined;
       // Only the first run counts: on a slow machine a lock this short can expire during a run.
       work(({ stalledCounter }) => void (seen ??= stalledCounter), {}, SHORT_LOCK_SECONDS);
@@ -239,9 +239,9 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
     });
 
     it.each([
-      ['gives its work up', true],
-      ['goes on with its work', false],
-    ])('does not count a worker that lost the queue for long and %s', async (_, givesUp) => {
+      ['gives up its job', true],
+      ['continues its job', false],
+    ])('counts no crash for a worker that lost the queue past its lock and %s', async (_, givesUp) => {
       const job = newJob();
       let held: Job | undefined;
       let lost = Promise.withResolvers<void>();
@@ -258,25 +258,25 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         eventually(`it was stalled ${times} times`, () =>
           (held?.stalledCounter ?? -1) >= times ? true : null,
         );
-      const deaths = () => new CrashTracker(queue).on(held!, SHORT_LOCK_SECONDS * 1_000);
+      const crashes = () => new CrashTracker(queue).on(held!, SHORT_LOCK_SECONDS * 1_000);
       await stalled(0);
       for (let times = 1; times <= CRASHES_PER_ATTEMPT; times++) {
-        giveBack = await given.outages.refusing!();
+        restore = await given.outages.refusing!();
         lost.resolve();
         await delay(SHORT_LOCK_SECONDS * 2_000);
         lost = Promise.withResolvers();
-        await giveBack();
-        // A lock that nobody has taken meanwhile may be renewed late.
+        await restore();
+        // A lock that no other worker took can still be renewed late.
         await (givesUp ? stalled(times) : delay(SHORT_LOCK_SECONDS * 2_000));
       }
-      await eventually('the living are not counted', async () =>
-        (await deaths()) < CRASHES_PER_ATTEMPT ? true : null,
+      await eventually('live workers are not counted', async () =>
+        (await crashes()) < CRASHES_PER_ATTEMPT ? true : null,
       );
 
-      // Those that die are counted, now and later.
+      // Real crashes are counted, immediately and later.
       await Promise.all(workers.splice(0).map((worker) => worker.close(true)));
       const before = held!.stalledCounter;
-      for (let count = 0; count < CRASHES_PER_ATTEMPT; count++) await die(job);
+      for (let count = 0; count < CRASHES_PER_ATTEMPT; count++) await crash(job);
       const gate = Promise.withResolvers<void>();
       const hold: Handler = async (taken) => {
         held = taken;
@@ -284,12 +284,12 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       };
       work(hold, {}, SHORT_LOCK_SECONDS);
       await stalled(before + CRASHES_PER_ATTEMPT);
-      expect(await deaths()).toBeGreaterThanOrEqual(CRASHES_PER_ATTEMPT);
+      expect(await crashes()).toBeGreaterThanOrEqual(CRASHES_PER_ATTEMPT);
       gate.resolve();
       await empty();
     });
 
-    it('works on as many at a time as it is told, and no more', async () => {
+    it('runs as many jobs at a time as configured', async () => {
       const gate = Promise.withResolvers<void>();
       let [running, most] = [0, 0];
       work(async () => {
@@ -298,14 +298,14 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         running -= 1;
       });
       await Promise.all(Array.from({ length: 6 }, () => jobs.enqueue([{ received: newJob(), priority: 1 }])));
-      await eventually('as many are worked on', () => (running === 4 ? true : null));
+      await eventually('four jobs are running', () => (running === 4 ? true : null));
       expect(await counts()).toEqual({ ...NONE, waiting: 2, active: 4 });
       gate.resolve();
       await empty();
       expect(most).toBe(4);
     });
 
-    it('takes back what a worker has not finished when it stops, with no attempt used up', async () => {
+    it('requeues unfinished jobs of a stopping worker without using up an attempt', async () => {
       const stopping = Promise.withResolvers<void>();
       const started = Promise.withResolvers<void>();
       const worker = work(async () => {
@@ -324,7 +324,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       expect(used).toBe(0);
     });
 
-    it('shows how deep it is, and how old the oldest that waits', async () => {
+    it('exports the number of jobs and the age of the oldest waiting job', async () => {
       const lines = async (): Promise<Record<string, number>> => {
         const text = await module.get(Registry).metrics();
         const found = text.matchAll(
@@ -341,16 +341,18 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         jobs.enqueue([{ received: newJob(), priority: 1 }]),
         jobs.enqueue([{ received: newJob(), priority: 1 }], HOUR_MS),
       ]);
-      const isDeep = async () => {
+      const allCounted = async () => {
         const found = await lines();
-        // A queue that does not answer in time shows nothing.
+        // A queue that does not answer in time has no metrics.
         return found.waiting === 2 && found.oldest !== undefined ? found : null;
       };
-      const shown = await eventually('the others are counted', isDeep);
+      const shown = await eventually('all jobs are counted', allCounted);
       expect(shown).toEqual({ waiting: 2, active: 0, delayed: 1, oldest: expect.any(Number) });
       expect(shown.oldest).toBeGreaterThanOrEqual(3_600);
       await queue.remove(idOf(oldest));
-      await eventually('the next is the oldest', async () => ((await lines()).oldest! < 3_600 ? true : null));
+      await eventually('the next job is the oldest', async () =>
+        (await lines()).oldest! < 3_600 ? true : null,
+      );
     });
 
     const check = () => {
@@ -366,7 +368,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
       eventually('the health check succeeds', async () => ((await check()) === 'up' ? true : null));
 
     it.each(['refusing', 'silent'])(
-      'rejects new jobs while it is %s, loses nothing, and goes on by itself',
+      'rejects new jobs while the backend is %s, loses no job, and recovers by itself',
       async (how) => {
         const seen = new Map<string, number>();
         const gate = Promise.withResolvers<void>();
@@ -380,23 +382,23 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
           SHORT_LOCK_SECONDS,
         );
         await jobs.enqueue([{ received: running, priority: 1 }]);
-        await eventually('it is worked on', () => seen.get(running.assetId) ?? null);
+        await eventually('the job is running', () => seen.get(running.assetId) ?? null);
         await jobs.enqueue([{ received: waiting, priority: 1 }]);
         await isUp();
 
-        giveBack = await given.outages[how]!();
+        restore = await given.outages[how]!();
         const error = { kind: 'unavailable', reason: 'QUEUE_UNAVAILABLE' };
         for (let times = 0; times < 2; times++)
           await expect(jobs.enqueue([{ received: refused, priority: 1 }])).rejects.toMatchObject(error);
         expect(await check()).toBe('down');
         const isBlank = async () =>
           /^stowage_queue_\w+\{/m.test(await module.get(Registry).metrics()) ? null : true;
-        await eventually('nothing is shown', isBlank);
+        await eventually('no metrics are exported', isBlank);
         gate.resolve();
-        await giveBack();
+        await restore();
 
-        await eventually('it takes work again', () =>
-          jobs.enqueue([{ received: refused, priority: 1 }]).then(...yes),
+        await eventually('the queue accepts jobs again', () =>
+          jobs.enqueue([{ received: refused, priority: 1 }]).then(...trueIfResolved),
         );
         await empty();
         for (const { assetId } of [running, waiting, refused]) expect(seen.get(assetId)).toBeGreaterThan(0);
@@ -405,9 +407,9 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
     );
 
     it.each(['refusing', 'silent'])(
-      'can be closed while it is %s, and what was worked on comes back',
+      'closes while the backend is %s, and requeues running jobs',
       async (how) => {
-        const other = await startJobs(given);
+        const other = await startModule(given);
         const job = newJob();
         const gate = Promise.withResolvers<void>();
         const started = Promise.withResolvers<void>();
@@ -422,14 +424,14 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         const idle = work(nothing);
         await idle.waitUntilReady();
 
-        giveBack = await given.outages[how]!();
+        restore = await given.outages[how]!();
         gate.resolve();
         await Promise.all([worker.close(), idle.close(), other.close()]);
-        await giveBack();
+        await restore();
 
         let used: number | undefined;
         work(({ attemptsMade }) => void (used = attemptsMade), {}, SHORT_LOCK_SECONDS);
-        await eventually('another has it', () => used ?? null);
+        await eventually('another worker takes the job', () => used ?? null);
         await empty();
         expect(used).toBe(0);
       },
