@@ -1,31 +1,32 @@
 import { type Actor, type Permission, PERMISSIONS } from '#libs/domain';
 
-/** One line of an asset's access list. */
+/** One grant in an asset's access list. */
 export interface AclEntry {
   readonly principal: string;
   readonly permission: Permission;
   readonly expiresAt: Date | null;
 }
 
-/** What the decision needs to know of an asset. */
+/** The data of an asset that an access decision needs. */
 export interface Guarded {
   readonly ownerId: bigint;
-  /** The permissions that the access list grants to any of the caller's principals now. */
+  /** Permissions that the access list currently grants to any of the caller's principals. */
   readonly granted: readonly Permission[];
 }
 
-/** The one decision: what the caller may do with an asset. Owners and operators may do everything. */
+/** The single access decision: a caller's permissions on an asset. Owners and operators have all permissions. */
 export function permissionsOf(actor: Actor, asset: Guarded): readonly Permission[] {
   if (actor.isAdmin || actor.ownerId === asset.ownerId) return PERMISSIONS;
   return PERMISSIONS.filter((permission) => asset.granted.includes(permission));
 }
 
+/** Whether a caller has a permission on an asset. */
 export const may = (actor: Actor, permission: Permission, asset: Guarded) =>
   permissionsOf(actor, asset).includes(permission);
 
 /**
- * SQL of {@link Guarded.granted} as text[], for statements that read `media_assets a`; `principals` is the placeholder
- * of the caller's principals as text[].
+ * SQL expression for {@link Guarded.granted} as text[], for statements with the table alias `media_assets a`.
+ * @param principals placeholder of the caller's principals as text[]
  */
 export const grantedSql = (principals: string) =>
   `array(select distinct g.permission::text from asset_acl g

@@ -1,7 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { DELIVERY_OPTIONS, type DeliveryOptions, DownloadUrlsService } from './download-urls.service.js';
 
-/** Needs `AssetsModule` and a provider of the port `UrlSigner`. */
+/** Signs download URLs. Needs `AssetsModule` and a provider of the port `UrlSigner`. */
 @Module({})
 export class DeliveryModule {
   static forRoot(options: DeliveryOptions): DynamicModule {

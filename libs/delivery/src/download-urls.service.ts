@@ -8,14 +8,17 @@ import { contentDisposition, UrlSigner } from '#libs/storage';
 import { variantFilename } from './variant-filename.js';
 
 export interface DeliveryOptions {
-  /** No URL outlives this, seconds. */
+  /** Maximum lifetime of a URL, in seconds. */
   readonly maxSeconds: number;
 }
 
+/** Injection token of {@link DeliveryOptions}. */
 export const DELIVERY_OPTIONS = Symbol('DELIVERY_OPTIONS');
 
+/** Whether a browser displays or saves the file. */
 export type Disposition = 'INLINE' | 'ATTACHMENT';
 
+/** A signed URL and its expiry. */
 export interface DownloadUrl {
   readonly url: string;
   readonly expiresAt: Date;
@@ -29,10 +32,10 @@ interface Download extends ObjectRef {
 
 const HOUR_MS = 3_600_000;
 
-/** From READY to the reader: URLs that carry type and disposition inside their signature. */
+/** Signs download URLs of READY assets. The signature covers media type and disposition. */
 @Injectable()
 export class DownloadUrlsService {
-  /** Assets whose access is about to be noted. */
+  /** Ids of assets whose access time will be written in the next batch. */
   private readonly accessed = new Set<string>();
 
   constructor(
@@ -46,7 +49,7 @@ export class DownloadUrlsService {
   }
 
   /**
-   * Null unless the asset is READY, its bytes are intact and the caller may READ it.
+   * Signs a download URL. Null unless the asset is READY, its bytes are intact and the caller may READ it.
    * @throws StowageError invalid EXPIRY_OUT_OF_RANGE
    */
   sign(
@@ -60,7 +63,7 @@ export class DownloadUrlsService {
   }
 
   /**
-   * The same for a smaller rendition of the asset, to be shown in place.
+   * Signs an inline URL of a variant. Null under the conditions of {@link sign}.
    * @throws StowageError invalid EXPIRY_OUT_OF_RANGE
    */
   signVariant(
@@ -81,7 +84,9 @@ export class DownloadUrlsService {
   ): Promise<DownloadUrl | null> {
     const { maxSeconds } = this.options;
     if (expiresInSeconds < 1 || expiresInSeconds > maxSeconds) {
-      throw invalid('EXPIRY_OUT_OF_RANGE', `expiresInSeconds is 1 to ${maxSeconds}.`, ['expiresInSeconds']);
+      throw invalid('EXPIRY_OUT_OF_RANGE', `expiresInSeconds must be 1 to ${maxSeconds}.`, [
+        'expiresInSeconds',
+      ]);
     }
     if (asset.status !== 'READY' || asset.isCorrupt || !may(actor, 'READ', asset)) return null;
     const inline = disposition === 'INLINE' && isSafeInline(mimeType);
@@ -96,12 +101,15 @@ export class DownloadUrlsService {
       },
       { now, expiresInSeconds },
     );
-    this.noteAccess(asset, now);
+    this.recordAccess(asset, now);
     return { url, expiresAt };
   }
 
-  /** To the hour, and never in the reader's way: a URL is worth more than its bookkeeping. All of one page together. */
-  private noteAccess(asset: Asset, now: Date): void {
+  /**
+   * Records the access time, to the hour. The write is batched per page and asynchronous, so that it never delays or
+   * fails a URL.
+   */
+  private recordAccess(asset: Asset, now: Date): void {
     const hour = new Date(now.getTime() - (now.getTime() % HOUR_MS));
     if (asset.accessedAt !== null && asset.accessedAt >= hour) return;
     if (this.accessed.size === 0) setImmediate(() => this.writeAccessed(hour));
@@ -113,6 +121,6 @@ export class DownloadUrlsService {
     this.accessed.clear();
     this.assets
       .noteAccess(ids, hour)
-      .catch((err: unknown) => this.logger.warn({ err, assetIds: ids }, 'access not noted'));
+      .catch((err: unknown) => this.logger.warn({ err, assetIds: ids }, 'access time not recorded'));
   }
 }

@@ -1,9 +1,9 @@
 import path from 'node:path';
 
-/** A media type without an extension of its own keeps its subtype: those of variants are known that way. */
+/** Extensions that differ from the subtype; all other variant types use their subtype as extension. */
 const EXTENSIONS: Readonly<Record<string, string>> = { jpeg: 'jpg' };
 
-/** The file name of an asset with the extension of a variant: `Beach.HEIC` is `Beach.webp`, as small as it may be. */
+/** The file name of an asset with the extension of a variant: `Beach.webp` for a WebP variant of `Beach.HEIC`. */
 export function variantFilename(filename: string, mimeType: string): string {
   const subtype = mimeType.slice(mimeType.indexOf('/') + 1);
   return `${path.posix.parse(filename).name}.${EXTENSIONS[subtype] ?? subtype}`;

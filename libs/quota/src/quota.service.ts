@@ -2,15 +2,19 @@ import { Inject, Injectable } from '@nestjs/common';
 import { Database, type Statement, type Tx } from '#libs/database';
 import type { QuotaEffect } from '#libs/domain';
 
+/** Default limits, for owners without limits set by an operator. */
 export interface QuotaOptions {
-  /** Limits of an owner for whom no operator set others. */
   readonly limitBytes: number;
   readonly limitAssets: number;
 }
 
+/** Injection token of {@link QuotaOptions}. */
 export const QUOTA_OPTIONS = Symbol('QUOTA_OPTIONS');
 
-/** `reserved` belongs to uploads that are not settled yet, `used` to files that are there; both count. */
+/**
+ * Limits and usage of one owner. `reserved` counts unfinished uploads, `used` counts stored files; their sum counts
+ * against the limit.
+ */
 export interface Quota {
   readonly limitBytes: number;
   readonly limitAssets: number;
@@ -34,8 +38,8 @@ const FIND: Statement<{
 };
 
 /**
- * Exact limits per owner. The reservation itself is part of the statement that creates the asset (libs/upload), so
- * that there is no asset without it and no reservation without an asset; so is the count of an asset that is there at once.
+ * Exact quota per owner. The SQL statement that creates an asset (libs/upload) also reserves its quota, so that an
+ * asset and its reservation always exist together. If the asset is stored at once, that statement counts it as used.
  */
 @Injectable()
 export class QuotaService {
@@ -44,6 +48,7 @@ export class QuotaService {
     private readonly database: Database,
   ) {}
 
+  /** Limits and current usage of an owner. */
   async of(ownerId: bigint): Promise<Quota> {
     const [row] = await this.database.query(FIND, [ownerId]);
     return {
@@ -56,7 +61,7 @@ export class QuotaService {
     };
   }
 
-  /** What a transition does to the owner's counts, in the transition's transaction. */
+  /** Applies a status transition to the owner's usage, within the transaction of the transition. */
   async apply(tx: Tx, effect: QuotaEffect, ownerId: bigint, sizeBytes: bigint): Promise<void> {
     switch (effect) {
       case 'settle':

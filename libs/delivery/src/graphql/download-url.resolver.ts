@@ -9,7 +9,7 @@ export class VariantUrlArgs {
   @Field(() => Int, {
     nullable: true,
     defaultValue: 900,
-    description: 'How long the URL works: 1 to the configured maximum (default 3600).',
+    description: 'Lifetime of the URL in seconds: 1 to the configured maximum (default 3600).',
   })
   expiresInSeconds: number;
 }
@@ -19,7 +19,7 @@ export class DownloadUrlArgs extends VariantUrlArgs {
   @Field(() => DispositionEnum, {
     nullable: true,
     defaultValue: 'ATTACHMENT',
-    description: 'What a browser does with it.',
+    description: 'Whether a browser saves or displays the file.',
   })
   disposition: Disposition;
 }
@@ -31,9 +31,9 @@ export class DownloadUrlResolver {
   @ResolveField(() => SignedUrlModel, {
     nullable: true,
     description:
-      'Null unless READY and the caller may READ, and while the stored bytes are known to be damaged. ' +
-      'expiresInSeconds: 1 to the configured maximum (default 3600), else BAD_USER_INPUT. INLINE is honoured for a list of safe types (images but SVG, audio, video, PDF, plain text) and ' +
-      'is ATTACHMENT for all others.',
+      'Null unless the asset is READY and the caller may READ it; also null while the stored bytes are known to be damaged. ' +
+      'An expiresInSeconds out of range fails with BAD_USER_INPUT. INLINE applies to safe types (images except SVG, audio, video, PDF, plain text); ' +
+      'all other types are served as ATTACHMENT.',
   })
   downloadUrl(
     @Parent() { asset }: AssetModel,
@@ -50,7 +50,7 @@ export class VariantUrlResolver {
 
   @ResolveField(() => SignedUrlModel, {
     nullable: true,
-    description: 'Null unless the caller may READ the asset and it is READY.',
+    description: 'Null unless the asset is READY and the caller may READ it.',
   })
   downloadUrl(
     @Parent() { asset, variant }: VariantModel,

@@ -8,12 +8,12 @@ import { QuotaModel, ViewerModel } from './quota.model.js';
 export class ViewerResolver {
   constructor(private readonly quotas: QuotaService) {}
 
-  @Query(() => ViewerModel, { description: 'You.' })
+  @Query(() => ViewerModel, { description: 'The caller.' })
   viewer(@CurrentActor() actor: Actor): ViewerModel {
     return { id: String(actor.ownerId), principals: principalsOf(actor), isAdmin: actor.isAdmin };
   }
 
-  @ResolveField(() => QuotaModel, { description: 'Your limits and what you use.' })
+  @ResolveField(() => QuotaModel, { description: 'Limits and usage of the caller.' })
   quota(@Parent() viewer: ViewerModel): Promise<QuotaModel> {
     return this.quotas.of(BigInt(viewer.id));
   }
