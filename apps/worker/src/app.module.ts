@@ -17,7 +17,7 @@ import { GcsObjectStore, GcsUploadSessions, PubSubObjectEvents } from '#libs/sto
 import { UploadJobsModule } from '#libs/upload/jobs';
 import type { WorkerEnvironment } from './config.js';
 
-/** Subscriber, queue processors and schedules: which adapters and modules they are made of. */
+/** Composition of the worker: adapters and modules for event subscriber, queue processors and scheduled tasks. */
 @Module({})
 export class AppModule {
   static forRoot(config: WorkerEnvironment, scanner: Scanner): DynamicModule {
@@ -70,12 +70,13 @@ export class AppModule {
           scannableBytes: config.CLAMD_MAX_BYTES,
         }),
         ScannerModule.forRoot(scanner),
-        // Before those with jobs: Nest ends what comes last first, and a worker must not take jobs while sweeps end.
+        // Must precede the modules with jobs. Nest shuts down in reverse order, and workers have to stop before the
+        // sweeps end.
         LifecycleModule.forRoot({ rescanBytesPerSecond: config.RESCAN_BYTES }),
         UploadJobsModule,
         ProcessingJobsModule.forRoot({
           concurrency: config.WORKER_CONCURRENCY,
-          // One more reads its file while the processes are busy.
+          // One extra inspection reads its file while all processes are busy.
           inspections: config.INSPECT_PROCESSES + 1,
           lockSeconds: config.JOB_LOCK_SECONDS,
           quarantineBucket: config.QUARANTINE_BUCKET,

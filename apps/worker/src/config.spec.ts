@@ -5,8 +5,8 @@ import { readConfig } from './config.js';
 
 const CLAMD = { CLAMD_ADDRESS: 'clamav:3310' };
 
-/** What no worker starts without. */
-const NEEDED = {
+/** Required settings of every worker. */
+const REQUIRED = {
   DATABASE_URL: 'postgresql://localhost/stowage',
   GOOGLE_CLOUD_PROJECT: 'project',
   INCOMING_BUCKET: 'incoming',
@@ -17,16 +17,16 @@ const NEEDED = {
 };
 
 describe('readConfig', () => {
-  it('keeps files in a folder of the user, since another user could not enter it', () => {
-    expect(readConfig(NEEDED).SPOOL_DIR).toBe(path.join(tmpdir(), `stowage-spool-${userInfo().uid}`));
+  it('spools files in a folder for each user, which other users cannot access', () => {
+    expect(readConfig(REQUIRED).SPOOL_DIR).toBe(path.join(tmpdir(), `stowage-spool-${userInfo().uid}`));
   });
 
-  it.each(['2026-11-28', 'own.hdb:7', ''])('takes SCANNER_LABEL=%j', (SCANNER_LABEL) => {
-    expect(readConfig({ ...NEEDED, SCANNER_LABEL }).SCANNER_LABEL ?? '').toBe(SCANNER_LABEL);
+  it.each(['2026-11-28', 'own.hdb:7', ''])('accepts SCANNER_LABEL=%j', (SCANNER_LABEL) => {
+    expect(readConfig({ ...REQUIRED, SCANNER_LABEL }).SCANNER_LABEL ?? '').toBe(SCANNER_LABEL);
   });
 
-  it.each(['x'.repeat(41), 'two words', 'a/b'])('refuses SCANNER_LABEL=%j', (SCANNER_LABEL) => {
-    expect(() => readConfig({ ...NEEDED, SCANNER_LABEL })).toThrow('SCANNER_LABEL');
+  it.each(['x'.repeat(41), 'two words', 'a/b'])('rejects SCANNER_LABEL=%j', (SCANNER_LABEL) => {
+    expect(() => readConfig({ ...REQUIRED, SCANNER_LABEL })).toThrow('SCANNER_LABEL');
   });
 
   it.each<[NodeJS.ProcessEnv, boolean]>([
@@ -38,13 +38,13 @@ describe('readConfig', () => {
     [{}, false],
     [{ SCANNER_REQUIRED: 'false' }, false],
     [{ SCANNER_REQUIRED: 'true' }, true],
-  ])('with %j needs a virus scanner: %s', (env, isNeeded) => {
-    const read = () => readConfig({ ...NEEDED, ...env });
-    if (isNeeded) expect(read).toThrow('set CLAMD_ADDRESS, or SCANNER_REQUIRED=false');
+  ])('with %j, requires a virus scanner: %s', (env, isRequired) => {
+    const read = () => readConfig({ ...REQUIRED, ...env });
+    if (isRequired) expect(read).toThrow('set CLAMD_ADDRESS, or SCANNER_REQUIRED=false');
     else expect(read().SCANNER_REQUIRED).toBe(false);
-    expect(readConfig({ ...NEEDED, ...env, ...CLAMD })).toMatchObject({
+    expect(readConfig({ ...REQUIRED, ...env, ...CLAMD })).toMatchObject({
       ...CLAMD,
-      SCANNER_REQUIRED: isNeeded,
+      SCANNER_REQUIRED: isRequired,
     });
   });
 });

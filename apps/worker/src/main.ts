@@ -26,9 +26,9 @@ async function start(): Promise<NestFastifyApplication> {
     },
   );
   app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
-  // Otherwise what the start waits for would be logged when it has ended.
+  // Buffered log lines would otherwise appear only after a start that waits for a dependency.
   app.flushLogs();
-  // For whoever watches it; its work comes from elsewhere.
+  // The HTTP server is for monitoring only; the work comes from Pub/Sub and the queue.
   if (config.WORKER_PORT === undefined) await app.init();
   else await app.listen(config.WORKER_PORT, config.HOST);
   return app;

@@ -1,7 +1,10 @@
 import { ClamdScanner, readMalwareHashes, type Scanner, SignatureListScanner } from '#libs/scanner';
 import type { WorkerEnvironment } from './config.js';
 
-/** clamd where one is named, else the list of signatures. @throws Error in one sentence */
+/**
+ * Creates the clamd scanner if its address is configured, otherwise the hash list scanner.
+ * @throws Error with a message of one sentence
+ */
 export async function scannerOf(config: WorkerEnvironment): Promise<Scanner> {
   const { CLAMD_ADDRESS, CLAMD_MAX_BYTES, SCANNER_LABEL, MALWARE_HASHES } = config;
   if (CLAMD_ADDRESS !== undefined) {
