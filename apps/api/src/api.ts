@@ -10,32 +10,32 @@ import { allowOrigins } from './cross-origin.js';
 import { servePlayground } from './playground/playground.js';
 
 const MAX_BODY_BYTES = 1024 * 1024;
-/** Requests that have not come whole by then never will; a client that sends a byte now and then holds nothing up. */
+/** Time limit for receiving a request, so that a client that sends single bytes cannot hold a connection. */
 const REQUEST_TIMEOUT_MS = 30_000;
 const IDLE_TIMEOUT_MS = 60_000;
 
-/** The api, ready to listen. */
+/** Creates the API server, ready to listen. */
 export async function createApi(config: ApiEnvironment): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
     bodyLimit: MAX_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: IDLE_TIMEOUT_MS,
-    // One id for Fastify, the log and the rows: it is kept on the raw request.
+    // The raw request carries one id for Fastify, the log and the database rows.
     genReqId: (request: IncomingMessage) => requestIdOf(request),
   });
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(config), adapter, {
     bufferLogs: true,
     abortOnError: false,
-    // Nest would add a parser for forms.
+    // Nest's parser would also accept form bodies.
     bodyParser: false,
   });
   app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
-  // Otherwise what the start waits for would be logged when it has ended.
+  // Buffered log lines would otherwise appear only after a start that waits for a dependency.
   app.flushLogs();
   const server = adapter.getInstance();
   admitRequests(server, admissionOf(config));
   logRequests(server, await app.resolve(PinoLogger));
-  // JSON alone is left: a page elsewhere cannot send it without asking first.
+  // Leaves JSON as the only body type: a web page of another origin cannot send JSON without a preflight request.
   server.removeContentTypeParser('text/plain');
   if (config.CORS_ORIGINS.length > 0) allowOrigins(app, config.CORS_ORIGINS, config.CORS_HEADERS);
   if (config.PLAYGROUND) servePlayground(server, { token: config.PLAYGROUND_TOKEN });

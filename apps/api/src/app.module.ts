@@ -22,7 +22,7 @@ import { type ApiEnvironment, readSigningKey } from './config.js';
 import { ApiGraphQLModule } from './graphql.module.js';
 import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
 
-/** The GraphQL server: which adapters and modules it is made of. */
+/** Composition of the GraphQL server: adapters and modules. */
 @Module({})
 export class AppModule {
   static forRoot(config: ApiEnvironment): DynamicModule {
@@ -34,7 +34,7 @@ export class AppModule {
       imports: [
         LoggerModule.forRoot(params),
         MetricsModule,
-        // Uploads are asked for, and completed by clients, without it.
+        // Clients can request and complete uploads without Pub/Sub.
         HealthModule.forRoot({ optional: ['pubsub'] }),
         DatabaseModule.forRoot({
           url: config.DATABASE_URL,
@@ -90,7 +90,7 @@ export class AppModule {
   }
 }
 
-/** The api takes no events; where it is told of the subscription, it says how that is. */
+/** The API receives no events. If the subscription is configured, the API reports its health. */
 function eventsOf(config: ApiEnvironment, params: Params): PubSubObjectEvents | undefined {
   const { PUBSUB_SUBSCRIPTION: subscription } = config;
   if (subscription === undefined) return undefined;

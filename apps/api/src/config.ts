@@ -33,11 +33,11 @@ export class ApiEnvironment extends Environment {
   @MinLength(1)
   JWT_AUDIENCE: string;
 
-  /** Where tokens name the caller's groups. */
+  /** JSON Pointer of the claim with the caller's groups. */
   @Matches(JSON_POINTER, pointer('JWT_GROUPS_POINTER'))
   JWT_GROUPS_POINTER = '/groups';
 
-  /** Where tokens name their scopes. */
+  /** JSON Pointer of the claim with the token's scopes. */
   @Matches(JSON_POINTER, pointer('JWT_SCOPES_POINTER'))
   JWT_SCOPES_POINTER = '/scope';
 
@@ -49,12 +49,12 @@ export class ApiEnvironment extends Environment {
   @IsString()
   GCS_HMAC_SECRET?: string;
 
-  /** Path of a service account's key file; its RSA key signs URLs where there is no HMAC key. */
+  /** Path of a service account's key file. Its RSA key signs URLs if no HMAC key is set. */
   @IsOptional()
   @IsString()
   GOOGLE_APPLICATION_CREDENTIALS?: string;
 
-  /** Only for `/health/ready`: the worker is what takes events. */
+  /** Only for the health check at `/health/ready`; the worker receives the events. */
   @IsOptional()
   @IsString()
   PUBSUB_SUBSCRIPTION?: string;
@@ -63,7 +63,7 @@ export class ApiEnvironment extends Environment {
   @IsString()
   PUBSUB_EMULATOR_HOST?: string;
 
-  /** Where clients reach storage, when that is not where the api does. */
+  /** Storage endpoint for clients, if it differs from the API's endpoint. */
   @IsOptional()
   @Matches(/^https?:\/\//, { message: 'GCS_PUBLIC_ENDPOINT must be an http:// or https:// URL' })
   GCS_PUBLIC_ENDPOINT?: string;
@@ -74,35 +74,35 @@ export class ApiEnvironment extends Environment {
   @Whole(1, 604_800)
   UPLOAD_URL_SECONDS = 900;
 
-  /** No less than what `downloadUrl` asks for when it is not told how long. */
+  /** At least 900, the default lifetime of `downloadUrl`. */
   @Whole(900, 604_800)
   DOWNLOAD_URL_MAX_SECONDS = 3600;
 
-  /** Weight per caller and minute; 0 for no limit. */
+  /** Request weight per caller and minute; 0 for no limit. */
   @Whole(0)
   RATE_LIMIT_PER_MINUTE = 6000;
 
-  /** Open subscriptions of one owner, over all their sockets. */
+  /** Maximum number of open subscriptions of one owner, over all of the owner's sockets. */
   @Whole(1)
   SUBSCRIPTIONS_PER_OWNER = 1000;
 
-  /** Bytes that one owner's sockets may leave unread before the one with the most is ended. */
+  /** Bytes that all sockets of one owner may leave unread before the socket with the most unread bytes is closed. */
   @Bytes()
   SUBSCRIPTION_BYTES_PER_OWNER = 8 * 2 ** 20;
 
-  /** Messages of one owner's sockets that are handled, and states that are sent to them, in a second. */
+  /** Messages handled and states sent per second for all sockets of one owner. */
   @Whole(1)
   SUBSCRIPTION_WORK_PER_SECOND = 200;
 
   /**
-   * Values of Host that are served, with port. Where it is set, Origin and Sec-Fetch-Site are checked too: of pages, only those
-   * of CORS_ORIGINS and the api's own may send requests. Without it, everything is served. The embedded stack sets it.
+   * Accepted values of the Host header, with port. If set, Origin and Sec-Fetch-Site are checked too: only pages of
+   * CORS_ORIGINS and of the API itself may send requests. If not, every request is served. The embedded stack sets it.
    */
   @IsOptional()
   @Words()
   ALLOWED_HOSTS?: string[];
 
-  /** Origins whose pages may use the API: `https://app.example`, or `*` for all. */
+  /** Origins of web pages that may use the API: `https://app.example`, or `*` for all. */
   @Words()
   @Matches(/^(\*|https?:\/\/[^/?#@\s]+)$/, {
     each: true,
@@ -110,26 +110,26 @@ export class ApiEnvironment extends Environment {
   })
   CORS_ORIGINS: string[] = [];
 
-  /** Headers that pages of other origins may send, beside those of this API. */
+  /** Headers that pages of other origins may send in addition to those of this API. */
   @Words()
   @Matches(/^[!#$%&'*+.^_`|~0-9a-z-]+$/, {
     each: true,
-    message: 'CORS_HEADERS must be names of headers such as traceparent, with commas between',
+    message: 'CORS_HEADERS must be header names such as traceparent, separated by commas',
   })
   CORS_HEADERS: string[] = CLIENT_HEADERS;
 
-  /** Whether browsers get GraphiQL at /graphql; unless set, they do where NODE_ENV is not `production`. */
+  /** Whether browsers get GraphiQL at /graphql; by default only if NODE_ENV is not `production`. */
   @IsOptional()
   @Flag()
   PLAYGROUND?: boolean;
 
-  /** A token that whoever opens the playground gets. Only for the embedded stack. */
+  /** Token that the playground contains for every visitor. Only for the embedded stack. */
   @IsOptional()
   @IsString()
   PLAYGROUND_TOKEN?: string;
 }
 
-/** Read once, at start. @throws Error in one sentence */
+/** Reads the configuration at start. @throws Error with a message of one sentence */
 export function readConfig(env: NodeJS.ProcessEnv): ApiEnvironment {
   const config = readEnvironment(ApiEnvironment, env);
   if (config.JWT_SECRET !== undefined && config.JWT_JWKS_URL !== undefined) {
@@ -139,7 +139,10 @@ export function readConfig(env: NodeJS.ProcessEnv): ApiEnvironment {
   return config;
 }
 
-/** The key that signs URLs: HMAC where one is set, else the service account's. @throws Error in one sentence */
+/**
+ * Reads the key that signs URLs: HMAC if set, otherwise the service account's.
+ * @throws Error with a message of one sentence
+ */
 export function readSigningKey(config: ApiEnvironment): GcsUrlSignerOptions['key'] {
   const {
     GCS_HMAC_ACCESS_ID: accessId,
@@ -154,7 +157,9 @@ export function readSigningKey(config: ApiEnvironment): GcsUrlSignerOptions['key
   }
   const { client_email: clientEmail, private_key: privateKeyPem } = readKeyFile(file);
   if (clientEmail === undefined || privateKeyPem === undefined) {
-    throw new Error('Configuration: GOOGLE_APPLICATION_CREDENTIALS names no key file of a service account.');
+    throw new Error(
+      'Configuration: GOOGLE_APPLICATION_CREDENTIALS must name the key file of a service account.',
+    );
   }
   return { clientEmail, privateKeyPem };
 }
@@ -163,8 +168,6 @@ function readKeyFile(file: string): { client_email?: string; private_key?: strin
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as { client_email?: string; private_key?: string };
   } catch {
-    throw new Error(
-      'Configuration: the file that GOOGLE_APPLICATION_CREDENTIALS names cannot be read as JSON.',
-    );
+    throw new Error('Configuration: the file of GOOGLE_APPLICATION_CREDENTIALS cannot be read as JSON.');
   }
 }

@@ -1,11 +1,12 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 
-/** Headers that mean something to this API. */
+/** Headers that this API reads. */
 const OWN_HEADERS = ['authorization', 'content-type', 'x-request-id', 'x-stowage-on-behalf-of'];
 
 /**
- * Headers that GraphQL clients and tracing add by themselves: a browser sends nothing at all when one of them is not allowed.
- * https://www.apollographql.com/docs/graphos/platform/insights/client-segmentation, https://www.w3.org/TR/trace-context/
+ * Headers that GraphQL clients and tracing add by themselves. A browser blocks the whole request if one of them is not
+ * allowed. https://www.apollographql.com/docs/graphos/platform/insights/client-segmentation,
+ * https://www.w3.org/TR/trace-context/
  */
 export const CLIENT_HEADERS = [
   'apollo-require-preflight',
@@ -19,7 +20,7 @@ export const CLIENT_HEADERS = [
   'baggage',
 ];
 
-const ANSWERED = {
+const CORS_OPTIONS = {
   methods: ['POST', 'GET'],
   exposedHeaders: ['x-request-id', 'retry-after'],
   credentials: false,
@@ -27,8 +28,8 @@ const ANSWERED = {
 };
 
 /**
- * Lets pages of these origins (`*`: of all) use /graphql with these headers beside the API's own, and nothing else of this
- * server. A page elsewhere may still send what needs no preflight, which is nothing that is served.
+ * Enables CORS on /graphql only, for pages of these origins (`*` for all) with these headers in addition to the API's
+ * own. Pages of other origins can still send requests without a preflight, but the API serves none of those.
  */
 export function allowOrigins(
   app: NestFastifyApplication,
@@ -36,10 +37,10 @@ export function allowOrigins(
   headers: readonly string[],
 ): void {
   const allowedHeaders = [...new Set([...OWN_HEADERS, ...headers])];
-  const graphql = { ...ANSWERED, allowedHeaders, origin: [...origins] };
+  const graphql = { ...CORS_OPTIONS, allowedHeaders, origin: [...origins] };
   app.enableCors({
-    // After all that refuses or answers earlier: the Host check has the first word, and the playground's page, which may
-    // hold a token, is for no other origin.
+    // Runs after the hooks that reject or answer earlier. The Host check comes first, and the playground page, which
+    // may contain a token, must not be readable by other origins.
     hook: 'preParsing',
     delegator: ({ url = '' }, callback) => {
       callback(null, url.split('?', 1)[0] === '/graphql' ? graphql : { origin: false });

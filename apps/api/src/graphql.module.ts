@@ -30,7 +30,7 @@ import { RequestMetrics } from './metrics/request-metrics.js';
 import { requestMetrics } from './metrics/request-metrics.plugin.js';
 import { SubscriptionServer } from './subscriptions/subscription-server.js';
 
-/** Every resolver of the schema; also what the schema is generated from. */
+/** Modules with the resolvers of the schema. The schema file is generated from them too. */
 export const SCHEMA_MODULES = [
   IdentityGraphQLModule,
   ProcessingGraphQLModule,
@@ -40,13 +40,16 @@ export const SCHEMA_MODULES = [
   DeliveryGraphQLModule,
 ];
 
-/** Apollo would run a subscription like a query, past the guards, which stand before `subscribe`. */
+/**
+ * Rejects subscriptions over HTTP. Apollo would execute them like queries, without the guards, which run before
+ * `subscribe`.
+ */
 const noSubscriptions: ApolloServerPlugin = {
   requestDidStart: () =>
     Promise.resolve({
       didResolveOperation: ({ operation }) => {
         if (operation?.operation !== OperationTypeNode.SUBSCRIPTION) return Promise.resolve();
-        const message = 'Subscriptions are served over WebSocket, at the same path.';
+        const message = 'Subscriptions are served over WebSocket only. Connect to the same path.';
         const originalError = invalid('SUBSCRIPTION_OVER_HTTP', message);
         throw new GraphQLError(message, { originalError, extensions: { http: { status: 400 } } });
       },
@@ -80,7 +83,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
     return {
       autoSchemaFile: true,
       sortSchema: true,
-      // Apollo's own pages load from other hosts; ours comes from files.
+      // Apollo's own pages load scripts from other hosts; this API serves its playground from local files.
       graphiql: false,
       playground: false,
       introspection: true,
@@ -91,13 +94,13 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
       context: (req: GraphQLContext['req']): GraphQLContext => ({ req }),
       formatError: (formatted, error) => formatGraphQLError(formatted, unwrapResolverError(error)),
       plugins: [
-        this.errorReports(),
+        this.errorLogging(),
         requestMetrics(this.metrics),
         noSubscriptions,
         batchItems(UPLOAD_BATCH),
         inputPaths,
         this.drain(),
-        // It would watch every field, only to say that nothing is to be cached.
+        // The plugin would trace every field, although no response may be cached.
         ApolloServerPluginCacheControlDisabled(),
       ],
     };
@@ -108,8 +111,8 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
     return { serverWillStart: () => Promise.resolve({ drainServer }) };
   }
 
-  /** Bugs and broken dependencies go to the log, under the id that the caller is told. */
-  private errorReports(): ApolloServerPlugin<GraphQLContext> {
+  /** Logs the errors of operations, and adds the request id to internal errors so that a client can quote it. */
+  private errorLogging(): ApolloServerPlugin<GraphQLContext> {
     const { logger } = this;
     return {
       requestDidStart: () =>
@@ -149,7 +152,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
   ],
 })
 export class ApiGraphQLModule {
-  /** @param ratePerMinute weight that a caller may use */
+  /** @param ratePerMinute request weight that one caller may use per minute; 0 for no limit */
   static forRoot(ratePerMinute: number): DynamicModule {
     const limiter = new RateLimiter(ratePerMinute);
     return { module: ApiGraphQLModule, providers: [{ provide: RateLimiter, useValue: limiter }] };

@@ -4,8 +4,8 @@ import { createApi } from './api.js';
 import { readConfig } from './config.js';
 
 const DRAIN_MS = 9_000;
-/** When stopping, what is not answered by then is cut off. */
-const LAST_ANSWERS_MS = 5_000;
+/** Time after the start of a shutdown at which open connections are closed. */
+const FORCE_CLOSE_MS = 5_000;
 
 async function start(): Promise<Service> {
   const config = readConfig(process.env);
@@ -13,9 +13,9 @@ async function start(): Promise<Service> {
   await app.listen(config.PORT, config.HOST);
   return {
     close: async () => {
-      const cut = setTimeout(() => app.getHttpServer().closeAllConnections(), LAST_ANSWERS_MS);
+      const timer = setTimeout(() => app.getHttpServer().closeAllConnections(), FORCE_CLOSE_MS);
       await app.close();
-      clearTimeout(cut);
+      clearTimeout(timer);
     },
   };
 }

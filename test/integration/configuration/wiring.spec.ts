@@ -134,7 +134,7 @@ const API: Readonly<Record<string, Wire>> = {
   SUBSCRIPTION_WORK_PER_SECOND: [
     '77',
     {
-      'SubscriptionsModule.SUBSCRIPTION_OPTIONS.turns.perSecond': 77,
+      'SubscriptionsModule.SUBSCRIPTION_OPTIONS.rateLimiter.perSecond': 77,
       'SubscriptionsModule.SubscriptionRateLimiter.perSecond': 77,
     },
   ],

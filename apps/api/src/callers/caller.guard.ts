@@ -6,8 +6,8 @@ import { RateLimiter } from './rate-limiter.js';
 import { weightOf } from './weight.js';
 
 /**
- * Before every root field: who is calling, and whether they may at this moment. Routes outside of GraphQL say themselves
- * who may use them.
+ * Authenticates the caller of each GraphQL root field and enforces the caller's rate limit. Routes outside of GraphQL
+ * control access themselves.
  */
 @Injectable()
 export class CallerGuard implements CanActivate {

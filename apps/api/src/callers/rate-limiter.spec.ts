@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { RateLimiter } from './rate-limiter.js';
 import { weightOf } from './weight.js';
 
-/** 0 when it was allowed, else after how many seconds it will be. */
+/** 0 if the request was allowed, otherwise the seconds to wait. */
 function waitOf(limiter: RateLimiter, owner: bigint, weight: number, now: number): number {
   try {
     limiter.take(owner, weight, now);
@@ -15,7 +15,7 @@ function waitOf(limiter: RateLimiter, owner: bigint, weight: number, now: number
 }
 
 describe('RateLimiter', () => {
-  it('lets a minute’s weight through at once, and the same again over a minute', () => {
+  it('allows the weight of a minute at once, and refills it over a minute', () => {
     const limiter = new RateLimiter(60);
     expect(Array.from({ length: 60 }, () => waitOf(limiter, 1n, 1, 0))).toEqual(Array(60).fill(0));
     expect(waitOf(limiter, 1n, 1, 0)).toBe(1);
@@ -25,35 +25,35 @@ describe('RateLimiter', () => {
     expect(waitOf(limiter, 1n, 60, 61_000)).toBe(0);
   });
 
-  it('charges nothing for what it refuses', () => {
+  it('does not charge rejected requests', () => {
     const limiter = new RateLimiter(60);
     limiter.take(1n, 60, 0);
     for (let again = 0; again < 100; again++) expect(waitOf(limiter, 1n, 10, 5_000)).toBe(5);
     expect(waitOf(limiter, 1n, 10, 10_000)).toBe(0);
   });
 
-  it('holds more than a minute’s worth for nobody, however long they were quiet', () => {
+  it('never refills beyond the weight of a minute', () => {
     const limiter = new RateLimiter(60);
     limiter.take(1n, 1, 0);
     limiter.take(1n, 60, 3_600_000);
     expect(waitOf(limiter, 1n, 1, 3_600_000)).toBe(1);
   });
 
-  it('lets what weighs more than a minute through when nothing else did', () => {
+  it('allows a request of more than the weight of a minute when the bucket is full', () => {
     const limiter = new RateLimiter(60);
     expect(waitOf(limiter, 1n, 100, 0)).toBe(0);
     expect(waitOf(limiter, 1n, 100, 30_000)).toBe(30);
     expect(waitOf(limiter, 1n, 100, 60_000)).toBe(0);
   });
 
-  it('counts each owner alone, and is not confused by a clock that goes back', () => {
+  it('limits each owner separately, and tolerates a clock that goes back', () => {
     const limiter = new RateLimiter(60);
     limiter.take(1n, 60, 10_000);
     expect(waitOf(limiter, 2n, 60, 10_000)).toBe(0);
     expect(waitOf(limiter, 1n, 1, 0)).toBe(1);
   });
 
-  it('remembers so many owners and no more, those that came last', () => {
+  it('keeps a limited number of buckets and evicts the least recently used', () => {
     const limiter = new RateLimiter(60, 3);
     for (const owner of [1n, 2n, 3n]) limiter.take(owner, 60, 0);
     expect(waitOf(limiter, 1n, 1, 0)).toBe(1);
@@ -63,7 +63,7 @@ describe('RateLimiter', () => {
     expect(waitOf(limiter, 2n, 1, 0)).toBe(0);
   });
 
-  it('limits nothing at 0', () => {
+  it('applies no limit at 0', () => {
     const limiter = new RateLimiter(0);
     for (let again = 0; again < 10; again++) limiter.take(1n, 1_000_000, 0);
     expect(limiter.size).toBe(0);
@@ -81,7 +81,7 @@ describe('weightOf', () => {
     [{ first: -5 }, 1],
     [{ inputs: [] }, 1],
     [{ inputs: Array(100).fill({}) }, 100],
-  ])('of %j is %d', (args, weight) => {
+  ])('weighs %j as %d', (args, weight) => {
     expect(weightOf(args)).toBe(weight);
   });
 });

@@ -2,7 +2,7 @@ import { StowageError } from '#libs/domain';
 
 interface Bucket {
   weight: number;
-  /** When `weight` was right, milliseconds. */
+  /** Time at which `weight` was computed, epoch milliseconds. */
   at: number;
 }
 
@@ -10,35 +10,39 @@ const MINUTE_MS = 60_000;
 const MAX_BUCKETS = 10_000;
 
 /**
- * A token bucket for each owner, in this process: a minute's weight may be used at once, and comes back evenly over a
- * minute. Of more owners than it remembers, those that were quiet for longest start anew.
+ * Token bucket for each owner in this process. An owner may use the weight of a minute at once, and the bucket refills
+ * evenly over a minute. Beyond the maximum number of buckets, the least recently used one is evicted, so that its owner
+ * starts with a full one.
  */
 export class RateLimiter {
   private readonly buckets = new Map<bigint, Bucket>();
 
-  /** @param perMinute weight; 0 for no limit */
+  /** @param perMinute weight per minute; 0 for no limit */
   constructor(
     private readonly perMinute: number,
     private readonly maxBuckets = MAX_BUCKETS,
   ) {}
 
-  /** How many owners it remembers. */
+  /** Number of owners with a bucket. */
   get size(): number {
     return this.buckets.size;
   }
 
-  /** @throws StowageError rate-limited RATE_LIMITED, with the seconds after which the same is possible */
+  /**
+   * Takes weight from the owner's bucket.
+   * @throws StowageError rate-limited RATE_LIMITED, with the seconds after which the request can succeed
+   */
   take(ownerId: bigint, weight: number, now = Date.now()): void {
     if (this.perMinute === 0) return;
     const bucket = this.buckets.get(ownerId) ?? { weight: this.perMinute, at: now };
-    const regained = (Math.max(0, now - bucket.at) * this.perMinute) / MINUTE_MS;
-    bucket.weight = Math.min(this.perMinute, bucket.weight + regained);
+    const refill = (Math.max(0, now - bucket.at) * this.perMinute) / MINUTE_MS;
+    bucket.weight = Math.min(this.perMinute, bucket.weight + refill);
     bucket.at = now;
-    // Newest last.
+    // A new insertion moves the bucket to the end of the map, which is ordered by last use.
     this.buckets.delete(ownerId);
     this.buckets.set(ownerId, bucket);
-    if (this.buckets.size > this.maxBuckets) this.forgetOldest();
-    // What weighs more than a minute's worth is possible with a full bucket.
+    if (this.buckets.size > this.maxBuckets) this.evictOldest();
+    // A request heavier than a minute's weight needs a full bucket.
     const missing = Math.min(weight, this.perMinute) - bucket.weight;
     if (missing > 0) {
       throw new StowageError('rate-limited', 'RATE_LIMITED', 'Too many requests. Try again later.', {
@@ -48,7 +52,7 @@ export class RateLimiter {
     bucket.weight = Math.max(0, bucket.weight - weight);
   }
 
-  private forgetOldest(): void {
+  private evictOldest(): void {
     for (const ownerId of this.buckets.keys()) {
       this.buckets.delete(ownerId);
       return;

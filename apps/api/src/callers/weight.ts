@@ -1,8 +1,8 @@
 const ENTRIES_PER_WEIGHT = 10;
 
 /**
- * What a root field weighs: 1; a list of inputs as much as it has items; a page, or a list of ids, 1 for every ten
- * entries that it may have.
+ * Rate limit weight of a root field: the number of items in a list of inputs, or a tenth of the page size or of the
+ * number of ids, rounded up; at least 1.
  */
 export function weightOf(args: Readonly<Record<string, unknown>>): number {
   const { inputs, ids, first, last } = args;

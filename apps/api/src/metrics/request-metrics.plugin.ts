@@ -2,17 +2,20 @@ import type { ApolloServerPlugin } from '@apollo/server';
 import { type DocumentNode, type FragmentDefinitionNode, Kind, type SelectionSetNode } from 'graphql';
 import type { RequestMetrics } from './request-metrics.js';
 
-/** Where an operation has several root fields, or is none that the schema knows. */
+/** Labels of operations with several root fields, and of operations without a valid root field. */
 const SEVERAL = 'several';
 const INVALID = 'invalid';
 
-/** Counts and times each operation under the name of its root field: a client may call its operations anything. */
+/**
+ * Counts and times operations by the name of their root field. Clients choose operation names freely, so these cannot
+ * be labels.
+ */
 export const requestMetrics = (metrics: RequestMetrics): ApolloServerPlugin => ({
   requestDidStart() {
     const started = performance.now();
     let operation = INVALID;
     return Promise.resolve({
-      // Not before: until here it has not been validated.
+      // The document is validated at this point, so its names are those of the schema.
       didResolveOperation: ({ document, operation: resolved }) => {
         if (resolved === undefined) return Promise.resolve();
         const [name = INVALID, ...others] = rootFields(resolved.selectionSet, fragmentsOf(document));
@@ -36,7 +39,7 @@ const fragmentsOf = ({ definitions }: DocumentNode): Fragments =>
     definitions.flatMap((each) => (each.kind === Kind.FRAGMENT_DEFINITION ? [[each.name.value, each]] : [])),
   );
 
-/** Takes each fragment that it meets out of `fragments`: once is enough. */
+/** Names of the root fields. Removes each visited fragment from `fragments`, so that no fragment is visited twice. */
 function rootFields(set: SelectionSetNode, fragments: Fragments, names = new Set<string>()): Set<string> {
   for (const selection of set.selections) {
     if (selection.kind === Kind.FIELD) {

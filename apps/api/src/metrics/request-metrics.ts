@@ -3,7 +3,7 @@ import { Counter, Histogram, Registry } from 'prom-client';
 
 const BUCKETS_SECONDS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 
-/** Operations that the api answered. */
+/** Metrics of GraphQL operations. */
 @Injectable()
 export class RequestMetrics {
   private readonly requests: Counter<'operation' | 'code'>;
@@ -13,20 +13,23 @@ export class RequestMetrics {
     const registers = [registry];
     this.requests = new Counter({
       name: 'stowage_graphql_requests_total',
-      help: 'Operations answered, by root field and by code of the first error, or OK',
+      help: 'Number of answered operations, by root field and code of the first error (or OK)',
       labelNames: ['operation', 'code'],
       registers,
     });
     this.durations = new Histogram({
       name: 'stowage_graphql_request_duration_seconds',
-      help: 'How long operations took, by root field',
+      help: 'Duration of operations in seconds, by root field',
       labelNames: ['operation'],
       buckets: BUCKETS_SECONDS,
       registers,
     });
   }
 
-  /** @param operation a name out of the schema */
+  /**
+   * Records an answered operation.
+   * @param operation name of a root field of the schema, since metric labels must have few values
+   */
   answered(operation: string, code: string, seconds: number): void {
     this.requests.inc({ operation, code });
     this.durations.observe({ operation }, seconds);

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-/** A file that the page loads. Its path names its version or its hash, so it never changes. */
+/** A file that the page loads. Its path contains its version or its hash, so it can be cached forever. */
 export interface PageAsset {
   readonly path: string;
   readonly type: string;
@@ -32,8 +32,8 @@ function ofText(name: string, text: string, type: string): PageAsset {
 const LAYOUT = `body { margin: 0; } #playground { height: 100vh; }`;
 
 /**
- * Runs in the browser. Subscriptions open their socket when the first one starts. GraphiQL's history holds the headers of
- * what was run, and with them tokens: it must not outlive the browser's tab.
+ * Script for the browser. A subscription socket opens with the first subscription. GraphiQL's history contains request
+ * headers, and therefore tokens, so it is kept in sessionStorage and ends with the browser's tab.
  */
 const START = `
 'use strict';
@@ -62,7 +62,7 @@ ReactDOM.createRoot(root).render(
 );
 `;
 
-/** What the page is made of, in the order in which it loads them: files of npm packages, and our own few lines. */
+/** The files of the page in loading order: files of npm packages, and the layout and script of this project. */
 export const readPageAssets = () => ({
   styles: [fromPackage('graphiql', 'graphiql.min.css', STYLE), ofText('layout.css', LAYOUT, STYLE)],
   scripts: [

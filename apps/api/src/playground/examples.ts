@@ -11,14 +11,14 @@ const HELLO = {
   checksumSha256: '5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e746f6be03',
 };
 
-/** Has the form of an id, and is none. */
-const NOBODY = '00000000-0000-7000-8000-000000000000';
+/** A well-formed id that no asset has. */
+const UNKNOWN_ID = '00000000-0000-7000-8000-000000000000';
 
-/** Operations that run as they stand. */
+/** Operations that run without changes. */
 export const EXAMPLES: readonly Example[] = [
   {
-    query: `# Who the token in Headers says you are,
-# and what you may still store.
+    query: `# The caller of the token in Headers, and the
+# caller's quota.
 query Viewer {
   viewer {
     id
@@ -34,9 +34,9 @@ query Viewer {
 `,
   },
   {
-    query: `# How to send six bytes to storage. Then send them:
+    query: `# Requests a signed URL for an upload of six bytes. Then
+# send the bytes with the URL and all headers of the answer:
 #   printf 'hello\\n' | curl -T - -H 'NAME: VALUE' URL
-# with every header, and the URL, of the answer.
 mutation RequestUpload($input: RequestUploadInput!) {
   requestUpload(input: $input) {
     asset {
@@ -58,8 +58,8 @@ mutation RequestUpload($input: RequestUploadInput!) {
     variables: { input: HELLO },
   },
   {
-    query: `# Your newest assets, a page at a time: the next one
-# comes after this one's endCursor.
+    query: `# Your newest assets, by page. For the next page, pass
+# the endCursor of this page as "after".
 query Assets($first: Int, $after: String) {
   assets(first: $first, after: $after) {
     nodes {
@@ -80,8 +80,8 @@ query Assets($first: Int, $after: String) {
     variables: { first: 10 },
   },
   {
-    query: `# One asset, with a download URL once it is READY.
-# Put an id of yours into Variables.
+    query: `# One asset, with a download URL when it is READY.
+# Set the id of one of your assets in Variables.
 query Asset($id: ID!) {
   asset(id: $id) {
     id
@@ -117,12 +117,12 @@ query Asset($id: ID!) {
   }
 }
 `,
-    variables: { id: NOBODY },
+    variables: { id: UNKNOWN_ID },
   },
   {
-    query: `# What happens to an asset, as it happens: first as it
-# is now, then each change. Put an id of yours into
-# Variables; NOT_FOUND until you do.
+    query: `# The current state of an asset, then each change. Set
+# the id of one of your assets in Variables; other ids
+# fail with NOT_FOUND.
 subscription AssetChanged($id: ID!) {
   assetChanged(id: $id) {
     id
@@ -135,12 +135,12 @@ subscription AssetChanged($id: ID!) {
   }
 }
 `,
-    variables: { id: NOBODY },
+    variables: { id: UNKNOWN_ID },
   },
   {
-    query: `# Your pictures, the one taken last first, each with
-# its small rendition and what to show until that is
-# loaded.
+    query: `# Your images by capture time, newest first, each with
+# its thumbnail and a placeholder (thumbhash) to show
+# while the thumbnail loads.
 query Gallery($first: Int, $after: String, $filter: PropertiesFilter) {
   assets(
     orderBy: TAKEN_DESC

@@ -3,13 +3,13 @@ import { type PageAsset, readPageAssets } from './assets.js';
 import { EXAMPLES } from './examples.js';
 
 export interface PlaygroundOptions {
-  /** Put into the page for whoever opens it. Only for a stack that nobody but its owner can reach. */
+  /** Token that the page contains for every visitor. Only for a stack that is reachable by its owner alone. */
   readonly token?: string;
 }
 
 /**
- * Only what this server itself serves may be loaded, and nobody may frame the page. GraphiQL's fonts are data: URLs; its
- * dialogs add style elements, whose content depends on the browser, hence `unsafe-inline` for styles alone.
+ * Allows resources of this server only, and no framing. GraphiQL's fonts are data: URLs. Its dialogs add style elements
+ * with content that depends on the browser, hence `unsafe-inline` for styles.
  */
 const CONTENT_SECURITY_POLICY = [
   `default-src 'none'`,
@@ -41,11 +41,11 @@ const PAGE_HEADERS = {
 
 const ASSET_HEADERS = { ...SECURITY_HEADERS, 'cache-control': 'public, max-age=31536000, immutable' };
 
-/** GraphiQL for browsers that open /graphql; it loads nothing from any other host. Programs notice nothing. */
+/** Serves GraphiQL to browsers that open /graphql, without resources of other hosts. Other clients are not affected. */
 export function servePlayground(server: FastifyInstance, options: PlaygroundOptions): void {
   const { styles, scripts } = readPageAssets();
   const page = pageOf(styles, scripts, options);
-  // A hook, because the route is Apollo's.
+  // Apollo owns the route, so a hook serves the page.
   server.addHook('onRequest', async (request, reply) => {
     const isPage = request.method === 'GET' && request.url.split('?', 1)[0] === '/graphql';
     if (isPage && /\btext\/html\b/.test(request.headers.accept ?? '')) {

@@ -1,20 +1,20 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { WebSocket } from 'ws';
 
-/** What all sockets of one owner may have in this process. */
+/** Limits for all sockets of one owner together, in this process. */
 export interface OwnerLimits {
   readonly subscriptions: number;
-  /** Sent, and not taken yet by whoever should read it. */
+  /** Bytes that were sent and that the peers have not read yet. */
   readonly unsentBytes: number;
 }
 
 export interface Connection {
   readonly socket: WebSocket;
-  /** Messages that came and wait for their owner's turn. */
+  /** Number of received messages that wait for the rate limiter. */
   pending: number;
-  /** Who opened it. */
+  /** Owner who opened the socket; undefined until authentication. */
   ownerId?: bigint;
-  /** How many subscriptions it carries. */
+  /** Number of open subscriptions on the socket. */
   count?: () => number;
 }
 
@@ -22,7 +22,7 @@ type Limit = 'sockets' | 'subscriptions' | 'bytes';
 
 const MAX_SOCKETS = 100;
 
-/** The open sockets by owner, and the limits of each owner in sockets, subscriptions and bytes. */
+/** Tracks open sockets by owner, and enforces each owner's limits on sockets, subscriptions and unread bytes. */
 export class OwnerSockets {
   private readonly perOwner = new Map<bigint, Set<Connection>>();
   private readonly refusals: Counter<'limit'>;
@@ -34,7 +34,7 @@ export class OwnerSockets {
     const registers = [registry];
     this.refusals = new Counter({
       name: 'stowage_subscription_refusals_total',
-      help: 'Sockets and subscriptions refused or ended by a limit of their owner: sockets, subscriptions, bytes',
+      help: 'Number of sockets and subscriptions refused or closed, by the limit of the owner that was exceeded',
       labelNames: ['limit'],
       registers,
     });
@@ -50,13 +50,15 @@ export class OwnerSockets {
     const all = () => [...this.perOwner.values()];
     const sum = (of: (sockets: Set<Connection>) => number) =>
       all().reduce((total, each) => total + of(each), 0);
-    gauge('stowage_subscriptions', 'Open subscriptions', () => sum(subscriptionsOf));
-    gauge('stowage_subscription_unsent_bytes', 'Bytes sent to subscribers that they have not taken yet', () =>
+    gauge('stowage_subscriptions', 'Number of open subscriptions', () => sum(subscriptionsOf));
+    gauge('stowage_subscription_unsent_bytes', 'Bytes sent to subscribers and not read by them yet', () =>
       sum(unsentOf),
     );
   }
 
-  /** False when the owner has too many sockets already, or this one has ended meanwhile. */
+  /**
+   * Adds an authenticated socket. False if the owner has too many sockets, or if the socket has closed in the meantime.
+   */
   admit(connection: Connection, ownerId: bigint): boolean {
     if (connection.socket.readyState !== connection.socket.OPEN) return false;
     const open = this.perOwner.get(ownerId) ?? new Set();
@@ -74,22 +76,22 @@ export class OwnerSockets {
     if (open?.size === 0) this.perOwner.delete(ownerId);
   }
 
-  /** Whether the owner of this socket has no more subscriptions than they may have. */
-  hasRoom(connection: Connection): boolean {
+  /** Whether the owner's subscriptions, including the new one, are within the limit. */
+  canSubscribe(connection: Connection): boolean {
     return (
-      subscriptionsOf(this.socketsLike(connection)) <= this.limits.subscriptions ||
+      subscriptionsOf(this.socketsOfOwner(connection)) <= this.limits.subscriptions ||
       this.refused('subscriptions')
     );
   }
 
-  /** Ends the socket that has left most unread, when all of this one's owner together have left too much. */
-  endUnread(connection: Connection): void {
-    const open = this.socketsLike(connection);
+  /** Closes the owner's socket with the most unread bytes if all sockets of the owner together exceed the limit. */
+  enforceUnsentLimit(connection: Connection): void {
+    const open = this.socketsOfOwner(connection);
     if (unsentOf(open) <= this.limits.unsentBytes) return;
     const [most] = [...open].sort((a, b) => b.socket.bufferedAmount - a.socket.bufferedAmount);
     if (most === undefined) return;
     this.refused('bytes');
-    // Before its end is heard of, the same bytes would end another one.
+    // Removes the socket now: until its close event, its bytes would still count and close another socket.
     this.leave(most);
     most.socket.terminate();
   }
@@ -98,7 +100,7 @@ export class OwnerSockets {
     return this.limits.subscriptions;
   }
 
-  private socketsLike({ ownerId }: Connection): ReadonlySet<Connection> {
+  private socketsOfOwner({ ownerId }: Connection): ReadonlySet<Connection> {
     return (ownerId === undefined ? undefined : this.perOwner.get(ownerId)) ?? new Set();
   }
 

@@ -18,11 +18,15 @@ import { addInputPaths, type GraphQLContext, MAX_TOKENS, queryLimits, showError 
 import { headerOf } from '#libs/identity';
 import type { Connection, OwnerSockets } from './owner-sockets.js';
 
-/** What one socket may have open at a time. */
+/** Maximum number of open subscriptions on one socket. */
 export const MAX_SUBSCRIPTIONS = 100;
-/** https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1, registered since: the client is to come back later. */
+/**
+ * Close code that asks the client to retry later; registered after https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1.
+ */
 const TRY_AGAIN_LATER = 1013;
-/** Headers that a browser cannot set on a socket come in the payload of `connection_init`, by these names. */
+/**
+ * Headers that browsers cannot set on a WebSocket. Clients send them by these names in the payload of `connection_init`.
+ */
 const HEADERS = new Set(['authorization', 'x-stowage-on-behalf-of']);
 
 export interface ProtocolParts {
@@ -31,13 +35,13 @@ export interface ProtocolParts {
   readonly sockets: OwnerSockets;
   /** Logs the errors of a subscription. */
   log(errors: readonly GraphQLError[], requestId: string | undefined): void;
-  /** Logs why a socket could not be opened: a bug, or a dependency that is down. */
+  /** Logs why a socket could not be opened: a bug or an unavailable dependency. */
   report(error: unknown): void;
 }
 
 type SocketContext = Context<Record<string, unknown>, Connection>;
 
-/** A value that is no text is not left out: who names nobody would act as themselves. */
+/** Keeps invalid values, which fail later: without its delegation header, a service would act as itself. */
 function headersOf({ connectionParams }: SocketContext): IncomingHttpHeaders {
   const named = Object.entries(connectionParams ?? {}).map(
     ([name, value]) => [name.toLowerCase(), value] as const,
@@ -51,7 +55,7 @@ function headersOf({ connectionParams }: SocketContext): IncomingHttpHeaders {
 
 const RULES = [...specifiedRules, queryLimits()];
 
-/** What `subscribe` is to be called with, or why it is not. */
+/** The arguments for `subscribe`, or the errors of the operation. */
 function operationOf(
   schema: GraphQLSchema,
   { query, operationName, variables }: SubscribePayload,
@@ -68,7 +72,12 @@ function operationOf(
   addInputPaths(errors, { schema, document });
   if (errors.length > 0) return errors.map(ofValidation);
   if (getOperationAST(document, operationName)?.operation !== OperationTypeNode.SUBSCRIPTION) {
-    return [refusal('SUBSCRIPTIONS_ONLY', 'Only subscriptions are served here; send all else by POST.')];
+    return [
+      refusal(
+        'SUBSCRIPTIONS_ONLY',
+        'Only subscriptions are served over WebSocket. Send other operations by HTTP POST.',
+      ),
+    ];
   }
   return { schema, document, operationName, variableValues: variables };
 }
@@ -84,9 +93,9 @@ const refusal = (reason: string, message: string) =>
   new GraphQLError(message, { originalError: invalid(reason, message) });
 
 /**
- * GraphQL over WebSocket as `graphql-transport-ws` says
- * (https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverWebSocket.md), for subscriptions alone. The token is
- * checked when the socket is opened, and again for each subscription.
+ * GraphQL over WebSocket by the protocol `graphql-transport-ws`
+ * (https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverWebSocket.md), for subscriptions only. The
+ * token is verified when the socket is opened, and again for each subscription.
  */
 export function subscriptionProtocol(
   parts: ProtocolParts,
@@ -123,11 +132,14 @@ export function subscriptionProtocol(
     onSubscribe: (context, _id, payload) => {
       if (Object.keys(context.subscriptions).length > MAX_SUBSCRIPTIONS) {
         return [
-          refusal('TOO_MANY_SUBSCRIPTIONS', `A socket may have at most ${MAX_SUBSCRIPTIONS} subscriptions.`),
+          refusal(
+            'TOO_MANY_SUBSCRIPTIONS',
+            `A socket may have at most ${MAX_SUBSCRIPTIONS} subscriptions. Open another socket.`,
+          ),
         ];
       }
-      if (!parts.sockets.hasRoom(context.extra)) {
-        const message = `All your sockets together may have at most ${parts.sockets.maxSubscriptions} subscriptions.`;
+      if (!parts.sockets.canSubscribe(context.extra)) {
+        const message = `All your sockets together may have at most ${parts.sockets.maxSubscriptions} subscriptions. End one first.`;
         return [refusal('TOO_MANY_SUBSCRIPTIONS', message)];
       }
       const operation = operationOf(parts.schema(), payload);

@@ -16,38 +16,38 @@ import { type Connection, type OwnerLimits, OwnerSockets } from './owner-sockets
 import { subscriptionProtocol } from './subscription-protocol.js';
 
 export interface SubscriptionOptions {
-  /** Decides which upgrades are served. */
+  /** Decides which WebSocket upgrades the server accepts. */
   readonly admission: AdmissionCheck;
   readonly perOwner: OwnerLimits;
-  /** Of each owner, for what comes from their sockets. */
-  readonly turns: SubscriptionRateLimiter;
+  /** Rate limiter of each owner for messages from the owner's sockets. */
+  readonly rateLimiter: SubscriptionRateLimiter;
 }
 
 export const SUBSCRIPTION_OPTIONS = Symbol('SUBSCRIPTION_OPTIONS');
 
 const PATH = '/graphql';
-/** An operation with a hundred ids has five thousand. */
+/** Large enough for an operation with a hundred ids, which has about five thousand bytes. */
 const MAX_MESSAGE_BYTES = 128 * 1024;
-/** A socket of which so many messages wait for their owner's turn is listened to no more until they were handled. */
+/** The server stops reading a socket with more than this number of messages that wait for the rate limiter. */
 const MAX_PENDING = 16;
-/** A peer that leaves so much of what it is sent lying is listened to no more until it has taken it. */
+/** The server stops reading from a peer that leaves more than this number of sent bytes unread. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
-/** https://www.rfc-editor.org/rfc/rfc6455#section-5.5 less the code. */
+/** Limit of a control frame (https://www.rfc-editor.org/rfc/rfc6455#section-5.5) minus two bytes for the close code. */
 const MAX_REASON_BYTES = 123;
-const FROM_CLIENTS: ReadonlySet<MessageType> = new Set([
+const CLIENT_MESSAGES: ReadonlySet<MessageType> = new Set([
   MessageType.ConnectionInit,
   MessageType.Ping,
   MessageType.Pong,
   MessageType.Subscribe,
   MessageType.Complete,
 ]);
-/** A peer that does not answer a ping until the next is gone. */
+/** Interval of pings. A peer that does not answer before the next ping is disconnected. */
 const PING_MS = 15_000;
 const GOING_AWAY = 1001;
-/** When stopping, who has not closed by then is cut off. */
-const LAST_WORDS_MS = 2_000;
+/** Time for clients to close their sockets during a shutdown; the server then terminates the rest. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
-/** Subscriptions over WebSocket, at the path of the GraphQL endpoint. */
+/** Serves subscriptions over WebSocket at the path of the GraphQL endpoint. */
 @Injectable()
 export class SubscriptionServer implements OnApplicationBootstrap {
   private readonly sockets = new WebSocketServer({
@@ -58,7 +58,7 @@ export class SubscriptionServer implements OnApplicationBootstrap {
   });
   private readonly owners: OwnerSockets;
   private readonly protocol: ReturnType<typeof makeServer<Record<string, unknown>, Connection>>;
-  /** Those that answered since they were last asked. */
+  /** Sockets with a message or a pong since the last ping. */
   private readonly alive = new WeakSet<WebSocket>();
   private pinging: NodeJS.Timeout | undefined;
   private stopping = false;
@@ -79,14 +79,14 @@ export class SubscriptionServer implements OnApplicationBootstrap {
         authenticate: (headers) => this.identity.authenticate(headers),
         sockets: this.owners,
         log: (errors, reqId) => logErrors(this.logger, errors, reqId, 'subscription'),
-        report: (err) => this.logger.error({ err }, 'socket not opened'),
+        report: (err) => this.logger.error({ err }, 'socket open failed'),
       }),
     );
     const { clients } = this.sockets;
-    const { turns } = options;
+    const { rateLimiter } = options;
     new Gauge({
       name: 'stowage_subscription_sockets',
-      help: 'Open sockets of subscribers',
+      help: 'Number of open subscription sockets',
       registers: [registry],
       collect() {
         this.set(clients.size);
@@ -94,10 +94,10 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     });
     new Gauge({
       name: 'stowage_subscription_waiting',
-      help: 'Messages of subscribers and states for them that wait for their owner’s turn',
+      help: 'Number of messages from subscribers and states for subscribers that wait for the rate limit of their owner',
       registers: [registry],
       collect() {
-        this.set(turns.waiting);
+        this.set(rateLimiter.waiting);
       },
     });
   }
@@ -106,9 +106,9 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     const server = this.adapter.httpAdapter.getHttpServer() as Server;
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', () => undefined);
-      const isOurs = request.url?.split('?', 1)[0] === PATH;
+      const isGraphQLPath = request.url?.split('?', 1)[0] === PATH;
       if (this.options.admission(request) !== null) refuse(socket, '403 Forbidden');
-      else if (!isOurs) refuse(socket, '404 Not Found');
+      else if (!isGraphQLPath) refuse(socket, '404 Not Found');
       else if (this.stopping) refuse(socket, '503 Service Unavailable');
       else this.sockets.handleUpgrade(request, socket, head, (opened) => this.open(opened));
     });
@@ -116,14 +116,14 @@ export class SubscriptionServer implements OnApplicationBootstrap {
   }
 
   /**
-   * Clients open their sockets again, at another process, and get the current state first. Called when Apollo drains, which
-   * waits for all connections, and comes before Nest's own hooks for this.
+   * Closes all sockets. Clients reconnect to another process and get the current state first. Apollo calls this method
+   * when it drains, before Nest's own shutdown hooks, since draining waits for all connections.
    */
   async close(): Promise<void> {
     this.stopping = true;
     clearInterval(this.pinging);
     for (const socket of this.sockets.clients) socket.close(GOING_AWAY, 'Going away');
-    for (const end = Date.now() + LAST_WORDS_MS; this.sockets.clients.size > 0 && Date.now() < end;)
+    for (const end = Date.now() + CLOSE_TIMEOUT_MS; this.sockets.clients.size > 0 && Date.now() < end;)
       await delay(20);
     for (const socket of this.sockets.clients) socket.terminate();
   }
@@ -138,59 +138,62 @@ export class SubscriptionServer implements OnApplicationBootstrap {
         protocol: socket.protocol,
         send: (text) => this.send(connection, text),
         close: (code, reason = '') => socket.close(code, shortened(reason)),
-        onMessage: (take) => socket.on('message', (data) => void this.hear(connection, asText(data), take)),
+        onMessage: (take) =>
+          socket.on('message', (data) => void this.receive(connection, asText(data), take)),
       },
       connection,
     );
     socket.once('close', (code, reason) => {
       this.owners.leave(connection);
       closed(code, reason.toString()).catch((err: unknown) =>
-        this.logger.error({ err }, 'socket not closed'),
+        this.logger.error({ err }, 'socket close failed'),
       );
     });
   }
 
-  private async hear(
+  private async receive(
     connection: Connection,
     text: string,
     take: (text: string) => Promise<void>,
   ): Promise<void> {
     const { socket, ownerId } = connection;
     connection.pending++;
-    regulate(connection);
-    if (ownerId !== undefined) await this.options.turns.take(ownerId);
-    // Whatever an operation assigns to its logger ends with it.
+    applyBackpressure(connection);
+    if (ownerId !== undefined) await this.options.rateLimiter.take(ownerId);
+    // The context ends with the message, so that fields that an operation assigns to its logger do not leak into later
+    // ones.
     this.logger.runInContext(() => this.handle(socket, text, take));
     connection.pending--;
-    regulate(connection);
+    applyBackpressure(connection);
   }
 
   private handle(socket: WebSocket, text: string, take: (text: string) => Promise<void>): void {
-    // What still comes after the server's goodbye is for nobody.
+    // Messages can still arrive after the server has closed the socket; they are dropped.
     if (socket.readyState !== socket.OPEN) return;
-    // While messages wait, the socket is not read, and neither are its answers to pings.
+    // A paused socket delivers no pongs, so a handled message counts as an answer to the ping.
     this.alive.add(socket);
     if (!isFromClient(text)) return socket.close(CloseCode.BadRequest, 'Invalid message received');
     take(text).catch((err: unknown) => {
-      this.logger.error({ err }, 'message of a socket not handled');
+      this.logger.error({ err }, 'socket message failed');
       socket.close(1011, 'Internal error');
     });
   }
 
   /**
-   * Returns when the peer's side has taken it: a reader who is slow is told less, and held in no queue. Nor are answers to
-   * whoever asks and does not read: one who does not take them in time answers no ping either, and is cut off.
+   * Sends a text and returns when it has left the send buffer of this process, so that a slow reader skips states
+   * instead of filling a queue. A peer that requests much and reads nothing is not read either: it answers no pings and
+   * is disconnected.
    */
   private send(connection: Connection, text: string): Promise<void> {
     const { socket } = connection;
     return new Promise((resolve) => {
       if (socket.readyState !== socket.OPEN) return resolve();
       socket.send(text, () => {
-        regulate(connection);
+        applyBackpressure(connection);
         resolve();
       });
-      regulate(connection);
-      this.owners.endUnread(connection);
+      applyBackpressure(connection);
+      this.owners.enforceUnsentLimit(connection);
     });
   }
 
@@ -205,23 +208,23 @@ export class SubscriptionServer implements OnApplicationBootstrap {
 const asText = (data: Buffer | ArrayBuffer | Buffer[]): string =>
   Array.isArray(data) ? Buffer.concat(data).toString() : Buffer.from(data as Buffer).toString();
 
-/** graphql-ws throws at what is well-formed and only a server says; anybody could fill the log with that. */
+/** Rejects well-formed messages that only a server sends: graphql-ws throws at them, and clients could flood the log. */
 function isFromClient(text: string): boolean {
   try {
-    return FROM_CLIENTS.has(parseMessage(text).type);
+    return CLIENT_MESSAGES.has(parseMessage(text).type);
   } catch {
     return false;
   }
 }
 
-/** A reason may hold what the client chose, and ws throws at one that is too long. */
+/** Shortens a close reason, which may contain client input: ws throws if it is too long. */
 const shortened = (reason: string) => {
   const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(MAX_REASON_BYTES));
   return reason.slice(0, read);
 };
 
-/** Listens to a socket unless it has left too much of what it was sent lying, or too much of what it said waits. */
-function regulate({ socket, pending }: Connection): void {
+/** Pauses a socket while too many sent bytes are unread or too many received messages wait. */
+function applyBackpressure({ socket, pending }: Connection): void {
   if (socket.bufferedAmount > MAX_UNSENT_BYTES || pending > MAX_PENDING) socket.pause();
   else if (socket.isPaused) socket.resume();
 }

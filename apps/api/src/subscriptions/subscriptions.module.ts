@@ -5,18 +5,18 @@ import { SUBSCRIPTION_OPTIONS, type SubscriptionOptions, SubscriptionServer } fr
 @Global()
 @Module({})
 export class SubscriptionsModule {
-  /** @param workPerSecond messages and states of each owner */
+  /** @param workPerSecond messages handled and states sent per second for each owner */
   static forRoot({
     workPerSecond,
     ...options
-  }: Omit<SubscriptionOptions, 'turns'> & { readonly workPerSecond: number }): DynamicModule {
-    const turns = new SubscriptionRateLimiter(workPerSecond);
-    const useValue: SubscriptionOptions = { ...options, turns };
+  }: Omit<SubscriptionOptions, 'rateLimiter'> & { readonly workPerSecond: number }): DynamicModule {
+    const rateLimiter = new SubscriptionRateLimiter(workPerSecond);
+    const useValue: SubscriptionOptions = { ...options, rateLimiter };
     return {
       module: SubscriptionsModule,
       providers: [
         { provide: SUBSCRIPTION_OPTIONS, useValue },
-        { provide: SubscriptionRateLimiter, useValue: turns },
+        { provide: SubscriptionRateLimiter, useValue: rateLimiter },
         SubscriptionServer,
       ],
       exports: [SubscriptionServer, SubscriptionRateLimiter],
