@@ -6,7 +6,7 @@ import { type Processes, reportWaiting } from './processes.js';
 
 export interface ChildOptions {
   readonly name: string;
-  /** The JavaScript file that it runs. */
+  /** JavaScript file to run. */
   readonly entry: string;
   readonly env: NodeJS.ProcessEnv;
   readonly dataFolder: string;
@@ -15,19 +15,20 @@ export interface ChildOptions {
 }
 
 /**
- * What moves bytes has a small young generation: chunks die young, but a big one is collected so seldom that they pile up. The
- * old generation has a bound: V8 lets the heap grow in proportion to it, by default to several times what is in use.
+ * Processes that transfer bytes get a small young generation: chunks die young, and a large generation is collected so
+ * rarely that they pile up. The old generation is bounded, because V8's default lets the heap grow to several times its
+ * live size.
  */
-const LEAN = '--max-semi-space-size=2';
+const SMALL_YOUNG_GENERATION = '--max-semi-space-size=2';
 export const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   api: ['--max-semi-space-size=6', '--max-old-space-size=768'],
-  worker: [LEAN, '--max-old-space-size=256'],
-  emulators: [LEAN],
+  worker: [SMALL_YOUNG_GENERATION, '--max-old-space-size=256'],
+  emulators: [SMALL_YOUNG_GENERATION],
 };
 
 /**
- * For glibc, mallopt(3): a worker asks for 64 KiB and gives them back thousands of times a second, and by default most of that
- * goes to the system and comes from it again, page by page. It keeps up to 32 MiB.
+ * Settings of glibc, mallopt(3). A worker allocates and frees 64 KiB thousands of times a second. By default most of
+ * that memory is returned to the kernel and faulted in again page by page; with these settings glibc keeps up to 32 MiB.
  */
 export const MALLOC: Readonly<Record<string, NodeJS.ProcessEnv>> = {
   worker: { MALLOC_TRIM_THRESHOLD_: String(32 * 2 ** 20), MALLOC_TOP_PAD_: String(2 ** 20) },
@@ -35,12 +36,12 @@ export const MALLOC: Readonly<Record<string, NodeJS.ProcessEnv>> = {
 
 const MIN_BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 30_000;
-/** One that ran this long has recovered. */
-const STEADY_MS = 60_000;
+/** Run time after which the backoff of restarts is reset. */
+const RESET_BACKOFF_MS = 60_000;
 
 /**
- * A Node.js child that says `{ type: 'ready' }` over its channel when it serves. Once it did, it is started again
- * whenever it ends by itself, after a growing pause.
+ * A Node.js child that sends `{ type: 'ready' }` over its IPC channel when it is ready. A child that was ready once is
+ * restarted with backoff whenever it ends by itself.
  */
 export class Child {
   private readonly log: ChildLog;
@@ -53,16 +54,16 @@ export class Child {
     this.log = new ChildLog(name, logFile(dataFolder, name), terminal);
   }
 
-  /** @throws StartFailure with the child's last error when it ends before it is ready */
+  /** @throws StartFailure with the child's last error if it ends before it is ready */
   async start(): Promise<void> {
     const child = this.spawn();
-    await this.ready(child);
-    this.keep(child);
+    await this.untilReady(child);
+    this.restartOnExit(child);
   }
 
   /**
-   * Runs one that has an end.
-   * @throws StartFailure with its last error when it fails
+   * Runs a child that ends by itself, such as a migration.
+   * @throws StartFailure with the child's last error if it fails
    */
   async run(): Promise<void> {
     const endReports = reportWaiting(`the end of ${this.options.name}`, this.options.terminal.line);
@@ -72,7 +73,7 @@ export class Child {
     if (code !== 0) throw this.failure(`failed (${signal ?? `code ${code}`})`);
   }
 
-  /** From here on it is not started again when it ends. */
+  /** Stops restarting the child. */
   release(): void {
     this.stopping = true;
     clearTimeout(this.timer);
@@ -89,9 +90,9 @@ export class Child {
     return child;
   }
 
-  private ready(child: ChildProcess): Promise<void> {
+  private untilReady(child: ChildProcess): Promise<void> {
     return new Promise((resolve, reject) => {
-      const fail = (what: string) => reject(this.failure(what));
+      const fail = (problem: string) => reject(this.failure(problem));
       const { name, terminal } = this.options;
       const endReports = reportWaiting(`the ${name}`, terminal.line);
       child.on('message', (message: { type?: string } | null) => {
@@ -99,7 +100,7 @@ export class Child {
         endReports();
         resolve();
       });
-      // Not 'exit': what it wrote last may still be in the pipe.
+      // 'close' instead of 'exit', because the last output may still be in the pipe.
       child.once('close', (code, signal) => {
         endReports();
         fail(`ended before it was ready (${signal ?? `code ${code}`})`);
@@ -107,25 +108,25 @@ export class Child {
     });
   }
 
-  private failure(what: string): StartFailure {
-    const why = this.log.lastError === undefined ? '' : `: ${this.log.lastError}`;
-    return new StartFailure(`${this.options.name} ${what}${why} (log: ${this.log.file})`);
+  private failure(problem: string): StartFailure {
+    const reason = this.log.lastError === undefined ? '' : `: ${this.log.lastError}`;
+    return new StartFailure(`${this.options.name} ${problem}${reason} (log: ${this.log.file})`);
   }
 
-  private keep(child: ChildProcess): void {
+  private restartOnExit(child: ChildProcess): void {
     const since = Date.now();
     child.once('close', (code, signal) => {
-      if (Date.now() - since > STEADY_MS) this.backoffMs = MIN_BACKOFF_MS;
-      this.again(this.failure(`ended (${signal ?? `code ${code}`})`));
+      if (Date.now() - since > RESET_BACKOFF_MS) this.backoffMs = MIN_BACKOFF_MS;
+      this.restart(this.failure(`ended (${signal ?? `code ${code}`})`));
     });
   }
 
-  private again(failure: unknown): void {
+  private restart(failure: unknown): void {
     if (this.stopping) return;
-    const what = failure instanceof Error ? failure.message : String(failure);
-    this.options.terminal.line(`${what}; starting it again in ${this.backoffMs / 1000} s`);
+    const problem = failure instanceof Error ? failure.message : String(failure);
+    this.options.terminal.line(`${problem}; starting it again in ${this.backoffMs / 1000} s`);
     this.timer = setTimeout(() => {
-      this.start().catch((error: unknown) => this.again(error));
+      this.start().catch((error: unknown) => this.restart(error));
     }, this.backoffMs);
     this.backoffMs = Math.min(this.backoffMs * 2, MAX_BACKOFF_MS);
   }

@@ -12,7 +12,7 @@ const secrets = {
 const environment = (env: NodeJS.ProcessEnv) => childEnvironment(readConfig(env, []), secrets, env);
 
 describe('readConfig', () => {
-  it('puts five ports in a row', () => {
+  it('assigns five consecutive ports', () => {
     expect(readConfig({}, []).ports).toEqual({
       api: 3000,
       gcs: 3001,
@@ -23,7 +23,7 @@ describe('readConfig', () => {
     expect(readConfig({ PORT: '8000' }, []).ports.postgres).toBe(8003);
   });
 
-  it.each(['0', '65532', 'http', '3000.5', '-1'])('refuses PORT=%s', (PORT) => {
+  it.each(['0', '65532', 'http', '3000.5', '-1'])('rejects PORT=%s', (PORT) => {
     expect(() => readConfig({ PORT }, [])).toThrow(StartFailure);
   });
 
@@ -36,20 +36,20 @@ describe('readConfig', () => {
     expect(readConfig(env, argv).verbose).toBe(verbose);
   });
 
-  it('refuses an argument that it does not know', () => {
+  it('rejects an unknown argument', () => {
     expect(() => readConfig({}, ['--port', '1'])).toThrow(StartFailure);
   });
 });
 
 describe('childEnvironment', () => {
-  it('hands on what the user set', () => {
+  it('passes on the user’s variables', () => {
     expect(environment({ QUOTA_BYTES: '7', REDIS_URL: 'redis://x' })).toMatchObject({
       QUOTA_BYTES: '7',
       REDIS_URL: 'redis://x',
     });
   });
 
-  it('leads every client into this stack', () => {
+  it('directs every client to this stack', () => {
     const env = environment({
       PORT: '8000',
       DATABASE_URL: 'postgresql://elsewhere',
@@ -75,14 +75,14 @@ describe('childEnvironment', () => {
     expect(Object.values(env)).not.toContainEqual(expect.stringContaining('elsewhere'));
   });
 
-  it('uses an emulator of Pub/Sub that the user runs', () => {
+  it('uses the user’s own Pub/Sub emulator', () => {
     expect(environment({ PUBSUB_EMULATOR_HOST: 'localhost:8085' })).toMatchObject({
       PUBSUB_EMULATOR_HOST: 'localhost:8085',
       PUBSUB_PORT: '',
     });
   });
 
-  it('lets the example’s page use the API, and those of the user’s choice', () => {
+  it('allows the origins of the example page and of the user’s CORS_ORIGINS', () => {
     const example = 'http://127.0.0.1:8005,http://localhost:8005';
     expect(environment({ PORT: '8000' }).CORS_ORIGINS).toBe(example);
     expect(environment({ PORT: '8000', CORS_ORIGINS: 'http://localhost:5173' }).CORS_ORIGINS).toBe(

@@ -4,12 +4,12 @@ import { type Secrets, StartFailure } from './data-folder.js';
 import { databaseUrl } from './postgres/server.js';
 import { TOKEN_PARTY } from './token.js';
 
-/** What whoever starts the embedded stack may choose. */
+/** Settings of the embedded stack that the user can choose. */
 export interface Config {
   readonly dataFolder: string;
   readonly verbose: boolean;
   readonly ports: Ports;
-  /** A Pub/Sub emulator of the user's own; then none of ours is started. */
+  /** Address of the user's own Pub/Sub emulator, which replaces the embedded one. */
   readonly pubSubHost: string | undefined;
 }
 
@@ -21,7 +21,7 @@ export interface Ports {
   readonly worker: number;
 }
 
-/** What each port is for, as people are told. */
+/** Purpose of each port, for messages to the user. */
 export const PORT_PURPOSE: Record<keyof Ports, string> = {
   api: 'the API',
   gcs: 'the Cloud Storage emulator',
@@ -30,7 +30,7 @@ export const PORT_PURPOSE: Record<keyof Ports, string> = {
   worker: 'the worker’s health and metrics',
 };
 
-/** @throws StartFailure on an argument or a variable that means nothing */
+/** Reads the settings from environment and arguments. @throws StartFailure on an invalid variable or argument */
 export function readConfig(env: NodeJS.ProcessEnv, argv: readonly string[]): Config {
   const port = Number(env.PORT || 3000);
   if (!Number.isInteger(port) || port < 1 || port > 65_531) {
@@ -49,20 +49,18 @@ function verboseIn(argv: readonly string[]): boolean {
     return parseArgs({ args: [...argv], options: { verbose: { type: 'boolean' } } }).values.verbose ?? false;
   } catch (error) {
     throw new StartFailure(
-      `${error instanceof Error ? error.message : String(error)}; there is only --verbose`,
+      `${error instanceof Error ? error.message : String(error)}; the only option is --verbose`,
     );
   }
 }
 
 const PROJECT = 'stowage-local';
-/** Where `npm run example` serves its page: examples/web/serve.ts. */
+/** Port offset of the page of `npm run example`, see examples/web/serve.ts. */
 const EXAMPLE_PORT_OFFSET = 5;
-/** What would lead clients of PostgreSQL and of Cloud Storage, or whoever checks tokens, elsewhere. */
-const ELSEWHERE = /^PG[A-Z]+$|_proxy$|^STORAGE_EMULATOR_HOST$|^GCS_PUBLIC_ENDPOINT$|^JWT_JWKS_URL$/i;
+/** Variables that would direct clients of PostgreSQL and Cloud Storage, or token verification, to other servers. */
+const CONFLICTING = /^PG[A-Z]+$|_proxy$|^STORAGE_EMULATOR_HOST$|^GCS_PUBLIC_ENDPOINT$|^JWT_JWKS_URL$/i;
 
-/**
- * What the children read: everything the user set, and over it what makes them one stack.
- */
+/** Environment of the children: the user's variables, overridden by those that connect the parts of the stack. */
 export function childEnvironment(
   config: Config,
   secrets: Secrets,
@@ -70,7 +68,7 @@ export function childEnvironment(
   userToken = '',
 ): NodeJS.ProcessEnv {
   const { ports, dataFolder, pubSubHost } = config;
-  const inherited = Object.entries(env).filter(([name]) => !ELSEWHERE.test(name));
+  const inherited = Object.entries(env).filter(([name]) => !CONFLICTING.test(name));
   return {
     ...Object.fromEntries(inherited),
     HOST: '127.0.0.1',

@@ -14,14 +14,14 @@ describe('readSecrets', () => {
   const file = () => path.join(folder, 'secrets.json');
   const KEY = /^[0-9a-f]{64}$/;
 
-  it('makes a random key for upload sessions, once', async () => {
-    const made = await readSecrets(folder);
-    expect(made.uploadSessionKey).toMatch(KEY);
-    expect(await readSecrets(folder)).toEqual(made);
-    expect(JSON.parse(await readFile(file(), 'utf8'))).toEqual(made);
+  it('generates a random key for upload sessions once', async () => {
+    const secrets = await readSecrets(folder);
+    expect(secrets.uploadSessionKey).toMatch(KEY);
+    expect(await readSecrets(folder)).toEqual(secrets);
+    expect(JSON.parse(await readFile(file(), 'utf8'))).toEqual(secrets);
   });
 
-  it('reads a folder of a version without that key, always with the same one, and leaves it as it is', async () => {
+  it('derives a stable key for secrets of an older version, without changing the file', async () => {
     const { jwtSecret, hmacAccessId, hmacSecret, postgresPassword } = await readSecrets(folder);
     const older = { jwtSecret, hmacAccessId, hmacSecret, postgresPassword };
     const before = JSON.stringify(older);
@@ -35,7 +35,7 @@ describe('readSecrets', () => {
   });
 
   it.each(['', 'null', '7', '[]', '{}', '{"uploadSessionKey": 1}', '{"jwtSecret": 1}'])(
-    'calls %j damaged',
+    'rejects %j as damaged',
     async (text) => {
       await writeFile(file(), text);
       await expect(readSecrets(folder)).rejects.toThrow(StartFailure);

@@ -3,39 +3,39 @@ import { constants } from 'node:fs';
 import { access, link, mkdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-/** What keeps the embedded stack from running, said in one sentence for the person who started it. */
+/** The reason why the embedded stack cannot run. The message is one sentence for the user who started it. */
 export class StartFailure extends Error {
   override readonly name = 'StartFailure';
 }
 
-/** The secrets of one data folder, made once. They guard nothing but loopback. */
+/** Secrets of one data folder, generated once. They protect services on loopback only. */
 export interface Secrets {
   readonly jwtSecret: string;
   readonly hmacAccessId: string;
   readonly hmacSecret: string;
   readonly postgresPassword: string;
-  /** 64 hex digits. */
+  /** 64 hexadecimal digits. */
   readonly uploadSessionKey: string;
 }
 
-/** PostgreSQL needs this much for a new cluster and its write-ahead log. */
+/** Free disk space that PostgreSQL needs for a new cluster and its write-ahead log. */
 const MIN_FREE_BYTES = 200 * 2 ** 20;
 
-const SENTENCES: Record<string, string> = {
+const ERROR_TEXTS: Record<string, string> = {
   EEXIST: 'is not a folder',
   ENOTDIR: 'is not a folder',
   EACCES: 'is not writable for you',
   EPERM: 'is not writable for you',
   EROFS: 'is on a read-only file system',
-  ENOSPC: 'is on a disk that is full',
+  ENOSPC: 'is on a full disk',
 };
 
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code ?? '';
 
 /**
- * Makes the folder that holds everything the embedded stack keeps, or finds that it is there and usable.
+ * Creates the data folder of the embedded stack, or checks that the existing one is usable.
  * @returns its absolute path
- * @throws StartFailure when it is no folder, not writable, or its disk is full
+ * @throws StartFailure if the path is not a folder, is not writable, or its disk is full
  */
 export async function openDataFolder(folder: string): Promise<string> {
   const absolute = path.resolve(folder);
@@ -44,7 +44,7 @@ export async function openDataFolder(folder: string): Promise<string> {
     if (!(await stat(absolute)).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
     await access(absolute, constants.W_OK | constants.X_OK);
   } catch (error) {
-    const sentence = SENTENCES[codeOf(error)];
+    const sentence = ERROR_TEXTS[codeOf(error)];
     if (sentence === undefined) throw error;
     throw new StartFailure(`The data folder ${absolute} ${sentence}; choose another with DATA_DIR=…`);
   }
@@ -59,8 +59,8 @@ export async function openDataFolder(folder: string): Promise<string> {
 }
 
 /**
- * The secrets of a data folder, from `secrets.json` in it; random ones are made the first time.
- * @throws StartFailure when the file is damaged or not readable
+ * Reads the secrets of a data folder from `secrets.json`, after generating random ones the first time.
+ * @throws StartFailure if the file is damaged or not readable
  */
 export async function readSecrets(folder: string): Promise<Secrets> {
   const file = path.join(folder, 'secrets.json');
@@ -73,7 +73,7 @@ export async function readSecrets(folder: string): Promise<Secrets> {
   const secrets = parse(text ?? '');
   if (secrets === null) {
     throw new StartFailure(
-      `${file} is damaged; restore it, or remove ${folder} to start anew without its data`,
+      `${file} is damaged; restore it, or remove ${folder} to start again without its data`,
     );
   }
   return secrets;
@@ -91,24 +91,27 @@ async function textOf(file: string): Promise<string | null> {
 function parse(text: string): Secrets | null {
   try {
     const found = withSessionKey(JSON.parse(text) as Partial<Record<keyof Secrets, unknown>> | null);
-    const whole = Object.keys(newSecrets()).every((key) => {
+    const isComplete = Object.keys(newSecrets()).every((key) => {
       const value = found?.[key as keyof Secrets];
       return typeof value === 'string' && value.length >= 16;
     });
-    return whole ? (found as Secrets) : null;
+    return isComplete ? (found as Secrets) : null;
   } catch {
     return null;
   }
 }
 
-/** Folders made by older versions have no such key. It is derived, so that all who read such a folder have the same one. */
+/**
+ * Adds the session key to secrets of older versions. It is derived, so that all processes that read the folder get one
+ * key.
+ */
 function withSessionKey(found: Partial<Record<keyof Secrets, unknown>> | null) {
   if (found === null || 'uploadSessionKey' in found) return found;
   const derived = Buffer.from(hkdfSync('sha256', String(found.hmacSecret), '', 'upload sessions', 32));
   return { ...found, uploadSessionKey: derived.toString('hex') };
 }
 
-/** An access id of the form that Cloud Storage gives: https://cloud.google.com/storage/docs/authentication/hmackeys */
+/** The access id has the format of Cloud Storage: https://cloud.google.com/storage/docs/authentication/hmackeys */
 function newSecrets(): Secrets {
   return {
     jwtSecret: randomBytes(32).toString('base64url'),
@@ -119,7 +122,10 @@ function newSecrets(): Secrets {
   };
 }
 
-/** Writes a whole file or none, and leaves one that is there: of two at the same time, one is kept and read by both. */
+/**
+ * Writes a file atomically and never overwrites one: if two processes write at once, both then read the file that was
+ * first.
+ */
 async function createOnce(file: string, content: string): Promise<void> {
   const draft = `${file}.${process.pid}`;
   await writeFile(draft, content, { mode: 0o600, flush: true });

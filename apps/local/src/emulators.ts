@@ -1,8 +1,8 @@
 /**
- * The emulators of Cloud Storage and Pub/Sub, with the buckets, topics and subscriptions in them that the environment names.
- * They ask for no credentials: HOST is loopback unless it is set, and every program that can reach them has to be trusted. Web pages
- * are not: requests are served under loopback's names and those of EMULATOR_ALLOWED_HOSTS, and none that a page sends without a
- * signed URL.
+ * Entry point of the emulators of Cloud Storage and Pub/Sub. Creates the buckets, topics and subscriptions that the
+ * environment names. The emulators require no credentials: HOST is loopback by default, and every program that can
+ * reach them must be trusted. Web pages need not be trusted: a request must have a Host of loopback or of
+ * EMULATOR_ALLOWED_HOSTS, and a request of a page must have a signed URL.
  */
 import path from 'node:path';
 import { PubSub, type Topic } from '@google-cloud/pubsub';
@@ -14,8 +14,8 @@ import { provision } from '#libs/storage/gcs';
 const PUBLISH_TIMEOUT_MS = 10_000;
 const STOP_LIMIT_MS = 8_000;
 /**
- * After the worker: files that are sent must not take the processor from those that are processed. No lower, since on a machine that
- * is busy with other work everything waits for storage.
+ * Lower priority than the worker, so that receiving files does not take CPU from processing them. The value is not
+ * lower, because on a machine that is busy with other work everything waits for storage.
  */
 const NICE = 5;
 
@@ -31,31 +31,31 @@ const settings = {
   host: setting('HOST') || '127.0.0.1',
   gcsPort: Number(new URL(setting('GCS_API_ENDPOINT')).port),
   pubSubAddress: setting('PUBSUB_EMULATOR_HOST'),
-  /** Null when the address is an emulator's that the user runs. */
+  /** Null if PUBSUB_EMULATOR_HOST is an emulator that the user runs. */
   pubSubPort: Number(setting('PUBSUB_PORT')) || null,
   allowedHosts: setting('EMULATOR_ALLOWED_HOSTS')
     .split(/[\s,]+/)
     .filter(Boolean),
-  /** Set by whoever wants to see how a client bears it when storage fails. */
+  /** Enables fault injection, to test how clients handle storage failures. */
   hasFaults: setting('STORAGE_FAULTS') === 'true',
 };
 
-/** Delivers what Cloud Storage has to tell as Google does: through Pub/Sub's API. */
+/** Publishes Cloud Storage notifications through Pub/Sub's API, as Google does. */
 function publisher() {
   const client = new PubSub({
     projectId: settings.projectId,
     apiEndpoint: settings.pubSubAddress,
     emulatorMode: true,
-    // Known, so that the client does not go looking for a metadata server.
+    // Prevents the client's request to a metadata server.
     clientOptions: { universeDomain: 'googleapis.com' },
   });
   const topics = new Map<string, Topic>();
   const topic = (name: string) => {
-    // The emulator keeps what could not be published, and tries again itself.
+    // The storage emulator keeps unpublished notifications and retries them itself.
     const gaxOpts = { timeout: PUBLISH_TIMEOUT_MS, retry: null };
-    const made = topics.get(name) ?? client.topic(name, { batching: { maxMilliseconds: 2 }, gaxOpts });
-    topics.set(name, made);
-    return made;
+    const known = topics.get(name) ?? client.topic(name, { batching: { maxMilliseconds: 2 }, gaxOpts });
+    topics.set(name, known);
+    return known;
   };
   return {
     publish: async (name: string, message: { data: Buffer; attributes: Record<string, string> }) => {
@@ -65,7 +65,7 @@ function publisher() {
   };
 }
 
-/** Answers with what stops them. */
+/** Starts the emulators and returns a function that stops them. */
 async function start(): Promise<() => Promise<void>> {
   const { dataFolder, pubSubPort } = settings;
   const pubSub =
@@ -76,7 +76,7 @@ async function start(): Promise<() => Promise<void>> {
           port: pubSubPort,
           allowedHosts: settings.allowedHosts,
           dataDir: path.join(dataFolder, 'pubsub'),
-          onError: (error) => logger.error({ err: error }, 'Pub/Sub emulator'),
+          onError: (error) => logger.error({ err: error }, 'Pub/Sub emulator error'),
         });
   const { publish, close } = publisher();
   const gcs = await startGcsEmulator({
@@ -87,9 +87,9 @@ async function start(): Promise<() => Promise<void>> {
     hmacKeys: [{ accessId: setting('GCS_HMAC_ACCESS_ID'), secret: setting('GCS_HMAC_SECRET') }],
     admin: settings.hasFaults,
     publish,
-    onError: (error) => logger.error({ err: error }, 'Cloud Storage emulator'),
+    onError: (error) => logger.error({ err: error }, 'Cloud Storage emulator error'),
   });
-  // Where several parts are started side by side, one of them makes these for all: `npm run provision`.
+  // Without these settings, `npm run provision` creates the resources, once for processes that start side by side.
   if (setting('INCOMING_BUCKET') !== '') {
     await provision({
       projectId: settings.projectId,
@@ -104,7 +104,7 @@ async function start(): Promise<() => Promise<void>> {
       },
     });
   }
-  logger.info({ gcs: gcs.port, pubSub: pubSub?.port }, 'The emulators serve');
+  logger.info({ gcs: gcs.port, pubSub: pubSub?.port }, 'emulators ready');
   process.send?.({ type: 'ready', ports: { gcs: gcs.port, pubSub: pubSub?.port } });
   return async () => {
     await gcs.close();
@@ -126,6 +126,6 @@ try {
   if (process.send && !process.connected) end();
   await lowerPriority(NICE);
 } catch (error) {
-  logger.fatal({ err: error }, 'The emulators cannot start');
+  logger.fatal({ err: error }, 'emulators failed to start');
   process.exit(1);
 }

@@ -27,7 +27,7 @@ async function inFolder(work: (folder: string) => void | Promise<void>): Promise
 }
 
 describe('logFile', () => {
-  it('starts anew when it has grown large, and keeps one old one', () =>
+  it('rotates a large log and keeps one old file', () =>
     inFolder((folder) => {
       const file = logFile(folder, 'api');
       writeFileSync(file, 'first');
@@ -39,7 +39,7 @@ describe('logFile', () => {
 });
 
 describe('rotateOpenLog', () => {
-  it('starts a log anew that another process appends to', () =>
+  it('rotates a log that another process appends to', () =>
     inFolder((folder) => {
       const file = logFile(folder, 'postgres');
       const open = openSync(file, 'a');
@@ -59,7 +59,7 @@ describe('rotateOpenLog', () => {
       }
     }));
 
-  it('leaves alone what is not there', () =>
+  it('ignores a missing file', () =>
     inFolder((folder) => {
       rotateOpenLog(path.join(folder, 'none.log'));
       expect(existsSync(path.join(folder, 'none.log'))).toBe(false);
@@ -93,52 +93,52 @@ describe('ChildLog', () => {
     ['    at file.js:1', []],
     ['{ not JSON', []],
     ['null', []],
-  ])('shows of %j on the terminal %j', (line, expected) =>
+  ])('shows for %j on the terminal: %j', (line, expected) =>
     inFolder(async (folder) => {
       expect((await shown(folder, [line])).terminal).toEqual(expected);
       expect(readFileSync(path.join(folder, 'api.log'), 'utf8')).toBe(`${line}\n`);
     }),
   );
 
-  it('shows everything when asked to', () =>
+  it('shows every line in verbose mode', () =>
     inFolder(async (folder) => {
       expect((await shown(folder, ['a', 'b'], { verbose: true })).terminal).toEqual(['api: a', 'api: b']);
     }));
 
-  it('does not flood the terminal', () =>
+  it('limits the lines on the terminal', () =>
     inFolder(async (folder) => {
       const lines = Array<string>(500).fill('{"level":50,"msg":"down"}');
       const { terminal } = await shown(folder, lines);
       expect(terminal.length).toBeGreaterThan(0);
-      // A minute may begin in between.
+      // A new minute may begin in between.
       expect(terminal.length).toBeLessThanOrEqual(40);
     }));
 
-  it('starts its log anew before it grows past 20 MiB, over and over, and keeps one old one', () =>
+  it('rotates its log repeatedly before it exceeds 20 MiB, and keeps one old file', () =>
     inFolder(async (folder) => {
       const file = path.join(folder, 'api.log');
       writeFileSync(file, `${'o'.repeat(99)}\n`);
       const lines = Array.from({ length: 900 }, (_, index) => `${index} ${'x'.repeat(60_000)}`);
-      // A child that was started again goes on with the same file.
+      // A restarted child continues with the same file.
       for (const part of [lines.slice(0, 500), lines.slice(500)]) await shown(folder, part);
       const limit = 20 * 2 ** 20;
       for (const name of [file, `${file}.old`]) expect(statSync(name).size).toBeLessThanOrEqual(limit);
       expect(existsSync(`${file}.old.old`)).toBe(false);
       const kept = [`${file}.old`, file].flatMap((name) => readFileSync(name, 'utf8').trim().split('\n'));
       const numbers = kept.map((line) => Number(line.split(' ', 1)[0]));
-      // No gap, and the end is there.
+      // The lines have no gap and include the last one.
       expect(numbers).toEqual(numbers.map((_, index) => 900 - numbers.length + index));
       expect(numbers.length).toBeGreaterThan(300);
     }));
 
-  it('keeps the beginning of a line without end', () =>
+  it('truncates a very long line', () =>
     inFolder(async (folder) => {
       await shown(folder, ['x'.repeat(1_000_000), 'next']);
       const [first, second] = readFileSync(path.join(folder, 'api.log'), 'utf8').split('\n');
       expect([first?.length, second]).toEqual([64 * 1024, 'next']);
     }));
 
-  it('knows what a child said before it failed', () =>
+  it('provides the last error of a failed child', () =>
     inFolder(async (folder) => {
       const logged = ['{"level":60,"msg":"no port"}', '{"level":30,"msg":"bye"}'];
       expect((await shown(folder, logged)).lastError).toBe('no port');

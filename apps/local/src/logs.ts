@@ -4,21 +4,21 @@ import type { Readable } from 'node:stream';
 import { createInterface } from 'node:readline';
 
 const MAX_BYTES = 20 * 2 ** 20;
-/** What is kept of a line; the services' own have at most 16 KiB. */
+/** Limit on a logged line. The services' own lines have at most 16 KiB. */
 const MAX_KEPT_LINE = 64 * 1024;
-/** How often the size of a log is looked at that another process writes. */
+/** Interval of size checks of a log that another process writes. */
 const WATCH_MS = 1_000;
-/** What a child may put on the terminal; the rest is in its log. */
+/** Limit on the lines of one child on the terminal; its log contains all of them. */
 const MAX_LINES_PER_MINUTE = 20;
 const MAX_LINE = 200;
-/** What Node.js prints around an error, and its warnings. */
+/** Lines that Node.js prints around an error, and its warnings. */
 const TRACE = /^\s|^\(|^file:|^Node\.js v|^\W*$/;
-/** https://getpino.io/#/docs/api?id=loggerlevel-string-gettersetter */
+/** Log levels of pino: https://getpino.io/#/docs/api?id=loggerlevel-string-gettersetter */
 const [WARN, ERROR, FATAL] = [40, 50, 60];
 
 const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 
-/** The path of a log in the data folder. One that has grown past 20 MiB starts anew; one old one is kept. */
+/** The path of a log in the data folder. A log of more than 20 MiB is rotated, with one old file. */
 export function logFile(dataFolder: string, name: string): string {
   const folder = path.join(dataFolder, 'logs');
   const file = path.join(folder, `${name}.log`);
@@ -28,8 +28,8 @@ export function logFile(dataFolder: string, name: string): string {
 }
 
 /**
- * Starts a log anew when it has grown past 20 MiB, while another process has it open to append to: its content moves to the old one,
- * and the file stays. Lines that are written in between are lost.
+ * Rotates a log of more than 20 MiB while another process has it open for appending: copies its content to the old file
+ * and truncates it. Lines that are written in between are lost.
  */
 export function rotateOpenLog(file: string): void {
   if (sizeOf(file) <= MAX_BYTES) return;
@@ -37,30 +37,30 @@ export function rotateOpenLog(file: string): void {
   truncateSync(file);
 }
 
-/** Rotates such a log for as long as this process lives. */
+/** Rotates a log of another process for the lifetime of this process. */
 export function keepLogBounded(file: string): void {
-  const look = () => {
+  const rotate = () => {
     try {
       rotateOpenLog(file);
     } catch {
-      // A full disk: the old log can only go when the new one is smaller.
+      // A full disk has no space for the copy; the next check tries again.
     }
   };
-  setInterval(look, WATCH_MS).unref();
+  setInterval(rotate, WATCH_MS).unref();
 }
 
 export interface Terminal {
-  /** Shows everything that children write, not only warnings. */
+  /** Shows everything that children write instead of only warnings and errors. */
   readonly verbose: boolean;
   readonly line: (text: string) => void;
 }
 
 /**
- * Keeps what a child writes (JSON lines of pino, or anything) in its log, and shows its warnings and errors on the
- * terminal in one short line each. What is fatal is for whoever notices that the child has ended.
+ * Appends the output of a child (pino's JSON lines or any text) to its log, and shows warnings and errors as short
+ * lines on the terminal. Fatal errors are not shown here, because the end of the child is reported with its last error.
  */
 export class ChildLog {
-  /** The last error it logged or line it wrote to its error output, if any. */
+  /** The last error that the child logged or wrote to stderr. */
   lastError: string | undefined;
   private shown = 0;
   private minute = 0;
@@ -87,7 +87,7 @@ export class ChildLog {
     try {
       this.append(Buffer.from(`${line.slice(0, MAX_KEPT_LINE)}\n`));
     } catch {
-      // A full disk must not end the child; it will complain itself.
+      // A full disk must not end the child, which will report the problem itself.
     }
     const { level, text } = read(line);
     if (level >= ERROR) this.lastError = text;

@@ -1,4 +1,4 @@
-/** The embedded stack: everything that Stowage needs, as one tree of processes on this machine. */
+/** Entry point of the embedded stack: all parts of Stowage as one process tree on this machine. */
 import path from 'node:path';
 import { run } from './run.js';
 

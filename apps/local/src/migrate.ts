@@ -1,4 +1,4 @@
-/** Brings the database of the embedded stack up to date, and ends. */
+/** Entry point: migrates the database of the embedded stack and exits. */
 import path from 'node:path';
 import { migrateDatabase } from '#libs/database';
 import { migrateQueue } from '#libs/queue';
@@ -7,5 +7,5 @@ const url = process.env.DATABASE_URL ?? '';
 // This file is dist/apps/local/src/migrate.js.
 await migrateDatabase(url, path.resolve(import.meta.dirname, '../../../../prisma/migrations'));
 await migrateQueue(url);
-// The channel to the supervisor would keep this process alive.
+// An open IPC channel to the supervisor would keep this process alive.
 process.disconnect?.();

@@ -5,35 +5,35 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StartFailure } from './data-folder.js';
 
-/** A process that was started: its id together with when it started, since ids are used again. */
+/** A process that was started. The start time distinguishes it from a later process with the same id. */
 interface Entry {
   readonly name: string;
   readonly pid: number;
   readonly started: string;
 }
 
-/** How a process is asked to stop, how it is forced, and how long it has in between. */
+/** How to stop a process: a signal, and a second signal after the grace period in milliseconds. */
 export interface StopOptions {
   readonly signal: NodeJS.Signals;
   readonly force: NodeJS.Signals;
   readonly graceMs: number;
 }
 
-const GENTLE: StopOptions = { signal: 'SIGTERM', force: 'SIGKILL', graceMs: 10_000 };
+const DEFAULT_STOP: StopOptions = { signal: 'SIGTERM', force: 'SIGKILL', graceMs: 10_000 };
 /**
- * Fast, then immediate shutdown. SIGKILL would leave its children behind.
+ * Fast shutdown, then immediate shutdown. SIGKILL would leave the server's child processes running.
  * https://www.postgresql.org/docs/current/server-shutdown.html
  */
 const POSTGRES: StopOptions = { signal: 'SIGINT', force: 'SIGQUIT', graceMs: 10_000 };
 const STOP: Record<string, StopOptions> = { postgres: POSTGRES };
 
-/** Dependents before what they depend on. */
+/** Dependent processes before their dependencies. */
 const STOP_ORDER = ['migrate', 'initdb', 'api', 'worker', 'emulators', 'postgres'];
 
 /**
- * The processes of one data folder, on record in its `run.json` from the moment they start, so that the next start can
- * stop what a killed one left behind. Only one supervisor at a time holds the record: a lock that the kernel gives back
- * whatever becomes of its holder.
+ * The processes of one data folder, recorded in its `run.json` when they start, so that the next start can stop what a
+ * killed supervisor left running. One supervisor at a time holds the lock file, and the kernel releases the lock even
+ * if its holder crashes.
  */
 export class Processes {
   private readonly file: string;
@@ -42,7 +42,7 @@ export class Processes {
   private readonly running = new Map<string, ChildProcess>();
   private closed = false;
 
-  /** @throws StartFailure when another supervisor runs in this data folder */
+  /** @throws StartFailure if another supervisor runs in this data folder */
   constructor(folder: string) {
     this.file = path.join(folder, 'run.json');
     this.lock = lockOf(path.join(folder, 'run.lock'), () => {
@@ -51,19 +51,19 @@ export class Processes {
     });
   }
 
-  /** Stops what an earlier supervisor left running; answers with the names. Then this process is on record. */
+  /** Stops the processes that an earlier supervisor left running and returns their names. Then records this process. */
   async takeOver(): Promise<string[]> {
     const left = entriesIn(this.file)
       .filter((entry) => entry.name !== 'supervisor' && isAlive(entry))
       .sort((a, b) => STOP_ORDER.indexOf(a.name) - STOP_ORDER.indexOf(b.name));
-    for (const entry of left) await end(entry, STOP[entry.name] ?? GENTLE);
+    for (const entry of left) await end(entry, STOP[entry.name] ?? DEFAULT_STOP);
     this.record({ name: 'supervisor', pid: process.pid, started: startOf(process.pid) ?? '' });
     return left.map(({ name }) => name);
   }
 
   /**
-   * Starts a process in a group of its own, so that Ctrl-C in a terminal reaches the supervisor alone.
-   * @throws StartFailure when the program cannot be run, or everything is being stopped
+   * Starts a process in its own process group, so that Ctrl-C in a terminal reaches the supervisor only.
+   * @throws StartFailure if the program cannot be run, or if the stack is being stopped
    */
   spawn(name: string, command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
     if (this.closed) throw new StartFailure('Stopped before it was ready');
@@ -85,22 +85,22 @@ export class Processes {
     return child;
   }
 
-  /** Stops all of them, dependents first, each when the one before is gone; what does not stop in time is forced. */
+  /** Stops the processes one after the other, dependents first, and forces those that exceed their grace period. */
   async stopAll(): Promise<void> {
     this.closed = true;
     for (const name of STOP_ORDER) {
       const entry = this.entries.get(name);
-      if (entry) await end(entry, STOP[name] ?? GENTLE);
+      if (entry) await end(entry, STOP[name] ?? DEFAULT_STOP);
     }
   }
 
-  /** Ends all of them at once, without a chance to finish. */
+  /** Ends all processes at once by their force signals, without a grace period. */
   force(): void {
     this.closed = true;
-    for (const [name, child] of this.running) child.kill((STOP[name] ?? GENTLE).force);
+    for (const [name, child] of this.running) child.kill((STOP[name] ?? DEFAULT_STOP).force);
   }
 
-  /** Gives the data folder back. Nothing may be running any more. */
+  /** Releases the data folder. No recorded process may be running. */
   release(): void {
     this.entries.clear();
     this.write();
@@ -118,8 +118,8 @@ export class Processes {
       writeFileSync(draft, JSON.stringify([...this.entries.values()], null, 2) + '\n');
       renameSync(draft, this.file);
     } catch {
-      // A full disk must not keep us from stopping. An entry too many names nothing that lives; what is missing ends with
-      // its channel, or is found by PostgreSQL's own file.
+      // A full disk must not prevent stopping. A stale entry matches no live process. A process without an entry ends
+      // when its channel closes; PostgreSQL is found by its own pid file.
     }
   }
 }
@@ -136,7 +136,7 @@ function lockOf(file: string, held: () => string): DatabaseSync {
   }
 }
 
-/** A record that is not there or was cut short names nothing. */
+/** The entries of a record file; empty if the file is missing or incomplete. */
 function entriesIn(file: string): Entry[] {
   try {
     const found: unknown = JSON.parse(readFileSync(file, 'utf8'));
@@ -146,7 +146,7 @@ function entriesIn(file: string): Entry[] {
   }
 }
 
-/** When the process started, in the system's own terms; null when there is none. */
+/** Start time of a process in the format of the operating system; null if there is no such process. */
 function startOf(pid: number): string | null {
   if (process.platform !== 'linux') {
     const ps = spawnSync('ps', ['-o', 'lstart=,state=', '-p', String(pid)], { encoding: 'utf8' });
@@ -154,8 +154,8 @@ function startOf(pid: number): string | null {
     return started === undefined || state?.startsWith('Z') ? null : started;
   }
   try {
-    // The name, in parentheses, may hold anything; state is field 3, the number of threads field 20, start time field 22
-    // (proc_pid_stat(5)). While other threads are still ending, a dead first one does not mean that ports are free.
+    // The process name, in parentheses, may contain any character. State is field 3, number of threads 20, start time 22
+    // (proc_pid_stat(5)). A dead main thread does not free the ports while other threads are still ending.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const isGone = fields[0] === 'X' || (fields[0] === 'Z' && Number(fields[17]) <= 1);
@@ -181,13 +181,13 @@ function send(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It is gone, which is what was wanted.
+    // The process has already ended.
   }
 }
 
 const INTERVAL_MS = 20;
 
-/** Waits until `condition` holds; false when it did not within `limitMs`. */
+/** Waits until `condition` holds. False if it does not within `limitMs`. */
 export async function until(condition: () => boolean, limitMs = Infinity): Promise<boolean> {
   for (const end = Date.now() + limitMs; !condition();) {
     if (Date.now() >= end) return false;
@@ -199,8 +199,8 @@ export async function until(condition: () => boolean, limitMs = Infinity): Promi
 const REPORT_MS = 10_000;
 
 /**
- * Prints every ten seconds what a start waits for. A start has no time limit: on a busy machine it takes minutes.
- * @returns what ends the reports
+ * Prints every ten seconds what a start waits for. A start has no time limit, since on a busy machine it takes minutes.
+ * @returns function that ends the reports
  */
 export function reportWaiting(what: string, line: (text: string) => void): () => void {
   const started = performance.now();

@@ -4,27 +4,27 @@ import type { Terminal } from './logs.js';
 import { type Entries, type Running, Supervisor } from './supervisor.js';
 import { signToken } from './token.js';
 
-/** npm hands on a signal that the terminal has sent already: within this time it is the same request. */
-const SAME_REQUEST_MS = 1_000;
+/** npm forwards signals that the terminal has already sent: signals within this time count as one request. */
+const REPEAT_MS = 1_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** As a shell says of what Ctrl-C ended. */
-const FORCED = 130;
-/** Users of the ready-made tokens. */
+/** Exit code that shells use for a process ended by Ctrl-C. */
+const FORCED_CODE = 130;
+/** Subjects of the generated tokens. */
 const USER = '1';
 const OPERATOR = '1000';
 
 /**
- * Runs the embedded stack until a signal comes or its launcher goes away, and ends the process: with code 0 after a
- * clean stop, with 130 when a second request forced it, with code 1 and one sentence on stderr when it cannot run.
+ * Runs the embedded stack until a signal or the end of its launcher, and then sets the exit code of the process: 0
+ * after a clean stop, 130 if a second request forced the stop, 1 with one sentence on stderr if the stack cannot run.
  */
 export async function run(entries: Entries, argv: readonly string[]): Promise<void> {
-  // Whoever read our output may be gone before we are.
+  // The readers of the output may end before this process.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   let config: Config;
   try {
     config = readConfig(process.env, argv);
   } catch (error) {
-    return leave(error);
+    return finish(error);
   }
   const terminal: Terminal = { verbose: config.verbose, line: (text) => process.stdout.write(text + '\n') };
 
@@ -33,15 +33,15 @@ export async function run(entries: Entries, argv: readonly string[]): Promise<vo
   const stop = async (failure?: unknown) => {
     stopAt = Date.now();
     await supervisor.stop();
-    leave(failure);
-    if (forced) process.exitCode = FORCED;
+    finish(failure);
+    if (forced) process.exitCode = FORCED_CODE;
   };
   const supervisor = new Supervisor(config, entries, terminal, (error) => void stop(error));
   const onSignal = () => {
     if (stopAt === undefined) {
       terminal.line('Stopping …');
       void stop();
-    } else if (Date.now() - stopAt > SAME_REQUEST_MS) {
+    } else if (Date.now() - stopAt > REPEAT_MS) {
       forced = true;
       supervisor.force();
     }
@@ -53,7 +53,7 @@ export async function run(entries: Entries, argv: readonly string[]): Promise<vo
     const running = await supervisor.start();
     if (stopAt === undefined) terminal.line(await summary(config, running));
   } catch (error) {
-    // A start that was interrupted fails too; that is not news.
+    // A stop during the start makes the start fail too, which needs no message.
     if (stopAt === undefined) await stop(error);
   }
 }
@@ -75,8 +75,10 @@ async function summary({ ports }: Config, { dataFolder, secrets }: Running): Pro
   ].join('\n');
 }
 
-/** Set, not called at once, so that what was written reaches its reader; nothing is left that would keep us running. */
-function leave(failure?: unknown): void {
+/**
+ * Sets the exit code instead of exiting, so that pending output is flushed. No handle keeps the process alive after this.
+ */
+function finish(failure?: unknown): void {
   if (failure !== undefined) process.stderr.write(`${sentence(failure)}\n`);
   process.exitCode = failure === undefined ? 0 : 1;
   if (process.connected) process.disconnect();

@@ -9,7 +9,7 @@ import { createDatabase, type PostgresOptions, startPostgres } from './postgres/
 import { Processes } from './processes.js';
 import { signToken } from './token.js';
 
-/** The JavaScript files that the children run. */
+/** Entry files of the child processes. */
 export interface Entries {
   readonly migrate: string;
   readonly emulators: string;
@@ -17,15 +17,15 @@ export interface Entries {
   readonly worker: string;
 }
 
-/** What was started, once it serves. */
+/** The running stack. */
 export interface Running {
   readonly dataFolder: string;
   readonly secrets: Secrets;
 }
 
 /**
- * Starts and stops everything that the embedded stack consists of, as children of this process: PostgreSQL and the
- * emulators side by side, then api and worker. What ends by itself is started again.
+ * Starts and stops the processes of the embedded stack as children of this process: PostgreSQL and the emulators in
+ * parallel, then api and worker. A child that ends by itself is restarted.
  */
 export class Supervisor {
   private processes: Processes | undefined;
@@ -36,18 +36,18 @@ export class Supervisor {
     private readonly config: Config,
     private readonly entries: Entries,
     private readonly terminal: Terminal,
-    /** Called when PostgreSQL ended and cannot be started again. */
+    /** Called if PostgreSQL ended and cannot be restarted. */
     private readonly onFatal: (error: unknown) => void,
   ) {}
 
-  /** @throws StartFailure in one sentence; whatever was started by then runs until `stop` */
+  /** @throws StartFailure in one sentence. Processes that were started before the failure run until `stop`. */
   async start(): Promise<Running> {
     const { terminal } = this;
     const dataFolder = await openDataFolder(this.config.dataFolder);
     const secrets = await readSecrets(dataFolder);
     const processes = (this.processes = new Processes(dataFolder));
     const left = await processes.takeOver();
-    if (left.length > 0) terminal.line(`Stopped what an earlier run had left running: ${left.join(', ')}`);
+    if (left.length > 0) terminal.line(`Stopped processes of an earlier run: ${left.join(', ')}`);
     await assertFree(this.config.ports, this.config.pubSubHost !== undefined);
 
     const userToken = await signToken(secrets.jwtSecret, { subject: '1' });
@@ -66,7 +66,7 @@ export class Supervisor {
     return { dataFolder, secrets };
   }
 
-  /** Stops api, worker, emulators and PostgreSQL, in this order, each with the time to finish what it is doing. */
+  /** Stops api, worker, emulators and PostgreSQL in this order, each with a grace period. */
   async stop(): Promise<void> {
     this.stopping = true;
     for (const child of this.children) child.release();
@@ -75,7 +75,7 @@ export class Supervisor {
     this.processes = undefined;
   }
 
-  /** Ends everything at once. */
+  /** Ends all processes at once by their force signals, without a grace period. */
   force(): void {
     this.processes?.force();
   }
@@ -86,7 +86,7 @@ export class Supervisor {
     const port = this.config.ports.postgres;
     const log = logFile(dataFolder, 'postgres');
     keepLogBounded(log);
-    await this.keepPostgres({
+    await this.supervisePostgres({
       home,
       port,
       password: secrets.postgresPassword,
@@ -97,38 +97,38 @@ export class Supervisor {
     await createDatabase(port, secrets.postgresPassword, this.terminal.line);
   }
 
-  private async keepPostgres(options: PostgresOptions): Promise<void> {
+  private async supervisePostgres(options: PostgresOptions): Promise<void> {
     const server = await startPostgres(options);
     const ended = (code: number | null, signal: NodeJS.Signals | null) => {
       if (this.stopping) return;
       this.terminal.line(
         `PostgreSQL ended (${signal ?? `code ${code}`}); starting it again (log: ${options.logFile})`,
       );
-      this.keepPostgres(options).catch((error: unknown) => this.stopping || this.onFatal(error));
+      this.supervisePostgres(options).catch((error: unknown) => this.stopping || this.onFatal(error));
     };
     if (server.exitCode !== null || server.signalCode !== null) ended(server.exitCode, server.signalCode);
     else server.once('exit', ended);
   }
 }
 
-/** Waits for all of them even if one fails, so that nothing is still being started when the failure is dealt with. */
+/** Waits for all starts even if one fails, so that no start is still in progress while the failure is handled. */
 async function all(starts: readonly Promise<void>[]): Promise<void> {
   const results = await Promise.allSettled(starts);
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
-async function assertFree(ports: Ports, foreignPubSub: boolean): Promise<void> {
+async function assertFree(ports: Ports, hasOwnPubSub: boolean): Promise<void> {
   for (const [name, port] of Object.entries(ports) as [keyof Ports, number][]) {
-    if (name === 'pubSub' && foreignPubSub) continue;
+    if (name === 'pubSub' && hasOwnPubSub) continue;
     const server = createServer();
     try {
       server.listen(port, '127.0.0.1');
       await once(server, 'listening');
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      const what = code === 'EADDRINUSE' ? 'is in use' : `cannot be used (${code})`;
+      const problem = code === 'EADDRINUSE' ? 'is in use' : `cannot be used (${code})`;
       throw new StartFailure(
-        `Port ${port}, which ${PORT_PURPOSE[name]} needs, ${what}; choose others with PORT=… (it and the four after it)`,
+        `Port ${port}, which ${PORT_PURPOSE[name]} needs, ${problem}; choose other ports with PORT=… (uses this port and the next four)`,
       );
     } finally {
       server.close();

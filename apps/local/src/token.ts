@@ -1,19 +1,19 @@
 import { SignJWT } from 'jose';
 
-/** Issuer and audience of the embedded stack's tokens. */
+/** Issuer and audience of the tokens for the embedded stack. */
 export const TOKEN_PARTY = 'stowage-local';
 
 export interface TokenOptions {
-  /** The user's id, 1 to 255 characters. */
+  /** Subject of the token: the user's id, 1 to 255 characters. */
   readonly subject: string;
   readonly groups?: readonly string[];
-  /** Gives the operator's scope `stowage.admin`. */
+  /** Whether the token has the operator scope `stowage.admin`. */
   readonly admin?: boolean;
-  /** A time span such as `30d` or `15 minutes`; default 30 days. */
+  /** Lifetime, a time span such as `30d` or `15 minutes`; default 30 days. */
   readonly expiresIn?: string;
 }
 
-/** A token (JWT, HS256) that the embedded stack with this secret accepts. */
+/** Signs a token (JWT, HS256) for the embedded stack with this secret. */
 export function signToken(jwtSecret: string, options: TokenOptions): Promise<string> {
   const claims = {
     ...(options.groups?.length ? { groups: options.groups } : {}),

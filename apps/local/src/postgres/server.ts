@@ -14,13 +14,13 @@ export interface PostgresOptions {
   readonly port: number;
   readonly password: string;
   readonly logFile: string;
-  /** False gives up durability for speed; for tests alone. Default true. */
+  /** False trades durability for speed, for tests only; default true. */
   readonly durable?: boolean;
-  /** Default 100. */
+  /** Maximum number of connections; default 100. */
   readonly maxConnections?: number;
-  /** Takes a line about what the start waits for. */
+  /** Receives a line for the user about what the start waits for. */
   readonly report?: (line: string) => void;
-  /** Starts a program under a name, in a process group of its own. */
+  /** Starts a program under a name, in its own process group. */
   readonly spawn: (
     name: string,
     command: string,
@@ -30,19 +30,19 @@ export interface PostgresOptions {
 }
 
 const USER = 'stowage';
-/** After a crash the old server's children may hold its shared memory for a moment. */
-const HELD = /lock file ".*" already exists|shared memory block .* still in use/;
-const HELD_RETRIES = 20;
+/** After a crash, child processes of the old server may still hold its lock file or shared memory for a moment. */
+const LOCK_HELD = /lock file ".*" already exists|shared memory block .* still in use/;
+const LOCK_RETRIES = 20;
 const RETRY_MS = 250;
 
-/** Where a database of the server on this port is; on loopback, with the password in it. */
+/** Connection URL of a database on the server at this loopback port, including the password. */
 export const databaseUrl = (port: number, password: string, database = USER) =>
   `postgresql://${USER}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`;
 
 /**
- * Starts PostgreSQL on 127.0.0.1, after making its cluster if there is none, and answers when it takes connections.
- * The server outlives a caller that is killed: a later call stops it and recovers.
- * @throws StartFailure with PostgreSQL's own reason when it does not start
+ * Starts PostgreSQL on 127.0.0.1, after creating its cluster if necessary, and returns when the server accepts
+ * connections. The server survives the end of its parent process; a later call stops it, and PostgreSQL recovers.
+ * @throws StartFailure with PostgreSQL's reason if the server does not start
  */
 export async function startPostgres(options: PostgresOptions): Promise<ChildProcess> {
   const cluster = path.join(options.home.folder, 'data');
@@ -60,7 +60,7 @@ export async function startPostgres(options: PostgresOptions): Promise<ChildProc
     endReports();
     if (!ended && isReady(pidFile, server.pid)) return server;
     const reason = await lastFailure(options.logFile, from);
-    if (attempt > HELD_RETRIES || !HELD.test(reason)) {
+    if (attempt > LOCK_RETRIES || !LOCK_HELD.test(reason)) {
       throw new StartFailure(`PostgreSQL does not start on ${cluster}: ${reason} (log: ${options.logFile})`);
     }
     await delay(RETRY_MS);
@@ -68,8 +68,8 @@ export async function startPostgres(options: PostgresOptions): Promise<ChildProc
 }
 
 /**
- * Timeouts of the client, a server that is still starting, and an earlier `create database` that goes on after its timeout:
- * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ * Errors to retry: timeouts of the client, a server that is still starting, and an earlier `create database` that
+ * continues after its timeout. https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const isTemporary = (error: unknown) =>
   error instanceof Error &&
@@ -77,8 +77,8 @@ const isTemporary = (error: unknown) =>
     ['57P03', '42P04', '55006'].includes(String((error as NodeJS.ErrnoException).code)));
 
 /**
- * Makes the database `stowage` if it is not there. A server that does not answer in time is asked again.
- * @throws StartFailure when the server does not let us in
+ * Creates the database `stowage` if it does not exist, with retries while the server does not answer in time.
+ * @throws StartFailure if the server rejects the connection
  */
 export async function createDatabase(
   port: number,
@@ -87,7 +87,7 @@ export async function createDatabase(
 ): Promise<void> {
   const endReports = reportWaiting('an answer of PostgreSQL', report);
   try {
-    while (!(await hasDatabase(port, password))) await delay(RETRY_MS);
+    while (!(await ensureDatabase(port, password))) await delay(RETRY_MS);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new StartFailure(`PostgreSQL runs but cannot be used: ${reason}`);
@@ -96,8 +96,8 @@ export async function createDatabase(
   }
 }
 
-/** False when the server did not answer in time. */
-async function hasDatabase(port: number, password: string): Promise<boolean> {
+/** Creates the database if necessary. False if the server did not answer in time. */
+async function ensureDatabase(port: number, password: string): Promise<boolean> {
   const client = new pg.Client({
     connectionString: databaseUrl(port, password, 'postgres'),
     connectionTimeoutMillis: 10_000,
@@ -117,7 +117,7 @@ async function hasDatabase(port: number, password: string): Promise<boolean> {
   }
 }
 
-/** Made aside and then moved into its place, so that an interrupted start leaves no half of a cluster. */
+/** Creates the cluster under a temporary name and renames it, so that an interrupted start leaves no partial cluster. */
 async function createCluster(options: PostgresOptions, cluster: string): Promise<void> {
   const { home, password } = options;
   const draft = `${cluster}.new`;
@@ -142,7 +142,7 @@ async function createCluster(options: PostgresOptions, cluster: string): Promise
     await rm(draft, { recursive: true, force: true });
     const reason =
       stderr.split('\n').find((line) => /error|fatal/i.test(line)) ?? stderr.trim().split('\n').at(-1);
-    throw new StartFailure(`PostgreSQL cannot make its cluster in ${home.folder}: ${reason}`);
+    throw new StartFailure(`PostgreSQL cannot create its cluster in ${home.folder}: ${reason}`);
   }
   await rename(draft, cluster);
 }
@@ -161,7 +161,7 @@ async function checkCluster({ home }: PostgresOptions, cluster: string): Promise
   }
   if (wanted !== undefined && found.trim() !== wanted) {
     throw new StartFailure(
-      `${cluster} was made by PostgreSQL ${found.trim()}, and this is PostgreSQL ${wanted}`,
+      `${cluster} was created by PostgreSQL ${found.trim()}, but this is PostgreSQL ${wanted}`,
     );
   }
 }
@@ -175,7 +175,7 @@ function spawnServer(options: PostgresOptions, cluster: string): ChildProcess {
     max_connections: maxConnections,
     timezone: 'UTC',
     log_timezone: 'UTC',
-    // Details quote rows and parameters, which clients choose.
+    // The details of errors quote rows and parameters, which contain client data.
     log_error_verbosity: 'terse',
     ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
   };
@@ -195,14 +195,17 @@ function spawnServer(options: PostgresOptions, cluster: string): ChildProcess {
   }
 }
 
-/** Nothing of the caller's environment (PG…, LC_…) reaches the server. */
+/** Keeps variables of this process (PG…, LC_…) out of the server's environment. */
 const processOptions = ({ account, folder }: PostgresHome): SpawnOptions => ({
   ...account,
   cwd: '/',
   env: { PATH: process.env.PATH, HOME: folder, LC_ALL: 'C', LC_MESSAGES: 'C' },
 });
 
-/** https://www.postgresql.org/docs/current/storage-file-layout.html: process id first, status in line 8. */
+/**
+ * Line 1 of the file is the process id, line 8 the status:
+ * https://www.postgresql.org/docs/current/storage-file-layout.html
+ */
 function isReady(pidFile: string, pid: number | undefined): boolean {
   try {
     const lines = readFileSync(pidFile, 'utf8').split('\n');
@@ -213,8 +216,8 @@ function isReady(pidFile: string, pid: number | undefined): boolean {
 }
 
 /**
- * A server that nobody has on record any more is stopped. A file that names another process is removed: PostgreSQL would
- * take any process of the same user for a server of this cluster.
+ * Stops a server of this cluster that no record names. If the pid file names any other process, the file is removed,
+ * since PostgreSQL would take any process of the same user for a server of the cluster.
  */
 async function stopLeftover(cluster: string): Promise<void> {
   const pidFile = path.join(cluster, 'postmaster.pid');
@@ -232,7 +235,7 @@ async function commandLine(pid: number): Promise<string> {
   return spawnSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' }).stdout;
 }
 
-/** What the server wrote last about why it ended. */
+/** The last failure that the server logged after the given position. */
 async function lastFailure(logFile: string, from: number): Promise<string> {
   const log = await open(logFile);
   try {
