@@ -12,7 +12,7 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 const GUIDE = readFileSync(path.join(ROOT, 'docs/api.md'), 'utf8');
 const run = promisify(execFile);
 
-/** What stands in the guide between fences of a language. */
+/** Fenced code blocks of one language in the guide. */
 const blocks = (language: string) =>
   [...GUIDE.matchAll(new RegExp('^```' + language + '\\n(.*?)^```$', 'gms'))].map(([, code = '']) => code);
 
@@ -29,7 +29,7 @@ for (const program of ['bash', 'curl', 'sha256sum']) {
 const isSkipped = missing.length > 0 && process.env.CI !== 'true';
 if (isSkipped) process.stdout.write(`skipped: the commands of docs/api.md (install ${missing.join(', ')})\n`);
 
-describe('docs/api.md (real: everything; its examples, as they stand)', () => {
+describe('docs/api.md examples (real: the whole stack; the code runs unchanged)', () => {
   let stack: Stack;
   let token: string;
   beforeAll(async () => {
@@ -39,9 +39,9 @@ describe('docs/api.md (real: everything; its examples, as they stand)', () => {
   });
   afterAll(() => stack[Symbol.asyncDispose]());
 
-  /** The assets of a name, once none of them is on its way. */
-  const settled = (name: string) =>
-    until('it is settled', async () => {
+  /** Returns the assets with this filename once all of them have a final status. */
+  const finalAssets = (name: string) =>
+    until('the asset has a final status', async () => {
       const { data } = await stack.query<{ assets: { nodes: { filename: string; status: string }[] } }>(
         token,
         '{ assets(first: 100) { nodes { filename status sizeBytes } } }',
@@ -51,27 +51,30 @@ describe('docs/api.md (real: everything; its examples, as they stand)', () => {
       return isOver ? found : null;
     });
 
-  (isSkipped ? it.skip : it)('has commands that send a file, one in pieces, and get it back', async () => {
-    const script = blocks('sh').join('\n').replaceAll('http://127.0.0.1:3000/graphql', stack.url);
-    expect(script).toContain(stack.url);
-    const { stdout } = await run('bash', ['-eu', '-o', 'pipefail', '-c', script], {
-      cwd: ROOT,
-      env: { ...process.env, NODE_OPTIONS: '', DATA_DIR: stack.folder, TMPDIR: stack.folder },
-      timeout: LIMIT_MS,
-    });
-    expect(stdout).toContain('"viewer":{"id":"1"');
-    expect(stdout).toContain('PUT: 200\n');
-    expect(stdout).toMatch(/"completeUpload":\{"status":"(PENDING|PROCESSING|READY)"\}/);
-    expect(stdout).toMatch(/^HTTP\/1\.1 308 /m);
-    expect(stdout).toMatch(/^range: bytes=0-262143\r$/im);
-    expect(stdout).toContain('rest: 200\n');
-    expect(stdout.endsWith('Hello, Stowage.\n')).toBe(true);
-    expect(await settled('large.bin')).toEqual([
-      { filename: 'large.bin', status: 'READY', sizeBytes: 700_000 },
-    ]);
-  });
+  (isSkipped ? it.skip : it)(
+    'has shell commands that upload a file, upload one in chunks and download it',
+    async () => {
+      const script = blocks('sh').join('\n').replaceAll('http://127.0.0.1:3000/graphql', stack.url);
+      expect(script).toContain(stack.url);
+      const { stdout } = await run('bash', ['-eu', '-o', 'pipefail', '-c', script], {
+        cwd: ROOT,
+        env: { ...process.env, NODE_OPTIONS: '', DATA_DIR: stack.folder, TMPDIR: stack.folder },
+        timeout: LIMIT_MS,
+      });
+      expect(stdout).toContain('"viewer":{"id":"1"');
+      expect(stdout).toContain('PUT: 200\n');
+      expect(stdout).toMatch(/"completeUpload":\{"status":"(PENDING|PROCESSING|READY)"\}/);
+      expect(stdout).toMatch(/^HTTP\/1\.1 308 /m);
+      expect(stdout).toMatch(/^range: bytes=0-262143\r$/im);
+      expect(stdout).toContain('rest: 200\n');
+      expect(stdout.endsWith('Hello, Stowage.\n')).toBe(true);
+      expect(await finalAssets('large.bin')).toEqual([
+        { filename: 'large.bin', status: 'READY', sizeBytes: 700_000 },
+      ]);
+    },
+  );
 
-  it('has a function for the web that sends a file, once however often it is called', async () => {
+  it('has a web function that uploads a file once, however often it is called', async () => {
     const [code = ''] = blocks('js');
     await writeFile(path.join(stack.folder, 'upload.mjs'), code);
     const program = `import { upload } from './upload.mjs';
@@ -89,10 +92,10 @@ describe('docs/api.md (real: everything; its examples, as they stand)', () => {
     });
     const ids = JSON.parse(stdout) as string[];
     expect(ids[0]).toBe(ids[1]);
-    expect(await settled('web.txt')).toEqual([{ filename: 'web.txt', status: 'READY', sizeBytes: 12 }]);
+    expect(await finalAssets('web.txt')).toEqual([{ filename: 'web.txt', status: 'READY', sizeBytes: 12 }]);
   });
 
-  it('has a function for the web that sends a file to a session, and goes on where it is', async () => {
+  it('has a web function that resumes a file in an upload session', async () => {
     const code = blocks('js').find((block) => block.includes('sendToSession')) ?? '';
     await writeFile(path.join(stack.folder, 'session.mjs'), code);
     const program = `import { createHash } from 'node:crypto';
@@ -109,7 +112,7 @@ describe('docs/api.md (real: everything; its examples, as they stand)', () => {
         checksumSha256: createHash('sha256').update(bytes).digest('hex'), method: 'RESUMABLE' };
       const { requestUpload: { asset, upload } } = await ask(
         'mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } upload { url protocol } } }', { input });
-      // The first chunk of an attempt that broke off.
+      // The first chunk of an interrupted attempt.
       await fetch(upload.url, { method: 'PUT', headers: { 'content-range': 'bytes 0-262143/600000' }, body: bytes.subarray(0, 262144) });
       const { renewUpload: again } = await ask('mutation ($id: ID!) { renewUpload(assetId: $id) { url } }', asset);
       const sent = await sendToSession(file, again, { chunkBytes: 256 * 1024 });
@@ -121,12 +124,12 @@ describe('docs/api.md (real: everything; its examples, as they stand)', () => {
       timeout: LIMIT_MS,
     });
     expect(JSON.parse(stdout)).toEqual({ sent: true, protocol: 'GCS_RESUMABLE', isSame: true });
-    expect(await settled('session.bin')).toEqual([
+    expect(await finalAssets('session.bin')).toEqual([
       { filename: 'session.bin', status: 'READY', sizeBytes: 600_000 },
     ]);
   });
 
-  it('has functions for the web that go through a gallery and choose a variant', async () => {
+  it('has web functions that page through a gallery and choose a variant', async () => {
     const [, code = ''] = blocks('js');
     await writeFile(path.join(stack.folder, 'pictures.mjs'), code);
     const program = `import { pictures, variantFor } from './pictures.mjs';
@@ -145,7 +148,7 @@ describe('docs/api.md (real: everything; its examples, as they stand)', () => {
   });
 });
 
-it('has operations that the schema knows', () => {
+it('has GraphQL operations that validate against the schema', () => {
   const schema = buildSchema(readFileSync(path.join(ROOT, 'apps/api/schema.graphql'), 'utf8'));
   const operations = blocks('graphql');
   expect(operations.length).toBeGreaterThan(0);

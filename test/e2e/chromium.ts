@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { LIMIT_MS, until } from '../support/until.js';
 
-/** Where the browser is, or null when it is not installed. */
+/** Returns the path of `chromium` on PATH, or null if it is not installed. */
 export function findChromium(): string | null {
   for (const folder of (process.env.PATH ?? '').split(path.delimiter)) {
     const file = path.join(folder, 'chromium');
@@ -14,7 +14,7 @@ export function findChromium(): string | null {
       accessSync(file, constants.X_OK);
       return file;
     } catch {
-      // Not here.
+      // Not in this folder.
     }
   }
   return null;
@@ -34,7 +34,7 @@ const FLAGS = [
   '--remote-debugging-port=0',
 ];
 
-/** A request as the page asked the network for it; a socket is one without headers. */
+/** A network request of the page. WebSocket handshakes are recorded without headers. */
 export interface PageRequest {
   readonly method: string;
   readonly url: string;
@@ -50,8 +50,8 @@ interface Message {
 }
 
 /**
- * A page of a headless Chromium with an empty profile, over the DevTools protocol
- * (https://chromedevtools.github.io/devtools-protocol/). It remembers what it asked the network for, and what it complained of.
+ * A page of a headless Chromium with an empty profile, driven over the DevTools protocol
+ * (https://chromedevtools.github.io/devtools-protocol/). Records the page's network requests and its errors.
  */
 export class Chromium implements AsyncDisposable {
   static async start(executable: string): Promise<Chromium> {
@@ -59,7 +59,7 @@ export class Chromium implements AsyncDisposable {
     const child = spawn(executable, [...FLAGS, `--user-data-dir=${profile}`, 'about:blank'], {
       stdio: 'ignore',
     });
-    const [port] = await until('Chromium says where it listens', async () => {
+    const [port] = await until('Chromium publishes its DevTools port', async () => {
       if (child.exitCode !== null) throw new Error(`Chromium ended with code ${child.exitCode}`);
       const text = await readFile(path.join(profile, 'DevToolsActivePort'), 'utf8').catch(() => '');
       return text.includes('\n') ? text.split('\n') : null;
@@ -78,13 +78,13 @@ export class Chromium implements AsyncDisposable {
     return page;
   }
 
-  /** All requests and sockets of the page itself, in order. */
+  /** All HTTP requests and WebSocket handshakes of the page, in order. */
   readonly traffic: PageRequest[] = [];
-  /** What came over sockets. */
+  /** Payloads of received WebSocket frames. */
   readonly frames: string[] = [];
-  /** Errors of scripts, and what the browser refused to do. */
+  /** Script errors, console errors and requests that the browser blocked. */
   readonly complaints: string[] = [];
-  /** Names under which it would have saved what it was sent as an attachment. */
+  /** Filenames that Chromium suggested for downloads. */
   private readonly downloads: string[] = [];
   private readonly waiting = new Map<number, (message: Message) => void>();
   private calls = 0;
@@ -97,7 +97,7 @@ export class Chromium implements AsyncDisposable {
     socket.addEventListener('message', ({ data }) => this.onMessage(JSON.parse(String(data)) as Message));
   }
 
-  /** URLs of all requests and sockets, in order. */
+  /** URLs of all HTTP requests and WebSocket handshakes, in order. */
   get requests(): string[] {
     return this.traffic.map(({ url }) => url);
   }
@@ -110,7 +110,7 @@ export class Chromium implements AsyncDisposable {
     );
   }
 
-  /** The name under which it would save what the URL leads to; nothing is saved. */
+  /** Returns the filename that Chromium suggests for a download of the URL. Saving is denied. */
   async downloadName(url: string): Promise<string> {
     await this.call('Browser.setDownloadBehavior', { behavior: 'deny', eventsEnabled: true });
     const before = this.downloads.length;
@@ -118,14 +118,14 @@ export class Chromium implements AsyncDisposable {
     return until('a download begins', () => Promise.resolve(this.downloads[before] ?? null));
   }
 
-  /** As a person would: the page is gone, and comes again. */
+  /** Reloads the page and waits for the new document. */
   async reload(): Promise<void> {
     await this.evaluate('window.isOld = true');
     await this.call('Page.reload');
-    await this.until('the page is loaded again', `document.readyState === 'complete' && !window.isOld`);
+    await this.until('the page is reloaded', `document.readyState === 'complete' && !window.isOld`);
   }
 
-  /** Chooses files, by their paths, in an `<input type="file">`. */
+  /** Selects files by path in an `<input type="file">`. */
   async chooseFiles(selector: string, files: readonly string[]): Promise<void> {
     const expression = `document.querySelector(${JSON.stringify(selector)})`;
     const { result } = (await this.call('Runtime.evaluate', { expression })) as {
@@ -134,7 +134,7 @@ export class Chromium implements AsyncDisposable {
     await this.call('DOM.setFileInputFiles', { files, objectId: result.objectId });
   }
 
-  /** Drags files from elsewhere into the middle of an element, and lets go. */
+  /** Drops files onto the middle of an element. */
   async dropFiles(selector: string, files: readonly string[]): Promise<void> {
     const [x, y] = await this.evaluate<[number, number]>(
       `(({ x, y, width, height }) => [x + width / 2, y + height / 2])(
@@ -146,7 +146,7 @@ export class Chromium implements AsyncDisposable {
     }
   }
 
-  /** Cuts the page off, or lets it send so many bytes a second; with nothing given, as fast as it can. */
+  /** Emulates an offline network or limits the upload rate; without options the network is unlimited. */
   async network({ offline = false, uploadBytesPerSecond = -1 } = {}): Promise<void> {
     await this.call('Network.emulateNetworkConditions', {
       offline,
@@ -156,7 +156,7 @@ export class Chromium implements AsyncDisposable {
     });
   }
 
-  /** The value of an expression in the page; promises are waited for. */
+  /** Evaluates an expression in the page, awaits promises and returns the value. */
   async evaluate<T>(expression: string): Promise<T> {
     const { result, exceptionDetails } = (await this.call('Runtime.evaluate', {
       expression,
@@ -167,12 +167,12 @@ export class Chromium implements AsyncDisposable {
     return result.value;
   }
 
-  /** Waits for an expression to be true, or to have another value that counts as true; returns it. */
+  /** Waits until an expression is truthy and returns its value. */
   until<T>(what: string, expression: string): Promise<T> {
     return until(what, async () => (await this.evaluate<T>(expression)) || null);
   }
 
-  /** A PNG of what is to be seen. */
+  /** Returns a PNG of the visible page. */
   async screenshot(): Promise<Buffer> {
     const { data } = (await this.call('Page.captureScreenshot', { format: 'png' })) as { data: string };
     return Buffer.from(data, 'base64');
@@ -184,7 +184,7 @@ export class Chromium implements AsyncDisposable {
       await this.call('Browser.close').catch(() => this.child.kill('SIGKILL'));
       await exit;
     }
-    // Its own children may still be writing.
+    // Chromium's child processes may still be writing to the profile.
     await rm(this.profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 

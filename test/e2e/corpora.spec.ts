@@ -18,11 +18,11 @@ interface Sample {
   readonly name: string;
   readonly read: () => Buffer | Promise<Buffer>;
   readonly type: string;
-  /** Properties that have to be found. */
+  /** Names of properties that must be greater than 0. */
   readonly found: readonly string[];
 }
 
-/** Files of a package, in the order of their names: which of them, of which type, and what is found in them. */
+/** The first `most` files of a Debian package by name, their content types, and properties that must be found. */
 interface Packaged {
   readonly package: string;
   readonly folder: string;
@@ -32,7 +32,7 @@ interface Packaged {
   readonly found: readonly string[];
 }
 
-/** What file(1) says of the samples of ClamAV, in our names. */
+/** Content types that file(1) reports for the ClamAV samples, in this project's names. */
 const TEST_FILE_TYPES: readonly (readonly [RegExp, string])[] = [
   [/\.exe$/, 'application/x-msdownload'],
   [/\.zip$/, 'application/zip'],
@@ -92,7 +92,7 @@ const MADE: readonly Sample[] = [
   made('files.zip', 'application/zip', [], () => zipArchive([{ name: 'a', content: 'a' }])),
 ];
 
-/** Those of packages that are here; with one visible line for each that is not, and in CI that is a failure. */
+/** Returns the samples of the installed packages. A missing package prints one line, and fails the suite in CI. */
 function samples(): Sample[] {
   return PACKAGED.flatMap(({ package: name, folder, files, most, type, found }) => {
     if (!existsSync(folder)) {
@@ -119,7 +119,7 @@ const OWNERS = [
   ['as application/octet-stream', '2', () => 'application/octet-stream'],
 ] as const;
 
-describe('files that nobody made for us (real: an api and a worker as processes, PostgreSQL, emulators)', () => {
+describe('real-world files (real: an api and a worker as processes, PostgreSQL, emulators)', () => {
   let fleet: Fleet;
   const outcomes = new Map<string, Outcome>();
 
@@ -136,10 +136,10 @@ describe('files that nobody made for us (real: an api and a worker as processes,
   afterAll(() => fleet[Symbol.asyncDispose]());
 
   it.each(OWNERS.flatMap(([how]) => ALL.map((sample) => [sample.name, how, sample.type, sample] as const)))(
-    '%s, declared %s: %s',
+    'detects the type of %s, declared %s: %s',
     (name, how, type, { found }) => {
       const outcome = outcomes.get(`${name} ${how}`)!;
-      // The bytes only show the container; a declared type within its family is kept.
+      // The bytes show only the container, so the service keeps a declared type of that family.
       const isRefined = type === 'application/x-cfb' && how === 'by its name';
       expect(endOf(outcome)).toBe(isRefined ? mediaTypeOf(name) : type);
       const missing = found.filter((property) => !(Number(outcome.properties?.[property]) > 0));

@@ -8,10 +8,10 @@ import { Chromium, findChromium } from './chromium.js';
 const executable = findChromium();
 const isSkipped = executable === null && process.env.CI !== 'true';
 if (isSkipped) {
-  process.stdout.write('skipped: the names of downloads in a browser (apt-get install chromium)\n');
+  process.stdout.write('skipped: download names in a browser (apt-get install chromium)\n');
 }
 
-(isSkipped ? describe.skip : describe)('the names of downloads (real: headless Chromium, HTTP)', () => {
+(isSkipped ? describe.skip : describe)('download names (real: headless Chromium, HTTP)', () => {
   let server: http.Server;
   let browser: Chromium;
   beforeAll(async () => {
@@ -39,7 +39,7 @@ if (isSkipped) {
     '日本語 の ファイル.pdf',
     '😀 holiday.png',
   ])(
-    'are those of the assets, spaces and all: %s',
+    'keeps the name of the asset: %s',
     async (name) => {
       const { port } = server.address() as AddressInfo;
       const url = `http://127.0.0.1:${port}/?${String(new URLSearchParams({ name }))}`;

@@ -26,7 +26,7 @@ const serve = (stack: Stack) =>
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 
-/** examples/web in a browser, over a stack of its own whose storage can be made to fail. */
+/** examples/web in a browser, with its own stack whose storage emulator can inject faults. */
 export class ExamplePage implements AsyncDisposable {
   static async start(executable: string, env: NodeJS.ProcessEnv): Promise<ExamplePage> {
     const parts = new AsyncDisposableStack();
@@ -48,7 +48,7 @@ export class ExamplePage implements AsyncDisposable {
     }
   }
 
-  /** What the browser complained of and the test wanted. */
+  /** Browser errors that the test provoked. */
   readonly expected: RegExp[] = [];
 
   private constructor(
@@ -58,7 +58,7 @@ export class ExamplePage implements AsyncDisposable {
     private readonly parts: AsyncDisposableStack,
   ) {}
 
-  /** API, storage, and the example itself. */
+  /** Hosts of the API, of storage and of the example server. */
   get hosts(): string[] {
     return [0, 1, 5].map((offset) => `127.0.0.1:${this.stack.port + offset}`);
   }
@@ -67,7 +67,7 @@ export class ExamplePage implements AsyncDisposable {
     return `http://${this.hosts[2]}`;
   }
 
-  /** Writes a file, for somebody to choose; its path. */
+  /** Writes a file for the test to choose and returns its path. */
   async file(name: string, bytes: Buffer | string): Promise<string> {
     const at = path.join(this.stack.folder, name);
     await writeFile(at, bytes);
@@ -78,7 +78,7 @@ export class ExamplePage implements AsyncDisposable {
     return this.browser.chooseFiles('#choose', files);
   }
 
-  /** The expression of a file's row. */
+  /** Returns a JavaScript expression for a file's row. */
   row(name: string): string {
     return `[...document.querySelectorAll('#uploads li')].find((li) => li.querySelector('.name').textContent === '${name}')`;
   }
@@ -89,7 +89,7 @@ export class ExamplePage implements AsyncDisposable {
     );
   }
 
-  /** Waits for a phase; returns what the row says then. */
+  /** Waits for a phase and returns the state text of the row. */
   reaches(name: string, phase: string): Promise<string> {
     return this.browser.until<string>(
       `${name} is ${phase}`,
@@ -97,7 +97,7 @@ export class ExamplePage implements AsyncDisposable {
     );
   }
 
-  /** Waits until a share of a file, 0 to 1, is sent. */
+  /** Waits until the page has sent a share of a file (0 to 1). */
   async sends(name: string, share: number): Promise<void> {
     await this.browser.until(
       `${name} is ${share} sent`,
@@ -105,12 +105,12 @@ export class ExamplePage implements AsyncDisposable {
     );
   }
 
-  /** How many uploads the page keeps, to go on with them. */
+  /** Counts the uploads that the page keeps in localStorage to resume them. */
   kept(): Promise<number> {
     return this.browser.evaluate('Object.keys(localStorage).length');
   }
 
-  /** Of the assets of a name. */
+  /** Statuses of the assets with this filename. */
   async statuses(name: string): Promise<string[]> {
     const { nodes } = (await this.assets()).assets;
     return nodes.filter(({ filename }) => filename === name).map(({ status }) => status);
@@ -120,19 +120,19 @@ export class ExamplePage implements AsyncDisposable {
     return (await this.assets()).viewer.quota.reservedBytes;
   }
 
-  /** PUTs since a request. */
+  /** PUT requests after the first `since` requests. */
   puts(since: number): PageRequest[] {
     return this.browser.traffic.slice(since).filter(({ method }) => method === 'PUT');
   }
 
-  /** Their ranges. */
+  /** Content-Range headers of the PUT requests after the first `since` requests. */
   ranges(since: number): (string | undefined)[] {
     return this.puts(since).map(
       ({ headers }) => Object.entries(headers).find(([name]) => /^content-range$/i.test(name))?.[1],
     );
   }
 
-  /** Has storage go wrong, by an action of the emulator's; returns what puts an end to it. */
+  /** Adds a fault rule to the storage emulator and returns a function that removes all rules. */
   async trouble(
     action: object,
     { match = { method: 'PUT' }, times }: { match?: object; times?: number } = {},
@@ -148,7 +148,7 @@ export class ExamplePage implements AsyncDisposable {
     return () => fetch(faults, { method: 'DELETE', signal: AbortSignal.timeout(LIMIT_MS) });
   }
 
-  /** Waits until the browser complains so, which is what was wanted. */
+  /** Waits until the browser reports a matching error, and marks the error as expected. */
   async complains(pattern: RegExp): Promise<void> {
     await until(String(pattern), () =>
       this.browser.complaints.some((text) => pattern.test(text)) ? true : null,

@@ -29,7 +29,7 @@ interface AssetAnswer {
   readonly downloadUrl: { readonly url: string } | null;
 }
 
-describe('a real file, end to end (real: everything, through the public doors)', () => {
+describe('end-to-end upload and download (real: the whole stack, through its public interfaces)', () => {
   let stack: Stack;
   let token: string;
   const ids: string[] = [];
@@ -68,14 +68,14 @@ describe('a real file, end to end (real: everything, through the public doors)',
     const { data } = await stack.query<{ asset: AssetAnswer | null }>(by, ASSET, { id });
     return data?.asset ?? null;
   };
-  const settled = (id: string) =>
-    until('the asset is settled', async () => {
+  const finalAsset = (id: string) =>
+    until('the asset has a final status', async () => {
       const found = await asset(id);
       return found !== null && !['PENDING', 'PROCESSING'].includes(found.status) ? found : null;
     });
   const download = async (url: string) => Buffer.from(await (await fetch(url)).arrayBuffer());
 
-  it('takes a photo, an audio file, a PDF and a text from the client program, and gives them back', async () => {
+  it('uploads a photo, an audio file, a PDF and a text with the client script, and serves them', async () => {
     const paths = await Promise.all(
       Object.entries(files).map(async ([name, { bytes }]) => {
         const file = path.join(stack.folder, name);
@@ -98,7 +98,7 @@ describe('a real file, end to end (real: everything, through the public doors)',
     }
   });
 
-  it('exits 1 when a file is not READY', async () => {
+  it('makes the client script exit with 1 when a file is not READY', async () => {
     const file = path.join(stack.folder, 'fake.png');
     await writeFile(file, '<!doctype html><title>no picture</title>');
     const failed = await run(
@@ -110,7 +110,7 @@ describe('a real file, end to end (real: everything, through the public doors)',
     expect(failed.stdout).toContain('TYPE_MISMATCH');
   });
 
-  it('refuses at storage whatever was not signed', async () => {
+  it('refuses requests at storage that differ from the signed one', async () => {
     const { id, ticket } = await requestUpload('hello');
     const headers = headersOf(ticket);
     const without = (name: string) =>
@@ -125,20 +125,20 @@ describe('a real file, end to end (real: everything, through the public doors)',
     expect(await asset(id)).toMatchObject({ status: 'PENDING', downloadUrl: null });
     const both = await Promise.all([put(ticket, 'hello'), put(ticket, 'hello')]);
     expect(both.sort()).toEqual([200, 412]);
-    expect(await settled(id)).toMatchObject({ status: 'READY' });
+    expect(await finalAsset(id)).toMatchObject({ status: 'READY' });
   });
 
-  it('rejects other bytes of the same length, and serves none of them', async () => {
+  it('rejects other bytes of the same length and never serves them', async () => {
     const { id, ticket } = await requestUpload('hello, right');
     expect(await put(ticket, 'hello, wrong')).toBe(200);
-    expect(await settled(id)).toMatchObject({
+    expect(await finalAsset(id)).toMatchObject({
       status: 'REJECTED',
       statusReason: { code: 'CHECKSUM_MISMATCH' },
       downloadUrl: null,
     });
   });
 
-  it('answers nobody without a good token, and strangers with null', async () => {
+  it('rejects requests without a valid token, and hides assets from other users', async () => {
     const bad: [string | null, string][] = [
       [null, 'TOKEN_MISSING'],
       ['garbage', 'TOKEN_INVALID'],
@@ -187,7 +187,7 @@ describe('a real file, end to end (real: everything, through the public doors)',
     ).toEqual([]);
   });
 
-  it('serves downloads under type, name and disposition that the reader cannot change', async () => {
+  it('serves downloads with a type, name and disposition that the reader cannot change', async () => {
     const query = `query ($id: ID!) {
       asset(id: $id) { inline: downloadUrl(disposition: INLINE) { url } saved: downloadUrl(expiresInSeconds: 60) { url } }
     }`;
@@ -211,7 +211,7 @@ describe('a real file, end to end (real: everything, through the public doors)',
     });
   });
 
-  it('hides what went wrong inside, and says what the caller can mend', async () => {
+  it('hides internal errors and reports errors that the caller can fix', async () => {
     const input = { filename: '../x', mimeType: 'text/plain', sizeBytes: 1, checksumSha256: sha256('x') };
     const { errors } = await stack.query(token, REQUEST, { input });
     expect(errors).toMatchObject([
@@ -221,7 +221,7 @@ describe('a real file, end to end (real: everything, through the public doors)',
     expect(wrongNumber.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }]);
   });
 
-  it('processes a 1 GiB object with less than 256 MiB resident', async () => {
+  it('processes a 1 GiB object with less than 256 MiB of resident memory', async () => {
     const block = Buffer.alloc(2 ** 20, 'Stowage ');
     const [blocks, hash] = [1024, createHash('sha256')];
     for (let index = 0; index < blocks; index++) hash.update(block);
@@ -257,11 +257,11 @@ describe('a real file, end to end (real: everything, through the public doors)',
       send();
     });
     expect(status).toBe(200);
-    expect(await settled(big.id)).toMatchObject({ status: 'READY' });
+    expect(await finalAsset(big.id)).toMatchObject({ status: 'READY' });
     expect(stack.peakMemory('worker')).toBeLessThan(256 * 2 ** 20);
   });
 
-  it('keeps everything over a stop and a start', async () => {
+  it('keeps all data across a restart', async () => {
     expect(await stack.stop()).toBe(0);
     await stack.start();
     const found = await asset(ids[0]!);
@@ -269,16 +269,16 @@ describe('a real file, end to end (real: everything, through the public doors)',
     expect((await download(found!.downloadUrl!.url)).equals(files['photo.png']!.bytes)).toBe(true);
   });
 
-  it('finishes after a kill of everything what was on its way', async () => {
+  it('finishes pending uploads after all processes were killed', async () => {
     const { id, ticket } = await requestUpload('survivor');
     await stack.killAll();
     await stack.start();
     expect(await put(ticket, 'survivor')).toBe(200);
-    expect(await settled(id)).toMatchObject({ status: 'READY' });
+    expect(await finalAsset(id)).toMatchObject({ status: 'READY' });
     expect(await asset(ids[0]!)).toMatchObject({ status: 'READY' });
   });
 
-  it('can be followed from request to job by one id, and never logs a token, a signature or a secret', async () => {
+  it('logs one request id from the request to the job, and never logs a token, a signature or a secret', async () => {
     const response = await fetch(stack.url, {
       method: 'POST',
       headers: {
@@ -297,8 +297,8 @@ describe('a real file, end to end (real: everything, through the public doors)',
       data: { requestUpload: { asset: { id: string }; upload: Ticket } };
     };
     await put(data.requestUpload.upload, 'followed');
-    await settled(data.requestUpload.asset.id);
-    // The worker says so after it has made it so, and what it says takes its way.
+    await finalAsset(data.requestUpload.asset.id);
+    // The worker logs after the commit, and the log lines reach the file a little later.
     const lines = await until('each step is in the logs', async () => {
       const logged = (await stack.logs()).split('\n');
       const followed = logged.filter((line) => line.includes('"reqId":"followed-1"'));

@@ -9,7 +9,7 @@ import { until } from '../support/until.js';
 import { BOMBS, endOf } from './hostile-cases.js';
 import { inParallel, inputFor, outcomeOf, send, upload } from './hostile-uploads.js';
 
-/** As many as there are bombs, of so many owners each: all bytes are read anew. */
+/** Owners that each upload every bomb. No owner can reuse the READY asset of another, so the worker reads all bytes. */
 const OWNERS = Number(process.env.HOSTILE_LOAD_OWNERS ?? 4);
 const AT_A_TIME = 8;
 const EVERY_MS = 50;
@@ -18,7 +18,7 @@ const READER = new URL('../support/steady-reader.mjs', import.meta.url);
 const QUIET_MS = 20_000;
 const MAX_PARENT_BYTES = 300 * 2 ** 20;
 
-/** Kilobytes that a process says it has had, as bytes. https://man7.org/linux/man-pages/man5/proc_pid_status.5.html */
+/** Peak resident memory of a process in bytes (VmHWM, https://man7.org/linux/man-pages/man5/proc_pid_status.5.html). */
 function peakMemory(pid: number): number {
   return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
 }
@@ -28,8 +28,8 @@ const childrenOf = (pid: number): number[] =>
     readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
   );
 
-/** Of a process that may end meanwhile. */
-function peakIfThere(pid: number): number {
+/** Peak resident memory in bytes, or 0 if the process has exited. */
+function peakIfRunning(pid: number): number {
   try {
     return peakMemory(pid);
   } catch {
@@ -39,7 +39,7 @@ function peakIfThere(pid: number): number {
 
 const mebibytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
 
-describe('bombs (real: an api and a worker as processes, PostgreSQL, emulators)', () => {
+describe('resource exhaustion (real: an api and a worker as processes, PostgreSQL, emulators)', () => {
   let fleet: Fleet;
   let database: pg.Client;
   beforeAll(async () => {
@@ -52,7 +52,7 @@ describe('bombs (real: an api and a worker as processes, PostgreSQL, emulators)'
     await fleet[Symbol.asyncDispose]();
   });
 
-  /** As the database says: to ask the api would be a load of its own. */
+  /** Asks the database, because requests to the api would add load. */
   async function allEnded(): Promise<true | null> {
     await delay(POLL_MS);
     const { rowCount } = await database.query(
@@ -61,7 +61,7 @@ describe('bombs (real: an api and a worker as processes, PostgreSQL, emulators)'
     return rowCount === 0 ? true : null;
   }
 
-  /** The 99th percentile of a reader who asks for an asset twenty times a second. */
+  /** Returns the 99th percentile in milliseconds of `asset` queries sent 20 times a second while `work` runs. */
   async function p99While(id: string, work: () => Promise<unknown>): Promise<number> {
     const authorization = `Bearer ${await signJwt('60')}`;
     const body = JSON.stringify({
@@ -86,10 +86,10 @@ describe('bombs (real: an api and a worker as processes, PostgreSQL, emulators)'
     }
   }
 
-  it('all end in their codes, and the worker and its reader never notice', async () => {
+  it('ends bombs with their reason codes and disturbs neither the worker nor a reader', async () => {
     const { id } = await upload(fleet, inputFor('a reader’s', 'text/plain'), 'a reader’s', '60');
     const quiet = await p99While(id, () => delay(QUIET_MS));
-    // What others do to send bytes is no part of what is measured, so all of it is there before the worker is.
+    // All bytes are uploaded before the worker starts, so that uploads do not affect the measurement.
     await fleet.workers[0]!.end();
     const files = await Promise.all(
       BOMBS.map(async ({ name, type, end, make }) => {
@@ -110,9 +110,9 @@ describe('bombs (real: an api and a worker as processes, PostgreSQL, emulators)'
     const childPeaks = new Map<number, number>();
     let parentPeak = 0;
     const watch = setInterval(() => {
-      parentPeak = Math.max(parentPeak, peakIfThere(worker.pid));
+      parentPeak = Math.max(parentPeak, peakIfRunning(worker.pid));
       for (const pid of childrenOf(worker.pid))
-        childPeaks.set(pid, Math.max(childPeaks.get(pid) ?? 0, peakIfThere(pid)));
+        childPeaks.set(pid, Math.max(childPeaks.get(pid) ?? 0, peakIfRunning(pid)));
     }, 200);
     try {
       const loaded = await p99While(id, () => until('all bombs have ended', allEnded));

@@ -20,7 +20,7 @@ export interface Requested {
   readonly upload: Ticket | null;
 }
 
-/** What became of an upload, as its owner sees it. */
+/** State of an upload as its owner sees it. */
 export interface Outcome {
   readonly id: string;
   readonly status: string;
@@ -33,7 +33,7 @@ export interface Outcome {
   readonly inline: { readonly url: string } | null;
 }
 
-/** A request for an upload as a client makes it, right or wrong; its variables may be written as in JSON. */
+/** Sends a requestUpload mutation, valid or not. The fields of `input` are sent as JSON without checks. */
 export async function requestUpload(
   fleet: Fleet,
   input: object,
@@ -58,14 +58,14 @@ export async function outcomeOf(fleet: Fleet, id: string, subject = '42'): Promi
   return (await fleet.query<{ asset: Outcome }>(ASSET, { id }, subject)).asset;
 }
 
-/** What an upload has come to in the end. */
+/** Waits until an upload has a final status. */
 const ended = (fleet: Fleet, id: string, subject: string): Promise<Outcome> =>
   until(`${id} has ended`, async () => {
     const outcome = await outcomeOf(fleet, id, subject);
     return ['PENDING', 'PROCESSING'].includes(outcome.status) ? null : outcome;
   });
 
-/** Sends bytes, other ones than declared where some are given. Answers with the asset's id. */
+/** Requests an upload, sends `bytes`, which may differ from the declared ones, and returns the asset id. */
 export async function send(
   fleet: Fleet,
   input: ReturnType<typeof inputFor>,
@@ -82,7 +82,7 @@ export async function send(
   return asset.id;
 }
 
-/** The same, and waits for the end. */
+/** Uploads bytes and waits until the asset has a final status. */
 export async function upload(
   fleet: Fleet,
   input: ReturnType<typeof inputFor>,
@@ -92,7 +92,7 @@ export async function upload(
   return ended(fleet, await send(fleet, input, bytes, subject), subject);
 }
 
-/** Does all of it, so many at a time; the results are in order. */
+/** Runs `work` on all items, at most `atATime` at once. The results keep the order of the items. */
 export async function inParallel<T, R>(
   items: readonly T[],
   atATime: number,

@@ -15,24 +15,24 @@ import { put } from './stack.js';
 import { LIMIT_MS } from '../support/until.js';
 
 /*
- * Bytes and declarations. What a hostile client does with the order of things is shown elsewhere:
+ * Hostile bytes and declarations. Tests of hostile orders of requests and events are elsewhere:
  *
- * | deed                                                            | shown in                                        |
- * | --------------------------------------------------------------- | ----------------------------------------------- |
- * | PUT after READY, after cancelling, after the deadline           | test/fault/events.spec.ts                       |
- * | two PUTs at once, and a second one                              | test/integration/upload/upload.spec.ts          |
- * | an event before its row can be seen                             | test/fault/events.spec.ts                       |
- * | events doubled, reordered, made up, of other buckets            | test/fault/events.spec.ts, undeliverable-events |
- * | events for keys that nobody was granted                         | test/fault/events.spec.ts                       |
- * | deleted while scanned; while another upload shares the bytes    | test/integration/assets/removal.spec.ts         |
- * | cancelling against arrival, and twice                           | test/integration/upload/orders-of-events, upload |
- * | kill -9 after every step                                        | test/fault/kill.spec.ts                         |
+ * | case                                                             | test                                             |
+ * | ---------------------------------------------------------------- | ------------------------------------------------ |
+ * | PUT after READY, after cancelling, after the deadline            | test/fault/events.spec.ts                        |
+ * | two PUTs at once, and a second one                               | test/integration/upload/upload.spec.ts           |
+ * | an event before its row is visible                               | test/fault/events.spec.ts                        |
+ * | events duplicated, reordered, forged, of other buckets           | test/fault/events.spec.ts, undeliverable-events  |
+ * | events for keys that no upload was granted                       | test/fault/events.spec.ts                        |
+ * | delete during a scan, and while another upload shares the bytes  | test/integration/assets/removal.spec.ts          |
+ * | cancel concurrently with the event, and twice                    | test/integration/upload/orders-of-events, upload |
+ * | kill -9 after every step                                         | test/fault/kill.spec.ts                          |
  */
 
 const AT_A_TIME = 8;
 const FILES = [...DISGUISES, ...CLAIMS, ...BOMBS];
 
-describe('a hostile client (real: an api and a worker as processes, PostgreSQL, emulators)', () => {
+describe('hostile uploads (real: an api and a worker as processes, PostgreSQL, emulators)', () => {
   let fleet: Fleet;
   const outcomes = new Map<string, Outcome>();
 
@@ -46,20 +46,20 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
   afterAll(() => fleet[Symbol.asyncDispose]());
 
   it.each<[string, string, HostileFile]>(FILES.map((file) => [file.name, file.end, file]))(
-    'sends %s: %s',
+    'handles %s: %s',
     (name, end) => {
       expect(endOf(outcomes.get(name)!)).toBe(end);
     },
   );
 
-  it('is told to remove the password of a document', () => {
+  it('tells the client to remove the password of a document', () => {
     const { message } = outcomes.get('a sheet with a password')!.statusReason!;
     expect(message).toBe(
       'The file could not be scanned for malware: it is encrypted; remove its password and upload it again.',
     );
   });
 
-  it('gets nothing back that a browser would run', async () => {
+  it('serves no content that a browser would run', async () => {
     const ready = [...outcomes.values()].filter(({ inline }) => inline !== null);
     expect(ready.length).toBeGreaterThan(20);
     for (const { mimeType, inline } of ready) {
@@ -76,7 +76,7 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
     }
   });
 
-  describe('declares', () => {
+  describe('upload declarations', () => {
     it.each<[string, object, string]>([
       ['a negative size', { sizeBytes: -1 }, 'NUMBER_INVALID'],
       ['a fraction of a byte', { sizeBytes: 0.5 }, 'NUMBER_INVALID'],
@@ -84,7 +84,7 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
       ['2^63 bytes', { sizeBytes: '9223372036854775808' }, 'NUMBER_INVALID'],
       ['1e9 as text', { sizeBytes: '1e9' }, 'NUMBER_INVALID'],
       ['a size with a sign', { sizeBytes: '+10' }, 'NUMBER_INVALID'],
-      ['more than is taken', { sizeBytes: '9007199254740991' }, 'SIZE_TOO_LARGE'],
+      ['more than the size limit', { sizeBytes: '9007199254740991' }, 'SIZE_TOO_LARGE'],
       ['a hash with other letters', { checksumSha256: 'G'.repeat(64) }, 'CHECKSUM_INVALID'],
       ['a hash in Base64', { checksumSha256: createHash('sha256').digest('base64') }, 'CHECKSUM_INVALID'],
       ['a hash of 63 digits', { checksumSha256: sha256('x').slice(1) }, 'CHECKSUM_INVALID'],
@@ -92,7 +92,7 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
       ['two types', { mimeType: 'image/png, text/html' }, 'MIME_TYPE_INVALID'],
       ['a family', { mimeType: 'image/*' }, 'MIME_TYPE_INVALID'],
       ['a line break in a type', { mimeType: 'image/png\r\nx: y' }, 'MIME_TYPE_INVALID'],
-    ])('%s', async (_, wrong, reason) => {
+    ])('rejects %s', async (_, wrong, reason) => {
       const { data, errors = [] } = await requestUpload(fleet, {
         ...inputFor('abc', 'text/plain'),
         ...wrong,
@@ -103,7 +103,7 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
       ]);
     });
 
-    it('ten bytes as text, a type and a hash in capitals, and parameters of the type, which are as good as any', async () => {
+    it('accepts a size as a string, a type and a hash in capitals, and type parameters', async () => {
       const checksumSha256 = sha256('0123456789').toUpperCase();
       const type = 'TEXT/PLAIN; charset=utf-8';
       const input = { ...inputFor('0123456789', type), sizeBytes: '10', checksumSha256 };
@@ -113,42 +113,42 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
     });
 
     it.each<[string, string, string]>([
-      ['no bytes and sends five', '', 'hello'],
-      ['five bytes and sends four', 'hello', 'hell'],
-      ['five bytes and sends six', 'hello', 'hello!'],
-      ['five bytes and sends ten times as many', 'hello', 'hello'.repeat(10)],
-    ])('%s: storage takes none', async (name, declared, sent) => {
+      ['five bytes where none are declared', '', 'hello'],
+      ['four bytes where five are declared', 'hello', 'hell'],
+      ['six bytes where five are declared', 'hello', 'hello!'],
+      ['ten times the declared bytes', 'hello', 'hello'.repeat(10)],
+    ])('refuses at storage %s, and accepts the declared bytes then', async (name, declared, sent) => {
       const { data } = await requestUpload(fleet, inputFor(declared, 'text/plain', name), '51');
       const { asset, upload: ticket } = data!.requestUpload;
       expect(await put(ticket!, sent)).toBe(400);
       expect(await outcomeOf(fleet, asset.id, '51')).toMatchObject({ status: 'PENDING' });
-      // A client may correct itself.
+      // The client may retry with the declared bytes.
       expect(await put(ticket!, declared)).toBe(200);
     });
 
-    it('the hash of other bytes', async () => {
+    it('rejects other bytes of the declared size', async () => {
       const end = await upload(fleet, inputFor('hello', 'text/plain'), 'olleh', '52');
       expect(endOf(end)).toBe('CHECKSUM_MISMATCH');
     });
 
-    it('the right hash and another size', async () => {
+    it('rejects a prefix of the hashed bytes that has the declared size', async () => {
       const input = { ...inputFor('hello', 'text/plain'), sizeBytes: 4 };
       expect(endOf(await upload(fleet, input, 'hell', '52'))).toBe('CHECKSUM_MISMATCH');
     });
 
-    it('no bytes, and sends none', async () => {
+    it('accepts an empty file', async () => {
       expect(endOf(await upload(fleet, inputFor('', 'text/plain'), '', '52'))).toBe('text/plain');
     });
   });
 
-  /** X. Wang, H. Yu, How to Break MD5 and Other Hash Functions: the blocks differ in six bytes. */
+  /** Source: X. Wang, H. Yu, "How to Break MD5 and Other Hash Functions". The two blocks differ in six bytes. */
   const COLLISION =
     'd131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f8955ad340609f4b30283e488832571415a' +
     '085125e8f7cdc99fd91dbdf280373c5bd8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0' +
     'e99f33420f577ee8ce54b67080a80d1ec69821bcb6a8839396f9652b6ff72a70';
   const SIGN_BITS = [19, 45, 59, 83, 109, 123];
 
-  it('sends two files of one MD5, which stay two', async () => {
+  it('keeps two files with one MD5 apart', async () => {
     const first = Buffer.from(COLLISION, 'hex');
     const second = Buffer.from(first);
     for (const at of SIGN_BITS) second[at]! ^= 0x80;
@@ -163,7 +163,7 @@ describe('a hostile client (real: an api and a worker as processes, PostgreSQL, 
     }
   });
 
-  it('did not end the worker, nor leave work behind', () => {
+  it('leaves the worker running and no asset FAILED', () => {
     expect(fleet.workers.map(({ isRunning }) => isRunning)).toEqual([true]);
     expect([...outcomes.values()].filter(({ status }) => status === 'FAILED')).toEqual([]);
     expect(outcomes.size).toBe(FILES.length);

@@ -7,7 +7,7 @@ import { startPubSubEmulator } from '#libs/gcp-emulator';
 import { until } from '../support/until.js';
 import { put, Stack, type Ticket } from './stack.js';
 
-it('works over another Pub/Sub server that PUBSUB_EMULATOR_HOST names', async () => {
+it('uses the Pub/Sub server that PUBSUB_EMULATOR_HOST names', async () => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'stowage-pubsub-'));
   const pubsub = await startPubSubEmulator({ port: 0, dataDir: folder });
   try {
@@ -24,7 +24,7 @@ it('works over another Pub/Sub server that PUBSUB_EMULATOR_HOST names', async ()
     );
     const { asset, upload } = data!.requestUpload;
     expect(await put(upload, 'hello')).toBe(200);
-    const status = await until('the asset is settled', async () => {
+    const status = await until('the asset has a final status', async () => {
       const answer = await stack.query<{ asset: { status: string } }>(
         token,
         `{ asset(id: "${asset.id}") { status } }`,

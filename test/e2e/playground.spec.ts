@@ -12,7 +12,7 @@ if (isSkipped) {
   process.stdout.write('skipped: the playground in a browser (apt-get install chromium)\n');
 }
 
-/** The value of one of GraphiQL's editors. */
+/** Expression for the text in one of GraphiQL's editors. */
 const editor = (selector: string) =>
   `document.querySelector('${selector} .CodeMirror').CodeMirror.getValue()`;
 const click = (selector: string) => `document.querySelector('${selector}').click()`;
@@ -26,7 +26,7 @@ const click = (selector: string) => `document.querySelector('${selector}').click
     await stack.start();
     page = await Chromium.start(executable);
     await page.open(stack.url);
-    await page.until('GraphiQL is there', `document.querySelector('.graphiql-execute-button') !== null`);
+    await page.until('GraphiQL is loaded', `document.querySelector('.graphiql-execute-button') !== null`);
   });
   afterAll(async () => {
     await page?.[Symbol.asyncDispose]();
@@ -36,14 +36,14 @@ const click = (selector: string) => `document.querySelector('${selector}').click
   const choose = async (index: number): Promise<void> => {
     const tab = `document.querySelectorAll('.graphiql-tab-button')[${index}]`;
     await page.evaluate(`${tab}.click()`);
-    // GraphiQL looks at the text a moment later for the name of the operation in it.
+    // GraphiQL parses the operation name a moment after the text changes.
     await page.until(
       'GraphiQL has read the tab',
       `document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror.operationName === ${tab}.textContent`,
     );
   };
 
-  /** Chooses the tab, runs it as it stands, and returns the answer. */
+  /** Selects a tab, runs its operation unchanged, and returns the data of the answer. */
   const run = async <Data>(index: number): Promise<Data> => {
     await choose(index);
     await page.evaluate(click('.graphiql-execute-button'));
@@ -54,24 +54,24 @@ const click = (selector: string) => `document.querySelector('${selector}').click
     return (JSON.parse(text) as { data: Data }).data;
   };
 
-  it('runs the first tab as it stands, as the user of the embedded stack', async () => {
+  it('runs the first tab unchanged as the user of the embedded stack', async () => {
     const { viewer } = await run<{ viewer: { id: string; isAdmin: boolean } }>(0);
     expect(viewer).toMatchObject({ id: '1', isAdmin: false });
     if (process.env.UPDATE_SCREENSHOT === '1') await writeFile(SCREENSHOT, await page.screenshot());
   });
 
-  it('runs every other tab as it stands', async () => {
+  it('runs every other tab unchanged', async () => {
     const { requestUpload } = await run<{ requestUpload: { asset: { status: string } } }>(1);
     expect(requestUpload.asset.status).toBe('PENDING');
     const { assets } = await run<{ assets: { nodes: { filename: string }[] } }>(2);
     expect(assets.nodes).toMatchObject([{ filename: 'hello.txt' }]);
     expect(await run(3)).toEqual({ asset: null });
-    // Nobody's asset: an error, and no data.
+    // No asset has the id of the example, so the answer is an error without data.
     expect(await run(4)).toBeUndefined();
     expect(await run(5)).toMatchObject({ assets: { nodes: [] } });
   });
 
-  it('shows what happens to an asset as it happens', async () => {
+  it('shows changes of an asset live', async () => {
     const { requestUpload } = await run<{ requestUpload: { asset: { id: string } } }>(1);
     const { id } = requestUpload.asset;
     await choose(4);
@@ -88,17 +88,17 @@ const click = (selector: string) => `document.querySelector('${selector}').click
     await page.evaluate(click('.graphiql-execute-button'));
   });
 
-  it('knows the schema', async () => {
+  it('shows the schema', async () => {
     await page.evaluate(click('button[aria-label="Show Documentation Explorer"]'));
     await page.until('the root types are shown', `document.body.innerText.includes('Mutation')`);
   });
 
-  it('opens its settings', async () => {
+  it('opens the settings dialog', async () => {
     await page.evaluate(click('button[aria-label="Open settings dialog"]'));
     await page.until('the dialog is open', `document.querySelector('.graphiql-dialog-section') !== null`);
   });
 
-  it('asked no other host for anything, and the browser refused it nothing', () => {
+  it('sends requests to no other host, and gets no browser errors', () => {
     const others = page.requests.filter(
       (url) => !url.startsWith('data:') && new URL(url).host !== `127.0.0.1:${stack.port}`,
     );

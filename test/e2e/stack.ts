@@ -9,12 +9,12 @@ import { SignJWT } from 'jose';
 import { LIMIT_MS, until } from '../support/until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-/** For a machine whose cores all suites share. */
 
+/** Returns the first of six consecutive free ports. */
 async function freePorts(): Promise<number> {
   for (;;) {
     const first = 30_000 + Math.floor(Math.random() * 2_000);
-    // The last is for the example of examples/web.
+    // The last port is for the server of examples/web.
     const servers = [0, 1, 2, 3, 4, 5].map((offset) => createServer().listen(first + offset, '127.0.0.1'));
     const outcomes = await Promise.allSettled(servers.map((server) => once(server, 'listening')));
     await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
@@ -36,11 +36,11 @@ export interface Ticket {
   readonly headers: { readonly name: string; readonly value: string }[];
 }
 
-/** The built service as `npm start` runs it, in a folder and on ports of its own, used through its public doors only. */
+/** The built service as `npm start` runs it, in its own folder and on its own ports, used through its public interfaces. */
 export class Stack implements AsyncDisposable {
   static async make(env: NodeJS.ProcessEnv = {}): Promise<Stack> {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'stowage-e2e-'));
-    // When we are root, PostgreSQL runs as somebody else, who has to get in.
+    // As root, PostgreSQL runs as another user, who needs to enter the folder.
     await chmod(folder, 0o711);
     return new Stack(folder, await freePorts(), env);
   }
@@ -58,7 +58,7 @@ export class Stack implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}/graphql`;
   }
 
-  /** Starts, and returns when the last line says that it is ready. */
+  /** Starts the stack and waits until it prints that it is ready. */
   async start(): Promise<void> {
     this.output = '';
     const child = spawn(process.execPath, [path.join(ROOT, 'dist/apps/local/src/main.js')], {
@@ -76,7 +76,7 @@ export class Stack implements AsyncDisposable {
     });
   }
 
-  /** Ctrl-C, and waits for the end. Returns the exit code. */
+  /** Sends a signal (Ctrl-C by default), waits for the exit and returns the exit code. */
   async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<number | null> {
     const { child } = this;
     if (child === undefined || child.exitCode !== null) return child?.exitCode ?? null;
@@ -105,7 +105,7 @@ export class Stack implements AsyncDisposable {
     await exit;
   }
 
-  /** The most memory that a process has had resident, bytes. */
+  /** Peak resident memory of a process in bytes. */
   peakMemory(name: string): number {
     const status = readFileSync(`/proc/${this.pid(name)}/status`, 'utf8');
     return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
@@ -143,7 +143,7 @@ export class Stack implements AsyncDisposable {
     return (await response.json()) as Answer<Data>;
   }
 
-  /** All that the processes logged and printed. */
+  /** Contents of all log files of the stack. */
   async logs(): Promise<string> {
     const folder = path.join(this.folder, 'logs');
     const files = await readdir(folder);
@@ -153,7 +153,7 @@ export class Stack implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    // As root, a cluster may lie outside the folder, behind a link.
+    // As root, the cluster may lie outside the folder, behind a symbolic link.
     const cluster = await realpath(path.join(this.folder, 'postgres')).catch(() => this.folder);
     await rm(cluster, { recursive: true, force: true });
     await rm(this.folder, { recursive: true, force: true });
@@ -163,7 +163,7 @@ export class Stack implements AsyncDisposable {
 export const headersOf = (ticket: Ticket): Record<string, string> =>
   Object.fromEntries(ticket.headers.map(({ name, value }) => [name, value]));
 
-/** Sends bytes as a ticket says, with changes; the status of the answer. */
+/** Sends bytes with the URL and headers of a ticket, optionally changed, and returns the HTTP status. */
 export async function put(
   ticket: Ticket,
   body: Buffer | string,

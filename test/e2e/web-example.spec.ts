@@ -10,7 +10,7 @@ import { document, photo, tone } from './samples.js';
 
 const SCREENSHOT = path.resolve(import.meta.dirname, '../../docs/images/web-example.png');
 const MIB = 2 ** 20;
-/** Of the sizes below, this takes seconds: long enough to get in between. */
+/** Slow enough that an upload of the sizes below takes seconds, so that the test can act during it. */
 const SLOWLY = { uploadBytesPerSecond: 3 * MIB };
 
 const executable = findChromium();
@@ -19,7 +19,7 @@ if (isSkipped) {
   process.stdout.write('skipped: the web example in a browser (apt-get install chromium)\n');
 }
 
-(isSkipped ? describe.skip : describe)('the web example (real: everything, in headless Chromium)', () => {
+(isSkipped ? describe.skip : describe)('web example (real: everything, in headless Chromium)', () => {
   let page: ExamplePage;
   beforeAll(async () => {
     if (executable === null) throw new Error('chromium is not on PATH: apt-get install chromium');
@@ -27,7 +27,7 @@ if (isSkipped) {
   });
   afterAll(() => page?.[Symbol.asyncDispose]());
 
-  it('sends several files at once, and shows what became of them', async () => {
+  it('uploads several files at once and shows their outcomes', async () => {
     const files: Record<string, Buffer | string> = {
       'photo.png': photo(),
       'tone.wav': tone(),
@@ -48,13 +48,13 @@ if (isSkipped) {
     );
     expect(Buffer.from(await (await fetch(link)).arrayBuffer()).equals(photo())).toBe(true);
     await page.browser.until(
-      'the preview is there, and it is the small variant',
+      'the preview shows the small variant',
       `(${page.row('photo.png')}).querySelector('img')?.naturalWidth === 320`,
     );
     expect(await page.kept()).toBe(0);
   });
 
-  it('tells those who do not see it, and can be used by them', async () => {
+  it('announces changes to screen readers and labels all controls', async () => {
     const unnamed = await page.browser.evaluate<number>(
       `[...document.querySelectorAll('button, progress, img, a[href]')].filter((element) =>
         !(element.ariaLabel || element.alt)?.match(/\\.(png|wav|pdf|txt)$/)).length`,
@@ -66,14 +66,14 @@ if (isSkipped) {
     ).toBe('choose');
   });
 
-  it('takes a file that is dropped, and of one that its user has already sends nothing', async () => {
+  it('accepts a dropped file, and sends no bytes that the user has stored already', async () => {
     const before = page.browser.traffic.length;
     await page.browser.dropFiles('#drop', [await page.file('dropped.png', photo())]);
     await page.reaches('dropped.png', 'READY');
     expect(page.puts(before)).toEqual([]);
   });
 
-  it('asks once for a file that is chosen twice', async () => {
+  it('requests one upload for a file that is chosen twice', async () => {
     const twice = await page.file('twice.txt', 'only once');
     await Promise.all([page.choose(twice), page.choose(twice)]);
     await page.reaches('twice.txt', 'READY');
@@ -81,7 +81,7 @@ if (isSkipped) {
     expect(await page.browser.evaluate(`document.querySelectorAll('#uploads li').length`)).toBe(8);
   });
 
-  it('pauses, goes on, and goes on after a reload, where storage says that it was', async () => {
+  it('pauses, resumes, and resumes after a reload, at the offset that storage reports', async () => {
     const large = await page.file('large.bin', randomBytes(48 * MIB));
     await page.browser.network(SLOWLY);
     await page.choose(large);
@@ -109,7 +109,7 @@ if (isSkipped) {
     expect(await page.kept()).toBe(0);
   });
 
-  /** First the question, then no byte before this one. */
+  /** Expects a status request first, and then only chunks from this offset on. */
   function expectContinued([question, ...pieces]: (string | undefined)[], from: number): void {
     expect(question).toBe(`bytes */${48 * MIB}`);
     expect(pieces.length).toBeGreaterThan(0);
@@ -118,13 +118,13 @@ if (isSkipped) {
     }
   }
 
-  it('goes on by itself when the connection breaks and the network is away', async () => {
+  it('resumes by itself after a broken connection and a network outage', async () => {
     const cut = await page.file('cut.bin', randomBytes(32 * MIB));
     await page.browser.network(SLOWLY);
     await page.choose(cut);
     await page.sends('cut.bin', 0.3);
     const since = page.browser.traffic.length;
-    // Not once: a request on a connection that was used before, the browser itself sends again.
+    // The rule has no hit limit, because the browser itself repeats a request on a reused connection.
     const end = await page.trouble({ cutAfterBytes: 2 * MIB, direction: 'request' });
     await page.reaches('cut.bin', 'RETRYING');
     await page.browser.network({ offline: true });
@@ -139,8 +139,8 @@ if (isSkipped) {
     page.expected.push(/ERR_(CONNECTION_RESET|CONNECTION_CLOSED|EMPTY_RESPONSE)/);
   });
 
-  it('finds that its bytes are there when the answer got lost', async () => {
-    // Else its bytes could be stored, and gone from where they came, before the second PUT.
+  it('detects stored bytes when the answer got lost', async () => {
+    // Without an event the worker cannot store the bytes and delete the incoming object before the second PUT.
     await page.trouble({ events: 'lose' }, { times: 1, match: {} });
     await page.trouble({ cutAfterBytes: 0, direction: 'response' }, { times: 1 });
     await page.choose(await page.file('answer.txt', 'the answer got lost'));
@@ -149,7 +149,7 @@ if (isSkipped) {
     expect(await page.statuses('answer.txt')).toEqual(['READY']);
   });
 
-  it('gets a fresh URL when storage was down until the first had expired', async () => {
+  it('gets a new URL when storage was down until the first URL expired', async () => {
     const since = page.browser.traffic.length;
     const end = await page.trouble({ status: 503 });
     await page.choose(await page.file('late.txt', 'late'));
@@ -169,7 +169,7 @@ if (isSkipped) {
     return Date.parse(signed) + Number(query.get('X-Goog-Expires')) * 1000;
   }
 
-  it('calls an upload off, and the quota is back', async () => {
+  it('cancels an upload and releases its quota', async () => {
     const off = await page.file('off.bin', randomBytes(32 * MIB));
     await page.browser.network(SLOWLY);
     await page.choose(off);
@@ -183,7 +183,7 @@ if (isSkipped) {
     expect(await page.kept()).toBe(0);
   });
 
-  it('does not go on with a file that was changed', async () => {
+  it('refuses to resume with a changed file', async () => {
     const changed = await page.file('changed.bin', randomBytes(16 * MIB));
     await page.browser.network(SLOWLY);
     await page.choose(changed);
@@ -198,7 +198,7 @@ if (isSkipped) {
     page.expected.push(/ERR_UPLOAD_FILE_CHANGED/);
   });
 
-  it('says what the API refuses, and keeps nothing of it', async () => {
+  it('shows errors of the API and keeps no record of the upload', async () => {
     await page.choose(await page.file('bad\u202Ename.txt', 'x'));
     expect(await page.reaches('bad\u202Ename.txt', 'BROKEN')).toBe(
       'The file’s name cannot be used. Rename it, and try again.',
@@ -208,7 +208,7 @@ if (isSkipped) {
     expect(await page.kept()).toBe(0);
   });
 
-  it('hears of changes over a socket', async () => {
+  it('receives changes over a WebSocket', async () => {
     const since = page.browser.frames.length;
     await page.choose(await page.file('live.txt', 'live'));
     await page.reaches('live.txt', 'READY');
@@ -216,7 +216,7 @@ if (isSkipped) {
     expect(page.browser.frames.slice(since).some((frame) => frame.includes('"status":"READY"'))).toBe(true);
   });
 
-  it('finds out by asking where there is no socket', async () => {
+  it('polls when there is no WebSocket', async () => {
     await page.browser.evaluate(`window.WebSocket = class { constructor() { throw new Error('blocked'); } }`);
     const since = page.browser.traffic.length;
     await page.choose(await page.file('asked.txt', 'asked'));
@@ -224,11 +224,11 @@ if (isSkipped) {
     const calls = page.browser.traffic
       .slice(since)
       .filter(({ url, method }) => url === page.stack.url && method === 'POST');
-    // The request itself, and what came of it.
+    // requestUpload and at least one poll.
     expect(calls.length).toBeGreaterThan(1);
   });
 
-  it('asks no host but its own, the API and storage, and the browser complains of nothing', () => {
+  it('sends requests only to itself, the API and storage, and gets no unexpected browser errors', () => {
     const others = page.browser.requests.filter(
       (url) => !/^(data|blob):/.test(url) && !page.hosts.includes(new URL(url).host),
     );
@@ -239,7 +239,7 @@ if (isSkipped) {
     ).toEqual([]);
   });
 
-  it('gives its token to nobody else', async () => {
+  it('gives its token to no other site', async () => {
     const { status, headers } = await fetch(`${page.url}/settings.json`, {
       headers: { origin: 'http://elsewhere.example' },
     });
@@ -253,7 +253,7 @@ if (isSkipped) {
     expect(await statusFor(`rebound.example:${page.stack.port + 5}`)).toBe(403);
   });
 
-  /** fetch lets nobody choose the Host. */
+  /** Uses http, because fetch does not let a caller set the Host header. */
   const statusFor = (host: string) =>
     new Promise<number | undefined>((resolve, reject) => {
       const settings = {
