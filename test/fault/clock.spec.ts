@@ -21,8 +21,8 @@ const offsetAt = async (member: Member) => {
   };
 };
 
-// Real: two apis and a worker as processes, PostgreSQL, queue tables, emulators. One api and the worker have a clock of their own.
-it('processes whose clocks are hours off say so, and neither take tokens nor expire uploads', async () => {
+// Real: two apis and a worker as processes, PostgreSQL, queue tables, emulators. One api and the worker have shifted clocks.
+it('reports clocks that are hours off, and neither accepts tokens nor expires uploads with them', async () => {
   await using fleet = await Fleet.start({ apis: 1, workers: 0 });
   const slow = await fleet.addApi(ahead(-2 * HOURS));
   const fast = await fleet.addWorker(ahead(2 * HOURS));
@@ -33,7 +33,7 @@ it('processes whose clocks are hours off say so, and neither take tokens nor exp
   expect(await offsetAt(fast)).toEqual({ status: 503, ok: false, hours: -2 });
   await expect(requestUpload(fleet, 'at what time?', { api: slow })).rejects.toThrow('CLOCK_OFFSET');
 
-  // A worker with the right time sweeps; the other one has had as long for it.
+  // The worker with the right time sweeps. The worker with the shifted clock has had at least as much time to sweep.
   await fleet.addWorker();
   const { id: due } = await requestUpload(fleet, 'never sent');
   await rows(
@@ -45,6 +45,6 @@ it('processes whose clocks are hours off say so, and neither take tokens nor exp
     (
       await rows<{ status: string }>(fleet, 'select status from media_assets where asset_id = $1', [asset])
     )[0]!.status;
-  await until('what is due expires', async () => ((await statusOf(due)) === 'EXPIRED' ? true : null));
+  await until('the due upload expires', async () => ((await statusOf(due)) === 'EXPIRED' ? true : null));
   expect(await statusOf(id)).toBe('PENDING');
 });

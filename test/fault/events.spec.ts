@@ -10,21 +10,21 @@ import { until } from '../support/until.js';
 const TOPIC = `projects/${PROJECT}/topics/${NAMES.subscription}`;
 const COMPLETE = 'mutation ($id: ID!) { completeUpload(assetId: $id) { status } }';
 
-describe('events that come wrong (real: an api and two workers as processes, PostgreSQL, emulators)', () => {
+describe('faulty object events (real: an api and two workers as processes, PostgreSQL, emulators)', () => {
   let fleet: Fleet;
-  let door: FaultDoor;
+  let faults: FaultDoor;
 
   beforeAll(async () => {
     fleet = await Fleet.start({ workers: 2, env: { LOG_LEVEL: 'debug' } });
-    door = new FaultDoor(fleet.emulators.gcs.url);
+    faults = new FaultDoor(fleet.emulators.gcs.url);
   });
-  afterEach(() => door.clear());
+  afterEach(() => faults.clear());
   afterAll(() => fleet[Symbol.asyncDispose]());
 
-  const strike = (id: string, action: FaultRule['action']) =>
-    door.add({ match: { bucket: NAMES.incomingBucket, keyPrefix: id }, times: 1, action });
-  const struck = (rule: string) =>
-    until('the event was struck', async () => ((await door.hits(rule)) > 0 ? true : null));
+  const injectFault = (id: string, action: FaultRule['action']) =>
+    faults.add({ match: { bucket: NAMES.incomingBucket, keyPrefix: id }, times: 1, action });
+  const untilHit = (rule: string) =>
+    until('the fault rule is hit', async () => ((await faults.hits(rule)) > 0 ? true : null));
   const finalized = (objectId: string, more: Record<string, string> = {}) => ({
     eventType: 'OBJECT_FINALIZE',
     payloadFormat: 'JSON_API_V1',
@@ -33,7 +33,7 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
     objectGeneration: '1',
     ...more,
   });
-  /** Waits for a worker's log line with all of these in it. */
+  /** Waits for a log line that contains all parts. */
   const logged = (...parts: string[]) =>
     until(`a line has ${parts.join(' and ')}`, () =>
       fleet.logs.split('\n').some((line) => parts.every((part) => line.includes(part))) ? true : null,
@@ -44,12 +44,12 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
       return there ? null : true;
     });
 
-  it('before the row can be seen', async () => {
+  it('handles an event that comes before its row is visible', async () => {
     const { id, ticket } = await requestUpload(fleet, 'too early');
     const [row] = await rows(fleet, 'delete from media_assets where asset_id = $1 returning *', [id]);
     expect(await put(ticket, 'too early')).toBe(200);
     await logged('object finalized', id, '"early"');
-    // No sweeper looks in the time of this test: it is the event that comes again.
+    // No sweeper checks this asset during the test: only a redelivery of the event can complete the upload.
     await rows(
       fleet,
       `insert into media_assets select * from jsonb_populate_record(null::media_assets,
@@ -60,31 +60,31 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
     await expectConsistent(fleet);
   });
 
-  it('twice', async () => {
+  it('handles an event that is delivered twice', async () => {
     const { id, ticket } = await requestUpload(fleet, 'doubled');
-    await strike(id, { events: 'double' });
+    await injectFault(id, { events: 'double' });
     expect(await put(ticket, 'doubled')).toBe(200);
     await expectReady(fleet, [id]);
     await expectConsistent(fleet);
   });
 
-  it('six times at once', async () => {
+  it('handles an event that is delivered six times at once', async () => {
     const { id, ticket } = await requestUpload(fleet, 'six at once');
     expect(await put(ticket, 'six at once')).toBe(200);
-    await Promise.all(Array.from({ length: 5 }, () => door.forge(TOPIC, finalized(id))));
+    await Promise.all(Array.from({ length: 5 }, () => faults.forge(TOPIC, finalized(id))));
     await expectReady(fleet, [id]);
     await expectConsistent(fleet);
   });
 
-  it('after the event of a later upload', async () => {
+  it('handles an event that comes after the event of a later upload', async () => {
     const [first, second] = [await requestUpload(fleet, 'first'), await requestUpload(fleet, 'second')];
-    // Not `reorder`: events that come one right after the other are two workers' at once.
-    const rule = await strike(first.id, { events: 'delay' });
+    // Not `reorder`: two workers may handle consecutive events at the same time.
+    const rule = await injectFault(first.id, { events: 'delay' });
     expect(await put(first.ticket, 'first')).toBe(200);
-    await struck(rule);
+    await untilHit(rule);
     expect(await put(second.ticket, 'second')).toBe(200);
     await expectReady(fleet, [second.id]);
-    await door.clear();
+    await faults.clear();
     await expectReady(fleet, [first.id]);
     const received = await rows<{ asset_id: string }>(
       fleet,
@@ -95,40 +95,40 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
     await expectConsistent(fleet);
   });
 
-  it('not at all, and the client says that it is done', async () => {
+  it('completes an upload without its event when the client calls completeUpload', async () => {
     const { id, ticket } = await requestUpload(fleet, 'lost, completed');
-    const rule = await strike(id, { events: 'lose' });
+    const rule = await injectFault(id, { events: 'lose' });
     expect(await put(ticket, 'lost, completed')).toBe(200);
-    await struck(rule);
+    await untilHit(rule);
     await fleet.query(COMPLETE, { id });
     await expectReady(fleet, [id]);
     await expectConsistent(fleet);
   });
 
-  it('not at all, and nobody says anything', async () => {
+  it('completes an upload without its event by a sweep', async () => {
     const { id, ticket } = await requestUpload(fleet, 'lost, swept');
-    const rule = await strike(id, { events: 'lose' });
+    const rule = await injectFault(id, { events: 'lose' });
     expect(await put(ticket, 'lost, swept')).toBe(200);
-    await struck(rule);
+    await untilHit(rule);
     await hurrySweepers(fleet);
     await expectReady(fleet, [id]);
     await expectConsistent(fleet);
   });
 
-  it('late, after completeUpload and READY', async () => {
+  it('ignores an event that comes after completeUpload and READY', async () => {
     const { id, ticket } = await requestUpload(fleet, 'held back');
-    const rule = await strike(id, { events: 'delay' });
+    const rule = await injectFault(id, { events: 'delay' });
     expect(await put(ticket, 'held back')).toBe(200);
-    await struck(rule);
+    await untilHit(rule);
     await fleet.query(COMPLETE, { id });
     await expectReady(fleet, [id]);
     await isGone(id);
-    await door.clear();
+    await faults.clear();
     await logged('object finalized', id, 'nothing-there');
     await expectConsistent(fleet);
   });
 
-  it('made up: for bytes that have not come, of another type, bucket or generation, for unknown keys', async () => {
+  it('handles forged events: for missing bytes, of another type, bucket or generation, for unknown keys', async () => {
     const { id, ticket } = await requestUpload(fleet, 'forged before');
     const never = '01890a5d-ac96-774b-bcce-b302099a8057';
     const forged = [
@@ -140,8 +140,8 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
       finalized('../etc/passwd'),
       { eventType: 'OBJECT_FINALIZE' },
     ];
-    for (const attributes of forged) await door.forge(TOPIC, attributes);
-    await door.forge(TOPIC, finalized(id), 'no JSON');
+    for (const attributes of forged) await faults.forge(TOPIC, attributes);
+    await faults.forge(TOPIC, finalized(id), 'no JSON');
     await logged('object finalized', id, 'nothing-there');
     await logged('object finalized', never, 'nothing-there');
     await logged('nobody asked for', '../etc/passwd');
@@ -154,13 +154,13 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
       { status: 'PENDING' },
     ]);
     expect(await put(ticket, 'forged before')).toBe(200);
-    // Storage's own answer counts, not the older generation that is claimed here.
-    await door.forge(TOPIC, finalized(id));
+    // The generation that storage reports counts, not the older generation that the forged event claims.
+    await faults.forge(TOPIC, finalized(id));
     await expectReady(fleet, [id]);
     await expectConsistent(fleet);
   });
 
-  it('for what is sent once more after READY, after cancelling and after the deadline', async () => {
+  it('deletes bytes that are sent after READY, after cancelling and after the deadline', async () => {
     const ready = await requestUpload(fleet, 'sent again');
     expect(await put(ready.ticket, 'sent again')).toBe(200);
     await expectReady(fleet, [ready.id]);
@@ -182,7 +182,7 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
       { status: 'CANCELLED', version: 1 },
       { status: 'EXPIRED', version: 1 },
     ];
-    await until('the third expires', async () =>
+    await until('the third asset expires', async () =>
       JSON.stringify(await statuses()) === JSON.stringify(ends) ? true : null,
     );
     for (const [{ id, ticket }, bytes] of [
@@ -197,29 +197,29 @@ describe('events that come wrong (real: an api and two workers as processes, Pos
     await expectConsistent(fleet);
   });
 
-  it('lost, doubled, late and out of order for forty uploads', async () => {
+  it('completes forty uploads whose events are lost, duplicated, delayed and reordered', async () => {
     for (const [seed, action] of [{ events: 'lose' }, { events: 'double' }, { events: 'reorder' }].entries())
-      await door.add({ probability: 0.3, seed, action: action as FaultRule['action'] });
-    await door.add({ probability: 0.3, seed: 9, action: { events: 'delay', delayMs: 500 } });
+      await faults.add({ probability: 0.3, seed, action: action as FaultRule['action'] });
+    await faults.add({ probability: 0.3, seed: 9, action: { events: 'delay', delayMs: 500 } });
     const ids = await Promise.all(
       Array.from({ length: 40 }, (_, index) =>
         upload(fleet, `one of forty: ${index % 20}`, { subject: String(index) }),
       ),
     );
-    await door.clear();
+    await faults.clear();
     await hurrySweepers(fleet);
     await expectReady(fleet, ids);
     await expectConsistent(fleet);
   });
 
-  it('to workers that stop while storage says nothing: they end in time, and others have it', async () => {
+  it('stops workers in time while storage hangs, and lets other workers take over', async () => {
     const { id, ticket } = await requestUpload(fleet, 'in the middle');
     const match = { bucket: NAMES.incomingBucket, keyPrefix: id, method: 'GET' };
-    const rule = await door.add({ match, action: { delayMs: 3_600_000 } });
+    const rule = await faults.add({ match, action: { delayMs: 3_600_000 } });
     expect(await put(ticket, 'in the middle')).toBe(200);
-    await struck(rule);
+    await untilHit(rule);
     expect(await Promise.all(fleet.workers.map((worker) => worker.end()))).toEqual([0, 0]);
-    await door.clear();
+    await faults.clear();
     await fleet.addWorker();
     await expectReady(fleet, [id]);
     await expectConsistent(fleet);

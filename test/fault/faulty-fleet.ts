@@ -2,14 +2,14 @@ import { FaultDoor } from '../support/fault-door.js';
 import { Fleet, type FleetOptions } from '../support/fleet.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
-/** A fleet with what it takes to stop its members at a step, and to take away what they depend on. */
+/** A fleet with the means to hold its members at a step and to cut off their dependencies. */
 export interface FaultyFleet extends AsyncDisposable {
   readonly fleet: Fleet;
-  /** In front of the database, for the members that get {@link behindProxy}. */
+  /** Proxy to the database, used by members that start with {@link behindProxy}. */
   readonly proxy: TcpProxy;
   readonly behindProxy: NodeJS.ProcessEnv;
-  /** Of the storage that all of them use. */
-  readonly door: FaultDoor;
+  /** Fault rules of the fleet's storage emulator. */
+  readonly faults: FaultDoor;
 }
 
 export async function startFaultyFleet(options: FleetOptions): Promise<FaultyFleet> {
@@ -19,7 +19,7 @@ export async function startFaultyFleet(options: FleetOptions): Promise<FaultyFle
     fleet,
     proxy,
     behindProxy: { DATABASE_URL: proxy.urlOf(fleet.database.url) },
-    door: new FaultDoor(fleet.emulators.gcs.url),
+    faults: new FaultDoor(fleet.emulators.gcs.url),
     [Symbol.asyncDispose]: async () => {
       await fleet[Symbol.asyncDispose]();
       await proxy[Symbol.asyncDispose]();

@@ -9,11 +9,11 @@ import { until } from '../support/until.js';
 import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
 import { expectConsistent, expectReady, requestUpload, rows, sha256 } from './uploads.js';
 
-/** Short, since each takeover lasts about two of them. */
+/** Short, because each takeover takes about two lock durations. */
 const LOCK_SECONDS = 2;
 const HOUR_MS = 3_600_000;
 
-/** A worker with a proxy of its own in front of the database. */
+/** A worker with its own proxy to the database. */
 interface FreezableWorker {
   readonly member: Member;
   readonly proxy: TcpProxy;
@@ -27,28 +27,28 @@ interface Subject {
 /** A step of a job at which its worker is frozen. */
 interface Step {
   readonly name: string;
-  /** Makes the worker stop at the step of a job; the returned function tells whether it is there. */
+  /** Holds the worker at this step of the job. The returned function tells whether the worker has reached the step. */
   stopAt(worker: FreezableWorker, subject: Subject): Promise<() => Promise<boolean> | boolean>;
 }
 
 describe.each(QUEUE_BACKENDS)(
-  'a worker frozen until another one has its job (real: api and workers as processes, PostgreSQL, queue on %s, emulators)',
+  'a worker frozen until another worker has its job (real: api and workers as processes, PostgreSQL, queue on %s, emulators)',
   (_, startQueue) => {
     let backend: QueueBackend;
     let parts: FaultyFleet;
     let queue: ReturnType<Fleet['openQueue']>;
-    let { fleet, door } = {} as FaultyFleet;
+    let { fleet, faults } = {} as FaultyFleet;
     const workers: FreezableWorker[] = [];
     const holds: Hold[] = [];
 
     beforeAll(async () => {
       backend = await startQueue();
       parts = await startFaultyFleet({ workers: 0, env: { REDIS_URL: backend.url } });
-      ({ fleet, door } = parts);
+      ({ fleet, faults } = parts);
       queue = fleet.openQueue(PROCESS_QUEUE);
     });
     afterEach(async () => {
-      await door.clear();
+      await faults.clear();
       // SIGKILL also ends a frozen process.
       await Promise.all(workers.map(({ member }) => member.end('SIGKILL')));
       await Promise.all(workers.splice(0).map(({ proxy }) => proxy[Symbol.asyncDispose]()));
@@ -80,9 +80,9 @@ describe.each(QUEUE_BACKENDS)(
       (method: string, passing = 0): Step['stopAt'] =>
       async (worker, { id }) => {
         const match = { bucket: NAMES.incomingBucket, keyPrefix: id, method };
-        if (passing > 0) await door.add({ match, times: passing, action: { delayMs: 0 } });
-        const rule = await door.add({ match, times: 1, action: { delayMs: HOUR_MS } });
-        return async () => (await door.hits(rule)) > 0;
+        if (passing > 0) await faults.add({ match, times: passing, action: { delayMs: 0 } });
+        const rule = await faults.add({ match, times: 1, action: { delayMs: HOUR_MS } });
+        return async () => (await faults.hits(rule)) > 0;
       };
     const statement =
       (what: 'request' | 'answer', after: (subject: Subject) => string[]): Step['stopAt'] =>
@@ -129,39 +129,39 @@ describe.each(QUEUE_BACKENDS)(
         'select claimed_generation as generation, attempt from media_assets where asset_id = $1',
         [id],
       ).then(([row]) => queue.getJob(`${id}.${row!.generation}.${row!.attempt}`));
-    /** Whether a lock of the job ran out and the job was given away again, or is done by now. */
+    /** Whether the lock of the job expired and the job was handed out again, or the job is done. */
     async function isTakenOver(subject: Subject): Promise<boolean> {
       const job = await jobOf(subject);
       return job === undefined || (job.stalledCounter > 0 && (await job.isActive()));
     }
 
-    it('costs a repetition of the job, whichever step the worker was at', async () => {
+    it('only repeats the job, whichever step the worker was at', async () => {
       const first = await startWorker();
       const subjects = await Promise.all(
         STEPS.map(async ({ name, stopAt }) => {
-          let isThere!: () => Promise<boolean> | boolean;
-          const subject = await send(async (of) => (isThere = await stopAt(first, of)), name);
-          await until(`the worker is at the step: ${name}`, async () => (await isThere()) || null);
+          let isAtStep!: () => Promise<boolean> | boolean;
+          const subject = await send(async (of) => (isAtStep = await stopAt(first, of)), name);
+          await until(`the worker is at the step: ${name}`, async () => (await isAtStep()) || null);
           return subject;
         }),
       );
       freeze(first);
       const second = await startWorker();
       const areTakenOver = async () => (await Promise.all(subjects.map(isTakenOver))).every(Boolean) || null;
-      await until('every job has another worker', areTakenOver);
+      await until('another worker has every job', areTakenOver);
       thaw(first);
       await expectReady(
         fleet,
         subjects.map(({ id }) => id),
       );
-      // Calls and statements of the first worker arrive when everything is done.
-      await door.clear();
+      // Calls and statements of the first worker arrive after the second worker has completed all jobs.
+      await faults.clear();
       releaseAll();
       await expectConsistent(fleet);
       for (const { member } of [first, second]) expect(await member.end()).toBe(0);
     });
 
-    it('costs no attempt, even if more workers are frozen than may die', async () => {
+    it('uses up no attempt, even if more workers are frozen than may crash', async () => {
       let holder: FreezableWorker | undefined;
       const arm = (worker: FreezableWorker, { id }: Subject) => {
         const hold = worker.proxy.hold({ what: 'request', after: ['assets_load', id] });

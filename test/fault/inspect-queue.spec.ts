@@ -11,15 +11,15 @@ import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
 import { expectConsistent, expectReady, hurrySweepers, requestUpload, rows } from './uploads.js';
 
 const HOUR_MS = 3_600_000;
-/** GET requests for an incoming object before those of the second job: the event handler's, and two of the first job. */
+/** GET requests for an incoming object before those of the second job: one by the event handler, two by the first job. */
 const GETS_BEFORE_INSPECTION = 3;
 
 describe.each(QUEUE_BACKENDS)(
-  'a file that turns out to need a reader (real: api and workers as processes, PostgreSQL, queue on %s, emulators)',
+  'a file that needs a reader by its bytes (real: api and workers as processes, PostgreSQL, queue on %s, emulators)',
   (backend, startQueue) => {
     let server: QueueBackend;
     let parts: FaultyFleet;
-    let { fleet, door } = {} as FaultyFleet;
+    let { fleet, faults } = {} as FaultyFleet;
     let queueProxy: TcpProxy;
     let queues: ReturnType<Fleet['openQueue']>[];
 
@@ -27,12 +27,12 @@ describe.each(QUEUE_BACKENDS)(
       server = await startQueue();
       const { url } = server;
       parts = await startFaultyFleet({ workers: 0, env: { REDIS_URL: url } });
-      ({ fleet, door } = parts);
+      ({ fleet, faults } = parts);
       queueProxy = url === undefined ? parts.proxy : await TcpProxy.start(new URL(url).host);
       queues = [PROCESS_QUEUE, INSPECT_QUEUE].map((name) => fleet.openQueue(name));
     });
     afterEach(async () => {
-      await door.clear();
+      await faults.clear();
       await Promise.all(fleet.workers.splice(0).map((worker) => worker.end('SIGKILL')));
     });
     afterAll(async () => {
@@ -50,7 +50,7 @@ describe.each(QUEUE_BACKENDS)(
       });
 
     let owners = 7_800_000;
-    /** A picture that the client declares as any bytes, so that only its first bytes show that it needs a reader. */
+    /** Uploads a picture declared as octet-stream, so that only its first bytes show that it needs a reader. */
     async function sendPicture(before: (id: string) => Promise<unknown>): Promise<string> {
       const subject = String(++owners);
       const create = {
@@ -67,7 +67,7 @@ describe.each(QUEUE_BACKENDS)(
       return id;
     }
 
-    /** The states of the asset's job in both queues. */
+    /** States of the asset's job in both queues. */
     async function jobStates(id: string): Promise<string[]> {
       const [asset] = await rows<{ generation: string }>(
         fleet,
@@ -77,19 +77,19 @@ describe.each(QUEUE_BACKENDS)(
       return Promise.all(queues.map((queue) => queue.getJobState(`${id}.${asset!.generation}.1`)));
     }
 
-    it('moves to the other queue, and is READY after one job in each', async () => {
+    it('moves to the other queue, and becomes READY after one job in each', async () => {
       const worker = await startWorker();
       const id = await sendPicture(async (id) => {
         const match = { bucket: NAMES.incomingBucket, keyPrefix: id, method: 'GET' };
-        await door.add({ match, times: GETS_BEFORE_INSPECTION, action: { delayMs: 0 } });
-        await door.add({ match, times: 1, action: { delayMs: HOUR_MS } });
+        await faults.add({ match, times: GETS_BEFORE_INSPECTION, action: { delayMs: 0 } });
+        await faults.add({ match, times: 1, action: { delayMs: HOUR_MS } });
       });
       const hasMoved = async () => {
         const [processing, inspection] = await jobStates(id);
         return processing === 'unknown' && inspection === 'active' ? true : null;
       };
-      await until('the other queue alone has the job, and works on it', hasMoved);
-      await door.clear();
+      await until('only the other queue has the job, and the job is active', hasMoved);
+      await faults.clear();
       await expectReady(fleet, [id]);
       await expectConsistent(fleet);
       expect(await jobStates(id)).toEqual(['unknown', 'unknown']);
@@ -103,14 +103,14 @@ describe.each(QUEUE_BACKENDS)(
       ['after the job entered the other queue and before it leaves the first', 'answer'],
     ])('is not lost when the worker dies %s', async (_, what) => {
       const worker = await startWorker();
-      let isThere!: () => boolean;
+      let isHeld!: () => boolean;
       const id = await sendPicture((id) => {
         const after = [...(backend === 'PostgreSQL' ? ['add_jobs_bulk'] : []), INSPECT_QUEUE, id];
         const hold = queueProxy.hold({ what, after });
-        isThere = () => hold.isHolding;
+        isHeld = () => hold.isHolding;
         return Promise.resolve();
       });
-      await until('the job moves', () => isThere() || null);
+      await until('the move of the job is held', () => isHeld() || null);
       expect(await jobStates(id)).not.toEqual(['unknown', 'unknown']);
       expect(await worker.end('SIGKILL')).toBeNull();
       await startWorker();

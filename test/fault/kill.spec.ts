@@ -19,13 +19,13 @@ import { until } from '../support/until.js';
 
 const HOUR_MS = 3_600_000;
 
-/** Where the worker is when it dies. */
+/** A step at which the worker is killed. */
 interface Step {
   readonly name: string;
   readonly status: 'PENDING' | 'PROCESSING' | 'READY';
-  /** What it is recognized by names no asset, so that nobody else may be on the way to it. */
+  /** Set if the matched texts name no asset: no other asset may reach the step, so it comes before or after the others. */
   readonly isAlone?: 'first' | 'last';
-  /** Arranges that the asset's work stands still there; the function tells when it does. */
+  /** Holds the asset's work at this step. The returned function tells whether the work is held. */
   arm(subject: Subject): Promise<() => Promise<boolean>>;
 }
 
@@ -36,18 +36,18 @@ interface Subject extends Requested {
 }
 
 describe.each(QUEUE_BACKENDS)(
-  'a worker killed with -9 at every step (real: api and workers as processes, PostgreSQL, queue on %s, emulators)',
+  'a worker killed with SIGKILL at every step (real: api and workers as processes, PostgreSQL, queue on %s, emulators)',
   (backend, startQueue) => {
     let queue: QueueBackend;
     let parts: FaultyFleet;
-    let { fleet, proxy, door } = {} as FaultyFleet;
-    /** To the queue. */
+    let { fleet, proxy, faults } = {} as FaultyFleet;
+    /** Proxy to the queue. */
     let queueProxy: TcpProxy;
 
     beforeAll(async () => {
       queue = await startQueue();
       parts = await startFaultyFleet({ workers: 0, env: { REDIS_URL: queue.url } });
-      ({ fleet, proxy, door } = parts);
+      ({ fleet, proxy, faults } = parts);
       queueProxy = queue.url === undefined ? proxy : await TcpProxy.start(new URL(queue.url).host);
     });
     afterAll(async () => {
@@ -56,7 +56,7 @@ describe.each(QUEUE_BACKENDS)(
       await queue[Symbol.asyncDispose]();
     });
 
-    /** @param lockSeconds how long its jobs wait when it is dead, and how long it may be slow while it lives */
+    /** @param lockSeconds how long its jobs stay locked after its death, and within which time it must renew locks */
     const startWorker = (lockSeconds: number) =>
       fleet.addWorker({
         ...parts.behindProxy,
@@ -71,30 +71,30 @@ describe.each(QUEUE_BACKENDS)(
       keyPrefix: id,
       method,
     });
-    const struck = (rule: string) => async () => (await door.hits(rule)) > 0;
+    const isHit = (rule: string) => async () => (await faults.hits(rule)) > 0;
 
-    /** The call reached storage and waits there, after `passing` of its kind have been answered. */
+    /** Storage delays its answer to the call, after it has answered `passing` calls of this kind. */
     const call =
       (method: string, passing = 0) =>
       async ({ id }: Subject) => {
         const match = incoming(id, method);
-        if (passing > 0) await door.add({ match, times: passing, action: { delayMs: 0 } });
-        return struck(await door.add({ match, times: 1, action: { delayMs: HOUR_MS } }));
+        if (passing > 0) await faults.add({ match, times: passing, action: { delayMs: 0 } });
+        return isHit(await faults.add({ match, times: 1, action: { delayMs: HOUR_MS } }));
       };
-    /** Storage has done it, the answer got lost, and the call that was to find out waits. */
+    /** Storage does the work but its answer is lost, and the retry that would find out is delayed. */
     const unanswered =
       (method: string) =>
       async ({ id }: Subject) => {
         const match = incoming(id, method);
-        await door.add({ match, times: 1, action: { cutAfterBytes: 0, direction: 'response' } });
-        return struck(await door.add({ match, times: 1, action: { delayMs: HOUR_MS } }));
+        await faults.add({ match, times: 1, action: { cutAfterBytes: 0, direction: 'response' } });
+        return isHit(await faults.add({ match, times: 1, action: { delayMs: HOUR_MS } }));
       };
-    /** In the middle of the bytes. */
+    /** Storage sends the body at one byte per second. */
     const reading = async ({ id }: Subject) => {
       const match = incoming(id, 'GET');
-      await door.add({ match, times: 2, action: { delayMs: 0 } });
-      return struck(
-        await door.add({ match, times: 1, action: { bytesPerSecond: 1, direction: 'response' } }),
+      await faults.add({ match, times: 2, action: { delayMs: 0 } });
+      return isHit(
+        await faults.add({ match, times: 1, action: { bytesPerSecond: 1, direction: 'response' } }),
       );
     };
 
@@ -107,7 +107,7 @@ describe.each(QUEUE_BACKENDS)(
     const prisma = (verb: 'INSERT INTO' | 'UPDATE', table: string) => `${verb} "public"."${table}"`;
     const accepting = ({ id }: Subject) => [prisma('UPDATE', 'media_assets'), id];
 
-    /** Statements by what is sent when, and the status when they are about to be done, and when they are. */
+    /** Name, matched texts, asset status while the request is held, and asset status while the answer is held. */
     const STATEMENTS: [string, (subject: Subject) => string[], Step['status'], Step['status']][] = [
       ['the job loads its asset', ({ id }) => ['assets_load', id], 'PROCESSING', 'PROCESSING'],
       [
@@ -130,19 +130,24 @@ describe.each(QUEUE_BACKENDS)(
         'PROCESSING',
       ],
       [
-        'the quota is settled',
+        'the quota is updated',
         ({ owner }) => [prisma('UPDATE', 'owner_quotas'), owner],
         'PROCESSING',
         'PROCESSING',
       ],
       ['READY is committed', (subject) => [...accepting(subject), 'COMMIT'], 'PROCESSING', 'READY'],
-      ['incoming is noted as clean', ({ id }) => ['assets_incoming_settled', id], 'READY', 'READY'],
+      [
+        'the incoming object is recorded as deleted',
+        ({ id }) => ['assets_incoming_settled', id],
+        'READY',
+        'READY',
+      ],
     ];
-    /** Claims are made together, one batch after another: while one is held, no other asset is claimed. */
+    /** Claims run in one batch after another: while one batch is held, no other asset is claimed. */
     const CLAIMING: typeof STATEMENTS = [
       ['the claim', ({ id }) => ['assets_claim', id], 'PENDING', 'PROCESSING'],
     ];
-    // The queue does not wait for the process that filled it.
+    // The job runs while the answer is held: the queue does not wait for the process that added the job.
     const ENQUEUEING: typeof STATEMENTS = [
       [
         'the job is enqueued',
@@ -151,7 +156,7 @@ describe.each(QUEUE_BACKENDS)(
         'READY',
       ],
     ];
-    /** It holds a connection of the queue's worker, which has few, and all others need them. */
+    /** A held completion occupies one of the few connections of the queue's worker, which all other jobs need. */
     const FINISHING: typeof STATEMENTS = [
       ['the job is finished', ({ id }) => ['move_to_completed', id], 'READY', 'READY'],
     ];
@@ -165,59 +170,63 @@ describe.each(QUEUE_BACKENDS)(
         { name: `after ${name}`, status: then, isAlone, arm: statement('answer', after, by) },
       ]);
     const CALLS: Step[] = [
-      // Events that come together wait for each other's answers.
-      { name: 'storage is asked what came', status: 'PENDING', isAlone: 'last', arm: call('GET') },
-      { name: 'the job asks what is there', status: 'PROCESSING', arm: call('GET', 1) },
+      // Events of one batch wait for each other's answers.
+      { name: 'the event handler checks the object', status: 'PENDING', isAlone: 'last', arm: call('GET') },
+      { name: 'the job checks the object', status: 'PROCESSING', arm: call('GET', 1) },
       { name: 'the bytes are being read', status: 'PROCESSING', arm: reading },
-      { name: 'the copy is asked for', status: 'PROCESSING', arm: call('POST') },
-      { name: 'the copy is made and not known', status: 'PROCESSING', arm: unanswered('POST') },
-      { name: 'incoming is to be deleted', status: 'READY', arm: call('DELETE') },
-      { name: 'incoming is deleted and not known', status: 'READY', arm: unanswered('DELETE') },
-      { name: 'storage is asked what came late', status: 'READY', arm: call('GET', 3) },
+      { name: 'the copy is requested', status: 'PROCESSING', arm: call('POST') },
+      { name: 'the copy is made and its answer is lost', status: 'PROCESSING', arm: unanswered('POST') },
+      { name: 'the deletion of the incoming object is requested', status: 'READY', arm: call('DELETE') },
+      {
+        name: 'the incoming object is deleted and the answer is lost',
+        status: 'READY',
+        arm: unanswered('DELETE'),
+      },
+      { name: 'the job checks for a late object', status: 'READY', arm: call('GET', 3) },
     ];
     const CLAIMED_JOB: Step = {
-      name: 'after the queue gave the job away',
+      name: 'after the queue handed out the job',
       status: 'PROCESSING',
-      // After it the worker takes no other job; a job that ends would have taken this one along.
+      // The worker takes no other job while this answer is held, and a job that completes would fetch this one first.
       isAlone: 'last',
       arm: statement('answer', () => ['FROM move_to_active', PROCESS_QUEUE]),
     };
 
     let owners = 7_000_000;
-    /** Uploads something of its own for a step, and waits until its worker is there. */
-    async function bring(step: Step): Promise<Subject> {
+    /** Uploads a file of its own for a step and waits until the worker is held at the step. */
+    async function holdAt(step: Step): Promise<Subject> {
       const owner = String(++owners);
-      const bytes = `what ${owner} sends for "${step.name}"`;
+      const bytes = `bytes of ${owner} for "${step.name}"`;
       const subject = { step, owner, bytes, ...(await requestUpload(fleet, bytes, { subject: owner })) };
-      const isThere = await step.arm(subject);
+      const isHeld = await step.arm(subject);
       expect(await put(subject.ticket, bytes)).toBe(200);
-      const isSo = async () => {
+      const hasReached = async () => {
         const [asset] = await assetStates(fleet, [subject.id]);
-        return (await isThere()) && asset?.status === step.status ? true : null;
+        return (await isHeld()) && asset?.status === step.status ? true : null;
       };
-      await until(`the worker stands still: ${step.name}`, isSo);
+      await until(`the worker is held: ${step.name}`, hasReached);
       return subject;
     }
 
-    /** Brings the worker to all of these steps at once, kills it, and lets another one finish. */
+    /** Holds the worker at all of these steps at once, kills it, and lets another worker complete the assets. */
     async function killAt(all: readonly Step[], lateCalls: 'before' | 'after'): Promise<void> {
       const first = await startWorker(7);
       const subjects: Subject[] = [];
-      for (const step of all.filter(({ isAlone }) => isAlone === 'first')) subjects.push(await bring(step));
-      subjects.push(...(await Promise.all(all.filter(({ isAlone }) => isAlone === undefined).map(bring))));
-      for (const step of all.filter(({ isAlone }) => isAlone === 'last')) subjects.push(await bring(step));
+      for (const step of all.filter(({ isAlone }) => isAlone === 'first')) subjects.push(await holdAt(step));
+      subjects.push(...(await Promise.all(all.filter(({ isAlone }) => isAlone === undefined).map(holdAt))));
+      for (const step of all.filter(({ isAlone }) => isAlone === 'last')) subjects.push(await holdAt(step));
       const ids = subjects.map(({ id }) => id);
       const there = await assetStates(fleet, ids);
       expect(there.map(({ status }, index) => [subjects[index]!.step.name, status])).toEqual(
         subjects.map(({ step: { name, status } }) => [name, status]),
       );
       expect(await first.end('SIGKILL')).toBeNull();
-      // What the dead one had asked for reaches storage all the same.
-      if (lateCalls === 'before') await door.clear();
+      // Storage still executes the calls that the killed worker had sent.
+      if (lateCalls === 'before') await faults.clear();
       const second = await startWorker(2);
       await hurrySweepers(fleet);
       await expectReady(fleet, ids);
-      if (lateCalls === 'after') await door.clear();
+      if (lateCalls === 'after') await faults.clear();
       await expectConsistent(fleet);
       expect(await rows(fleet, 'select distinct ref_count, state from stored_objects')).toEqual([
         { ref_count: 1, state: 'LIVE' },
@@ -225,22 +234,20 @@ describe.each(QUEUE_BACKENDS)(
       expect(await second.end()).toBe(0);
     }
 
-    // All of a group have to be there before the first of them gives up waiting (statements after 15 s), also on a busy machine.
+    // All steps of a group must be held before the first one times out (statements after 15 s), also on a busy machine.
     const half = Math.floor(STATEMENTS.length / 2);
     const isSql = backend === 'PostgreSQL';
     const atEnd = isSql ? steps(FINISHING, 'last') : [];
-    const intake = [...steps(CLAIMING), ...steps(ENQUEUEING, undefined, () => queueProxy)];
-    const alone = intake.map((step): [string, Step[]] => [step.name, [step]]);
+    const claimSteps = [...steps(CLAIMING), ...steps(ENQUEUEING, undefined, () => queueProxy)];
+    const alone = claimSteps.map((step): [string, Step[]] => [step.name, [step]]);
     it.each<[string, Step[]]>([
-      ['calls of storage', [...CALLS, ...steps(NAMELESS, 'first')]],
-      ['statements up to what is written', steps(STATEMENTS.slice(0, half))],
-      ['statements from there to the end of the job', [...steps(STATEMENTS.slice(half)), ...atEnd]],
+      ['storage calls', [...CALLS, ...steps(NAMELESS, 'first')]],
+      ['statements of the first half of the job', steps(STATEMENTS.slice(0, half))],
+      ['statements of the second half of the job', [...steps(STATEMENTS.slice(half)), ...atEnd]],
       ...alone,
-    ])('finishes everything once, whichever step the one before was at: %s', (_, all) =>
-      killAt(all, 'before'),
-    );
+    ])('completes every asset once after a kill at: %s', (_, all) => killAt(all, 'before'));
 
-    it('is not disturbed by calls of the dead one that storage answers when all is done', () =>
+    it('ignores calls of the killed worker that reach storage after the job is done', () =>
       killAt(isSql ? [...CALLS, CLAIMED_JOB] : CALLS, 'after'));
   },
 );

@@ -9,17 +9,17 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 import { expectConsistent, expectReady, requestUpload, upload } from './uploads.js';
 import { until } from '../support/until.js';
 
-/** For the whole minute, in which locks run out, `npm run fault` has OUTAGE_SECONDS=60. */
+/** Duration of an outage. `npm run fault` sets 60 seconds, in which job locks expire. */
 const SECONDS = Number(process.env.OUTAGE_SECONDS ?? 8);
 
-/** What is taken away; each function ends what it began. */
+/** An outage of one dependency. Disposing it stops the servers that it started. */
 interface Outage extends AsyncDisposable {
   readonly options?: FleetOptions;
-  /** Returns how to end it. */
+  /** Starts the outage and returns the function that ends it. */
   begin(fleet: Fleet): Promise<() => Promise<void>>;
 }
 
-/** What a client that does not give up met on its way. */
+/** A client that retries until each request succeeds, and records the failures. */
 class Client {
   readonly refusals: string[] = [];
 
@@ -30,7 +30,7 @@ class Client {
     const { id, ticket } = await this.untilDone(request);
     await this.untilDone(async () => {
       const status = await put(ticket, bytes);
-      // A repeat of a PUT whose answer got lost meets its own work.
+      // A repeated PUT whose first answer was lost gets 412, because the object exists.
       if (status !== 200 && status !== 412) throw new Error(`PUT ${status}`);
     });
     return id;
@@ -102,9 +102,9 @@ async function silentRedis(): Promise<Outage> {
 const nothing = () => Promise.resolve();
 const storageUnavailable = (): Outage => ({
   begin: async (fleet) => {
-    const door = new FaultDoor(fleet.emulators.gcs.url);
-    await door.add({ action: { status: 503 } });
-    return () => door.clear();
+    const faults = new FaultDoor(fleet.emulators.gcs.url);
+    await faults.add({ action: { status: 503 } });
+    return () => faults.clear();
   },
   [Symbol.asyncDispose]: nothing,
 });
@@ -113,7 +113,7 @@ const withoutPubSub = (): Outage => ({
   [Symbol.asyncDispose]: nothing,
 });
 
-/** How it is called and taken away, what clients meet meanwhile, and what the api says of itself. */
+/** Name, outage, error that clients must meet (null: none), and readiness status of the api during the outage. */
 type Case = readonly [
   name: string,
   prepare: () => Outage | Promise<Outage>,
@@ -121,7 +121,7 @@ type Case = readonly [
   health: number,
 ];
 
-/** Work waits and goes on, with no attempt used up and nothing given up. */
+/** Expects work to wait during the outage and to continue after it, with no attempt used up and no dead letter. */
 async function survives(
   name: string,
   prepare: Case[1],
@@ -139,8 +139,8 @@ async function survives(
   const during = Array.from({ length: 4 }, (_, index) => client.send(`${name}: during ${index}`));
   await delay(SECONDS * 1000);
   expect((await api.fetch('/health/live')).status).toBe(200);
-  // A probe that is late is one that fails, for a moment.
-  await until(`the api says ${health}`, async () =>
+  // A slow health check counts as failed for a moment.
+  await until(`readiness answers ${health}`, async () =>
     (await api.fetch('/health/ready')).status === health ? true : null,
   );
   await end();
@@ -150,26 +150,27 @@ async function survives(
   await expectReady(fleet, ids);
   await expectConsistent(fleet);
   const isReady = async () => ((await api.fetch('/health/ready')).status === 200 ? true : null);
-  await until('the api says that it is ready', isReady);
+  await until('the api is ready', isReady);
   const worker = fleet.workers[0]!;
   const ends = [await api.end(), await worker.end()];
-  // What they say at their end.
+  // The last log lines tell why a process did not stop cleanly.
   if (ends.some((code) => code !== 0)) process.stdout.write(`${name}: ${fleet.logs.slice(-3000)}\n`);
   expect(ends).toEqual([0, 0]);
 }
 
-describe(`a dependency that is gone for ${SECONDS} s (real: an api and a worker as processes, PostgreSQL, emulators)`, () => {
+describe(`an outage of ${SECONDS} s (real: an api and a worker as processes, PostgreSQL, emulators)`, () => {
   it.concurrent.each<Case>([
-    ['PostgreSQL, killed and started again', crashingPostgres, 'UNAVAILABLE', 503],
+    ['PostgreSQL, killed and restarted', crashingPostgres, 'UNAVAILABLE', 503],
     ['PostgreSQL, refusing connections', () => withProxy((proxy) => proxy.refuse()), 'UNAVAILABLE', 503],
     ['PostgreSQL, silent', () => withProxy((proxy) => proxy.blackHole()), 'UNAVAILABLE', 503],
     ['storage, answering 503', storageUnavailable, 'PUT 503', 503],
     ['Pub/Sub', withoutPubSub, null, 200],
-  ])('%s: work waits and goes on, with no attempt used up and nothing given up', survives);
+  ])('delays work, uses up no attempt and makes no dead letter: %s', survives);
 
-  // Uploads go on without it: what came waits in Pub/Sub, or for the sweepers. Not with the others: so many processes are slow.
+  // Uploads continue without Redis: their events wait in Pub/Sub, or the sweepers find the objects. These cases do not run
+  // beside the others, because that many processes would be slow.
   (hasNoRedis ? it.skip : it).each<Case>([
-    ['Redis, killed and started again', crashingRedis, null, 503],
+    ['Redis, killed and restarted', crashingRedis, null, 503],
     ['Redis, silent', silentRedis, null, 503],
-  ])('%s: work waits and goes on, with no attempt used up and nothing given up', survives);
+  ])('delays work, uses up no attempt and makes no dead letter: %s', survives);
 });

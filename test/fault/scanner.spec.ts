@@ -7,11 +7,11 @@ import { until } from '../support/until.js';
 import { assetStates, expectConsistent, rows, upload } from './uploads.js';
 
 const UPLOADS = 100;
-/** Every so many of them are infected. */
+/** One upload in so many is infected. */
 const INFECTED = 5;
 
 describeWithClamd(
-  'a scanner that fails (real: an api and a worker as processes, PostgreSQL, emulators, clamd)',
+  'scanner outages (real: an api and a worker as processes, PostgreSQL, emulators, clamd)',
   () => {
     let clamd: TestClamd;
     let fleet: Fleet;
@@ -26,22 +26,22 @@ describeWithClamd(
     });
 
     const countOf = async (sql: string) => (await rows<{ count: number }>(fleet, sql))[0]!.count;
-    const settled = (count: number) =>
-      until(`${count} are settled`, async () => {
+    const untilFinal = (count: number) =>
+      until(`${count} assets have a final status`, async () => {
         const sql = `select count(*)::int from media_assets where status not in ('PENDING', 'PROCESSING')`;
         return (await countOf(sql)) >= count ? true : null;
       });
     const activeJobs = () => countOf(`select count(*)::int from bullmq.job where state = 'active'`);
     const isAtWork = () =>
       until('the worker is at work', async () => ((await activeJobs()) > 0 ? true : null));
-    const isMissed = () => {
+    const untilUnavailable = () => {
       const from = fleet.logs.length;
-      return until('the scanner is missed', () =>
+      return until('the worker logs SCANNER_UNAVAILABLE', () =>
         fleet.logs.includes('SCANNER_UNAVAILABLE', from) ? true : null,
       );
     };
 
-    it('killed, hung and started again in the middle of a hundred uploads: a hundred right answers, each at the first attempt', async () => {
+    it('gives 100 uploads the right status at the first attempt while the scanner is killed and hangs', async () => {
       const isInfected = (index: number) => index % INFECTED === 0;
       const uploads = Promise.all(
         Array.from({ length: UPLOADS }, (_, index) => {
@@ -53,34 +53,34 @@ describeWithClamd(
         }),
       );
 
-      await settled(10);
+      await untilFinal(10);
       await isAtWork();
-      let missed = isMissed();
+      let unavailable = untilUnavailable();
       await clamd.kill();
-      await missed;
+      await unavailable;
       await clamd.run();
 
-      await settled(30);
+      await untilFinal(30);
       await isAtWork();
       clamd.pause();
       await isAtWork();
       clamd.resume();
 
-      await settled(45);
+      await untilFinal(45);
       await isAtWork();
       clamd.pause();
       await isAtWork();
-      missed = isMissed();
+      unavailable = untilUnavailable();
       await clamd.kill();
-      await missed;
+      await unavailable;
       await clamd.run();
 
-      await settled(60);
+      await untilFinal(60);
       await clamd.kill('SIGTERM');
       await clamd.run();
 
       const ids = await uploads;
-      await settled(UPLOADS);
+      await untilFinal(UPLOADS);
       expect(await assetStates(fleet, ids)).toEqual(
         ids.map((id, index) => ({ id, status: isInfected(index) ? 'REJECTED' : 'READY', attempt: 1 })),
       );
@@ -90,7 +90,7 @@ describeWithClamd(
       await expectConsistent(fleet);
     });
 
-    it('finds malware in every one of ClamAV’s test files, and serves none of them', async () => {
+    it('rejects every ClamAV test file as malware and serves none of them', async () => {
       const names = await readdir(TEST_FILES);
       expect(names.length).toBeGreaterThanOrEqual(44);
       const ids: string[] = [];
@@ -98,7 +98,7 @@ describeWithClamd(
         const bytes = await readFile(path.join(TEST_FILES, name));
         ids.push(await upload(fleet, bytes, { subject: '950', mimeType: 'application/octet-stream' }));
       }
-      await settled(UPLOADS + names.length);
+      await untilFinal(UPLOADS + names.length);
       const found = await rows<{ id: string; reason: string }>(
         fleet,
         'select asset_id as id, status_reason as reason from media_assets where owner_id = 950',

@@ -5,7 +5,8 @@ import { wrongAnswers } from './schedules/right-answers.js';
 import { makeSchedule } from './schedules/schedule.js';
 import { Stage } from './schedules/stage.js';
 
-// A schedule is made of its seed alone. In CI always the same; FAULT_SEED=… FAULT_SCHEDULES=1 plays one again, `npm run fault` many.
+// The seed alone determines a schedule, and CI always plays the same seeds. FAULT_SEED=… FAULT_SCHEDULES=1 replays one
+// schedule, `npm run fault` plays many.
 const COUNT = Number(process.env.FAULT_SCHEDULES ?? 40);
 const FIRST = Number(process.env.FAULT_SEED ?? (process.env.CI === 'true' ? 1 : Date.now() % 2 ** 31));
 
@@ -16,7 +17,7 @@ describe(`schedules of faults (real: an api and workers as processes, PostgreSQL
   let stage: Stage | null = null;
 
   beforeAll(() => {
-    const replay = COUNT === 1 ? '' : ': FAULT_SEED=… FAULT_SCHEDULES=1 plays one again';
+    const replay = COUNT === 1 ? '' : ': FAULT_SEED=… FAULT_SCHEDULES=1 replays one';
     process.stdout.write(`schedules of faults, seeds ${FIRST} to ${FIRST + COUNT - 1}${replay}\n`);
   });
   afterAll(() => stage?.[Symbol.asyncDispose]());
@@ -28,7 +29,7 @@ describe(`schedules of faults (real: an api and workers as processes, PostgreSQL
     try {
       expect(await wrongAnswers(played, await play(played, schedule))).toEqual([]);
     } catch (error) {
-      // The next schedule finds another stage: who knows what is left of this one.
+      // The failed schedule may have left any state behind, so the next one gets a new stage.
       const logs = [...new Set([worker, played.worker])]
         .map(({ output }) => output.slice(-LOG_BYTES))
         .join('\n');

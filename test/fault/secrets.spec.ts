@@ -12,11 +12,11 @@ import { LIMIT_MS, until } from '../support/until.js';
 const TOPIC = `projects/${PROJECT}/topics/${NAMES.subscription}`;
 const PIECE = 256 * 1024;
 
-describe('the logs of a full run, at the level trace (real: an api and a worker as processes, PostgreSQL, emulators)', () => {
+describe('logs at level trace (real: an api and a worker as processes, PostgreSQL, emulators)', () => {
   let fleet: Fleet;
   let proxy: TcpProxy;
-  let door: FaultDoor;
-  /** Each value that must not be read anywhere, by what it is. */
+  let faults: FaultDoor;
+  /** Secrets by their descriptions. No log line may contain one. */
   const secrets = new Map<string, string>([
     ['the secret that tokens are signed with', JWT.secret],
     ['the secret that URLs are signed with', HMAC_KEY.secret],
@@ -29,7 +29,7 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
       return proxy.urlOf(url);
     };
     fleet = await Fleet.start({ env: { LOG_LEVEL: 'trace' }, databaseUrl });
-    door = new FaultDoor(fleet.emulators.gcs.url);
+    faults = new FaultDoor(fleet.emulators.gcs.url);
   });
   afterAll(async () => {
     await fleet[Symbol.asyncDispose]();
@@ -54,7 +54,7 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     return response.status;
   };
 
-  /** The types of what a socket hears that begins with this, up to its asset's first state, and the code of its end. */
+  /** Subscribes over a WebSocket. Returns the message types up to the first state of the asset, and the close code. */
   async function hear(payload: Record<string, string>, id: string): Promise<(string | number)[]> {
     const socket = new WebSocket(`ws://127.0.0.1:${fleet.apis[0]!.port}/graphql`, 'graphql-transport-ws');
     const say = (message: object) => socket.send(JSON.stringify(message));
@@ -85,7 +85,7 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     return response.status;
   }
 
-  it('uploads, downloads and refusals', async () => {
+  it('cover uploads, downloads and refusals', async () => {
     const fine = await requestUpload(fleet, 'what the file says');
     keepSigned('a PUT', fine.ticket.url);
     expect(await put(fine.ticket, 'what the file says')).toBe(200);
@@ -105,7 +105,7 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     expect((await fetch(asset.downloadUrl.url)).status).toBe(200);
   });
 
-  it('resumable sessions, also interrupted ones', async () => {
+  it('cover resumable sessions, also interrupted ones', async () => {
     const body = Buffer.alloc(2 * PIECE + 7, 'in pieces ');
     const { id, ticket } = await requestUpload(fleet, body, { method: 'RESUMABLE' });
     const session = ticket.url;
@@ -114,24 +114,24 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     keep('a session’s id', uploadId);
     expect(await sendPiece(session, body, 0)).toBe(308);
     const match = { bucket: NAMES.incomingBucket, keyPrefix: id };
-    await door.add({ match, times: 1, action: { cutAfterBytes: 1000, direction: 'request' } });
+    await faults.add({ match, times: 1, action: { cutAfterBytes: 1000, direction: 'request' } });
     await expect(sendPiece(session, body, PIECE)).rejects.toThrow('fetch failed');
     expect(await sendPiece(session, body, PIECE)).toBe(308);
     expect(await sendPiece(session, body, 2 * PIECE)).toBe(200);
     await expectReady(fleet, [id]);
 
-    // Of sessions that cannot be opened, asked or ended, errors are logged.
+    // The api logs errors for sessions that cannot be opened, queried or ended.
     const other = await requestUpload(fleet, 'a session in an outage', { method: 'RESUMABLE' });
     keep('another session’s id', new URL(other.ticket.url).searchParams.get('upload_id') ?? 'none');
     const uploads = { bucket: NAMES.incomingBucket };
-    await door.add({ match: uploads, action: { status: 503 } });
+    await faults.add({ match: uploads, action: { status: 503 } });
     await expect(requestUpload(fleet, 'no session', { method: 'RESUMABLE' })).rejects.toThrow('UNAVAILABLE');
     for (const mutation of ['renewUpload(assetId: $id) { url }', 'cancelUpload(assetId: $id) { status }']) {
       await expect(fleet.query(`mutation ($id: ID!) { ${mutation} }`, { id: other.id })).rejects.toThrow(
         'UNAVAILABLE',
       );
     }
-    await door.clear();
+    await faults.clear();
     // A worker reads the sessions that an api recorded.
     const late = await requestUpload(fleet, 'never sent', { method: 'RESUMABLE' });
     const overdue =
@@ -142,12 +142,12 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     await fleet.query('mutation ($id: ID!) { cancelUpload(assetId: $id) { status } }', { id: other.id });
   });
 
-  it('callers who are refused, and requests that are none', async () => {
+  it('cover refused callers and malformed requests', async () => {
     const good = keep('a token', await signJwt('42'));
     const bad = [
-      keep('a token that is over', await signJwt('42', {}, '-1h')),
+      keep('an expired token', await signJwt('42', {}, '-1h')),
       keep('a token with a wrong signature', `${good.slice(0, -6)}AAAAAA`),
-      keep('what is no token', 'no-token-but-perhaps-a-password'),
+      keep('a string that is not a token', 'no-token-but-perhaps-a-password'),
     ];
     const query = JSON.stringify({ query: '{ viewer { id } }' });
     for (const token of bad) expect(await post(query, { authorization: `Bearer ${token}` })).toBe(200);
@@ -172,17 +172,17 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
   };
   const onBehalfOf = (name: string) => ({ 'x-stowage-on-behalf-of': name });
 
-  it('subscribers, and services that act for others', async () => {
+  it('cover subscribers, and services that act for others', async () => {
     const { id } = await requestUpload(fleet, 'for subscribers');
     const by = await service();
     const good = { authorization: `Bearer ${keep('a token of a subscriber', await signJwt('42'))}` };
-    const over = keep('a subscriber’s token that is over', await signJwt('42', {}, '-2h'));
+    const over = keep('an expired token of a subscriber', await signJwt('42', {}, '-2h'));
     for (const payload of [good, { ...by, ...onBehalfOf('42') }])
       expect(await hear(payload, id)).toEqual(['connection_ack', 'next', 1000]);
     const refused = [
       { authorization: `Bearer ${over}` },
-      { ...good, ...onBehalfOf(keep('what one may not name', 'somebody-elses-name')) },
-      { ...by, ...onBehalfOf(`${keep('what names nobody', 'nobodys-name')}\0`) },
+      { ...good, ...onBehalfOf(keep('the name of another user', 'somebody-elses-name')) },
+      { ...by, ...onBehalfOf(`${keep('an invalid name', 'nobodys-name')}\0`) },
     ];
     for (const payload of refused) expect(await hear(payload, id)).toEqual([4401]);
 
@@ -192,21 +192,21 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
       { ...good, ...onBehalfOf('43') },
     ])
       expect(await post(query, headers)).toBe(200);
-    const mistaken = keep('a token in the place of a name', await signJwt('44', {}, '3h')).slice(0, 250);
-    expect(await post(query, { ...by, ...onBehalfOf(keep('its first part', mistaken)) })).toBe(200);
+    const mistaken = keep('a token in place of a name', await signJwt('44', {}, '3h')).slice(0, 250);
+    expect(await post(query, { ...by, ...onBehalfOf(keep('the start of that token', mistaken)) })).toBe(200);
   });
 
-  it('storage, database and Pub/Sub in trouble', async () => {
+  it('cover outages of storage, database and Pub/Sub', async () => {
     const one = await requestUpload(fleet, 'in trouble');
     const match = { bucket: NAMES.incomingBucket, keyPrefix: one.id };
-    await door.add({ match: { ...match, method: 'PUT' }, times: 1, action: { status: 503 } });
+    await faults.add({ match: { ...match, method: 'PUT' }, times: 1, action: { status: 503 } });
     expect(await put(one.ticket, 'in trouble')).toBe(503);
     for (const action of [
       { status: 503 },
       { cutAfterBytes: 0, direction: 'response' },
       { status: 429 },
     ] as const)
-      await door.add({ match: { ...match, api: 'json' }, times: 4, action });
+      await faults.add({ match: { ...match, api: 'json' }, times: 4, action });
     expect(await put(one.ticket, 'in trouble')).toBe(200);
     const complete = 'mutation ($id: ID!) { completeUpload(assetId: $id) { status } }';
     await expect(fleet.query(complete, { id: one.id })).rejects.toThrow('UNAVAILABLE');
@@ -219,13 +219,13 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     expect(await hear({ ...by, ...onBehalfOf('not known yet') }, one.id)).toEqual([1013]);
     await proxy.pass();
     const startPubSub = await fleet.emulators.stopPubSub();
-    await until('the worker notices', () =>
+    await until('the worker logs the outage', () =>
       fleet.logs.includes('object event stream error') || fleet.logs.includes('pulling object events failed')
         ? true
         : null,
     );
     await startPubSub();
-    await door.forge(TOPIC, {
+    await faults.forge(TOPIC, {
       eventType: 'OBJECT_FINALIZE',
       objectId: keep('a forged key', 'signed?X-Goog-Signature=1'),
     });
@@ -234,11 +234,11 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     await expectReady(fleet, [one.id, two]);
   });
 
-  it('members that cannot start', async () => {
+  it('cover members that cannot start', async () => {
     const unusable = {
       JWT_SECRET: keep('a secret that is too short', 'short secret'),
       UPLOAD_SESSION_KEYS: keep('a key that is too short', 'abcdef0123456789'),
-      DATABASE_URL: `mysql://stowage:${keep('a password of a URL that is none', 'hunter2hunter2')}@127.0.0.1/x`,
+      DATABASE_URL: `mysql://stowage:${keep('a password in an invalid URL', 'hunter2hunter2')}@127.0.0.1/x`,
       GCS_HMAC_SECRET: '',
     };
     for (const [name, value] of Object.entries(unusable))
@@ -248,10 +248,10 @@ describe('the logs of a full run, at the level trace (real: an api and a worker 
     await expect(fleet.addWorker({ DATABASE_URL: wrongPassword.href })).rejects.toThrow('ended');
   });
 
-  it('tell the whole story, and not one token, signature, session, password or body', async () => {
+  it('contain all events and no token, signature, session, password or body', async () => {
     for (const member of [fleet.apis[0]!, fleet.workers[0]!]) expect(await member.end()).toBe(0);
     const { logs } = fleet;
-    // So that an empty log cannot pass.
+    // An empty log must not pass.
     for (const line of [
       '"request"',
       '"upload requested"',

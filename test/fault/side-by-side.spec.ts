@@ -23,15 +23,15 @@ const CONCURRENCY = 4;
 
 describe('two apis and two workers side by side (real: all of them as processes, PostgreSQL, emulators)', () => {
   let parts: FaultyFleet;
-  let { fleet, proxy, door } = {} as FaultyFleet;
+  let { fleet, proxy, faults } = {} as FaultyFleet;
 
   beforeAll(async () => {
     parts = await startFaultyFleet({ apis: 2, workers: 2, env: { WORKER_CONCURRENCY: String(CONCURRENCY) } });
-    ({ fleet, proxy, door } = parts);
+    ({ fleet, proxy, faults } = parts);
   });
   afterAll(async () => parts[Symbol.asyncDispose]());
 
-  it('share the work, the objects and the counts', async () => {
+  it('share the work, the stored objects and the reference counts', async () => {
     const ids = await Promise.all(
       Array.from({ length: 60 }, (_, index) =>
         upload(fleet, `shared by three: ${index % 20}`, {
@@ -49,7 +49,7 @@ describe('two apis and two workers side by side (real: all of them as processes,
     for (const { output } of fleet.apis) expect(output).toContain('"upload requested"');
   });
 
-  it('let exactly as many requests through as the quota has room for, and answer one key once', async () => {
+  it('accept exactly as many requests as the quota allows, and create one asset for one key', async () => {
     await rows(fleet, 'insert into owner_quotas (owner_id, limit_assets) values (600, 15)');
     const taken: string[] = [];
     const refused: string[] = [];
@@ -75,7 +75,7 @@ describe('two apis and two workers side by side (real: all of them as processes,
     await expectConsistent(fleet);
   });
 
-  it('tell whoever listens at one what was done at the other', async () => {
+  it('notify a subscriber at one api of a change made at the other', async () => {
     const [here, there] = fleet.apis as [Member, Member];
     const { id } = await requestUpload(fleet, 'listened to', { subject: '603', api: there });
     const authorization = `Bearer ${await signJwt('603')}`;
@@ -85,7 +85,7 @@ describe('two apis and two workers side by side (real: all of them as processes,
       connectionParams: { authorization },
       retryAttempts: 0,
     });
-    // An api without a notification reads the asset again only at its heartbeat.
+    // Without a notification an api reads the asset again only at its heartbeat.
     const listener = new pg.Client({ connectionString: fleet.database.url });
     await listener.connect();
     let isNotified = false;
@@ -113,7 +113,7 @@ describe('two apis and two workers side by side (real: all of them as processes,
     }
   });
 
-  it('an api killed with -9 after it created an asset and before it said so: the other one answers the same', async () => {
+  it('return the asset at the other api that a killed api created without answering', async () => {
     const api = await fleet.addApi(parts.behindProxy);
     const hold = proxy.hold({ what: 'answer', after: ['upload_create', 'said twice'] });
     const options = { subject: '602', idempotencyKey: 'said twice' };
@@ -133,18 +133,18 @@ describe('two apis and two workers side by side (real: all of them as processes,
     await expectConsistent(fleet);
   });
 
-  it('one api and one worker are told to stop under load: within 10 s, and nothing is lost', async () => {
+  it('stop one api and one worker under load within 10 s without losing uploads', async () => {
     const [leavingApi, stayingApi] = fleet.apis as [Member, Member];
     const [leavingWorker] = fleet.workers as [Member];
-    // Every worker is in the middle of as many bodies as it can be.
+    // Every worker reads as many bodies at once as it may.
     const slowBytes = Buffer.alloc(512 * 1024, 'slow ');
     const slow = await Promise.all(
       Array.from({ length: 2 * CONCURRENCY }, async (_, index) => {
         const bytes = Buffer.concat([slowBytes, Buffer.from(String(index))]);
         const requested = await requestUpload(fleet, bytes, { subject: '700' });
         const match = { bucket: NAMES.incomingBucket, keyPrefix: requested.id, method: 'GET' };
-        await door.add({ match, times: 2, action: { delayMs: 0 } });
-        const reading = await door.add({
+        await faults.add({ match, times: 2, action: { delayMs: 0 } });
+        const reading = await faults.add({
           match,
           times: 1,
           action: { bytesPerSecond: 20_000, direction: 'response' },
@@ -154,7 +154,7 @@ describe('two apis and two workers side by side (real: all of them as processes,
       }),
     );
     const areRead = async () => {
-      const hits = await Promise.all(slow.map(({ reading }) => door.hits(reading)));
+      const hits = await Promise.all(slow.map(({ reading }) => faults.hits(reading)));
       return hits.every((count) => count > 0) ? true : null;
     };
     await until('every worker reads as much as it can', areRead);
@@ -163,7 +163,7 @@ describe('two apis and two workers side by side (real: all of them as processes,
     const sent: string[] = [];
     const unanswered: string[] = [];
     let isOver = false;
-    /** Asks the two in turn; whoever gets no answer asks the other with the same key. */
+    /** Sends requests to both apis in turn, and repeats unanswered ones at the other api with the same key. */
     const client = async (name: number) => {
       for (let turn = 0; !isOver; turn++) {
         const bytes = `client ${name}, upload ${turn}`;
@@ -188,9 +188,9 @@ describe('two apis and two workers side by side (real: all of them as processes,
     await reached(sent.length + 40);
     isOver = true;
     await Promise.all(clients);
-    await door.clear();
+    await faults.clear();
 
-    // Whoever got no answer was told so at once: no connection, or the server's last word on an old one.
+    // Unanswered requests failed at once: no connection, or 503 on an open one.
     for (const error of unanswered) expect(error).toMatch(/fetch failed|Service Unavailable/);
     expect(sent).toHaveLength(answered.length);
     const found = await rows<{ id: string; sum: string }>(

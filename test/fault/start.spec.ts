@@ -4,7 +4,7 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 
 // Real: an api and a worker as processes, PostgreSQL behind a proxy, queue tables, emulators.
-it('an api and a worker that start before PostgreSQL say what they wait for, and become ready with it', async () => {
+it('starts an api and a worker before PostgreSQL: both log that they wait, and become ready with it', async () => {
   let proxy!: TcpProxy;
   await using fleet = await Fleet.start({
     apis: 0,
@@ -17,7 +17,7 @@ it('an api and a worker that start before PostgreSQL say what they wait for, and
   try {
     await proxy.refuse();
     const starts = Promise.all([fleet.addApi(), fleet.addWorker()]);
-    // Their failure is for the end of the test.
+    // A failure is reported at the end of the test, not as an unhandled rejection.
     starts.catch(() => undefined);
     const isWaiting = () =>
       [...fleet.apis, ...fleet.workers].filter(({ output }) => output.includes('waiting for PostgreSQL'))
@@ -35,7 +35,7 @@ it('an api and a worker that start before PostgreSQL say what they wait for, and
   }
 });
 
-it('a wrong password ends the start at once', async () => {
+it('fails at once with a wrong password', async () => {
   await using fleet = await Fleet.start({
     apis: 0,
     workers: 0,

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Fleet } from '../support/fleet.js';
 import { until } from '../support/until.js';
 
-describe('a process that waits for a server (real: api and worker as processes, PostgreSQL)', () => {
+describe('a starting process that waits for a server (real: api and worker as processes, PostgreSQL)', () => {
   let fleet: Fleet;
   let silent: Server;
   const sockets = new Set<Socket>();
@@ -13,7 +13,7 @@ describe('a process that waits for a server (real: api and worker as processes, 
     fleet = await Fleet.start({ apis: 0, workers: 0 });
   });
   beforeEach(async () => {
-    // Accepts connections and never answers.
+    // This server accepts connections and never answers.
     silent = createServer((socket) => sockets.add(socket.on('error', () => undefined)));
     await once(silent.listen(0, '127.0.0.1'), 'listening');
   });
@@ -34,12 +34,12 @@ describe('a process that waits for a server (real: api and worker as processes, 
     ['worker', 'Redis', 'SIGTERM', redis],
     ['api', 'PostgreSQL', 'SIGTERM', postgres],
     ['api', 'PostgreSQL', 'SIGINT', postgres],
-  ] as const)('ends with code 0 at a stop signal: %s, %s, %s', async (part, _, signal, env) => {
+  ] as const)('exits with code 0 on a stop signal: %s, %s, %s', async (part, _, signal, env) => {
     const start = part === 'api' ? fleet.addApi(env()) : fleet.addWorker(env());
     const end = expect(start).rejects.toThrow('ended');
-    await until('it has connected', () => (sockets.size > 0 ? true : null));
+    await until('the process has connected', () => (sockets.size > 0 ? true : null));
     const member = (part === 'api' ? fleet.apis : fleet.workers).pop()!;
-    // A start that is drained never ends here: the process exits with code 1 at the limit.
+    // Draining an unfinished start would never end: the process would exit with code 1 at the limit.
     expect([await member.end(signal), member.output]).toEqual([
       0,
       expect.not.stringContaining('not drained'),

@@ -38,7 +38,7 @@ export async function requestUpload(
   return { id: answer.asset.id, ticket: answer.upload };
 }
 
-/** Asks for an upload and sends the bytes; the asset's id. */
+/** Requests an upload, sends the bytes and returns the asset id. */
 export async function upload(fleet: Fleet, bytes: Buffer | string, options?: UploadOptions): Promise<string> {
   const { id, ticket } = await requestUpload(fleet, bytes, options);
   const status = await put(ticket, bytes);
@@ -52,7 +52,7 @@ export interface AssetState {
   readonly attempt: number;
 }
 
-/** Rows of the fleet's database, past whatever stands between it and its members. */
+/** Queries the fleet's database directly, past any proxy that its members use. */
 export async function rows<Row extends object>(
   fleet: Fleet,
   sql: string,
@@ -71,7 +71,7 @@ export async function rows<Row extends object>(
   }
 }
 
-/** Assets as the database has them, in the order of the ids; one that is not there is left out. */
+/** States of the assets in the order of the ids. Missing assets are left out. */
 export const assetStates = (fleet: Fleet, ids: readonly string[]) =>
   rows<AssetState>(
     fleet,
@@ -80,37 +80,34 @@ export const assetStates = (fleet: Fleet, ids: readonly string[]) =>
     [ids],
   );
 
-/** Has the sweepers look at everything unfinished in their next round: what they wait for is not what is tested. */
+/** Makes the sweepers check all unfinished assets in their next round, so that a test need not wait for their schedule. */
 export const hurrySweepers = (fleet: Fleet) =>
   rows(
     fleet,
     `update media_assets set next_check_at = now() where status in ('PENDING', 'PROCESSING') or incoming_present`,
   );
 
-/** Waits until all of them have settled, and says how. */
+/** Waits until all assets have a final status and returns their states. */
 export function settled(fleet: Fleet, ids: readonly string[]): Promise<AssetState[]> {
-  return until(`${ids.length} assets are settled`, async () => {
+  return until(`${ids.length} assets have a final status`, async () => {
     const states = await assetStates(fleet, ids);
     return states.some(({ status }) => status === 'PENDING' || status === 'PROCESSING') ? null : states;
   });
 }
 
-/** Every one is READY at its first attempt, and no work was given up on the way. */
+/** Expects every asset to be READY at its first attempt, without dead letters on the way. */
 export async function expectReady(fleet: Fleet, ids: readonly string[]): Promise<void> {
   const states = await settled(fleet, ids);
   expect(states).toEqual(ids.map((id) => ({ id, status: 'READY', attempt: 1 })));
-  // Forged events are given up, as they should be, and are nobody's.
+  // Forged events become dead letters as intended; they name no asset.
   const given = `select source, asset_id, error from dead_letters where source <> 'object-events' or asset_id is not null`;
   expect(await rows(fleet, given)).toEqual([]);
 }
 
-/**
- * Waits until what follows from the last transitions is done; then the invariants 3 to 6 hold and no job is
- * left, or the test fails.
- */
+/** Waits until all follow-up work is done, the invariants 3 to 6 hold and no job is left, or fails the test. */
 export async function expectConsistent(fleet: Fleet): Promise<void> {
-  let problems: readonly string[] = ['nobody could look'];
-  const look = async () => {
+  let problems: readonly string[] = ['the state was never checked'];
+  const check = async () => {
     const jobs = await fleet.jobs();
     problems = [
       ...(await inconsistencies(fleet.database.url, fleet.emulators)),
@@ -118,6 +115,6 @@ export async function expectConsistent(fleet: Fleet): Promise<void> {
     ];
     return problems.length === 0 ? problems : null;
   };
-  await until('nothing is inconsistent', look).catch(() => undefined);
+  await until('the state is consistent', check).catch(() => undefined);
   expect(problems).toEqual([]);
 }

@@ -8,11 +8,11 @@ import type { FileKind, PlannedFile, Schedule } from './schedule.js';
 export interface TestFile extends PlannedFile {
   readonly subject: string;
   readonly mimeType: string;
-  /** What is declared. */
+  /** Declared bytes. */
   readonly bytes: Buffer;
-  /** What is sent. */
+  /** Bytes that the client sends. */
   readonly sent: Buffer;
-  /** What it must come to: status, and code of the reason. */
+  /** Expected outcome: status and reason code. */
   readonly end: readonly [status: string, code: string | null];
 }
 
@@ -24,7 +24,7 @@ const text = (bytes: Buffer | string): Contents => {
   return { mimeType: 'text/plain', bytes: whole, sent: whole, end: READY };
 };
 
-/** Noise of a seed, so that no two are the same. */
+/** A picture whose pixels depend on the seed, so that no two pictures are equal. */
 async function picture(seed: number, index: number): Promise<Contents> {
   const [red, green, blue] = [seed & 255, (seed >> 8) & 255, index];
   const background = { r: red, g: green, b: blue };
@@ -35,7 +35,7 @@ async function picture(seed: number, index: number): Promise<Contents> {
   return { mimeType: 'image/png', bytes, sent: bytes, end: READY };
 }
 
-/** By a signature of bytes where there is a clamd; without one only EICAR files are known, which can differ in white space. */
+/** With clamd, bytes with its test signature. Without clamd only EICAR is detected, and copies differ in white space. */
 function infected(name: string, index: number, hasClamd: boolean): Contents {
   const bytes = hasClamd
     ? Buffer.concat([MARKER, Buffer.from(` of ${name}`)])
@@ -44,7 +44,7 @@ function infected(name: string, index: number, hasClamd: boolean): Contents {
 }
 
 async function contentsOf(
-  kind: Exclude<FileKind, 'twin'>,
+  kind: Exclude<FileKind, 'duplicate'>,
   seed: number,
   index: number,
   hasClamd: boolean,
@@ -74,16 +74,16 @@ async function contentsOf(
   }
 }
 
-const HAS_TWINS: readonly FileKind[] = ['text', 'picture', 'infected', 'planted', 'deleted'];
+const HAS_DUPLICATES: readonly FileKind[] = ['text', 'picture', 'infected', 'planted', 'deleted'];
 
-/** All files of a schedule, the early ones first. A twin of nothing is a text of its own. */
+/** All files of a schedule, the early ones first. A duplicate without an original is a text of its own. */
 export async function filesOf({ seed, early, late }: Schedule, hasClamd: boolean): Promise<TestFile[]> {
   const files: TestFile[] = [];
   for (const [index, plan] of [...early, ...late].entries()) {
     const subject = String(10_000_000 + seed * 10 + plan.owner);
-    const originals = files.filter((file) => HAS_TWINS.includes(file.kind));
-    const original = plan.kind === 'twin' ? originals[plan.of % originals.length] : undefined;
-    const kind = plan.kind === 'twin' ? 'text' : plan.kind;
+    const originals = files.filter((file) => HAS_DUPLICATES.includes(file.kind));
+    const original = plan.kind === 'duplicate' ? originals[plan.of % originals.length] : undefined;
+    const kind = plan.kind === 'duplicate' ? 'text' : plan.kind;
     const contents = original ?? (await contentsOf(kind, seed, index, hasClamd));
     const { mimeType, bytes, sent } = contents;
     const end = contents.end[0] === 'DELETED' && kind !== 'deleted' ? READY : contents.end;
@@ -92,7 +92,7 @@ export async function filesOf({ seed, early, late }: Schedule, hasClamd: boolean
   return files;
 }
 
-/** Other bytes of the same length. */
+/** Returns other bytes of the same length. */
 export const otherBytes = (bytes: Buffer) => Buffer.from(bytes.map((byte) => byte ^ 1));
 
 export const sumOf = ({ bytes }: Pick<TestFile, 'bytes'>) => sha256(bytes);

@@ -3,11 +3,11 @@ import { rows } from '../uploads.js';
 import type { OutageName } from './schedule.js';
 import type { Stage } from './stage.js';
 
-/** Something is down. */
+/** A running outage. */
 export interface Outage {
-  /** Whether a worker has met it. */
+  /** Whether a worker has met the outage. */
   isMet(): Promise<boolean>;
-  /** The faults of storage are the stage's to clear. */
+  /** Ends the outage. Storage faults are cleared by the stage. */
   end(): Promise<void>;
 }
 
@@ -17,15 +17,15 @@ const nothing = () => Promise.resolve();
 
 const storage =
   (action: FaultRule['action'], enough: number, more: Partial<FaultRule> = {}) =>
-  async ({ door }: Stage): Promise<Outage> => {
-    const rule = await door.add({ match: { api: 'json' }, action, ...more });
-    return { isMet: async () => (await door.hits(rule)) >= enough, end: nothing };
+  async ({ faults }: Stage): Promise<Outage> => {
+    const rule = await faults.add({ match: { api: 'json' }, action, ...more });
+    return { isMet: async () => (await faults.hits(rule)) >= enough, end: nothing };
   };
 
 const areJobsActive = async ({ fleet }: Stage) =>
   (await rows(fleet, `select 1 from bullmq.job where state = 'active'`)).length > 0;
 
-/** Whether a worker has logged this since. */
+/** Returns a function that tells whether the worker has logged the text since this call. */
 function logged(stage: Stage, text: string): () => Promise<boolean> {
   const { worker } = stage;
   const from = worker.output.length;
@@ -95,6 +95,6 @@ const BEGINNINGS: Readonly<Record<OutageName, (stage: Stage) => Promise<Outage>>
 
 const isOfScanner = (name: OutageName) => name.startsWith('the scanner');
 
-/** Without a scanner of its own the stage has none that could be down; storage is down then. */
+/** A stage without clamd has no scanner to take down: storage answers 503 instead. */
 export const beginOutage = (name: OutageName, stage: Stage): Promise<Outage> =>
   BEGINNINGS[isOfScanner(name) && stage.clamd === null ? 'storage answers 503' : name](stage);

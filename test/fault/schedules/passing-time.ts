@@ -18,8 +18,8 @@ import type { Fleet } from '../../support/fleet.js';
 import { rows } from '../uploads.js';
 
 /**
- * Time that passes for a fleet without anybody waiting: deadlines are moved in the database, and the sweepers, which run in this
- * process beside those of the workers, look at once.
+ * Lets time pass for a fleet without waiting: moves deadlines in the database and runs sweeps at once. The sweepers run in
+ * this process, beside those of the workers.
  */
 export class PassingTime implements AsyncDisposable {
   static async of(fleet: Fleet): Promise<PassingTime> {
@@ -61,7 +61,7 @@ export class PassingTime implements AsyncDisposable {
     private readonly module: TestingModule,
   ) {}
 
-  /** Whatever waits for these assets need not wait any longer. */
+  /** Makes all pending work on these assets due now. */
   async pass(ids: readonly string[]): Promise<void> {
     await rows(
       this.fleet,
@@ -74,14 +74,14 @@ export class PassingTime implements AsyncDisposable {
     await Promise.all(this.queues.map((queue) => queue.promoteJobs()));
   }
 
-  /** The days on which these could have been sent are over. */
+  /** Lets the upload deadlines of these assets pass. */
   async passDeadlines(ids: readonly string[]): Promise<void> {
     await rows(this.fleet, 'update media_assets set upload_deadline_at = now() where asset_id = any($1)', [
       ids,
     ]);
   }
 
-  /** The locks of a worker that is dead run out; its jobs are free at the next look of another. */
+  /** Expires the locks of a dead worker: another worker takes its jobs in its next check. */
   async passLocks(): Promise<void> {
     await rows(
       this.fleet,
@@ -89,7 +89,7 @@ export class PassingTime implements AsyncDisposable {
     );
   }
 
-  /** Pins run out, and what nobody points at is collected. */
+  /** Expires all pins and collects unreferenced stored objects. */
   async passPins(): Promise<void> {
     await rows(this.fleet, 'update stored_objects set pinned_until = now() where pinned_until is not null');
     await this.sweeper.sweepObjects(new Date());

@@ -10,20 +10,20 @@ import type { Stage } from './stage.js';
 
 const HOUR_MS = 3_600_000;
 
-/** A file that was asked for. Without a ticket where its owner had the bytes already. */
+/** A file whose upload was requested. The ticket is null if its owner had the bytes already. */
 export interface Asked extends TestFile {
   readonly id: string;
   readonly ticket: Ticket | null;
 }
 
-/** Plays a schedule. In the end everything is up again; what is left to do is left to time. */
+/** Plays a schedule. At the end all dependencies are up again, and unfinished work waits for time to pass. */
 export async function play(stage: Stage, schedule: Schedule): Promise<Asked[]> {
   const files = await filesOf(schedule, stage.clamd !== null);
   const early = await ask(stage, files.slice(0, schedule.early.length));
-  const isThere = await arm(stage, schedule.kill);
+  const isHeld = await arm(stage, schedule.kill);
   await send(stage, early);
-  await until('the worker dies, or has nothing to do', async () =>
-    (await isThere()) || (await isIdle(stage, early)) ? true : null,
+  await until('the worker is held, or is idle', async () =>
+    (await isHeld()) || (await isIdle(stage, early)) ? true : null,
   );
   await replaceWorker(stage, schedule.kill);
   await sendAgain(early);
@@ -31,7 +31,7 @@ export async function play(stage: Stage, schedule: Schedule): Promise<Asked[]> {
   const late = await ask(stage, files.slice(schedule.early.length));
   const outage = await beginOutage(schedule.outage, stage);
   await send(stage, late);
-  await until('the outage is met, or there is nothing to do', async () =>
+  await until('the worker meets the outage, or is idle', async () =>
     (await outage.isMet()) || (await isIdle(stage, late)) ? true : null,
   );
   const asked = [...early, ...late];
@@ -40,7 +40,7 @@ export async function play(stage: Stage, schedule: Schedule): Promise<Asked[]> {
     await stage.time.passLocks();
   }
   await outage.end();
-  await stage.door.clear();
+  await stage.faults.clear();
   if (!stage.worker.isRunning) stage.worker = await stage.startWorker();
   await stage.time.passDeadlines(asked.filter(({ kind }) => kind === 'unsent').map(({ id }) => id));
   return asked;
@@ -53,24 +53,24 @@ async function ask(stage: Stage, files: readonly TestFile[]): Promise<Asked[]> {
     const { id, ticket } = await requestUpload(stage.fleet, bytes, { subject, mimeType });
     asked.push({ ...file, id, ticket });
     if (kind !== 'planted') continue;
-    const place = { bucket: NAMES.contentBucket, key: contentKey(sumOf(file)) };
-    await stage.fleet.emulators.put(place, otherBytes(bytes), {
+    const target = { bucket: NAMES.contentBucket, key: contentKey(sumOf(file)) };
+    await stage.fleet.emulators.put(target, otherBytes(bytes), {
       contentType: 'text/plain',
     });
   }
   return asked;
 }
 
-/** Sends the bytes, with what becomes of their events. */
+/** Sends the bytes, with the planned faults of their events. */
 async function send(stage: Stage, asked: readonly Asked[]): Promise<void> {
   for (const { id, event } of asked) {
     const match = { bucket: NAMES.incomingBucket, keyPrefix: id };
-    if (event !== 'on-time') await stage.door.add({ match, times: 1, action: { events: event } });
+    if (event !== 'on-time') await stage.faults.add({ match, times: 1, action: { events: event } });
   }
   await Promise.all(
     asked.map(async ({ id, ticket, sent, kind, subject }) => {
       if (ticket === null || kind === 'unsent') return;
-      // An outage of storage is met by clients as well, but not by these: how they try again is tested elsewhere.
+      // A storage outage does not affect these PUTs: client retries are tested elsewhere.
       const status = await put(ticket, sent);
       if (status !== 200) throw new Error(`PUT answered ${status}`);
       if (kind === 'deleted') {
@@ -80,7 +80,7 @@ async function send(stage: Stage, asked: readonly Asked[]): Promise<void> {
   );
 }
 
-/** Refused while the first bytes are there; what is taken after that is nobody's. */
+/** Repeats PUTs with other bytes. Storage refuses them while the first object exists; later ones belong to no upload. */
 async function sendAgain(asked: readonly Asked[]): Promise<void> {
   for (const { ticket, sent, kind, isSentAgain } of asked) {
     if (ticket === null || kind === 'unsent' || !isSentAgain) continue;
@@ -89,7 +89,7 @@ async function sendAgain(asked: readonly Asked[]): Promise<void> {
   }
 }
 
-/** Whether all whose events came have settled. */
+/** Whether all assets whose events were delivered have a final status. */
 async function isIdle({ fleet }: Stage, asked: readonly Asked[]): Promise<boolean> {
   const told = asked.filter(
     ({ kind, event }) => kind !== 'unsent' && (event === 'on-time' || event === 'double'),
@@ -101,18 +101,18 @@ async function isIdle({ fleet }: Stage, asked: readonly Asked[]): Promise<boolea
   return states.every(({ status }) => status !== 'PENDING' && status !== 'PROCESSING');
 }
 
-/** Arranges that the worker stands still at an effect; the function tells when it does. */
+/** Holds the worker at a side effect. The returned function tells whether the worker is held. */
 async function arm(stage: Stage, { effect, passing, side }: Kill): Promise<() => Promise<boolean>> {
   if ('statements' in effect) return armStatement(stage, effect, passing, side);
-  const { door } = stage;
+  const { faults } = stage;
   const match = { ...effect, api: 'json' as const };
-  if (passing > 0) await door.add({ match, times: passing, action: { delayMs: 0 } });
-  const struck = (rule: string) => async () => (await door.hits(rule)) > 0;
-  if (side === 'before') return struck(await door.add({ match, times: 1, action: { delayMs: HOUR_MS } }));
-  const done = await door.add({ match, times: 1, action: { cutAfterBytes: 0, direction: 'response' } });
-  // It is not to find out by another try.
-  await door.add({ match, action: { delayMs: HOUR_MS } });
-  return struck(done);
+  if (passing > 0) await faults.add({ match, times: passing, action: { delayMs: 0 } });
+  const isHit = (rule: string) => async () => (await faults.hits(rule)) > 0;
+  if (side === 'before') return isHit(await faults.add({ match, times: 1, action: { delayMs: HOUR_MS } }));
+  const done = await faults.add({ match, times: 1, action: { cutAfterBytes: 0, direction: 'response' } });
+  // Delays the retry by which the worker would learn the outcome.
+  await faults.add({ match, action: { delayMs: HOUR_MS } });
+  return isHit(done);
 }
 
 function armStatement(
@@ -128,9 +128,9 @@ function armStatement(
 async function replaceWorker(stage: Stage, { lateCalls, isCollected }: Kill): Promise<void> {
   await stage.worker.end('SIGKILL');
   stage.proxy.forget();
-  if (lateCalls === 'before') await stage.door.clear();
+  if (lateCalls === 'before') await stage.faults.clear();
   if (isCollected) await stage.time.passPins();
   await stage.time.passLocks();
   stage.worker = await stage.startWorker();
-  if (lateCalls === 'after') await stage.door.clear();
+  if (lateCalls === 'after') await stage.faults.clear();
 }

@@ -23,7 +23,7 @@ const LETTERS = `select format('dead letter of %s: %s', source, error) as proble
 const JOBS = `select format('job %s is %s', id, state) as problem from bullmq.job`;
 
 const MAX_ATTEMPTS = 5;
-/** Between what is shown to have happened once. */
+/** Event types that occur at most once per asset. */
 const ONCE = ['asset.requested', 'asset.received', 'asset.ready', 'asset.rejected', 'asset.deleted'];
 
 function wrongOutcome({ kind, end, ticket }: Asked, outcome: Outcome | undefined): string[] {
@@ -31,7 +31,7 @@ function wrongOutcome({ kind, end, ticket }: Asked, outcome: Outcome | undefined
   const { status, reason, attempt, events } = outcome;
   const problems: string[] = [];
   if (status !== end[0] || reason !== end[1]) problems.push(`is ${status} (${reason}), not ${end.join(' ')}`);
-  // Outages use up none, and a kill is not yet one.
+  // Outages use up no attempt, and neither does a single kill.
   if (attempt >= MAX_ATTEMPTS || attempt > 1) problems.push(`took ${attempt} attempts`);
   if (end[0] === 'REJECTED' && events.includes('asset.ready')) problems.push('was READY');
   const expected = ticket === null ? 'asset.adopted' : 'asset.requested';
@@ -43,7 +43,7 @@ function wrongOutcome({ kind, end, ticket }: Asked, outcome: Outcome | undefined
   return problems.map((problem) => `${kind} ${problem}: ${events.join(' ')}`);
 }
 
-/** What is not yet, or never will be, as the bytes deserve. */
+/** Problems with outcomes, dead letters, jobs and consistency. Empty once everything is as expected. */
 async function problemsOf({ fleet }: Stage, asked: readonly Asked[]): Promise<string[]> {
   const ids = asked.map(({ id }) => id);
   const found = await rows<Outcome & { id: string }>(fleet, OUTCOMES, [ids]);
@@ -79,7 +79,7 @@ async function download(url: string): Promise<Buffer> {
   return bytes;
 }
 
-/** What readers get of an asset that is not what they should get. */
+/** Problems with the downloads of an asset: bytes served that must not be, missing or wrong bytes. */
 async function wronglyServed(fleet: Fleet, file: Asked): Promise<string[]> {
   const { id, subject, end, mimeType } = file;
   const { asset } = await fleet.query<Served>(SERVED, { id }, subject);
@@ -92,26 +92,28 @@ async function wronglyServed(fleet: Fleet, file: Asked): Promise<string[]> {
   if (mimeType.startsWith('image/') && asset.variants.length === 0) return [`${id} has no variants`];
   for (const { downloadUrl } of asset.variants) {
     if (downloadUrl === null || (await download(downloadUrl.url)).length === 0)
-      return [`${id} has a variant of nothing`];
+      return [`${id} has an empty variant`];
   }
   return [];
 }
 
-/** Infected bytes lie in quarantine and nowhere else. */
-async function notPutAway({ emulators }: Fleet, file: Asked): Promise<string[]> {
+/** Checks that infected bytes are in quarantine and not in the content bucket. */
+async function notQuarantined({ emulators }: Fleet, file: Asked): Promise<string[]> {
   if (file.end[1] !== 'MALWARE') return [];
-  const isThere = async (bucket: string, key: string) =>
+  const exists = async (bucket: string, key: string) =>
     (await emulators.client.bucket(bucket).file(key).exists())[0];
   const sum = sumOf(file);
   return [
-    ...((await isThere(NAMES.quarantineBucket, quarantineKey(sum))) ? [] : [`${file.id} is not put away`]),
-    ...((await isThere(NAMES.contentBucket, contentKey(sum))) ? [`${file.id} is stored`] : []),
+    ...((await exists(NAMES.quarantineBucket, quarantineKey(sum)))
+      ? []
+      : [`${file.id} is not in quarantine`]),
+    ...((await exists(NAMES.contentBucket, contentKey(sum))) ? [`${file.id} is stored`] : []),
   ];
 }
 
 /**
- * Lets time pass until every asset has come to what its bytes deserve and the invariants hold; then looks at what readers get.
- * Answers with what is wrong.
+ * Lets time pass until every asset has its expected outcome and the invariants hold, then checks the downloads.
+ * Returns the problems.
  */
 export async function wrongAnswers(stage: Stage, asked: readonly Asked[]): Promise<string[]> {
   const ids = asked.map(({ id }) => id);
@@ -121,13 +123,13 @@ export async function wrongAnswers(stage: Stage, asked: readonly Asked[]): Promi
     problems = await problemsOf(stage, asked);
     return problems.length === 0 ? true : null;
   };
-  await until('all answers are right', areRight).catch((error: unknown) => {
+  await until('all outcomes are right', areRight).catch((error: unknown) => {
     if (problems.length === 0) throw error;
   });
   if (problems.length > 0) return problems;
-  const looks = asked.map(async (file) => [
+  const checks = asked.map(async (file) => [
     ...(await wronglyServed(stage.fleet, file)),
-    ...(await notPutAway(stage.fleet, file)),
+    ...(await notQuarantined(stage.fleet, file)),
   ]);
-  return (await Promise.all(looks)).flat();
+  return (await Promise.all(checks)).flat();
 }

@@ -1,36 +1,36 @@
 import fc from 'fast-check';
 import { NAMES } from '../../integration/storage/emulators.js';
 
-/** What is sent, and so what it must come to. */
+/** Kind of a file, which determines its expected outcome. */
 export type FileKind =
   | 'text'
-  /** The bytes of an earlier file of the schedule. */
-  | 'twin'
+  /** Has the bytes of an earlier file of the schedule. */
+  | 'duplicate'
   | 'picture'
   | 'infected'
   | 'wrong-hash'
   | 'wrong-type'
-  /** Nothing comes. */
+  /** Its bytes are never sent. */
   | 'unsent'
-  /** At its place in the content bucket lies something else, which no row knows. */
+  /** The content bucket holds other bytes under its key, which no row knows. */
   | 'planted'
-  /** Its owner deletes it once it is sent. */
+  /** Its owner deletes the asset after sending the bytes. */
   | 'deleted';
 
 export interface PlannedFile {
   readonly kind: FileKind;
   readonly owner: number;
-  /** Of a twin: which of those before it. */
+  /** Index of the original of a duplicate. */
   readonly of: number;
   readonly event: 'on-time' | 'lose' | 'double' | 'delay' | 'reorder';
-  /** Its ticket is used once more, for other bytes, when a worker died over the first ones. */
+  /** Whether the client reuses the ticket for other bytes after a worker died while processing the first ones. */
   readonly isSentAgain: boolean;
 }
 
-/** Something that a worker does and that others can see. */
+/** An effect of a worker that is visible outside its process. */
 export type SideEffect =
   | { readonly method: 'GET' | 'POST' | 'DELETE'; readonly bucket: string }
-  /** Texts that it sends to PostgreSQL one after another. */
+  /** Texts of consecutive messages to PostgreSQL. */
   | { readonly statements: readonly string[] };
 
 const prisma = (verb: 'INSERT INTO' | 'UPDATE', table: string) => `${verb} "public"."${table}"`;
@@ -38,7 +38,7 @@ const accepting = prisma('UPDATE', 'media_assets');
 
 export const SIDE_EFFECTS: readonly SideEffect[] = [
   { method: 'GET', bucket: NAMES.incomingBucket },
-  // A copy is asked for at its source: to the content bucket, or into quarantine.
+  // A copy is a POST to its source, into the content bucket or into quarantine.
   { method: 'POST', bucket: NAMES.incomingBucket },
   { method: 'DELETE', bucket: NAMES.incomingBucket },
   { method: 'POST', bucket: NAMES.contentBucket },
@@ -61,13 +61,13 @@ export const SIDE_EFFECTS: readonly SideEffect[] = [
 
 export interface Kill {
   readonly effect: SideEffect;
-  /** So many effects of the kind pass before. */
+  /** Number of effects of this kind that pass first. */
   readonly passing: number;
-  /** Whether it dies before what it asked for is done, or after that and before it learns of it. */
+  /** Whether the worker dies before its request is executed, or after that and before it receives the answer. */
   readonly side: 'before' | 'after';
-  /** What it had asked for reaches storage before its successor starts, or after. */
+  /** Whether held calls of the dead worker reach storage before or after its successor starts. */
   readonly lateCalls: 'before' | 'after';
-  /** In between, so much time passes that pins run out, and the collector comes. */
+  /** Whether pins expire and the collector runs in between. */
   readonly isCollected: boolean;
 }
 
@@ -84,21 +84,21 @@ export const OUTAGES = [
 ] as const;
 export type OutageName = (typeof OUTAGES)[number];
 
-/** Everything that one run does; made of its seed alone. */
+/** One complete run, determined by its seed. */
 export interface Schedule {
   readonly seed: number;
-  /** Sent until the worker dies. */
+  /** Files sent before the worker is killed. */
   readonly early: readonly PlannedFile[];
-  /** Sent while something is down. */
+  /** Files sent during the outage. */
   readonly late: readonly PlannedFile[];
   readonly kill: Kill;
   readonly outage: OutageName;
-  /** Whether the worker also dies while something is down. */
+  /** Whether the worker is also killed during the outage. */
   readonly isKilledInOutage: boolean;
 }
 
 const kind = fc.oneof(
-  { weight: 4, arbitrary: fc.constant<FileKind>('twin') },
+  { weight: 4, arbitrary: fc.constant<FileKind>('duplicate') },
   { weight: 2, arbitrary: fc.constant<FileKind>('text') },
   {
     weight: 8,
@@ -132,7 +132,7 @@ const files = (first: FileKind, second: FileKind, more: number) =>
 
 const rest = fc.record({
   early: files('picture', 'infected', 5),
-  late: files('text', 'twin', 3),
+  late: files('text', 'duplicate', 3),
   passing: fc.nat(2),
   side: fc.constantFrom('before' as const, 'after' as const),
   lateCalls: fc.constantFrom('before' as const, 'after' as const),
@@ -140,7 +140,7 @@ const rest = fc.record({
   isKilledInOutage: fc.nat(3).map((one) => one === 0),
 });
 
-/** Seeds that follow one another go through all side effects and all outages. */
+/** Makes the schedule of a seed. Consecutive seeds cover all side effects and all outages. */
 export function makeSchedule(seed: number): Schedule {
   const [drawn] = fc.sample(rest, { seed, numRuns: 1 });
   const { early, late, isKilledInOutage, ...kill } = drawn!;

@@ -3,7 +3,7 @@ import type { Member } from '../../support/fleet.js';
 import { type FaultyFleet, startFaultyFleet } from '../faulty-fleet.js';
 import { PassingTime } from './passing-time.js';
 
-/** Where schedules are played, one after another: all of it is up and whole before and after each. */
+/** Environment for schedules, which are played one after another. All parts are up before and after each schedule. */
 export class Stage implements AsyncDisposable {
   static async build(): Promise<Stage> {
     await using stack = new AsyncDisposableStack();
@@ -27,12 +27,12 @@ export class Stage implements AsyncDisposable {
 
   readonly fleet = this.parts.fleet;
   readonly proxy = this.parts.proxy;
-  readonly door = this.parts.door;
+  readonly faults = this.parts.faults;
   worker!: Member;
 
   private constructor(
     private readonly parts: FaultyFleet,
-    /** Null where there is none: then a list of signatures knows the EICAR file. */
+    /** Null if clamd is not installed: then a list of signatures knows only the EICAR file. */
     readonly clamd: TestClamd | null,
     readonly time: PassingTime,
     private readonly stack: AsyncDisposableStack,
