@@ -7,25 +7,25 @@ import type { AssetRow, Tables } from './observation.js';
 import type { Seen } from './prediction.js';
 import { ANY_SLOT, CONTENTS, type Item, type Operation, OWNERS } from './steps.js';
 
-/** An item of a request: what a client knows of its upload. */
+/** One item of an upload request, as its client knows it. */
 export interface Slot {
   readonly owner: number;
   readonly item: Item;
   readonly filename: string;
   readonly key: string | null;
-  /** How the request was answered; null while it is under way, and for good when it died. */
+  /** Answer to the request. Null while the request runs, and for good if its process died. */
   answer: string | null;
   assetId: string | null;
   ticket: UploadTicket | null;
 }
 
-/** A job as the queue has it; without an id it comes once more than the queue knows. */
+/** A job in the queue. `jobId` is null for a repeated delivery, which the queue does not know. */
 export type QueuedJob = AssetReceived & { readonly jobId: string | null };
 
-/** An operation with everything that it depends on made out: nothing is chosen while it runs. */
+/** An operation whose choices are all resolved before it starts, so that none depends on timing. */
 export interface Deed {
   readonly operation: Operation;
-  /** The slots that a request makes, else the one that it is about. */
+  /** Slots that a request creates, otherwise the slot that the operation is about. */
   readonly slots: readonly Slot[];
   readonly assetId: string | null;
   readonly job: QueuedJob | null;
@@ -35,7 +35,7 @@ export interface Deed {
 export const bytesOf = (slot: Slot) => CONTENTS[slot.item.content]!;
 export const sumOf = (slot: Slot) => sha256(bytesOf(slot));
 
-/** Others of the same length. */
+/** Other bytes of the same length. */
 export function wrongBytesOf(slot: Slot): Buffer {
   const bytes = Buffer.from(bytesOf(slot));
   bytes[0] = bytes[0]! ^ 1;
@@ -44,7 +44,7 @@ export function wrongBytesOf(slot: Slot): Buffer {
 
 type StateOf = (assetId: string) => AssetState | undefined;
 
-/** Makes deeds of operations, and knows which asset belongs to which request. */
+/** Resolves the slots, jobs and dead letters of operations, and maps assets to the request items that created them. */
 export class Deeds {
   private readonly slots: Slot[] = [];
 
@@ -69,18 +69,18 @@ export class Deeds {
     return { operation: made, slots: [slot], assetId, job, letter };
   }
 
-  /** Names the slot of an asset, as an operation does. */
+  /** Returns the slot number by which an operation addresses the asset. */
   slotOf(assetId: string): number {
     const index = this.slots.findIndex((slot) => slot.assetId === assetId);
-    claim(index >= 0, 'nobody knows of an asset', assetId);
+    claim(index >= 0, 'an asset has no slot', assetId);
     return ANY_SLOT + this.slots.length - 1 - index;
   }
 
-  /** A new row belongs to an item that asked for it. */
+  /** Assigns a new row to the item that requested it. */
   attribute({ id, owner, filename }: AssetRow): void {
     const slot = this.slots.findLast((each) => each.owner === owner && each.filename === filename);
-    claim(slot !== undefined, 'nobody asked for an asset', { id, filename });
-    // Whoever died before it was answered does not know its id; the model does.
+    claim(slot !== undefined, 'no item requested an asset', { id, filename });
+    // A client whose request died without an answer does not know the id, but the model does.
     slot.assetId ??= id;
   }
 
@@ -104,16 +104,16 @@ export class Deeds {
   }
 }
 
-/** What comes next when nothing goes wrong; where something did, the sweeper. */
-function nextOf(state: AssetState | undefined, isThere: boolean, isQueued: boolean): Operation {
+/** Returns the next operation of an undisturbed upload, or the sweep that recovers a disturbed one. */
+function nextOf(state: AssetState | undefined, hasBytes: boolean, isQueued: boolean): Operation {
   if (state?.status === 'PROCESSING') {
     return isQueued ? { do: 'work', slot: 0, stale: false } : { do: 'sweep', what: 'unfinished' };
   }
   if (state?.status === 'FAILED') return { do: 'revive', slot: 0 };
-  return isThere ? { do: 'notify', slot: 0 } : { do: 'put', slot: 0, body: 'right' };
+  return hasBytes ? { do: 'notify', slot: 0 } : { do: 'put', slot: 0, body: 'right' };
 }
 
-/** As the queue has it, or as it would come a second time; `stale`: of the attempt before. */
+/** Returns the queued job, or a repeated delivery of it. `stale` selects a job of the previous attempt. */
 function jobOf(tables: Tables, assetId: string, stale: boolean): QueuedJob | null {
   const queued = tables.jobs.find(({ data }) => data.assetId === assetId);
   if (queued !== undefined && !stale) return { ...queued.data, jobId: queued.id };

@@ -16,26 +16,26 @@ import {
 import type { Inventory } from './inventory.js';
 
 /**
- * `down`: the dependency is not there, once. `lost`: the effect happened, its answer did not come back. `bug`: an error of no
- * known kind. `crash-…`: the process dies right before or after the effect. `pause`: it stands still before the effect, for
- * any number of other steps.
+ * `down`: the dependency fails once. `lost`: the effect happens and its answer is lost. `bug`: an unexpected error.
+ * `crash-before`, `crash-after`: the process dies right before or after the effect. `pause`: the operation is suspended before
+ * the effect, for any number of other steps.
  */
 export type FaultKind = 'down' | 'lost' | 'bug' | 'crash-before' | 'crash-after' | 'pause';
 
 export interface Fault {
   readonly kind: FaultKind;
-  /** Which effect is hit, counted from 0 over storage, database and queue. */
+  /** Index of the effect that is hit, counted from 0 over storage, database and queue. */
   readonly at: number;
 }
 
-/** What a dead process sees of itself: whatever it tries from now on does nothing. */
+/** Thrown by every effect of a dead process, so that it does nothing more. */
 export class Crash extends Error {}
 
 const courses = new AsyncLocalStorage<Course>();
 
 /**
- * One operation under way, effect by effect. A transaction or a statement is one effect, and so is a call to storage or to the
- * queue: the places between them are where a process can die and where others can come in between.
+ * One running operation, executed effect by effect. A statement, a transaction, and a call to storage or to the queue are one
+ * effect each. Between effects a process can die and other operations can run.
  */
 export class Course<T = unknown> {
   /** Never rejects. */
@@ -47,7 +47,7 @@ export class Course<T = unknown> {
   private readonly waiting: (() => void)[] = [];
   private changed = () => {};
 
-  /** `held`: it stands still before each effect until it is let go. */
+  /** @param isHeld suspends the operation before each effect until {@link letGo} is called */
   constructor(
     operation: () => Promise<T>,
     private fault: Fault | null = null,
@@ -64,11 +64,11 @@ export class Course<T = unknown> {
     return this.waiting.length > 0;
   }
 
-  /** Until it stands still or is over. */
+  /** Waits until the operation is suspended or has ended. */
   async rest(): Promise<void> {
     while (!this.isOver) {
       if (this.isWaiting && this.underWay === 0) {
-        // What it does at the same time may be on its way to its next effect.
+        // Concurrent parts of the operation may still be on their way to their next effect.
         const seen = [this.effects, this.waiting.length];
         await new Promise((resolve) => setImmediate(resolve));
         const isStill = this.isWaiting && this.underWay === 0;
@@ -81,29 +81,29 @@ export class Course<T = unknown> {
     }
   }
 
-  /** Lets one effect happen, or lets it die before or after it; one that is not held goes on from there. */
+  /** Runs one effect, or crashes before or after it. An operation that is not held then continues. */
   letGo(end?: 'crash-before' | 'crash-after'): void {
-    // What was counted already is the effect that is let go.
+    // A paused effect has been counted already, a held one has not.
     if (end !== undefined) this.fault = { kind: end, at: this.effects - (this.isHeld ? 0 : 1) };
     for (const resume of this.waiting.splice(0, this.isHeld ? 1 : Infinity)) resume();
   }
 
   async effect<R>(call: () => Promise<R>): Promise<R> {
     if (this.isDead) throw new Crash();
-    // One that stands still does so with all that it does at the same time.
-    if (this.isHeld || this.isWaiting) await this.standStill();
+    // While the operation is suspended, all its concurrent parts are suspended.
+    if (this.isHeld || this.isWaiting) await this.suspend();
     if (this.isDead) throw new Crash();
     const index = this.effects++;
-    if (this.fault?.kind === 'pause' && this.fault.at === index) await this.standStill();
+    if (this.fault?.kind === 'pause' && this.fault.at === index) await this.suspend();
     const hit = this.fault?.at === index ? this.fault.kind : null;
-    if (hit === 'down') throw unavailable('DOWN', 'This step made it fail.');
-    if (hit === 'bug') throw new Error('This step made it fail.');
+    if (hit === 'down') throw unavailable('DOWN', 'The test injected this failure.');
+    if (hit === 'bug') throw new Error('The test injected this failure.');
     if (hit === 'crash-before') this.die();
     this.underWay += 1;
     try {
       const answer = await call();
       if (hit === 'crash-after') this.die();
-      if (hit === 'lost') throw unavailable('LOST', 'This step lost the answer.');
+      if (hit === 'lost') throw unavailable('LOST', 'The test dropped the answer.');
       return answer;
     } finally {
       this.underWay -= 1;
@@ -116,7 +116,7 @@ export class Course<T = unknown> {
     throw new Crash();
   }
 
-  private standStill(): Promise<void> {
+  private suspend(): Promise<void> {
     return new Promise((resolve) => {
       this.waiting.push(resolve);
       this.changed();
@@ -124,7 +124,7 @@ export class Course<T = unknown> {
   }
 }
 
-/** Lets held courses take turns, one effect at a time, as the bits say. */
+/** Runs held operations in turns, one effect at a time, in the order that the bits give. */
 export async function weave(held: readonly Course[], bits: number): Promise<void> {
   for (let turn = 0; ; turn++) {
     await Promise.all(held.map((course) => course.rest()));
@@ -136,7 +136,7 @@ export async function weave(held: readonly Course[], bits: number): Promise<void
 
 const effect = <R>(call: () => Promise<R>): Promise<R> => courses.getStore()?.effect(call) ?? call();
 
-/** The real store, with each call an effect; what it did goes into the inventory. */
+/** The real store with each call as one effect. Copies and deletes are recorded in the inventory. */
 export class EffectStore extends ObjectStore {
   constructor(
     private readonly real: ObjectStore,
@@ -172,14 +172,14 @@ export class EffectStore extends ObjectStore {
 
   override delete(object: ObjectVersion, options?: CallOptions) {
     return effect(async () => {
-      const wasThere = await this.real.delete(object, options);
-      if (wasThere) this.inventory.deleted(object);
-      return wasThere;
+      const wasDeleted = await this.real.delete(object, options);
+      if (wasDeleted) this.inventory.deleted(object);
+      return wasDeleted;
     });
   }
 }
 
-/** The real sessions, with each call an effect. */
+/** The real upload sessions with each call as one effect. */
 export class EffectSessions extends UploadSessions {
   constructor(private readonly real: UploadSessions) {
     super();
@@ -198,7 +198,7 @@ export class EffectSessions extends UploadSessions {
   }
 }
 
-/** Makes each statement and transaction, and each job handed to the queue, an effect; what they do stays real. */
+/** Makes each statement, transaction and call to the queue one effect. The calls themselves stay real. */
 export function makeEffects(database: Database, jobs: QueueService): void {
   const query = database.query.bind(database);
   const read = database.read.bind(database);

@@ -11,28 +11,34 @@ export function claim(holdsTrue: boolean, what: string, seen?: unknown): asserts
   if (!holdsTrue) throw new Violation(seen === undefined ? what : `${what}: ${JSON.stringify(seen)}`);
 }
 
-/** What is always true between two effects, whatever happened before. */
+/** Checks the invariants that hold between any two effects. */
 export function checkInvariants({ assets, stored, quotas }: Tables, inventory: Inventory): void {
   const { content } = inventory;
   const open = assets.find(({ session, status }) => session && status !== 'PENDING');
   claim(open === undefined, 'a session outlives its reservation', open);
-  const places = new Map(stored.map((object) => [object.id, object]));
+  const storedById = new Map(stored.map((object) => [object.id, object]));
   for (const object of stored) {
     const refs = assets.filter((asset) => asset.stored === object.id).length;
     claim(object.refs === refs, `the reference count is not ${refs}`, object);
   }
   for (const asset of assets.filter((each) => each.stored !== null)) {
-    const object = places.get(asset.stored!);
+    const object = storedById.get(asset.stored!);
     claim(object?.state === 'LIVE', 'an asset points at an object that is not LIVE', { asset, object });
     claim(object.sum === asset.sum, 'an asset points at other bytes', { asset, object });
     claim(
       asset.bucket === CONTENT && asset.key === object.key,
-      'an asset is elsewhere than its object',
+      'an asset and its object have different locations',
       asset,
     );
-    const there = content.get(asset.key);
-    claim(there !== undefined && there === object.version, 'a needed object is not there', { object, there });
-    claim(inventory.sumAt(CONTENT, there) === asset.sum, 'other bytes are served', { asset, there });
+    const generation = content.get(asset.key);
+    claim(generation !== undefined && generation === object.version, 'a referenced object is missing', {
+      object,
+      generation,
+    });
+    claim(inventory.sumAt(CONTENT, generation) === asset.sum, 'other bytes are served', {
+      asset,
+      generation,
+    });
   }
   const known = new Set(stored.map(({ key, sum }) => (key === contentKey(sum) ? key : null)));
   for (const [key, generation] of content) {
@@ -40,12 +46,12 @@ export function checkInvariants({ assets, stored, quotas }: Tables, inventory: I
       inventory.strays.delete(key);
       continue;
     }
-    // Its row was collected while a worker stood still before its copy, and then that worker died: the job comes again, stages
-    // a row and writes the bytes over, unless the asset is given up.
+    // The collector removed the row while a worker was paused before its copy, and then that worker died. The retried job
+    // stages a row and overwrites the bytes, unless the asset has failed for good.
     const isBeingMade = assets.some(
       ({ status, sum }) => (status === 'PROCESSING' || status === 'FAILED') && key === contentKey(sum),
     );
-    claim(isBeingMade || inventory.strays.has(key), 'no row knows of an object', { key, generation });
+    claim(isBeingMade || inventory.strays.has(key), 'an object has no row', { key, generation });
     inventory.strays.add(key);
   }
   for (const quota of quotas) {
@@ -54,7 +60,7 @@ export function checkInvariants({ assets, stored, quotas }: Tables, inventory: I
   }
 }
 
-/** The counts of each owner are the sums of what the model says that the assets hold. */
+/** Checks that the counts of each owner are the sums over the assets of the model. */
 export function checkQuota(
   { assets, quotas }: Tables,
   owners: readonly number[],
@@ -77,6 +83,6 @@ export function checkQuota(
     const same = (Object.keys(expected) as (keyof typeof expected)[]).every(
       (name) => found[name] === expected[name],
     );
-    claim(same, 'the quota is not the sum', { expected, found });
+    claim(same, 'the quota differs from the sum', { expected, found });
   }
 }

@@ -3,11 +3,11 @@ import { CONTENT, INCOMING, type World } from '../support/world.js';
 import { claim } from './invariants.js';
 
 /**
- * What lies in the buckets, and which bytes: everything that writes or deletes there says so here. It spares asking storage after
- * each step; now and then the two are compared.
+ * Objects in the buckets and the checksums of their bytes. Every write and delete is recorded here, so that the test need not
+ * list the buckets after each step; {@link check} compares the records with storage now and then.
  */
 export class Inventory {
-  /** Content objects that were seen without a row, as a death in between may leave them. */
+  /** Content objects that were seen without a row, as a crash may leave them. */
   readonly strays = new Set<string>();
   /** Generations by key. */
   private readonly present = { incoming: new Map<string, string>(), content: new Map<string, string>() };
@@ -23,7 +23,7 @@ export class Inventory {
     return this.present.content;
   }
 
-  /** Whether anything was ever sent for the asset. */
+  /** Whether a client ever sent bytes for the asset. */
   hasSent(assetId: string): boolean {
     return this.sent.has(assetId);
   }
@@ -36,13 +36,13 @@ export class Inventory {
     this.sums.set(`${bucket} ${version}`, sum);
     const objects = this.in(bucket);
     if (bucket === INCOMING) this.sent.add(key);
-    // Answers may come in another order than what they tell of.
+    // Answers may arrive in another order than their effects.
     const isLatest = BigInt(version) > BigInt(objects.get(key) ?? 0);
     if (isLatest && !this.deletions.has(`${bucket} ${version}`)) objects.set(key, version);
   }
 
   copied(from: ObjectVersion, to: ObjectVersion): void {
-    this.written(to, this.sumAt(from.bucket, from.version) ?? 'bytes that nobody sent');
+    this.written(to, this.sumAt(from.bucket, from.version) ?? 'unknown bytes');
   }
 
   deleted({ bucket, key, version }: ObjectVersion): void {
@@ -50,7 +50,7 @@ export class Inventory {
     if (this.in(bucket).get(key) === version) this.in(bucket).delete(key);
   }
 
-  /** Empties the buckets. */
+  /** Deletes all objects in the buckets. */
   async clear(world: World): Promise<void> {
     for (const bucket of [INCOMING, CONTENT]) {
       const [files] = await world.emulators.client.bucket(bucket).getFiles();
@@ -60,13 +60,16 @@ export class Inventory {
     this.strays.clear();
   }
 
-  /** Against what storage says. */
+  /** Compares the inventory with storage. */
   async check(world: World): Promise<void> {
     for (const bucket of [INCOMING, CONTENT]) {
       const [files] = await world.emulators.client.bucket(bucket).getFiles();
-      const there = files.map(({ name, metadata }) => `${name} ${metadata.generation}`).sort();
-      const noted = [...this.in(bucket)].map(([key, generation]) => `${key} ${generation}`).sort();
-      claim(String(there) === String(noted), 'the buckets hold something else', { there, noted });
+      const stored = files.map(({ name, metadata }) => `${name} ${metadata.generation}`).sort();
+      const recorded = [...this.in(bucket)].map(([key, generation]) => `${key} ${generation}`).sort();
+      claim(String(stored) === String(recorded), 'the buckets differ from the inventory', {
+        stored,
+        recorded,
+      });
     }
   }
 

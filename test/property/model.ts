@@ -1,6 +1,6 @@
 /**
- * The life of an upload as the design has it, written apart from the services: states, what may happen to an asset next, and
- * what it holds of its owner's quota. Events carry their names without the prefix `asset.`.
+ * Life cycle of an upload as designed, written independently of the services: states, possible events, and the quota that an
+ * asset holds. Event names lack the prefix `asset.`.
  */
 export type Status =
   | 'NONE'
@@ -16,16 +16,16 @@ export type Status =
 
 export interface AssetState {
   readonly status: Status;
-  /** It was to be deleted while it was PROCESSING. */
+  /** A delete was requested during PROCESSING. */
   readonly asked: boolean;
-  /** It points at a stored object. */
+  /** The asset points at a stored object. */
   readonly stored: boolean;
   readonly attempt: number;
 }
 
 export const NONE: AssetState = { status: 'NONE', asked: false, stored: false, attempt: 0 };
 
-const SETTLED: readonly Status[] = ['REJECTED', 'EXPIRED', 'CANCELLED'];
+const UNSUCCESSFUL: readonly Status[] = ['REJECTED', 'EXPIRED', 'CANCELLED'];
 
 const MOVES: Readonly<Record<string, readonly [from: readonly Status[], to: Status]>> = {
   requested: [['NONE'], 'PENDING'],
@@ -41,20 +41,20 @@ const MOVES: Readonly<Record<string, readonly [from: readonly Status[], to: Stat
   cancelled: [['PENDING'], 'CANCELLED'],
   deleted: [['READY'], 'DELETED'],
   abandoned: [['PENDING', 'FAILED'], 'DELETED'],
-  removed: [SETTLED, 'DELETED'],
+  removed: [UNSUCCESSFUL, 'DELETED'],
   restored: [['DELETED'], 'READY'],
-  purged: [['READY', 'DELETED', ...SETTLED], 'PURGED'],
+  purged: [['READY', 'DELETED', ...UNSUCCESSFUL], 'PURGED'],
 };
 
-/** Everything that can happen to an asset. */
+/** All events that can happen to an asset. */
 export const EVENTS = Object.keys(MOVES);
 
 const NEXT_ATTEMPT = ['received', 'retried', 'revived'];
 
-/** A delete that came during PROCESSING: no event of the log, since nothing has happened yet. */
+/** A delete that is requested during PROCESSING. The log has no event for it, because the status does not change yet. */
 export const ASKED = 'asked';
 
-/** The state after an event; null when the event cannot happen in this one. */
+/** Returns the state after an event, or null if the event is impossible in this state. */
 export function after(state: AssetState, event: string): AssetState | null {
   if (event === ASKED) return state.status === 'PROCESSING' ? { ...state, asked: true } : null;
   const move = MOVES[event];
@@ -72,38 +72,38 @@ export function after(state: AssetState, event: string): AssetState | null {
 export const afterAll = (state: AssetState, events: readonly string[]): AssetState | null =>
   events.reduce<AssetState | null>((seen, event) => seen && after(seen, event), state);
 
-/** What an asset holds of its owner's quota. */
+/** Returns the kind of quota that an asset holds. */
 export function holds({ status, stored }: AssetState): 'reserved' | 'used' | 'nothing' {
   if (status === 'PENDING' || status === 'PROCESSING' || status === 'FAILED') return 'reserved';
   return stored ? 'used' : 'nothing';
 }
 
-/** Nothing more happens to it unless somebody asks for it. */
+/** Whether the asset changes only on request. */
 export const isTerminal = ({ status }: AssetState) =>
   !(['PENDING', 'PROCESSING', 'FAILED'] as Status[]).includes(status);
 
 const MAX_ATTEMPTS = 5;
 
-/** What an operation finds. Several answers are possible where others are at work at the same time. */
+/** The situation that an operation meets. Several values are possible while other operations run. */
 export interface Scene {
-  /** Incoming bytes: of the claimed generation (right or wrong ones), of another, none. */
+  /** Incoming bytes: of the claimed generation (right or wrong bytes), of another generation, or none. */
   readonly incoming: readonly ('right' | 'wrong' | 'other' | 'none')[];
-  /** Its upload deadline has passed. */
+  /** The upload deadline has passed. */
   readonly isOverdue: boolean;
-  /** Its bytes come by a session, whose state is asked for whenever a ticket is. */
+  /** The upload has a session, whose state is queried with every ticket. */
   readonly isResumable: boolean;
-  /** It is FAILED for as long as its bytes are kept. */
+  /** The asset has been FAILED for as long as its bytes are kept. */
   readonly isForgotten: boolean;
   readonly hasOpenLetter: boolean;
-  /** The attempt that the job is for; null for a job of another generation. */
+  /** Attempt of the job, or null for a job of another generation. */
   readonly jobAttempt: number | null;
-  /** The stored object of the same bytes is just being deleted. */
+  /** The stored object with these bytes is being deleted. */
   readonly isBusy: boolean;
-  /** An error of no known kind may hit it. */
+  /** An unexpected error may hit the operation. */
   readonly isBuggy: boolean;
 }
 
-/** Transitions in their order; those in one text, joined by `+`, happen together or not at all. */
+/** Transitions in order. Transitions joined by `+` happen together or not at all. */
 export type Path = readonly string[];
 export type Answer = 'ok' | 'conflict' | 'not-found' | 'unavailable';
 export interface Outcome {
@@ -114,13 +114,13 @@ export interface Outcome {
 const nothing = (answer: Answer = 'ok'): Outcome => ({ paths: [[]], answer });
 const just = (...path: string[]): Outcome => ({ paths: [path], answer: 'ok' });
 
-/** How a delete that was asked for meanwhile is taken along. */
-const settling = (state: AssetState, event: 'ready' | 'rejected' | 'failed'): Path => {
+/** Adds a deletion that was requested during PROCESSING. */
+const withDeletion = (state: AssetState, event: 'ready' | 'rejected' | 'failed'): Path => {
   const deletion = { ready: 'deleted', rejected: 'removed', failed: 'abandoned' }[event];
   return [state.asked ? `${event}+${deletion}` : event];
 };
 
-function look(state: AssetState, { incoming }: Scene): Outcome {
+function checkObject(state: AssetState, { incoming }: Scene): Outcome {
   if (state.status !== 'PENDING') return nothing();
   return { paths: incoming.map((bytes) => (bytes === 'none' ? [] : ['received'])), answer: 'ok' };
 }
@@ -131,12 +131,12 @@ function work(state: AssetState, scene: Scene): Outcome {
     bytes === 'right' ? 'ready' : bytes === 'wrong' ? 'rejected' : 'failed',
   );
   if (scene.isBusy && ends.includes('ready')) return nothing('unavailable');
-  const paths = ends.map((end) => settling(state, end));
+  const paths = ends.map((end) => withDeletion(state, end));
   return { paths: scene.isBuggy ? [...paths, ...giveUp(state).paths] : paths, answer: 'ok' };
 }
 
 const giveUp = (state: AssetState): Outcome =>
-  state.attempt < MAX_ATTEMPTS ? just('retried') : { paths: [settling(state, 'failed')], answer: 'ok' };
+  state.attempt < MAX_ATTEMPTS ? just('retried') : { paths: [withDeletion(state, 'failed')], answer: 'ok' };
 
 function sweep(state: AssetState, scene: Scene): Outcome {
   if (state.status === 'FAILED') return { paths: scene.isForgotten ? [[], ['lapsed']] : [[]], answer: 'ok' };
@@ -147,10 +147,10 @@ function sweep(state: AssetState, scene: Scene): Outcome {
   return { paths, answer: 'ok' };
 }
 
-/** A repeated idempotency key: past its deadline it is what a sweeper would make of it. */
+/** A repeated idempotency key. Past the deadline it has the effect of a sweep. */
 function replay(state: AssetState, scene: Scene): Outcome {
   if (state.status !== 'PENDING') return nothing();
-  if (!scene.isOverdue) return scene.isResumable ? look(state, scene) : nothing();
+  if (!scene.isOverdue) return scene.isResumable ? checkObject(state, scene) : nothing();
   return {
     paths: scene.incoming.map((bytes) => [bytes === 'none' ? 'expired' : 'received']),
     answer: 'ok',
@@ -160,15 +160,15 @@ function replay(state: AssetState, scene: Scene): Outcome {
 function renew(state: AssetState, scene: Scene): Outcome {
   if (state.status !== 'PENDING') return nothing('conflict');
   if (!scene.isResumable) return nothing(scene.isOverdue ? 'conflict' : 'ok');
-  const isThere = scene.incoming.some((bytes) => bytes !== 'none');
-  return { ...look(state, scene), answer: scene.isOverdue || isThere ? 'conflict' : 'ok' };
+  const hasBytes = scene.incoming.some((bytes) => bytes !== 'none');
+  return { ...checkObject(state, scene), answer: scene.isOverdue || hasBytes ? 'conflict' : 'ok' };
 }
 
 function remove(state: AssetState): Outcome {
   if (state.status === 'READY') return just('deleted');
   if (state.status === 'PENDING' || state.status === 'FAILED') return just('abandoned');
   if (state.status === 'PROCESSING') return just(ASKED);
-  return SETTLED.includes(state.status) ? just('removed') : nothing();
+  return UNSUCCESSFUL.includes(state.status) ? just('removed') : nothing();
 }
 
 function purge(state: AssetState): Outcome {
@@ -184,10 +184,10 @@ const unlessGone =
 
 const isPending = ({ status }: AssetState) => status === 'PENDING';
 
-/** What each operation does to the asset that it is about. */
+/** Effect of each operation on its asset. */
 export const OUTCOMES: Readonly<Record<string, (state: AssetState, scene: Scene) => Outcome>> = {
-  notify: look,
-  complete: unlessGone(look),
+  notify: checkObject,
+  complete: unlessGone(checkObject),
   work,
   die: (state, { jobAttempt }) =>
     state.status === 'PROCESSING' && jobAttempt === state.attempt ? giveUp(state) : nothing(),

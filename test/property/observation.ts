@@ -42,12 +42,12 @@ export interface QuotaRow {
   readonly reservedAssets: number;
 }
 
-/** All that is in the tables. */
+/** Contents of the tables. */
 export interface Tables {
   readonly assets: readonly AssetRow[];
   readonly stored: readonly StoredRow[];
   readonly quotas: readonly QuotaRow[];
-  /** Since the observation before. */
+  /** Events since the previous observation. */
   readonly events: readonly { readonly id: number; readonly type: string; readonly assetId: string }[];
   readonly letters: readonly { readonly id: number; readonly assetId: string; readonly state: string }[];
   readonly jobs: readonly { readonly id: string; readonly data: AssetReceived }[];

@@ -9,11 +9,11 @@ import { Crash } from './effects.js';
 import type { Inventory } from './inventory.js';
 import { LIMIT_MS } from '../support/until.js';
 
-/** Does what clients, storage's events, workers, operators and sweepers do. */
+/** Performs the operations of clients, storage events, workers, operators and sweepers. */
 export class Operations {
   /** Keys whose events have not been delivered. */
   readonly undelivered = new Set<string>();
-  /** Sessions that clients were told of, with their assets. */
+  /** Session URLs that clients received, with their assets. */
   private readonly sessions = new Map<string, string>();
   private readonly queue: Queue;
 
@@ -35,7 +35,7 @@ export class Operations {
       case 'put':
         return this.put(slot, assetId, operation.body === 'right' ? bytesOf(slot) : wrongBytesOf(slot));
       case 'notify':
-        // What was too early is given back, and comes again.
+        // An early event is not acknowledged, so it is delivered again.
         if ((await world.completion.checkObject(assetId)) !== 'early') this.undelivered.delete(assetId);
         return;
       case 'work':
@@ -60,7 +60,7 @@ export class Operations {
       case 'dismiss':
         return letter === null ? undefined : this.decide(BigInt(letter), operation.do);
       case 'advance':
-        throw new Error('it was to be made out what comes next');
+        throw new Error('advance must be resolved before it is performed');
     }
   }
 
@@ -91,7 +91,7 @@ export class Operations {
     if (ticket?.protocol === 'GCS_RESUMABLE') this.sessions.set(ticket.url, assetId);
   }
 
-  /** Assets for which a client knows of a session that takes bytes. */
+  /** Returns the assets for which a client holds a session that accepts bytes. */
   async liveSessions(): Promise<string[]> {
     const states = await Promise.all(
       [...this.sessions].map(async ([url, assetId]) => ({
@@ -102,7 +102,7 @@ export class Operations {
     return states.filter(({ state }) => state === 'open').map(({ assetId }) => assetId);
   }
 
-  /** As the ticket says: one PUT, of a resumable upload to its session. */
+  /** Sends one PUT as the ticket says. A resumable upload sends it to its session. */
   private async put(slot: Slot, assetId: string, bytes: Buffer): Promise<void> {
     const { ticket } = slot;
     if (ticket === null) return;
@@ -117,13 +117,13 @@ export class Operations {
     if (response.status !== 200) return;
     const generation =
       response.headers.get('x-goog-generation') ?? (JSON.parse(answer) as { generation: string }).generation;
-    // A session that is over answers with what it made.
+    // A finished session answers with the object that it created before.
     if (this.inventory.sumAt(INCOMING, generation) !== undefined) return;
     this.inventory.written({ bucket: INCOMING, key: assetId, version: generation }, sha256(bytes));
     this.undelivered.add(assetId);
   }
 
-  /** As the queue does: a job that waits or whose worker died comes again. */
+  /** Processes a job like the queue: a postponed job, and a job whose worker died, stay in the queue. */
   private async work({ jobId, ...job }: NonNullable<Deed['job']>, how: 'work' | 'die'): Promise<void> {
     try {
       if (how === 'die') await this.world.processing.crashed(job, 3);
@@ -137,11 +137,11 @@ export class Operations {
     if (jobId !== null) await this.queue.remove(jobId);
   }
 
-  private async sweep(what: 'unfinished' | 'waste' | 'objects'): Promise<void> {
+  private async sweep(what: 'unfinished' | 'abandoned' | 'objects'): Promise<void> {
     const { sweeper } = this.world;
     const now = new Date();
     if (what === 'unfinished') await sweeper.sweepUnfinished(now);
-    else if (what === 'waste') await sweeper.sweepWaste(now);
+    else if (what === 'abandoned') await sweeper.sweepWaste(now);
     else await sweeper.sweepObjects(now);
   }
 
@@ -163,7 +163,7 @@ export class Operations {
     if (found?.state === 'OPEN') await failedAssetRetry.revive(found);
   }
 
-  /** What readers are given at the place of these bytes. */
+  /** Returns the SHA-256 of the bytes that readers get under a content key. */
   async servedSum(key: string): Promise<string> {
     const [bytes] = await this.world.emulators.client
       .bucket(CONTENT)

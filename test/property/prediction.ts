@@ -5,9 +5,9 @@ import type { Inventory } from './inventory.js';
 import type { AssetRow, Tables } from './observation.js';
 import { CONTENTS, QUOTA } from './steps.js';
 
-/** One way in which a step may go for an asset. */
+/** One possible result of a step for an asset. */
 export interface Way {
-  /** What the log must say of it. */
+  /** Events that the log must have for it. */
   readonly events: readonly string[];
   readonly state: AssetState;
 }
@@ -20,7 +20,7 @@ export interface Seen {
   readonly incoming: ReadonlyMap<string, string>;
 }
 
-/** What an asset looks like in the model, beside its row. */
+/** State of an asset in the model. */
 export interface Known {
   readonly state: AssetState;
   readonly failedAt: number;
@@ -28,29 +28,29 @@ export interface Known {
 }
 
 export interface Circumstances {
-  /** The asset's, before the step. */
+  /** Row of the asset before the step. */
   readonly row: AssetRow | undefined;
   readonly known: Known;
   readonly seen: Seen;
   readonly inventory: Inventory;
   readonly now: number;
-  /** Nobody else is at work, and nothing fails. */
+  /** No other operation runs, and no fault is injected. */
   readonly isExact: boolean;
   readonly isBuggy: boolean;
 }
 
-/** What a deed finds. */
+/** Returns the scene that an operation meets. */
 export function sceneOf({ job, letter }: Deed, at: Circumstances): Scene {
   const { row, known, seen, inventory, isExact, isBuggy, now } = at;
-  const there = row && seen.incoming.get(row.id);
+  const generation = row && seen.incoming.get(row.id);
   const isRight = row?.claimed && inventory.sumAt(INCOMING, row.claimed) === row.sum;
   const claimed = isRight ? 'right' : 'wrong';
-  const present = there === row?.claimed ? claimed : 'other';
+  const present = generation === row?.claimed ? claimed : 'other';
   const possible =
     row && inventory.hasSent(row.id) ? ([claimed, 'other', 'none'] as const) : (['none'] as const);
   const isDeleting = seen.tables.stored.some(({ sum, state }) => sum === row?.sum && state === 'DELETING');
   return {
-    incoming: isExact ? [there === undefined ? 'none' : present] : possible,
+    incoming: isExact ? [generation === undefined ? 'none' : present] : possible,
     isOverdue: row !== undefined && row.deadline <= now,
     isResumable: row?.method === 'RESUMABLE',
     isForgotten: known.state.status === 'FAILED' && known.failedAt + FAILED_KEEP_MS <= now,
@@ -68,7 +68,7 @@ const isAnswerOf = (deed: Deed, row: AssetRow | undefined) =>
     ({ owner, key, filename }) => key !== null && owner === row?.owner && filename === row.filename,
   );
 
-/** What the deed makes of an asset that is in this state. */
+/** Returns the possible outcomes of an operation for an asset in this state. */
 export function outcomeOf(
   deed: Deed,
   assetId: string,
@@ -83,16 +83,16 @@ export function outcomeOf(
     if (state.status !== 'NONE') return isAnswerOf(deed, row) ? OUTCOMES.replay!(state, scene) : nothing;
     const isNew = deed.slots.some(({ owner, filename }) => row?.owner === owner && row.filename === filename);
     if (!isNew) return nothing;
-    // Of an upload without a key whose session cannot be opened, the reservation is released.
+    // An upload without a key whose session cannot be opened releases its reservation.
     return { paths: [[], ['requested'], ['adopted'], ['requested', 'cancelled']], answer: 'ok' };
   }
   return deed.assetId === assetId ? (OUTCOMES[operation.do]?.(state, scene) ?? nothing) : nothing;
 }
 
-/** A path, and all that is left of it when whoever goes it stops half-way. */
+/** A path and its prefixes: the results of an operation that may be interrupted. */
 const beginnings = (path: Path): Path[] => [...path.map((_, index) => path.slice(0, index)), path];
 
-/** All ways of some deeds, in any order; `partial`: each may stop half-way or come too late. */
+/** All results of some operations in any order. `partial`: each may be interrupted or come too late. */
 export function waysOf(
   deeds: readonly Deed[],
   start: AssetState,
@@ -118,7 +118,7 @@ export function waysOf(
   );
 }
 
-/** How each item of a request is answered when nobody else is at work: first come, first served. */
+/** Expected answers to the items of a request while no other operation runs. Items are served in order. */
 export function expectAnswers(
   slots: readonly Slot[],
   rows: readonly AssetRow[],
@@ -145,8 +145,8 @@ export function expectAnswers(
     if (size > bytes || assets < 1) return { answer: 'QUOTA_EXCEEDED', isNew: false };
     bytes -= size;
     assets -= 1;
-    const hasTwin = own.some(({ status, sum }) => status === 'READY' && sum === sumOf(slot));
-    const answer = hasTwin ? 'READY' : 'PENDING';
+    const hasDuplicate = own.some(({ status, sum }) => status === 'READY' && sum === sumOf(slot));
+    const answer = hasDuplicate ? 'READY' : 'PENDING';
     if (slot.key !== null) fresh.set(slot.key, { filename: slot.filename, answer });
     return { answer, isNew: true };
   });
@@ -154,11 +154,11 @@ export function expectAnswers(
 
 function replayed(row: AssetRow, now: number, hasBytes: boolean): string {
   if (row.status !== 'PENDING') return row.status;
-  // Storage says of a session that it has finished.
+  // Storage reports that the session has finished.
   if (row.deadline > now) return hasBytes && row.method === 'RESUMABLE' ? 'PROCESSING' : 'PENDING';
   return hasBytes ? 'PROCESSING' : 'EXPIRED';
 }
 
-/** When the bytes must be there, of a ticket or a session that is made now. */
+/** Upload deadline, in milliseconds, of a ticket or session that is created now. */
 export const deadlineOf = (slot: Slot, now: number): number =>
   now + (slot.item.method === 'RESUMABLE' ? 7 * 24 * 3_600_000 : 900_000 + 3_600_000);

@@ -18,10 +18,10 @@ import {
 } from './prediction.js';
 import { type Act, type Operation, OWNERS, type Resume, type Step } from './steps.js';
 
-/** More than these do not stand still at a time; the oldest goes on first. */
+/** Maximum number of paused operations. The oldest one continues when there are more. */
 const MAX_PAUSED = 4;
 
-/** A step takes milliseconds: one that took so long, on a machine that stood still, may have run into a limit of the services. */
+/** A step takes milliseconds. One that takes this long, on a stalled machine, may have hit a time limit of the services. */
 const STALLED_MS = 1000;
 
 const UNKNOWN: Known = { state: NONE, failedAt: 0, failures: 0 };
@@ -33,14 +33,14 @@ interface Running {
   readonly fault: Fault | null;
 }
 
-/** One run: the world, the model beside it, and the comparison after each step. */
+/** One run: the world, the model, and the comparison of both after each step. */
 export class Run {
   /** All events so far. */
   readonly happened: string[] = [];
   private readonly known = new Map<string, Known>();
   private readonly deeds = new Deeds();
   private paused: Running[] = [];
-  /** As the last comparison saw it: what the next step begins with. */
+  /** State at the last comparison, from which the next step starts. */
   private seen!: Seen;
   private lastEvent = 0;
 
@@ -73,24 +73,28 @@ export class Run {
     else await this.act(step);
   }
 
-  /** Until nothing is due any more; everything asked for is over, and nothing lies about. Then for nothing at all to be left. */
-  async settle(): Promise<void> {
+  /**
+   * Lets time pass until no work is due, and expects final states and no abandoned objects. Then purges all assets, and expects
+   * no stored objects at all.
+   */
+  async finish(): Promise<void> {
     while (this.paused.length > 0) await this.resume({ resume: 0, end: null });
     await this.inventory.check(this.world);
     const live = await this.operations.liveSessions();
     const stray = live.find((id) => this.stateOf(id)?.status !== 'PENDING');
-    claim(stray === undefined, 'a client can still send bytes that no reservation stands for', stray);
+    claim(stray === undefined, 'a client can still send bytes without a reservation', stray);
     const unfinished = () => [...this.known].filter(([, { state }]) => !isTerminal(state));
     for (let round = 0; round < 4 || unfinished().length > 0 || this.seen.tables.jobs.length > 0; round++) {
-      claim(round < 12, 'it does not come to an end', unfinished());
+      claim(round < 12, 'assets do not reach a final state', unfinished());
       this.pass(8 * 24 * 3600);
-      for (const what of ['unfinished', 'waste', 'objects'] as const) await this.alone({ do: 'sweep', what });
+      for (const what of ['unfinished', 'abandoned', 'objects'] as const)
+        await this.alone({ do: 'sweep', what });
       for (const { data } of this.seen.tables.jobs)
         await this.alone({ do: 'work', slot: this.deeds.slotOf(data.assetId), stale: false });
     }
     const { incoming, content, strays } = this.inventory;
-    const wasted = [...incoming.keys()].filter((key) => this.stateOf(key)?.status !== 'PURGED');
-    claim(wasted.length === 0, 'incoming objects are left', wasted);
+    const abandoned = [...incoming.keys()].filter((key) => this.stateOf(key)?.status !== 'PURGED');
+    claim(abandoned.length === 0, 'incoming objects are left', abandoned);
     for (const id of this.operations.undelivered)
       await this.alone({ do: 'notify', slot: this.deeds.slotOf(id) });
     claim(incoming.size === 0, 'incoming objects of purged assets are left', [...incoming.keys()]);
@@ -109,7 +113,7 @@ export class Run {
     claim(left.length === 0, 'objects are left', left);
   }
 
-  /** What stands still dies. */
+  /** Crashes all paused operations. */
   async abandon(): Promise<void> {
     for (const { course } of this.paused) {
       course.letGo('crash-before');
@@ -160,8 +164,8 @@ export class Run {
   }
 
   /**
-   * Waits for what runs to end or to stand still, and holds what was against what may be.
-   * @param aloneSince when it began, by `performance.now()`, if nothing disturbed it; then there is one answer to it
+   * Waits until the operations end or pause, and compares the observed state with the possible ones.
+   * @param aloneSince start by `performance.now()` if the operation runs undisturbed, which allows only one answer
    */
   private async compare(running: readonly Running[], aloneSince: number | null): Promise<void> {
     const before = this.seen;
@@ -179,7 +183,7 @@ export class Run {
       this.known.set(row.id, UNKNOWN);
     }
     const strange = tables.events.find(({ assetId }) => !this.known.has(assetId));
-    claim(strange === undefined, 'something happened to an asset that nobody knows', strange);
+    claim(strange === undefined, 'an unknown asset has events', strange);
     const deeds = running.map(({ deed }) => deed);
     const startedAt = Math.min(...running.map((each) => each.startedAt));
     const isBuggy = running.some(({ fault }) => fault?.kind === 'bug');
@@ -197,7 +201,7 @@ export class Run {
       const way = ways.find(
         (each) => String(each.events) === String(events) && isLike(each.state, rows.get(id)),
       );
-      claim(way !== undefined, 'this may not happen', {
+      claim(way !== undefined, 'the step had an impossible result', {
         id,
         from: known.state,
         events,
@@ -209,14 +213,14 @@ export class Run {
       const failedAt = events.includes('failed') ? startedAt : known.failedAt;
       this.known.set(id, { state: way.state, failedAt, failures });
       const letters = tables.letters.filter(({ assetId }) => assetId === id).length;
-      claim(letters === failures, 'not one dead letter for each failure', { id, letters, failures });
+      claim(letters === failures, 'the dead letters differ from the failures', { id, letters, failures });
       if (old !== undefined && rows.has(id)) this.checkDeadline(running, old, rows.get(id)!, isExact);
     }
     if (expected !== null) this.checkRequest(running[0]!.deed, expected, rows);
     this.checkAll();
   }
 
-  /** It moves only with a new ticket, and never back. */
+  /** A deadline moves only with a new ticket, and never back. */
   private checkDeadline(
     running: readonly Running[],
     old: AssetRow,
@@ -231,7 +235,7 @@ export class Run {
     const isRenewed = isExact && renewal?.deed.operation.do === 'renew';
     if (!isRenewed || old.status !== 'PENDING' || old.deadline <= this.now) return;
     const fresh = deadlineOf(renewal.deed.slots[0]!, this.now);
-    // A session that lives stays, and its end with it.
+    // An open session keeps its deadline.
     const isSame = old.session && deadline === old.deadline;
     claim(isSame || deadline === Math.max(old.deadline, fresh), 'a ticket is not renewed', { id, deadline });
   }
@@ -277,17 +281,17 @@ export class Run {
     const answers = deed.slots.map(({ answer }) => answer);
     claim(
       String(answers) === String(expected.map(({ answer }) => answer)),
-      'a request is answered otherwise',
+      'a request has an unexpected answer',
       { answers, expected },
     );
     deed.slots.forEach((slot, index) => {
       if (expected[index]!.answer !== 'PENDING') return;
-      claim(slot.ticket !== null, 'there is no ticket', slot);
+      claim(slot.ticket !== null, 'the ticket is missing', slot);
       if (!expected[index]!.isNew) return;
       const row = rows.get(slot.assetId!);
       claim(
         row?.deadline === deadlineOf(slot, this.now) && row.sum === sumOf(slot),
-        'it is not what was asked for',
+        'the row differs from the request',
         row,
       );
     });

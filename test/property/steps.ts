@@ -1,38 +1,39 @@
 import fc from 'fast-check';
 import type { Fault } from './effects.js';
 
-/** Few owners, few contents: identical files, own duplicates and those of strangers are the rule. */
+/** Few owners and few contents, so that duplicates of an owner's and of other owners' files are common. */
 export const OWNERS = 3;
 export const CONTENTS = [1, 120, 260, 400, 20, 21, 22, 23, 24, 25].map((size, index) =>
   Buffer.alloc(size, `${'abcdefghij'[index]} content `),
 );
-/** How many of them every upload may have; the others are for the few that need an object of their own. */
+/** Number of contents that every upload may use. The others are for the few steps that need an object of their own. */
 const COMMON = 4;
-/** Small enough that refusals happen, for bytes and for files. */
+/** Small enough that requests are refused, for bytes and for files. */
 export const QUOTA = { quotaBytes: 1_700, quotaAssets: 9 };
 
 export interface Item {
   /** Index into {@link CONTENTS}. */
   readonly content: number;
   readonly method: 'PUT' | 'RESUMABLE';
-  /** One of few idempotency keys of the owner, so that they are used again. */
+  /** One of few idempotency keys of the owner, so that keys are reused. */
   readonly key: number | null;
 }
 
 /**
- * `slot` counts back from the asset that was made last over those that are there, and from {@link ANY_SLOT} on over all items that
- * were ever asked for: refused, purged, or lost with whoever asked.
+ * `slot` counts back from the newest existing asset. From {@link ANY_SLOT} on it counts back over all items ever requested,
+ * including refused, purged and unanswered ones.
  */
 export type Operation =
   | { readonly do: 'request'; readonly owner: number; readonly items: readonly Item[] }
   | { readonly do: 'put'; readonly slot: number; readonly body: 'right' | 'wrong' }
   | { readonly do: 'work'; readonly slot: number; readonly stale: boolean }
-  | { readonly do: 'sweep'; readonly what: 'unfinished' | 'waste' | 'objects' }
+  | { readonly do: 'sweep'; readonly what: 'unfinished' | 'abandoned' | 'objects' }
   | { readonly do: SlotVerb; readonly slot: number };
 
 /**
- * `advance`: whatever comes next when nothing goes wrong, for one of those that are not finished. `notify`: storage's event, or a rumour. `die`: the queue found
- * that its worker died on it three times. `vanish`: storage loses the incoming object. `dismiss`: an operator drops its dead letter.
+ * `advance`: the next operation of an undisturbed upload, for one of the unfinished assets. `notify`: a storage event, true or
+ * false. `die`: the queue found that workers died on the job three times. `vanish`: storage loses the incoming object.
+ * `dismiss`: an operator discards the dead letter.
  */
 export type SlotVerb =
   | 'advance'
@@ -51,17 +52,17 @@ export type SlotVerb =
 export const ANY_SLOT = 40;
 
 export interface Act {
-  /** What the clock moves on before it. */
+  /** Seconds by which the clock advances before the step. */
   readonly seconds: number;
-  /** One, or two at once. */
+  /** One operation, or two at once. */
   readonly operations: readonly Operation[];
-  /** Two take turns effect by effect as these bits say; null: they run freely. */
+  /** Bits that choose which of two operations runs its next effect. Null: they run freely. */
   readonly turns: number | null;
-  /** Hits the first operation. */
+  /** Fault in the first operation. */
   readonly fault: Fault | null;
 }
 
-/** What stood still goes on, or dies before or after its next effect. */
+/** Continues a paused operation, or crashes it before or after its next effect. */
 export interface Resume {
   readonly resume: number;
   readonly end: 'crash-before' | 'crash-after' | null;
@@ -119,7 +120,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({
       do: fc.constant('sweep' as const),
-      what: fc.constantFrom('unfinished', 'waste', 'objects'),
+      what: fc.constantFrom('unfinished', 'abandoned', 'objects'),
     }),
   },
   verb('advance', 40),
@@ -136,7 +137,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   verb('dismiss', 1),
 );
 
-/** Two on the same upload more often than not. */
+/** Two operations, which often address one upload. */
 const pair = fc
   .tuple(operation, operation, fc.boolean())
   .map(([one, two, same]): Operation[] =>
@@ -191,26 +192,26 @@ const ask = (owner: number, content: number) =>
   act({ do: 'request', owner, items: [{ content, method: 'PUT', key: null }] });
 const owner = fc.nat({ max: OWNERS - 1 });
 
-/** An upload as it should be: asked for, sent, announced, processed. */
+/** An undisturbed upload: requested, sent, announced, processed. */
 const upload: fc.Arbitrary<Step[]> = fc
   .record({ owner, content: fc.nat({ max: COMMON - 1 }) })
   .map((by) => [ask(by.owner, by.content), advance, advance, advance]);
 
-/** So that there is room for what comes. */
-const makeRoom: fc.Arbitrary<Step> = fc
+/** Purges an asset, so that the quota allows another one. */
+const freeQuota: fc.Arbitrary<Step> = fc
   .integer({ min: 4, max: 11 })
   .map((back) => act({ do: 'purge', slot: back }));
 const work: Operation = { do: 'work', slot: 0, stale: false };
 const ownContent = fc.integer({ min: COMMON, max: CONTENTS.length - 1 });
 
-/** A worker stands still with its bytes half stored, while another stores the same or the collector comes; it dies maybe. */
-const standstill: fc.Arbitrary<Step[]> = fc
+/** A worker is paused with half of its work stored, while another one stores equal bytes or the collector runs. It may die. */
+const pausedWorker: fc.Arbitrary<Step[]> = fc
   .record({
     owner,
     content: ownContent,
-    room: makeRoom,
+    freed: freeQuota,
     at: fc.integer({ min: 3, max: 7 }),
-    twin: fc.option(owner),
+    duplicateBy: fc.option(owner),
     between: fc.array(any, { maxLength: 3 }),
     wait: fc.constantFrom(1, 80 * MINUTE, 80 * MINUTE),
     collector: fc.record({
@@ -219,22 +220,22 @@ const standstill: fc.Arbitrary<Step[]> = fc
     }),
     last: resume,
   })
-  .map(({ content, room, at, twin, between, wait, collector, last, ...by }) => [
-    room,
+  .map(({ content, freed, at, duplicateBy, between, wait, collector, last, ...by }) => [
+    freed,
     ask(by.owner, content),
     advance,
     advance,
     act(work, { kind: 'pause', at }),
-    ...(twin === null ? between : [ask(twin, content), advance, advance, advance]),
+    ...(duplicateBy === null ? between : [ask(duplicateBy, content), advance, advance, advance]),
     act({ do: 'sweep', what: 'objects' }, collector, wait),
     last,
   ]);
 
-/** A worker dies before it has tidied up, and its asset is purged before anybody else has. */
+/** A worker dies before it cleans up, and its asset is purged before anything else cleans up. */
 const leftover: fc.Arbitrary<Step[]> = fc
-  .record({ owner, content: ownContent, room: makeRoom, at: fc.integer({ min: 6, max: 9 }) })
-  .map(({ content, room, at, ...by }) => [
-    room,
+  .record({ owner, content: ownContent, freed: freeQuota, at: fc.integer({ min: 6, max: 9 }) })
+  .map(({ content, freed, at, ...by }) => [
+    freed,
     ask(by.owner, content),
     advance,
     advance,
@@ -242,14 +243,14 @@ const leftover: fc.Arbitrary<Step[]> = fc
     act({ do: 'purge', slot: 0 }),
   ]);
 
-/** So many steps: most at random, some that belong together, since chance alone seldom brings them together. */
+/** A number of steps: most are random, some are sequences that chance alone seldom produces. */
 export const stepsOf = (length: number): fc.Arbitrary<Step[]> =>
   fc
     .array(
       fc.oneof(
         { weight: 40, arbitrary: any.map((step) => [step]) },
         { weight: 1, arbitrary: upload },
-        { weight: 2, arbitrary: standstill },
+        { weight: 2, arbitrary: pausedWorker },
         { weight: 1, arbitrary: leftover },
       ),
       { minLength: length, maxLength: length, size: 'max' },

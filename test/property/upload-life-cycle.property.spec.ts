@@ -8,11 +8,12 @@ import { EVENTS } from './model.js';
 import { Run } from './run.js';
 import { QUOTA, type Step, stepsOf } from './steps.js';
 
-// Real: PostgreSQL, queue tables, storage emulator, all services. Clients, events, workers, operators and clock are the test's.
-// A run is made of its seed alone, the first of them at random (in CI always the same): PROPERTY_SEED and PROPERTY_STEPS of a failure play it again.
+// Real: PostgreSQL, queue tables, storage emulator, all services. The test plays clients, events, workers, operators and clock.
+// The seed alone determines a run. The first seed is random, in CI fixed; PROPERTY_SEED and PROPERTY_STEPS of a failure
+// replay it.
 const STEPS = Number(process.env.PROPERTY_STEPS ?? 20_000);
 const SEED = Number(process.env.PROPERTY_SEED ?? (process.env.CI === 'true' ? 10_000 : Date.now() % 2 ** 31));
-/** Long enough for quotas to fill and objects to be shared, short enough to be shrunk. */
+/** Long enough that quotas fill and objects are shared, short enough to shrink. */
 const RUN_STEPS = 400;
 const SHRINK_MS = 120_000;
 const SHOWN_STEPS = 20;
@@ -25,13 +26,13 @@ const happened = new Map<string, number>();
 beforeAll(async () => {
   world = await World.start({
     ...QUOTA,
-    // What is under way at a time is each in a process of its own, as it may die alone.
+    // Concurrent operations stand for processes that may die alone, so their statements are not batched.
     batches: { atOnce: Infinity, most: 1 },
     around: (real) => new EffectStore(real, inventory),
     aroundSessions: (real) => new EffectSessions(real),
   });
   makeEffects(world.database, world.module.get(QueueService));
-  // Only dates: what time it is, this test says. Timers are real.
+  // Only dates are fake, so that the test sets the time. Timers are real.
   jest.useFakeTimers({
     now: FIRST_DAY,
     doNotFake: [
@@ -45,7 +46,7 @@ afterAll(async () => {
   await world[Symbol.asyncDispose]();
 });
 
-/** What went wrong, or null. */
+/** Plays the steps and returns the failure, or null. */
 async function play(steps: readonly Step[]): Promise<Error | null> {
   const run = await Run.start(world, inventory, (now) => jest.setSystemTime(now), FIRST_DAY);
   let done = 0;
@@ -54,7 +55,7 @@ async function play(steps: readonly Step[]): Promise<Error | null> {
       await run.step(each);
       done += 1;
     }
-    await run.settle();
+    await run.finish();
     for (const event of run.happened) happened.set(event, (happened.get(event) ?? 0) + 1);
     return null;
   } catch (error) {
@@ -63,7 +64,7 @@ async function play(steps: readonly Step[]): Promise<Error | null> {
   }
 }
 
-/** The same failure (or another) in fewer steps: pieces are left out, smaller and smaller ones. */
+/** Removes smaller and smaller parts of the steps as long as some failure remains, not necessarily the first one. */
 async function shrink(steps: readonly Step[]): Promise<readonly Step[]> {
   const until = performance.now() + SHRINK_MS;
   let left = steps;
@@ -92,16 +93,16 @@ it(
       if (failed !== null) {
         const few = await shrink(first);
         const failure = (await play(few)) ?? failed;
-        // The last ones, or a log that is cut off shows nothing else.
+        // Only the last steps, because a truncated log would show nothing else.
         const lines = few.slice(-SHOWN_STEPS).map((each) => JSON.stringify(each));
         throw new Error(
-          `PROPERTY_SEED=${seed} PROPERTY_STEPS=${length} shows it again:\n${messages(failure)}\nOf ${few.length} steps that suffice:\n${lines.join('\n')}`,
+          `PROPERTY_SEED=${seed} PROPERTY_STEPS=${length} reproduces it:\n${messages(failure)}\nOf ${few.length} steps that suffice:\n${lines.join('\n')}`,
           { cause: failure },
         );
       }
       played += length;
     }
-    // Or the steps prove nothing.
+    // A run proves something only if every event happens.
     if (STEPS >= 5_000) expect(EVENTS.filter((event) => !happened.has(event))).toEqual([]);
   },
   Math.max(10 * 60_000, STEPS * 120),
