@@ -11,16 +11,16 @@ import { LIMIT_MS } from '../support/until.js';
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
 
-describe('the image', () => {
+describe('container image', () => {
   const dockerfile = read('Dockerfile').replaceAll(/\\\n/g, ' ');
-  /** Of the repository, not of another stage. */
+  /** Sources copied from the repository, not from another stage. */
   const copied = dockerfile
     .split('\n')
     .filter((line) => /^COPY (?!--from)/.test(line))
     .map((line) => line.split(/\s+/).slice(1, -1));
   const lastStage = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));
 
-  it('is made of what is there and is sent to Docker', () => {
+  it('copies only files that exist and that .dockerignore lets through', () => {
     const sent = read('.dockerignore')
       .split('\n')
       .filter((line) => line.startsWith('!'))
@@ -31,7 +31,7 @@ describe('the image', () => {
     expect(sources.filter((source) => !sent.includes(source.split('/')[0]!))).toEqual([]);
   });
 
-  it('has in its last stage what its commands run', () => {
+  it('has the files that its commands run in the last stage', () => {
     const targets = [...read('scripts/container.sh').matchAll(/exec node [^"]*?(\S+\.(?:js|ts)) /g)].map(
       ([, target = '']) => target,
     );
@@ -45,7 +45,7 @@ describe('the image', () => {
     }
   });
 
-  it('runs on the Node.js that the project is tested on, and not as root', () => {
+  it('runs the Node.js version of the tests, and not as root', () => {
     const { devDependencies } = JSON.parse(read('package.json')) as { devDependencies: { node: string } };
     const bases = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, base]) => base);
     const [major, minor] = devDependencies.node.split('.');
@@ -76,7 +76,7 @@ function compose(env: NodeJS.ProcessEnv, ...args: string[]) {
 type Service = Record<string, string[]>;
 const text = (yaml: string) => yaml.trim().replace(/^(['"])(.*)\1$/, '$2');
 
-/** Of each service the lines below each of its keys. What Compose prints is in order, two spaces a level. */
+/** Returns the lines below each key of each service. Compose prints sorted YAML, indented by two spaces a level. */
 function servicesIn(config: string): Record<string, Service> {
   const services: Record<string, Service> = {};
   let service: Service = {};
@@ -111,7 +111,7 @@ const namesOf = ({ required, optional }: { required: readonly string[]; optional
   ...required,
   ...optional,
 ];
-/** What the emulators ask for, by name, in their source. */
+/** Names of the settings that the source of the emulators reads. */
 const emulatorSettings = [
   ...read('apps/local/src/emulators.ts').matchAll(/setting\('([A-Z_]+)'\)|process\.env\.([A-Z_]+)/g),
 ].map(([, setting, variable]) => setting ?? variable ?? '');
@@ -136,13 +136,13 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
     services = servicesIn(stdout);
   });
 
-  it('is understood, with each of its profiles', () => {
+  it('is valid with each of its profiles', () => {
     for (const profile of PROFILES) {
       expect(compose(SECRETS, '--profile', profile)).toMatchObject({ status: 0, stderr: '' });
     }
   });
 
-  it.each(Object.keys(SECRETS))('makes up no %s', (name) => {
+  it.each(Object.keys(SECRETS))('has no default for %s', (name) => {
     const { status, stderr } = compose({ ...SECRETS, [name]: '' });
     expect([status, stderr]).toEqual([1, expect.stringContaining(`${name} is not set`)]);
   });
@@ -153,32 +153,32 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
     ['migrate', namesOf(MIGRATE_VARIABLES)],
     ['provision', namesOf(PROVISION_VARIABLES)],
     ['emulators', emulatorSettings],
-  ])('tells the %s only what it asks for', (name, known) => {
+  ])('passes the %s only variables that it reads', (name, known) => {
     const given = Object.keys(environmentOf(services[name]));
     expect(given.length).toBeGreaterThan(0);
     expect(given.filter((variable) => !known.includes(variable))).toEqual([]);
   });
 
-  /** Fixed there, or of no use there: files, tokens and ways out that containers on one machine do not have. */
-  const NOT_SAID =
+  /** Variables that are fixed or useless in containers on one machine: files, tokens, proxies. */
+  const NOT_CONFIGURABLE =
     /_proxy$|^(JWT_JWKS_URL|GOOGLE_APPLICATION_CREDENTIALS|PLAYGROUND_TOKEN|MALWARE_HASHES|HOST)$/i;
 
   it.each([
     ['api', fieldsOf(ApiEnvironment)],
     ['worker', fieldsOf(WorkerEnvironment)],
-  ])('lets .env say to the %s what an operator may want to', (name, known) => {
-    const said = Object.fromEntries(known.map((variable) => [variable, `said-${variable}`]));
-    const { stdout } = compose({ ...said, ...SECRETS }, '--profile', 'emulators');
+  ])('passes settings from .env to the %s', (name, known) => {
+    const settings = Object.fromEntries(known.map((variable) => [variable, `said-${variable}`]));
+    const { stdout } = compose({ ...settings, ...SECRETS }, '--profile', 'emulators');
     const given = environmentOf(servicesIn(stdout)[name]);
     const fixed = Object.keys(environmentOf(services[name])).filter(
-      (variable) => given[variable] !== said[variable],
+      (variable) => given[variable] !== settings[variable],
     );
     expect(fixed).toContain('DATABASE_URL');
     for (const variable of ['ALLOWED_TYPES', 'LOG_LEVEL']) expect(fixed).not.toContain(variable);
-    expect(known.filter((variable) => !(variable in given) && !NOT_SAID.test(variable))).toEqual([]);
+    expect(known.filter((variable) => !(variable in given) && !NOT_CONFIGURABLE.test(variable))).toEqual([]);
   });
 
-  it('tells all of them what they need', () => {
+  it('passes every service the variables that it needs', () => {
     const { api, worker, migrate, provision } = services;
     const config = readApiConfig(environmentOf(api));
     expect(config).toMatchObject({ PORT: 3000, HOST: '0.0.0.0', REDIS_URL: 'redis://redis:6379' });
@@ -196,17 +196,17 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
     });
   });
 
-  it('lets the emulators and the worker answer to every name by which others reach them', () => {
+  it('lets the emulators and the worker accept every host name by which others reach them', () => {
     const { api, worker, emulators } = services;
     const { GCS_PUBLIC_ENDPOINT = '' } = environmentOf(api);
     const { EMULATOR_ALLOWED_HOSTS, GCS_API_ENDPOINT = '', PUBSUB_EMULATOR_HOST } = environmentOf(emulators);
     const names = [new URL(GCS_API_ENDPOINT).host, PUBSUB_EMULATOR_HOST, new URL(GCS_PUBLIC_ENDPOINT).host];
     expect(EMULATOR_ALLOWED_HOSTS?.split(/[\s,]+/)).toEqual(expect.arrayContaining(names));
-    // The image's health check asks for this one.
+    // The health check of the image sends this host name.
     expect(readWorkerConfig(environmentOf(worker)).WORKER_ALLOWED_HOSTS).toContain('127.0.0.1:3000');
   });
 
-  it('has the worker ask a ClamAV that can be trusted with what is sent to it', () => {
+  it('connects the worker to an isolated ClamAV that scans files up to the size limit', () => {
     const { worker, clamav } = services;
     const config = readWorkerConfig(environmentOf(worker));
     expect(config).toMatchObject({ CLAMD_ADDRESS: 'clamav:3310', SCANNER_REQUIRED: true });
@@ -227,7 +227,7 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
     }
   });
 
-  it('does without a scanner only when that is said', () => {
+  it('runs without a scanner only if that is configured', () => {
     const workerOf = (env: NodeJS.ProcessEnv) =>
       environmentOf(servicesIn(compose({ ...SECRETS, ...env }, '--profile', 'emulators').stdout).worker);
     expect(() => readWorkerConfig(workerOf({ CLAMD_ADDRESS: '' }))).toThrow(/CLAMD_ADDRESS/);
@@ -235,14 +235,14 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
     expect([config.CLAMD_ADDRESS, config.SCANNER_REQUIRED]).toEqual([undefined, false]);
   });
 
-  it('lets a worker write where it spools', () => {
+  it('lets a worker write to its spool folder', () => {
     const { worker } = services;
     const { SPOOL_DIR } = readWorkerConfig(environmentOf(worker));
     const volumes = [...(worker?.volumes?.join('\n') ?? '').matchAll(/(?:target: |:)(\/[^:\s]+)/g)];
     expect(volumes.map(([, target]) => target)).toEqual([path.dirname(SPOOL_DIR)]);
   });
 
-  it('publishes the api and storage, on loopback, and nothing else', () => {
+  it('publishes only the api and storage, on loopback', () => {
     const published = Object.entries(services).flatMap(([name, { ports = [] }]) =>
       ports.map((port) => [name, text(port.replace(/^\s*-/, ''))]),
     );
@@ -253,7 +253,7 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
     ]);
   });
 
-  it('lets Redis throw no job of the queue away', () => {
+  it('keeps Redis from evicting jobs', () => {
     expect(services.redis?.command?.join(' ')).toMatch(/maxmemory-policy.*noeviction/);
   });
 });

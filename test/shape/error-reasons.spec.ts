@@ -3,10 +3,10 @@ import path from 'node:path';
 import { expect, it } from '@jest/globals';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-/** Raised by none of the processes that clients and operators meet. */
+/** Sources whose errors reach neither clients nor operators. */
 const LEFT_OUT = /\.spec\.ts$|\/(testing|generated|gcp-emulator)\/|^apps\/local\//;
 
-/** The ways in which sources name a reason; `refusal` and `unauthenticated` are short forms of single files. */
+/** Patterns by which sources name a reason; `refusal` and `unauthenticated` are helpers of single files. */
 const NAMED = [
   /\b(?:invalid|unavailable|rejected|refusal|unauthenticated)\(\s*'([A-Z0-9_]+)'/g,
   /\bnew StowageError\(\s*'[a-z-]+',\s*'([A-Z0-9_]+)'/g,
@@ -29,7 +29,7 @@ it('documents every reason of an error', () => {
       return NAMED.flatMap((pattern) => Array.from(text.matchAll(pattern), ([, reason]) => reason!));
     }),
   );
-  // One of each way, so that a pattern that finds nothing any more is noticed.
+  // One reason for each pattern, so that a pattern without matches is noticed.
   expect([...reasons]).toEqual(
     expect.arrayContaining([
       ...['FILENAME_INVALID', 'DATABASE_UNAVAILABLE', 'SIZE_MISMATCH', 'SUBSCRIPTIONS_ONLY', 'TOKEN_MISSING'],

@@ -19,7 +19,7 @@ function sourcesOf(test: string): string {
   return [source, ...contracts].join('\n');
 }
 
-/** Whether a test or a describe has this name; what `%s` stands for must be written in the source too. */
+/** Whether a test or a describe has this name. Values of `%s` must occur in the source too. */
 function isNamedIn(source: string, name: string): boolean {
   const titles = [...source.matchAll(/\(\s*(['`])(.+?)\1,/g)].map(([, , title = '']) => title);
   return titles.some((title) => {
@@ -30,18 +30,21 @@ function isNamedIn(source: string, name: string): boolean {
   });
 }
 
-describe('the guards of the invariants', () => {
+describe('invariant guards', () => {
   it('cover each invariant', () => {
     const numbers = [...new Set(GUARDS.map(({ invariant }) => invariant))].sort((a, b) => a - b);
     expect(numbers).toEqual(INVARIANTS.map((_, index) => index + 1));
   });
 
-  it.each(GUARDS)('$invariant: $what', ({ file, guard, without, test, name }) => {
-    expect(read(file).split(guard)).toHaveLength(2);
-    expect(without).not.toBe(guard);
-    expect([test, existsSync(path.join(ROOT, test))]).toEqual([test, true]);
-    // Jest takes the name as a regular expression.
-    expect(name).toMatch(new RegExp(`^(?:${name})$`));
-    expect([name, isNamedIn(sourcesOf(test), name)]).toEqual([name, true]);
-  });
+  it.each(GUARDS)(
+    'have one match and a test for $invariant: $what',
+    ({ file, guard, without, test, name }) => {
+      expect(read(file).split(guard)).toHaveLength(2);
+      expect(without).not.toBe(guard);
+      expect([test, existsSync(path.join(ROOT, test))]).toEqual([test, true]);
+      // Jest takes the name as a regular expression.
+      expect(name).toMatch(new RegExp(`^(?:${name})$`));
+      expect([name, isNamedIn(sourcesOf(test), name)]).toEqual([name, true]);
+    },
+  );
 });

@@ -22,18 +22,18 @@ it('finds no difference between the migrations and the schema', () => {
   expect(diff.status).toBe(0);
 });
 
-it('is documented as npm run migrate prints it', async () => {
+it('matches the list of migrations in docs/operating.md', async () => {
   const folders = await readdir(path.join(ROOT, 'prisma/migrations'), { withFileTypes: true });
   const names = folders.filter((entry) => entry.isDirectory()).map(({ name }) => `applied  ${name}\n`);
   const documented = await readFile(path.join(ROOT, 'docs/operating.md'), 'utf8');
   expect(documented).toContain(names.sort().join(''));
 });
 
-it('splits the time of rows by whether their zone was known', async () => {
+it('converts times without a known zone to local times', async () => {
   const client = new pg.Client({ connectionString: database.url });
   await client.connect();
   try {
-    // Only what the migration touches, as the migrations before it left that.
+    // Only the tables that this migration changes, in the state before it.
     await client.query(`create schema before; set search_path to before; set timezone to 'Asia/Kolkata';
       create table media_assets (asset_id int primary key, mime_type text);
       create table asset_properties (asset_id int primary key, owner_id bigint, taken_at timestamptz(3),

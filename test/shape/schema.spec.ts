@@ -21,7 +21,7 @@ import { SCHEMA_MODULES } from '../../apps/api/src/graphql.module.js';
 const COMMITTED = path.resolve(import.meta.dirname, '../../apps/api/schema.graphql');
 const CONTRACT = path.join(import.meta.dirname, 'contract.graphql');
 
-/** What the contract promises and no work has been asked for yet. A name that is served must leave this list. */
+/** Parts of the contract that are not implemented yet. A name that is served must leave this list. */
 const LATER = [
   'Admin.explainAccess(permission: Permission!)',
   'Admin.explainAccess(principals: [String!]!)',
@@ -70,7 +70,7 @@ const own = (schema: GraphQLSchema) =>
 const withDefault = ({ defaultValue }: { defaultValue?: unknown }) =>
   defaultValue === undefined ? '' : ` = ${JSON.stringify(defaultValue)}`;
 
-/** Every promise of a type as one line each, and whether it carries a description. */
+/** Each element of a type as one line, and whether it has a description. */
 function linesOf(type: GraphQLNamedType): { line: string; described: boolean }[] {
   const lines = [{ line: `type ${type.name}`, described: Boolean(type.description) }];
   if (isEnumType(type)) {
@@ -98,7 +98,7 @@ function linesOf(type: GraphQLNamedType): { line: string; described: boolean }[]
   return lines;
 }
 
-/** Fields of types that are not served at all say nothing of their own. */
+/** Whether a line belongs to one of these types. Fields of types that are not served are not listed one by one. */
 const isPartOf = (line: string, types: readonly string[]) =>
   types.some((name) => line.startsWith(`${name}.`) || line.startsWith(`${name}:`));
 
@@ -112,13 +112,13 @@ describe('schema', () => {
     served = lexicographicSortSchema(await module.get(GraphQLSchemaFactory).create(resolvers));
   });
 
-  it('is the one that is committed (UPDATE_SCHEMA=1 writes it)', () => {
+  it('matches the committed file (UPDATE_SCHEMA=1 writes it)', () => {
     const printed = `${printSchema(served)}\n`;
     if (process.env.UPDATE_SCHEMA === '1') writeFileSync(COMMITTED, printed);
     expect(printed).toBe(readFileSync(COMMITTED, 'utf8'));
   });
 
-  it('keeps every promise of the contract but those that are listed as later', () => {
+  it('serves the whole contract except the parts listed as later', () => {
     const has = new Set(
       own(served)
         .flatMap(linesOf)
@@ -134,7 +134,7 @@ describe('schema', () => {
     expect(missing.sort()).toEqual([...LATER].sort());
   });
 
-  it('describes everything to whoever reads it in a playground', () => {
+  it('has a description for every element', () => {
     const silent = own(served)
       .filter(
         ({ name }) =>
