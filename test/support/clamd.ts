@@ -12,14 +12,14 @@ import { EICAR } from '../../libs/scanner/src/eicar.js';
 import { freePort } from './postgres.js';
 import { until } from './until.js';
 
-/** What the daemon's signatures of bytes and of a whole content find. */
+/** Contents that the test signatures detect: bytes anywhere in a file, and a whole file by its hash. */
 export const MARKER = Buffer.from('A byte string that only the suites of Stowage know');
 export const KNOWN_BAD = Buffer.from('A content that is bad as a whole');
-/** Of 44 files, each of which holds the program that the last signature knows (Debian's clamav-testfiles). */
+/** 44 files that each hold the program of the signature `testfile.hdb` (Debian package clamav-testfiles). */
 export const TEST_FILES = '/usr/share/clamav-testfiles';
 
 const digest = (algorithm: string, bytes: Buffer) => createHash(algorithm).update(bytes).digest('hex');
-/** File name and line of each signature (clamav.net, "Writing signatures"). */
+/** File name and content of each signature file (clamav.net, "Writing signatures"). */
 const SIGNATURES: Readonly<Record<string, string>> = {
   'eicar.ndb': `Stowage.Eicar:0:0:${EICAR.toString('hex')}`,
   'marker.ndb': `Stowage.Marker:0:*:${MARKER.toString('hex')}`,
@@ -28,7 +28,7 @@ const SIGNATURES: Readonly<Record<string, string>> = {
 };
 
 export type Settings = Readonly<Record<string, string | number>>;
-/** What docker/clamd.conf sets that decides about verdicts, and small limits, which are quick to exceed. */
+/** The settings of docker/clamd.conf that affect verdicts, with small limits that tests exceed quickly. */
 const SETTINGS: Settings = {
   AlertExceedsMax: 'yes',
   AlertEncrypted: 'yes',
@@ -38,19 +38,19 @@ const SETTINGS: Settings = {
   MaxScanSize: '64M',
 };
 
-/** Waits for the tests to end, in whatever way, then ends the daemon and removes what it kept. */
+/** Waits until the test process ends in any way, then kills clamd and removes its folder. */
 const GUARD = `cat >/dev/null; kill -9 "$(cat "$1/pid")" 2>/dev/null; rm -rf "$1"`;
 
 export interface TestClamdOptions {
-  /** Beside or in place of the usual ones. */
+  /** Settings that are added to the defaults or replace them. */
   readonly settings?: Settings;
-  /** A Unix socket instead of a port. */
+  /** Listens on a Unix socket instead of a port. */
   readonly socket?: boolean;
-  /** Signature files to go without. */
+  /** Names of signature files to leave out. */
   readonly without?: readonly string[];
 }
 
-/** A clamd with signatures of its own, in a folder of its own, that ends with this process. */
+/** A clamd with its own signatures and folder. It ends with this process, even when that is killed. */
 export class TestClamd implements AsyncDisposable {
   static async start({
     settings = {},
@@ -73,9 +73,9 @@ export class TestClamd implements AsyncDisposable {
     return clamd;
   }
 
-  /** As {@link ClamdScanner} takes it. */
+  /** Address in the form that {@link ClamdScanner} takes. */
   readonly address: string;
-  /** Where it puts what it is sent. */
+  /** Folder in which clamd stores the content that it receives. */
   readonly temporary: string;
   private readonly guard: ChildProcess;
   private daemon: ChildProcess | undefined;
@@ -92,7 +92,7 @@ export class TestClamd implements AsyncDisposable {
     });
   }
 
-  /** Starts it, again after an end, and waits until it answers. */
+  /** Starts or restarts clamd and waits until it answers. */
   async run(settings: Settings = {}): Promise<void> {
     const lines = Object.entries({
       Foreground: 'yes',
@@ -118,7 +118,7 @@ export class TestClamd implements AsyncDisposable {
     });
   }
 
-  /** Processor seconds that it has used so far. */
+  /** Processor time used so far, in seconds. */
   async processorSeconds(): Promise<number> {
     const stat = await readFile(`/proc/${this.daemon?.pid}/stat`, 'utf8');
     const [user = 0, system = 0] = stat.slice(stat.lastIndexOf(')')).split(' ').slice(12, 14).map(Number);
@@ -133,7 +133,7 @@ export class TestClamd implements AsyncDisposable {
     await exit;
   }
 
-  /** It stays where it is: the kernel goes on taking its connections. */
+  /** Stops the process without ending it: the kernel keeps accepting connections for it. */
   pause(): void {
     this.daemon?.kill('SIGSTOP');
   }
@@ -163,7 +163,7 @@ export class TestClamd implements AsyncDisposable {
   }
 }
 
-/** Whether there is one on this machine. */
+/** Whether clamd is installed. */
 export const isClamdOnPath = (process.env.PATH ?? '').split(path.delimiter).some((folder) => {
   try {
     accessSync(path.join(folder, 'clamd'), constants.X_OK);
@@ -174,7 +174,7 @@ export const isClamdOnPath = (process.env.PATH ?? '').split(path.delimiter).some
 });
 const isMissing = !isClamdOnPath && process.env.CI !== 'true';
 
-/** A suite with a real clamd: left out, with one visible line, where there is none; in CI it fails then. */
+/** Describes a suite that needs clamd. Without clamd it is skipped with one line of output; in CI it fails. */
 export function describeWithClamd(name: string, suite: () => void): void {
   if (isMissing) process.stdout.write(`skipped: ${name} (apt-get install clamav-daemon clamav-testfiles)\n`);
   (isMissing ? describe.skip : describe)(name, suite);

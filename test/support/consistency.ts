@@ -1,11 +1,11 @@
 import pg from 'pg';
 import { NAMES, type Emulators } from '../integration/storage/emulators.js';
 
-/** What is never true once everything has settled; each row says in one text what is wrong. */
+/** Queries that find no rows once all work is done. Each row describes one problem. */
 const NEVER = [
-  // Invariant 3: nothing waits for ever.
+  // Invariant 3: no asset waits forever.
   `select format('%s is %s', asset_id, status) as problem from media_assets where status in ('PENDING', 'PROCESSING')`,
-  // Invariant 4: each asset comes to one end, once; for what is purged while it waits, that is it.
+  // Invariant 4: each asset reaches one final status, once. An asset that is purged while it waits reaches none.
   `select format('%s ended %s times: %s', asset_id, count(*) filter (where type = any(ends)), string_agg(type, ', ' order by id)) as problem
      from domain_events, (values (array['asset.ready', 'asset.adopted', 'asset.rejected', 'asset.failed', 'asset.expired',
        'asset.cancelled', 'asset.abandoned'])) as e (ends)
@@ -13,7 +13,7 @@ const NEVER = [
        (case when bool_or(type = 'asset.purged') and not bool_or(type = any(ends)) then 0 else 1 end)`,
   `select format('%s has no event', asset_id) as problem from media_assets a
      where not exists (select from domain_events e where e.asset_id = a.asset_id)`,
-  // Invariant 5: the quota is the sum of what it stands for.
+  // Invariant 5: the quota is the sum over the owner's assets.
   `select format('quota of %s is %s, its assets make %s', owner_id, held, made) as problem
      from (select owner_id, row(used_bytes, used_assets, reserved_bytes, reserved_assets) as held from owner_quotas) q
      full join (select owner_id, row(
@@ -25,20 +25,20 @@ const NEVER = [
      where held is distinct from coalesce(made, row(0::bigint, 0, 0::bigint, 0))`,
   `select format('%s is %s and records an upload session', asset_id, status) as problem from media_assets
      where upload_session is not null and status <> 'PENDING'`,
-  // Invariant 6: the count is the number of those that point here.
+  // Invariant 6: the count is the number of assets that point at the object.
   `select format('object %s is %s and counts %s references, %s point at it', o.id, o.state, o.ref_count, count(a.asset_id)) as problem
      from stored_objects o left join media_assets a on a.stored_object_id = o.id
      group by o.id having o.ref_count <> count(a.asset_id) or (o.ref_count > 0 and o.state not in ('LIVE', 'QUARANTINED')) or (o.ref_count = 0 and o.state = 'LIVE')`,
   `select format('%s is %s, stored object %s', asset_id, status, coalesce(stored_object_id::text, 'none')) as problem from media_assets
      where (status = 'READY') <> (stored_object_id is not null) and status <> 'DELETED'`,
-  // Invariant 2: what is READY was scanned, its bytes are served, and what was found in them is known.
+  // Invariant 2: a READY asset was scanned, its bytes are served, and its properties are recorded.
   `select format('%s is READY, its object %s, scanned by %s', a.asset_id, o.state, a.scanned_by) as problem
      from media_assets a join stored_objects o on o.id = a.stored_object_id
      where a.status = 'READY' and (o.state <> 'LIVE' or a.scanned_by is null
        or not exists (select from asset_properties p where p.asset_id = a.asset_id))`,
   `select format('object %s is LIVE, scanned by %s at %s', id, scanned_by, scanned_at) as problem
      from stored_objects where state = 'LIVE' and (scanned_by is null or scanned_at is null)`,
-  // Every variant of the profiles under its name, and no other.
+  // The variants of an object are exactly those of the profiles.
   `select format('object %s has the variants "%s" and should have "%s"', o.id, v.made, o.variant_specs) as problem
      from stored_objects o left join (
        select stored_object_id, string_agg(spec, ' ' order by entry) || ' ' ||
@@ -53,7 +53,7 @@ const NEVER = [
 
 const KNOWN = `select c.bucket || '/' || c.key || '#' || c.version as name from object_copies c
   union all select v.bucket || '/' || v.key || '#' || v.version from object_variants v`;
-/** Only what failed for good keeps its bytes. */
+/** Only assets that failed for good keep their incoming bytes. */
 const KEPT = `select asset_id || '#' || claimed_generation as name from media_assets where status = 'FAILED'`;
 
 async function generations(emulators: Emulators, bucket: string): Promise<string[]> {
@@ -65,8 +65,8 @@ const difference = (some: readonly string[], others: readonly string[]) =>
   some.filter((one) => !others.includes(one));
 
 /**
- * Whatever of the invariants 3 to 6 does not hold between the database and the buckets, in words; empty when all do.
- * For a moment in which nobody works: between a transition and what follows from it there is something to find.
+ * Describes the violations of the invariants 3 to 6 in the database and the buckets. Empty if there are none.
+ * Call it while no process works: the steps that follow a transition are not part of its transaction.
  */
 export async function inconsistencies(databaseUrl: string, emulators: Emulators): Promise<string[]> {
   const client = new pg.Client({
@@ -90,10 +90,10 @@ export async function inconsistencies(databaseUrl: string, emulators: Emulators)
     const incoming = await generations(emulators, NAMES.incomingBucket);
     return [
       ...problems,
-      ...difference(content, known).map((name) => `no row knows ${name}`),
-      ...difference(known, content).map((name) => `a row knows ${name}, which is not there`),
-      ...difference(incoming, kept).map((name) => `incoming ${name} serves nobody`),
-      ...difference(kept, incoming).map((name) => `incoming ${name} is gone`),
+      ...difference(content, known).map((name) => `object ${name} has no row`),
+      ...difference(known, content).map((name) => `object ${name} of a row is missing`),
+      ...difference(incoming, kept).map((name) => `incoming object ${name} is left over`),
+      ...difference(kept, incoming).map((name) => `incoming object ${name} is missing`),
     ];
   } finally {
     await client.end();

@@ -1,24 +1,24 @@
 import type { ActiveRule, FaultRule } from '#libs/gcp-emulator';
 import { LIMIT_MS } from './until.js';
 
-/** The storage emulator's door for other programs on the machine: how a suite makes things go wrong. */
+/** Client of the storage emulator's control API, by which tests inject faults and forge events. */
 export class FaultDoor {
-  /** @param origin of the emulator */
+  /** @param origin origin of the emulator */
   constructor(private readonly origin: string) {}
 
-  /** Returns the rule's id. Of several rules that match, the one added first strikes. */
+  /** Adds a rule and returns its id. If several rules match a request, the one that was added first applies. */
   async add(rule: FaultRule): Promise<string> {
     const { id } = (await (await this.ask('faults', 'POST', rule)).json()) as ActiveRule;
     return id;
   }
 
-  /** How often a rule has struck. */
+  /** Number of requests that the rule was applied to. */
   async hits(id: string): Promise<number> {
     const { rules } = (await (await this.ask('faults', 'GET')).json()) as { rules: ActiveRule[] };
     return rules.find((rule) => rule.id === id)?.hits ?? 0;
   }
 
-  /** Removes all rules and lets go of all that they hold. */
+  /** Removes all rules and releases the requests that they delay. */
   async clear(): Promise<void> {
     await this.ask('faults', 'DELETE');
   }
@@ -35,8 +35,7 @@ export class FaultDoor {
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(LIMIT_MS),
     });
-    if (!response.ok)
-      throw new Error(`The emulator's door answered ${response.status}: ${await response.text()}`);
+    if (!response.ok) throw new Error(`The emulator answered ${response.status}: ${await response.text()}`);
     return response;
   }
 }

@@ -16,7 +16,7 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 
 export const JWT = { secret: 'a secret of the suites, which is long enough', party: 'suite' };
 
-/** What an api and a worker need to serve over these servers. */
+/** Environment of an api or a worker that uses this database and these emulators. */
 export const appEnvironment = (databaseUrl: string, emulators: Emulators): NodeJS.ProcessEnv => ({
   DATABASE_URL: databaseUrl,
   GOOGLE_CLOUD_PROJECT: PROJECT,
@@ -43,14 +43,14 @@ export const signJwt = (subject: string, claims: JWTPayload = {}, expires = '1h'
     .setExpirationTime(expires)
     .sign(new TextEncoder().encode(JWT.secret));
 
-/** One api or worker: the built program in a process of its own. */
+/** One api or worker: the built program in its own process. */
 export class Member {
   output = '';
 
   constructor(
     readonly name: string,
     private readonly child: ChildProcess,
-    /** Where it listens on loopback. */
+    /** Port on 127.0.0.1. */
     readonly port: number,
   ) {
     for (const stream of [child.stdout, child.stderr]) {
@@ -78,7 +78,7 @@ export class Member {
     });
   }
 
-  /** Sends a signal and waits for the end; the exit code, null when the signal ended it. */
+  /** Sends a signal, waits for the exit and returns the exit code, or null if the signal ended the process. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (!this.isRunning) return this.child.exitCode;
     const exit = once(this.child, 'exit');
@@ -99,13 +99,13 @@ export interface FleetOptions {
   readonly apis?: number;
   readonly workers?: number;
   readonly env?: NodeJS.ProcessEnv;
-  /** A server of the suite's own, in place of the one that all suites share. */
+  /** A server for this suite, instead of the one that all suites share. */
   readonly postgres?: TestPostgres;
-  /** What stands between the members and the database, as an address. */
+  /** Returns the URL that members use for the database, for example that of a proxy. */
   readonly databaseUrl?: (url: string) => string | Promise<string>;
 }
 
-/** Any number of apis and workers side by side, over one real PostgreSQL and the emulators. */
+/** Any number of apis and workers as processes, over one real PostgreSQL and the emulators. */
 export class Fleet implements AsyncDisposable {
   static async start(options: FleetOptions = {}): Promise<Fleet> {
     const { apis = 1, workers = 1, env = {}, postgres, databaseUrl } = options;
@@ -171,7 +171,7 @@ export class Fleet implements AsyncDisposable {
     return member;
   }
 
-  /** An operation of the user 42, or of another, at the first api or another. */
+  /** Runs a GraphQL operation, by default as user 42 at the first api. Throws on errors. */
   async query<Data>(
     query: string,
     variables: object = {},
@@ -189,7 +189,7 @@ export class Fleet implements AsyncDisposable {
     return data;
   }
 
-  /** A queue of the workers, to look into; to be closed. */
+  /** Opens a queue of the workers to inspect it. The caller must close it. */
   openQueue(name: string) {
     const options = { databaseUrl: this.database.url, redisUrl: this.env.REDIS_URL };
     const queue = new Queue(name, { connection: connectionOf(options) }, queueBackend);
@@ -197,7 +197,7 @@ export class Fleet implements AsyncDisposable {
     return queue;
   }
 
-  /** Ids of the jobs that are there, in whatever state. */
+  /** Ids of all jobs, whatever their state. */
   async jobs(): Promise<string[]> {
     const inEach = [PROCESS_QUEUE, INSPECT_QUEUE].map(async (name) => {
       const queue = this.openQueue(name);
@@ -218,7 +218,7 @@ export class Fleet implements AsyncDisposable {
     return (await Promise.all(inEach)).flat();
   }
 
-  /** All that its members logged and printed. */
+  /** Output of all members. */
   get logs(): string {
     return [...this.apis, ...this.workers].map(({ output }) => output).join('\n');
   }

@@ -5,7 +5,7 @@ declare global {
   var testPostgres: TestPostgres | undefined;
 }
 
-/** Starts the one PostgreSQL that all suites share; each suite makes databases of its own on it. */
+/** Starts the PostgreSQL server that all suites share. Each suite creates its own databases on it. */
 export default async function globalSetup(): Promise<void> {
   const server = await startTestPostgres();
   globalThis.testPostgres = server;

@@ -1,7 +1,7 @@
 import { jest } from '@jest/globals';
 import type { Clock } from '#libs/database';
 
-/** Does something while the local clock is off by so many milliseconds, and stands still. Timers are real. */
+/** Runs `work` while the local clock is off by `byMs` milliseconds and does not advance. Timers are real. */
 export async function withLocalClockOff<T>(byMs: number, clock: Clock, work: () => Promise<T>): Promise<T> {
   jest.useFakeTimers({
     now: Date.now() + byMs,

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { createTestDatabase, type TestDatabase } from './postgres.js';
 
-/** Of what PostgreSQL says about a statement that it carried out: `explain (analyze, buffers, format json)`. */
+/** Part of the output of `explain (analyze, buffers, format json)`. */
 export interface Plan {
   readonly 'Node Type': string;
   readonly 'Index Name'?: string;
@@ -14,10 +14,10 @@ export interface Plan {
   readonly Plans?: readonly Plan[];
 }
 
-/** Table and index blocks that it looked at, its parts' among them. */
+/** Table and index blocks that a plan node and its children read. */
 export const blocksOf = (plan: Plan): number => plan['Shared Hit Blocks'] + plan['Shared Read Blocks'];
 
-/** One connection to a database that holds rows enough to see how statements go about them. */
+/** A connection to a database with enough rows to show which plans statements get. */
 export class SeededDatabase implements AsyncDisposable {
   static async create(seed: string): Promise<SeededDatabase> {
     const database = await createTestDatabase();
@@ -32,7 +32,7 @@ export class SeededDatabase implements AsyncDisposable {
     readonly client: pg.Client,
   ) {}
 
-  /** Carries it out. */
+  /** Executes the statement and returns its plan. */
   async explain(text: string, values?: unknown[]): Promise<Plan> {
     const { rows } = await this.client.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
       `explain (analyze, buffers, format json) ${text}`,

@@ -13,37 +13,37 @@ import { migrateQueue } from '../../libs/queue/src/migrate.js';
 
 const MIGRATIONS = path.resolve(import.meta.dirname, '../../prisma/migrations');
 
-/** For all suites that run at a time; a fleet of several apis and workers alone may hold a hundred. */
+/** For all suites that run at once. A fleet of several apis and workers may hold a hundred connections. */
 const MAX_CONNECTIONS = 500;
 
-/** Waits for the tests to end, in whatever way, then stops the server and removes what it kept. */
+/** Waits until the test process ends in any way, then stops the server and removes its files. */
 const GUARD = `cat >/dev/null; pid=$(cat "$1"); kill -INT "$pid" 2>/dev/null; while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done; shift; rm -rf "$@"`;
 
 export interface TestPostgres {
-  /** A database that has all tables and is to be copied, not used. */
+  /** Name of a database with all tables, which is only copied. */
   readonly template: string;
-  /** Address of the server's database `postgres`. */
+  /** URL of the server's database `postgres`. */
   readonly url: string;
-  /** Kills the server with -9; it runs again on its port once the function that is returned was called. */
+  /** Kills the server with SIGKILL. The returned function starts it again on its port. */
   crash(): Promise<() => Promise<void>>;
-  /** Stops the server and removes all that it kept. */
+  /** Stops the server and removes its files. */
   stop(): Promise<void>;
 }
 
 export interface TestPostgresOptions {
-  /** Whether it keeps what it committed when it crashes; else it is faster. Default false. */
+  /** Whether committed data survive a crash, which makes the server slower. Default: false. */
   readonly durable?: boolean;
 }
 
 /**
- * Starts PostgreSQL on a free port and in a folder of its own, with a template database to which all migrations were
- * applied. It ends with this process, even when that is killed.
+ * Starts PostgreSQL on a free port and in its own folder, with a template database that has all migrations. The server ends
+ * with this process, even when that is killed.
  */
 export async function startTestPostgres({
   durable = false,
 }: TestPostgresOptions = {}): Promise<TestPostgres> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'stowage-postgres-'));
-  // When we are root, PostgreSQL runs as somebody else, who has to get in.
+  // As root, PostgreSQL runs as another user, who needs to enter the folder.
   await chmod(folder, 0o711);
   const home = await postgresHome(folder);
   const [port, password] = [await freePort(), randomBytes(12).toString('hex')];
@@ -96,16 +96,16 @@ export async function startTestPostgres({
 
 export interface TestDatabase {
   readonly url: string;
-  /** Ends the connections that are left, and removes the database. */
+  /** Ends all remaining connections and removes the database. */
   drop(): Promise<void>;
 }
 
-/** A new database with all tables and no rows, on the server that Jest's set-up started or on another. */
+/** Creates a database with all tables and no rows, by default on the server that Jest's global set-up started. */
 export async function createTestDatabase(on?: TestPostgres): Promise<TestDatabase> {
   const { TEST_POSTGRES_URL, TEST_POSTGRES_TEMPLATE } = process.env;
   const { url: server, template } = on ?? { url: TEST_POSTGRES_URL, template: TEST_POSTGRES_TEMPLATE };
   if (!server || !template)
-    throw new Error('There is no test server: global-setup.ts has to be in the Jest configuration');
+    throw new Error('There is no test server: add global-setup.ts to the Jest configuration');
   const name = `test_${randomBytes(8).toString('hex')}`;
   await execute(server, `create database ${name} template ${template}`);
   const url = new URL(server);
@@ -127,12 +127,12 @@ async function execute(url: string, sql: string): Promise<void> {
   }
 }
 
-/** Not of those that the system hands out, to whoever asks for any: it may be seconds before somebody listens. */
+/** Below the ephemeral ports of the system, which could hand out the port before its user listens on it. */
 const FIRST_PORT = 10_000;
 const PORTS = 1_000;
 let taken = Math.floor(Math.random() * PORTS);
 
-/** A port on which nobody listened a moment ago, and for which nobody else will ask soon. */
+/** Returns a port on which no process listens, and which no other call returns soon. */
 export async function freePort(): Promise<number> {
   const first = FIRST_PORT + (Number(process.env.JEST_WORKER_ID ?? 0) % 10) * PORTS;
   for (;;) {

@@ -18,22 +18,22 @@ const isOnPath = (process.env.PATH ?? '').split(path.delimiter).some((folder) =>
   }
 });
 
-/** Whether suites have to do without Redis; with `CI=true` they fail instead. */
+/** Whether suites skip Redis because it is not installed. With `CI=true` they fail instead. */
 export const hasNoRedis = !isOnPath && process.env.CI !== 'true';
 if (hasNoRedis) process.stdout.write('skipped: the queue on Redis (apt-get install redis-server)\n');
 
-/** What the queue can be on: `describe.each(QUEUE_BACKENDS)('… %s', (_, start) => …)`. */
+/** Backends of the queue: `describe.each(QUEUE_BACKENDS)('… %s', (_, start) => …)`. */
 export const QUEUE_BACKENDS: [name: string, start: () => Promise<QueueBackend>][] = [
   ['PostgreSQL', () => Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() })],
   ...(hasNoRedis ? [] : [['Redis', () => TestRedis.start()] as [string, () => Promise<QueueBackend>]]),
 ];
 
 export interface QueueBackend extends AsyncDisposable {
-  /** Where the queue is not in the database. */
+  /** URL of the backend; undefined if the queue is in the database. */
   readonly url?: string;
 }
 
-/** A Redis server on a free port and in a folder of its own, that keeps what it is told, and throws no job away. */
+/** A Redis server on a free port and in its own folder, which persists its data and evicts no jobs. */
 export class TestRedis implements AsyncDisposable {
   static async start(): Promise<TestRedis> {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'stowage-redis-'));
@@ -54,7 +54,7 @@ export class TestRedis implements AsyncDisposable {
     return `redis://:${this.password}@127.0.0.1:${this.port}`;
   }
 
-  /** Kills it with -9; it runs again on its port once the function that is returned was called. */
+  /** Kills the server with SIGKILL. The returned function starts it again on its port. */
   async crash(): Promise<() => Promise<void>> {
     await this.end('SIGKILL');
     return () => this.run();
@@ -86,7 +86,7 @@ export class TestRedis implements AsyncDisposable {
     };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
     const server = spawn('redis-server', args, { stdio: 'ignore' });
-    // One that cannot be started has no exit to wait for.
+    // A server that cannot be started never exits.
     await once(server, 'spawn');
     this.server = server;
     await until('Redis answers', () => this.answers());

@@ -3,13 +3,13 @@ import { type ScanOptions, Scanner, type ScannerIdentity, type Verdict } from '#
 
 type Answer = Verdict | Error;
 
-/** A scanner that reads everything and says what a test wants it to say, by what the bytes contain. */
+/** A scanner that reads the whole content and gives the verdict that a test has set for a text in it. */
 export class ScriptedScanner extends Scanner {
   label = 'scripted 1';
-  /** By a text that the content contains. */
+  /** Verdicts and errors by a text that the content contains. Other content is clean. */
   readonly answers = new Map<string, Answer>();
   isDown = false;
-  /** SHA-256 of all that was scanned, in order. */
+  /** SHA-256 of all scanned contents, in order. */
   readonly scanned: string[] = [];
 
   override async scan(content: AsyncIterable<Buffer>, { sha256 }: ScanOptions): Promise<Verdict> {

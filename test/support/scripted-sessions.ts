@@ -1,16 +1,16 @@
 import { unavailable } from '#libs/domain';
 import { type CallOptions, type SessionRequest, UploadSessions } from '#libs/storage';
 
-/** The real upload sessions, which a test can count, take away, or do something before. */
+/** The real upload sessions, with counters, outages and hooks for tests. */
 export class ScriptedSessions extends UploadSessions {
   isDown = false;
   /** Runs before each call that ends a session. */
   beforeEnd: (url: string) => Promise<unknown> = () => Promise.resolve();
-  /** Runs after storage has opened a session, before anybody knows. */
+  /** Runs after storage has opened a session and before the caller gets it. */
   afterOpen: () => Promise<unknown> = () => Promise.resolve();
   readonly opened: { readonly url: string; readonly request: SessionRequest }[] = [];
   calls = 0;
-  /** Most calls that were under way at a time. */
+  /** Maximum number of concurrent calls. */
   most = 0;
   private underWay = 0;
 

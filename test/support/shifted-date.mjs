@@ -1,4 +1,4 @@
-/** Preloaded into a process, sets its clock ahead by DATE_SHIFT_MS. */
+/** Preloaded into a process. Sets its clock ahead by DATE_SHIFT_MS milliseconds. */
 const shiftMs = Number(process.env.DATE_SHIFT_MS);
 const RealDate = Date;
 

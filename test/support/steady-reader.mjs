@@ -1,6 +1,7 @@
 /**
- * A thread that sends one request at a steady pace, whether or not answers are late, until it is told to stop; then it
- * tells how many milliseconds each answer took, and what answers there were. It shares no event loop with whoever makes the load.
+ * A thread that sends one request at a steady pace, even if answers are late, until it receives a message. Then it posts
+ * the duration of each answer in milliseconds and the distinct answers. It shares no event loop with the code that makes
+ * the load.
  */
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -10,7 +10,7 @@ export interface StoredVariant {
   readonly width?: number;
   readonly height?: number;
   readonly mimeType?: string;
-  /** Null: its bytes were not written yet. */
+  /** Null if the bytes are not written yet. */
   readonly version?: string | null;
   readonly createdAt?: Date;
 }
@@ -20,17 +20,17 @@ export interface StoredAsset {
   readonly status?: AssetStatus;
   readonly filename?: string;
   readonly createdAt?: Date;
-  /** Null for none. */
+  /** Null for an asset without properties. */
   readonly properties?: Partial<AssetProperties> | null;
   readonly variants?: readonly StoredVariant[];
   readonly variantsReason?: VariantsReason;
-  /** Principals that may read it. */
+  /** Principals with permission to read the asset. */
   readonly readers?: readonly string[];
 }
 
 const sizeOf = { sizeBytes: 1_000n, crc32c: 'AAAAAA==' };
 
-/** The rows of a picture as processing leaves them, without its bytes; its id. Owner 42's where nothing else is said. */
+/** Creates the rows of a processed picture without its bytes, by default for owner 42. Returns the asset id. */
 export async function storeAsset({ prisma }: Database, more: StoredAsset = {}): Promise<string> {
   const { ownerId = 42n, status = 'READY', createdAt = new Date() } = more;
   const sha256 = randomBytes(32).toString('hex');

@@ -7,7 +7,7 @@ import { until } from './until.js';
 describe('TcpProxy (real: sockets on loopback, a server that answers in capitals)', () => {
   let server: Server;
   let proxy: TcpProxy;
-  /** All that the server got. */
+  /** Everything that the server received. */
   let received: string;
   let clients: Socket[];
 
@@ -44,26 +44,26 @@ describe('TcpProxy (real: sockets on loopback, a server that answers in capitals
     });
     return client;
   }
-  const isTrue = (what: string, look: () => boolean) => until(what, () => (look() ? true : null));
+  const isTrue = (what: string, check: () => boolean) => until(what, () => (check() ? true : null));
 
-  it('holds the request that ends a sequence, also one in two pieces, on one connection', async () => {
+  it('holds the request that completes a sequence on one connection, also in two chunks', async () => {
     const hold = proxy.hold({ what: 'request', after: ['begin', 'commit'] });
     const [one, two] = [await open(), await open()];
     one.socket.write('begin;');
     two.socket.write('commit;');
     await isTrue('both are answered', () => one.answers === 'BEGIN;' && two.answers === 'COMMIT;');
     one.socket.write('com');
-    await isTrue('the first piece passed', () => one.answers === 'BEGIN;COM');
+    await isTrue('the first chunk passed', () => one.answers === 'BEGIN;COM');
     one.socket.write('mit;');
     await hold.held;
     expect([hold.isHolding, received.endsWith('com')]).toEqual([true, true]);
     two.socket.write('begin;commit;');
-    await isTrue('another one passes', () => two.answers === 'COMMIT;BEGIN;COMMIT;');
+    await isTrue('the other connection passes', () => two.answers === 'COMMIT;BEGIN;COMMIT;');
     hold.release();
-    await isTrue('it passes after all', () => one.answers === 'BEGIN;COMMIT;');
+    await isTrue('the held request passes', () => one.answers === 'BEGIN;COMMIT;');
   });
 
-  it('holds the answer to what was done, and loses it with its client', async () => {
+  it('holds the answer to an executed request, and drops it with its client', async () => {
     const hold = proxy.hold({ what: 'answer', after: ['insert'] });
     const [one, two] = [await open(), await open()];
     one.socket.write('insert');
@@ -75,7 +75,7 @@ describe('TcpProxy (real: sockets on loopback, a server that answers in capitals
     await isTrue('the next one is answered', () => two.answers === 'INSERT');
   });
 
-  it('lets as many pass as it is told to, whoever sends them', async () => {
+  it('lets the given number of matches pass, from any client', async () => {
     const hold = proxy.hold({ what: 'request', after: ['update'], passing: 2 });
     const [one, two] = [await open(), await open()];
     one.socket.write('update');
@@ -86,28 +86,28 @@ describe('TcpProxy (real: sockets on loopback, a server that answers in capitals
     await hold.held;
     expect(one.answers).toBe('UPDATE');
     hold.release();
-    await isTrue('it passes after all', () => one.answers === 'UPDATEUPDATE');
+    await isTrue('the held request passes', () => one.answers === 'UPDATEUPDATE');
   });
 
-  it('cuts, refuses, is silent, and passes again', async () => {
+  it('cuts, refuses and silences connections, and passes again', async () => {
     const cut = await open();
     proxy.cut();
-    await isTrue('it is cut', () => cut.isClosed);
+    await isTrue('the connection is cut', () => cut.isClosed);
     await proxy.refuse();
     expect((await open()).isClosed).toBe(true);
     await proxy.pass();
     const before = await open();
     before.socket.write('a');
-    await isTrue('it passes', () => before.answers === 'A');
+    await isTrue('the request passes', () => before.answers === 'A');
     proxy.blackHole();
     const during = await open();
     before.socket.write('b');
     during.socket.write('c');
     await proxy.pass();
-    await isTrue('nobody knows what became of them', () => before.isClosed && during.isClosed);
+    await isTrue('the silent connections are closed', () => before.isClosed && during.isClosed);
     expect(received).toBe('a');
     const after = await open();
     after.socket.write('d');
-    await isTrue('it passes again', () => after.answers === 'D');
+    await isTrue('requests pass again', () => after.answers === 'D');
   });
 });

@@ -2,31 +2,31 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 export interface HoldOptions {
-  /** Texts that a client sends one after another on one connection; the last one is in the request that is meant. */
+  /** Texts that a client sends in this order on one connection. The last one is in the request to hold. */
   readonly after: readonly string[];
-  /** `request`: it never reaches the server. `answer`: the server has done it, and the client never learns. */
+  /** `request`: the server does not receive it. `answer`: the server has executed the request, the client gets no answer. */
   readonly what: 'request' | 'answer';
-  /** How many that fit pass before it, on whatever connections. */
+  /** Number of matches that pass first, on any connections. */
   readonly passing?: number;
 }
 
-/** One request that is kept back, the first that fits. */
+/** A hold on the first matching request or its answer. */
 export interface Hold {
   readonly isHolding: boolean;
-  /** When it is being held. An answer is, once its first bytes came. */
+  /** Resolves when the request, or the first bytes of the answer, are held. */
   readonly held: Promise<void>;
-  /** Lets it pass, or the next one that would have been held. */
+  /** Lets the held data pass, or cancels the hold if it has not matched yet. */
   release(): void;
 }
 
-/** Finds texts one after another in a stream, also where one lies across two chunks. */
+/** Finds texts in order in a stream, also across chunk boundaries. */
 class Sequence {
   private at = 0;
   private tail = '';
 
   constructor(private readonly texts: readonly string[]) {}
 
-  /** True once the last one came. */
+  /** Returns true once the last text was found. */
   feed(chunk: Buffer): boolean {
     let rest = this.tail + chunk.toString('latin1');
     for (let text = this.texts[this.at]; text !== undefined; text = this.texts[this.at]) {
@@ -57,7 +57,7 @@ class PendingHold implements Hold {
     this.held = new Promise((resolve) => (this.tell = resolve));
   }
 
-  /** Whether this chunk of the link's client makes it the one that is held. */
+  /** Whether this chunk from the client completes the match that is to be held. */
   catches(link: Link, chunk: Buffer): boolean {
     if (this.isOver || this.holder !== undefined) return false;
     let sequence = this.sequences.get(link);
@@ -87,7 +87,7 @@ class PendingHold implements Hold {
   }
 }
 
-/** A client's connection and the one to the server that belongs to it. */
+/** A client connection and its connection to the server. */
 class Link {
   private holding: PendingHold | undefined;
 
@@ -101,13 +101,13 @@ class Link {
     for (const socket of [client, server]) socket.on('error', () => this.end()).on('close', () => this.end());
   }
 
-  /** What is being held is lost with it. */
+  /** Closes both connections. Held data are lost. */
   end(): void {
     this.client.destroy();
     this.server.destroy();
   }
 
-  stand(): void {
+  pause(): void {
     this.client.pause();
     this.server.pause();
   }
@@ -140,7 +140,7 @@ class Link {
   }
 }
 
-/** Stands between a client and a server on loopback, and can do to their connections what networks do. */
+/** A proxy between clients and a server on loopback that simulates network faults. */
 export class TcpProxy implements AsyncDisposable {
   /** @param target `host:port` of the server */
   static async start(target: string): Promise<TcpProxy> {
@@ -161,7 +161,7 @@ export class TcpProxy implements AsyncDisposable {
     private readonly targetPort: number,
   ) {}
 
-  /** The same URL, by way of this proxy. */
+  /** Returns the URL with the address of this proxy. */
   urlOf(url: string): string {
     const changed = new URL(url);
     changed.hostname = '127.0.0.1';
@@ -169,27 +169,27 @@ export class TcpProxy implements AsyncDisposable {
     return changed.href;
   }
 
-  /** Keeps back the next request, or the answer to it, that fits. */
+  /** Holds the next request that matches, or its answer. */
   hold(options: HoldOptions): Hold {
     const hold = new PendingHold(options);
     this.holds.add(hold);
     return hold;
   }
 
-  /** Ends every connection; new ones pass. */
+  /** Closes all connections. New ones pass. */
   cut(): void {
     for (const link of this.links) link.end();
     this.links.clear();
   }
 
-  /** Ends every connection, and holds nothing more. */
+  /** Closes all connections and removes all holds. */
   forget(): void {
     this.cut();
     for (const hold of this.holds) hold.release();
     this.holds.clear();
   }
 
-  /** Ends every connection and takes no new ones, until `pass`. */
+  /** Closes all connections and refuses new ones until {@link pass} is called. */
   async refuse(): Promise<void> {
     const { server } = this;
     this.server = undefined;
@@ -199,13 +199,13 @@ export class TcpProxy implements AsyncDisposable {
     await closed;
   }
 
-  /** Connections stay and new ones are taken, and no byte moves, until `pass`. */
+  /** Keeps connections open and accepts new ones, but transfers no bytes until {@link pass} is called. */
   blackHole(): void {
     this.isSilent = true;
-    for (const link of this.links) link.stand();
+    for (const link of this.links) link.pause();
   }
 
-  /** As a network should be. Connections of a silent time are ended: nobody knows what became of their bytes. */
+  /** Ends all faults. Connections that were silent are closed, because their pending bytes are lost. */
   async pass(): Promise<void> {
     if (this.isSilent) this.cut();
     this.isSilent = false;
@@ -227,6 +227,6 @@ export class TcpProxy implements AsyncDisposable {
     const link = new Link(client, connect(this.targetPort, this.targetHost), this.holds);
     this.links.add(link);
     client.once('close', () => this.links.delete(link));
-    if (this.isSilent) link.stand();
+    if (this.isSilent) link.pause();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Lets Node.js run the sources as they are, outside Jest's own module system: `./x.js` is `./x.ts` until it is built, and
- * `#libs/x` is the source of the lib.
+ * Lets Node.js run the TypeScript sources outside Jest: resolves `./x.js` to `./x.ts` where no build exists, and `#libs/x`
+ * to the source of the lib.
  */
 import { existsSync } from 'node:fs';
 import { registerHooks } from 'node:module';
@@ -10,9 +10,9 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 
 registerHooks({
   resolve(specifier, context, next) {
-    const door = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
-    if (door) {
-      return next(path.join(ROOT, 'libs', door[1], 'src', door[2] ?? '', 'index.ts'), context);
+    const lib = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
+    if (lib) {
+      return next(path.join(ROOT, 'libs', lib[1], 'src', lib[2] ?? '', 'index.ts'), context);
     }
     if (/^\.{1,2}\/.*\.js$/.test(specifier) && context.parentURL?.endsWith('.ts')) {
       const source = specifier.replace(/\.js$/, '.ts');

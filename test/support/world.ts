@@ -61,29 +61,29 @@ export interface WorldOptions {
   readonly profiles?: string[];
   readonly spoolBytes?: number;
   readonly batches?: BatcherOptions;
-  /** A Redis for the queue, in place of PostgreSQL. */
+  /** Redis URL for the queue; default: PostgreSQL. */
   readonly redisUrl?: string;
-  /** Stands between the services and the real store, to make it fail. */
+  /** Wraps the real object store, for example to make it fail. */
   readonly around?: (store: ObjectStore) => ObjectStore;
-  /** The same for upload sessions. */
+  /** Wraps the real upload sessions. */
   readonly aroundSessions?: (sessions: UploadSessions) => UploadSessions;
   /** Default: one key. */
   readonly sessionKeys?: string[];
-  /** Of a look into a file; default: 30 seconds. */
+  /** Time limit of one inspection in seconds; default: 30. */
   readonly inspectSeconds?: number;
-  /** Modules with readers of the test's. */
+  /** Modules with readers of the test. */
   readonly readers?: readonly string[];
 }
 
 export const INCOMING = 'incoming';
 export const CONTENT = 'content';
 export const QUARANTINE = 'quarantine';
-/** Whose pages may use upload sessions. */
+/** Origin whose pages may use upload sessions. */
 export const PAGE = 'https://app.example';
 
 export const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
 
-/** What a client says of these bytes. */
+/** Upload request that declares these bytes. */
 export const requestFor = (bytes: Buffer | string, more: Partial<UploadRequest> = {}): UploadRequest => ({
   filename: 'file.txt',
   mimeType: 'text/plain',
@@ -92,7 +92,7 @@ export const requestFor = (bytes: Buffer | string, more: Partial<UploadRequest> 
   ...more,
 });
 
-/** The caller 42, or another. */
+/** A caller, by default with owner id 42. */
 export const actor = (ownerId = 42n, more: Partial<Actor> = {}): Actor => ({
   ownerId,
   groups: [],
@@ -101,15 +101,15 @@ export const actor = (ownerId = 42n, more: Partial<Actor> = {}): Actor => ({
 });
 
 /**
- * All services over a real PostgreSQL, a real queue and the storage emulator; no HTTP server, no subscriber, no queue
- * worker: a test says itself when an event arrives or a job runs.
+ * All services over a real PostgreSQL, a real queue and the storage emulator. There is no HTTP server, subscriber or queue
+ * worker: the test itself delivers events and runs jobs.
  */
 export class World implements AsyncDisposable {
   static async start(options: WorldOptions = {}): Promise<World> {
     const scanner = new ScriptedScanner();
     const profiles = parseProfiles(options.profiles ?? DEFAULT_PROFILES);
     const spoolFolder = await mkdtemp(path.join(tmpdir(), 'stowage-spool-'));
-    // The processes that inspect files have users of their own.
+    // The processes that inspect files run as other users.
     await chmod(spoolFolder, 0o711);
     const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
     for (const bucket of [INCOMING, CONTENT, QUARANTINE]) await emulators.client.createBucket(bucket);
@@ -194,29 +194,29 @@ export class World implements AsyncDisposable {
   readonly variantRebuild = this.module.get(VariantRebuildService);
   readonly inspector = this.module.get(Inspector);
   readonly jobs = this.module.get(QueueService);
-  /** Where jobs wait; nobody works on them here. */
+  /** Queue of the jobs, which no worker processes here. */
   readonly queue = this.module.get<Queue<AssetReceived>>(getQueueToken(PROCESS_QUEUE));
 
   private constructor(
     readonly module: TestingModule,
     readonly emulators: Emulators,
     readonly testDatabase: TestDatabase,
-    /** Finds everything clean, unless a test says otherwise. */
+    /** Finds all content clean unless a test sets another verdict. */
     readonly scanner: ScriptedScanner,
     readonly spoolFolder: string,
-    /** Those of the pipeline itself: a test may change them. */
+    /** The profiles that the pipeline uses, which a test may change. */
     readonly profiles: VariantProfile[],
   ) {}
 
-  /** Asks for an upload of these bytes. */
+  /** Requests an upload of these bytes. */
   async request(bytes: Buffer | string, more: Partial<UploadRequest> = {}, by = actor()) {
     const { asset, ticket } = await this.uploads.request(by, requestFor(bytes, more), 'test-request');
     return { id: asset.id, asset, ticket };
   }
 
-  /** Sends bytes as the ticket says; the answer's status. */
+  /** Sends bytes as the ticket says and returns the HTTP status. */
   async put(ticket: SignedRequest | null, bytes: Buffer | string): Promise<number> {
-    if (ticket === null) throw new Error('there is no ticket');
+    if (ticket === null) throw new Error('the ticket is missing');
     const headers = Object.fromEntries(ticket.headers.map(({ name, value }) => [name, value]));
     const response = await fetch(ticket.url, {
       method: ticket.httpMethod,
@@ -228,7 +228,7 @@ export class World implements AsyncDisposable {
     return response.status;
   }
 
-  /** An upload whose bytes are there and claimed, ready to be processed. */
+  /** Uploads bytes and claims them, so that the asset is ready to be processed. */
   async received(bytes: Buffer | string, more: Partial<UploadRequest> = {}, by = actor(), sent = bytes) {
     const { id, ticket } = await this.request(bytes, more, by);
     const status = await this.put(ticket, sent);
@@ -237,7 +237,7 @@ export class World implements AsyncDisposable {
     return { id, job: await this.job(id) };
   }
 
-  /** The job that processing would get for an asset as it is now. */
+  /** Returns the job that the queue would have for the asset in its present state. */
   async job(assetId: string): Promise<AssetReceived> {
     const asset = await this.asset(assetId);
     return {
@@ -252,7 +252,7 @@ export class World implements AsyncDisposable {
     return this.processing.process(job, signal);
   }
 
-  /** Uploads and processes. */
+  /** Uploads bytes and processes them. */
   async upload(bytes: Buffer | string, more: Partial<UploadRequest> = {}, by = actor()) {
     const { id, job } = await this.received(bytes, more, by);
     await this.process(job);

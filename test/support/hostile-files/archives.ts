@@ -5,17 +5,17 @@ import { crcOfZeros, deflatedZeros } from './zeros.js';
 const MIB = 2 ** 20;
 const UNKNOWN = 0xffffffff;
 
-/** A file of zeros in an archive, that is a thousandth as large there. */
+/** An archived file of zeros, compressed to a thousandth of its size. */
 function zeros(mebibytes: number, name = 'zeros'): ArchivedFile {
   const packed = deflatedZeros(mebibytes);
   const lies = { method: 8, bytes: mebibytes * MIB, crc: crcOfZeros(mebibytes) };
   return { name, content: packed, method: 0, lies };
 }
 
-/** One file that unpacks to so much. */
+/** An archive with one file that unpacks to this size. */
 export const flatBomb = (mebibytes: number): Buffer => zipArchive([zeros(mebibytes)]);
 
-/** Sixteen archives in each of so many layers, as 42.zip has it, around files of zeros. */
+/** Sixteen archives in each of `layers` layers, like 42.zip, around files of zeros. */
 export function nestedBomb(layers: number, mebibytes: number): Buffer {
   let archive = flatBomb(mebibytes);
   for (let layer = 1; layer < layers; layer++) {
@@ -26,7 +26,7 @@ export function nestedBomb(layers: number, mebibytes: number): Buffer {
   return archive;
 }
 
-/** Something in an archive in an archive, and so on. */
+/** Content within `layers` nested archives. */
 export function wrapped(content: Buffer, layers: number): Buffer {
   return layers === 0 ? content : wrapped(zipArchive([{ name: 'inside', content }]), layers - 1);
 }
@@ -34,8 +34,8 @@ export function wrapped(content: Buffer, layers: number): Buffer {
 const LOCAL_BYTES = 30;
 
 /**
- * Files that share their bytes: each quotes the header of the next one and goes on into it. D. Fifield, A better zip bomb,
- * https://www.bamsoftware.com/hacks/zipbomb/
+ * Files that share their bytes: each one quotes the header of the next and continues with its data. Source: D. Fifield,
+ * "A better zip bomb", https://www.bamsoftware.com/hacks/zipbomb/
  */
 export function overlappingBomb(files: number, mebibytes: number): Buffer {
   const kernel = zeros(mebibytes, 'z'.padStart(4, '0'));
@@ -71,11 +71,11 @@ export function overlappingBomb(files: number, mebibytes: number): Buffer {
 
 const crcOfZerosAfter = (before: Buffer, mebibytes: number) => crcOfZeros(mebibytes, before);
 
-/** An entry whose sizes are said to be in a field for large archives, which is not there. PKWARE APPNOTE.TXT 4.5.3 */
+/** An entry that refers to a ZIP64 extra field for its sizes, but has none. PKWARE APPNOTE.TXT 4.5.3 */
 export const zip64WithoutField = (content: Buffer): Buffer =>
   zipArchive([{ name: 'inside', content, central: { packedBytes: UNKNOWN, bytes: UNKNOWN } }]);
 
-/** The same with the field. */
+/** An entry with its sizes in a ZIP64 extra field. PKWARE APPNOTE.TXT 4.5.3 */
 export function zip64(content: Buffer): Buffer {
   const extra = Buffer.alloc(20);
   extra.writeUInt16LE(1, 0);
@@ -86,7 +86,7 @@ export function zip64(content: Buffer): Buffer {
   return zipArchive([{ name: 'inside', content, method: 0, lies }]);
 }
 
-/** ZipCrypto with a password, PKWARE APPNOTE.TXT 6.1. */
+/** An entry encrypted with ZipCrypto. PKWARE APPNOTE.TXT 6.1 */
 export function encrypted(content: Buffer, password: string): Buffer {
   const keys = [0x12345678, 0x23456789, 0x34567890];
   const step = (crc: number, byte: number) => ~crc32(Buffer.from([byte]), ~crc >>> 0) >>> 0;

@@ -4,7 +4,7 @@ import { chunk } from '../../e2e/samples.js';
 import { zlibZeros } from './zeros.js';
 
 const dot = () => sharp({ create: { width: 1, height: 1, channels: 3, background: '#fff' } });
-/** Pictures that nothing is wrong with, of one pixel. */
+/** Valid pictures of one pixel. */
 export const dots = {
   jpeg: () => dot().jpeg().toBuffer(),
   png: () => dot().png().toBuffer(),
@@ -19,20 +19,20 @@ const segment = (marker: number, content: Buffer): Buffer => {
   return Buffer.concat([head, content]);
 };
 
-/** A JPEG with segments of somebody's own after its first mark. ITU-T T.81, B.1.1.4 */
+/** A JPEG with the given segments after its start marker. ITU-T T.81, B.1.1.4 */
 export async function jpegWith(...segments: readonly [marker: number, content: Buffer][]): Promise<Buffer> {
   const jpeg = await dots.jpeg();
   const own = segments.map(([marker, content]) => segment(marker, content));
   return Buffer.concat([jpeg.subarray(0, SOI_BYTES), ...own, jpeg.subarray(SOI_BYTES)]);
 }
 
-/** A JPEG of few bytes that says it has that many pixels a side. */
+/** A small JPEG that declares `side` pixels a side. */
 export async function vastJpeg(side: number, sizeBytes: number): Promise<Buffer> {
   const jpeg = await jpegWith();
   const frame = jpeg.indexOf(Buffer.from('ffc0', 'hex'));
   jpeg.writeUInt16BE(side, frame + 5);
   jpeg.writeUInt16BE(side, frame + 7);
-  // One half before the end mark, so that it is no stub.
+  // The padding before the end marker makes the file larger than a stub.
   return Buffer.concat([
     jpeg.subarray(0, -2),
     Buffer.alloc(sizeBytes - jpeg.length, 0x55),
@@ -52,7 +52,7 @@ function header(width: number, height: number): Buffer {
   return chunk('IHDR', content);
 }
 
-/** A PNG of one grey pixel, or of as many as it says it has, with chunks of somebody's own before and after its data. PNG 3, 11 */
+/** A PNG of one grey pixel, which may declare another size, with the given chunks before and after its data. PNG 3, 11 */
 export const png = ({
   side = 1,
   before = [],
@@ -69,8 +69,8 @@ const words = (...values: readonly number[]): Buffer => {
   return bytes;
 };
 
-/** An animation of so many pictures, which says how many there are, or lies. PNG 3, 11.3.6 */
-export function apng(frames: number, said = frames): Buffer {
+/** An animation of `frames` pictures that declares `declared` of them. PNG 3, 11.3.6 */
+export function apng(frames: number, declared = frames): Buffer {
   let sequence = 0;
   const control = () =>
     chunk('fcTL', Buffer.concat([words(sequence++, 1, 1, 0, 0), Buffer.from('0001000a0000', 'hex')]));
@@ -80,10 +80,10 @@ export function apng(frames: number, said = frames): Buffer {
   for (let frame = 1; frame < frames; frame++) {
     after.push(control(), chunk('fdAT', Buffer.concat([words(sequence++), data])));
   }
-  return png({ before: [chunk('acTL', words(said, 0)), first], after });
+  return png({ before: [chunk('acTL', words(declared, 0)), first], after });
 }
 
-/** A PNG with a chunk of text, or a colour profile, that inflates to so many mebibytes. PNG 3, 11.3.2.3, 11.3.3 */
+/** PNGs with a text chunk or a colour profile that inflates to this many mebibytes. PNG 3, 11.3.2.3, 11.3.3 */
 export const pngBombs: Readonly<Record<'zTXt' | 'iTXt' | 'iCCP', (mebibytes: number) => Buffer>> = {
   zTXt: (mebibytes) =>
     png({ before: [chunk('zTXt', Buffer.concat([Buffer.from('Comment\0\0'), zlibZeros(mebibytes)]))] }),
@@ -97,7 +97,7 @@ export const pngBombs: Readonly<Record<'zTXt' | 'iTXt' | 'iCCP', (mebibytes: num
     png({ before: [chunk('iCCP', Buffer.concat([Buffer.from('icc\0\0'), zlibZeros(mebibytes)]))] }),
 };
 
-/** GIF89a, 20 to 22: pictures of one pixel. */
+/** A GIF89a of `frames` pictures of one pixel. GIF89a, 20 to 22 */
 export function gif(frames: number): Buffer {
   const head = Buffer.from('474946383961 0100 0100 80 00 00 000000 ffffff'.replaceAll(' ', ''), 'hex');
   const frame = Buffer.from('2c 0000 0000 0100 0100 00 02 02 44 01 00'.replaceAll(' ', ''), 'hex');
@@ -111,7 +111,7 @@ const riff = (type: string, content: Buffer): Buffer => {
   return Buffer.concat([head, content, Buffer.alloc(content.length % 2)]);
 };
 
-/** RFC 9649, 2.7: pictures of one pixel. */
+/** An animated WebP of `frames` pictures of one pixel. RFC 9649, 2.7 */
 export async function webp(frames: number): Promise<Buffer> {
   const still = (await dots.webp()).subarray(12);
   const frame = riff(
@@ -129,7 +129,7 @@ export async function webp(frames: number): Promise<Buffer> {
 
 type Entry = readonly [tag: number, type: number, count: number, value: number];
 
-/** A directory of a TIFF at an offset, which is followed by the one at another offset. TIFF 6.0, section 2 */
+/** A TIFF directory that is followed by the directory at the offset `next`. TIFF 6.0, section 2 */
 function directory(entries: readonly Entry[], next: number): Buffer {
   const bytes = Buffer.alloc(2 + 12 * entries.length + 4);
   bytes.writeUInt16LE(entries.length, 0);
@@ -157,23 +157,23 @@ const PIXEL: readonly Entry[] = [
   [278, 3, 1, 1],
   [279, 4, 1, 1],
 ];
-/** Its own directory, as that of the exposure and of the place. */
+/** Tags that give the directory itself as its EXIF and its GPS directory. */
 const LOOPS: readonly Entry[] = [
   [0x8769, 4, 1, FIRST],
   [0x8825, 4, 1, FIRST],
 ];
 
-/** A TIFF of one pixel whose directory is followed by itself, and is the directory of everything in it. */
+/** A TIFF of one pixel whose directory refers to itself as next, EXIF and GPS directory. */
 export const tiffLoop = (): Buffer => Buffer.concat([TIFF_HEAD, directory([...PIXEL, ...LOOPS], FIRST)]);
 
 const EXIF = Buffer.from('Exif\0\0', 'latin1');
 const EXIF_MARKER = 0xe1;
 
-/** A JPEG whose camera wrote the same. CIPA DC-008, 4.5.5 */
+/** A JPEG with EXIF whose directory refers to itself. CIPA DC-008, 4.5.5 */
 export const exifLoop = (): Promise<Buffer> =>
   jpegWith([EXIF_MARKER, Buffer.concat([EXIF, TIFF_HEAD, directory(LOOPS, FIRST)])]);
 
-/** A JPEG with so many blocks of EXIF, as large as they can be. */
+/** A JPEG with this many EXIF blocks of nearly maximum size. */
 export const exifFlood = (blocks: number): Promise<Buffer> =>
   jpegWith(
     ...Array.from({ length: blocks }, (): [number, Buffer] => [
