@@ -1,5 +1,5 @@
 /**
- * A module of the build. Sources with decorators do not run as they are; their types do no harm:
+ * Imports a module of the build. Node.js cannot run sources with decorators, but types may come from the sources:
  * `await built<typeof import('../libs/x/src/y.ts')>('libs/x/src/y')`.
  */
 export async function built<Module>(name: string): Promise<Module> {

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 
-/** A child's next message. @throws Error when it ends instead */
+/** Waits for the next message of a child process. @throws Error if the child exits first */
 export async function messageOf<Message>(child: ChildProcess): Promise<Message> {
   const waiting = new AbortController();
   const { signal } = waiting;
@@ -17,7 +17,7 @@ export async function messageOf<Message>(child: ChildProcess): Promise<Message> 
   }
 }
 
-/** A program of this folder, which ends when its channel does. */
+/** Starts a program of this folder as a child process, which exits when its channel closes. */
 export const forkProgram = (name: string, env: NodeJS.ProcessEnv = {}): ChildProcess =>
   fork(new URL(`${name}.ts`, import.meta.url), {
     env: { ...process.env, ...env },

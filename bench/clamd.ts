@@ -10,7 +10,7 @@ import type { Stack } from './stack.ts';
 const START_MS = 60_000;
 const POLL_MS = 50;
 
-/** Beside where it listens and where its files are, what decides about verdicts, and limits that leave nothing unseen. */
+/** Settings that affect verdicts, and limits above every file of the benchmark. */
 const SETTINGS = {
   Foreground: 'yes',
   TCPAddr: '127.0.0.1',
@@ -46,8 +46,8 @@ const answers = (port: number) =>
   });
 
 /**
- * Does something while a clamd with one signature, EICAR's, listens on a port of this machine. Less than ClamAV's own
- * signatures make of it; what it does with a file besides is the same.
+ * Runs `work` while clamd listens on a local port. Its only signature is that of EICAR. ClamAV's own signatures would make
+ * scans slower, but clamd processes files in the same way.
  */
 export async function withClamd<T>(stack: Stack, work: (port: number) => Promise<T>): Promise<T> {
   const { EICAR } = await built<typeof import('../libs/scanner/src/eicar.ts')>('libs/scanner/src/eicar');

@@ -1,16 +1,16 @@
-/** What a figure is held against, measured in the same rounds. */
+/** Values that a figure is compared with, measured in the same rounds. */
 export interface Comparison {
   readonly what: string;
-  /** One for each round. */
+  /** One value per round. */
   readonly values: readonly number[];
 }
 
-/** One line of the table. A target is for the ratio where there is a comparison, else for the value itself. */
+/** One row of the table. The target applies to the ratio if there is a comparison, otherwise to the value. */
 export interface Figure {
   readonly what: string;
-  /** Of the values: `assets/s`, `MiB`. */
+  /** Unit of the values: `assets/s`, `MiB`. */
   readonly unit: string;
-  /** One for each round. */
+  /** One value per round. */
   readonly values: readonly number[];
   readonly against?: Comparison;
   readonly target?: { readonly atLeast: number } | { readonly atMost: number };
@@ -28,13 +28,13 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median: ((low ?? NaN) + (high ?? NaN)) / 2, least: sorted[0] ?? NaN, most: sorted.at(-1) ?? NaN };
 }
 
-/** Round by round, so that what disturbs a round disturbs both sides of its ratio. */
+/** Computes the ratio per round, so that a disturbance of a round affects both sides of its ratio. */
 export const ratioOf = ({ values, against }: Figure): Spread | null =>
   against === undefined
     ? null
     : spreadOf(values.map((value, round) => value / (against.values[round] ?? NaN)));
 
-/** Null where there is no target. */
+/** Whether the figure meets its target. Null without a target. */
 export function isMet(figure: Figure): boolean | null {
   const { target } = figure;
   if (target === undefined) return null;

@@ -23,7 +23,7 @@ export interface NewFile {
   readonly mimeType: string;
 }
 
-/** Nothing that anybody looks into. */
+/** A file of random bytes of a type that has no reader. */
 export const opaqueFile = (sizeBytes: number): NewFile => ({
   bytes: randomBytes(sizeBytes),
   mimeType: 'application/octet-stream',
@@ -31,11 +31,11 @@ export const opaqueFile = (sizeBytes: number): NewFile => ({
 
 export interface Upload {
   readonly id: string;
-  /** The PUT that the ticket asks for, without its body. */
+  /** The PUT that the ticket asks for, without a body. */
   readonly put: LoadRequest;
 }
 
-/** Asks for uploads as one owner, 100 at a time. */
+/** Requests uploads as one owner, 100 per batch. */
 export async function requestAll(
   stack: Stack,
   token: string,
@@ -58,7 +58,7 @@ export async function requestAll(
   return uploads;
 }
 
-/** Asks for uploads of files and sends them over that many connections. Answers with the assets' ids. */
+/** Requests uploads of files, sends them over `connections` connections and returns the asset ids. */
 export async function uploadAll(
   { stack, load, token, connections }: { stack: Stack; load: Load; token: string; connections: number },
   files: readonly NewFile[],
@@ -76,7 +76,7 @@ export async function uploadAll(
   return uploads.map(({ id }) => id);
 }
 
-/** Waits until all of them are READY. @throws Error when one of them never will be */
+/** Waits until all assets are READY. @throws Error if one of them reaches another final status */
 export async function untilReady(stack: Stack, ids: readonly string[]): Promise<void> {
   for (const end = Date.now() + LIMIT_MS; ; await delay(POLL_MS)) {
     const rows = await stack.query<{ status: string; count: number }>(

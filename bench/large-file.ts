@@ -22,7 +22,7 @@ function box(type: string, ...parts: readonly Buffer[]): Buffer {
   return Buffer.concat([head, content]);
 }
 
-/** ISO/IEC 14496-12: a type, a header of an hour in milliseconds, and the beginning of data as long as the rest. */
+/** ISO/IEC 14496-12: a file type box, a movie header (one hour in ms), and the header of a data box for the rest. */
 function filmHead(): Buffer {
   const header = Buffer.alloc(100);
   header.writeUInt32BE(1000, 12);
@@ -37,13 +37,13 @@ function filmHead(): Buffer {
   return head;
 }
 
-/** What it begins with makes the type: nothing that anybody looks into, or a film, which goes to disk and is looked into. */
+/** First bytes of a file, which decide its type: one without reader, or a film, which is spooled and inspected. */
 const KINDS = {
   'application/octet-stream': () => Buffer.alloc(0),
   'video/mp4': filmHead,
 };
 
-/** A large file of random bytes, on disk and so in the kernel's memory; removed when it is disposed of. */
+/** A large file of random bytes on disk, and so in the page cache. Disposing it removes it. */
 export class LargeFile implements AsyncDisposable {
   static async create(stack: Stack, mimeType: keyof typeof KINDS): Promise<LargeFile> {
     const file = new LargeFile(path.join(stack.folder, mimeType.replace('/', '-')), mimeType);
@@ -63,7 +63,7 @@ export class LargeFile implements AsyncDisposable {
     this.mimeType = mimeType;
   }
 
-  /** Other bytes at its end, so that it is a new one for whoever has seen it. */
+  /** Changes bytes at the end, so that the service and clamd see a new file. */
   async change(): Promise<void> {
     const handle = await open(this.path, 'r+');
     await handle.write(randomBytes(CHANGED_BYTES), 0, CHANGED_BYTES, FILE_BYTES - CHANGED_BYTES);
@@ -74,7 +74,7 @@ export class LargeFile implements AsyncDisposable {
     return createReadStream(this.path, { highWaterMark: MIB }) as AsyncIterable<Buffer>;
   }
 
-  /** Asks for an upload and sends it. Answers with the asset's id. */
+  /** Requests an upload, sends the file and returns the asset id. */
   async upload(stack: Stack, token: string): Promise<string> {
     const checksumSha256 = await this.sha256();
     const input = { filename: 'large', mimeType: this.mimeType, sizeBytes: FILE_BYTES, checksumSha256 };

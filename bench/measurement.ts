@@ -2,11 +2,11 @@ import type { Figure } from './figures.ts';
 import type { Stack } from './stack.ts';
 
 export interface Measurement {
-  /** What it is called on the command line. */
+  /** Name on the command line. */
   readonly name: string;
-  /** Says why it cannot be made here, if it cannot. */
+  /** Returns the reason why it cannot run on this machine, or null. */
   readonly obstacle?: () => string | null;
-  /** @param say shows what it is doing at the moment */
+  /** @param say shows the current activity */
   readonly run: (stack: Stack, say: (doing: string) => void) => Promise<Figure[]>;
 }
 
@@ -15,7 +15,7 @@ const ROUNDS = 3;
 type Contenders = Readonly<Record<string, (round: number) => Promise<unknown>>>;
 type Values<Of extends Contenders> = { [Name in keyof Of]: Awaited<ReturnType<Of[Name]>>[] };
 
-/** Runs all contenders once, then again, round after round; answers with each one's values. */
+/** Runs all contenders in turn, round after round, and returns the values of each contender. */
 export async function alternate<Of extends Contenders>(
   contenders: Of,
   say: (doing: string) => void,

@@ -18,7 +18,7 @@ function verdictOf(figure: Figure): string {
   return met === null ? '' : met ? 'met' : 'MISSED';
 }
 
-/** A row for each figure, under the headers; the spread is the ratio's where there is one, else the value's. */
+/** One row per figure, in the order of the headers. The spread is that of the ratio, or of the value without a ratio. */
 function rowsOf(figures: readonly Figure[]): string[][] {
   return figures.map((figure) => {
     const { what, unit, values, against } = figure;

@@ -19,7 +19,7 @@ import { workerMemory } from './measurements/worker-memory.ts';
 import { markdownTable, textTable } from './report.ts';
 import { Stack } from './stack.ts';
 
-/** Those with a worker come first: it would look after all that the others leave waiting. */
+/** Measurements with a worker come first, because a worker would process the uploads that the others leave behind. */
 const MEASUREMENTS: readonly Measurement[] = [
   signing,
   pipeline,
@@ -27,7 +27,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   smallFiles,
   workerMemory,
   reads,
-  // The last with a worker: its backlog would be processed before the files of the next.
+  // The last one with a worker, because its backlog would be processed before the files of the next one.
   overload,
   emulatorPut,
   requestUpload,
@@ -40,21 +40,23 @@ const PAGE = path.resolve(import.meta.dirname, '../docs/benchmarks.md');
 const FIGURES = /(<!-- figures -->\n)[^]*(\n<!-- \/figures -->)/;
 
 export interface Options {
-  /** Parts of the names of what is measured; none for everything. */
+  /** Parts of the names of measurements. Empty for all of them. */
   readonly names: readonly string[];
-  /** Where the raw figures go. */
+  /** File for the raw figures. */
   readonly json?: string;
-  /** Whether the table goes into docs/benchmarks.md. */
+  /** Whether to write the table to docs/benchmarks.md. */
   readonly write: boolean;
 }
 
-/** @throws Error when something could not be measured; to miss a target is no error */
+/** @throws Error if a measurement failed. A missed target is not an error. */
 export async function measure({ names, json, write }: Options): Promise<void> {
   const chosen = MEASUREMENTS.filter(
     ({ name }) => names.length === 0 || names.some((part) => name.includes(part)),
   );
   if (chosen.length === 0) {
-    throw new Error(`Nothing is called that; there are ${MEASUREMENTS.map(({ name }) => name).join(', ')}.`);
+    throw new Error(
+      `No measurement has such a name; choose from ${MEASUREMENTS.map(({ name }) => name).join(', ')}.`,
+    );
   }
   const started = performance.now();
   const figures = await run(chosen);
@@ -68,13 +70,13 @@ export async function measure({ names, json, write }: Options): Promise<void> {
 }
 
 async function run(measurements: readonly Measurement[]): Promise<Figure[]> {
-  // Interrupted, all that was started is stopped in order all the same.
+  // Rejects on a signal, so that an interrupted run stops its processes in order.
   const interrupted = new Promise<never>((_, reject) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => reject(new Error(`Stopped by ${signal}.`)));
     }
   });
-  // Nobody waits for it while the stack starts.
+  // Avoids an unhandled rejection while the stack starts.
   interrupted.catch(() => undefined);
   const began = performance.now();
   const say = (line: string) =>

@@ -24,7 +24,7 @@ const ENTRIES: Readonly<Record<Program, string>> = {
   emulators: 'dist/apps/local/src/emulators.js',
 };
 
-/** What the users of the load may have, so that no limit is measured; no scanner but where one is measured. */
+/** No rate limit or quota affects the load, and no scanner is required unless a measurement starts one. */
 const UNLIMITED = {
   RATE_LIMIT_PER_MINUTE: '0',
   QUOTA_BYTES: '8000 TiB',
@@ -33,8 +33,8 @@ const UNLIMITED = {
 };
 
 /**
- * What is measured: PostgreSQL with durable settings, the emulators and the api, each in a process of its own as
- * in production, in `.local/bench`; a worker only where one is asked for.
+ * The measured system: PostgreSQL with durable settings, the emulators and the api, each in its own process as in
+ * production, in `.local/bench`. Workers run only during {@link withWorker}.
  */
 export class Stack implements AsyncDisposable {
   static async start(): Promise<Stack> {
@@ -46,11 +46,11 @@ export class Stack implements AsyncDisposable {
     const { childEnvironment } =
       await built<typeof import('../apps/local/src/config.ts')>('apps/local/src/config');
     await mkdir(FOLDER, { recursive: true });
-    // When we are root, PostgreSQL runs as somebody else, who has to get in.
+    // As root, PostgreSQL runs as another user, who needs to enter the folder.
     await chmod(FOLDER, 0o711);
     const processes = new Processes(FOLDER);
     try {
-      // What a run that was killed has left.
+      // Ends the processes that a killed run has left.
       await processes.takeOver();
       const secrets = await readSecrets(FOLDER);
       const [api, gcs, pubSub, postgres, worker] = await freePorts();
@@ -75,7 +75,7 @@ export class Stack implements AsyncDisposable {
   readonly secrets: Secrets;
   readonly env: NodeJS.ProcessEnv;
   readonly folder = FOLDER;
-  /** Of all workers of the run. */
+  /** Peak memory of all workers of the run. */
   readonly workerMemory = new PeakMemory();
   api!: ChildProcess;
   private pool: pg.Pool | undefined;
@@ -96,7 +96,7 @@ export class Stack implements AsyncDisposable {
     return this.env.GCS_API_ENDPOINT ?? '';
   }
 
-  /** Does something while a worker runs, of which it gets the process id. @param env what this one has beside the stack's */
+  /** Runs `work` with the process id of a running worker. @param env added to the environment of the stack */
   async withWorker<T>(work: (pid: number) => Promise<T>, env: NodeJS.ProcessEnv = {}): Promise<T> {
     const worker = await this.spawn('worker', env);
     const watch = needsProc() === null ? this.workerMemory.watch(worker.pid!) : null;
@@ -108,7 +108,7 @@ export class Stack implements AsyncDisposable {
     }
   }
 
-  /** Does something while a program that is not ours runs; what it says goes to a file. */
+  /** Runs `work` while another program runs. The program's output goes to a log file. */
   async withProgram<T>(
     name: string,
     args: readonly string[],
@@ -133,7 +133,7 @@ export class Stack implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pool?.end();
-    // Those of a measurement that was interrupted.
+    // Programs of an interrupted measurement.
     await Promise.all([...this.programs].map(end));
     await stop(this.processes);
   }
@@ -163,7 +163,7 @@ export class Stack implements AsyncDisposable {
     await migrateQueue(url);
   }
 
-  /** Answers when it serves; what it logs goes to a file, as it does in production, and nobody reads along. */
+  /** Starts a program and waits until it serves. Its logs go to a file, as in production. */
   private async spawn(program: Program, env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
     const log = openSync(path.join(FOLDER, `${program}.log`), 'a');
     try {
@@ -187,7 +187,7 @@ async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exit = once(child, 'exit');
   child.kill('SIGTERM');
-  // clamd finishes first what it is scanning.
+  // clamd finishes its current scan first.
   const force = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
   await exit;
   clearTimeout(force);
@@ -199,7 +199,7 @@ async function stop(processes: Processes): Promise<void> {
   await removeFolder();
 }
 
-/** With the database, which is elsewhere where PostgreSQL's user cannot enter the folder. */
+/** Removes the folder and the database, which lies elsewhere if PostgreSQL's user cannot enter the folder. */
 async function removeFolder(): Promise<void> {
   const database = await realpath(path.join(FOLDER, 'postgres')).catch(() => null);
   for (const folder of [database, FOLDER]) {

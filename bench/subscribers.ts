@@ -6,11 +6,11 @@ const SUBSCRIPTIONS_PER_SOCKET = 100;
 const OPEN_MS = 120_000;
 const QUERY = 'subscription ($id: ID!) { assetChanged(id: $id) { id status } }';
 
-/** One owner's sockets, each with a hundred subscriptions, which hear the first state and then nothing. */
+/** Sockets of one owner with a hundred subscriptions each, which receive the first state and no changes. */
 export class Subscribers implements Disposable {
   private readonly sockets: WebSocket[] = [];
 
-  /** Opens so many subscriptions, and answers when each has its first state. */
+  /** Opens `count` subscriptions and waits until each has received its first state. */
   async open(stack: Stack, token: string, ids: readonly string[], count: number): Promise<void> {
     for (let left = count; left > 0; left -= SUBSCRIPTIONS_PER_SOCKET)
       await this.join(stack, token, ids, Math.min(left, SUBSCRIPTIONS_PER_SOCKET));

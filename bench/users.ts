@@ -3,7 +3,7 @@ import { built } from './built.ts';
 import type { LoadRequest } from './load/load.ts';
 import type { Stack } from './stack.ts';
 
-/** Connections of every load on the api and on what it is compared with. */
+/** Connections of every load on the api and on its ceilings. */
 export const CONNECTIONS = 32;
 export const MANY_OWNERS = 1000;
 const FIRST_OWNER = 1000;
@@ -20,7 +20,7 @@ export interface UploadInput {
   readonly checksumSha256: string;
 }
 
-/** Of a photograph that nobody has. */
+/** Input for a photograph that is not stored yet. */
 export const newInput = (): UploadInput => ({
   filename: `photograph-${randomBytes(4).toString('hex')}.jpg`,
   mimeType: 'image/jpeg',
@@ -28,7 +28,7 @@ export const newInput = (): UploadInput => ({
   checksumSha256: randomBytes(32).toString('hex'),
 });
 
-/** Tokens of that many owners, in order. */
+/** Tokens of `owners` owners, in order. */
 export async function tokensOf(stack: Stack, owners: number): Promise<string[]> {
   const { signToken } = await built<typeof import('../apps/local/src/token.ts')>('apps/local/src/token');
   return Promise.all(
@@ -38,7 +38,7 @@ export async function tokensOf(stack: Stack, owners: number): Promise<string[]> 
   );
 }
 
-/** An operation of a user, as it goes over the wire. */
+/** A GraphQL operation of a user as an HTTP request. */
 export const operation = (token: string, query: string, variables: object): LoadRequest => {
   const body = JSON.stringify({ query, variables });
   const headers = {
@@ -49,7 +49,7 @@ export const operation = (token: string, query: string, variables: object): Load
   return { method: 'POST', path: '/graphql', headers, body };
 };
 
-/** One of them by itself. @throws Error with what the api answered instead of data */
+/** Sends one operation and returns its data. @throws Error with the errors of the api */
 export async function ask<Data>(stack: Stack, { method, path, headers, body }: LoadRequest): Promise<Data> {
   const answer = await fetch(stack.apiOrigin + path, {
     method,

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { forkProgram, messageOf } from '../child.ts';
 
-/** A server that does the least that the work can be done with, in a process of its own. */
+/** A server in its own process that does the minimum work for a task. */
 export class Ceiling implements Disposable {
   readonly origin: string;
   private readonly server: ChildProcess;

@@ -1,4 +1,4 @@
-/** The ceiling of the storage emulator's PUT: node:http, each body hashed (MD5, CRC32C) into a file of its own, which is synced. */
+/** Ceiling of the storage emulator's PUT: node:http, each body hashed (MD5, CRC32C) into its own synced file. */
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open } from 'node:fs/promises';
 import { createServer, type IncomingMessage } from 'node:http';

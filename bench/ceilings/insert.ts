@@ -1,4 +1,4 @@
-/** The ceiling of requestUpload: node:http, one prepared insert of a row like an asset's, an answer in JSON. */
+/** Ceiling of requestUpload: node:http, one prepared insert of a row like that of an asset, and an answer in JSON. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';

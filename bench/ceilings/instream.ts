@@ -11,7 +11,7 @@ const lengthOf = (bytes: number) => {
   return length;
 };
 
-/** The least that has clamd scan a content (clamd(8), INSTREAM). @throws Error unless it finds it clean */
+/** Has clamd scan a content over INSTREAM with minimum work (clamd(8)). @throws Error unless clamd finds it clean */
 export async function instream(port: number, content: AsyncIterable<Buffer>): Promise<void> {
   const socket = connect(port, '127.0.0.1').setTimeout(TIMEOUT_MS, () =>
     socket.destroy(new Error('clamd does not answer')),

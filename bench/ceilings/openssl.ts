@@ -5,7 +5,7 @@ import { cpuSecondsOfEnded } from '../process-usage.ts';
 export const needsOpenssl = (): string | null =>
   spawnSync('openssl', ['version']).status === 0 ? null : 'openssl is not on the PATH';
 
-/** Processor seconds that openssl's command needs to hash those files, one after the other. */
+/** Processor time in seconds in which the openssl command hashes the files one after another. */
 export async function opensslSeconds(files: readonly string[]): Promise<number> {
   const before = cpuSecondsOfEnded();
   const openssl = spawn('openssl', ['dgst', '-sha256', '-r', ...files], {

@@ -1,4 +1,4 @@
-/** Sends requests as fast as they are answered, over a fixed number of connections: a process of its own, told over its channel. */
+/** Load generator: sends requests over a fixed number of connections as fast as answers arrive. A child process. */
 import { Agent, request as send } from 'node:http';
 import type { Assignment, LoadRequest, Outcome } from './load.ts';
 
@@ -6,7 +6,7 @@ const TIMEOUT_MS = 30_000;
 
 type Sendable = Omit<LoadRequest, 'body'> & { readonly body?: string | Buffer };
 
-/** Answers with what was wrong, or null. */
+/** Sends a request and returns a description of its failure, or null. */
 function exchange(
   agent: Agent,
   origin: URL,

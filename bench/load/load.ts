@@ -4,7 +4,7 @@ export interface LoadRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Without one, the next of the assignment's is sent. */
+  /** Default: the next one of the assignment's bodies. */
   readonly body?: string;
 }
 
@@ -13,39 +13,39 @@ export interface Assignment {
   readonly requests: readonly LoadRequest[];
   readonly bodies?: readonly Buffer[];
   readonly connections: number;
-  /** For how long, all requests over and over; without it each is sent once. */
+  /** Duration in which all requests are repeated. Without it each request is sent once. */
   readonly seconds?: number;
 }
 
 export interface Outcome {
   readonly answered: number;
   readonly seconds: number;
-  /** How long the slowest answer took, seconds. */
+  /** Duration of the slowest answer in seconds. */
   readonly slowest: number;
-  /** The first answer that was not what it should be; nothing is sent after it. */
+  /** The first failed answer, after which no more requests are sent. */
   readonly failure: string | null;
 }
 
-/** How long answers took, milliseconds. */
+/** Duration of answers in milliseconds. */
 export interface Latency {
   readonly mean: number;
   readonly slowest: number;
 }
 
-/** A load generator in a process of its own. */
+/** A load generator in its own process. */
 export class Load implements Disposable {
   private readonly generator = forkProgram('load/generator');
 
   /**
-   * Answers per second.
-   * @throws Error when one of them was a failure
+   * Returns the answers per second.
+   * @throws Error if one of the answers is a failure
    */
   async rate(assignment: Assignment): Promise<number> {
     const { answered, seconds } = await this.run(assignment);
     return answered / seconds;
   }
 
-  /** @throws Error when one of the answers was a failure */
+  /** Returns the duration of answers. @throws Error if one of the answers is a failure */
   async latency(assignment: Assignment): Promise<Latency> {
     const { answered, seconds, slowest } = await this.run(assignment);
     return { mean: (1000 * seconds * assignment.connections) / answered, slowest: 1000 * slowest };

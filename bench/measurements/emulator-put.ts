@@ -8,10 +8,10 @@ import { alternate, type Measurement } from '../measurement.ts';
 import type { Stack } from '../stack.ts';
 
 const CONNECTIONS = 8;
-/** Without notifications, so that publishing is not measured. */
+/** Has no notifications, so that publishing is not measured. */
 const BUCKET = 'stowage-bench';
 const KIB = 2 ** 10;
-/** Where a file is small, its synced folder and its row weigh more than its bytes. */
+/** For small files, the synced folder and the row weigh more than the bytes. */
 const SIZES = [
   { bytes: 64 * KIB, name: '64 KiB', puts: 1500, target: undefined },
   { bytes: 1024 * KIB, name: '1 MiB', puts: 300, target: { atLeast: 0.6 } },
@@ -28,7 +28,7 @@ async function createBucket({ storageOrigin, env }: Stack): Promise<void> {
   if (answer.status !== 200 && answer.status !== 409) throw new Error(`no bucket: ${await answer.text()}`);
 }
 
-/** Signed PUTs to the storage emulator, against a server that only hashes the bytes into a synced file. */
+/** Signed PUTs to the storage emulator, compared with a server that only hashes the bytes into a synced file. */
 export const emulatorPut: Measurement = {
   name: 'emulator-put',
   async run(stack, say): Promise<Figure[]> {

@@ -10,7 +10,7 @@ const BATCH = 100;
 const PAGE = `{ assets(first: 100) { nodes { id filename status mimeType sizeBytes checksumSha256 createdAt metadata { key value }
   acl { principal permission expiresAt } } pageInfo { hasNextPage endCursor } } }`;
 
-/** The most memory that the api has held since it started: under all loads of the run, and under these three at once. */
+/** Peak memory of the api since its start: under all loads of the run, and at last under these three at once. */
 export const memory: Measurement = {
   name: 'memory',
   obstacle: needsProc,

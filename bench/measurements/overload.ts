@@ -12,8 +12,8 @@ const OVERLOAD_SECONDS = 60;
 const FACTOR = 10;
 
 /**
- * READY per second with eight uploads in flight, then while one owner sends ten times as many for a minute, and how long the
- * only file of another owner takes at the end of that minute.
+ * Assets that become READY per second, with eight uploads in flight and while one owner uploads ten times as many for a
+ * minute, and the time to READY of the only file of another owner at the end of that minute.
  */
 export const overload: Measurement = {
   name: 'overload',
@@ -40,7 +40,7 @@ export const overload: Measurement = {
         await Promise.all(Array.from({ length: IN_FLIGHT }, client));
         return ((await readySince(since)) * 1000) / (Date.now() - since.getTime());
       };
-      // A worker that has just started has not compiled its code yet.
+      // A new worker has not compiled its code yet.
       say('warming up');
       await closedLoop(CAPACITY_SECONDS / 3);
       say('capacity');
@@ -59,12 +59,12 @@ export const overload: Measurement = {
       }
       const seconds = (Date.now() - since.getTime()) / 1000;
       const during = (await readySince(since)) / seconds;
-      const asked = Date.now();
+      const requestedAt = Date.now();
       await untilReady(
         stack,
         await uploadAll({ stack, load, token: quiet, connections: 1 }, [opaqueFile(FILE_BYTES)]),
       );
-      const waited = (Date.now() - asked) / 1000;
+      const waited = (Date.now() - requestedAt) / 1000;
       return [
         {
           what: `READY while ${Math.round(sent / seconds)} files/s of 3 kB arrive for a minute`,

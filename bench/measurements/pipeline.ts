@@ -7,14 +7,14 @@ import { cpuSecondsOf, cpuSecondsOfChildren, needsProc } from '../process-usage.
 import type { Stack } from '../stack.ts';
 import { tokensOf } from '../users.ts';
 
-/** The kernel counts in hundredths of a second, which openssl's command needs few of for one file. */
+/** The kernel counts hundredths of a second, of which openssl needs few for one file. */
 const OPENSSL_TIMES = 2;
 /** One file takes so little processor time that single rounds differ by half. */
 const ROUNDS = 9;
 
 /**
- * What a worker needs for a large file from the event to READY, against openssl's command over the same bytes: for one that
- * nobody looks into, and for one that goes to disk and is looked into.
+ * Processor time that a worker needs for a large file from the event to READY, compared with the openssl command over the
+ * same bytes: for a file without reader, and for one that is spooled and inspected.
  */
 export const pipeline: Measurement = {
   name: 'pipeline',

@@ -14,13 +14,13 @@ const ASSET = `query ($id: ID!) { asset(id: $id) {
   id filename status mimeType sizeBytes checksumSha256 createdAt metadata { key value } downloadUrl { url expiresAt } } }`;
 const PAGE = `{ assets(first: 20) { nodes { id filename status mimeType sizeBytes createdAt } pageInfo { hasNextPage endCursor } } }`;
 
-/** An owner reads READY assets: one with a download URL, and a page of twenty. */
+/** An owner reads READY assets: single assets with a download URL, and pages of twenty. */
 export const reads: Measurement = {
   name: 'reads',
   async run(stack, say): Promise<Figure[]> {
     using load = new Load();
     const [token = ''] = await tokensOf(stack, 1);
-    say('uploading what is read');
+    say('uploading assets');
     const files = Array.from({ length: ASSETS }, () => opaqueFile(FILE_BYTES));
     const ids = await stack.withWorker(async () => {
       const uploaded = await uploadAll({ stack, load, token, connections: UPLOAD_CONNECTIONS }, files);

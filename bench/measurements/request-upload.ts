@@ -8,7 +8,7 @@ const SECONDS = 5;
 const WARM_UP_SECONDS = 4;
 const ROUNDS = 5;
 
-/** One request after another of many owners and of one, against a server that only inserts a row. */
+/** Single requests of many owners and of one owner, compared with a server that only inserts a row. */
 export const requestUpload: Measurement = {
   name: 'request-upload',
   async run(stack, say): Promise<Figure[]> {

@@ -6,10 +6,10 @@ import { CONNECTIONS, newInput, operation, REQUEST_UPLOAD, REQUEST_UPLOADS, toke
 const SECONDS = 5;
 const WARM_UP_SECONDS = 3;
 const BATCH = 100;
-/** As many for both; a batch of each is long. */
+/** Number of owners in both loads. Kept small, because a batch for each owner is long. */
 const OWNERS = 100;
 
-/** Batches against single requests: how many URLs come out. */
+/** URLs per second of batches, compared with single requests. */
 export const requestUploads: Measurement = {
   name: 'request-uploads',
   async run(stack, say): Promise<Figure[]> {

@@ -9,7 +9,7 @@ import { tokensOf } from '../users.ts';
 
 const ROUNDS = 5;
 
-/** From the claim to READY, as the event log and the row have it: without the upload and without the queue. */
+/** Seconds from the claim to READY by the event log and the row, without the upload and the queue. */
 async function secondsOf(stack: Stack, id: string): Promise<number> {
   const [row] = await stack.query<{ seconds: number }>(
     `select extract(epoch from a.ready_at - e.created_at)::float8 as seconds
@@ -19,7 +19,7 @@ async function secondsOf(stack: Stack, id: string): Promise<number> {
   return row!.seconds;
 }
 
-/** How fast a large file is scanned on its way through a worker, against the same clamd fed with nothing else to do. */
+/** Throughput of scanning a large file in the pipeline, compared with clamd that gets the file directly. */
 export const scanning: Measurement = {
   name: 'scanning',
   obstacle: needsClamd,
@@ -34,7 +34,7 @@ async function measure(stack: Stack, port: number, say: (doing: string) => void)
   say('writing files');
   await using opaque = await LargeFile.create(stack, 'application/octet-stream');
   await using film = await LargeFile.create(stack, 'video/mp4');
-  // What clamd has found clean, it knows again: each time other bytes.
+  // clamd caches clean results, so each scan needs other bytes.
   const clamd = (file: LargeFile) => async () => {
     await file.change();
     const started = performance.now();

@@ -11,7 +11,7 @@ const BLOCK = 20;
 type Key = GcsUrlSignerOptions['key'];
 type SigningKey = import('../../libs/storage/src/gcs/signing-key.ts').SigningKey;
 
-/** How often for each second of processor time, all threads of the process together: RSA signs in a pool. */
+/** Calls per second of processor time of all threads, because RSA signs in a thread pool. */
 async function rateOf(work: () => unknown): Promise<number> {
   for (let warmUp = 0; warmUp < BLOCK; warmUp++) await work();
   const before = process.cpuUsage();
@@ -24,7 +24,7 @@ async function rateOf(work: () => unknown): Promise<number> {
   }
 }
 
-/** A signature of what is signed of a URL: four lines, the last of them a digest. */
+/** Signs the string-to-sign of a URL: four lines, the last of them a digest. */
 const signatures = (key: SigningKey) => {
   const digest = 'a'.repeat(64);
   const text = `${key.algorithm}\n20260131T120000Z\n20260131/auto/storage/goog4_request\n${digest}`;
@@ -43,7 +43,7 @@ const urls = (key: Key) => {
   return () => rateOf(() => signer.signUpload({ ...file, key: randomUUID() }, validity));
 };
 
-/** Signing with an HMAC key and with an RSA key: the signatures alone, and whole URLs of uploads. */
+/** Signing with an HMAC key and with an RSA key: signatures alone, and whole upload URLs. */
 export const signing: Measurement = {
   name: 'signing',
   async run(_stack, say): Promise<Figure[]> {

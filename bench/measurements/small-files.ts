@@ -12,7 +12,7 @@ const CONNECTIONS = 8;
 
 const newFiles = () => Array.from({ length: FILES }, () => opaqueFile(FILE_BYTES));
 
-/** Events a second, from the first claim to the last, as the event log has them. */
+/** Events per second from the first claim to the last, by the event log. */
 async function claimRate(stack: Stack, ids: readonly string[]): Promise<number> {
   const [claims] = await stack.query<{ count: number; seconds: number }>(
     `select count(*)::int, extract(epoch from max(created_at) - min(created_at))::float8 as seconds
@@ -31,8 +31,8 @@ async function lastReadyAt(stack: Stack, ids: readonly string[]): Promise<Date> 
 }
 
 /**
- * How fast one worker takes the events of small files, and how fast they are READY from the first request on: new ones, and
- * those of which another owner has the bytes; without a scanner, and with clamd where there is one.
+ * Rate at which one worker claims the events of small files, and rate from the first request to READY: for new files and
+ * for files that another owner has stored, without a scanner and, if installed, with clamd.
  */
 export const smallFiles: Measurement = {
   name: 'small-files',
@@ -54,7 +54,7 @@ export const smallFiles: Measurement = {
         known: () => ready(other, files),
       };
       const rates = await stack.withWorker(async () => {
-        // One that has just started has not run its code yet.
+        // A new worker has not compiled its code yet.
         await untilReady(stack, await upload(one, newFiles()));
         return alternate(contenders, (doing) => say(doing + scanner));
       }, env);
@@ -65,7 +65,7 @@ export const smallFiles: Measurement = {
       }));
     };
 
-    // They wait for the worker, which works on what it has claimed at the same time.
+    // The events wait for the worker, which processes the assets that it has claimed at the same time.
     const { events } = await alternate(
       {
         events: async () => {

@@ -6,7 +6,7 @@ import { Subscribers } from '../subscribers.ts';
 import { newInput, operation, tokensOf } from '../users.ts';
 
 const SUBSCRIBERS = 3;
-/** What one of them may have, by default. */
+/** Default limit of subscriptions per owner. */
 const SUBSCRIPTIONS = 1000;
 const ASSETS = 100;
 const SECONDS = 5;
@@ -14,8 +14,8 @@ const WARM_UP_SECONDS = 2;
 const PAGE = '{ assets(first: 20) { nodes { id filename status } } }';
 
 /**
- * How long another client waits, who asks for one page after another, while three owners open a thousand subscriptions each, and
- * beside them when they are idle; against the same client alone.
+ * Latency of another client that requests one page after another, while three owners open a thousand subscriptions each,
+ * and while these are idle, compared with the client alone.
  */
 export const subscriptions: Measurement = {
   name: 'subscriptions',

@@ -17,7 +17,7 @@ const [WIDTH, HEIGHT] = [4000, 3000];
 const COMMENT_BYTES = 16;
 const CONNECTIONS = 4;
 
-/** Of which variants are made: the same picture with other comments (ITU-T T.81, B.2.4.5), so that no two are the same file. */
+/** Pictures that get variants: one picture with different comments (ITU-T T.81, B.2.4.5), so that all files differ. */
 async function newPictures(): Promise<NewFile[]> {
   const noise = { type: 'gaussian', mean: 128, sigma: 20 } as const;
   const create = { width: WIDTH, height: HEIGHT, channels: 3, background: 'grey', noise } as const;
@@ -33,8 +33,8 @@ async function newPictures(): Promise<NewFile[]> {
 }
 
 /**
- * The most memory that any worker has held: under all loads of the run before, and at last with two large files, pictures and
- * small files at once.
+ * Peak memory of any worker: under all loads of the run so far, and at last with two large files, pictures and small files at
+ * once.
  */
 export const workerMemory: Measurement = {
   name: 'worker-memory',
