@@ -25,25 +25,25 @@ const ASSET_BY_ID = `query ($id: ID!) { asset(id: $id) { ${ASSET} } }`;
 const ASSET_CHANGED = `subscription ($id: ID!) { assetChanged(id: $id) { ${ASSET} } }`;
 
 /**
- * What an uploading page asks of Stowage. All may be asked again after a lost answer; they throw TryAgain when that is worth
- * while, else ApiError.
- * @param server `{ url, token }`; `token({ fresh })` gives the user's token, a new one when the last was refused
+ * The API calls of an uploading page. Every call can be repeated if its answer was lost. Calls throw TryAgain if a repeat
+ * may succeed, otherwise ApiError.
+ * @param server `{ url, token }`; `token({ fresh })` returns the user's token, with `fresh` a new one
  */
 export function apiOf(server) {
   const call = (query, variables, signal) => callApi(server, query, variables, signal);
   const subscriptions = new Subscriptions(server);
   return {
-    /** An asset, and the ticket to send its bytes with; no ticket when nothing needs to be sent. */
+    /** Returns an asset and the ticket to send its bytes with. The ticket is null if no bytes need to be sent. */
     request: async (input, signal) => (await call(REQUEST_UPLOAD, { input }, signal)).requestUpload,
     renew: async (id, signal) => (await call(RENEW_UPLOAD, { id }, signal)).renewUpload,
     complete: async (id, signal) => (await call(COMPLETE_UPLOAD, { id }, signal)).completeUpload,
     cancel: async (id, signal) => (await call(CANCEL_UPLOAD, { id }, signal)).cancelUpload,
     asset: async (id, signal) => {
       const { asset } = await call(ASSET_BY_ID, { id }, signal);
-      if (asset === null) throw new ApiError('The asset is gone', { code: 'NOT_FOUND' });
+      if (asset === null) throw new ApiError('The asset does not exist any more', { code: 'NOT_FOUND' });
       return asset;
     },
-    /** Hands the asset over now and whenever it changes, until the subscription is over. */
+    /** Calls `onAsset` with the asset now and after each change, until the subscription ends. */
     watch: (id, onAsset, signal) =>
       subscriptions.subscribe(ASSET_CHANGED, { id }, ({ assetChanged }) => onAsset(assetChanged), signal),
   };

@@ -3,7 +3,7 @@ import { TryAgain } from './retry.js';
 const TIMEOUT_MS = 30_000;
 const RETRIED_CODES = new Set(['RATE_LIMITED', 'UNAVAILABLE']);
 
-/** A refusal that will be the same next time; `code` and `reason` as in the answer's `extensions`. */
+/** An error that a retry would meet again. `code` and `reason` come from the `extensions` of the answer. */
 export class ApiError extends Error {
   constructor(message, { code, reason } = {}) {
     super(message);
@@ -12,7 +12,7 @@ export class ApiError extends Error {
   }
 }
 
-/** An operation of the API; the answer's data. `token({ fresh })` gives the user's token. */
+/** Runs an operation of the API and returns its data. `token({ fresh })` returns the user's token. */
 export async function callApi({ url, token }, query, variables, signal) {
   try {
     return await callOnce(url, await token({ fresh: false }), query, variables, signal);
@@ -41,7 +41,7 @@ async function callOnce(url, token, query, variables, signal) {
   if (RETRIED_CODES.has(extensions.code)) throw new TryAgain(message, extensions.retryAfterSeconds);
   if (errors) throw new ApiError(message, extensions);
   if (data) return data;
-  // Something between us and the API spoke for it.
+  // A proxy between this page and the API has answered.
   if (response.status === 429 || response.status >= 500) {
     throw new TryAgain(message, Number(response.headers.get('retry-after')) || 0);
   }

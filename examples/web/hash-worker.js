@@ -11,7 +11,7 @@ onmessage = async ({ data: file }) => {
   }
 };
 
-/** Reads the file once, a piece at a time. */
+/** Reads the file once, chunk by chunk. */
 async function sumsOf(file, onProgress) {
   const [sha256, crc32c] = await Promise.all([createSHA256(), createCRC32(CRC32C)]);
   const reader = file.stream().getReader();

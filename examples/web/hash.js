@@ -1,4 +1,4 @@
-/** SHA-256 (hexadecimal) and CRC32C (base64) of a file, worked out beside the page so that it stays responsive. */
+/** Computes SHA-256 (hexadecimal) and CRC32C (base64) of a file in a worker, so that the page stays responsive. */
 export function hash(file, { signal, onProgress }) {
   const worker = new Worker('hash-worker.js', { type: 'module' });
   return new Promise((resolve, reject) => {

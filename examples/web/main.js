@@ -8,7 +8,7 @@ const news = document.querySelector('#news');
 const choose = document.querySelector('#choose');
 const drop = document.querySelector('#drop');
 
-/** Where the API is, and who uses it. A page of your own knows the one and gets the other from its sign-in. */
+/** URL of the API and token of the user. Your own page knows the URL and gets the token from its sign-in. */
 const settings = async () => (await fetch('settings.json', { signal: AbortSignal.timeout(10_000) })).json();
 let current = await settings();
 
@@ -31,7 +31,7 @@ function show(upload) {
 
 function add(files) {
   for (const file of files) {
-    // The same file again: it goes on, or is under way already.
+    // A file that is chosen again resumes its upload, which may still be running.
     const known = uploads.find((upload) => upload.isOf(file) && !upload.isOver);
     (known ?? show(new Upload(api, file))).start(file);
   }

@@ -1,22 +1,22 @@
 /**
- * Uploads under way, so that a tab that was closed or crashed can go on. A record holds what was asked for, with the
- * idempotency key. No secret is kept: the server gives the session again to its owner. Records should go when the user signs
- * out.
+ * Records of uploads in progress, by which a tab that was closed or crashed can resume. A record holds the input of the
+ * request with its idempotency key, but no secret: the API returns the session to its owner again. Delete records when the
+ * user signs out.
  */
 const PREFIX = 'stowage.upload.';
-/** A session is good for so long. */
+/** Lifetime of an upload session. */
 const LIFE_MS = 7 * 24 * 3600 * 1000;
 
 const read = (name) => JSON.parse(localStorage.getItem(name));
 
-/** The same file chosen again has the same, and so has hardly any other; the server compares the bytes. */
+/** Identifies a file when the user chooses it again. Few files share a fingerprint, and the server compares the bytes. */
 export const fingerprintOf = ({ name, size, lastModified }) => `${name}/${size}/${lastModified}`;
 
-/** The one that is kept, or a new one. */
+/** Returns the kept record of a file, or a new one. */
 export function recordOf(file) {
   const { name, size } = file;
   const fingerprint = fingerprintOf(file);
-  // One asset for each key, however often it is asked for.
+  // Repeated requests with one idempotency key create one asset.
   const fresh = { fingerprint, name, size, idempotencyKey: crypto.randomUUID(), createdAt: Date.now() };
   return read(PREFIX + fingerprint) ?? fresh;
 }
@@ -29,7 +29,7 @@ export function forget({ fingerprint }) {
   localStorage.removeItem(PREFIX + fingerprint);
 }
 
-/** All that are not too old to go on; those that are, go. */
+/** Returns all records that can still resume, and deletes older ones. */
 export function keptRecords() {
   const names = Object.keys(localStorage).filter((name) => name.startsWith(PREFIX));
   const records = names.map(read);

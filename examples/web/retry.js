@@ -1,4 +1,4 @@
-/** What failed for want of a network or a server: nothing was done, or it does no harm to do it again. */
+/** A failure of the network or a server. The failed call can be repeated without harm. */
 export class TryAgain extends Error {
   constructor(message, afterSeconds = 0) {
     super(message);
@@ -10,14 +10,14 @@ const RETRIES = 8;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
-/** Waits, but not for a network that has come back. Throws the signal's reason when it is aborted. */
+/** Waits for `ms` milliseconds, or until the network is back. Throws the signal's reason when it is aborted. */
 export function pause(ms, signal) {
   return new Promise((resolve, reject) => {
-    const end = (settle) => () => {
+    const end = (complete) => () => {
       clearTimeout(timer);
       removeEventListener('online', awake);
       signal.removeEventListener('abort', stop);
-      settle();
+      complete();
     };
     const awake = end(resolve);
     const stop = end(() => reject(signal.reason));
@@ -29,8 +29,8 @@ export function pause(ms, signal) {
 }
 
 /**
- * Repeats what throws TryAgain, for some two minutes: after pauses that double each time, of random length so that not all
- * clients come back at once, and no shorter than the server asked for.
+ * Repeats work that throws TryAgain for about two minutes. Pauses double each time, are random so that clients do not retry
+ * in step, and are at least as long as the server asked for.
  */
 export async function retried(work, { signal, onPause }) {
   for (let attempt = 0; ; attempt++) {

@@ -4,15 +4,15 @@ const SPEED_WINDOW_MS = 3_000;
 const template = document.querySelector('#row');
 
 const MEASURED = new Set(['HASHING', 'SENDING']);
-/** Not worth interrupting a reader for. */
+/** Phases that are too short to be announced by a screen reader. */
 const BRIEF = new Set(['QUEUED', 'HASHING', 'REQUESTING']);
 const PAUSABLE = new Set(['QUEUED', 'HASHING', 'REQUESTING', 'SENDING', 'RETRYING']);
 const STARTABLE = { PAUSED: 'Resume', BROKEN: 'Try again' };
 
 /**
  * A row of the list that shows an upload.
- * @param announce says to whoever cannot see it what has changed
- * @param freshLink a download URL lives for minutes; this gets another
+ * @param announce announces a change to users of screen readers
+ * @param freshLink returns a new download URL, because a URL is valid for minutes only
  */
 export function rowOf(upload, { announce, freshLink }) {
   const row = template.content.firstElementChild.cloneNode(true);
@@ -49,15 +49,15 @@ export function rowOf(upload, { announce, freshLink }) {
     shown = phase;
     const focused = row.contains(document.activeElement) ? document.activeElement : null;
     row.dataset.phase = phase;
-    progress.hidden = upload.isOver || phase === 'SETTLING' || phase === 'NEEDS_FILE';
+    progress.hidden = upload.isOver || phase === 'CHECKING' || phase === 'NEEDS_FILE';
     pause.hidden = !PAUSABLE.has(phase);
     start.hidden = !(phase in STARTABLE);
-    cancel.hidden = upload.isOver || phase === 'SETTLING' || phase === 'CANCELLING';
+    cancel.hidden = upload.isOver || phase === 'CHECKING' || phase === 'CANCELLING';
     start.textContent = STARTABLE[phase] ?? '';
     for (const button of buttons) button.setAttribute('aria-label', `${button.textContent} ${upload.name}`);
     if (phase === 'READY') showContent(upload.asset);
     if (!BRIEF.has(phase)) announce(`${upload.name}: ${textOf(upload)}`);
-    // Whoever pressed a button that is gone stays in the row.
+    // Keeps the focus in the row when the button that was pressed disappears.
     if (focused?.hidden) [...buttons, download].find(({ hidden }) => !hidden)?.focus();
   }
 
@@ -66,7 +66,7 @@ export function rowOf(upload, { announce, freshLink }) {
     download.href = link.url;
     download.hidden = false;
     download.setAttribute('aria-label', `Download ${upload.name}`);
-    // The narrowest comes first.
+    // The narrowest variant comes first.
     const thumbnail = variants[0]?.downloadUrl;
     if (!thumbnail) return;
     const image = new Image();
@@ -80,7 +80,7 @@ export function rowOf(upload, { announce, freshLink }) {
   return row;
 }
 
-/** Bytes a second over the last seconds of a phase. */
+/** Measures bytes per second over the last seconds of a phase. */
 function speedometer() {
   let phaseBefore;
   let seen = [];

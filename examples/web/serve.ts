@@ -1,6 +1,6 @@
 /**
- * Serves this folder to browsers, with a token for the embedded stack. A real page gets its user's token from wherever its
- * users sign in.
+ * Serves this folder to browsers, with a token for the embedded stack. A real page gets the token of its user from its
+ * sign-in.
  */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -17,11 +17,11 @@ Usage: npm run example [-- --port 3005]
 
 Serves a web page that uploads from the browser to the embedded stack, which must be running (npm start).
 
-  --port PORT           where the page is served; the stack's port + 5 by default, from where the stack accepts it
+  --port PORT           port of the page; default: the stack's port + 5, which the stack allows
 
-The stack is the one that runs here; where several run, PORT or DATA_DIR tells which.
+Uses the stack that runs from this checkout. If several run, set PORT or DATA_DIR.
 `;
-/** The embedded stack allows the API to pages from here (CORS_ORIGINS). */
+/** The embedded stack allows pages on this port to call the API (CORS_ORIGINS). */
 const PORT_OFFSET = 5;
 const LOOPBACK = '127.0.0.1';
 const TOKEN_LIFE = '1h';
@@ -50,7 +50,7 @@ const OWN_FILES = [
   'hash.js',
   'hash-worker.js',
 ];
-/** What is served, and where it lies; nothing else can be asked for. */
+/** Paths and their files. No other file is served. */
 const FILES = new Map([
   ...OWN_FILES.map((name) => [`/${name}`, path.join(import.meta.dirname, name)] as const),
   ['/', path.join(import.meta.dirname, 'index.html')],
@@ -91,7 +91,7 @@ function portOf(name: string, text: string): number {
   return port;
 }
 
-/** The page may load from here, and talk to the API and to storage. Hashing compiles WebAssembly. */
+/** The page may load files from here, and connect to the API and to storage. Hashing compiles WebAssembly. */
 function securityHeaders(apiPort: number): Record<string, string> {
   const api = `${LOOPBACK}:${apiPort}`;
   const storage = `http://${LOOPBACK}:${apiPort + 1}`;
@@ -122,7 +122,7 @@ async function answer(
   hosts: ReadonlySet<string>,
   settings: () => Promise<object>,
 ): Promise<void> {
-  // Another page can make its own name lead here (DNS rebinding), and would get the token.
+  // Another site can make its own name resolve to this address (DNS rebinding), and would get the token.
   if (!hosts.has(headers.host?.toLowerCase() ?? '')) {
     response.writeHead(403).end();
     return;

@@ -3,18 +3,18 @@ import { pause, TryAgain } from './retry.js';
 const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 10_000;
 /**
- * While there are live updates, asking is for what gets lost: an update, or storage's own event, which is there within the
- * first seconds, else the server is asked to look.
+ * Polling intervals while live updates arrive: polls only for lost updates. A PENDING asset may have lost its storage event,
+ * which comes within seconds otherwise; then `completeUpload` makes the server check storage.
  */
 const LIVE_PAUSE_MS = { PENDING: 5_000, PROCESSING: 20_000 };
 
-/** Statuses that last; one that is unknown to this client is like PROCESSING. */
+/** Final statuses. A status that this client does not know is treated like PROCESSING. */
 const FINAL = new Set(['READY', 'REJECTED', 'FAILED', 'EXPIRED', 'CANCELLED', 'DELETED']);
 export const isSettled = ({ status }) => FINAL.has(status);
 
 /**
- * The asset, once it is decided what becomes of it. Live updates make it quick, asking makes it sure: first often, then
- * less and less.
+ * Resolves with the asset once it has a final status. Live updates make this fast, polling makes it reliable: often at
+ * first, then at longer intervals.
  */
 export async function settled(api, first, { signal, onChange }) {
   if (isSettled(first)) return first;

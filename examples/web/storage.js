@@ -1,36 +1,36 @@
 import { TryAgain } from './retry.js';
 
-/** A multiple of 256 KiB, as the protocol wants it: what an interruption costs at most. */
+/** Chunk size, a multiple of 256 KiB as the protocol requires. An interruption costs at most one chunk. */
 const PIECE_BYTES = 8 * 2 ** 20;
-/** How long storage may take nothing and say nothing. */
+/** Time after which a transfer without progress is aborted. */
 const IDLE_MS = 60_000;
 
-/** The ticket's URL is too old to begin with: get a fresh ticket. */
+/** The URL of the ticket is too old to start a request: get a new ticket. */
 export class TicketExpired extends Error {}
-/** The resumable session is over: get a ticket for a new one. */
+/** The resumable session has ended: get a ticket for a new one. */
 export class SessionLost extends Error {}
-/** Storage refuses for good. */
+/** Storage refuses the request, and would refuse a retry. */
 export class StorageError extends Error {}
 
 const isDone = ({ status }) => status === 200 || status === 201;
-/** 412: there is an object already, from an attempt whose answer was lost. */
-const isThere = ({ status }) => status === 412;
+/** 412: the object exists already, from an attempt whose answer was lost. */
+const isStored = ({ status }) => status === 412;
 
-/** Sends a file in one request, as its ticket says. */
+/** Sends a file in one request, as its ticket says. Returns `sent` or `already-stored`. */
 export async function put(ticket, file, { signal, onProgress }) {
   const answer = await send({ ...requestOf(ticket), body: file, signal, onProgress });
   if (isDone(answer)) return 'sent';
-  if (isThere(answer)) return 'was-there';
+  if (isStored(answer)) return 'already-stored';
   throw refusal(answer);
 }
 
-/** How far a session has come: an offset, or `sent`, or `was-there`. */
+/** Returns the progress of a session: an offset in bytes, `sent` or `already-stored`. */
 export async function progressOf(session, size, { signal }) {
   const headers = { 'content-range': `bytes */${size}` };
   return progressIn(await send({ method: 'PUT', url: session, headers, signal }));
 }
 
-/** Sends one piece from an offset on; answers like progressOf. */
+/** Sends one chunk from an offset. Returns the progress like progressOf. */
 export async function sendPiece(session, file, offset, { signal, onProgress }) {
   const end = Math.min(offset + PIECE_BYTES, file.size);
   const answer = await send({
@@ -44,16 +44,16 @@ export async function sendPiece(session, file, offset, { signal, onProgress }) {
   return progressIn(answer);
 }
 
-/** 308 has no Location here, so that it is no redirect; `Range: bytes=0-99` says that 100 bytes are kept, none that none are. */
+/** 308 without a Location is no redirect. `Range: bytes=0-99` says that 100 bytes are stored; without Range it is none. */
 function progressIn(answer) {
   if (answer.status === 308) return Number(/-(\d+)$/.exec(answer.header('range') ?? '')?.[1] ?? -1) + 1;
   if (isDone(answer)) return 'sent';
-  if (isThere(answer)) return 'was-there';
+  if (isStored(answer)) return 'already-stored';
   if ([404, 410, 499].includes(answer.status)) throw new SessionLost('The upload session is over');
   throw refusal(answer);
 }
 
-/** Exactly the ticket's headers: they are signed. The browser adds Host and Content-Length. */
+/** Sends exactly the headers of the ticket, because they are signed. The browser adds Host and Content-Length. */
 const requestOf = ({ httpMethod: method, url, headers }) => ({
   method,
   url,
@@ -78,7 +78,7 @@ const isReadable = async (body) =>
       () => false,
     );
 
-/** By XMLHttpRequest, because fetch does not tell how much of a body is sent. */
+/** Uses XMLHttpRequest, because fetch does not report upload progress. */
 function send({ method, url, headers, body = null, signal, onProgress }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -101,13 +101,13 @@ function send({ method, url, headers, body = null, signal, onProgress }) {
         header: (name) => request.getResponseHeader(name),
       });
     request.onerror = async () => {
-      // The browser gives no reason.
+      // The browser gives no reason, so a read shows whether the file or the network has failed.
       const isNetwork = await isReadable(body);
       reject(
         isNetwork ? new TryAgain('Storage cannot be reached') : new StorageError('The file was changed'),
       );
     };
-    request.onabort = () => reject(signal.aborted ? signal.reason : new TryAgain('Storage takes no bytes'));
+    request.onabort = () => reject(signal.aborted ? signal.reason : new TryAgain('Storage does not respond'));
     request.onloadend = () => {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);

@@ -3,7 +3,7 @@ const PROTOCOL = 'graphql-transport-ws';
 
 /**
  * Subscriptions over WebSocket: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
- * All share one socket, which is opened for the first of them and closed after the last.
+ * All subscriptions share one socket, which is opened for the first and closed after the last of them.
  */
 export class Subscriptions {
   #url;
@@ -17,7 +17,7 @@ export class Subscriptions {
     this.#token = token;
   }
 
-  /** Hands each value to `onData`, and is over when the subscription is, for whatever reason: then ask for yourself. */
+  /** Passes each value to `onData`. Resolves when the subscription ends for any reason; the caller must then poll. */
   async subscribe(query, variables, onData, signal) {
     if (signal.aborted) return;
     const id = String(++this.#ids);
@@ -30,7 +30,7 @@ export class Subscriptions {
       await over;
       send(socket, { id, type: 'complete' });
     } catch {
-      // There is no socket to be had.
+      // The socket cannot be opened.
     } finally {
       signal.removeEventListener('abort', end);
       this.#active.delete(id);
@@ -48,7 +48,7 @@ export class Subscriptions {
     this.#connection = null;
     const socket = await connection?.catch(() => undefined);
     if (socket === undefined) return;
-    // Its end is no news to those who came later and have another.
+    // Its close event must not end the subscriptions of a newer socket.
     socket.onclose = null;
     socket.close(1000);
   }
@@ -72,7 +72,7 @@ export class Subscriptions {
         clearTimeout(timer);
         this.#connection = null;
         for (const { end } of this.#active.values()) end();
-        reject(new Error('There are no live updates'));
+        reject(new Error('Live updates are not available'));
       };
     });
   }

@@ -1,28 +1,28 @@
-/** Texts for the people who use the page: neither codes nor media types. docs/api.md has the codes and what they mean. */
+/** Texts for the users of the page, without codes or media types. docs/api.md explains the codes. */
 const PHASES = {
   QUEUED: 'Waiting for its turn',
-  HASHING: 'Working out the checksum',
-  REQUESTING: 'Asking for a place',
+  HASHING: 'Computing the checksum',
+  REQUESTING: 'Requesting the upload',
   SENDING: 'Sending',
-  SETTLING: 'Sent; being checked',
+  CHECKING: 'Sent; being checked',
   PAUSED: 'Paused',
-  NEEDS_FILE: 'Interrupted; choose the same file again to go on',
+  NEEDS_FILE: 'Interrupted; choose the same file again to resume',
   CANCELLING: 'Cancelling',
   REJECTED: 'Not accepted',
   FAILED: 'Something went wrong on our side. Please try again later.',
-  EXPIRED: 'It came too late; choose the file again',
+  EXPIRED: 'The upload took too long; choose the file again',
   CANCELLED: 'Cancelled',
   DELETED: 'Deleted',
 };
 
 const KINDS = {
   IMAGE: 'Picture stored',
-  AUDIO: 'Sound stored',
+  AUDIO: 'Audio stored',
   VIDEO: 'Video stored',
   DOCUMENT: 'Document stored',
 };
 
-/** Why a stored picture has no preview, by variantsReason. */
+/** Reasons for a stored picture without preview, by variantsReason. */
 const NO_PREVIEW = {
   DECODER_MISSING: 'no preview for pictures of this kind',
   UNSUPPORTED_LAYOUT: 'no preview for pictures stored in this way',
@@ -30,7 +30,7 @@ const NO_PREVIEW = {
   TOO_LARGE: 'too large for a preview',
 };
 
-/** By statusReason.code. */
+/** Reasons for a rejection, by statusReason.code. */
 const REASONS = {
   CHECKSUM_MISMATCH: 'The file changed while it was uploaded. Please try again.',
   SIZE_MISMATCH: 'The file changed while it was uploaded. Please try again.',
@@ -44,7 +44,7 @@ const REASONS = {
 };
 const REFUSED = 'This file was not accepted.';
 
-/** By the reason of an error, or else by its code. */
+/** Problems by the reason of an error, or by its code. */
 const PROBLEMS = {
   ...REASONS,
   FILENAME_INVALID: 'The file’s name cannot be used. Rename it, and try again.',
@@ -53,15 +53,15 @@ const PROBLEMS = {
   UNAUTHENTICATED: 'You are signed out. Sign in, and try again.',
   FORBIDDEN: 'You may not do this.',
 };
-const TROUBLE = 'It did not work.';
+const FAILURE = 'The upload failed.';
 
-/** Messages of the API are for developers, those of this page's own errors for everybody. */
+/** API messages are for developers, so unknown codes get a general text. Errors of this page are shown as they are. */
 function textOfProblem({ reason, code, message }) {
   const text = PROBLEMS[reason] ?? PROBLEMS[code];
-  return text ?? (code === undefined ? `It did not work: ${message}` : TROUBLE);
+  return text ?? (code === undefined ? `The upload failed: ${message}` : FAILURE);
 }
 
-/** A sentence for the phase that an upload is in, and why. */
+/** Describes the phase of an upload, and the reason for it. */
 export function textOf({ phase, problem, asset }) {
   if (phase === 'RETRYING') return `${problem.message}; trying again soon`;
   if (phase === 'BROKEN') return textOfProblem(problem);
@@ -70,5 +70,5 @@ export function textOf({ phase, problem, asset }) {
     return asset.variantsReason ? `${stored}; ${NO_PREVIEW[asset.variantsReason] ?? 'no preview'}` : stored;
   }
   if (phase === 'REJECTED') return REASONS[asset.statusReason?.code] ?? REFUSED;
-  return PHASES[phase] ?? PHASES.SETTLING;
+  return PHASES[phase] ?? PHASES.CHECKING;
 }

@@ -5,18 +5,18 @@ import { retried } from './retry.js';
 import { isSettled, settled } from './settled.js';
 import { progressOf, put, sendPiece, SessionLost, TicketExpired } from './storage.js';
 
-/** Files up to this size go in one PUT, which starts again from the beginning; larger ones in pieces. */
+/** Files up to this size are sent in one PUT, which restarts from the beginning. Larger ones are sent in chunks. */
 const LARGE_BYTES = 8 * 2 ** 20;
 const MOST_AT_ONCE = 3;
 const MOST_RENEWALS = 5;
 
-/** The page was loaded anew, and the bytes have not all been sent. */
+/** The page was reloaded before all bytes were sent, so the user must choose the file again. */
 class FileNeeded extends Error {}
 
 let running = 0;
 const waiting = [];
 
-/** Does the work when fewer than so many others are being done. */
+/** Runs the work when fewer than MOST_AT_ONCE others run. */
 async function inTurn(signal, work) {
   while (running >= MOST_AT_ONCE) await new Promise((resolve) => waiting.push(resolve));
   if (signal.aborted) {
@@ -33,25 +33,25 @@ async function inTurn(signal, work) {
 }
 
 /**
- * One file on its way, from the choice to a settled asset. Whatever interrupts it, `start` goes on where it was. Each change
- * is a `change` event.
+ * The upload of one file, from its choice to an asset with a final status. After any interruption `start` resumes it.
+ * Dispatches a `change` event for each change.
  */
 export class Upload extends EventTarget {
-  /** QUEUED, HASHING, REQUESTING, SENDING, RETRYING, SETTLING, PAUSED, NEEDS_FILE, CANCELLING, BROKEN, or the asset's status. */
+  /** QUEUED, HASHING, REQUESTING, SENDING, RETRYING, CHECKING, PAUSED, NEEDS_FILE, CANCELLING, BROKEN, or the asset's status. */
   phase = 'QUEUED';
-  /** Bytes that are hashed, or sent. */
+  /** Bytes that are hashed or sent so far. */
   done = 0;
-  /** Why it is RETRYING or BROKEN. */
+  /** Error that explains RETRYING or BROKEN. */
   problem = null;
   asset = null;
   #api;
   #file;
   #record;
   #run = null;
-  /** Whether the session may have bytes of an earlier attempt; how many, storage knows. */
+  /** Whether the session may have bytes of an earlier attempt. Only storage knows how many. */
   #isBegun = false;
 
-  /** @param source a File, or the record of one that was chosen before the page was loaded */
+  /** @param source a File, or the record of a file that was chosen before the page was loaded */
   constructor(api, source) {
     super();
     this.#api = api;
@@ -68,7 +68,7 @@ export class Upload extends EventTarget {
     return this.#record.size;
   }
 
-  /** Whether it has come to its end; then the same file would be a new upload. */
+  /** Whether the asset has a final status. Choosing the file again then makes a new upload. */
   get isOver() {
     return this.asset !== null && isSettled(this.asset);
   }
@@ -81,14 +81,14 @@ export class Upload extends EventTarget {
     return fingerprintOf(file) === this.#record.fingerprint;
   }
 
-  /** Begins, or goes on after a pause, a failure or a reload; after that it may turn out to need the file again. */
+  /** Starts, or resumes after a pause, a failure or a reload. After a reload it may need the file again. */
   start(file = this.#file) {
     this.#file = file;
     if (this.#run !== null || this.isOver) return;
     const run = new AbortController();
     this.#run = run;
     this.#become('QUEUED');
-    // Another tab may be at the same file.
+    // Another tab may be uploading the same file.
     const name = `stowage ${this.#record.fingerprint}`;
     navigator.locks
       .request(name, { signal: run.signal }, () => this.#work(run.signal))
@@ -108,7 +108,7 @@ export class Upload extends EventTarget {
     this.#become('PAUSED');
   }
 
-  /** Calls it off and gives the quota back; too late once the bytes have arrived. */
+  /** Cancels the upload and releases its quota. This is too late once the bytes are received. */
   async cancel() {
     this.#stop();
     this.#become('CANCELLING');
@@ -127,14 +127,14 @@ export class Upload extends EventTarget {
   async #cancelled(signal) {
     const { input, assetId, isRequested } = this.#record;
     if (!isRequested) return { status: 'CANCELLED' };
-    // The answer to the request may not have reached us.
+    // The answer to the request may have been lost.
     const id = assetId ?? (await this.#api.request(input, signal)).asset.id;
     return this.#api.cancel(id, signal);
   }
 
   async #work(signal) {
-    const asset = await inTurn(signal, () => this.#bring(signal));
-    this.#become('SETTLING');
+    const asset = await inTurn(signal, () => this.#deliver(signal));
+    this.#become('CHECKING');
     this.asset = await settled(this.#api, asset, {
       signal,
       onChange: (seen) => {
@@ -145,8 +145,8 @@ export class Upload extends EventTarget {
     this.#end(this.asset.status);
   }
 
-  /** The asset, its bytes in storage. */
-  async #bring(signal) {
+  /** Brings the bytes to storage and returns the asset. */
+  async #deliver(signal) {
     const record = this.#record;
     record.input ??= await this.#describe(signal);
     const { asset, upload } = await this.#retried(signal, 'REQUESTING', () => this.#request(signal));
@@ -155,17 +155,17 @@ export class Upload extends EventTarget {
     if (this.#file === null) throw new FileNeeded();
     const outcome = await this.#send(upload, signal);
     if (outcome === 'sent') return asset;
-    return this.#retried(signal, 'SETTLING', () => this.#api.complete(asset.id, signal));
+    return this.#retried(signal, 'CHECKING', () => this.#api.complete(asset.id, signal));
   }
 
   async #request(signal) {
     const record = this.#record;
     record.isRequested = true;
-    // Before it is sent: the answer may find nobody here.
+    // Kept before the request is sent, because the page may be closed before the answer.
     keep(record);
     try {
       const answer = await this.#api.request(record.input, signal);
-      // The first asset may have been purged; a session belongs to one.
+      // The first asset may have been purged, and a session belongs to one asset.
       this.#isBegun = record.assetId === answer.asset.id;
       record.assetId = answer.asset.id;
       keep(record);
@@ -213,7 +213,7 @@ export class Upload extends EventTarget {
   #sendWhole(ticket, signal) {
     let isSecond = false;
     return this.#retried(signal, 'SENDING', () => {
-      // Storage would say so too, but maybe not before it has got the bytes. The first time the ticket is fresh, whatever our clock says.
+      // Storage may report the expiry only after all bytes. The first ticket is new, whatever the local clock says.
       if (isSecond && Date.parse(ticket.expiresAt) < Date.now())
         throw new TicketExpired('The upload URL has expired');
       isSecond = true;
@@ -224,7 +224,7 @@ export class Upload extends EventTarget {
   async #sendPieces(ticket, signal) {
     const { size } = this.#file;
     const session = ticket.url;
-    // Of a session that was interrupted, only storage knows how far it came.
+    // Only storage knows the offset of an interrupted session.
     let offset = this.#isBegun ? null : 0;
     this.#isBegun = true;
     while (typeof offset !== 'string') {

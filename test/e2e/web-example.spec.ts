@@ -38,7 +38,7 @@ if (isSkipped) {
     };
     await page.choose(...(await Promise.all(Object.entries(files).map((entry) => page.file(...entry)))));
     expect(await page.reaches('photo.png', 'READY')).toBe('Picture stored');
-    expect(await page.reaches('tone.wav', 'READY')).toBe('Sound stored');
+    expect(await page.reaches('tone.wav', 'READY')).toBe('Audio stored');
     expect(await page.reaches('document.pdf', 'READY')).toBe('Document stored');
     expect(await page.reaches('notes.txt', 'READY')).toBe('Document stored');
     await page.reaches('nothing.txt', 'READY');
@@ -192,7 +192,7 @@ if (isSkipped) {
     await page.browser.network();
     await page.file('changed.bin', randomBytes(16 * MIB + 1));
     await page.press('changed.bin', 'start');
-    expect(await page.reaches('changed.bin', 'BROKEN')).toBe('It did not work: The file was changed');
+    expect(await page.reaches('changed.bin', 'BROKEN')).toBe('The upload failed: The file was changed');
     await page.press('changed.bin', 'cancel');
     await page.reaches('changed.bin', 'CANCELLED');
     page.expected.push(/ERR_UPLOAD_FILE_CHANGED/);
