@@ -17,8 +17,8 @@ import type { Inventory } from './inventory.js';
 
 /**
  * `down`: the dependency fails once. `lost`: the effect happens and its answer is lost. `bug`: an unexpected error.
- * `crash-before`, `crash-after`: the process dies right before or after the effect. `pause`: the operation is suspended before
- * the effect, for any number of other steps.
+ * `crash-before`, `crash-after`: the process dies right before or after the effect. `pause`: the operation is suspended
+ * before the effect, for any number of other steps.
  */
 export type FaultKind = 'down' | 'lost' | 'bug' | 'crash-before' | 'crash-after' | 'pause';
 
@@ -34,8 +34,8 @@ export class Crash extends Error {}
 const courses = new AsyncLocalStorage<Course>();
 
 /**
- * One running operation, executed effect by effect. A statement, a transaction, and a call to storage or to the queue are one
- * effect each. Between effects a process can die and other operations can run.
+ * One running operation, executed effect by effect. A statement, a transaction, and a call to storage or to the queue are
+ * one effect each. Between effects a process can die and other operations can run.
  */
 export class Course<T = unknown> {
   /** Never rejects. */

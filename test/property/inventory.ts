@@ -3,8 +3,8 @@ import { CONTENT, INCOMING, type World } from '../support/world.js';
 import { claim } from './invariants.js';
 
 /**
- * Objects in the buckets and the checksums of their bytes. Every write and delete is recorded here, so that the test need not
- * list the buckets after each step; {@link check} compares the records with storage now and then.
+ * Objects in the buckets and the checksums of their bytes. Every write and delete is recorded here, so that the test need
+ * not list the buckets after each step; {@link check} compares the records with storage now and then.
  */
 export class Inventory {
   /** Content objects that were seen without a row, as a crash may leave them. */

@@ -1,6 +1,6 @@
 /**
- * Life cycle of an upload as designed, written independently of the services: states, possible events, and the quota that an
- * asset holds. Event names lack the prefix `asset.`.
+ * Life cycle of an upload as designed, written independently of the services: states, possible events, and the quota that
+ * an asset holds. Event names lack the prefix `asset.`.
  */
 export type Status =
   | 'NONE'

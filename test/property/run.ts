@@ -74,8 +74,8 @@ export class Run {
   }
 
   /**
-   * Lets time pass until no work is due, and expects final states and no abandoned objects. Then purges all assets, and expects
-   * no stored objects at all.
+   * Lets time pass until no work is due, and expects final states and no abandoned objects. Then purges all assets, and
+   * expects no stored objects at all.
    */
   async finish(): Promise<void> {
     while (this.paused.length > 0) await this.resume({ resume: 0, end: null });

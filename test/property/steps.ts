@@ -31,8 +31,8 @@ export type Operation =
   | { readonly do: SlotVerb; readonly slot: number };
 
 /**
- * `advance`: the next operation of an undisturbed upload, for one of the unfinished assets. `notify`: a storage event, true or
- * false. `die`: the queue found that workers died on the job three times. `vanish`: storage loses the incoming object.
+ * `advance`: the next operation of an undisturbed upload, for one of the unfinished assets. `notify`: a storage event, true
+ * or false. `die`: the queue found that workers died on the job three times. `vanish`: storage loses the incoming object.
  * `dismiss`: an operator discards the dead letter.
  */
 export type SlotVerb =
@@ -204,7 +204,7 @@ const freeQuota: fc.Arbitrary<Step> = fc
 const work: Operation = { do: 'work', slot: 0, stale: false };
 const ownContent = fc.integer({ min: COMMON, max: CONTENTS.length - 1 });
 
-/** A worker is paused with half of its work stored, while another one stores equal bytes or the collector runs. It may die. */
+/** A worker is paused with half of its work stored, while another stores equal bytes or the collector runs. It may die. */
 const pausedWorker: fc.Arbitrary<Step[]> = fc
   .record({
     owner,

@@ -8,9 +8,9 @@ import { EVENTS } from './model.js';
 import { Run } from './run.js';
 import { QUOTA, type Step, stepsOf } from './steps.js';
 
-// Real: PostgreSQL, queue tables, storage emulator, all services. The test plays clients, events, workers, operators and clock.
-// The seed alone determines a run. The first seed is random, in CI fixed; PROPERTY_SEED and PROPERTY_STEPS of a failure
-// replay it.
+// Real: PostgreSQL, queue tables, storage emulator, all services. Clients, events, workers, operators and the clock are
+// simulated. The seed alone determines a run. The first seed is random, in CI fixed; PROPERTY_SEED and PROPERTY_STEPS of a
+// failure replay it.
 const STEPS = Number(process.env.PROPERTY_STEPS ?? 20_000);
 const SEED = Number(process.env.PROPERTY_SEED ?? (process.env.CI === 'true' ? 10_000 : Date.now() % 2 ** 31));
 /** Long enough that quotas fill and objects are shared, short enough to shrink. */
