@@ -33,8 +33,8 @@ async function newPictures(): Promise<NewFile[]> {
 }
 
 /**
- * Peak memory of any worker: under all loads of the run so far, and at last with two large files, pictures and small files at
- * once.
+ * Peak memory of any worker: under all loads of the run so far, and at last with two large files, pictures and small files
+ * at once.
  */
 export const workerMemory: Measurement = {
   name: 'worker-memory',

@@ -193,7 +193,7 @@ describe.each(QUEUE_BACKENDS)(
     };
 
     let owners = 7_000_000;
-    /** Uploads a file of its own for a step and waits until the worker is held at the step. */
+    /** Uploads a new file for a step and waits until the worker is held at the step. */
     async function holdAt(step: Step): Promise<Subject> {
       const owner = String(++owners);
       const bytes = `bytes of ${owner} for "${step.name}"`;

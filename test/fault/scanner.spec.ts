@@ -7,7 +7,7 @@ import { until } from '../support/until.js';
 import { assetStates, expectConsistent, rows, upload } from './uploads.js';
 
 const UPLOADS = 100;
-/** One upload in so many is infected. */
+/** Every fifth upload is infected. */
 const INFECTED = 5;
 
 describeWithClamd(

@@ -7,7 +7,7 @@ import { CONTENTS, QUOTA } from './steps.js';
 
 /** One possible result of a step for an asset. */
 export interface Way {
-  /** Events that the log must have for it. */
+  /** Events that the log must have for this result. */
   readonly events: readonly string[];
   readonly state: AssetState;
 }
@@ -63,30 +63,32 @@ export function sceneOf({ job, letter }: Deed, at: Circumstances): Scene {
 
 const nothing: Outcome = { paths: [[]], answer: 'ok' };
 
-const isAnswerOf = (deed: Deed, row: AssetRow | undefined) =>
-  deed.slots.some(
+const isAnswerOf = (resolved: Deed, row: AssetRow | undefined) =>
+  resolved.slots.some(
     ({ owner, key, filename }) => key !== null && owner === row?.owner && filename === row.filename,
   );
 
 /** Returns the possible outcomes of an operation for an asset in this state. */
 export function outcomeOf(
-  deed: Deed,
+  resolved: Deed,
   assetId: string,
   row: AssetRow | undefined,
   state: AssetState,
   scene: Scene,
 ): Outcome {
-  const { operation } = deed;
+  const { operation } = resolved;
   if (operation.do === 'sweep')
     return operation.what === 'unfinished' ? OUTCOMES.sweep!(state, scene) : nothing;
   if (operation.do === 'request') {
-    if (state.status !== 'NONE') return isAnswerOf(deed, row) ? OUTCOMES.replay!(state, scene) : nothing;
-    const isNew = deed.slots.some(({ owner, filename }) => row?.owner === owner && row.filename === filename);
+    if (state.status !== 'NONE') return isAnswerOf(resolved, row) ? OUTCOMES.replay!(state, scene) : nothing;
+    const isNew = resolved.slots.some(
+      ({ owner, filename }) => row?.owner === owner && row.filename === filename,
+    );
     if (!isNew) return nothing;
     // An upload without a key whose session cannot be opened releases its reservation.
     return { paths: [[], ['requested'], ['adopted'], ['requested', 'cancelled']], answer: 'ok' };
   }
-  return deed.assetId === assetId ? (OUTCOMES[operation.do]?.(state, scene) ?? nothing) : nothing;
+  return resolved.assetId === assetId ? (OUTCOMES[operation.do]?.(state, scene) ?? nothing) : nothing;
 }
 
 /** A path and its prefixes: the results of an operation that may be interrupted. */
@@ -94,17 +96,17 @@ const beginnings = (path: Path): Path[] => [...path.map((_, index) => path.slice
 
 /** All results of some operations in any order. `partial`: each may be interrupted or come too late. */
 export function waysOf(
-  deeds: readonly Deed[],
+  allResolved: readonly Deed[],
   start: AssetState,
-  outcome: (deed: Deed, state: AssetState) => Outcome,
+  outcome: (resolved: Deed, state: AssetState) => Outcome,
   partial: boolean,
 ): Way[] {
-  const orders = deeds.length < 2 ? [deeds] : [deeds, [...deeds].reverse()];
+  const orders = allResolved.length < 2 ? [allResolved] : [allResolved, [...allResolved].reverse()];
   return orders.flatMap((order) =>
     order.reduce<Way[]>(
-      (ways, deed) =>
+      (ways, resolved) =>
         ways.flatMap(({ events, state }) => {
-          const { paths } = outcome(deed, state);
+          const { paths } = outcome(resolved, state);
           return (partial ? paths.flatMap(beginnings) : paths).flatMap((path) => {
             const more = path.flatMap((together) => together.split('+'));
             const next = afterAll(state, more);

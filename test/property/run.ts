@@ -27,7 +27,7 @@ const STALLED_MS = 1000;
 const UNKNOWN: Known = { state: NONE, failedAt: 0, failures: 0 };
 
 interface Running {
-  readonly deed: Deed;
+  readonly resolved: Deed;
   readonly course: Course<void>;
   readonly startedAt: number;
   readonly fault: Fault | null;
@@ -38,7 +38,7 @@ export class Run {
   /** All events so far. */
   readonly happened: string[] = [];
   private readonly known = new Map<string, Known>();
-  private readonly deeds = new Deeds();
+  private readonly resolver = new Deeds();
   private paused: Running[] = [];
   /** State at the last comparison, from which the next step starts. */
   private seen!: Seen;
@@ -90,13 +90,13 @@ export class Run {
       for (const what of ['unfinished', 'abandoned', 'objects'] as const)
         await this.alone({ do: 'sweep', what });
       for (const { data } of this.seen.tables.jobs)
-        await this.alone({ do: 'work', slot: this.deeds.slotOf(data.assetId), stale: false });
+        await this.alone({ do: 'work', slot: this.resolver.slotOf(data.assetId), stale: false });
     }
     const { incoming, content, strays } = this.inventory;
     const abandoned = [...incoming.keys()].filter((key) => this.stateOf(key)?.status !== 'PURGED');
     claim(abandoned.length === 0, 'incoming objects are left', abandoned);
     for (const id of this.operations.undelivered)
-      await this.alone({ do: 'notify', slot: this.deeds.slotOf(id) });
+      await this.alone({ do: 'notify', slot: this.resolver.slotOf(id) });
     claim(incoming.size === 0, 'incoming objects of purged assets are left', [...incoming.keys()]);
     for (const object of this.seen.tables.stored) {
       claim(object.state === 'LIVE' && object.refs > 0, 'a stored object is left', object);
@@ -104,7 +104,7 @@ export class Run {
       claim(served === object.sum, 'other bytes are served', object);
     }
     for (const { id } of this.seen.tables.assets)
-      await this.alone({ do: 'purge', slot: this.deeds.slotOf(id) });
+      await this.alone({ do: 'purge', slot: this.resolver.slotOf(id) });
     this.pass(2 * 3600);
     await this.alone({ do: 'sweep', what: 'objects' });
     claim(this.seen.tables.stored.length === 0, 'stored objects are left', this.seen.tables.stored);
@@ -136,15 +136,15 @@ export class Run {
 
   private async act({ seconds, operations, turns, fault }: Act): Promise<void> {
     this.pass(seconds);
-    const deeds = operations.map((operation) =>
-      this.deeds.of(operation, this.seen, (id) => this.stateOf(id)),
+    const allResolved = operations.map((operation) =>
+      this.resolver.of(operation, this.seen, (id) => this.stateOf(id)),
     );
     const isHeld = turns !== null;
     const began = performance.now();
-    const running = deeds.map((deed, index): Running => {
+    const running = allResolved.map((resolved, index): Running => {
       const hit = index === 0 ? fault : null;
-      const course = new Course(() => this.operations.perform(deed), hit, isHeld);
-      return { deed, course, startedAt: this.now, fault: hit };
+      const course = new Course(() => this.operations.perform(resolved), hit, isHeld);
+      return { resolved, course, startedAt: this.now, fault: hit };
     });
     if (isHeld)
       await weave(
@@ -169,7 +169,7 @@ export class Run {
    */
   private async compare(running: readonly Running[], aloneSince: number | null): Promise<void> {
     const before = this.seen;
-    const request = aloneSince === null ? null : this.expectRequest(running[0]!.deed);
+    const request = aloneSince === null ? null : this.expectRequest(running[0]!.resolved);
     for (const { course } of running) await course.rest();
     const isExact = aloneSince !== null && performance.now() - aloneSince < STALLED_MS;
     const expected = isExact ? request : null;
@@ -179,12 +179,12 @@ export class Run {
     this.lastEvent = tables.events.at(-1)?.id ?? this.lastEvent;
     const rows = new Map(tables.assets.map((row) => [row.id, row]));
     for (const row of tables.assets.filter(({ id }) => !this.known.has(id))) {
-      this.deeds.attribute(row);
+      this.resolver.attribute(row);
       this.known.set(row.id, UNKNOWN);
     }
     const strange = tables.events.find(({ assetId }) => !this.known.has(assetId));
     claim(strange === undefined, 'an unknown asset has events', strange);
-    const deeds = running.map(({ deed }) => deed);
+    const allResolved = running.map(({ resolved }) => resolved);
     const startedAt = Math.min(...running.map((each) => each.startedAt));
     const isBuggy = running.some(({ fault }) => fault?.kind === 'bug');
     const { inventory, now } = this;
@@ -192,9 +192,9 @@ export class Run {
     for (const [id, known] of this.known) {
       const old = before.tables.assets.find((row) => row.id === id);
       const scene = { ...circumstances, row: old, known };
-      const outcome = (deed: Deed, state: AssetState) =>
-        outcomeOf(deed, id, rows.get(id), state, sceneOf(deed, scene));
-      const ways = waysOf(deeds, known.state, outcome, !isExact);
+      const outcome = (resolved: Deed, state: AssetState) =>
+        outcomeOf(resolved, id, rows.get(id), state, sceneOf(resolved, scene));
+      const ways = waysOf(allResolved, known.state, outcome, !isExact);
       const events = tables.events
         .filter(({ assetId }) => assetId === id)
         .map(({ type }) => type.slice('asset.'.length));
@@ -216,7 +216,7 @@ export class Run {
       claim(letters === failures, 'the dead letters differ from the failures', { id, letters, failures });
       if (old !== undefined && rows.has(id)) this.checkDeadline(running, old, rows.get(id)!, isExact);
     }
-    if (expected !== null) this.checkRequest(running[0]!.deed, expected, rows);
+    if (expected !== null) this.checkRequest(running[0]!.resolved, expected, rows);
     this.checkAll();
   }
 
@@ -228,63 +228,74 @@ export class Run {
     isExact: boolean,
   ): void {
     const renewal = running.find(
-      ({ deed }) => deed.operation.do === 'request' || (deed.operation.do === 'renew' && deed.assetId === id),
+      ({ resolved }) =>
+        resolved.operation.do === 'request' || (resolved.operation.do === 'renew' && resolved.assetId === id),
     );
     claim(deadline >= old.deadline, 'a deadline moved back', { id, deadline });
     claim(deadline === old.deadline || renewal !== undefined, 'a deadline moved', { id, deadline });
-    const isRenewed = isExact && renewal?.deed.operation.do === 'renew';
+    const isRenewed = isExact && renewal?.resolved.operation.do === 'renew';
     if (!isRenewed || old.status !== 'PENDING' || old.deadline <= this.now) return;
-    const fresh = deadlineOf(renewal.deed.slots[0]!, this.now);
+    const fresh = deadlineOf(renewal.resolved.slots[0]!, this.now);
     // An open session keeps its deadline.
     const isSame = old.session && deadline === old.deadline;
     claim(isSame || deadline === Math.max(old.deadline, fresh), 'a ticket is not renewed', { id, deadline });
   }
 
   private async ended(
-    { deed, course, startedAt, fault }: Running,
+    { resolved, course, startedAt, fault }: Running,
     isExact: boolean,
     before: Seen,
   ): Promise<void> {
     if (course.isWaiting) {
-      this.paused.push({ deed, course, startedAt, fault });
+      this.paused.push({ resolved, course, startedAt, fault });
       return;
     }
     const result = await course.result;
     const answer = result.status === 'fulfilled' ? 'ok' : kindOf(result.reason);
     const reason: unknown = result.status === 'fulfilled' ? null : result.reason;
     if (isExact) {
-      const state = (deed.assetId === null ? undefined : this.known.get(deed.assetId)?.state) ?? NONE;
-      const old = before.tables.assets.find(({ id }) => id === deed.assetId);
+      const state = (resolved.assetId === null ? undefined : this.known.get(resolved.assetId)?.state) ?? NONE;
+      const old = before.tables.assets.find(({ id }) => id === resolved.assetId);
       const { inventory, now } = this;
       const known = { ...UNKNOWN, state };
-      const scene = sceneOf(deed, { row: old, known, seen: before, inventory, now, isExact, isBuggy: false });
-      const wanted = deed.assetId === null ? 'ok' : outcomeOf(deed, deed.assetId, old, state, scene).answer;
+      const scene = sceneOf(resolved, {
+        row: old,
+        known,
+        seen: before,
+        inventory,
+        now,
+        isExact,
+        isBuggy: false,
+      });
+      const wanted =
+        resolved.assetId === null ? 'ok' : outcomeOf(resolved, resolved.assetId, old, state, scene).answer;
       if (answer !== wanted)
-        throw new Error(`${deed.operation.do} answered ${answer}, not ${wanted}`, { cause: reason });
+        throw new Error(`${resolved.operation.do} answered ${answer}, not ${wanted}`, { cause: reason });
       return;
     }
     const isMeant = reason === null || reason instanceof StowageError || reason instanceof Crash;
-    if (!isMeant && fault?.kind !== 'bug') throw new Error(`${deed.operation.do} failed`, { cause: reason });
+    if (!isMeant && fault?.kind !== 'bug')
+      throw new Error(`${resolved.operation.do} failed`, { cause: reason });
   }
 
-  private expectRequest(deed: Deed): ReturnType<typeof expectAnswers> | null {
-    if (deed.operation.do !== 'request') return null;
+  private expectRequest(resolved: Deed): ReturnType<typeof expectAnswers> | null {
+    if (resolved.operation.do !== 'request') return null;
     const { tables, incoming } = this.seen;
-    return expectAnswers(deed.slots, tables.assets, this.now, ({ id }) => incoming.has(id));
+    return expectAnswers(resolved.slots, tables.assets, this.now, ({ id }) => incoming.has(id));
   }
 
   private checkRequest(
-    deed: Deed,
+    resolved: Deed,
     expected: ReturnType<typeof expectAnswers>,
     rows: ReadonlyMap<string, AssetRow>,
   ): void {
-    const answers = deed.slots.map(({ answer }) => answer);
+    const answers = resolved.slots.map(({ answer }) => answer);
     claim(
       String(answers) === String(expected.map(({ answer }) => answer)),
       'a request has an unexpected answer',
       { answers, expected },
     );
-    deed.slots.forEach((slot, index) => {
+    resolved.slots.forEach((slot, index) => {
       if (expected[index]!.answer !== 'PENDING') return;
       claim(slot.ticket !== null, 'the ticket is missing', slot);
       if (!expected[index]!.isNew) return;

@@ -38,7 +38,7 @@ const NEVER = [
        or not exists (select from asset_properties p where p.asset_id = a.asset_id))`,
   `select format('object %s is LIVE, scanned by %s at %s', id, scanned_by, scanned_at) as problem
      from stored_objects where state = 'LIVE' and (scanned_by is null or scanned_at is null)`,
-  // The variants of an object are exactly those of the profiles.
+  // The variants of an object are exactly the variants of the profiles.
   `select format('object %s has the variants "%s" and should have "%s"', o.id, v.made, o.variant_specs) as problem
      from stored_objects o left join (
        select stored_object_id, string_agg(spec, ' ' order by entry) || ' ' ||

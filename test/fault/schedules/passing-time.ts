@@ -19,7 +19,7 @@ import { rows } from '../uploads.js';
 
 /**
  * Lets time pass for a fleet without waiting: moves deadlines in the database and runs sweeps at once. The sweepers run in
- * this process, beside those of the workers.
+ * this process, beside the sweepers of the workers.
  */
 export class PassingTime implements AsyncDisposable {
   static async of(fleet: Fleet): Promise<PassingTime> {
