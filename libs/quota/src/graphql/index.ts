@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { ViewerResolver } from './viewer.resolver.js';
+import { ViewerQuotaResolver } from './viewer-quota.resolver.js';
 
-@Module({ providers: [ViewerResolver] })
+@Module({ providers: [ViewerQuotaResolver] })
 export class QuotaGraphQLModule {}

@@ -1,4 +1,4 @@
-import { Field, ID, Int, ObjectType } from '@nestjs/graphql';
+import { Field, Int, ObjectType } from '@nestjs/graphql';
 import { ByteSize } from '#libs/graphql';
 
 @ObjectType('Quota', {
@@ -22,18 +22,4 @@ export class QuotaModel {
 
   @Field(() => Int, { description: 'Number of unfinished uploads.' })
   reservedAssets: number;
-}
-
-@ObjectType('Viewer', { description: 'The caller, as identified by the token.' })
-export class ViewerModel {
-  @Field(() => ID, { description: 'Owner id of the caller.' })
-  id: string;
-
-  @Field(() => [String], {
-    description: 'Principals by which access lists can name the caller: user:<id>, group:<name>, and *.',
-  })
-  principals: string[];
-
-  @Field(() => Boolean, { description: 'Whether the caller is an operator.' })
-  isAdmin: boolean;
 }
