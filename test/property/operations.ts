@@ -159,7 +159,7 @@ export class Operations {
       await database.transaction((tx) => deadLetters.close(tx, id, 'DISCARDED'));
       return;
     }
-    const found = await deadLetters.find(id);
+    const found = await database.prisma.deadLetter.findUnique({ where: { id } });
     if (found?.state === 'OPEN') await failedAssetRetry.revive(found);
   }
 

@@ -46,19 +46,6 @@ export class DeadLettersService {
     this.retries.set(source, retry);
   }
 
-  /**
-   * Retries a letter with the function that its source registered.
-   * @throws StowageError conflict DEAD_LETTER_NOT_RETRIABLE if the source registered none; errors of the retry function
-   */
-  async retry(letter: DeadLetter): Promise<void> {
-    const retry = this.retries.get(letter.source);
-    if (retry === undefined) {
-      const message = 'Dead letters of this source cannot be retried.';
-      throw new StowageError('conflict', 'DEAD_LETTER_NOT_RETRIABLE', message);
-    }
-    await retry(letter);
-  }
-
   /** Adds a letter in the transaction that gives up the work. False if the source already added a letter for it. */
   async add(tx: Tx, letter: NewDeadLetter): Promise<boolean> {
     const data = { ...letter, error: letter.error.slice(0, LONGEST_ERROR) };
@@ -66,8 +53,39 @@ export class DeadLettersService {
     return count === 1;
   }
 
-  find(id: bigint): Promise<DeadLetter | null> {
-    return this.database.read((prisma) => prisma.deadLetter.findUnique({ where: { id } }));
+  /** @throws StowageError not-found DEAD_LETTER_NOT_FOUND */
+  async get(id: bigint): Promise<DeadLetter> {
+    const letter = await this.database.read((prisma) => prisma.deadLetter.findUnique({ where: { id } }));
+    if (letter === null) throw deadLetterNotFound();
+    return letter;
+  }
+
+  /**
+   * Retries an OPEN letter with the function that its source registered. A repeat returns the RETRIED letter.
+   * @throws StowageError not-found DEAD_LETTER_NOT_FOUND; conflict DEAD_LETTER_CLOSED, DEAD_LETTER_NOT_RETRIABLE if the source registered
+   * none; errors of the retry function
+   */
+  async retry(id: bigint): Promise<DeadLetter> {
+    const letter = await this.get(id);
+    if (letter.state === 'OPEN') {
+      const retry = this.retries.get(letter.source);
+      if (retry === undefined) {
+        const message = 'Dead letters of this source cannot be retried.';
+        throw new StowageError('conflict', 'DEAD_LETTER_NOT_RETRIABLE', message);
+      }
+      await retry(letter);
+    }
+    return this.getClosed(id, 'RETRIED');
+  }
+
+  /**
+   * Discards an OPEN letter. A repeat returns the DISCARDED letter.
+   * @throws StowageError not-found DEAD_LETTER_NOT_FOUND; conflict DEAD_LETTER_CLOSED
+   */
+  async discard(id: bigint): Promise<DeadLetter> {
+    await this.get(id);
+    await this.database.transaction((tx) => this.close(tx, id, 'DISCARDED'));
+    return this.getClosed(id, 'DISCARDED');
   }
 
   /** Lists letters, newest first. */
@@ -83,4 +101,19 @@ export class DeadLettersService {
     const { count } = await tx.deadLetter.updateMany({ where: { id, state: 'OPEN' }, data: { state } });
     return count === 1;
   }
+
+  private async getClosed(id: bigint, state: DeadLetterState): Promise<DeadLetter> {
+    const letter = await this.get(id);
+    if (letter.state !== state) {
+      throw new StowageError(
+        'conflict',
+        'DEAD_LETTER_CLOSED',
+        'There is nothing left to decide about this dead letter.',
+      );
+    }
+    return letter;
+  }
 }
+
+export const deadLetterNotFound = () =>
+  new StowageError('not-found', 'DEAD_LETTER_NOT_FOUND', 'There is no such dead letter.');

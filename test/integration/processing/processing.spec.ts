@@ -325,7 +325,7 @@ describe.each(QUEUE_BACKENDS)(
         Array.from({ length: 3 }, () => world.failedAssetRetry.revive(letter!)),
       );
       expect(revivals.filter(Boolean)).toHaveLength(1);
-      expect(await world.deadLetters.find(letter!.id)).toMatchObject({ state: 'RETRIED' });
+      expect(await world.deadLetters.get(letter!.id)).toMatchObject({ state: 'RETRIED' });
       await world.process(await world.job(id));
       expect(await world.asset(id)).toMatchObject({ status: 'READY', statusReason: null });
       expect(await world.failedAssetRetry.revive(letter!)).toBe(false);

@@ -1,9 +1,8 @@
 import { Args, ID, Mutation, ResolveField, Resolver } from '@nestjs/graphql';
-import { Database } from '#libs/database';
-import { type Actor, invalid, StowageError } from '#libs/domain';
+import { type Actor, invalid } from '#libs/domain';
 import { connectionOf, parsePage } from '#libs/graphql';
 import { AdminModel, assertOperator, CurrentActor } from '#libs/identity/graphql';
-import { type DeadLetter, DeadLettersService } from '#libs/queue';
+import { deadLetterNotFound, DeadLettersService } from '#libs/queue';
 import { DeadLetterConnectionModel, DeadLetterModel, DeadLettersArgs } from './dead-letter.model.js';
 
 const ID_TEXT = /^[1-9][0-9]{0,17}$/;
@@ -13,22 +12,9 @@ function parseId(text: string, refuse: () => Error): bigint {
   return BigInt(text);
 }
 
-const notFound = () =>
-  new StowageError('not-found', 'DEAD_LETTER_NOT_FOUND', 'There is no such dead letter.');
-
-const closed = () =>
-  new StowageError(
-    'conflict',
-    'DEAD_LETTER_CLOSED',
-    'There is nothing left to decide about this dead letter.',
-  );
-
 @Resolver(() => AdminModel)
 export class DeadLettersResolver {
-  constructor(
-    private readonly deadLetters: DeadLettersService,
-    private readonly database: Database,
-  ) {}
+  constructor(private readonly deadLetters: DeadLettersService) {}
 
   @ResolveField(() => DeadLetterConnectionModel, {
     name: 'deadLetters',
@@ -54,9 +40,7 @@ export class DeadLettersResolver {
     @Args('id', { type: () => ID, description: 'Which one.' }) id: string,
   ): Promise<DeadLetterModel> {
     assertOperator(actor);
-    const letter = await this.find(id);
-    await this.database.transaction((tx) => this.deadLetters.close(tx, letter.id, 'DISCARDED'));
-    return this.decided(id, 'DISCARDED');
+    return new DeadLetterModel(await this.deadLetters.discard(parseId(id, deadLetterNotFound)));
   }
 
   @Mutation(() => DeadLetterModel, {
@@ -69,20 +53,6 @@ export class DeadLettersResolver {
     @Args('id', { type: () => ID, description: 'Which one.' }) id: string,
   ): Promise<DeadLetterModel> {
     assertOperator(actor);
-    const letter = await this.find(id);
-    if (letter.state === 'OPEN') await this.deadLetters.retry(letter);
-    return this.decided(id, 'RETRIED');
-  }
-
-  private async decided(id: string, wanted: DeadLetter['state']): Promise<DeadLetterModel> {
-    const letter = await this.find(id);
-    if (letter.state !== wanted) throw closed();
-    return new DeadLetterModel(letter);
-  }
-
-  private async find(id: string): Promise<DeadLetter> {
-    const letter = await this.deadLetters.find(parseId(id, notFound));
-    if (letter === null) throw notFound();
-    return letter;
+    return new DeadLetterModel(await this.deadLetters.retry(parseId(id, deadLetterNotFound)));
   }
 }
