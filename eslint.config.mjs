@@ -15,6 +15,7 @@ export default tseslint.config(
       globals: globals.node,
       parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
     },
+<<<<<<< HEAD
     plugins: { libs: ranks, 'import-x': importX },
     settings: {
       'import-x/resolver-next': [createTypeScriptImportResolver()],
@@ -24,6 +25,12 @@ export default tseslint.config(
       'libs/ranks': 'error',
       'import-x/no-cycle': 'error',
       'import-x/no-self-import': 'error',
+=======
+    plugins: { stowage: ranks },
+    rules: {
+      'stowage/ranks': 'error',
+      'stowage/no-cycles': 'error',
+>>>>>>> 22be1a7 (lint: rewrite comments and messages, name the plugin stowage)
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
     },
   },
@@ -35,7 +42,14 @@ export default tseslint.config(
     rules: {
       'no-restricted-imports': [
         'error',
-        { paths: [{ name: '#libs/gcp-emulator', message: 'For development and tests only.' }] },
+        {
+          paths: [
+            {
+              name: '#libs/gcp-emulator',
+              message: 'Only apps/local, tests and benchmarks may import the emulator.',
+            },
+          ],
+        },
       ],
     },
   },
@@ -48,7 +62,7 @@ export default tseslint.config(
         ...['it', 'test', 'describe'].map((object) => ({
           object,
           property: 'only',
-          message: 'All other tests would be left out.',
+          message: 'Remove it: all other tests would be skipped.',
         })),
       ],
     },

@@ -1,6 +1,13 @@
 import path from 'node:path';
 
+<<<<<<< HEAD
 /** A lib imports only libs of a lower rank, and only through their entry points. Apps and tests may import all libs. */
+=======
+/**
+ * Two rules. A lib imports only libs of a lower rank, and only through their entry points; apps and tests may import every lib.
+ * Imports between files form no cycles.
+ */
+>>>>>>> 22be1a7 (lint: rewrite comments and messages, name the plugin stowage)
 export const RANKS = {
   domain: 0,
   runtime: 0,
@@ -25,13 +32,18 @@ export const RANKS = {
 const ROOT = import.meta.dirname;
 const libOf = (file) => /^libs\/([^/]+)\//.exec(path.relative(ROOT, file).replaceAll(path.sep, '/'))?.[1];
 
-/** Where an import of ours leads, or null for a package. */
+/** The file that an import of this project resolves to; null for a package. */
 function resolve(from, specifier) {
   if (specifier.startsWith('.')) {
     return path.resolve(path.dirname(from), specifier.replace(/\.js$/, '.ts'));
   }
+<<<<<<< HEAD
   const entryPoint = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
   return entryPoint && path.join(ROOT, 'libs', entryPoint[1], 'src', entryPoint[2] ?? '', 'index.ts');
+=======
+  const entry = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
+  return entry && path.join(ROOT, 'libs', entry[1], 'src', entry[2] ?? '', 'index.ts');
+>>>>>>> 22be1a7 (lint: rewrite comments and messages, name the plugin stowage)
 }
 
 const importVisitor = (check) => ({

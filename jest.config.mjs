@@ -1,9 +1,9 @@
 import { isBuilt } from './scripts/build.mjs';
 
-// Child processes of the tests run what is in dist/.
+// Tests start child processes from dist/.
 if (!isBuilt()) throw new Error('dist/ is older than the sources: run npm run build.');
 
-/** One Jest for every tier; what a suite needs it starts itself (test/support). */
+/** One configuration for all tiers; each suite starts the servers that it needs (test/support). */
 const swc = {
   jsc: {
     target: 'es2023',
@@ -31,6 +31,6 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   maxWorkers: 2,
-  // Above the limit of what a test waits for (test/support/until.ts).
+  // Longer than any wait inside a test (test/support/until.ts).
   testTimeout: 900_000,
 };
