@@ -20,7 +20,7 @@ RUN npm run build
 FROM node:24.21-bookworm-slim
 ENV NODE_ENV=production
 WORKDIR /app
-# What the emulators keep, or a worker spools; nothing else writes anywhere.
+# Data of the emulators and spooled files of a worker. No other folder is written to.
 RUN mkdir /data && chown node:node /data
 COPY --from=packages /app/node_modules node_modules
 COPY --from=build /app/dist dist
@@ -29,7 +29,7 @@ COPY prisma/migrations prisma/migrations
 COPY scripts/container.sh scripts/command.ts scripts/environment.ts scripts/migrate.ts scripts/provision.ts scripts/
 USER node
 EXPOSE 3000
-# Of the api and the worker; a container that runs something else turns it off.
+# For the api and the worker; turn it off for other commands.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.WORKER_PORT || process.env.PORT || 3000}/health/live`, { signal: AbortSignal.timeout(4000) }).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["/app/scripts/container.sh"]
