@@ -1,6 +1,15 @@
-/** Takes out each guard of the invariants, one at a time, in a copy of the tree, and shows that a test fails without it. */
+/** Mutation test of the invariants: removes one guard at a time in a copy of the tree and checks that a test fails. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { run } from './command.ts';
@@ -9,8 +18,8 @@ import { type Guard, GUARDS, INVARIANTS } from './invariant-guards.ts';
 const HELP = `
 Usage: npm run invariants [-- NUMBER]
 
-Takes out each guard of the invariants, one at a time, in a copy of the tree, shows that a test fails without it, and writes
-docs/invariants.md. With a number it tries only that row and writes nothing.
+Removes the guards of the invariants, one at a time, in a copy of the tree, checks that a test fails without each, and
+writes docs/invariants.md. With a number it checks only that row and writes no page.
 `;
 const ROOT = path.resolve(import.meta.dirname, '..');
 const JEST = path.join(ROOT, 'node_modules/jest/bin/jest.js');
@@ -21,7 +30,7 @@ function makeCopy(): void {
   const { status } = spawnSync(process.execPath, [path.join(ROOT, 'scripts/build.mjs')], {
     stdio: 'inherit',
   });
-  if (status !== 0) throw new Error('There is no build.');
+  if (status !== 0) throw new Error('The build failed.');
   const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
     cwd: ROOT,
     encoding: 'utf8',
@@ -30,25 +39,25 @@ function makeCopy(): void {
     try {
       cpSync(path.join(ROOT, file), path.join(copy, file));
     } catch {
-      // Deleted, and not committed yet.
+      // The file was deleted and the deletion is not committed yet.
     }
   }
   cpSync(path.join(ROOT, 'libs/database/src/generated'), path.join(copy, 'libs/database/src/generated'), {
     recursive: true,
   });
-  // What runs in processes of its own is the built form.
+  // Tests start child processes from dist/.
   cpSync(path.join(ROOT, 'dist'), path.join(copy, 'dist'), { recursive: true });
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
 }
 
-/** Keeps the time of the file: jest.config.mjs refuses sources that are newer than dist/. */
+/** Keeps the file's modification time: jest.config.mjs refuses sources that are newer than dist/. */
 function replaceText(file: string, text: string): void {
   const { atime, mtime } = statSync(file);
   writeFileSync(file, text);
   utimesSync(file, atime, mtime);
 }
 
-/** A test that fails anyway notices nothing. */
+/** Checks that every test passes with all guards in place; otherwise its failure would prove nothing. */
 function checkTests(guards: readonly Guard[]): void {
   for (const [test, of] of Map.groupBy(guards, ({ test }) => test)) {
     const failure = failureOf(test, of.map(({ name }) => name).join('|'));
@@ -57,7 +66,7 @@ function checkTests(guards: readonly Guard[]): void {
   }
 }
 
-/** The first failure of a test run, or null when it passed. */
+/** The first failure message of a test run; null if it passed. */
 function failureOf(test: string, name: string): string | null {
   const run = spawnSync(
     process.execPath,
@@ -107,7 +116,7 @@ await run(HELP, () => {
       const source = readFileSync(file, 'utf8');
       const line = source.slice(0, source.indexOf(guard.guard)).split('\n').length;
       if (source.split(guard.guard).length !== 2)
-        throw new Error(`${guard.file} has not exactly one: ${guard.guard}`);
+        throw new Error(`${guard.file} must contain this line exactly once: ${guard.guard}`);
       replaceText(
         file,
         source.replace(guard.guard, () => guard.without),
@@ -115,7 +124,7 @@ await run(HELP, () => {
       const failure = failureOf(guard.test, guard.name);
       replaceText(file, source);
       if (failure === null) missed += 1;
-      console.log(`${failure === null ? 'NOT NOTICED' : 'noticed'}  ${index + 1}. ${guard.what}`);
+      console.log(`${failure === null ? 'NO TEST FAILED' : 'test failed'}  ${index + 1}. ${guard.what}`);
       const number = `${guard.invariant}.${guards.filter((other, at) => other.invariant === guard.invariant && at <= index).length}`;
       rows.push(
         `| ${number} | ${guard.what} | \`${guard.file}:${line}\` | \`${path.basename(guard.test)}\` |`,
@@ -124,16 +133,16 @@ await run(HELP, () => {
         `### ${number} ${guard.what}\n\n` +
           `Guard: \`${guard.file}:${line}\`, \`${guard.guard.trim().split('\n')[0] ?? ''}\`  \n` +
           `Test: \`${guard.test}\`, “${guard.name}”\n\n` +
-          `Without it:\n\n\`\`\`\n${failure ?? 'NOTHING FAILS'}\n\`\`\``,
+          `Without it:\n\n\`\`\`\n${failure ?? 'NO TEST FAILED'}\n\`\`\``,
       );
     }
     if (only === null) {
       const list = INVARIANTS.map((text, index) => `${index + 1}. ${text}`).join('\n');
       writeFileSync(
         path.join(ROOT, 'docs/invariants.md'),
-        `# Invariants\n\n${list}\n\nEach guard below was taken out of a copy of the tree, its test was run, and what the test said is quoted. ` +
-          `\`npm run invariants\` does it again and writes this page.\n\n` +
-          `|   | what holds | guard | test |\n| - | --- | --- | --- |\n${rows.join('\n')}\n\n${sections.join('\n\n')}\n`,
+        `# Invariants\n\n${list}\n\nEach guard below was removed in a copy of the tree, its test was run, and the test's failure is quoted. ` +
+          `\`npm run invariants\` repeats this and writes this page.\n\n` +
+          `|   | property | guard | test |\n| - | --- | --- | --- |\n${rows.join('\n')}\n\n${sections.join('\n\n')}\n`,
       );
       spawnSync(
         path.join(ROOT, 'node_modules/.bin/prettier'),
