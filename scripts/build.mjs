@@ -1,4 +1,4 @@
-/** Compiles apps and libs to dist/, when they have changed: `npm run build`. */
+/** Compiles changed apps and libs to dist/: `npm run build`. */
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -8,10 +8,10 @@ import { quietPackageCommand, ROOT, run, withProgress } from './project.mjs';
 const HELP = `
 Usage: npm run build
 
-Installs the packages when they are missing or have changed, and compiles apps and libs to dist/ when they have changed.
+Installs packages that are missing or have changed, and compiles apps and libs to dist/ if they have changed.
 `;
 const DIST = path.join(ROOT, 'dist');
-/** As old as the moment at which the last complete build began. */
+/** Its modification time is the start of the last complete build. */
 const STAMP_FILE = path.join(DIST, '.built');
 const SOURCE_FOLDERS = ['apps', 'libs'];
 const SETTINGS = ['nest-cli.json', 'tsconfig.json', '.swcrc', 'package-lock.json'];
@@ -30,7 +30,7 @@ const isCompiled = (file) => file.endsWith('.ts') && !/\.(spec|d)\.ts$/.test(fil
 const sources = () => SOURCE_FOLDERS.flatMap(filesIn).filter(isCompiled);
 const outputOfSource = (source) => path.join(DIST, source.replace(/\.ts$/, '.js'));
 
-/** Outputs whose source was removed. */
+/** Compiled files whose source was removed. */
 function staleOutputs() {
   if (!existsSync(DIST)) return [];
   return filesIn('dist').filter((output) => {
@@ -39,7 +39,7 @@ function staleOutputs() {
   });
 }
 
-/** Whether dist/ was compiled from the sources as they are. A file that was moved keeps its time, but has no output. */
+/** Whether dist/ is up to date. A moved source file keeps its modification time, so the check also looks for its output. */
 export function isBuilt() {
   const built = modified(STAMP_FILE);
   return (
@@ -49,7 +49,7 @@ export function isBuilt() {
   );
 }
 
-/** Generates the database client and compiles, each only when what it is made from has changed. */
+/** Generates the database client and compiles, each only if its inputs have changed. */
 export async function build() {
   if (modified(CLIENT) < modified(SCHEMA)) {
     const quiet = { PRISMA_HIDE_UPDATE_MESSAGE: '1', CHECKPOINT_DISABLE: '1' };
@@ -59,7 +59,7 @@ export async function build() {
   }
   if (isBuilt()) return;
   const began = new Date();
-  // One build compiles every app and lib (nest-cli.json).
+  // Building one app compiles all apps and libs (nest-cli.json).
   await withProgress('Compiling apps and libs', () => quietPackageCommand('nest', ['build', 'api']));
   for (const output of staleOutputs()) rmSync(path.join(ROOT, output));
   mkdirSync(DIST, { recursive: true });

@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Ticket {
-  /** Unknown ones cannot be used. */
+  /** The client cannot use a ticket with an unknown protocol. */
   readonly protocol?: string;
   readonly httpMethod: string;
   readonly url: string;
   readonly headers: readonly { readonly name: string; readonly value: string }[];
 }
 
-/** What was found in the bytes; null where nothing was. */
+/** Properties that the service read from the file; unknown ones are null. */
 export interface Properties {
   readonly width: number | null;
   readonly height: number | null;
@@ -52,7 +52,7 @@ export interface UploadInput {
   readonly method?: 'RESUMABLE';
 }
 
-/** What the API answered instead of data. */
+/** An error response of the API. */
 export class ApiError extends Error {
   readonly code: string;
 
@@ -62,7 +62,7 @@ export class ApiError extends Error {
   }
 }
 
-/** Nothing was done, or it does no harm to do it again. */
+/** A failure after which the same request can be sent again safely. */
 export class TryAgain extends Error {}
 
 const TRIES = 8;
@@ -83,7 +83,7 @@ const RENEW_UPLOAD = `mutation ($id: ID!) { renewUpload(assetId: $id) { ${TICKET
 const COMPLETE_UPLOAD = `mutation ($id: ID!) { completeUpload(assetId: $id) { ${ASSET} } }`;
 const ASSET_BY_ID = `query ($id: ID!) { asset(id: $id) { ${ASSET} } }`;
 
-/** Repeats what failed for want of a server, after pauses that grow: for about half a minute. */
+/** Retries work that fails with {@link TryAgain}, with growing pauses, for about half a minute. */
 export async function retried<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1, pause = FIRST_PAUSE_MS; ; attempt++, pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
     try {
@@ -95,7 +95,7 @@ export async function retried<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The API as an uploading client sees it. */
+/** A GraphQL client for uploads. */
 export class Client {
   private readonly url: string;
   private readonly token: string;
@@ -105,7 +105,7 @@ export class Client {
     this.token = token;
   }
 
-  /** The key makes a repeat answer with the same asset. */
+  /** Sends an idempotency key, so that a retry returns the same asset. */
   async requestUpload(input: UploadInput): Promise<{ asset: Asset; upload: Ticket | null }> {
     const variables = { input: { ...input, idempotencyKey: randomUUID() } };
     const data = await this.call<{ requestUpload: { asset: Asset; upload: Ticket | null } }>(
@@ -166,6 +166,6 @@ function dataIn<Data>(status: number, body: string): Data {
   const code = error?.extensions?.code ?? `HTTP ${status}`;
   if (error && !RETRIED_CODES.has(code)) throw new ApiError(error.message, code);
   if (error || status >= 500) throw new TryAgain(`${error?.message ?? 'The server failed'} (${code})`);
-  if (!answer.data) throw new ApiError('This is no answer of a GraphQL server', code);
+  if (!answer.data) throw new ApiError('This is not a GraphQL response', code);
   return answer.data;
 }

@@ -1,11 +1,11 @@
-/** A command line that makes no sense; the usage is shown with it. */
+/** An invalid command line; {@link run} prints the usage with its message. */
 export class UsageError extends Error {}
 
 export const reason = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /**
- * Runs a command of the project. `--help` prints `help`, whose first line is the usage; a failure is one line on standard
- * error, with the usage when the command line was wrong, and exit code 1.
+ * Runs a command of the project. `--help` prints `help`, whose first line is the usage. A failure prints one line on standard
+ * error, plus the usage if the command line was invalid, and sets exit code 1.
  */
 export async function run(help: string, command: () => void | Promise<void>): Promise<void> {
   if (process.argv.slice(2).some((argument) => argument === '--help' || argument === '-h')) {
@@ -16,7 +16,7 @@ export async function run(help: string, command: () => void | Promise<void>): Pr
     await command();
   } catch (error) {
     console.error(reason(error));
-    // A number, where it comes from gRPC.
+    // gRPC errors have a numeric code.
     const { code } = error as { code?: unknown };
     if (error instanceof UsageError || String(code).startsWith('ERR_PARSE_ARGS'))
       console.error(help.trim().split('\n', 1)[0]);
@@ -25,14 +25,14 @@ export async function run(help: string, command: () => void | Promise<void>): Pr
 }
 
 /**
- * Loads what is built.
- * @throws Error with what to do when it is not
+ * Imports compiled modules.
+ * @throws Error that names the build command, if dist/ is missing
  */
 export async function built<T>(load: () => Promise<T>): Promise<T> {
   try {
     return await load();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    throw new Error(`This needs the project to be built: npm run build (${reason(error)})`, { cause: error });
+    throw new Error(`Build the project first: npm run build (${reason(error)})`, { cause: error });
   }
 }

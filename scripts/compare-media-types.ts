@@ -1,6 +1,6 @@
 /**
- * Compares the tables of media types with Debian's package shared-mime-info and prints what they lack: other names, parents, and
- * endings of which one format is refused: `npm run media-types`, after a build.
+ * Compares the media type tables with Debian's package shared-mime-info and prints missing aliases, missing parents, and file
+ * extensions whose formats are refused: `npm run media-types`, after a build.
  */
 import { createRequire } from 'node:module';
 import { readFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ const DATABASE = '/usr/share/mime/packages/freedesktop.org.xml';
 const HELP = `
 Usage: npm run media-types
 
-Compares the tables of media types with Debian's package shared-mime-info and prints what they lack. Needs a build.
+Compares the media type tables with Debian's package shared-mime-info and prints the differences. Needs a build.
 `;
 
 interface Registered {
@@ -34,7 +34,7 @@ const registeredIn = (xml: string): Registered[] =>
     endings: attributes(body!, 'glob', 'pattern').flatMap((glob) => /^\*\.([^*?[]+)$/.exec(glob)?.[1] ?? []),
   }));
 
-/** What bytes show of a type: it, or the one that it is built on. */
+/** The type that detection reports for files of a type: plain text for every type derived from it. */
 const shownBy = ({ type, parents }: Registered) => (parents.includes('text/plain') ? 'text/plain' : type);
 
 function report(title: string, rows: readonly string[]): void {
@@ -45,7 +45,7 @@ function report(title: string, rows: readonly string[]): void {
 await run(HELP, async () => {
   const xml = await readFile(DATABASE, 'utf8').catch(() => null);
   if (xml === null) {
-    console.log(`${DATABASE} is not there. On Debian, install it with: apt-get install shared-mime-info`);
+    console.log(`${DATABASE} does not exist. On Debian, install it with: apt-get install shared-mime-info`);
     return;
   }
   const { foldMediaType, settleMediaType } = await built(() => import('#libs/domain'));
@@ -54,15 +54,15 @@ await run(HELP, async () => {
   const isRefused = (declared: string, found: string) =>
     detected.has(foldMediaType(found)) && settleMediaType(declared, found) === null;
   report(
-    'names of one type that are two here',
+    'aliases that the tables treat as another type',
     registered.flatMap(({ type, aliases }) =>
       aliases
         .filter((alias) => foldMediaType(alias) !== foldMediaType(type))
-        .map((alias) => `${alias} = ${type}${isRefused(alias, type) ? ', and is refused' : ''}`),
+        .map((alias) => `${alias} = ${type}${isRefused(alias, type) ? ', refused' : ''}`),
     ),
   );
   report(
-    'types that are refused where the bytes show only their parent; on purpose of what proves itself, and of what runs',
+    'types refused if detection reports only their parent (intended for types with proof and for executable types)',
     registered.flatMap(({ type, parents }) =>
       parents.filter((parent) => isRefused(type, parent)).map((parent) => `${type} < ${parent}`),
     ),
@@ -73,7 +73,7 @@ await run(HELP, async () => {
     for (const ending of extensions) byEnding.set(ending, [...(byEnding.get(ending) ?? []), type]);
   }
   report(
-    'endings of which the type of mime-db is refused for the format of shared-mime-info',
+    'extensions whose mime-db type is refused for the format in shared-mime-info',
     registered.flatMap((entry) =>
       entry.endings.flatMap((ending) =>
         (byEnding.get(ending) ?? [])

@@ -1,7 +1,8 @@
 /**
- * Sends files from Debian's packages through the whole pipeline and writes docs/corpora.md: `npm run corpora [-- PACKAGE…] [--most N]`. It
- * downloads what it has not got and starts a stack of its own, all in `.local/corpora`; with packages named nothing is written.
- * All files take ten minutes and more; with `--most` it is so many of an ending of each package, spread over all of them, and nothing is written either.
+ * Uploads files from Debian packages through the whole pipeline and writes docs/corpora.md:
+ * `npm run corpora [-- PACKAGE…] [--most N]`. It downloads missing packages and starts its own stack, all in `.local/corpora`. All
+ * files take ten minutes or more. `--most` takes at most N files per extension and package, evenly spread. The page is written only
+ * for all files of all packages.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,35 +26,35 @@ const PORT = Number(process.env.PORT || 3600);
 const AT_A_TIME = 8;
 const UNLIMITED = { RATE_LIMIT_PER_MINUTE: '0', QUOTA_BYTES: '8000 TiB' };
 
-/** `npm start`, in a folder and on ports of its own. */
+/** Starts the embedded stack with its own data folder and ports. */
 async function startStack(): Promise<ChildProcess> {
   await mkdir(DATA, { recursive: true });
-  // When we are root, PostgreSQL runs as somebody else, who has to get in.
+  // As root, PostgreSQL runs as another user, which must be able to enter the folder.
   await chmod(DATA, 0o711);
   const stack = spawn(process.execPath, [path.join(ROOT, 'dist/apps/local/src/main.js')], {
     cwd: ROOT,
     env: { ...process.env, ...UNLIMITED, DATA_DIR: DATA, PORT: String(PORT) },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  let said = '';
-  stack.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+  let output = '';
+  stack.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
   const ended = once(stack, 'exit').then(() => {
-    throw new Error(`The stack ended:\n${said}`);
+    throw new Error(`The stack exited:\n${output}`);
   });
-  while (!/^ready http/m.test(said)) await Promise.race([once(stack.stdout, 'data'), ended]);
+  while (!/^ready http/m.test(output)) await Promise.race([once(stack.stdout, 'data'), ended]);
   ended.catch(() => undefined);
   return stack;
 }
 
 function spread(files: readonly string[], most: number): string[] {
-  return [...Map.groupBy(files, (file) => path.extname(file)).values()].flatMap((alike) =>
-    alike.length <= most
-      ? alike
-      : Array.from({ length: most }, (_, index) => alike[Math.floor((index * alike.length) / most)]!),
+  return [...Map.groupBy(files, (file) => path.extname(file)).values()].flatMap((group) =>
+    group.length <= most
+      ? group
+      : Array.from({ length: most }, (_, index) => group[Math.floor((index * group.length) / most)]!),
   );
 }
 
-/** Files of the packages, each owner's declared in another way: whose bytes are there already is not asked for them. */
+/** Uploads all files as one owner. Each pass needs a new owner, because an owner's duplicates are not uploaded again. */
 async function pass(
   title: string,
   subject: string,
@@ -67,7 +68,7 @@ async function pass(
   for (const name of names) {
     const files = spread(await filesOf(FOLDER, name), most);
     const began = Date.now();
-    // Long passes outlive a token.
+    // A token per package, because a pass may take longer than a token lives.
     const client = new Client(`http://127.0.0.1:${PORT}/graphql`, await signToken(jwtSecret, { subject }));
     const own: Result[] = [];
     let next = 0;
@@ -85,12 +86,12 @@ async function pass(
 }
 
 const INTRO =
-  `What became of files that nobody made for us: all files of these packages of Debian 12 and the samples of file(1), each sent ` +
-  `through API, storage, queue and worker by a client, ${AT_A_TIME} at a time, ` +
+  `Results for real-world files: all files of these Debian 12 packages and the samples of file(1), each uploaded ` +
+  `by a client through API, storage, queue and worker, ${AT_A_TIME} at a time, ` +
   (process.env.CLAMD_ADDRESS ? 'scanned by ClamAV.' : 'without an antivirus.') +
-  ' `npm run corpora` does it again and writes this page.';
+  ' `npm run corpora` repeats the run and writes this page.';
 
-/** The section of the page that people write. */
+/** The manually written section of the page. */
 async function changesIn(page: string): Promise<string> {
   const text = await readFile(page, 'utf8').catch(() => '');
   return /\n## Changes\n[^]*$/.exec(text)?.[0] ?? '';
@@ -99,11 +100,11 @@ async function changesIn(page: string): Promise<string> {
 const HELP = `
 Usage: npm run corpora [-- PACKAGE…] [--most N]
 
-Sends files of Debian's packages through the whole pipeline, on a stack of its own in .local/corpora, and writes
-docs/corpora.md. All files take ten minutes and more.
+Uploads files of Debian packages through the whole pipeline, on its own stack in .local/corpora, and writes
+docs/corpora.md. All files take ten minutes or more.
 
   PACKAGE               only the files of this package; then no page is written
-  --most N              at most N files of each ending of each package; then no page is written
+  --most N              at most N files per extension and package; then no page is written
 `;
 
 await run(HELP, async () => {
@@ -112,8 +113,8 @@ await run(HELP, async () => {
     options: { most: { type: 'string' } },
   });
   const most = values.most === undefined ? Infinity : Number(values.most);
-  if (!(most >= 1)) throw new UsageError('--most takes a number.');
-  // Owners who have nothing yet: what somebody has is not looked into again.
+  if (!(most >= 1)) throw new UsageError('--most takes a number of 1 or more.');
+  // New owners, because an owner's duplicates are not inspected again.
   const owner = Math.floor(Date.now() / 1000) * 2;
   const names = chosen.length > 0 ? chosen : [...PACKAGES, SOURCE];
   for (const name of names) await filesOf(FOLDER, name);

@@ -1,4 +1,4 @@
-/** What `npm run provision` reads; the apps read the same, but for the bucket that no app reads yet. */
+/** Variables of `npm run provision`. */
 export const PROVISION_VARIABLES = {
   required: [
     'GOOGLE_CLOUD_PROJECT',
@@ -15,7 +15,7 @@ export const PROVISION_VARIABLES = {
   ],
 } as const;
 
-/** What `npm run migrate` reads. */
+/** Variables of `npm run migrate`. */
 export const MIGRATE_VARIABLES = { required: ['DATABASE_URL'], optional: [] } as const;
 
 interface Names<Required extends string, Optional extends string> {
@@ -24,8 +24,8 @@ interface Names<Required extends string, Optional extends string> {
 }
 
 /**
- * The variables of these names. As in the apps, an empty one counts as not set.
- * @throws Error naming all that are missing
+ * Reads the variables with these names. An empty variable counts as unset, as in the apps.
+ * @throws Error that names all missing variables
  */
 export function readVariables<Required extends string, Optional extends string>(
   { required, optional }: Names<Required, Optional>,

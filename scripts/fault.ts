@@ -1,7 +1,7 @@
 /**
- * Plays many seeded schedules of faults (test/fault/schedules.spec.ts), so many at a time on a fleet of their own, says how far
- * it is, and in the end which failed: `npm run fault`. Goes on where it was with `--seed`. The whole of it ends with outages of a
- * whole minute (test/fault/outages.spec.ts), in which locks run out; `--outages` plays them after a part, `--no-outages` never.
+ * Runs seeded fault schedules (test/fault/schedules.spec.ts) in groups, each group on its own fleet of processes, and prints the
+ * progress and the failed seeds: `npm run fault`. `--seed` continues an interrupted run. A full run ends with outages of one minute
+ * each (test/fault/outages.spec.ts), during which locks expire; `--outages` adds them to a partial run, `--no-outages` skips them.
  */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
@@ -12,7 +12,7 @@ const ROOT = path.resolve(import.meta.dirname, '..');
 const JEST = path.join(ROOT, 'node_modules/jest/bin/jest.js');
 const NODE = path.join(ROOT, 'node_modules/.bin/node');
 const AT_A_TIME = 20;
-/** For a fleet, and for each schedule on it. */
+/** Time limits for starting a fleet and for each schedule on it. */
 const START_MS = 300_000;
 const SCHEDULE_MS = 150_000;
 const OUTAGE_SECONDS = 60;
@@ -29,7 +29,7 @@ function whole(text: string, name: string): number {
   return Number(text);
 }
 
-/** What a suite says, and whether all of it passed. */
+/** Runs a suite. Returns its output and whether all tests passed. */
 async function jest(suite: string, timeout: number, env: NodeJS.ProcessEnv) {
   const child = spawn(NODE, [JEST, '--config', 'jest.config.mjs', '--verbose', suite], {
     cwd: ROOT,
@@ -51,7 +51,7 @@ async function jest(suite: string, timeout: number, env: NodeJS.ProcessEnv) {
   return { output, isPassed: child.exitCode === 0 };
 }
 
-/** Jest's own words for each schedule: a mark and its seed. */
+/** Runs schedules. Jest prints a check mark and the seed for each schedule that passed. */
 async function play(first: number, count: number): Promise<Outcome> {
   const { output } = await jest('test/fault/schedules.spec.ts', START_MS + count * SCHEDULE_MS, {
     FAULT_SEED: String(first),
@@ -62,29 +62,29 @@ async function play(first: number, count: number): Promise<Outcome> {
   return { passed: passed.size, failed: seeds.filter((seed) => !passed.has(seed)), output };
 }
 
-/** True when all goes on after them. */
+/** Runs the outage suite. Returns true if the service recovered from every outage. */
 async function playOutages(): Promise<boolean> {
   const { output, isPassed } = await jest('test/fault/outages.spec.ts', OUTAGES_MS, {
     OUTAGE_SECONDS: String(OUTAGE_SECONDS),
   });
   console.log(isPassed ? output.match(/^.*[✓○].*$/gm)?.join('\n') : output);
   const [played, skipped] = ['✓', '○'].map((mark) => output.split(mark).length - 1);
-  const hasOutlived = isPassed && played! > 0;
+  const hasRecovered = isPassed && played! > 0;
   console.log(
-    `outages of ${OUTAGE_SECONDS} s: ${hasOutlived ? `all goes on after each of ${played}` : 'failed'}, ${skipped} skipped`,
+    `outages of ${OUTAGE_SECONDS} s: ${hasRecovered ? `recovered from each of ${played}` : 'failed'}, ${skipped} skipped`,
   );
-  return hasOutlived;
+  return hasRecovered;
 }
 
 const HELP = `
 Usage: npm run fault -- [--schedules 500] [--seed 1] [--[no-]outages]
 
-Plays seeded schedules of faults and checks that the invariants hold after each; without options 500 of them (about 40
-minutes), and then outages of a whole minute.
+Runs seeded fault schedules and checks that the invariants hold after each. By default it runs 500 schedules (about 40
+minutes), and then outages of one minute each.
 
-  --schedules N         how many
-  --seed N              the first; a run that was interrupted prints how to go on
-  --outages             plays the outages after a part as well; --no-outages leaves them out
+  --schedules N         number of schedules
+  --seed N              the first seed; an interrupted run prints the seed to continue with
+  --outages             runs the outages after a partial run too; --no-outages skips them
 `;
 
 await run(HELP, async () => {
@@ -112,8 +112,8 @@ await run(HELP, async () => {
   console.log(
     failed.length === 0
       ? `${seeds}: the invariants hold in all ${count} schedules`
-      : `${seeds}: ${failed.length} failed; FAULT_SCHEDULES=1 with FAULT_SEED=${failed.join(', ')} plays them again`,
+      : `${seeds}: ${failed.length} failed; repeat one with FAULT_SCHEDULES=1 and FAULT_SEED=${failed.join(', ')}`,
   );
-  const outlived = (values.outages ?? isWhole) ? await playOutages() : true;
-  if (failed.length > 0 || !outlived) process.exitCode = 1;
+  const recovered = (values.outages ?? isWhole) ? await playOutages() : true;
+  if (failed.length > 0 || !recovered) process.exitCode = 1;
 });

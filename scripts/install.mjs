@@ -5,35 +5,35 @@ import { exitOf, Failure, NODE, outputOf, ROOT, withProgress } from './project.m
 
 const LOCK_FILE = path.join(ROOT, 'package-lock.json');
 const MODULES = path.join(ROOT, 'node_modules');
-/** Written by npm when an installation is complete: what it has put there. */
+/** npm writes this list of installed packages when an installation is complete. */
 const INSTALLED_LOCK_FILE = path.join(MODULES, '.package-lock.json');
 
-/** Packages by their folder; the project itself, which has the empty name, is none. */
+/** Packages by their folder, without the project itself, whose folder is the empty string. */
 function packagesIn(file) {
   const packages = new Map(Object.entries(JSON.parse(readFileSync(file, 'utf8')).packages));
   packages.delete('');
   return packages;
 }
 
-/** By what is there, not by times, which a checkout changes. Packages for other platforms are not there. */
+/** Compares versions, not file times, which a checkout changes. Optional packages for other platforms may be missing. */
 function isInstalled() {
   if (!existsSync(INSTALLED_LOCK_FILE) || !existsSync(NODE)) return false;
   const [wanted, installed] = [LOCK_FILE, INSTALLED_LOCK_FILE].map(packagesIn);
-  const isThere = ([folder, { version, optional, devOptional }]) =>
+  const isUpToDate = ([folder, { version, optional, devOptional }]) =>
     installed.has(folder) ? installed.get(folder).version === version : Boolean(optional || devOptional);
-  return [...wanted].every(isThere) && [...installed.keys()].every((folder) => wanted.has(folder));
+  return [...wanted].every(isUpToDate) && [...installed.keys()].every((folder) => wanted.has(folder));
 }
 
-/** Installs the packages when they are missing or the lock file has changed since. */
+/** Installs the packages if they are missing or the lock file has changed. */
 export async function install() {
   if (isInstalled()) return;
   if (lstatSync(MODULES, { throwIfNoEntry: false })?.isSymbolicLink()) {
-    // npm ci would empty the folder that it leads to, which belongs to somebody else.
+    // npm ci would empty the link's target, which may belong to another checkout.
     throw new Failure(
       `${MODULES} is a link and does not hold the packages of package-lock.json; remove the link`,
     );
   }
-  // Inside `npm start` this is the npm that runs it, wherever it is.
+  // Inside `npm start`, npm_execpath is the path of the running npm.
   const [command, ...first] = process.env.npm_execpath
     ? [process.execPath, process.env.npm_execpath]
     : ['npm'];
@@ -42,13 +42,11 @@ export async function install() {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output = outputOf(npm);
-  const code = await withProgress('Installing packages; the first time this takes about a minute', () =>
-    exitOf(npm),
-  );
+  const code = await withProgress('Installing packages (about a minute the first time)', () => exitOf(npm));
   if (code !== 0) throw new Failure(`${output()}\nThe packages could not be installed.`);
   if (!existsSync(NODE)) {
     throw new Failure(
-      'npm left out install scripts, and the packages need theirs: npm ci --ignore-scripts=false',
+      'npm skipped the install scripts that the packages need. Run: npm ci --ignore-scripts=false',
     );
   }
 }

@@ -6,10 +6,10 @@ interface MimeDbEntry {
   readonly extensions?: readonly string[];
 }
 
-/** Types by the ending of a name, from the registry of IANA and what web servers know: https://github.com/jshttp/mime-db */
+/** Media types by file extension, from IANA's registry and web servers: https://github.com/jshttp/mime-db */
 const database = createRequire(import.meta.url)('mime-db') as Readonly<Record<string, MimeDbEntry>>;
 
-/** Later ones win: the registry above all, and the names of kinds above `application/…`, which may be anything. */
+/** In ascending precedence. Within a source, `application/…` ranks below other types, because it is less specific. */
 const SOURCES: readonly MimeDbEntry['source'][] = ['nginx', 'apache', undefined, 'iana'];
 const rankOf = ([type, { source }]: [string, MimeDbEntry]) =>
   2 * SOURCES.indexOf(source) + (type.startsWith('application/') ? 0 : 1);
@@ -20,6 +20,6 @@ const byExtension = new Map(
     .flatMap(([type, { extensions = [] }]) => extensions.map((extension) => [extension, type] as const)),
 );
 
-/** The media type that the name of a file suggests; application/octet-stream leaves it to the server. */
+/** The media type for a file name; application/octet-stream if unknown, so that the server detects the type. */
 export const mediaTypeOf = (file: string) =>
   byExtension.get(path.extname(file).slice(1).toLowerCase()) ?? 'application/octet-stream';

@@ -1,4 +1,4 @@
-/** Brings all tables of a database up to date, before any app starts. */
+/** Creates or updates all tables of a database, before any app starts. */
 import path from 'node:path';
 import { built, run } from './command.ts';
 import { MIGRATE_VARIABLES, readVariables } from './environment.ts';
@@ -8,8 +8,8 @@ const MIGRATIONS = path.resolve(import.meta.dirname, '../prisma/migrations');
 const HELP = `
 Usage: DATABASE_URL=postgresql://… npm run migrate
 
-Creates or updates all tables of a database, those of the queue included. Run it before an app of a new version starts; it
-can be repeated. npm start does it by itself.
+Creates or updates all tables of a database, including those of the queue. Run it before you start a new version of an app.
+It can be repeated. npm start runs it automatically.
 `;
 
 await run(HELP, async () => {

@@ -1,14 +1,14 @@
 /**
- * Removes from node_modules what production does not need: `node scripts/production-packages.mjs`, after `npm ci --omit=dev`. npm
- * leaves there what a package could make use of if it were there (optional peers) and something of development needs:
- * Prisma's command line and TypeScript, with all that these need, which is half of everything.
+ * Removes packages from node_modules that production does not need: `node scripts/production-packages.mjs`, after
+ * `npm ci --omit=dev`. npm keeps optional peer dependencies that development also needs: Prisma's command line and TypeScript
+ * with their dependencies, half of all installed files.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
 const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'));
 
-/** Where `name` is found from a package's folder, as Node.js looks for it; undefined where it is not installed. */
+/** The folder in which Node.js finds package `name` from a package's folder; undefined if it is not installed. */
 function resolve(from, name) {
   for (let folder = from; ; folder = path.posix.dirname(folder)) {
     const found = path.posix.join(folder === '.' ? '' : folder, 'node_modules', name);

@@ -1,18 +1,18 @@
-/** What all scripts of the project share. They run on any Node.js from version 20, before anything is installed. */
+/** Helpers for the scripts that run on any Node.js from version 20, before packages are installed. */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-/** The Node.js that the project runs on; it comes with the packages. */
+/** The project's Node.js, installed as an npm package. */
 export const NODE = path.join(ROOT, 'node_modules/.bin/node');
 
 const MIN_NODE = 20;
 
-/** A failure that is said in one sentence, without a stack. */
+/** A failure whose message is printed without a stack trace. */
 export class Failure extends Error {}
 
-/** Runs a script's `main` and ends with its exit code; `--help` prints `help` instead. */
+/** Runs a script's `main` and sets the exit code that it returns; `--help` prints `help` instead. */
 export async function run(help, main) {
   if (process.argv.slice(2).some((argument) => argument === '--help' || argument === '-h')) {
     console.log(help.trim());
@@ -20,9 +20,7 @@ export async function run(help, main) {
   }
   try {
     if (Number.parseInt(process.versions.node, 10) < MIN_NODE) {
-      throw new Failure(
-        `Stowage needs Node.js ${MIN_NODE} or later to start, and this is ${process.version}`,
-      );
+      throw new Failure(`Stowage needs Node.js ${MIN_NODE} or later; this is ${process.version}`);
     }
     process.exitCode = (await main()) ?? 0;
   } catch (error) {
@@ -31,12 +29,12 @@ export async function run(help, main) {
   }
 }
 
-/** Runs a package's command on the project's Node.js, showing what it prints; answers with the exit code. */
+/** Runs a package's command on the project's Node.js with visible output. Returns the exit code. */
 export const packageCommand = (name, args, env) => exitOf(spawnPackage(name, args, env, 'inherit'));
 
 /**
- * The same, but shows what it prints only when it fails.
- * @throws Failure then
+ * Runs a package's command on the project's Node.js without visible output.
+ * @throws Failure with the output if the command fails
  */
 export async function quietPackageCommand(name, args, env) {
   const child = spawnPackage(name, args, env, 'pipe');
@@ -54,12 +52,12 @@ function spawnPackage(name, args, env, output) {
 
 const PROGRESS_MS = 15_000;
 
-/** Does something that may take minutes, and prints what is done, every while that it goes on, and how long it took. */
+/** Runs `act`, which may take minutes. Prints the title, a progress line every 15 seconds, and the duration. */
 export async function withProgress(title, act) {
   const started = Date.now();
   const seconds = () => Math.round((Date.now() - started) / 1000);
   console.log(`${title} …`);
-  const timer = setInterval(() => console.log(`  still at it after ${seconds()} s …`), PROGRESS_MS);
+  const timer = setInterval(() => console.log(`  still running after ${seconds()} s …`), PROGRESS_MS);
   try {
     return await act();
   } finally {
@@ -70,7 +68,7 @@ export async function withProgress(title, act) {
 
 const LAST_LINES = 60;
 
-/** Collects what a child prints on its pipes; answers with a function that gives its last lines. */
+/** Collects a child's output. Returns a function that returns the last lines. */
 export function outputOf(child) {
   let output = '';
   for (const stream of [child.stdout, child.stderr])
@@ -78,7 +76,7 @@ export function outputOf(child) {
   return () => output.trim().split('\n').slice(-LAST_LINES).join('\n');
 }
 
-/** The exit code of a child, when all that it printed was read; 1 when a signal ended it or it could not be run. */
+/** Waits until a child has exited and its output is read. Resolves with its exit code; 1 after a signal or a failed start. */
 export function exitOf(child) {
   return new Promise((resolve) => {
     child.once('error', () => resolve(1));

@@ -9,12 +9,12 @@ const HELP = `
 Usage: npm run provision [-- --dry-run] [--location europe-west3] [--origin https://app.example.com …] [--wait SECONDS]
 
 Creates or updates buckets, topics, subscriptions and the notification, and prints each change. It reads the same variables
-as the apps (docs/operating.md) and can be repeated.
+as the apps (docs/operating.md). It can be repeated.
 
-  --dry-run             prints what would be changed, and changes nothing
-  --location NAME       where new buckets are created
-  --origin ORIGIN       a web page's origin that may send to and read from storage; can be repeated
-  --wait SECONDS        how long it tries again while storage or Pub/Sub does not answer
+  --dry-run             prints the changes without making them
+  --location NAME       location of new buckets
+  --origin ORIGIN       an origin whose web pages may use storage; can be repeated
+  --wait SECONDS        how long to retry while storage or Pub/Sub does not answer
 `;
 const PAUSE_MS = 1_000;
 
@@ -30,7 +30,7 @@ await run(HELP, async () => {
   if (!/^\d{1,4}$/.test(values.wait)) throw new UsageError('--wait takes a number of seconds');
   const bad = values.origin?.find((origin) => !isOrigin(origin));
   if (bad !== undefined)
-    throw new UsageError(`--origin ${bad} is no origin, such as https://app.example.com`);
+    throw new UsageError(`--origin ${bad} is no origin; an example is https://app.example.com`);
   const env = readVariables(PROVISION_VARIABLES, process.env);
   const quarantineDays = daysOf(env.QUARANTINE_DAYS);
   const { provision } = await built(() => import('#libs/storage/gcs'));
@@ -53,7 +53,7 @@ await run(HELP, async () => {
     }),
   );
   for (const resource of resources) console.log(lines(resource));
-  if (values['dry-run']) console.log('Nothing was changed: this is what would be done (--dry-run).');
+  if (values['dry-run']) console.log('No changes were made (--dry-run).');
 });
 
 function isOrigin(text: string): boolean {
@@ -67,7 +67,7 @@ function daysOf(text: string | undefined): number | undefined {
   return Number(text);
 }
 
-/** What `attempt` gives, tried again until this time is over; then its error counts. */
+/** Retries `attempt` until the time limit is reached, then throws its last error. */
 async function within<T>(limitMs: number, attempt: () => Promise<T>): Promise<T> {
   for (const end = Date.now() + limitMs; ; await delay(PAUSE_MS)) {
     try {

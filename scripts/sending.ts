@@ -6,23 +6,23 @@ import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { ApiError, retried, type Ticket, TryAgain } from './client.ts';
 
-/** The file is at fault. */
-class Unreadable extends Error {}
+/** The local file could not be read, or it changed while it was read. */
+class FileError extends Error {}
 
-/** How long storage may take nothing and say nothing. */
+/** A request to storage is aborted after this time without traffic. */
 const STORAGE_IDLE_MS = 60_000;
-/** A multiple of 256 KiB, as the protocol wants it: what an interruption costs at most. */
+/** Must be a multiple of 256 KiB. An interruption costs at most one chunk. */
 const CHUNK_BYTES = 8 * 2 ** 20;
-/** The session is over: storage does not know it, or it was ended. */
+/** Statuses for a session that has ended or that storage does not know. */
 const SESSION_OVER = [404, 410, 499];
 const MAX_RENEWALS = 3;
-/** Answers in a row by which the session has come no further. */
+/** Maximum number of consecutive responses without progress. */
 const MAX_STALLS = 5;
 
 /**
- * Sends a file as the ticket says. The answer is whether storage took it; false means that the bytes were there already,
- * maybe from an attempt whose answer got lost.
- * @throws ApiError with what storage said
+ * Sends a file in one request, as the ticket says. Returns true if storage took the bytes, and false if they were already stored,
+ * perhaps by an attempt whose response was lost.
+ * @throws ApiError with storage's message
  */
 export function send(
   ticket: Ticket,
@@ -39,11 +39,11 @@ export function send(
 }
 
 /**
- * Sends a file to the session of its ticket, chunk by chunk. After an interruption it goes on where storage says that the
- * session is; a session that is over is replaced.
- * @param renew asks for the ticket anew
+ * Sends a file to the session of its ticket in chunks. After an interruption it continues at the offset that storage reports;
+ * a session that has ended is replaced.
+ * @param renew requests a new ticket
  * @returns as {@link send}
- * @throws ApiError with what storage or the API said
+ * @throws ApiError with the message of storage or the API
  */
 export async function sendInChunks(
   { ticket, renew }: { readonly ticket: Ticket; readonly renew: () => Promise<Ticket> },
@@ -52,7 +52,7 @@ export async function sendInChunks(
   progress: (bytes: number) => void,
 ): Promise<boolean> {
   let session = ticket;
-  /** Null when only storage knows. */
+  /** Null after an interruption, until storage reports the offset. */
   let offset: number | null = 0;
   let [furthest, stalls, renewals] = [0, 0, 0];
   for (;;) {
@@ -60,7 +60,7 @@ export async function sendInChunks(
       const from = offset;
       offset = null;
       const answer = await sendChunk(session, { file, from, sizeBytes }, progress);
-      if (isPassing(answer.status)) throw refusal(answer);
+      if (isTransient(answer.status)) throw refusal(answer);
       return answer;
     });
     if (answer.status >= 200 && answer.status < 300) return true;
@@ -70,13 +70,13 @@ export async function sendInChunks(
       progress(offset);
       stalls = offset > furthest ? 0 : stalls + 1;
       furthest = Math.max(furthest, offset);
-      if (stalls > MAX_STALLS) throw new ApiError('Storage keeps nothing of what it is sent', 'HTTP 308');
+      if (stalls > MAX_STALLS) throw new ApiError('Storage keeps none of the sent bytes', 'HTTP 308');
     } else if (SESSION_OVER.includes(answer.status) && renewals++ < MAX_RENEWALS) session = await renew();
     else throw refusal(answer);
   }
 }
 
-/** Of a resumable session, how many bytes storage has; without a Range it has none. */
+/** The number of bytes that storage has of a session. Without a Range header it has none. */
 const keptBytes = ({ range = '' }: StorageAnswer) => Number(/-(\d+)$/.exec(range)?.[1] ?? -1) + 1;
 
 function sendChunk(
@@ -100,11 +100,11 @@ interface StorageAnswer {
   readonly range?: string;
 }
 
-const isPassing = (status: number) => status === 408 || status === 429 || (status >= 500 && status < 600);
+const isTransient = (status: number) => status === 408 || status === 429 || (status >= 500 && status < 600);
 
 function refusal({ status, body }: StorageAnswer): Error {
   const [, message = `Storage answered with HTTP ${status}`] = /<Message>([^<]*)/.exec(body) ?? [];
-  if (isPassing(status)) return new TryAgain(message);
+  if (isTransient(status)) return new TryAgain(message);
   return new ApiError(message, /<Code>([^<]*)/.exec(body)?.[1] ?? `HTTP ${status}`);
 }
 
@@ -121,7 +121,7 @@ async function sendOnce(
     },
     timeout: STORAGE_IDLE_MS,
   });
-  request.once('timeout', () => request.destroy(new Error('Storage takes no bytes any more')));
+  request.once('timeout', () => request.destroy(new Error('Storage stopped accepting bytes')));
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     request.once('response', resolve).once('error', reject);
   });
@@ -129,18 +129,18 @@ async function sendOnce(
   const body: Readable =
     bytes === 0 ? Readable.from([]) : createReadStream(file, { start: from, end: from + bytes - 1 });
   body.on('data', (chunk: Buffer) => progress((sent += chunk.length)));
-  body.once('error', ({ message }: Error) => request.destroy(new Unreadable(message)));
+  body.once('error', ({ message }: Error) => request.destroy(new FileError(message)));
   body.once('end', () => {
-    if (sent !== bytes) request.destroy(new Unreadable('The file changed while it was read'));
+    if (sent !== bytes) request.destroy(new FileError('The file changed while it was read'));
   });
-  // A refusal may come before all was sent; then the answer counts, not the broken pipe.
+  // Storage may refuse before all bytes are sent; its response is more useful than the broken pipe.
   const sending = pipeline(body, request).catch(() => undefined);
   try {
     const response = await answered;
     const { statusCode: status = 0, headers: received } = response;
     return { status, body: await text(response), range: received.range };
   } catch (error) {
-    if (error instanceof Unreadable) throw error;
+    if (error instanceof FileError) throw error;
     throw new TryAgain(`Storage does not answer: ${(error as Error).message}`);
   } finally {
     body.destroy();

@@ -3,12 +3,12 @@ import path from 'node:path';
 import { readSecrets, type Secrets } from '../apps/local/src/data-folder.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
-/** `npm start` keeps a record of each stack here while it runs: scripts/start.mjs. */
+/** `npm start` writes a record of each running stack to this folder: scripts/start.mjs. */
 const RECORDS = path.join(ROOT, '.local/stacks');
 const DEFAULT_PORT = 3000;
 
-interface Place {
-  /** Of the API; storage, Pub/Sub and the others use the ports after it. */
+interface StackLocation {
+  /** Port of the API; the other servers use the ports after it. */
   readonly port: number;
   readonly dataFolder: string;
 }
@@ -19,20 +19,20 @@ export interface Stack {
 }
 
 /**
- * The embedded stack that a command is meant for: among those that run from this checkout, the one that PORT and DATA_DIR
- * name as far as they are set; where none of these runs, the one that `npm start` would start with the same variables.
- * @throws Error when several run and neither variable tells which, or no stack has run in that data folder yet
+ * Finds the embedded stack for a command: the running stack of this checkout that matches PORT and DATA_DIR, as far as they
+ * are set. If none is running, the location is the one that `npm start` would use with the same variables.
+ * @throws Error if several running stacks match, or no stack has run in the data folder yet
  */
 export async function localStack(env: NodeJS.ProcessEnv = process.env): Promise<Stack> {
-  const { port, dataFolder } = placeOf(env);
-  // A secret that was made here would be known to no stack.
+  const { port, dataFolder } = locationOf(env);
+  // readSecrets() would generate secrets that no stack knows.
   if (!existsSync(path.join(dataFolder, 'secrets.json'))) {
     throw new Error(`No stack has run in ${dataFolder} yet; start one with: npm start`);
   }
   return { port, secrets: await readSecrets(dataFolder) };
 }
 
-function placeOf({ PORT, DATA_DIR }: NodeJS.ProcessEnv): Place {
+function locationOf({ PORT, DATA_DIR }: NodeJS.ProcessEnv): StackLocation {
   const wanted = {
     port: Number(PORT || DEFAULT_PORT),
     dataFolder: path.resolve(DATA_DIR || path.join(ROOT, '.local')),
@@ -48,17 +48,19 @@ function placeOf({ PORT, DATA_DIR }: NodeJS.ProcessEnv): Place {
   return found[0] ?? wanted;
 }
 
-function running(): Place[] {
+function running(): StackLocation[] {
   if (!existsSync(RECORDS)) return [];
   return readdirSync(RECORDS).flatMap((name) => {
     const file = path.join(RECORDS, name);
     try {
-      const { pid, port, dataFolder } = JSON.parse(readFileSync(file, 'utf8')) as Place & { pid: number };
+      const { pid, port, dataFolder } = JSON.parse(readFileSync(file, 'utf8')) as StackLocation & {
+        pid: number;
+      };
       if (isAlive(pid)) return [{ port, dataFolder }];
-      // Its launcher was killed.
+      // The stack's launcher was killed before it could remove the record.
       rmSync(file, { force: true });
     } catch {
-      // Being written, or removed by its launcher.
+      // The record is being written or removed by its launcher.
     }
     return [];
   });

@@ -9,45 +9,45 @@ import { exitOf, NODE, ROOT, run } from './project.mjs';
 const HELP = `
 Usage: npm start [-- --verbose]
 
-Installs, builds and runs the embedded stack: PostgreSQL, the storage and Pub/Sub emulators, api and worker. Ctrl-C stops it
-in order; the data stays.
+Installs, builds and runs the embedded stack: PostgreSQL, the storage and Pub/Sub emulators, api and worker. Ctrl-C stops all
+processes in order; the data stays.
 
-  --verbose             shows everything that the processes log
+  --verbose             prints all logs of the processes
 
-  PORT                  the API's port, 3000 by default; the four after it are used as well
-  DATA_DIR              where the data is kept, .local by default
+  PORT                  port of the API, 3000 by default; the next four ports are used too
+  DATA_DIR              data folder, .local by default
 `;
 const PARENT_CHECK_MS = 500;
 
-/** Lets the other commands find this stack (scripts/stack.ts), until the function that is returned was called. */
+/** Records this stack for the other commands (scripts/stack.ts). Returns a function that removes the record. */
 function record(pid) {
   const folder = path.join(ROOT, '.local/stacks');
   const file = path.join(folder, `${pid}.json`);
   const { PORT, DATA_DIR } = process.env;
-  const place = { port: Number(PORT || 3000), dataFolder: path.resolve(DATA_DIR || '.local') };
+  const location = { port: Number(PORT || 3000), dataFolder: path.resolve(DATA_DIR || '.local') };
   mkdirSync(folder, { recursive: true });
-  writeFileSync(file, JSON.stringify({ pid, ...place }));
+  writeFileSync(file, JSON.stringify({ pid, ...location }));
   return () => rmSync(file, { force: true });
 }
 
 await run(HELP, async () => {
   await install();
   await build();
-  // The channel tells the stack when this process is gone.
+  // The stack stops when this IPC channel closes, so it does not outlive this process.
   const stack = spawn(NODE, [path.join(ROOT, 'dist/apps/local/src/main.js'), ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   });
-  const forget = record(stack.pid);
-  // Not to end before the stack has. A signal that the terminal sent to the whole group arrives there twice, and
-  // counts as one.
+  const removeRecord = record(stack.pid);
+  // This process waits for the stack. A signal from the terminal goes to the whole process group, so the stack may receive
+  // it twice; it counts as one.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stack.kill(signal));
-  // npm hands SIGTERM to a shell in between, which ends without telling us.
+  // npm sends SIGTERM to a shell in between, which exits without forwarding the signal.
   const parent = process.ppid;
   const watch = setInterval(() => {
     if (process.env.npm_lifecycle_event !== undefined && process.ppid !== parent) stack.kill('SIGTERM');
   }, PARENT_CHECK_MS);
   const code = await exitOf(stack);
   clearInterval(watch);
-  forget();
+  removeRecord();
   return code;
 });

@@ -10,11 +10,11 @@ const HELP = `
 Usage: npm test [-- PATTERN… [JEST OPTION…]]
        npm run test:full [-- --rest]
 
-Installs, builds, and runs the checks: the linter, the formatter, the compiler, and all tests but the suites that take
-minutes (test/support/tiers.mjs), which npm run test:full adds. With patterns it runs only the tests whose paths match, and
+Installs, builds, and runs the checks: the linter, the formatter, the compiler, and all tests except the suites that take
+minutes (test/support/tiers.mjs), which npm run test:full adds. With patterns it runs only the tests whose paths match and
 passes every argument to Jest.
 
-  --rest    only the suites that npm test leaves out
+  --rest    runs only the suites that npm test skips
 `;
 const arguments_ = process.argv.slice(2);
 const jestOptions = '--experimental-vm-modules --disable-warning=ExperimentalWarning';
@@ -22,10 +22,10 @@ const FOLDER = path.join(ROOT, '.local/tests');
 const DURATIONS = path.join(FOLDER, 'durations.json');
 const SLOWEST = 10;
 const FLAKY = path.join(FOLDER, 'flaky.json');
-/** By path or content: a failure of these suites may be a race that the next run does not meet. */
+/** Suites that are never repeated, by path or content: their failure may be a race that the next run misses. */
 const NEVER_REPEATED = /^test\/fault\/|\.property\.spec\.ts$|\w+Contract\(/;
 
-/** Name, command, arguments. */
+/** Title, command and arguments of each check. */
 const checks = [
   ['eslint', 'eslint', ['.', '--max-warnings', '0']],
   ['prettier', 'prettier', ['--check', '--log-level', 'warn', '.']],
@@ -52,10 +52,11 @@ async function jestResults(args) {
 const readJson = (file, otherwise) => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : otherwise);
 const writeJson = (file, value) => writeFileSync(file, `${JSON.stringify(value, null, 1)}\n`);
 
-/** Adds the durations of these suites to the file, in milliseconds, longest first. */
+/** Adds the durations of these suites in milliseconds to the file, longest first. */
 function recordDurations(suites) {
   const durations = readJson(DURATIONS, {});
-  for (const { name, startTime, endTime } of suites) durations[path.relative(ROOT, name)] = endTime - startTime;
+  for (const { name, startTime, endTime } of suites)
+    durations[path.relative(ROOT, name)] = endTime - startTime;
   writeJson(DURATIONS, Object.fromEntries(Object.entries(durations).toSorted(([, a], [, b]) => b - a)));
 }
 
@@ -66,7 +67,7 @@ function printSlowest() {
   }
 }
 
-/** Whether one failed suite passes alone. Prints and records what failed only the first time. */
+/** Whether a failed suite passes when it runs alone. If so, prints its failed tests and records the suite as flaky. */
 async function isFlaky({ name, assertionResults }) {
   const suite = path.relative(ROOT, name);
   if (NEVER_REPEATED.test(suite) || NEVER_REPEATED.test(readFileSync(name, 'utf8'))) return false;
@@ -79,7 +80,7 @@ async function isFlaky({ name, assertionResults }) {
   return true;
 }
 
-/** With CI=true one suite may fail and pass alone afterwards; a second one fails the run. */
+/** With CI=true, one failed suite per run may be repeated alone; a second failed suite fails the run. */
 async function runTests([title, args]) {
   console.log(`── ${title}`);
   const { code, suites } = await jestResults(args);

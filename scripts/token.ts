@@ -9,12 +9,12 @@ Usage: npm run token -- --user 42 [--groups editors,staff] [--admin] [--expires-
 
 Prints a token that the embedded stack accepts.
 
-  --user SUBJECT        1 to 255 characters; digits are the owner's id as they are
+  --user SUBJECT        1 to 255 characters; a decimal number is used as the owner's id
   --groups NAMES        groups of the user, separated by commas
   --admin               makes the user an operator
-  --expires-in TIME     such as 15m, 2h or 30d; 30d by default
+  --expires-in TIME     for example 15m, 2h or 30d; 30d by default
 
-The stack is the one that runs here; where several run, PORT or DATA_DIR tells which.
+The command uses the stack that runs from this folder; if several run, set PORT or DATA_DIR.
 `;
 const GROUP = /^[^\p{Cc}\p{Cs}]{1,200}$/u;
 
@@ -33,7 +33,7 @@ await run(HELP, async () => {
   const bad = groups.find((name) => !GROUP.test(name));
   if (bad !== undefined) {
     throw new UsageError(
-      `A group has at most 200 characters, none of them a control character, not ${JSON.stringify(bad)}`,
+      `A group has 1 to 200 characters and no control characters; this one is invalid: ${JSON.stringify(bad)}`,
     );
   }
   const { jwtSecret } = (await localStack()).secrets;

@@ -1,4 +1,4 @@
-/** A client such as a user would write. */
+/** A command line client that uploads files and waits for the results. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -17,21 +17,21 @@ import { localStack } from './stack.ts';
 const HELP = `
 Usage: npm run upload -- FILE… [--token T] [--url http://127.0.0.1:3000/graphql] [--json]
 
-Sends files and waits until each is READY or refused; exit code 1 unless all are READY.
+Uploads files and waits until each is READY or refused. The exit code is 1 unless all are READY.
 
-  --token TOKEN         whose files they are; user 1 of the embedded stack by default
-  --url URL             the API; the embedded stack's by default
-  --json                prints what became of them as JSON
+  --token TOKEN         token of the owner; user 1 of the embedded stack by default
+  --url URL             URL of the API; the embedded stack by default
+  --json                prints the results as JSON
 
-The stack is the one that runs here; where several run, PORT or DATA_DIR tells which.
+The command uses the stack that runs from this folder; if several run, set PORT or DATA_DIR.
 `;
-/** Larger files are sent in chunks, so that an interruption does not cost all that was sent. */
+/** Larger files are sent in chunks, so that an interruption costs only one chunk. */
 const LARGE_BYTES = 8 * 2 ** 20;
 const FIRST_POLL_MS = 300;
 const LONGEST_POLL_MS = 3_000;
-/** The event normally takes milliseconds; from then on storage is asked. */
+/** Storage's event normally takes milliseconds; after this time the client calls completeUpload. */
 const EVENT_MS = 5_000;
-/** Statuses that last; one that is unknown to this client is like PROCESSING. */
+/** Final statuses. An unknown status is treated like PROCESSING. */
 const FINAL = new Set(['READY', 'REJECTED', 'FAILED', 'EXPIRED', 'CANCELLED', 'DELETED']);
 const PROCESSING_MS = 15 * 60_000;
 
@@ -44,7 +44,7 @@ await run(HELP, async () => {
       json: { type: 'boolean', default: false },
     },
   });
-  if (positionals.length === 0) throw new UsageError('Which files?');
+  if (positionals.length === 0) throw new UsageError('Name at least one file');
   const client = await clientOf(values);
   const outcomes: (Partial<Asset> & { file: string; error?: string })[] = [];
   for (const name of positionals) {
@@ -71,10 +71,10 @@ async function clientOf({ url, token }: { url?: string; token?: string }): Promi
 }
 
 async function upload(client: Client, name: string): Promise<Asset> {
-  // npm changes into the project's folder; the name is meant from where the user is.
+  // npm changes to the project's folder; the name is relative to the user's folder.
   const file = path.resolve(process.env.INIT_CWD ?? '.', name);
   const found = await stat(file);
-  if (!found.isFile()) throw new Error('This is not a file');
+  if (!found.isFile()) throw new Error('Not a regular file');
   const bar = progressBar(name, found.size);
   try {
     const { asset, upload: ticket } = await client.requestUpload({
@@ -93,7 +93,7 @@ async function upload(client: Client, name: string): Promise<Asset> {
         : await send(ticket, file, found.size, progress);
     bar?.stop();
     if (!sent) await client.completeUpload(asset.id);
-    return await settled(client, asset.id);
+    return await waitForEnd(client, asset.id);
   } finally {
     bar?.stop();
   }
@@ -113,13 +113,13 @@ async function sha256(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** The asset once it is decided what becomes of it. */
-async function settled(client: Client, id: string): Promise<Asset> {
+/** Polls until the asset has a final status. */
+async function waitForEnd(client: Client, id: string): Promise<Asset> {
   const began = Date.now();
   let asked = false;
   for (let pause = FIRST_POLL_MS; ; pause = Math.min(pause * 1.3, LONGEST_POLL_MS)) {
     const asset = await client.asset(id);
-    if (asset === null) throw new Error('The asset is gone');
+    if (asset === null) throw new Error('The asset was purged');
     if (FINAL.has(asset.status)) return asset;
     const waited = Date.now() - began;
     if (waited > PROCESSING_MS) throw new Error(`Asset ${id} is still ${asset.status}`);
@@ -131,7 +131,7 @@ async function settled(client: Client, id: string): Promise<Asset> {
   }
 }
 
-/** What the service has found in the bytes, a line for each kind of thing. */
+/** Label and value of each variant and known property. */
 function foundIn({ properties, variants, variantsReason }: Asset): [string, string][] {
   const lines: [string, string | null][] = variants.map(({ name, width, height, sizeBytes }) => [
     'variant',

@@ -7,7 +7,7 @@ const run = promisify(execFile);
 const TIMEOUT_MS = 600_000;
 const SOURCES = '/etc/apt/sources.list.d/debian.sources';
 
-/** Packages of Debian that have files of many kinds in them, from many hands. */
+/** Debian packages with files of many types from many authors. */
 export const PACKAGES = [
   'clamav-testfiles',
   'debian-policy',
@@ -22,37 +22,37 @@ export const PACKAGES = [
   'sonic-pi-samples',
   'sound-theme-freedesktop',
 ] as const;
-/** The samples of file(1), which are only in its source. */
+/** The source package of file(1): only the source contains its samples. */
 export const SOURCE = 'file';
 
 const apt = (args: readonly string[], cwd: string, command = 'apt-get') =>
   run(command, [...args], { cwd, timeout: TIMEOUT_MS, maxBuffer: 2 ** 26 });
 
-const isThere = (file: string) =>
+const exists = (file: string) =>
   lstat(file).then(
     () => true,
     () => false,
   );
 
-/** The file of a folder that begins and ends like this. @throws Error when there is none */
+/** The file in a folder whose name has this start and end. @throws Error if there is none */
 async function find(folder: string, start: string, end: string): Promise<string> {
   const name = (await readdir(folder)).find((entry) => entry.startsWith(start) && entry.endsWith(end));
   if (name === undefined) throw new Error(`${start}*${end} was not downloaded to ${folder}`);
   return path.join(folder, name);
 }
 
-/** Where the mirror is that this machine installs from. */
+/** URL of the Debian mirror that this machine uses. */
 async function mirror(): Promise<string> {
   const text = await readFile(SOURCES, 'utf8').catch(() => '');
   const [, address] = /^URIs:\s*(\S+)/m.exec(text) ?? [];
   if (address === undefined)
-    throw new Error(`This needs Debian 12 or later: there is no mirror in ${SOURCES}`);
+    throw new Error(`Debian 12 or later is required: there is no mirror in ${SOURCES}`);
   return address;
 }
 
 async function unpackPackage(folder: string, name: string): Promise<string> {
   const to = path.join(folder, 'files', name);
-  if (await isThere(to)) return to;
+  if (await exists(to)) return to;
   const downloads = path.join(folder, 'packages');
   await mkdir(downloads, { recursive: true });
   await apt(['download', name], downloads);
@@ -61,10 +61,10 @@ async function unpackPackage(folder: string, name: string): Promise<string> {
   return to;
 }
 
-/** With lists of its own, so that the machine's need not have sources, and nobody has to be root. */
+/** Uses its own package lists, so that it needs neither root nor `deb-src` entries on the machine. */
 async function unpackSource(folder: string, name: string): Promise<string> {
   const to = path.join(folder, 'files', name);
-  if (await isThere(to)) return to;
+  if (await exists(to)) return to;
   const downloads = path.join(folder, 'sources');
   const lists = path.join(downloads, 'lists');
   await mkdir(path.join(lists, 'partial'), { recursive: true });
@@ -93,7 +93,7 @@ async function unpackSource(folder: string, name: string): Promise<string> {
   return to;
 }
 
-/** The files of a package, downloaded and unpacked into a folder unless they are there. No links. */
+/** The regular files of a package, which is downloaded and unpacked into the folder if it is missing. */
 export async function filesOf(folder: string, name: string): Promise<string[]> {
   const root = name === SOURCE ? await unpackSource(folder, name) : await unpackPackage(folder, name);
   const within = name === SOURCE ? path.join(root, 'tests') : root;

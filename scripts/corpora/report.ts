@@ -18,7 +18,7 @@ const row = (...cells: readonly (string | number)[]) =>
 export interface Pass {
   readonly title: string;
   readonly results: readonly Result[];
-  /** By package. */
+  /** Duration in seconds by package. */
   readonly seconds: ReadonlyMap<string, number>;
 }
 
@@ -43,7 +43,7 @@ function passSection({ title, results, seconds }: Pass): string {
     );
   });
   const refused = results.filter((result) => !is('READY')(result));
-  // Names of signatures and the like stay; sizes of pictures would make a group of each.
+  // Picture sizes are replaced, because each size would form its own group.
   const groups = count(
     refused,
     ({ status, code, message }) => `${code ?? status}\t${(message ?? '').replaceAll(/\d+ × \d+/g, 'w × h')}`,
@@ -57,17 +57,17 @@ function passSection({ title, results, seconds }: Pass): string {
   return [
     `## ${title}`,
     '',
-    row('package', 'files', 'READY', 'REJECTED', 'neither', 'found', 'seconds'),
+    row('package', 'files', 'READY', 'REJECTED', 'other', 'properties', 'seconds'),
     row(...Array.from({ length: 7 }, () => '---')),
     ...rows,
     '',
-    row('files', 'code', 'reason', 'which'),
+    row('files', 'code', 'reason', 'names'),
     row(...Array.from({ length: 4 }, () => '---')),
     ...reasons,
     '',
   ].join('\n');
 }
 
-/** The page that says what became of all files. */
+/** The Markdown page with the results of all passes. */
 export const reportOf = (intro: string, passes: readonly Pass[]): string =>
   [`# Real files`, '', intro, '', ...passes.map(passSection)].join('\n');

@@ -9,13 +9,13 @@ import { reason } from '../command.ts';
 const POLL_MS = 100;
 const LIMIT_MS = 15 * 60_000;
 
-/** What became of one file, declared in one way. */
+/** The result of one upload. */
 export interface Result {
   readonly package: string;
   readonly file: string;
   readonly declared: string;
   readonly sizeBytes: number;
-  /** READY, REJECTED and so on; `refused` when not even the request was taken. */
+  /** The final status of the asset; `refused` if the upload request or the upload itself failed. */
   readonly status: string;
   readonly type: string;
   readonly code: string | null;
@@ -23,22 +23,22 @@ export interface Result {
   readonly found: readonly string[];
 }
 
-async function ended(client: Client, id: string): Promise<Asset> {
+async function waitForEnd(client: Client, id: string): Promise<Asset> {
   for (const limit = Date.now() + LIMIT_MS; ; await delay(POLL_MS)) {
     const asset = await client.asset(id);
-    if (asset === null) throw new Error('The asset is gone');
+    if (asset === null) throw new Error('The asset was purged');
     if (asset.status !== 'PENDING' && asset.status !== 'PROCESSING') return asset;
-    if (Date.now() > limit) throw new Error(`It is still ${asset.status}`);
+    if (Date.now() > limit) throw new Error(`The asset is still ${asset.status}`);
   }
 }
 
-/** The names of what is known of a file beside its bytes. */
+/** The names of the properties that have a value, and `variants` if there are any. */
 function foundIn({ properties, variants }: Asset): string[] {
   const names = Object.entries(properties ?? {}).flatMap(([name, value]) => (value === null ? [] : [name]));
   return variants.length > 0 ? [...names, 'variants'] : names;
 }
 
-/** Sends a file as a client would, and waits for the end. */
+/** Uploads a file as a client does, and waits for the asset's final status. */
 export async function upload(client: Client, name: string, file: string, declared: string): Promise<Result> {
   const bytes = await readFile(file);
   const common = { package: name, file, declared, sizeBytes: bytes.length };
@@ -50,7 +50,7 @@ export async function upload(client: Client, name: string, file: string, declare
       checksumSha256: createHash('sha256').update(bytes).digest('hex'),
     });
     if (ticket !== null) await send(ticket, file, bytes.length, () => undefined);
-    const { status, mimeType: type, statusReason, ...rest } = await ended(client, asset.id);
+    const { status, mimeType: type, statusReason, ...rest } = await waitForEnd(client, asset.id);
     const { code = null, message = null } = statusReason ?? {};
     return {
       ...common,

@@ -391,7 +391,7 @@ describe('npm run upload', () => {
     it('gives up when storage keeps nothing, and never shows the session', async () => {
       answers.PUT = [kept(0)];
       const { code, stderr } = await upload('large.bin');
-      expect([code, stderr]).toEqual([1, 'large.bin: Storage keeps nothing of what it is sent (HTTP 308)\n']);
+      expect([code, stderr]).toEqual([1, 'large.bin: Storage keeps none of the sent bytes (HTTP 308)\n']);
       expect(sent.length).toBeLessThan(10);
       answers.PUT = [() => [403, 'denied: upload_id=secret']];
       expect((await upload('large.bin')).stderr).toBe(

@@ -46,7 +46,7 @@ describe('npm run provision', () => {
     expect(dry).toMatchObject({ code: 0, stderr: '' });
     expect(dry.lines).toHaveLength(9);
     expect(dry.lines.slice(0, 8).every((line) => line.startsWith('created '))).toBe(true);
-    expect(dry.lines[8]).toContain('Nothing was changed');
+    expect(dry.lines[8]).toContain('No changes were made');
     expect(await bucketNames()).toEqual([]);
 
     expect((await provision()).lines).toEqual(dry.lines.slice(0, 8));
@@ -63,7 +63,7 @@ describe('npm run provision', () => {
     const args = ['--origin', 'https://a.example.com', '--origin', 'https://b.example.com'];
     for (const dry of [['--dry-run'], []]) {
       const { lines } = await provision(...args, ...dry);
-      const changes = lines.filter((line) => !/^(unchanged|Nothing)/.test(line));
+      const changes = lines.filter((line) => !/^(unchanged|No changes)/.test(line));
       const origin = `             cors[0].origin: ["*"] → ["https://a.example.com","https://b.example.com"]`;
       expect(changes).toEqual([
         'updated    bucket incoming',
