@@ -16,6 +16,7 @@ export default tseslint.config(
       parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
     },
 <<<<<<< HEAD
+<<<<<<< HEAD
     plugins: { libs: ranks, 'import-x': importX },
     settings: {
       'import-x/resolver-next': [createTypeScriptImportResolver()],
@@ -31,6 +32,12 @@ export default tseslint.config(
       'stowage/ranks': 'error',
       'stowage/no-cycles': 'error',
 >>>>>>> 22be1a7 (lint: rewrite comments and messages, name the plugin stowage)
+=======
+    plugins: { house: ranks },
+    rules: {
+      'house/ranks': 'error',
+      'house/no-cycles': 'error',
+>>>>>>> 7a8dde8 (lint: leave ranks and plugin names as they were)
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
     },
   },

@@ -4,8 +4,8 @@ import path from 'node:path';
 /** A lib imports only libs of a lower rank, and only through their entry points. Apps and tests may import all libs. */
 =======
 /**
- * Two rules. A lib imports only libs of a lower rank, and only through their entry points; apps and tests may import every lib.
- * Imports between files form no cycles.
+ * The house rule: a lib imports only libs of a lower rank, and only through their doors. Apps and tests stand above all
+ * libs. The second rule forbids cycles between files.
  */
 >>>>>>> 22be1a7 (lint: rewrite comments and messages, name the plugin stowage)
 export const RANKS = {
@@ -32,11 +32,12 @@ export const RANKS = {
 const ROOT = import.meta.dirname;
 const libOf = (file) => /^libs\/([^/]+)\//.exec(path.relative(ROOT, file).replaceAll(path.sep, '/'))?.[1];
 
-/** The file that an import of this project resolves to; null for a package. */
+/** Where an import of ours leads, or null for a package. */
 function resolve(from, specifier) {
   if (specifier.startsWith('.')) {
     return path.resolve(path.dirname(from), specifier.replace(/\.js$/, '.ts'));
   }
+<<<<<<< HEAD
 <<<<<<< HEAD
   const entryPoint = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
   return entryPoint && path.join(ROOT, 'libs', entryPoint[1], 'src', entryPoint[2] ?? '', 'index.ts');
@@ -44,6 +45,10 @@ function resolve(from, specifier) {
   const entry = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
   return entry && path.join(ROOT, 'libs', entry[1], 'src', entry[2] ?? '', 'index.ts');
 >>>>>>> 22be1a7 (lint: rewrite comments and messages, name the plugin stowage)
+=======
+  const door = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
+  return door && path.join(ROOT, 'libs', door[1], 'src', door[2] ?? '', 'index.ts');
+>>>>>>> 7a8dde8 (lint: leave ranks and plugin names as they were)
 }
 
 const importVisitor = (check) => ({
@@ -66,9 +71,9 @@ const ranksRule = {
       if (target === null) return;
       const other = libOf(target);
       if (specifier.startsWith('.') && other !== own) {
-        context.report({ node, message: `${specifier} leaves the lib; import its entry point (#libs/…)` });
+        context.report({ node, message: `${specifier} leaves the lib; use a door (#libs/…)` });
       } else if (specifier.startsWith('#') && other === own) {
-        context.report({ node, message: `${specifier} is this lib's own entry point; import the file` });
+        context.report({ node, message: `${specifier} is this lib's own door; import the file` });
       } else if (other !== own && !(RANKS[other] < RANKS[own])) {
         context.report({
           node,
