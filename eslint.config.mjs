@@ -15,8 +15,6 @@ export default tseslint.config(
       globals: globals.node,
       parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
     },
-<<<<<<< HEAD
-<<<<<<< HEAD
     plugins: { libs: ranks, 'import-x': importX },
     settings: {
       'import-x/resolver-next': [createTypeScriptImportResolver()],
@@ -26,18 +24,6 @@ export default tseslint.config(
       'libs/ranks': 'error',
       'import-x/no-cycle': 'error',
       'import-x/no-self-import': 'error',
-=======
-    plugins: { stowage: ranks },
-    rules: {
-      'stowage/ranks': 'error',
-      'stowage/no-cycles': 'error',
->>>>>>> 22be1a7 (lint: rewrite comments and messages, name the plugin stowage)
-=======
-    plugins: { house: ranks },
-    rules: {
-      'house/ranks': 'error',
-      'house/no-cycles': 'error',
->>>>>>> 7a8dde8 (lint: leave ranks and plugin names as they were)
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
     },
   },
@@ -49,14 +35,7 @@ export default tseslint.config(
     rules: {
       'no-restricted-imports': [
         'error',
-        {
-          paths: [
-            {
-              name: '#libs/gcp-emulator',
-              message: 'Only apps/local, tests and benchmarks may import the emulator.',
-            },
-          ],
-        },
+        { paths: [{ name: '#libs/gcp-emulator', message: 'For development and tests only.' }] },
       ],
     },
   },
@@ -69,7 +48,7 @@ export default tseslint.config(
         ...['it', 'test', 'describe'].map((object) => ({
           object,
           property: 'only',
-          message: 'Remove it: all other tests would be skipped.',
+          message: 'All other tests would be left out.',
         })),
       ],
     },

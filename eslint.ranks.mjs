@@ -1,13 +1,6 @@
 import path from 'node:path';
 
-<<<<<<< HEAD
 /** A lib imports only libs of a lower rank, and only through their entry points. Apps and tests may import all libs. */
-=======
-/**
- * The house rule: a lib imports only libs of a lower rank, and only through their doors. Apps and tests stand above all
- * libs. The second rule forbids cycles between files.
- */
->>>>>>> 22be1a7 (lint: rewrite comments and messages, name the plugin stowage)
 export const RANKS = {
   domain: 0,
   runtime: 0,
@@ -37,18 +30,8 @@ function resolve(from, specifier) {
   if (specifier.startsWith('.')) {
     return path.resolve(path.dirname(from), specifier.replace(/\.js$/, '.ts'));
   }
-<<<<<<< HEAD
-<<<<<<< HEAD
   const entryPoint = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
   return entryPoint && path.join(ROOT, 'libs', entryPoint[1], 'src', entryPoint[2] ?? '', 'index.ts');
-=======
-  const entry = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
-  return entry && path.join(ROOT, 'libs', entry[1], 'src', entry[2] ?? '', 'index.ts');
->>>>>>> 22be1a7 (lint: rewrite comments and messages, name the plugin stowage)
-=======
-  const door = /^#libs\/([^/]+)(?:\/([^/]+))?$/.exec(specifier);
-  return door && path.join(ROOT, 'libs', door[1], 'src', door[2] ?? '', 'index.ts');
->>>>>>> 7a8dde8 (lint: leave ranks and plugin names as they were)
 }
 
 const importVisitor = (check) => ({
@@ -71,9 +54,9 @@ const ranksRule = {
       if (target === null) return;
       const other = libOf(target);
       if (specifier.startsWith('.') && other !== own) {
-        context.report({ node, message: `${specifier} leaves the lib; use a door (#libs/…)` });
+        context.report({ node, message: `${specifier} leaves the lib; import its entry point (#libs/…)` });
       } else if (specifier.startsWith('#') && other === own) {
-        context.report({ node, message: `${specifier} is this lib's own door; import the file` });
+        context.report({ node, message: `${specifier} is this lib's own entry point; import the file` });
       } else if (other !== own && !(RANKS[other] < RANKS[own])) {
         context.report({
           node,

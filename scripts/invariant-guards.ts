@@ -1,13 +1,13 @@
-/** What is always true. Guards and tests are named by the number. */
+/** The invariants; {@link Guard.invariant} is the number of one, starting at 1. */
 export const INVARIANTS: readonly string[] = [
   'The bytes that were checked are the bytes that are served.',
-  'Nothing is served before READY, and READY means that every check passed.',
-  'Every asset reaches a terminal state, whatever is lost, doubled, reordered or killed.',
+  'No byte is served before READY, and READY means that every check passed.',
+  'Every asset reaches a terminal state, even if events or jobs are lost, repeated or reordered, or processes are killed.',
   'Each effect happens once.',
-  'Quota is exact: reserved with the row, settled or released once, never exceeded, never leaked.',
-  'The reference count equals the number of assets that point at the object; bytes that no row knows are never trusted.',
-  'Nothing is learned without sending the bytes.',
-  'A revoked reader is out, and no URL outlives the configured maximum.',
+  'Quota is exact: reserved with the row, charged or released once, never exceeded, never leaked.',
+  'The reference count equals the number of assets that point at the object; bytes without a row are never trusted.',
+  'A caller learns nothing about stored bytes without sending them.',
+  'A revoked reader loses access, and no URL outlives the configured maximum.',
   'Not found and not yours look the same.',
   'A client can always retry.',
 ];
@@ -16,11 +16,11 @@ export interface Guard {
   readonly invariant: number;
   readonly what: string;
   readonly file: string;
-  /** Occurs once in the file. */
+  /** The guarding code; it must occur exactly once in the file. */
   readonly guard: string;
   readonly without: string;
   readonly test: string;
-  /** Part of the test's name; the whole name where a table makes it. */
+  /** Part of the test's name; the whole name if `it.each` generates the name. */
   readonly name: string;
 }
 
@@ -46,7 +46,7 @@ const CLOCK = 'libs/database/src/clock.spec.ts';
 export const GUARDS: readonly Guard[] = [
   {
     invariant: 1,
-    what: 'The SHA-256 of what was read is the declared one',
+    what: 'The SHA-256 of the bytes that were read equals the declared one',
     file: 'libs/processing/src/verify.ts',
     guard: 'if (digest.sha256 !== asset.checksumSha256) {',
     without: 'if (asset.checksumSha256 === undefined) {',
@@ -55,7 +55,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 1,
-    what: 'The CRC32C of what was read is the object’s',
+    what: 'The CRC32C of the bytes that were read equals the object’s',
     file: 'libs/processing/src/verify.ts',
     guard: 'stat.crc32c !== null && stat.crc32c !== digest.crc32c',
     without: 'stat.crc32c === undefined',
@@ -64,7 +64,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 1,
-    what: 'The CRC32C of what was read is the declared one, also of an upload in pieces',
+    what: 'The CRC32C of the bytes that were read equals the declared one, also for a resumable upload',
     file: 'libs/processing/src/verify.ts',
     guard: 'asset.crc32c !== null && asset.crc32c !== digest.crc32c',
     without: 'asset.crc32c === undefined',
@@ -73,7 +73,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 1,
-    what: 'An object with a Content-Encoding is refused',
+    what: 'An object with a Content-Encoding is rejected',
     file: 'libs/processing/src/verify.ts',
     guard: "stat.contentEncoding !== null && stat.contentEncoding !== ''",
     without: 'stat.contentEncoding === undefined',
@@ -101,7 +101,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 2,
-    what: 'The type found in the bytes must not contradict the declared one',
+    what: 'The detected type must not contradict the declared one',
     file: 'libs/processing/src/verify.ts',
     guard: 'if (settled === null) {',
     without: 'if (settled === undefined) {',
@@ -110,7 +110,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 2,
-    what: 'What the scanner finds infected is refused',
+    what: 'A file that the scanner finds infected is rejected',
     file: 'libs/processing/src/content-checks.ts',
     guard: "if (verdict.outcome !== 'infected') return;",
     without: "if (verdict.outcome !== ('never' as string)) return;",
@@ -119,7 +119,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 2,
-    what: 'A scanner’s failure is no verdict',
+    what: 'A scanner failure does not count as a verdict',
     file: 'libs/processing/src/content-checks.ts',
     guard: "if (verdict.outcome === 'error') throw",
     without: "if (verdict.outcome === ('never' as string)) throw",
@@ -128,7 +128,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 2,
-    what: 'What nobody could look into is refused unless its type is let in',
+    what: 'A file that cannot be scanned is rejected unless ADMIT_UNSCANNABLE allows its type',
     file: 'libs/processing/src/content-checks.ts',
     guard: 'if (why === null) return;',
     without: 'if (why !== undefined) return;',
@@ -137,7 +137,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 2,
-    what: 'Bytes found infected later leave the place that URLs lead to',
+    what: 'Bytes found infected later are removed from the key that URLs lead to',
     file: 'libs/content/src/quarantine.service.ts',
     guard: '      await this.store.delete(found);\n',
     without: '',
@@ -146,7 +146,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 2,
-    what: 'What was deleted before its bytes were found infected is not restored',
+    what: 'An asset that was deleted before its bytes were found infected cannot be restored',
     file: 'libs/content/src/stored-objects.service.ts',
     guard: "where id = ${id} and state in ('LIVE', 'CORRUPT') for share",
     without: 'where id = ${id} for share',
@@ -155,7 +155,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 2,
-    what: 'Bytes once found infected are known to a scanner that does not know them',
+    what: 'Bytes that were found infected once are rejected even if the current scanner does not detect them',
     file: 'libs/content/src/content-store.ts',
     guard: 'if (await this.objects.isKnownInfected(digest.sha256))',
     without: 'if (digest.sha256 === undefined)',
@@ -174,7 +174,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 2,
-    what: 'No URL is signed for damaged bytes',
+    what: 'No URL is signed for corrupt bytes',
     file: 'libs/delivery/src/download-urls.service.ts',
     guard: 'asset.isCorrupt || ',
     without: '',
@@ -183,7 +183,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 2,
-    what: 'A stored object that is scanned again is hashed again',
+    what: 'A rescan also verifies the hash of the stored object',
     file: 'libs/processing/src/rescan.service.ts',
     guard: "hash.digest('hex') === sha256",
     without: 'true',
@@ -192,7 +192,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 6,
-    what: 'A copy that an upload meets has the checksum of the upload',
+    what: 'An existing copy is shared only if its checksum equals that of the upload',
     file: 'libs/content/src/content-store.ts',
     guard: 'sameSum && stored.sizeBytes === digest.sizeBytes',
     without: 'true',
@@ -201,7 +201,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'What never came expires',
+    what: 'An upload whose bytes never come expires',
     file: 'libs/lifecycle/src/sweeper.service.ts',
     guard: 'asset === null || asset.uploadDeadlineAt > now',
     without: 'asset !== undefined',
@@ -210,7 +210,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'A worker whose clock is beyond the limit sweeps nothing',
+    what: 'A worker whose clock offset exceeds the limit does not sweep',
     file: 'libs/lifecycle/src/lifecycle-schedule.ts',
     guard: ' || this.clock.isBeyondLimit',
     without: '',
@@ -219,7 +219,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'Deadlines are judged by the time of the database',
+    what: 'Deadlines are compared with the database’s time',
     file: 'libs/lifecycle/src/lifecycle-schedule.ts',
     guard: 'const done = work(this.clock.now())',
     without: 'const done = work(new Date())',
@@ -239,7 +239,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'A job that waits or runs is not enqueued again',
+    what: 'A waiting or running job is not enqueued again',
     file: 'libs/assets/src/asset-jobs.service.ts',
     guard: 'if (job !== undefined && !(await this.jobs.has(job.received))) await this.enqueue([asset]);',
     without: 'if (job !== undefined) await this.enqueue([asset]);',
@@ -248,7 +248,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'A lost event is made up for by asking storage',
+    what: 'After a lost event, the sweeper finds the object in storage',
     file: 'libs/lifecycle/src/sweeper.service.ts',
     guard: "(await this.completion.checkObject(assetId)) !== 'nothing-there'",
     without: 'assetId.length === 0',
@@ -257,7 +257,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'A stop of the worker uses up no attempt',
+    what: 'Stopping the worker uses up no attempt',
     file: 'libs/processing/src/processing.service.ts',
     guard: 'if (signal.aborted || ',
     without: 'if (',
@@ -266,7 +266,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'What is down uses up no attempt',
+    what: 'A dependency that is down uses up no attempt',
     file: 'libs/processing/src/processing.service.ts',
     guard: " || kindOf(error) === 'unavailable') {",
     without: ') {',
@@ -275,7 +275,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'A job that kills its worker again and again comes to an end',
+    what: 'A job that kills its worker repeatedly is given up',
     file: 'libs/processing/src/processing.service.ts',
     guard: 'asset.attempt >= MAX_ATTEMPTS',
     without: 'asset.attempt >= 1000',
@@ -284,7 +284,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 4,
-    what: 'A transition names the status that it leaves and the version that it saw',
+    what: 'A transition names the status that it leaves and the version that it read',
     file: 'libs/assets/src/asset-transitions.service.ts',
     guard: 'assetId: seen.id, version: seen.version, status: { in: [...from] }',
     without: 'assetId: seen.id',
@@ -293,7 +293,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 4,
-    what: 'The version counts, not only the status',
+    what: 'A transition checks the version, not only the status',
     file: 'libs/assets/src/asset-transitions.service.ts',
     guard: 'version: seen.version, status: { in',
     without: 'status: { in',
@@ -302,7 +302,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 4,
-    what: 'Expiry acts upon the deadline that it saw',
+    what: 'Expiry checks the deadline in its update',
     file: 'libs/assets/src/asset-transitions.service.ts',
     guard: '{ ...seen, where: { uploadDeadlineAt: { lte: now } } }',
     without: '{ ...seen }',
@@ -311,7 +311,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 4,
-    what: 'A claim is made once',
+    what: 'An upload is claimed once',
     file: 'libs/assets/src/asset-transitions.service.ts',
     guard: "where a.status = 'PENDING' order by a.asset_id for no key update of a)",
     without: 'order by a.asset_id for no key update of a)',
@@ -320,7 +320,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 4,
-    what: 'What is destroyed is one generation, and no other',
+    what: 'A deletion deletes exactly one generation',
     file: 'libs/storage/src/gcs/gcs-object-store.ts',
     guard: '.file(object.key, { generation: generationOf(object) })',
     without: '.file(object.key)',
@@ -329,7 +329,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 5,
-    what: 'The reservation is refused by the row that would pass its limit',
+    what: 'The quota row refuses a reservation of bytes beyond its limit',
     file: 'libs/upload/src/upload.repository.ts',
     guard:
       'where q.used_bytes + q.reserved_bytes + excluded.reserved_bytes <= coalesce(q.limit_bytes, $1::bigint)',
@@ -339,7 +339,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 5,
-    what: 'Assets are counted as well',
+    what: 'The quota row refuses a reservation of assets beyond its limit',
     file: 'libs/upload/src/upload.repository.ts',
     guard:
       'and q.used_assets + q.reserved_assets + excluded.reserved_assets <= coalesce(q.limit_assets, $2::int)',
@@ -349,7 +349,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 5,
-    what: 'The quota is settled with the transition',
+    what: 'A transition charges or releases the quota in its transaction',
     file: 'libs/assets/src/asset-transitions.service.ts',
     guard: `        await this.quotas.apply(tx, TRANSITIONS[name].quota, seen.ownerId, BigInt(seen.sizeBytes));
         if (TRANSITIONS`,
@@ -359,7 +359,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 5,
-    what: 'A purge gives back what the asset used',
+    what: 'A purge releases the quota that the asset used',
     file: 'libs/assets/src/asset-transitions.service.ts',
     guard: "asset.storedObjectId === null ? 'none' : 'return'",
     without: "asset.storedObjectId === null ? 'none' : 'none'",
@@ -368,7 +368,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 6,
-    what: 'A reference is counted on STAGING and LIVE objects only, and on a corrupt one that was stored anew',
+    what: 'A reference is counted only on STAGING and LIVE objects, and on a CORRUPT one that was stored again',
     file: 'libs/content/src/stored-objects.service.ts',
     guard: `OR: [
           { state: { in: ['STAGING', 'LIVE'] } },
@@ -380,7 +380,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 6,
-    what: 'Nobody shares an object that is being deleted',
+    what: 'An upload does not share an object that is being deleted',
     file: 'libs/content/src/stored-objects.service.ts',
     guard: "where o.state in ('STAGING', 'LIVE', 'CORRUPT')",
     without: '',
@@ -389,7 +389,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 6,
-    what: 'Bytes that no row vouches for are written over',
+    what: 'Bytes whose version no row records are overwritten',
     file: 'libs/content/src/content-store.ts',
     guard: 'if (current.version === known)',
     without: 'if (current.version !== undefined)',
@@ -398,7 +398,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 6,
-    what: 'Only what nobody points at is condemned',
+    what: 'Only an object without references moves to DELETING',
     file: 'libs/content/src/stored-objects.service.ts',
     guard: "where id = $1 and ref_count = 0 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING')",
     without: "where id = $1 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING')",
@@ -407,7 +407,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 6,
-    what: 'What is pinned is not collected',
+    what: 'A pinned object is not collected',
     file: 'libs/content/src/stored-objects.service.ts',
     guard: 'and (pinned_until is null or pinned_until < $2)',
     without: 'and $2::timestamptz is not null',
@@ -416,7 +416,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 5,
-    what: 'Who has the bytes already is counted as well, up to the limit',
+    what: 'The owner’s own duplicates count against the quota, too',
     file: 'libs/upload/src/own-duplicates.ts',
     guard: 'and q.used_assets + q.reserved_assets + d.assets <= coalesce(q.limit_assets, $2::int)',
     without: 'and $2::int > 0',
@@ -425,7 +425,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 6,
-    what: 'Nobody adopts an object that is being deleted',
+    what: 'An own duplicate does not share an object that is being deleted',
     file: 'libs/upload/src/own-duplicates.ts',
     guard: "where id = any(array(select stored_object_id from twin)) and state in ('STAGING', 'LIVE')",
     without: 'where id = any(array(select stored_object_id from twin))',
@@ -434,7 +434,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 7,
-    what: 'Only an owner’s own bytes spare the sending',
+    what: 'Only the owner’s own stored bytes make an upload unnecessary',
     file: 'libs/upload/src/upload-sql.ts',
     guard: `where a.owner_id = i."ownerId" and`,
     without: 'where',
@@ -452,7 +452,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 4,
-    what: 'An event is delivered once among any number of relays',
+    what: 'Several relays deliver each event once',
     file: 'libs/events/src/event-relay.ts',
     guard: 'order by id limit $1 for update skip locked)',
     without: 'order by id limit $1)',
@@ -461,7 +461,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 5,
-    what: 'A failed upload that lapses gives its reservation back',
+    what: 'A FAILED upload that expires releases its reservation',
     file: 'libs/domain/src/asset-status.ts',
     guard: "event: 'asset.lapsed', quota: 'release'",
     without: "event: 'asset.lapsed', quota: 'none'",
@@ -470,7 +470,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 8,
-    what: 'Tokens are judged by the time of the database',
+    what: 'Token times are compared with the database’s time',
     file: 'libs/identity/src/token-verifier.ts',
     guard: '{ ...this.checks, currentDate: now }',
     without: 'this.checks',
@@ -479,7 +479,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 8,
-    what: 'A process whose clock is beyond the limit takes no token',
+    what: 'A process whose clock offset exceeds the limit accepts no token',
     file: 'libs/identity/src/identity.service.ts',
     guard: 'this.clock.check();',
     without: '',
@@ -488,7 +488,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 8,
-    what: 'A process whose clock is beyond the limit signs no download',
+    what: 'A process whose clock offset exceeds the limit signs no download URL',
     file: 'libs/delivery/src/download-urls.service.ts',
     guard: 'this.clock.check();',
     without: '',
@@ -497,7 +497,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 8,
-    what: 'A process whose clock is beyond the limit opens no session',
+    what: 'A process whose clock offset exceeds the limit opens no upload session',
     file: 'libs/upload/src/upload-signer.ts',
     guard: 'this.clock.check();\n    const session',
     without: 'const session',
@@ -506,7 +506,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 8,
-    what: 'A process whose clock is beyond the limit signs no upload',
+    what: 'A process whose clock offset exceeds the limit signs no upload URL',
     file: 'libs/upload/src/upload-signer.ts',
     guard: 'this.clock.check();\n    const { mimeType',
     without: 'const { mimeType',
@@ -515,7 +515,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 8,
-    what: 'A subscriber is asked for access each time',
+    what: 'A subscription checks access before each state that it sends',
     file: 'libs/assets/src/assets.service.ts',
     guard: "ids.flatMap((id) => assets.get(id) ?? []).filter((asset) => may(actor, 'READ', asset))",
     without: 'ids.flatMap((id) => assets.get(id) ?? [])',
@@ -524,7 +524,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 8,
-    what: 'A subscription ends with the token',
+    what: 'A subscription ends when its token expires',
     file: 'libs/assets/src/asset-changes.service.ts',
     guard: 'setTimeout(() => end.abort(), Math.min',
     without: 'setTimeout(() => undefined, Math.min',
@@ -551,7 +551,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 1,
-    what: 'No page writes past the checks: the emulator serves it signed requests alone',
+    what: 'No web page can bypass the checks: the emulator serves only signed requests of pages',
     file: 'libs/gcp-emulator/src/gcs/http/admission.ts',
     guard: "throw new ApiError('accessDenied', { message: refusal.message });",
     without: '',
@@ -560,7 +560,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 9,
-    what: 'Only assets that the caller may read are watched',
+    what: 'A subscription watches only assets that the caller may read',
     file: 'libs/assets/src/asset-changes.service.ts',
     guard: 'watch.narrow(states);',
     without: '',
@@ -569,7 +569,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 9,
-    what: 'Who may not read is told what is told of nothing',
+    what: 'A caller without READ gets the answer for an asset that does not exist',
     file: 'libs/assets/src/assets.service.ts',
     guard: "asset !== null && may(actor, 'READ', asset) ? asset : null",
     without: 'asset',
@@ -578,7 +578,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 9,
-    what: 'Nobody is told what a bug says',
+    what: 'The message of a bug is not sent to clients',
     file: 'libs/graphql/src/errors.ts',
     guard: "if (known !== null && known.kind !== 'internal') {",
     without: 'if (known !== null) {',
@@ -587,7 +587,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 10,
-    what: 'A repeated idempotency key is answered when the quota is full, too',
+    what: 'A repeated idempotency key is answered even if the quota is used up',
     file: 'libs/upload/src/upload.repository.ts',
     guard: 'if (row !== undefined) {',
     without: 'if (row !== undefined && asset.sizeBytes <= bytes) {',
@@ -614,7 +614,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 5,
-    what: 'A session is ended in storage before it is forgotten',
+    what: 'A session is ended in storage before its record is removed',
     file: 'libs/assets/src/incoming-sessions.service.ts',
     guard: 'if (url !== null) await this.sessions.end(url);',
     without: 'if (url !== null) await Promise.resolve();',
@@ -623,7 +623,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 5,
-    what: 'An asset has one upload session at most',
+    what: 'An asset has at most one upload session',
     file: 'libs/assets/src/incoming-sessions.service.ts',
     guard: "status = 'PENDING' and upload_session is null and",
     without: "status = 'PENDING' and",
@@ -632,7 +632,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 5,
-    what: 'A session that was not recorded is ended and given to nobody',
+    what: 'A session that could not be recorded is ended and not returned',
     file: 'libs/assets/src/incoming-sessions.service.ts',
     guard: 'await this.abandon(id, session);',
     without: 'return session;',
@@ -641,7 +641,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 5,
-    what: 'Of an upload whose session could not be opened, the reservation is released',
+    what: 'If the session of an upload cannot be opened, its reservation is released',
     file: 'libs/upload/src/upload.service.ts',
     guard: 'if (isUnnamed) await this.release(asset.id);',
     without: '',
@@ -650,7 +650,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 5,
-    what: 'A session takes no more bytes than were declared',
+    what: 'A session accepts at most the declared number of bytes',
     file: 'libs/storage/src/gcs/gcs-upload-sessions.ts',
     guard: "'x-upload-content-length': sizeBytes,",
     without: '',
@@ -659,7 +659,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 1,
-    what: 'A session creates its object only where there is none',
+    what: 'A session creates its object only if none exists',
     file: 'libs/storage/src/gcs/gcs-upload-sessions.ts',
     guard: "ifGenerationMatch: '0'",
     without: "prettyPrint: 'false'",
@@ -668,7 +668,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'Bytes that a session brought in time are not expired',
+    what: 'An upload is not expired if its session finished in time',
     file: 'libs/upload/src/upload-completion.ts',
     guard: "if (hadSession && (await this.checkObject(asset.id, now)) !== 'nothing-there') return false;",
     without: 'if (hadSession) await Promise.resolve();',
@@ -677,7 +677,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 10,
-    what: 'A renewal gives the same session while it lives',
+    what: 'A renewal returns the same session while it is open',
     file: 'libs/assets/src/incoming-sessions.service.ts',
     guard: "if (state === 'open') return known;",
     without: '',
@@ -686,7 +686,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 2,
-    what: 'A picture that cannot be decoded is READY only if its own structure is whole',
+    what: 'A picture that cannot be decoded is READY only if its structure is complete',
     file: 'libs/inspection/src/child/readers/image/image.ts',
     guard: ' && (await isWhole(at, sizeBytes, detected))',
     without: '',
@@ -695,7 +695,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 2,
-    what: 'A picture that fails to decode is READY only if its decoder lacks the layout',
+    what: 'A picture that fails to decode is READY only if its decoder does not support the layout',
     file: 'libs/inspection/src/child/readers/image/image.ts',
     guard: 'opened instanceof Error || LACKING.test(pictures.message)',
     without: 'opened !== null',
@@ -704,7 +704,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'A reader ends when its task has used up its processor time',
+    what: 'A reader is ended when its task exceeds its CPU time',
     file: 'libs/inspection/src/deadline.ts',
     guard: 'if (now.cpuSeconds - before.cpuSeconds > seconds)',
     without: 'if (seconds < 0)',
@@ -713,7 +713,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'A reader ends when its task has used up its wall time',
+    what: 'A reader is ended when its task exceeds its wall time',
     file: 'libs/inspection/src/deadline.ts',
     guard: 'if (elapsedMs - Math.max(0, ...waits) > seconds * 1000)',
     without: 'if (waits.length < 0)',
@@ -722,7 +722,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'A reader whose code never yields is killed from outside',
+    what: 'A reader whose code never yields is killed by the worker',
     file: 'libs/inspection/src/sandboxed-process.ts',
     guard: '          this.kill(overrun);\n',
     without: '',
@@ -731,7 +731,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'Bytes that exhaust their readers twice are REJECTED',
+    what: 'Bytes that exceed their reader’s time limit twice are REJECTED',
     file: 'libs/processing/src/content-inspector.ts',
     guard: 'throw added !== undefined && added.exhausted >= MAX_EXHAUSTED ? tooCostly() : error;',
     without: 'throw added === undefined ? tooCostly() : error;',
@@ -740,7 +740,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 3,
-    what: 'The time of a process is that of the database',
+    what: 'A process uses the database’s time',
     file: 'libs/database/src/clock.ts',
     guard: 'new Date(Date.now() + this.offsetMs)',
     without: 'new Date()',
@@ -749,7 +749,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 4,
-    what: 'Of several claims to one asset in a batch one is made',
+    what: 'Of several claims of one asset in a batch, only one succeeds',
     file: 'libs/assets/src/asset-transitions.service.ts',
     guard: 'first.get(claim.assetId) === claim ? claimed.get(claim.assetId) : undefined',
     without: 'claimed.get(claim.assetId)',
@@ -758,7 +758,7 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 8,
-    what: 'A process measures whether its clock is beyond the limit',
+    what: 'A process detects that its clock offset exceeds the limit',
     file: 'libs/database/src/clock.ts',
     guard: 'Math.abs(best.offsetMs) - best.errorMs > this.limitMs',
     without: 'best.errorMs > this.limitMs',
