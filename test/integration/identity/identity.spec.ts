@@ -44,7 +44,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
     await testDatabase.drop();
   });
 
-  it('uses decimal subjects as they are and maps all others above 2^62, once and for good', async () => {
+  it('keeps decimal subjects as owner ids and maps others to permanent ids above 2^62', async () => {
     expect(await as(await token('42', { groups: ['a', 'b.c'], scope: 'x stowage.admin' }))).toEqual({
       ownerId: 42n,
       groups: ['a', 'b.c'],
@@ -62,7 +62,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
     expect((await other.authenticate({ authorization: `bearer ${jwts[0]!}` })).ownerId).toBe(ids[0]);
   });
 
-  it('judges tokens by the time of the database, up to a limit', async () => {
+  it('checks token expiry against database time and rejects all tokens beyond the clock limit', async () => {
     const now = Math.floor(Date.now() / 1000);
     const expired = await token('42', { exp: now - 3600 });
     const valid = await token('42', { exp: now + 3600 });
@@ -82,7 +82,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
     }
   });
 
-  it('knows when a token ends, however far that is', async () => {
+  it('reports when a token expires, up to the latest valid date', async () => {
     const exp = Math.floor(Date.now() / 1000) + 60;
     expect(await as(await token('42', { exp }))).toMatchObject({ until: new Date((exp + 30) * 1000) });
     expect(await as(await token('42', { exp: 1e15 }))).toMatchObject({ until: new Date(8.64e15) });
@@ -108,26 +108,22 @@ describe('identity (real: PostgreSQL, jose)', () => {
         .setExpirationTime('1h')
         .sign(secretKey),
     ],
-  ])('refuses a token %s', async (_, jwt) => {
+  ])('rejects a token %s', async (_, jwt) => {
     await expect(as(await jwt)).rejects.toMatchObject({ kind: 'unauthenticated', reason: 'TOKEN_INVALID' });
   });
 
   const LONG = 'x'.repeat(201);
   it.each<[string, unknown, string[]]>([
     [
-      'names with spaces and signs',
+      'names with spaces and punctuation',
       ['Domain Users', '/staff/editors', 'R&D', 'a@b.example'],
       ['Domain Users', '/staff/editors', 'R&D', 'a@b.example'],
     ],
-    ['one name as text', 'Domain Users', ['Domain Users']],
-    ['names as text, with commas between', ' staff, Domain Users,,staff', ['staff', 'Domain Users']],
-    [
-      'a list in which others cannot be used',
-      ['ok', '', 7, null, ['a'], {}, 'a,b', 'a\nb', '*', LONG],
-      ['ok'],
-    ],
-    ['names twice, and in two forms', ['é', 'e\u0301', 'a', 'a'], ['é', 'a']],
-    ['names of what objects inherit', ['__proto__', 'constructor'], ['__proto__', 'constructor']],
+    ['one name as a string', 'Domain Users', ['Domain Users']],
+    ['comma-separated names as text', ' staff, Domain Users,,staff', ['staff', 'Domain Users']],
+    ['a list with unusable entries', ['ok', '', 7, null, ['a'], {}, 'a,b', 'a\nb', '*', LONG], ['ok']],
+    ['repeated names in two Unicode forms', ['é', 'e\u0301', 'a', 'a'], ['é', 'a']],
+    ['names of inherited object properties', ['__proto__', 'constructor'], ['__proto__', 'constructor']],
     ['an object', { admins: true }, []],
     ['a number', 7, []],
     ['null', null, []],
@@ -138,11 +134,11 @@ describe('identity (real: PostgreSQL, jose)', () => {
       Array.from({ length: 250 }, (_, index) => `g${index}`),
       Array.from({ length: 200 }, (_, index) => `g${index}`),
     ],
-  ])('takes a token with %s for its groups', async (_, groups, names) => {
+  ])('reads groups from a token with %s', async (_, groups, names) => {
     expect(await as(await token('42', { groups }))).toMatchObject({ ownerId: 42n, groups: names });
   });
 
-  it('counts what it does not use of the groups, once for each token, and says no name', async () => {
+  it('counts dropped groups once per token without naming them', async () => {
     registry.resetMetrics();
     const many = Array.from({ length: 203 }, (_, index) => `secret ${index}`);
     const jwt = await token('42', { groups: [...many, 'bad,one', 7] });
@@ -178,31 +174,28 @@ describe('identity (real: PostgreSQL, jose)', () => {
       '/a~0b',
       { 'https://idp.example/groups': 'a', 'a~b': 'stowage.admin' },
     ],
-  ])(
-    'finds groups at %s and scopes at %s, and nowhere else',
-    async (groupsPointer, scopesPointer, claims) => {
-      const elsewhere = new IdentityService(
-        { ...OPTIONS, groupsPointer, scopesPointer },
-        database,
-        clock,
-        new Registry(),
-      );
-      const ask = async (more: Record<string, unknown>) =>
-        elsewhere.authenticate({ authorization: `Bearer ${await token('42', more)}` });
-      expect(await ask({ ...claims, groups: ['other'] })).toMatchObject({ groups: ['a'], isAdmin: true });
-      const usual = { groups: ['other'], scope: 'stowage.admin' };
-      expect(await ask(usual)).toMatchObject({ groups: [], isAdmin: false });
-    },
-  );
+  ])('reads groups only from %s and scopes only from %s', async (groupsPointer, scopesPointer, claims) => {
+    const elsewhere = new IdentityService(
+      { ...OPTIONS, groupsPointer, scopesPointer },
+      database,
+      clock,
+      new Registry(),
+    );
+    const ask = async (more: Record<string, unknown>) =>
+      elsewhere.authenticate({ authorization: `Bearer ${await token('42', more)}` });
+    expect(await ask({ ...claims, groups: ['other'] })).toMatchObject({ groups: ['a'], isAdmin: true });
+    const usual = { groups: ['other'], scope: 'stowage.admin' };
+    expect(await ask(usual)).toMatchObject({ groups: [], isAdmin: false });
+  });
 
-  it.each(['groups', '/a~2', ''])('does not begin with %j for a pointer', (pointer) => {
+  it.each(['groups', '/a~2', ''])('rejects the invalid JSON pointer %j', (pointer) => {
     for (const name of ['groupsPointer', 'scopesPointer'] as const)
       expect(
         () => new IdentityService({ ...OPTIONS, [name]: pointer }, database, clock, new Registry()),
       ).toThrow(TypeError);
   });
 
-  it('lets a service act for an owner, and for nobody without the scope', async () => {
+  it('lets a service act for an owner only with the delegate scope', async () => {
     const behalf = { 'x-stowage-on-behalf-of': '7' };
     expect(await as(await token('mailer', { scope: 'stowage.delegate stowage.admin' }), behalf)).toEqual({
       ownerId: 7n,
