@@ -13,7 +13,7 @@ const MIGRATIONS = path.join(ROOT, 'prisma/migrations');
 const COLUMNS = `select column_name, data_type, character_maximum_length, is_nullable, column_default
   from information_schema.columns where table_name = '_prisma_migrations' order by column_name`;
 
-/** Real: PostgreSQL; Prisma's command line as the judge of the books that are kept for it. */
+/** Real: PostgreSQL, and Prisma's command line, which checks the migration table. */
 describe('migrateDatabase', () => {
   let database: TestDatabase;
   let client: pg.Client;
@@ -56,7 +56,7 @@ describe('migrateDatabase', () => {
     return stdout + stderr;
   }
 
-  it('applies every migration once, in order, and Prisma finds nothing to do or to complain about', async () => {
+  it('applies every migration once, in order, and leaves nothing for Prisma to do', async () => {
     const applied = await migrateDatabase(database.url, MIGRATIONS);
     expect(applied[0]).toMatch(/_init$/);
     expect(applied).toEqual([...applied].sort());
@@ -68,7 +68,7 @@ describe('migrateDatabase', () => {
     );
   });
 
-  it('goes on where Prisma stopped, in the same books', async () => {
+  it('continues where Prisma stopped and writes identical migration rows', async () => {
     expect(prisma('deploy')).toContain('have been successfully applied');
     const made = (await client.query('select migration_name, checksum from _prisma_migrations order by 1'))
       .rows;
@@ -84,7 +84,7 @@ describe('migrateDatabase', () => {
     expect(own.rows).toEqual(made);
   });
 
-  it('leaves nothing of a migration that fails, and goes on once that is put right', async () => {
+  it('rolls back a failed migration and continues once it is fixed', async () => {
     await add('99991231000000_wrong', 'create table half (); create table half ()');
     await expect(migrateDatabase(database.url, folder)).rejects.toThrow(
       'The database cannot be migrated: 99991231000000_wrong: relation "half" already exists',
@@ -95,14 +95,14 @@ describe('migrateDatabase', () => {
     expect(await migrateDatabase(database.url, folder)).toEqual(['99991231000000_wrong']);
   });
 
-  it('applies each once when several start at once', async () => {
+  it('applies each migration once when several processes start together', async () => {
     const rounds = await Promise.all(
       Array.from({ length: 4 }, () => migrateDatabase(database.url, MIGRATIONS)),
     );
     expect(rounds.filter((applied) => applied.length > 0)).toHaveLength(1);
   });
 
-  it('touches nothing after a migration that Prisma left half done', async () => {
+  it('applies nothing after a migration that Prisma left unfinished', async () => {
     await migrateDatabase(database.url, MIGRATIONS);
     await client.query('update _prisma_migrations set finished_at = null where migration_name like $1', [
       '%_init',
