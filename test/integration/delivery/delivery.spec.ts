@@ -22,7 +22,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
     };
   };
 
-  it('hands out nothing before READY, and nothing to those who may not read', async () => {
+  it('signs no URL before READY or for callers without read access', async () => {
     const pending = await world.request('not there yet');
     expect(await world.urls.sign(actor(), pending.asset, 60, 'ATTACHMENT')).toBeNull();
     const asset = await world.upload('there');
@@ -30,7 +30,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
     expect(await world.urls.sign(actor(7n), asset, 60, 'ATTACHMENT')).toBeNull();
   });
 
-  it('signs nothing while its clock is beyond the limit', async () => {
+  it('signs no URL while the clock is off by more than the limit', async () => {
     const asset = await world.upload('at what time?');
     const sign = () => world.urls.sign(actor(), asset, 60, 'ATTACHMENT');
     await withLocalClockOff(-3_600_000, world.module.get(Clock), () =>
@@ -39,7 +39,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
     expect((await headers((await sign())!.url)).status).toBe(200);
   });
 
-  it.each([-2, 2])('signs by the time of the database: %i hours ahead of it', async (hours) => {
+  it.each([-2, 2])('signs with database time while the local clock is %i hours ahead', async (hours) => {
     const asset = await world.upload(`${hours} hours ahead`);
     const clock = world.module.get(Clock);
     const check = jest.spyOn(clock, 'check').mockReturnValue();
@@ -49,7 +49,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
     expect((await headers(download!.url)).status).toBe(200);
   });
 
-  it.each([0, -1, 3601])('refuses a life of %i seconds', async (seconds) => {
+  it.each([0, -1, 3601])('rejects a lifetime of %i seconds', async (seconds) => {
     const asset = await world.upload(`for ${seconds} seconds`);
     await expect(world.urls.sign(actor(), asset, seconds, 'INLINE')).rejects.toMatchObject({
       kind: 'invalid',
@@ -57,7 +57,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
     });
   });
 
-  it('shows only safe types in place, under a name that cannot break the header', async () => {
+  it('serves only safe types inline, under a name that cannot break the header', async () => {
     const safe = await world.upload('text', { filename: 'a "quoted" naïve;name.txt' });
     const shown = await headers((await world.urls.sign(actor(), safe, 60, 'INLINE'))!.url);
     expect(shown.get('content-disposition')).toMatch(
@@ -76,7 +76,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
     'C++ & Rust=1.txt',
     'Re\u0301sume\u0301 50%25.txt',
     '👩‍💻 ~ ŝ.txt',
-  ])('signs URLs that survive other encoders, and keep the name %s', async (filename) => {
+  ])('signs a URL that survives re-encoding and keeps the name %s', async (filename) => {
     const asset = await world.upload(`the bytes of ${filename}`, { filename });
     const { url } = (await world.urls.sign(actor(), asset, 60, 'ATTACHMENT'))!;
     const values = [...new URL(url).searchParams.values()];
@@ -91,16 +91,16 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
     }
   });
 
-  it('notes the hour at which a URL was last handed out', async () => {
+  it('records the hour in which a URL was last signed', async () => {
     const asset = await world.upload('read me');
     await world.urls.sign(actor(), asset, 60, 'ATTACHMENT');
-    const noted = async (): Promise<Date> => (await world.asset(asset.id)).accessedAt ?? noted();
-    const at = await noted();
+    const accessedAt = async (): Promise<Date> => (await world.asset(asset.id)).accessedAt ?? accessedAt();
+    const at = await accessedAt();
     expect(at.getTime() % 3_600_000).toBe(0);
     expect(Date.now() - at.getTime()).toBeLessThan(3_600_000);
   });
 
-  describe('of variants', () => {
+  describe('variant URLs', () => {
     const BYTES = Buffer.from('smaller');
     const variant = (mimeType = 'image/webp') => ({
       name: 'small',
@@ -119,7 +119,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
       ['none', 'image/avif', 'none.avif'],
       ['.hidden', 'image/webp', '.hidden.webp'],
       ['trailing.', 'image/webp', 'trailing.webp'],
-    ])('shows that of %s as %s in place, under the name %s', async (filename, mimeType, name) => {
+    ])('serves the variant of %s as %s inline under the name %s', async (filename, mimeType, name) => {
       const asset = await world.upload(`a picture called ${filename}`, { filename });
       const { url } = (await world.urls.signVariant(actor(), asset, variant(mimeType), 60))!;
       const shown = await headers(url);
@@ -128,7 +128,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
       expect(shown.get('content-disposition')).toBe(`inline;filename="${name}"`);
     });
 
-    it('says nothing of the file name that could break the header', async () => {
+    it('escapes characters of the file name that would break the header', async () => {
       const asset = await world.upload('a quoted picture', { filename: 'a "quoted" naïve;name.txt' });
       const { url } = (await world.urls.signVariant(actor(), asset, variant(), 60))!;
       expect((await headers(url)).get('content-disposition')).toBe(
@@ -136,7 +136,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
       );
     });
 
-    it('hands out none before READY, of what was deleted or refused, or to those who may not read', async () => {
+    it('signs no variant URL before READY, after deletion or rejection, or for callers without read access', async () => {
       const sign = (by: Actor, asset: Asset) => world.urls.signVariant(by, asset, variant(), 60);
       const { asset: pending } = await world.request('a picture to come');
       expect(await sign(actor(), pending)).toBeNull();
@@ -148,7 +148,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
       }
     });
 
-    it.each([0, -1, 3601])('refuses a life of %i seconds', async (seconds) => {
+    it.each([0, -1, 3601])('rejects a lifetime of %i seconds', async (seconds) => {
       const asset = await world.upload(`a picture for ${seconds} seconds`);
       await expect(world.urls.signVariant(actor(), asset, variant(), seconds)).rejects.toMatchObject({
         kind: 'invalid',
@@ -156,10 +156,10 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
       });
     });
 
-    it('counts as access to the asset', async () => {
+    it('records the access to the asset', async () => {
       const asset = await world.upload('a picture to look at');
       await world.urls.signVariant(actor(), asset, variant(), 60);
-      await until('it is noted', async () => (await world.asset(asset.id)).accessedAt);
+      await until('the access is recorded', async () => (await world.asset(asset.id)).accessedAt);
     });
   });
 });
