@@ -8,7 +8,7 @@ import { HealthModule, MetricsModule } from '#libs/runtime';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 import { until } from '../../support/until.js';
 
-/** Real: PostgreSQL. Several processes are several modules here, which share nothing but the database. */
+/** Real: PostgreSQL. Each Nest module stands for a process; the modules share only the database. */
 describe('the event log', () => {
   let testDatabase: TestDatabase;
   const modules: TestingModule[] = [];
@@ -43,15 +43,15 @@ describe('the event log', () => {
     };
   }
 
-  /** Counts how often the feed spoke of an asset. */
+  /** Counts the notifications of the feed per asset id. */
   function listen(feed: AssetFeed, ids: readonly string[]): Map<string, number> {
     const heard = new Map<string, number>();
     for (const id of ids) {
       const watch = feed.watch([id]);
       const notify = watch.notify.bind(watch);
-      watch.notify = (told) => {
+      watch.notify = (changed) => {
         heard.set(id, (heard.get(id) ?? 0) + 1);
-        notify(told);
+        notify(changed);
       };
     }
     return heard;
@@ -61,7 +61,7 @@ describe('the event log', () => {
   const undelivered = async (database: Database) =>
     database.prisma.domainEvent.count({ where: { deliveredAt: null } });
 
-  it('delivers each event once among several relays, to every process that listens', async () => {
+  it('delivers each event once among several relays, to every listening process', async () => {
     const processes = [await start(), await start(), await start()];
     const ids = Array.from({ length: 600 }, () => randomUUID());
     const heard = processes.map(({ feed }) => listen(feed, ids));
@@ -72,9 +72,9 @@ describe('the event log', () => {
         relay.wake();
       }
     };
-    // Fewer than the connections: a transaction waits for one so many seconds and no longer.
+    // Fewer writers than pool connections: a transaction fails if it waits too long for a connection.
     await Promise.all(processes.flatMap((each) => Array.from({ length: 4 }, () => append(each))));
-    await until('all are heard', () => heard.every((each) => each.size === ids.length) || null);
+    await until('all events are delivered', () => heard.every((each) => each.size === ids.length) || null);
     for (const each of heard) expect([...each.values()]).toEqual(ids.map(() => 1));
     expect(await undelivered(processes[0]!.database)).toBe(0);
   });
@@ -96,51 +96,51 @@ describe('the event log', () => {
     });
     await database.transaction((tx: Tx) => events.append(tx, event(early)));
     relay.wake();
-    await until('the other is heard', () => heard.get(early) ?? null);
+    await until('the event that committed first is delivered', () => heard.get(early) ?? null);
     expect(heard.get(late)).toBeUndefined();
     commit();
     await slow;
     relay.wake();
-    await until('it is heard as well', () => heard.get(late) ?? null);
+    await until('the event that committed last is delivered', () => heard.get(late) ?? null);
   });
 
-  it('delivers without being woken, and what was rolled back never', async () => {
+  it('delivers committed events without a wake-up and rolled-back events never', async () => {
     const { database, events, feed } = await start();
-    const [told, undone] = [randomUUID(), randomUUID()];
-    const heard = listen(feed, [told, undone]);
+    const [committed, rolledBack] = [randomUUID(), randomUUID()];
+    const heard = listen(feed, [committed, rolledBack]);
     const failing = database.transaction(async (tx: Tx) => {
-      await events.append(tx, event(undone));
+      await events.append(tx, event(rolledBack));
       throw new Error('no');
     });
     await expect(failing).rejects.toThrow('no');
-    await database.transaction((tx: Tx) => events.append(tx, event(told)));
-    await until('it is heard', () => heard.get(told) ?? null);
-    expect([...heard.keys()]).toEqual([told]);
+    await database.transaction((tx: Tx) => events.append(tx, event(committed)));
+    await until('the event is delivered', () => heard.get(committed) ?? null);
+    expect([...heard.keys()]).toEqual([committed]);
   });
 
-  it('delivers while it is woken without a pause', async () => {
+  it('delivers while it is woken continuously', async () => {
     const { database, events, relay, feed } = await start();
     const id = randomUUID();
     const heard = listen(feed, [id]);
     const waking = setInterval(() => relay.wake(), 1);
     try {
       await database.transaction((tx: Tx) => events.append(tx, event(id)));
-      await until('it is heard', () => heard.get(id) ?? null);
+      await until('the event is delivered', () => heard.get(id) ?? null);
     } finally {
       clearInterval(waking);
     }
   });
 
-  it('delivers more than fit into one notification or one claim', async () => {
+  it('delivers more events than fit into one notification or claim', async () => {
     const { database, feed } = await start();
     const ids = Array.from({ length: 2_500 }, () => randomUUID());
     const heard = listen(feed, ids);
     await database.prisma.domainEvent.createMany({ data: ids.map(event) });
-    await until('all are heard', () => heard.size === ids.length || null);
+    await until('all events are delivered', () => heard.size === ids.length || null);
     expect(await undelivered(database)).toBe(0);
   });
 
-  it('forgets whoever closed their watch', async () => {
+  it('removes a closed watch', async () => {
     const { feed } = await start();
     const id = randomUUID();
     const [closed, open] = [feed.watch([id]), feed.watch([id])];
@@ -154,7 +154,7 @@ describe('the event log', () => {
     expect(feed).toHaveProperty('watches', new Map());
   });
 
-  it('forgets what a watch has left, and what was told of that', async () => {
+  it('drops assets that a watch no longer covers and their pending notifications', async () => {
     const { feed } = await start();
     const [kept, left] = [randomUUID(), randomUUID()];
     const watch = feed.watch([kept, left]);
@@ -164,7 +164,7 @@ describe('the event log', () => {
     const end = new AbortController();
     let isHeard = false;
     const heard = watch.next(end.signal).then(() => (isHeard = true));
-    // Long enough for a promise that is settled already, and far from the next look of its own.
+    // Enough time for a resolved promise, but not for the periodic check of the watch.
     await new Promise((resolve) => setImmediate(resolve));
     expect(isHeard).toBe(false);
     watch.notify(kept);
