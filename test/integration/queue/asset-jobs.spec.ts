@@ -3,7 +3,7 @@ import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { World } from '../../support/world.js';
 
 describe.each(QUEUE_BACKENDS)(
-  'a second event for an object (real: PostgreSQL, queue on %s, storage emulator)',
+  'a repeated event for an object (real: PostgreSQL, queue on %s, storage emulator)',
   (_, startQueue) => {
     let queue: QueueBackend;
     let world: World;
@@ -26,7 +26,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await idsOfJobs()).toEqual([jobId]);
     });
 
-    it('starts no second job while the other queue has the job', async () => {
+    it('enqueues no second job while the other queue holds the job', async () => {
       const { id, job } = await world.received('abc');
       await world.jobs.enqueueInspection({ received: job, priority: 1 });
       await world.queue.remove(`${id}.${job.generation}.1`);

@@ -1,4 +1,4 @@
-/** Real: PostgreSQL; Redis, in a process of its own; the network between, by way of a proxy. */
+/** Real: PostgreSQL, Redis in a separate process, and the network between them, through a proxy. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -55,7 +55,7 @@ queueContract('PostgreSQL', async () => {
   });
 });
 
-describe('PostgreSQL that is gone as soon as it is asked for the first time', () => {
+describe('PostgreSQL that disconnects during the first query', () => {
   let database: TestDatabase;
   let proxy: TcpProxy;
   const connection = () => connectionOf({ databaseUrl: proxy.urlOf(database.url) });
@@ -70,27 +70,27 @@ describe('PostgreSQL that is gone as soon as it is asked for the first time', ()
     await database.drop();
   });
 
-  const firstQuestion = () => proxy.hold({ after: ['min_client_version'], what: 'answer' }).held;
+  const firstQuery = () => proxy.hold({ after: ['min_client_version'], what: 'answer' }).held;
   const queueOn = (by: ConnectionOptions) => {
     const queue = new Queue('q', { connection: by }, queueBackend);
     queue.on('error', () => undefined);
     return queue;
   };
   function workerOn(by: ConnectionOptions) {
-    const seen = { jobs: [] as unknown[], troubles: 0 };
+    const seen = { jobs: [] as unknown[], errors: 0 };
     const work = (job: Job) => {
       seen.jobs.push(job.data);
       return Promise.resolve();
     };
     const options = { ...workerOptions({ concurrency: 4, lockSeconds: 15 }), connection: by };
     const worker = new Worker('q', work, options, queueBackend);
-    worker.on('error', () => (seen.troubles += 1));
+    worker.on('error', () => (seen.errors += 1));
     running.push(worker.run());
     return { worker, seen };
   }
 
-  it('takes jobs once it is there again', async () => {
-    const asked = firstQuestion();
+  it('accepts jobs after reconnecting', async () => {
+    const asked = firstQuery();
     const queue = queueOn(connection());
     const ready = queue.waitUntilReady().catch((error: unknown) => error);
     await asked;
@@ -103,27 +103,27 @@ describe('PostgreSQL that is gone as soon as it is asked for the first time', ()
     await queue.close();
   });
 
-  it('is asked for jobs now and then, and gives them once it is there again', async () => {
-    const asked = firstQuestion();
+  it('pauses between polls while disconnected and delivers jobs after reconnecting', async () => {
+    const asked = firstQuery();
     const { worker, seen } = workerOn(connection());
     await asked;
     await proxy.refuse();
-    await until('it fails', () => (seen.troubles > 0 ? true : null));
+    await until('the worker reports an error', () => (seen.errors > 0 ? true : null));
     // A loop without a pause would fail thousands of times.
     await delay(2_500);
-    expect(seen.troubles).toBeLessThan(20);
+    expect(seen.errors).toBeLessThan(20);
     await proxy.pass();
     const queue = queueOn(connectionOf({ databaseUrl: database.url }));
     await queue.add('a', { n: 1 });
-    await until('it is done', () => (seen.jobs.length > 0 ? true : null));
+    await until('the job is done', () => (seen.jobs.length > 0 ? true : null));
     expect(seen.jobs).toEqual([{ n: 1 }]);
     await Promise.all([queue.close(), worker.close()]);
   });
 
   it.each([
-    ['before it was ever asked', false],
-    ['once its jobs are done', true],
-  ])('is asked now and then where something in between hangs up on everybody, %s', async (_, isLater) => {
+    ['before the first query', false],
+    ['after its jobs are done', true],
+  ])('pauses between polls while a proxy closes every connection, %s', async (_, isLater) => {
     const { port, hostname: host } = new URL(database.url);
     let hangsUp = !isLater;
     const sockets = new Set<Socket>();
@@ -142,34 +142,36 @@ describe('PostgreSQL that is gone as soon as it is asked for the first time', ()
     const { worker, seen } = workerOn(connectionOf({ databaseUrl: String(url) }));
     if (isLater) {
       await queue.add('a', { n: 1 });
-      await until('it is done', () => (seen.jobs.length > 0 ? true : null));
-      await until('its job is finished', async () => ((await queue.getActiveCount()) === 0 ? true : null));
+      await until('the job is done', () => (seen.jobs.length > 0 ? true : null));
+      await until('the job is no longer active', async () =>
+        (await queue.getActiveCount()) === 0 ? true : null,
+      );
       hangsUp = true;
       for (const socket of sockets) socket.destroy();
     }
-    await until('it fails', () => (seen.troubles > 0 ? true : null));
+    await until('the worker reports an error', () => (seen.errors > 0 ? true : null));
     // A loop without a pause would fail thousands of times.
     await delay(2_500);
-    expect(seen.troubles).toBeLessThan(15);
+    expect(seen.errors).toBeLessThan(15);
     hangsUp = false;
     await queue.add('a', { n: 2 });
-    await until('the next is done', () => (seen.jobs.length > (isLater ? 1 : 0) ? true : null));
+    await until('the next job is done', () => (seen.jobs.length > (isLater ? 1 : 0) ? true : null));
     await Promise.all([queue.close(), worker.close()]);
     server.close();
   });
 });
 
-it('a connection that is cut while a queue starts is an error of the queue, and not the end of the process', async () => {
+it('reports a connection that is cut while a queue starts as a queue error without ending the process', async () => {
   const database = await createTestDatabase();
   const proxy = await TcpProxy.start(new URL(database.url).host);
   try {
-    // The first that it asks.
-    const question = proxy.hold({ after: ['min_client_version'], what: 'answer' });
+    // The queue's first query.
+    const firstQuery = proxy.hold({ after: ['min_client_version'], what: 'answer' });
     const options = { databaseUrl: proxy.urlOf(database.url) };
     const queue = new Queue('q', { connection: connectionOf(options) }, queueBackend);
     queue.on('error', () => undefined);
     const ready = queue.waitUntilReady().catch((error: unknown) => error);
-    await question.held;
+    await firstQuery.held;
     await proxy.refuse();
     expect(await ready).toBeInstanceOf(Error);
     await queue.close();
