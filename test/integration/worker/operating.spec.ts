@@ -52,13 +52,13 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
       signal: AbortSignal.timeout(LIMIT_MS),
     });
     expect(status).toBe(200);
-    return until('it is settled', async () => {
+    return until('the asset reaches a terminal state', async () => {
       const { asset: found } = await fleet.query<{ asset: { status: string } }>(STATUS, { id: asset.id });
       return ['PENDING', 'PROCESSING'].includes(found.status) ? null : found.status;
     });
   }
 
-  it('serves health and metrics under the names that it is told, and to no page', async () => {
+  it('serves health and metrics only under the allowed host names and to no browser page', async () => {
     const host = 'worker.test:1';
     const { port } = await fleet.addWorker({ WORKER_ALLOWED_HOSTS: host });
     const statusOf = async (path: string, headers: http.OutgoingHttpHeaders) => {
@@ -87,7 +87,7 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
     await fleet.workers.pop()!.end();
   });
 
-  it('counts what arrives, each stage, and what comes out', async () => {
+  it('counts uploads, stages and outcomes', async () => {
     expect(await upload('honest')).toBe('READY');
     expect(await upload('lying!', 'truth!')).toBe('REJECTED');
     await until('both are counted', async () =>
@@ -106,18 +106,18 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
     }
   });
 
-  it('tells how long its queue is and how old', async () => {
+  it('reports the length and age of its queue', async () => {
     const isEmpty = (text: string) =>
       ['waiting', 'active', 'delayed'].every((state) =>
         text.includes(`stowage_queue_jobs{queue="process-asset",state="${state}"} 0`),
       );
-    // An asset is settled a moment before its job is done.
-    await until('nothing is left to do', async () => isEmpty(await metrics()) || null);
+    // An asset commits shortly before its job completes.
+    await until('the queue is empty', async () => isEmpty(await metrics()) || null);
     expect(await metrics()).toContain('stowage_queue_oldest_waiting_seconds{queue="process-asset"} 0');
     expect(await metric('stowage_database_pool_connections{state="total"}')).toBeGreaterThan(0);
   });
 
-  it('is ready while all answer, and says which does not', async () => {
+  it('reports ready while every check passes and names the check that fails', async () => {
     const ready = async () => {
       const response = await worker().fetch('/health/ready');
       return { status: response.status, ...((await response.json()) as Readiness) };
@@ -128,7 +128,7 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
     const others = { clock, ...Object.fromEntries(names.map((name) => [name, probe(true)])) };
     expect(await ready()).toEqual({ status: 200, ok: true, checks: { ...others, pubsub: probe(true) } });
     const restart = await fleet.emulators.stopPubSub();
-    // A probe that is late is one that fails, for a moment.
+    // A probe that times out also counts as failed for a moment.
     const down = await until('Pub/Sub alone is down', async () => {
       const found = await ready();
       const failing = Object.keys(found.checks).filter((name) => !found.checks[name]!.ok);
@@ -136,7 +136,7 @@ describe('operating the worker (real: api and worker as processes, PostgreSQL, e
     });
     expect(down).toEqual({ status: 503, ok: false, checks: { ...others, pubsub: probe(false) } });
     await restart();
-    await until('it is ready again', async () => ((await ready()).ok ? true : null));
+    await until('the worker is ready again', async () => ((await ready()).ok ? true : null));
     expect(await (await worker().fetch('/health/live')).json()).toEqual({ ok: true });
   });
 });
