@@ -10,7 +10,7 @@ const BATCH = 100;
 const SHARE = 1_000;
 const HOUR_MS = 3_600_000;
 
-/** Requests whose bytes never came: the next look at them is due, the deadline far away. */
+/** Inserts uploads without bytes; their next check is due, their deadline is far away. */
 const requests = (owner: number, count: number, first = 1) => `
   insert into media_assets (asset_id, owner_id, bucket, object_key, filename, mime_type, declared_type, size_bytes,
       checksum_sha256, status, upload_method, request_id, url_expires_at, upload_deadline_at, next_check_at, created_at,
@@ -20,7 +20,7 @@ const requests = (owner: number, count: number, first = 1) => `
       now() - interval '1 hour' / (${owner} + n), now() - interval '1 day', now()
     from generate_series(${first}, ${first + count - 1}) n`;
 
-describe('sweeps of more than one batch (real: PostgreSQL, storage emulator)', () => {
+describe('sweeps over more than one batch (real: PostgreSQL, storage emulator)', () => {
   let world: World;
   beforeAll(async () => {
     world = await World.start();
@@ -34,20 +34,20 @@ describe('sweeps of more than one batch (real: PostgreSQL, storage emulator)', (
   const due = (ownerId: bigint) =>
     world.database.prisma.mediaAsset.count({ where: { ownerId, nextCheckAt: { lte: new Date() } } });
 
-  it('look at all that is due, several at a time', async () => {
+  it('checks every due asset, several at a time', async () => {
     for (const owner of [1, 2, 3]) await world.database.pool.query(requests(owner, BATCH));
-    const look = world.completion.checkObject.bind(world.completion);
+    const checkObject = world.completion.checkObject.bind(world.completion);
     let [now, most] = [0, 0];
     jest.spyOn(world.completion, 'checkObject').mockImplementation(async (key) => {
       most = Math.max(most, (now += 1));
-      return look(key).finally(() => (now -= 1));
+      return checkObject(key).finally(() => (now -= 1));
     });
     expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: 3 * BATCH, failed: 0 });
     expect([now, most]).toEqual([0, 8]);
   });
 
   it.each(['sweepUnfinished', 'sweepWaste'] as const)(
-    'do not keep one waiting until another’s thousands are done: %s',
+    'does not make one owner wait for the thousands of another: %s',
     async (sweep) => {
       jest.spyOn(world.completion, 'checkObject').mockResolvedValue('nothing-there');
       jest.spyOn(world.incoming, 'discard').mockResolvedValue();
@@ -65,18 +65,18 @@ describe('sweeps of more than one batch (real: PostgreSQL, storage emulator)', (
       }
       expect(await world.sweeper[sweep](new Date())).toEqual({ examined: SHARE + 1, failed: 0 });
       expect([await due(1n), await due(2n)]).toEqual([SHARE, 0]);
-      // The rest is not forgotten.
+      // The next sweep checks the rest.
       expect(await world.sweeper[sweep](new Date())).toMatchObject({ examined: SHARE });
       expect(await due(1n)).toBe(0);
     },
   );
 
-  it('end when they are stopped, between rows', async () => {
+  it('stops between two rows when aborted', async () => {
     await world.database.pool.query(requests(1, 3 * BATCH));
     const stopping = new AbortController();
-    let looks = 0;
+    let checks = 0;
     jest.spyOn(world.completion, 'checkObject').mockImplementation(async () => {
-      if ((looks += 1) === 20) stopping.abort();
+      if ((checks += 1) === 20) stopping.abort();
       return Promise.resolve('nothing-there');
     });
     const { examined } = await world.sweeper.sweepUnfinished(new Date(), stopping.signal);
@@ -84,18 +84,18 @@ describe('sweeps of more than one batch (real: PostgreSQL, storage emulator)', (
     expect(await due(1n)).toBe(2 * BATCH);
   });
 
-  it('end when storage is down, and go on when single rows fail', async () => {
+  it('ends when storage is down and continues when single rows fail', async () => {
     await world.database.pool.query(requests(1, 3 * BATCH));
-    const look = jest
+    const checkObject = jest
       .spyOn(world.completion, 'checkObject')
       .mockRejectedValue(unavailable('STORAGE_UNAVAILABLE', 'x'));
     expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: BATCH, failed: BATCH });
-    look.mockRejectedValue(new Error('a bug'));
+    checkObject.mockRejectedValue(new Error('a bug'));
     const rest = 2 * BATCH;
     expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: rest, failed: rest });
   });
 
-  it('collect what lies behind objects that cannot be deleted, whatever the reason', async () => {
+  it('collects objects that follow a batch of undeletable ones', async () => {
     for (let n = 0; n < BATCH + 1; n++) await storeAsset(world.database);
     await world.database.prisma.mediaAsset.deleteMany();
     await world.database.prisma.storedObject.updateMany({ data: { refCount: 0 } });
@@ -116,7 +116,7 @@ describe('sweeps of more than one batch (real: PostgreSQL, storage emulator)', (
     expect(await world.storedObjects()).toEqual([]);
   });
 
-  it('quarantine what lies behind objects that cannot be moved', async () => {
+  it('quarantines objects that follow immovable ones', async () => {
     for (let n = 0; n < 25; n++) await storeAsset(world.database);
     await world.database.prisma.mediaAsset.deleteMany();
     const objects = await world.storedObjects();
@@ -136,7 +136,7 @@ const READY = 20_000;
 const DUE = 5_000;
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 
-describe('what a sweep reads (real: PostgreSQL)', () => {
+describe('query plans of the sweeps (real: PostgreSQL)', () => {
   let database: SeededDatabase;
   beforeAll(async () => {
     const ready = requests(3, READY).replace("'PENDING'", "'CANCELLED'");
@@ -155,15 +155,15 @@ describe('what a sweep reads (real: PostgreSQL)', () => {
     it.each([
       ['unfinished', TAKE_UNFINISHED],
       ['incoming_waste', TAKE_WASTE],
-    ] as const)('is what is due: %s', async (what, { name, text }) => {
+    ] as const)('reads only due rows: %s', async (what, { name, text }) => {
       await database.client.query(`set plan_cache_mode = ${mode}`);
       await database.client.query(`prepare ${name} as ${text}`);
-      for (const [aside, read] of [
+      for (const [skippedOwners, read] of [
         ['{}', BATCH],
         ['{1}', DUE],
       ] as const) {
         await database.client.query('begin');
-        const plan = await database.explain(`execute ${name}(now(), ${BATCH}, '${aside}')`);
+        const plan = await database.explain(`execute ${name}(now(), ${BATCH}, '${skippedOwners}')`);
         await database.client.query('rollback');
         const nodes = nodesOf(plan);
         expect(nodes.map((node) => node['Node Type'])).not.toContain('Seq Scan');
@@ -173,7 +173,7 @@ describe('what a sweep reads (real: PostgreSQL)', () => {
       await database.client.query(`deallocate ${name}`);
     });
 
-    it('is what can be collected next', async () => {
+    it('reads only the objects to collect next', async () => {
       await database.client.query(`set plan_cache_mode = ${mode}`);
       await database.client.query(`prepare ${COLLECTABLE.name} as ${COLLECTABLE.text}`);
       const plan = await database.explain(`execute ${COLLECTABLE.name}(now(), ${BATCH})`);

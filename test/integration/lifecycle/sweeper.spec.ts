@@ -24,7 +24,7 @@ describe.each(QUEUE_BACKENDS)(
       await queue[Symbol.asyncDispose]();
     });
 
-    it('finds bytes whose event was lost', async () => {
+    it('claims an upload whose event was lost', async () => {
       const { id, ticket } = await world.request('abc');
       await world.put(ticket, 'abc');
       expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: 0, failed: 0 });
@@ -32,7 +32,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
     });
 
-    it('expires what never came, at its deadline and not before, and gives the quota back', async () => {
+    it('expires an upload without bytes at its deadline, not before, and releases the quota', async () => {
       const { id } = await world.request('abc');
       await world.sweeper.sweepUnfinished(later(70));
       expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
@@ -43,7 +43,7 @@ describe.each(QUEUE_BACKENDS)(
     });
 
     it.each([-2, 2])(
-      'judges deadlines by the time of the database, and sweeps nothing beyond the limit: %i hours ahead',
+      'compares deadlines with database time and skips sweeps beyond the clock limit: %i hours ahead',
       async (hours) => {
         const fresh = await world.request('abc');
         const due = await world.request('def');
@@ -74,14 +74,14 @@ describe.each(QUEUE_BACKENDS)(
       },
     );
 
-    it('takes bytes that are there at the deadline rather than expire them', async () => {
+    it('claims bytes that are stored at the deadline instead of expiring the upload', async () => {
       const { id, ticket } = await world.request('abc');
       await world.put(ticket, 'abc');
       await world.sweeper.sweepUnfinished(later(80));
       expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
     });
 
-    it('does not expire what was renewed meanwhile', async () => {
+    it('does not expire an upload that was renewed meanwhile', async () => {
       const { id, asset } = await world.request('abc');
       await world.database.prisma.mediaAsset.update({
         where: { assetId: id },
@@ -91,7 +91,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
     });
 
-    it('looks at each asset once among many workers', async () => {
+    it('checks each asset once among many workers', async () => {
       await Promise.all(Array.from({ length: 20 }, (_, index) => world.request(`file ${index}`)));
       const sweeps = await Promise.all(
         Array.from({ length: 4 }, () => world.sweeper.sweepUnfinished(later(80))),
@@ -100,7 +100,7 @@ describe.each(QUEUE_BACKENDS)(
       expect((await world.events()).filter((type) => type === 'asset.expired')).toHaveLength(20);
     });
 
-    it('enqueues again what is PROCESSING and silent', async () => {
+    it('enqueues a PROCESSING asset again when its job is lost', async () => {
       const { id, job } = await world.received('abc');
       await world.queue.drain();
       expect(await world.queue.getJobs('waiting')).toEqual([]);
@@ -109,7 +109,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(jobs.map((queued) => queued.id)).toEqual([`${id}.${job.generation}.1`]);
     });
 
-    it('leaves alone what waits in a queue, and checks it more rarely the longer it waits', async () => {
+    it('leaves a queued job alone and checks its asset less often the longer it waits', async () => {
       const [waiting, inspected] = [await world.received('abc'), await world.received('abcd')];
       await world.jobs.enqueueInspection({ received: inspected.job, priority: 1 });
       await world.queue.remove(`${inspected.id}.${inspected.job.generation}.1`);
@@ -129,7 +129,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(enqueue).not.toHaveBeenCalled();
     });
 
-    it('gives up what FAILED and nobody revived, bytes and reservation, after a week', async () => {
+    it('expires a FAILED asset after a week, deletes its bytes and releases its reservation', async () => {
       const { id } = await world.received('abc');
       const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
       const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
@@ -154,7 +154,7 @@ describe.each(QUEUE_BACKENDS)(
       });
     });
 
-    it('keeps what FAILED for the week, when a process of an older version left it to be looked at sooner', async () => {
+    it('keeps a FAILED asset for a week even if an older version scheduled an earlier check', async () => {
       const { id } = await world.received('abc');
       const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
       const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
@@ -170,7 +170,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.asset(id)).toMatchObject({ status: 'EXPIRED' });
     });
 
-    it('deletes incoming objects that outlived their asset’s need', async () => {
+    it('deletes incoming objects that their assets no longer need', async () => {
       const asset = await world.upload('abc');
       expect(await world.objects(INCOMING)).toEqual([]);
       await world.database.prisma.mediaAsset.update({
@@ -185,7 +185,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.sweeper.sweepWaste(later(200))).toEqual({ examined: 0, failed: 0 });
     });
 
-    it('finds what a ticket brought once more after READY, at its deadline', async () => {
+    it('deletes an object that was uploaded again after READY, at the upload deadline', async () => {
       const { id, ticket } = await world.request('abc');
       await world.put(ticket, 'abc');
       await world.completion.checkObject(id);
@@ -197,7 +197,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.objects(INCOMING)).toEqual([]);
     });
 
-    it('finds what a cancelled upload’s URL still brought, at its deadline', async () => {
+    it('deletes an object that was uploaded after cancellation, at the upload deadline', async () => {
       const { id, ticket } = await world.request('abc');
       await world.uploads.cancel(actor(), id);
       await world.put(ticket, 'abc');
