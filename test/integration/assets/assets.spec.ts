@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { actor, World } from '../../support/world.js';
 
-describe('reading assets (real: PostgreSQL)', () => {
+describe('asset reads (real: PostgreSQL)', () => {
   let world: World;
   beforeAll(async () => {
     world = await World.start();
   });
   afterAll(() => world[Symbol.asyncDispose]());
 
-  it('looks the same to strangers whether an asset is there or not', async () => {
+  it('answers callers without access as if the asset did not exist', async () => {
     const { id } = await world.request('secret');
     const missing = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
     const answers = await Promise.all(
@@ -20,7 +20,7 @@ describe('reading assets (real: PostgreSQL)', () => {
     expect(answers[0]).toMatchObject({ kind: 'not-found', reason: 'ASSET_NOT_FOUND' });
   });
 
-  it('lets a grant end when it expires', async () => {
+  it('denies access after a grant expires', async () => {
     const acl = [
       { principal: 'user:7', permissions: ['READ' as const], expiresAt: new Date(Date.now() + 60_000) },
     ];
@@ -33,7 +33,7 @@ describe('reading assets (real: PostgreSQL)', () => {
     expect(await world.assets.find(actor(7n), id)).toBeNull();
   });
 
-  it('reads a list in both orders without gap or repeat, also where many were created at one instant', async () => {
+  it('lists in both orders without gaps or repeats when creation times are equal', async () => {
     const owner = actor(50n);
     const ids = await Promise.all(
       Array.from({ length: 9 }, (_, index) => world.request(`f${index}`, {}, owner).then(({ id }) => id)),
@@ -61,7 +61,7 @@ describe('reading assets (real: PostgreSQL)', () => {
     }
   });
 
-  it('filters by status and by creation', async () => {
+  it('filters by status and creation time', async () => {
     const owner = actor(51n);
     const { asset } = await world.request('x', {}, owner);
     const list = async (more: object) => {

@@ -16,7 +16,7 @@ const FOUND = {
   longitude: -179.99999999999997,
 };
 
-describe('what is known of the bytes (real: PostgreSQL, queue, storage emulator)', () => {
+describe('asset contents (real: PostgreSQL, queue, storage emulator)', () => {
   let world: World;
   beforeAll(async () => {
     world = await World.start();
@@ -25,7 +25,7 @@ describe('what is known of the bytes (real: PostgreSQL, queue, storage emulator)
 
   const contents = async (id: string) => (await world.assets.contents([id])).get(id);
 
-  /** An uploaded asset of which processing found this. */
+  /** Uploads an asset and writes the properties, scanner and variant that processing would record. */
   async function inspected(bytes: string, ownerId: bigint) {
     const asset = await world.upload(bytes, {}, actor(ownerId));
     const { id: assetId, createdAt } = asset;
@@ -51,7 +51,7 @@ describe('what is known of the bytes (real: PostgreSQL, queue, storage emulator)
     return asset;
   }
 
-  it('reads what was written', async () => {
+  it('returns the recorded properties, variants and scanner', async () => {
     const { id } = await inspected('a first picture', 42n);
     expect(await contents(id)).toEqual({
       properties: FOUND,
@@ -71,7 +71,7 @@ describe('what is known of the bytes (real: PostgreSQL, queue, storage emulator)
     });
   });
 
-  it('is the same of an asset that adopts the bytes of its owner’s other', async () => {
+  it('copies the contents to an asset that shares an existing object of its owner', async () => {
     const by = actor(43n);
     const first = await inspected('a second picture', 43n);
     const { id, ticket, asset } = await world.request('a second picture', { filename: 'again.txt' }, by);
@@ -89,7 +89,7 @@ describe('what is known of the bytes (real: PostgreSQL, queue, storage emulator)
     expect(found.map((each) => each.asset.id)).toEqual([first.id, id]);
   });
 
-  it('adopts bytes of which nothing is known', async () => {
+  it('shares an existing object without properties', async () => {
     const first = await world.upload('a third picture', {}, actor(44n));
     await world.database.prisma.assetProperties.deleteMany({ where: { assetId: first.id } });
     const { id, ticket } = await world.request('a third picture', {}, actor(44n));
@@ -97,7 +97,7 @@ describe('what is known of the bytes (real: PostgreSQL, queue, storage emulator)
     expect(await contents(id)).toMatchObject({ properties: null });
   });
 
-  it('goes with the asset when that is purged, and stays when it is restored', async () => {
+  it('keeps the contents through delete and restore and removes them on purge', async () => {
     const by = actor(45n);
     const { id } = await inspected('a fourth picture', 45n);
     await world.removal.delete(by, id);

@@ -15,7 +15,7 @@ import { type Plan, SeededDatabase } from '../../support/plans.js';
 const ASSETS = 100_000;
 const PAGE = 101;
 
-/** One owner, whose pictures are half of one camera and half of another; all that were taken with a third are deleted. */
+/** One owner: half of the images come from one camera, half from another; all images of a third camera are deleted. */
 const SEED = `
   insert into stored_objects (id, sha256, crc32c, size_bytes, ref_count, state, created_at)
     select n, lpad(n::text, 64, '0'), 'AAAAAA==', 1, 1, 'LIVE', now() from generate_series(1, 1000) n;
@@ -62,7 +62,7 @@ const INDEXES = {
 
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 
-describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', () => {
+describe('query plans of lists (real: PostgreSQL, an owner with 100,000 assets)', () => {
   let database: SeededDatabase;
   let client: pg.Client;
   beforeAll(async () => {
@@ -77,7 +77,7 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
       ? 'null'
       : pg.escapeLiteral(typeof value === 'object' ? `{${value.join()}}` : String(value));
 
-  /** Index to the entries that were read of it; `Seq Scan`, and a scan of a whole index, stand for themselves. */
+  /** Entries read, by index; a `Seq Scan` or the scan of a whole index is counted under its node type. */
   async function read({ name, text }: Statement<unknown>, values: readonly Value[], mode: string) {
     await client.query(`set plan_cache_mode = ${mode}`);
     await client.query(`prepare ${name} as ${text}`);
@@ -85,7 +85,7 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
     await client.query(`deallocate ${name}`);
     const entries: Record<string, number> = {};
     for (const node of nodesOf(plan)) {
-      // A bitmap heap scan reads what the index below it found.
+      // A bitmap heap scan reads the rows that the index scan below it found.
       if (!/(?<!Subquery|Function|Bitmap Heap) Scan$/.test(node['Node Type'])) continue;
       const index = node['Index Cond'] === undefined ? undefined : node['Index Name'];
       const count = node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0);
@@ -98,7 +98,7 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
   const others = (names: readonly string[]) =>
     FILTERED_PROPERTIES.map((name) => (names.includes(name) ? VALUES[name] : null));
 
-  it('reads the same local times whatever time zone a session has', async () => {
+  it('reads equal local times in every session time zone', async () => {
     const [from, to] = [new Date('2025-01-01T01:00:00Z'), new Date('2025-01-01T01:03:00Z')];
     const values = [1, from, to, ...ENDS.asc, ['user:1'], PAGE, ...others([])];
     const times: string[][] = [];
@@ -137,9 +137,9 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
         },
       );
 
-      it('looks at so many entries and no more where nothing fits', async () => {
+      it('examines a bounded number of entries when no row matches', async () => {
         const index = INDEXES.cameraMake;
-        // Never both.
+        // No row matches both filters.
         const two = await read(
           LIST_BY.cameraMake[order],
           [...page, ...others(['cameraMake', 'cameraModel'])],
@@ -154,7 +154,7 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
         expect(Object.keys(none)).not.toContain('Seq Scan');
       });
 
-      it('reads a page by creation from its index', async () => {
+      it('reads a page by creation time from its index', async () => {
         const entries = await read(LIST[order], [...page, ['READY', 'PENDING']], mode);
         expect(Object.keys(entries).sort()).toEqual([
           'asset_acl_pkey',
@@ -164,14 +164,14 @@ describe('how lists are read (real: PostgreSQL, an owner with 100,000 assets)', 
       });
     });
 
-    it('counts what properties have in common, reading no more entries than a page', async () => {
+    it('counts matching properties and reads a bounded number of entries', async () => {
       const entries = await read(COUNT_ALIKE, [...bounds, ...others(FILTERED_PROPERTIES)], mode);
       expect(Object.keys(entries).sort()).toEqual(FILTERED_PROPERTIES.map((name) => INDEXES[name]).sort());
       const sum = Object.values(entries).reduce((total, count) => total + count, 0);
       expect(sum).toBeLessThanOrEqual(MAX_EXAMINED);
     });
 
-    it('reads what is known of the bytes of a page by keys', async () => {
+    it('reads the contents of a page by primary keys', async () => {
       const ids = Array.from({ length: 100 }, (_, index) => (index + 1).toString(16).padStart(32, '0'));
       const entries = await read(CONTENTS, [ids], mode);
       expect(Object.keys(entries).sort()).toEqual([

@@ -12,7 +12,7 @@ const SEED = `
   insert into object_copies (stored_object_id, location, bucket, key, version)
     select n, 'primary', 'content', 'k' || n, '1' from generate_series(1, ${OBJECTS}) n`;
 
-describe('what is to be scanned or derived again (real: PostgreSQL)', () => {
+describe('claims for a new scan or new variants (real: PostgreSQL)', () => {
   let database: SeededDatabase;
   let client: pg.Client;
   beforeAll(async () => {
@@ -27,34 +27,37 @@ describe('what is to be scanned or derived again (real: PostgreSQL)', () => {
     return rows[0]?.id;
   };
 
-  it.each(['scan', 'variants'] as const)('%s: finds that there is none without reading all', async (what) => {
-    for (const before of [NEWEST, BigInt(OBJECTS / 2)]) {
-      const plan = await database.explain(CLAIMS[what].text, values('m', before));
-      expect(blocksOf(plan)).toBeLessThan(50);
-    }
-  });
+  it.each(['scan', 'variants'] as const)(
+    'finds that no object is due for %s without reading every row',
+    async (what) => {
+      for (const before of [NEWEST, BigInt(OBJECTS / 2)]) {
+        const plan = await database.explain(CLAIMS[what].text, values('m', before));
+        expect(blocksOf(plan)).toBeLessThan(50);
+      }
+    },
+  );
 
   it.each([
     ['scan', 'scanned_by'],
     ['variants', 'variant_specs'],
-  ] as const)('%s: finds the newest, whatever was noted of it', async (what, column) => {
-    const note = (text: string | null, id: number) =>
+  ] as const)('finds the newest object due for %s, whatever version is recorded', async (what, column) => {
+    const record = (text: string | null, id: number) =>
       client.query(`update stored_objects set ${column} = $1, claimed_until = null where id = $2`, [
         text,
         id,
       ]);
-    await note('a', 10);
-    await note('z', 20);
-    await note('b', 30);
-    await note(null, 40);
-    // What was never scanned is to be; what has no variants gets none.
+    await record('a', 10);
+    await record('z', 20);
+    await record('b', 30);
+    await record(null, 40);
+    // An object that was never scanned is due; an object without variants is not.
     const found = what === 'scan' ? ['40', '30', '20', '10', undefined] : ['30', '20', '10', undefined];
     for (const id of found) {
-      // Each has it for as long as it says, which here is no time at all.
+      // The claim expires immediately: `values` passes the current time as its end.
       expect(await claim(what, 'm', id === undefined ? 10n : BigInt(id) + 1n)).toBe(id);
     }
     expect(await claim(what, 'm')).toBe(found[0]);
-    for (const id of [10, 20, 30, 40]) await note('m', id);
+    for (const id of [10, 20, 30, 40]) await record('m', id);
     expect(await claim(what, 'm')).toBeUndefined();
   });
 });

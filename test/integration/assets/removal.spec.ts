@@ -3,17 +3,17 @@ import { contentKey, kindOf, unavailable } from '#libs/domain';
 import { until } from '../../support/until.js';
 import { actor, CONTENT, INCOMING, sha256, World } from '../../support/world.js';
 
-describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulator)', () => {
+describe('delete, restore and purge (real: PostgreSQL, queue, storage emulator)', () => {
   let world: World;
   beforeAll(async () => {
     world = await World.start();
   });
   afterAll(() => world[Symbol.asyncDispose]());
 
-  const there = (bytes: string) => world.store.stat({ bucket: CONTENT, key: contentKey(sha256(bytes)) });
+  const storedCopy = (bytes: string) => world.store.stat({ bucket: CONTENT, key: contentKey(sha256(bytes)) });
   const EMPTY = { usedBytes: 0, usedAssets: 0, reservedBytes: 0, reservedAssets: 0 };
 
-  it('deletes and restores what was READY, which counts all the while', async () => {
+  it('deletes and restores a READY asset, which counts against the quota throughout', async () => {
     const by = actor(1n);
     const { id } = await world.upload('kept a while', {}, by);
     expect(await world.removal.delete(by, id)).toMatchObject({ status: 'DELETED' });
@@ -23,10 +23,10 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
     await world.sweeper.sweepObjects(new Date(Date.now() + 86_400_000));
     expect(await world.removal.restore(by, id)).toMatchObject({ status: 'READY', deletedAt: null });
     expect(await world.removal.restore(by, id)).toMatchObject({ status: 'READY' });
-    expect(await there('kept a while')).not.toBeNull();
+    expect(await storedCopy('kept a while')).not.toBeNull();
   });
 
-  it('calls off what waits, gives its quota back and takes what still comes away', async () => {
+  it('cancels a pending upload, releases its quota and discards late bytes', async () => {
     const by = actor(2n);
     const { id, ticket } = await world.request('late', {}, by);
     expect(await world.removal.delete(by, id)).toMatchObject({ status: 'DELETED' });
@@ -36,7 +36,7 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
     await expect(world.removal.restore(by, id)).rejects.toMatchObject({ reason: 'NOTHING_TO_RESTORE' });
   });
 
-  it('takes a delete during PROCESSING at the next step, whatever that is', async () => {
+  it('applies a delete during PROCESSING at the next transition', async () => {
     const by = actor(3n);
     const good = await world.received('deleted while scanned', {}, by);
     const bad = await world.received('promised', {}, by, 'received');
@@ -52,7 +52,7 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
     expect(await world.removal.restore(by, good.id)).toMatchObject({ status: 'READY' });
   });
 
-  it('keeps nothing of what was deleted during PROCESSING and then FAILED', async () => {
+  it('deletes the bytes of an asset that was deleted during PROCESSING and then FAILED', async () => {
     const by = actor(6n);
     const { id, job } = await world.received('deleted, then failed', {}, by);
     await world.removal.delete(by, id);
@@ -65,7 +65,7 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
     expect(await world.quotas.of(6n)).toMatchObject(EMPTY);
   });
 
-  it('purges record, reference, quota and bytes at once, and spares bytes that another shares', async () => {
+  it('purges row, reference, quota and bytes at once, and keeps bytes that another asset shares', async () => {
     const [one, two] = [actor(4n), actor(5n)];
     const [first, second] = [
       await world.upload('shared bytes', {}, one),
@@ -74,9 +74,9 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
     await world.removal.purge(one, first.id);
     expect(await world.assets.findWithoutAccessCheck(first.id)).toBeNull();
     expect(await world.quotas.of(4n)).toMatchObject(EMPTY);
-    expect(await there('shared bytes')).not.toBeNull();
+    expect(await storedCopy('shared bytes')).not.toBeNull();
     await world.removal.purge(two, second.id);
-    expect(await there('shared bytes')).toBeNull();
+    expect(await storedCopy('shared bytes')).toBeNull();
     expect(
       (await world.storedObjects()).filter((object) => object.sha256 === sha256('shared bytes')),
     ).toEqual([]);
@@ -84,7 +84,7 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
   });
 
   it.each(['PENDING', 'REJECTED', 'DELETED', 'FAILED'] as const)(
-    'purges what is %s, and no quota is left or lost',
+    'purges a %s asset without leaking quota',
     async (status) => {
       const by = actor(BigInt(10 + status.length));
       const { id, ticket } = await world.request('some bytes', {}, by);
@@ -102,12 +102,12 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
     },
   );
 
-  it('does not purge under the worker’s hands', async () => {
+  it('rejects a purge while a worker processes the asset', async () => {
     const { id } = await world.received('busy', {}, actor(30n));
     await expect(world.removal.purge(actor(30n), id)).rejects.toMatchObject({ reason: 'STILL_PROCESSING' });
   });
 
-  it('needs the permission', async () => {
+  it('requires the permission', async () => {
     const acl = [{ principal: 'user:8', permissions: ['READ' as const] }];
     const { id } = await world.upload('not yours', { acl }, actor(7n));
     for (const remove of ['delete', 'restore', 'purge'] as const) {
@@ -116,14 +116,14 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
     }
   });
 
-  it('keeps references and objects right while one upload finishes and the last other owner purges', async () => {
+  it('keeps the reference count exact when an upload finishes while the last other owner purges', async () => {
     for (let round = 0; round < 10; round++) {
       const bytes = `raced over ${round}`;
       const first = await world.upload(bytes, {}, actor(20n));
       const { id, job } = await world.received(bytes, {}, actor(21n));
       const finish = (): Promise<void> =>
         world.process(job).catch((error: unknown) => {
-          // It met the collector at work; the queue would come back to it.
+          // The collector held the object; the queue would retry the job.
           if (kindOf(error) !== 'unavailable') throw error;
           return finish();
         });
@@ -131,22 +131,22 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
       expect(await world.asset(id)).toMatchObject({ status: 'READY' });
       const [object] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
       expect(object).toMatchObject({ refCount: 1, state: 'LIVE' });
-      expect(object!.copies[0]!.version).toBe((await there(bytes))!.version);
+      expect(object!.copies[0]!.version).toBe((await storedCopy(bytes))!.version);
     }
   });
 
-  it('collects what was copied by a worker that died before it counted, once its pin is over', async () => {
+  it('collects the uncounted copy of a crashed worker once its pin expires', async () => {
     const bytes = 'copied, then crashed';
     const { id, job } = await world.received(bytes, {}, actor(22n));
-    const seen = { sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
-    const place = { bucket: CONTENT, key: contentKey(seen.sha256) };
-    const staged = await world.stored.stage({ scope: '', ...seen }, place, new Date());
-    await world.emulators.put(place, Buffer.from(bytes), { contentType: 'text/plain' });
+    const digest = { sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
+    const location = { bucket: CONTENT, key: contentKey(digest.sha256) };
+    const staged = await world.stored.stage({ scope: '', ...digest }, location, new Date());
+    await world.emulators.put(location, Buffer.from(bytes), { contentType: 'text/plain' });
     expect(await world.sweeper.sweepObjects(new Date())).toMatchObject({ failed: 0 });
     expect(await world.stored.collect(staged!.id, new Date())).toBe(false);
-    expect(await there(bytes)).not.toBeNull();
+    expect(await storedCopy(bytes)).not.toBeNull();
     await world.sweeper.sweepObjects(new Date(Date.now() + 2 * 3_600_000));
-    expect(await there(bytes)).toBeNull();
+    expect(await storedCopy(bytes)).toBeNull();
     await world.process(job);
     expect(await world.asset(id)).toMatchObject({ status: 'READY' });
   });
@@ -155,30 +155,27 @@ describe('deleting, restoring, purging (real: PostgreSQL, queue, storage emulato
 it.each([
   ['READY', 'promised'],
   ['REJECTED', 'received'],
-] as const)(
-  'purges what is %s only once nothing of it is left in the incoming bucket',
-  async (status, sent) => {
-    let isDown = true;
-    await using world = await World.start({
-      around: (real) =>
-        Object.assign(Object.create(real) as typeof real, {
-          delete: (...args: Parameters<typeof real.delete>) =>
-            isDown ? Promise.reject(unavailable('DOWN', 'down')) : real.delete(...args),
-        }),
-    });
-    const { id, job } = await world.received('promised', {}, actor(), sent);
-    await world.process(job);
-    expect(await world.asset(id)).toMatchObject({ status });
-    await expect(world.removal.purge(actor(), id)).rejects.toMatchObject({ kind: 'unavailable' });
-    expect(await world.asset(id)).toMatchObject({ status });
-    isDown = false;
-    await world.removal.purge(actor(), id);
-    expect(await world.objects(INCOMING)).toEqual([]);
-    expect(await world.assets.findWithoutAccessCheck(id)).toBeNull();
-  },
-);
+] as const)('purges a %s asset only once its incoming object is deleted', async (status, sent) => {
+  let isDown = true;
+  await using world = await World.start({
+    around: (real) =>
+      Object.assign(Object.create(real) as typeof real, {
+        delete: (...args: Parameters<typeof real.delete>) =>
+          isDown ? Promise.reject(unavailable('DOWN', 'down')) : real.delete(...args),
+      }),
+  });
+  const { id, job } = await world.received('promised', {}, actor(), sent);
+  await world.process(job);
+  expect(await world.asset(id)).toMatchObject({ status });
+  await expect(world.removal.purge(actor(), id)).rejects.toMatchObject({ kind: 'unavailable' });
+  expect(await world.asset(id)).toMatchObject({ status });
+  isDown = false;
+  await world.removal.purge(actor(), id);
+  expect(await world.objects(INCOMING)).toEqual([]);
+  expect(await world.assets.findWithoutAccessCheck(id)).toBeNull();
+});
 
-it('deletes nothing that was stored anew while a collector stood still', async () => {
+it('deletes no object that was stored again while a collector was paused', async () => {
   let resume = () => undefined as void;
   let isHeld = false;
   await using world = await World.start({
@@ -194,27 +191,27 @@ it('deletes nothing that was stored anew while a collector stood still', async (
       }),
   });
   const bytes = 'copied, and never recorded';
-  const seen = { sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
-  const place = { bucket: CONTENT, key: contentKey(seen.sha256) };
-  const staged = await world.stored.stage({ scope: '', ...seen }, place, new Date());
-  await world.emulators.put(place, Buffer.from(bytes), { contentType: 'text/plain' });
+  const digest = { sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
+  const location = { bucket: CONTENT, key: contentKey(digest.sha256) };
+  const staged = await world.stored.stage({ scope: '', ...digest }, location, new Date());
+  await world.emulators.put(location, Buffer.from(bytes), { contentType: 'text/plain' });
   const later = new Date(Date.now() + 2 * 3_600_000);
   isHeld = true;
   const slow = world.stored.collect(staged!.id, later);
-  await until('it is about to ask storage', () => (isHeld ? null : true));
+  await until('the collector is about to stat the object', () => (isHeld ? null : true));
   expect(await world.stored.collect(staged!.id, later)).toBe(false);
   const muchLater = new Date(later.getTime() + 3_600_000);
   expect(await world.stored.collect(staged!.id, muchLater)).toBe(true);
   expect(await world.upload(bytes)).toMatchObject({ status: 'READY' });
   resume();
   await slow;
-  expect(await world.store.stat(place)).not.toBeNull();
+  expect(await world.store.stat(location)).not.toBeNull();
 });
 
 describe('an object that storage does not delete', () => {
   const HOUR_MS = 3_600_000;
   const at = (hours: number) => new Date(Date.now() + hours * HOUR_MS);
-  /** Storage that deletes nothing of these bytes from the content bucket, and says so with this error. */
+  /** A world whose storage fails with `error` to delete the contents in `kept` from the content bucket. */
   const worldWithout = (kept: string[], error: Error) =>
     World.start({
       around: (real) =>
@@ -232,7 +229,7 @@ describe('an object that storage does not delete', () => {
     await world.removal.purge(actor(), id);
   };
 
-  it('is shared with whoever uploads the same bytes, where it is refused', async () => {
+  it('shares the object with a new upload when storage refuses the deletion', async () => {
     await using world = await worldWithout(['held'], new Error('storage answered 403'));
     await purged(world, 'held');
     expect(await rowOf(world, 'held')).toMatchObject({ state: 'STAGING', refCount: 0 });
@@ -244,13 +241,13 @@ describe('an object that storage does not delete', () => {
     expect(await world.sweeper.sweepObjects(at(2))).toEqual({ examined: 1, failed: 1 });
     const { id, ...row } = (await rowOf(world, 'held'))!;
     expect(row).toMatchObject({ state: 'STAGING', refCount: 0 });
-    // Also a sweep that began long ago has it alone, and it comes up again later than now.
+    // A sweep with an old start time also claims the row, and the retry is scheduled in the future.
     await world.database.prisma.storedObject.update({ where: { id }, data: { pinnedUntil: null } });
     await expect(world.stored.collect(id, at(-2))).rejects.toThrow('403');
     expect((await rowOf(world, 'held'))!.pinnedUntil!.getTime()).toBeGreaterThan(Date.now());
   });
 
-  it('is nobody’s while it is not known whether it goes', async () => {
+  it('makes new uploads wait while the outcome of the deletion is unknown', async () => {
     await using world = await worldWithout(['in doubt'], unavailable('DOWN', 'no answer'));
     await purged(world, 'in doubt');
     const { id, job } = await world.received('in doubt');
@@ -260,21 +257,21 @@ describe('an object that storage does not delete', () => {
     expect(await world.sweeper.sweepObjects(at(0.1))).toEqual({ examined: 1, failed: 1 });
   });
 
-  it('does not keep the collector from the others, however many there are', async () => {
+  it('does not block the collection of others, however many fail', async () => {
     const held = Array.from({ length: 101 }, (_, i) => `held ${i}`);
     await using world = await worldWithout(held, new Error('storage answered 403'));
     const stage = async (bytes: string, now: Date) => {
       const content = { scope: '', sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
-      const place = { bucket: CONTENT, key: contentKey(content.sha256) };
-      const staged = await world.stored.stage(content, place, now);
+      const location = { bucket: CONTENT, key: contentKey(content.sha256) };
+      const staged = await world.stored.stage(content, location, now);
       await world.stored.recordCopy(staged!.id, { version: '1', storageClass: null }, []);
     };
     for (const bytes of held) await stage(bytes, at(-2));
-    // Due before the last of those.
+    // Due before the last of the held objects.
     await stage('free', at(-1.5));
     for (let sweep = 0; sweep < 2; sweep++) await world.sweeper.sweepObjects(new Date());
     expect(await rowOf(world, 'free')).toBeUndefined();
-    // All of them are due again; what was let go of meanwhile comes first.
+    // All held objects are due again; an object that was released meanwhile comes first.
     await stage('freed', new Date());
     const { id } = (await rowOf(world, 'freed'))!;
     await world.database.prisma.storedObject.update({ where: { id }, data: { pinnedUntil: null } });
