@@ -97,7 +97,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "asset.status !== 'READY' || ",
     without: '',
     test: DELIVERY,
-    name: 'hands out nothing before READY',
+    name: 'signs no URL before READY',
   },
   {
     invariant: 2,
@@ -206,7 +206,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'asset === null || asset.uploadDeadlineAt > now',
     without: 'asset !== undefined',
     test: SWEEPER,
-    name: 'expires what never came',
+    name: 'expires an upload without bytes',
   },
   {
     invariant: 3,
@@ -215,7 +215,7 @@ export const GUARDS: readonly Guard[] = [
     guard: ' || this.clock.isBeyondLimit',
     without: '',
     test: SWEEPER,
-    name: 'judges deadlines by the time of the database',
+    name: 'compares deadlines with database time',
   },
   {
     invariant: 3,
@@ -224,7 +224,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'const done = work(this.clock.now())',
     without: 'const done = work(new Date())',
     test: SWEEPER,
-    name: 'judges deadlines by the time of the database',
+    name: 'compares deadlines with database time',
   },
   {
     invariant: 3,
@@ -235,7 +235,7 @@ export const GUARDS: readonly Guard[] = [
     without:
       "select asset_id from media_assets where status in ('PENDING', 'FAILED') and next_check_at <= $1",
     test: SWEEPER,
-    name: 'enqueues again what is PROCESSING and silent',
+    name: 'enqueues a PROCESSING asset again',
   },
   {
     invariant: 3,
@@ -244,7 +244,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (job !== undefined && !(await this.jobs.has(job.received))) await this.enqueue([asset]);',
     without: 'if (job !== undefined) await this.enqueue([asset]);',
     test: SWEEPER,
-    name: 'leaves alone what waits in a queue, and checks it more rarely the longer it waits',
+    name: 'leaves a queued job alone and checks its asset less often the longer it waits',
   },
   {
     invariant: 3,
@@ -253,7 +253,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "(await this.completion.checkObject(assetId)) !== 'nothing-there'",
     without: 'assetId.length === 0',
     test: SWEEPER,
-    name: 'finds bytes whose event was lost',
+    name: 'claims an upload whose event was lost',
   },
   {
     invariant: 3,
@@ -307,7 +307,7 @@ export const GUARDS: readonly Guard[] = [
     guard: '{ ...seen, where: { uploadDeadlineAt: { lte: now } } }',
     without: '{ ...seen }',
     test: SWEEPER,
-    name: 'does not expire what was renewed meanwhile',
+    name: 'does not expire an upload that was renewed meanwhile',
   },
   {
     invariant: 4,
@@ -364,7 +364,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "asset.storedObjectId === null ? 'none' : 'return'",
     without: "asset.storedObjectId === null ? 'none' : 'none'",
     test: REMOVAL,
-    name: 'purges record, reference, quota and bytes at once',
+    name: 'purges row, reference, quota and bytes at once',
   },
   {
     invariant: 6,
@@ -403,7 +403,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "where id = $1 and ref_count = 0 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING')",
     without: "where id = $1 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING')",
     test: REMOVAL,
-    name: 'purges record, reference, quota and bytes at once',
+    name: 'purges row, reference, quota and bytes at once',
   },
   {
     invariant: 6,
@@ -412,7 +412,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'and (pinned_until is null or pinned_until < $2)',
     without: 'and $2::timestamptz is not null',
     test: REMOVAL,
-    name: 'collects what was copied by a worker that died',
+    name: 'collects the uncounted copy of a crashed worker',
   },
   {
     invariant: 5,
@@ -466,7 +466,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "event: 'asset.lapsed', quota: 'release'",
     without: "event: 'asset.lapsed', quota: 'none'",
     test: SWEEPER,
-    name: 'gives up what FAILED and nobody revived',
+    name: 'expires a FAILED asset after a week',
   },
   {
     invariant: 8,
@@ -475,7 +475,7 @@ export const GUARDS: readonly Guard[] = [
     guard: '{ ...this.checks, currentDate: now }',
     without: 'this.checks',
     test: IDENTITY,
-    name: 'judges tokens by the time of the database',
+    name: 'checks token expiry against database time',
   },
   {
     invariant: 8,
@@ -484,7 +484,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'this.clock.check();',
     without: '',
     test: IDENTITY,
-    name: 'judges tokens by the time of the database',
+    name: 'checks token expiry against database time',
   },
   {
     invariant: 8,
@@ -493,7 +493,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'this.clock.check();',
     without: '',
     test: DELIVERY,
-    name: 'signs nothing while its clock is beyond',
+    name: 'signs no URL while the clock is off',
   },
   {
     invariant: 8,
@@ -538,7 +538,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'and (g.expires_at is null or g.expires_at > now())',
     without: '',
     test: ASSETS,
-    name: 'lets a grant end when it expires',
+    name: 'denies access after a grant expires',
   },
   {
     invariant: 8,
@@ -547,7 +547,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'expiresInSeconds < 1 || expiresInSeconds > maxSeconds',
     without: 'expiresInSeconds < 1',
     test: DELIVERY,
-    name: 'refuses a life of 3601 seconds',
+    name: 'rejects a lifetime of 3601 seconds',
   },
   {
     invariant: 1,
@@ -574,7 +574,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "asset !== null && may(actor, 'READ', asset) ? asset : null",
     without: 'asset',
     test: ASSETS,
-    name: 'looks the same to strangers',
+    name: 'answers callers without access as if the asset did not exist',
   },
   {
     invariant: 9,
@@ -691,7 +691,7 @@ export const GUARDS: readonly Guard[] = [
     guard: ' && (await isWhole(at, sizeBytes, detected))',
     without: '',
     test: READERS_IMAGE,
-    name: 'has its data in the file: where they lie behind its end',
+    name: 'is reported as damaged when its data lie beyond the end of the file',
   },
   {
     invariant: 2,
@@ -700,7 +700,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'opened instanceof Error || LACKING.test(pictures.message)',
     without: 'opened !== null',
     test: READERS_IMAGE,
-    name: 'is told from data that are damaged',
+    name: 'is distinguished from damaged data',
   },
   {
     invariant: 3,
@@ -727,7 +727,7 @@ export const GUARDS: readonly Guard[] = [
     guard: '          this.kill(overrun);\n',
     without: '',
     test: SANDBOX,
-    name: 'fails one look when a reader loops for ever',
+    name: 'fails one inspection when a reader loops forever',
   },
   {
     invariant: 3,

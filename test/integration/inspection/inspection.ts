@@ -4,7 +4,7 @@ import { InspectionModule, type InspectionOptions } from '#libs/inspection';
 import { HealthModule } from '#libs/runtime';
 import { LIMITS } from './look.js';
 
-/** One real process that looks into files of a folder; the folder has mode 0711. */
+/** Starts the module with one real child process, which reads files in `spoolFolder`, a folder of mode 0711. */
 export async function startInspection(
   spoolFolder: string,
   options: Partial<InspectionOptions> = {},

@@ -19,7 +19,7 @@ export interface Look {
 let folder: string;
 let count = 0;
 
-/** A folder of the suite's own, for the files that it looks into. */
+/** Creates a temporary folder for the files of a suite and deletes it after the suite. */
 export function useFolder(): void {
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'readers-'));
@@ -35,7 +35,7 @@ export const fileOf = async (bytes: Buffer): Promise<string> => {
   return file;
 };
 
-/** What all readers of a file's type, as its first bytes show it, find in it. */
+/** Merged findings of all readers for the file's type, which is detected in its first 64 KiB. */
 export async function lookAt(
   file: string,
   bytes: Buffer,
@@ -43,13 +43,13 @@ export async function lookAt(
 ): Promise<Finding> {
   const type = detected ?? (await detectType(bytes.subarray(0, 65_536))) ?? '';
   const entries = READERS.filter(({ types }) => types.test(type));
-  if (entries.length === 0) throw new Error(`nobody looks into ${type}`);
+  if (entries.length === 0) throw new Error(`no reader for ${type}`);
   const { size } = await stat(file);
-  const asked = { path: file, sizeBytes: size, detected: type, profiles: profiles ?? PROFILES };
+  const request = { path: file, sizeBytes: size, detected: type, profiles: profiles ?? PROFILES };
   let found: Finding = {};
   for (const { load } of entries) {
     const { read } = await load();
-    found = { ...found, ...(await read(asked, { ...LIMITS, ...limits })) };
+    found = { ...found, ...(await read(request, { ...LIMITS, ...limits })) };
   }
   return found;
 }
@@ -63,7 +63,7 @@ export async function look(bytes: Buffer, options: Look = {}): Promise<Finding> 
   }
 }
 
-/** How often work that looks at the processor time it has used does so, when it has used a second more each time. */
+/** Counts the checks of CPU time that `work` makes, while each check advances the CPU time by one second. */
 export async function looksAtProcessorTime(work: () => Promise<unknown>): Promise<number> {
   let seconds = 0;
   const clock = jest.spyOn(process, 'cpuUsage').mockImplementation((since) => ({

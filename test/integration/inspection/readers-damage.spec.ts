@@ -1,4 +1,4 @@
-/** Real: the libraries. Whatever a file holds, a reader answers. */
+/** Real: the libraries. A reader returns an answer for any file content. */
 import { chmod } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
@@ -13,7 +13,7 @@ import * as samples from './samples.js';
 useFolder();
 
 const TAGS: samples.Tags = { title: 'Title', artist: 'Artist', album: 'Album' };
-const PLACE: samples.Exif = {
+const LOCATION: samples.Exif = {
   gps: [
     [1, 'N'],
     [2, [1, 1, 2, 1, 3, 1]],
@@ -25,7 +25,7 @@ const PLACE: samples.Exif = {
 const picture = () => sharp({ create: { width: 48, height: 32, channels: 3, background: '#369' } });
 
 const SAMPLES: Readonly<Record<string, () => Buffer | Promise<Buffer>>> = {
-  'image/jpeg': async () => samples.withExif(await picture().jpeg().toBuffer(), PLACE),
+  'image/jpeg': async () => samples.withExif(await picture().jpeg().toBuffer(), LOCATION),
   'image/png': () => picture().png().toBuffer(),
   'image/gif': () => picture().gif().toBuffer(),
   'image/webp': () =>
@@ -35,12 +35,12 @@ const SAMPLES: Readonly<Record<string, () => Buffer | Promise<Buffer>>> = {
       .toBuffer(),
   'image/avif': () => picture().avif().toBuffer(),
   'image/tiff': () => picture().tiff({ compression: 'lzw' }).toBuffer(),
-  'image/heic': () => samples.heifWithExif('heic', samples.exifBlock(PLACE), true),
-  'image/jxl': () => samples.jxlWith(samples.box('Exif', samples.u32(0), samples.exifBlock(PLACE))),
+  'image/heic': () => samples.heifWithExif('heic', samples.exifBlock(LOCATION), true),
+  'image/jxl': () => samples.jxlWith(samples.box('Exif', samples.u32(0), samples.exifBlock(LOCATION))),
   'image/jp2': () =>
-    samples.jp2With(samples.box('uuid', Buffer.from('JpgTiffExif->JP2'), samples.exifBlock(PLACE))),
-  'image/vnd.adobe.photoshop': () => samples.psd(9, 9, [0x0422, samples.exifBlock(PLACE)]),
-  'image/x-canon-cr3': () => samples.cr3({ CMT1: PLACE, CMT4: { main: PLACE.gps! } }),
+    samples.jp2With(samples.box('uuid', Buffer.from('JpgTiffExif->JP2'), samples.exifBlock(LOCATION))),
+  'image/vnd.adobe.photoshop': () => samples.psd(9, 9, [0x0422, samples.exifBlock(LOCATION)]),
+  'image/x-canon-cr3': () => samples.cr3({ CMT1: LOCATION, CMT4: { main: LOCATION.gps! } }),
   'image/x-nikon-nef': () =>
     samples.rawHead(
       [[254, 1]],
@@ -77,21 +77,21 @@ beforeAll(async () => {
 });
 afterAll(() => inspection.close());
 
-/** pdf.js leaves rejections to nobody, which Jest takes for a failure of the test: it reads in a process of its own. */
-async function lookIntoDocument(bytes: Buffer): Promise<Partial<Inspection>> {
+/** Reads in a child process: Jest would report the unhandled rejections of pdf.js as test failures. */
+async function inspectPdf(bytes: Buffer): Promise<Partial<Inspection>> {
   const path = await fileOf(bytes);
   const request = { path, sizeBytes: bytes.length, detected: 'application/pdf', profiles: [] };
   return inspection.get(Inspector).inspect(request);
 }
 
-/** An answer, and nothing in it that could not be stored. */
-async function answered(bytes: Buffer, type: string): Promise<void> {
+/** Expects an answer in which every property can be stored. */
+async function expectAnswer(bytes: Buffer, type: string): Promise<void> {
   const {
     properties = {},
     renditions = [],
     variantsReason,
     refusal,
-  } = type === 'application/pdf' ? await lookIntoDocument(bytes) : await look(bytes, { detected: type });
+  } = type === 'application/pdf' ? await inspectPdf(bytes) : await look(bytes, { detected: type });
   expect(soundProperties(properties)).toEqual({ ...NO_PROPERTIES, ...properties });
   if (refusal) expect(REFUSALS).toContain(refusal.code);
   else if (type.startsWith('image/')) expect(renditions).toHaveLength(variantsReason ? 0 : 2);
@@ -99,20 +99,22 @@ async function answered(bytes: Buffer, type: string): Promise<void> {
 
 describe.each(TYPES)('a damaged %s', (type) => {
   it.each<[string, (bytes: Buffer) => Buffer]>([
-    ['half of it', (bytes) => bytes.subarray(0, bytes.length / 2)],
-    ['300 bytes of it', (bytes) => bytes.subarray(0, 300)],
+    ['half of the file', (bytes) => bytes.subarray(0, bytes.length / 2)],
+    ['the first 300 bytes', (bytes) => bytes.subarray(0, 300)],
     [
-      'with bits turned over',
+      'flipped bits',
       (bytes) => {
         for (let bit = 0; bit < 200; bit++) bytes[(bit * 7919 + 13) % bytes.length]! ^= 1 << (bit % 8);
         return bytes;
       },
     ],
-    ['with another head', (bytes) => bytes.fill('%$#!', 4, 44)],
-    ['of zeros', (bytes) => bytes.fill(0, 12)],
-  ])('is answered: %s', (_, damage) => answered(damage(Buffer.from(made.get(type)!)), type));
+    ['an overwritten header', (bytes) => bytes.fill('%$#!', 4, 44)],
+    ['zeros after the first 12 bytes', (bytes) => bytes.fill(0, 12)],
+  ])('returns a storable answer for %s', (_, damage) =>
+    expectAnswer(damage(Buffer.from(made.get(type)!)), type),
+  );
 
-  it('is answered, whatever is changed in it', async () => {
+  it('returns a storable answer for random changes', async () => {
     const change = fc.oneof(
       fc.record({ at: fc.nat(), put: fc.uint8Array({ minLength: 1, maxLength: 8 }), drop: fc.nat(8) }),
       fc.record({
@@ -130,7 +132,7 @@ describe.each(TYPES)('a damaged %s', (type) => {
           bytes = Buffer.concat([bytes.subarray(0, offset), put, bytes.subarray(offset + drop)]);
           if (bytes.length === 0) break;
         }
-        await answered(bytes, type);
+        await expectAnswer(bytes, type);
       }),
       { numRuns: 40, ...(process.env.CI === 'true' && { seed: 1 }) },
     );

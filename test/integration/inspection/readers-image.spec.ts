@@ -1,4 +1,4 @@
-/** Real: the decoders, the files. In this process, which the service never does. */
+/** Real: the decoders and the files. The readers run in this process; the service runs them in child processes. */
 import { brotliCompressSync, deflateSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
 import ExifReader from 'exifreader';
@@ -17,7 +17,7 @@ type Format = (typeof FORMATS)[number];
 
 const [COLUMNS, ROWS] = [60, 40];
 
-/** A gradient, so that there is something to see: red to the right, green downwards. */
+/** A gradient: red increases to the right, green downwards. */
 function gradient(width: number, height: number): Sharp {
   const pixels = Buffer.alloc(COLUMNS * ROWS * 3, 128);
   for (let pixel = 0; pixel < COLUMNS * ROWS; pixel++) {
@@ -60,8 +60,8 @@ const CAMERA_FOUND = {
   longitude: expect.closeTo(151.2113, 6),
 };
 
-describe('a picture of each format', () => {
-  it.each(FORMATS)('%s has its size, a thumbhash and two renditions', async (format) => {
+describe('image files', () => {
+  it.each(FORMATS)('yield a size, a thumbhash and two renditions: %s', async (format) => {
     const { properties, renditions = [], refusal } = await look(await make(format, 1600, 800));
     expect(refusal).toBeUndefined();
     expect(properties).toEqual({
@@ -79,7 +79,7 @@ describe('a picture of each format', () => {
     }
   });
 
-  it('gives a rendition of every format asked for, and none larger than the original', async () => {
+  it('yield a rendition in every requested format, none larger than the original', async () => {
     const profiles = parseProfiles(['a=jpeg:100:80', 'b=avif:100:50', 'c=webp:4000:80']);
     const { renditions = [] } = await look(await make('png', 300, 200), { profiles });
     const made = await Promise.all(renditions.map(({ bytes }) => sharp(bytes).metadata()));
@@ -94,13 +94,13 @@ describe('a picture of each format', () => {
     ['a single pixel', 1, 1, [1, 1], [1, 1]],
     ['a line', 20_000, 1, [320, 1], [1280, 1]],
     ['a column', 1, 20_000, [1, 320], [1, 1280]],
-  ])('%s has renditions of at least one pixel', async (_, width, height, small, large) => {
+  ])('yield renditions of at least one pixel: %s', async (_, width, height, small, large) => {
     const { properties, renditions = [] } = await look(await make('png', width, height));
     expect(properties).toMatchObject({ width, height, thumbhash: expect.any(String) });
     expect(renditions.map((made) => [made.width, made.height])).toEqual([small, large]);
   });
 
-  it('keeps transparency, and lays it on white where there is none', async () => {
+  it('keep transparency, or get a white background in a format without it', async () => {
     const clear = { r: 255, g: 0, b: 0, alpha: 0 };
     const square = sharp({ create: { width: 64, height: 64, channels: 4, background: clear } });
     for (const bytes of [await square.png({ palette: true }).toBuffer(), await square.webp().toBuffer()]) {
@@ -113,7 +113,7 @@ describe('a picture of each format', () => {
     }
   });
 
-  it('turns other colours into sRGB', async () => {
+  it('are converted to sRGB', async () => {
     const red = () => sharp({ create: { width: 40, height: 40, channels: 3, background: '#f00' } });
     const colour = async (bytes: Buffer) => {
       const { renditions = [] } = await look(bytes, { profiles: parseProfiles(['a=jpeg:40:100']) });
@@ -121,7 +121,7 @@ describe('a picture of each format', () => {
       expect({ channels, space, icc }).toEqual({ channels: 3, space: 'srgb', icc: undefined });
       return [...(await sharp(renditions[0]!.bytes).raw().toBuffer()).subarray(0, 3)];
     };
-    // The numbers that Display P3 has for the red of sRGB are (234, 51, 35).
+    // The red of sRGB is (234, 51, 35) in Display P3.
     const wide = await red().withIccProfile('p3').png().toBuffer();
     expect([...(await sharp(wide, { ignoreIcc: true }).raw().toBuffer()).subarray(0, 3)]).not.toEqual([
       255, 0, 0,
@@ -137,7 +137,7 @@ describe('a picture of each format', () => {
     expect(await colour(await red().greyscale().png().toBuffer())).toEqual([127, 127, 127]);
   });
 
-  it('shows the first frame of what moves', async () => {
+  it('are rendered from the first frame of an animation', async () => {
     const frames = Buffer.concat([Buffer.alloc(40 * 40 * 3, 250), Buffer.alloc(40 * 40 * 3, 5)]);
     const moving = () => sharp(frames, { raw: { width: 40, height: 80, channels: 3, pageHeight: 40 } });
     for (const bytes of [await moving().gif().toBuffer(), await moving().webp().toBuffer()]) {
@@ -148,7 +148,7 @@ describe('a picture of each format', () => {
     }
   });
 
-  it('counts the pages of a TIFF', async () => {
+  it('have their pages counted in a TIFF', async () => {
     const pages = sharp(Buffer.alloc(40 * 90 * 3), {
       raw: { width: 40, height: 90, channels: 3, pageHeight: 30 },
     });
@@ -157,17 +157,17 @@ describe('a picture of each format', () => {
   });
 });
 
-describe('what a camera wrote', () => {
-  it('is found in a JPEG, and its size is the one shown', async () => {
+describe('camera metadata', () => {
+  it('is read from a JPEG, whose size is reported as displayed', async () => {
     const { properties, renditions = [] } = await look(samples.withExif(await make('jpeg'), CAMERA));
-    // The orientation of 6 above stands in a field of the wrong type, which nobody heeds.
+    // The orientation 6 in CAMERA has a wrong field type and is ignored.
     expect(properties).toMatchObject({ width: 600, height: 400, ...CAMERA_FOUND });
     expect(renditions[0]).toMatchObject({ width: 320, height: 213 });
     const turned = await gradient(600, 400).withMetadata({ orientation: 6 }).jpeg().toBuffer();
     const found = await look(turned);
     expect(found.properties).toMatchObject({ width: 400, height: 600 });
     expect(found.renditions?.[0]).toMatchObject({ width: 213, height: 320 });
-    // What was on the left is on top.
+    // The left edge of the source is the top edge of the rendition.
     const { data, info } = await sharp(found.renditions![0]!.bytes)
       .raw()
       .toBuffer({ resolveWithObject: true });
@@ -175,7 +175,7 @@ describe('what a camera wrote', () => {
     expect(data.at(-info.channels)).toBeGreaterThan(215);
   });
 
-  it.each(['jpeg', 'png', 'webp', 'avif'] as const)('is found in a %s', async (format) => {
+  it.each(['jpeg', 'png', 'webp', 'avif'] as const)('is read from a %s', async (format) => {
     const written = gradient(60, 40).withExif({
       IFD0: { Make: 'Maker', Model: 'Model' },
       IFD2: { DateTimeOriginal: '1999:12:31 23:59:59' },
@@ -196,7 +196,7 @@ describe('what a camera wrote', () => {
     });
   });
 
-  it('is found in a TIFF and in a raw photograph, wherever in the file it stands', async () => {
+  it('is read from a TIFF and from a raw photograph, at any position', async () => {
     const block = samples.exifBlock(CAMERA);
     expect((await look(block, { detected: 'image/x-adobe-dng' })).properties).toEqual(CAMERA_FOUND);
     const tiff = await gradient(60, 40)
@@ -213,22 +213,22 @@ describe('what a camera wrote', () => {
       { exif: [[0x9004, '2024:05:06 07:08:09']] },
       { takenAtLocal: '2024-05-06T07:08:09' },
     ],
-    ['blanks for a time', { exif: [[0x9003, '    :  :     :  :  ']] }, {}],
-    ['zeros for a time', { exif: [[0x9003, '0000:00:00 00:00:00']] }, {}],
+    ['a blank time', { exif: [[0x9003, '    :  :     :  :  ']] }, {}],
+    ['a time of zeros', { exif: [[0x9003, '0000:00:00 00:00:00']] }, {}],
     ['the 30th of February', { exif: [[0x9003, '2023:02:30 00:00:00']] }, {}],
     [
-      'half of a day',
+      'a 12-hour time',
       { exif: [[0x9003, '2024:05:06 01:08:09 PM']] },
       { takenAtLocal: '2024-05-06T13:08:09' },
     ],
     [
-      'midnight in halves',
+      'midnight as a 12-hour time',
       { exif: [[0x9003, '2024:05:06 12:08 AM']] },
       { takenAtLocal: '2024-05-06T00:08:00' },
     ],
-    ['something behind its time', { exif: [[0x9003, '2024:05:06 07:08:09 about']] }, {}],
+    ['text after its time', { exif: [[0x9003, '2024:05:06 07:08:09 about']] }, {}],
     [
-      'a zone that nobody keeps',
+      'an offset out of range',
       {
         exif: [
           [0x9003, '2024:05:06 07:08:09'],
@@ -238,7 +238,7 @@ describe('what a camera wrote', () => {
       { takenAtLocal: '2024-05-06T07:08:09' },
     ],
     [
-      'a zone of 75 minutes past the hour',
+      'an offset of 75 minutes past the hour',
       {
         exif: [
           [0x9003, '2024:05:06 07:08:09'],
@@ -247,9 +247,9 @@ describe('what a camera wrote', () => {
       },
       { takenAtLocal: '2024-05-06T07:08:09' },
     ],
-    ['a year that never was', { exif: [[0x9003, '2999:01:01 00:00:00']] }, {}],
+    ['a year in the future', { exif: [[0x9003, '2999:01:01 00:00:00']] }, {}],
     [
-      'a place without its direction',
+      'coordinates without a direction',
       {
         gps: [
           [2, [1, 1, 2, 1, 3, 1]],
@@ -259,7 +259,7 @@ describe('what a camera wrote', () => {
       {},
     ],
     [
-      'a place divided by nothing',
+      'coordinates divided by zero',
       {
         gps: [
           [1, 'N'],
@@ -271,7 +271,7 @@ describe('what a camera wrote', () => {
       {},
     ],
     [
-      'a place off the Earth',
+      'coordinates out of range',
       {
         gps: [
           [1, 'N'],
@@ -283,7 +283,7 @@ describe('what a camera wrote', () => {
       {},
     ],
     [
-      'half a place',
+      'only a latitude',
       {
         gps: [
           [1, 'N'],
@@ -292,11 +292,11 @@ describe('what a camera wrote', () => {
       },
       {},
     ],
-    ['no place but a version', { gps: [[0, 2]] }, {}],
+    ['a GPS version without coordinates', { gps: [[0, 2]] }, {}],
     ['a long name', { main: [[0x10f, 'x'.repeat(5000)]] }, { cameraMake: 'x'.repeat(128) }],
     ['control characters', { main: [[0x110, '\x1b[31m\u0007\u0085']] }, { cameraModel: '[31m' }],
     [
-      'directories that are themselves',
+      'directories that refer to themselves',
       {
         main: [
           [0x8769, 8],
@@ -307,7 +307,7 @@ describe('what a camera wrote', () => {
       { cameraMake: 'M' },
     ],
     [
-      'directories that are nowhere',
+      'directories beyond the end of the file',
       {
         main: [
           [0x8769, 0xffff_fff0],
@@ -316,13 +316,13 @@ describe('what a camera wrote', () => {
       },
       {},
     ],
-  ])('with %s is taken for what it is', async (_, exif, expected) => {
+  ])('is limited to valid properties with %s', async (_, exif, expected) => {
     expect((await look(samples.exifBlock(exif), { detected: 'image/x-adobe-dng' })).properties).toEqual(
       expected,
     );
   });
 
-  it('is read in small pieces, however many fields there are and however much they share', async () => {
+  it('is read in small pieces, however many fields there are and however much they overlap', async () => {
     const block = Buffer.alloc(64 * 2 ** 20, 'A');
     samples.exifBlock({}).copy(block);
     block.writeUInt16BE(65_535, 8);
@@ -342,7 +342,7 @@ describe('what a camera wrote', () => {
     });
   });
 
-  it('is found in XMP, where there is no EXIF', async () => {
+  it('is read from XMP if there is no EXIF', async () => {
     const packet = `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description exif:GPSLatitude="51,30.5N"
       photoshop:DateCreated='2020-02-29T12:00:00.5-03:00'><exif:GPSLongitude>0,7,30W</exif:GPSLongitude></rdf:Description>`;
     expect((await look(samples.withXmp(await make('jpeg'), packet))).properties).toMatchObject({
@@ -354,7 +354,7 @@ describe('what a camera wrote', () => {
     });
   });
 
-  it('has the zone that XMP has for the same time, and no zone of another time', async () => {
+  it('takes the time zone from XMP only if both times are equal', async () => {
     const camera: samples.Exif = { exif: [[0x9003, '2020:02:29 12:00:00']] };
     const packet = (time: string) =>
       `<x:xmpmeta><rdf:Description photoshop:DateCreated="${time}"/></x:xmpmeta>`;
@@ -371,7 +371,7 @@ describe('what a camera wrote', () => {
   });
 
   it.each<[string, (block: Buffer) => Buffer, string]>([
-    ['a PNG, behind its data', (block) => samples.pngWith([], [['eXIf', block]]), 'image/png'],
+    ['a PNG, after its image data', (block) => samples.pngWith([], [['eXIf', block]]), 'image/png'],
     [
       'a PNG of ImageMagick',
       (block) => {
@@ -383,7 +383,7 @@ describe('what a camera wrote', () => {
       'image/png',
     ],
     ['a HEIC', (block) => samples.heifWithExif('heic', block, false), 'image/heic'],
-    ['a HEIC, among its descriptions', (block) => samples.heifWithExif('heic', block, true), 'image/heic'],
+    ['a HEIC, inside its metadata box', (block) => samples.heifWithExif('heic', block, true), 'image/heic'],
     ['a JPEG XL', (block) => samples.jxlWith(samples.box('Exif', samples.u32(0), block)), 'image/jxl'],
     [
       'a JPEG XL, compressed',
@@ -403,7 +403,7 @@ describe('what a camera wrote', () => {
       'image/jp2',
     ],
     ['a Photoshop document', (block) => samples.psd(9, 9, [0x0422, block]), 'image/vnd.adobe.photoshop'],
-  ])('is found in %s', async (_, build, detected) => {
+  ])('is read from %s', async (_, build, detected) => {
     const { takenAt, takenAtLocal, cameraMake, hasLocation } = (
       await look(build(samples.exifBlock(CAMERA)), { detected })
     ).properties!;
@@ -415,7 +415,7 @@ describe('what a camera wrote', () => {
     });
   });
 
-  it('is found in a CR3, each directory in a block of its own', async () => {
+  it('is read from a CR3 with one block per directory', async () => {
     const bytes = samples.cr3({
       CMT1: { main: [...CAMERA.main!, [256, 6000], [257, 4000]] },
       CMT2: { main: CAMERA.exif! },
@@ -424,7 +424,7 @@ describe('what a camera wrote', () => {
     expect((await look(bytes)).properties).toEqual({ ...CAMERA_FOUND, width: 6000, height: 4000 });
   });
 
-  it('is found in the texts of a PNG, and in what agencies write', async () => {
+  it('is read from the text chunks of a PNG and from IPTC', async () => {
     const text = (keyword: string, value: string) => ['tEXt', Buffer.from(`${keyword}\0${value}`)] as const;
     const png = samples.pngWith([], [text('Title', 'Summit'), text('Creation Time', '2004:01:01 01:05 PM')]);
     expect((await look(png)).properties).toMatchObject({
@@ -443,7 +443,7 @@ describe('what a camera wrote', () => {
     });
   });
 
-  it('is in no rendition', async () => {
+  it('is absent from every rendition', async () => {
     const marked = samples.withXmp(
       samples.withExif(await gradient(900, 600).withIccProfile('p3').jpeg().toBuffer(), CAMERA),
       'exif:GPSLatitude="1,2N"',
@@ -474,7 +474,7 @@ describe('what a camera wrote', () => {
   });
 });
 
-describe('a picture with too many pixels', () => {
+describe('an image with too many pixels', () => {
   it.each<[string, () => Buffer | Promise<Buffer>]>([
     ['PNG', () => samples.pngHead(2 ** 31 - 1, 2 ** 31 - 1)],
     ['animated PNG', () => samples.pngHead(1000, 1000, 2001)],
@@ -486,13 +486,13 @@ describe('a picture with too many pixels', () => {
     ['WebP', () => samples.webpHead(16_384, 16_384)],
     ['TIFF', () => samples.tiffHead(2 ** 31 - 1, 2 ** 31 - 1)],
     ['AVIF', () => samples.heifHead('avif', [64, 64], [2 ** 31 - 1, 2 ** 31 - 1])],
-  ])('is refused before anybody makes room for it: %s', async (_, bytes) => {
+  ])('is rejected before memory is allocated: %s', async (_, bytes) => {
     expect(await look(await bytes())).toEqual({
       refusal: { code: 'TOO_MANY_PIXELS', message: expect.any(String) },
     });
   });
 
-  it('is no cause for a refusal where nothing decodes it', async () => {
+  it('is accepted when no decoder reads it', async () => {
     const heic = samples.heifHead('heic', [512, 512], [20_000, 20_000]);
     expect(await look(heic)).toEqual({
       properties: { width: 20_000, height: 20_000 },
@@ -502,7 +502,7 @@ describe('a picture with too many pixels', () => {
     expect(await look(bmp)).toEqual({ properties: {}, variantsReason: 'DECODER_MISSING' });
   });
 
-  it('has no variants where only its own decoder would need too much memory', async () => {
+  it('gets no variants if its decoder would need too much memory', async () => {
     expect(await look(samples.heifHead('avif', [10_000, 5001]))).toEqual({
       properties: { width: 10_000, height: 5001 },
       variantsReason: 'TOO_MANY_PIXELS',
@@ -512,7 +512,7 @@ describe('a picture with too many pixels', () => {
     ).toHaveLength(2);
   });
 
-  it('is one pixel larger than one that is not', async () => {
+  it('is rejected from one pixel above the limit', async () => {
     const limits = { maxPixels: 600 * 400 };
     expect((await look(await make('jpeg'), { limits })).refusal).toBeUndefined();
     expect((await look(await make('jpeg', 601, 400), { limits })).refusal?.code).toBe('TOO_MANY_PIXELS');
@@ -525,13 +525,13 @@ describe('a picture with too many pixels', () => {
   });
 });
 
-describe('a damaged picture', () => {
+describe('a damaged image', () => {
   const UNREADABLE = {
     refusal: { code: 'UNREADABLE', message: 'The picture is damaged and cannot be decoded.' },
   };
 
   it.each(FORMATS)(
-    '%s cut in half is unreadable, and one with something behind its end is not',
+    'is unreadable as a %s cut in half, and readable with bytes after its end',
     async (format) => {
       const bytes = await make(format);
       const half = bytes.subarray(0, bytes.length / 2);
@@ -541,7 +541,7 @@ describe('a damaged picture', () => {
     },
   );
 
-  it('that lacks only the mark at its end is not unreadable', async () => {
+  it('is readable if only its end marker is missing', async () => {
     for (const [format, mark] of [
       ['jpeg', 2],
       ['gif', 1],
@@ -553,7 +553,7 @@ describe('a damaged picture', () => {
   });
 });
 
-describe('a layout that the decoder does not know', () => {
+describe('an image layout that the decoder does not support', () => {
   const SIDE = 16;
   const DATA = Buffer.alloc(SIDE * SIDE * 3, 90);
   const PLAIN = { 256: [SIDE], 257: [SIDE], 258: [8], 259: [1], 277: [3] };
@@ -569,15 +569,15 @@ describe('a layout that the decoder does not know', () => {
   const LAYOUTS: readonly (readonly [string, string, () => Buffer | Promise<Buffer>])[] = [
     ['TIFF in Lab', 'tiff', () => samples.tiff({ ...STRIP, 262: [8] }, DATA)],
     [
-      'TIFF of samples of 12 bits',
+      'TIFF with 12-bit samples',
       'tiff',
       () => samples.tiff({ ...STRIP, 258: [12], 262: [1], 277: [1] }, DATA),
     ],
-    ['TIFF that does not say its colours', 'tiff', () => samples.tiff(COLOURLESS, DATA)],
-    ['TIFF of a JPEG of the old style', 'tiff', () => samples.tiff({ ...STRIP, 259: [6], 262: [6] }, DATA)],
-    ['TIFF packed by LZMA', 'tiff', () => samples.tiff({ ...STRIP, 259: [34_925] }, DATA)],
+    ['TIFF without a colour interpretation', 'tiff', () => samples.tiff(COLOURLESS, DATA)],
+    ['TIFF with an old-style JPEG', 'tiff', () => samples.tiff({ ...STRIP, 259: [6], 262: [6] }, DATA)],
+    ['TIFF with LZMA compression', 'tiff', () => samples.tiff({ ...STRIP, 259: [34_925] }, DATA)],
     [
-      'TIFF of tiles of each colour',
+      'TIFF with separate tiles per colour',
       'tiff',
       () => {
         const tiles = { 284: [2], 322: [SIDE], 323: [SIDE], 324: planes, 325: planes.map(() => SIDE * SIDE) };
@@ -585,11 +585,11 @@ describe('a layout that the decoder does not know', () => {
       },
     ],
     ['animated AVIF', 'avif', () => samples.animatedAvif(SIDE, SIDE)],
-    ['AVIF that is only a track', 'avif', () => samples.avifTrack(SIDE, SIDE)],
+    ['AVIF with only a track', 'avif', () => samples.avifTrack(SIDE, SIDE)],
     ['hierarchical JPEG', 'jpeg', () => jpegAs(1, 0xc5)],
-    ['JPEG of samples of 12 bits', 'jpeg', () => jpegAs(4, 12)],
+    ['JPEG with 12-bit samples', 'jpeg', () => jpegAs(4, 12)],
     [
-      'PNG for an iPhone',
+      'PNG in the iPhone layout',
       'png',
       async () => {
         const bytes = await make('png', SIDE, SIDE);
@@ -598,7 +598,7 @@ describe('a layout that the decoder does not know', () => {
     ],
   ];
 
-  it.each(LAYOUTS)('leaves its picture without variants: %s', async (_name, format, made) => {
+  it.each(LAYOUTS)('gets no variants: %s', async (_name, format, made) => {
     const bytes = await made();
     const detected = `image/${format}`;
     const { properties, ...rest } = await look(bytes, { detected });
@@ -609,7 +609,7 @@ describe('a layout that the decoder does not know', () => {
     );
   });
 
-  it('has its data in the file: where they lie behind its end, the file is damaged', async () => {
+  it('is reported as damaged when its data lie beyond the end of the file', async () => {
     const beyond = samples.tiff({ ...STRIP, 262: [8], 273: [5000] }, DATA);
     for (const bytes of [beyond, samples.tiff({ ...PLAIN, 262: [8] }, DATA)]) {
       expect((await look(bytes, { detected: 'image/tiff' })).refusal?.code).toBe('UNREADABLE');
@@ -618,13 +618,13 @@ describe('a layout that the decoder does not know', () => {
     expect((await look(cut)).refusal?.code).toBe('UNREADABLE');
   });
 
-  it('is told from data that are damaged', async () => {
+  it('is distinguished from damaged data', async () => {
     const bytes = await gradient(200, 200).tiff({ compression: 'lzw' }).toBuffer();
     bytes.fill(0xff, 300, 900);
     expect((await look(bytes)).refusal?.code).toBe('UNREADABLE');
   });
 
-  it('has its size as it is shown', async () => {
+  it('has its size reported as displayed', async () => {
     const turned = samples.tiff({ ...STRIP, 256: [32], 257: [8], 262: [8], 274: [6] }, DATA);
     expect((await look(turned, { detected: 'image/tiff' })).properties).toMatchObject({
       width: 8,
@@ -633,16 +633,16 @@ describe('a layout that the decoder does not know', () => {
   });
 });
 
-describe('what is not decoded', () => {
+describe('a file without an image decoder', () => {
   it.each<[string, Buffer, string, Record<string, unknown>]>([
     ['BMP', samples.bmp(30, -20), 'image/bmp', { width: 30, height: 20 }],
     ['icon', samples.ico([16, 16], [0, 0], [32, 32]), 'image/x-icon', { width: 256, height: 256 }],
-    ['HEIC that is only a head', samples.heifHead('heic', [30, 20]), 'image/heic', { width: 30, height: 20 }],
-    ['Photoshop document of nothing', Buffer.from('8BPS\0\x01'), 'image/vnd.adobe.photoshop', {}],
+    ['HEIC header', samples.heifHead('heic', [30, 20]), 'image/heic', { width: 30, height: 20 }],
+    ['empty Photoshop document', Buffer.from('8BPS\0\x01'), 'image/vnd.adobe.photoshop', {}],
     ['Photoshop document', samples.psd(30, 20), 'image/vnd.adobe.photoshop', { width: 30, height: 20 }],
     ['JPEG 2000', samples.jp2With(), 'image/jp2', { width: 30, height: 20 }],
     ['JPEG XL', samples.jxlWith(), 'image/jxl', { width: 24, height: 16 }],
-    ['JPEG XL, turned', samples.jxlTurned(300, 200), 'image/jxl', { width: 200, height: 300 }],
+    ['rotated JPEG XL', samples.jxlTurned(300, 200), 'image/jxl', { width: 200, height: 300 }],
     [
       'raw photograph with a preview',
       samples.rawHead(
@@ -661,7 +661,7 @@ describe('what is not decoded', () => {
       { width: 6000, height: 4000 },
     ],
     [
-      'raw photograph of a part of a sensor',
+      'raw photograph of a cropped sensor',
       samples.exifBlock({
         main: [
           [4, 2],
@@ -673,28 +673,28 @@ describe('what is not decoded', () => {
       'image/x-panasonic-rw2',
       { width: 30, height: 20 },
     ],
-    ['drawing', Buffer.from('<svg width="30.2" height="15pt"/>'), 'image/svg+xml', { width: 30, height: 20 }],
+    ['SVG', Buffer.from('<svg width="30.2" height="15pt"/>'), 'image/svg+xml', { width: 30, height: 20 }],
     [
-      'drawing with a view',
+      'SVG with a view box',
       Buffer.from('<?xml version="1.0"?><svg:svg viewBox="0,0 30 20">'),
       'image/svg+xml',
       { width: 30, height: 20 },
     ],
     [
-      'drawing in its own proportions',
+      'SVG with a height and a view box',
       Buffer.from("<svg height='20' viewBox='0 0 3 2'>"),
       'image/svg+xml',
       { width: 30, height: 20 },
     ],
-    ['drawing of any size', Buffer.from('<svg width="100%" height="9em"/>'), 'image/svg+xml', {}],
+    ['SVG with relative sizes', Buffer.from('<svg width="100%" height="9em"/>'), 'image/svg+xml', {}],
     [
-      'drawing larger than any picture',
+      'SVG larger than any image',
       Buffer.from('<svg width="99999999" height="9999999"/>'),
       'image/svg+xml',
       { width: 99_999_999, height: 9_999_999 },
     ],
-    ['icon of nothing', Buffer.from([0, 0, 1, 0]), 'image/x-icon', {}],
-  ])('is no cause for a refusal: %s', async (_, bytes, detected, properties) => {
+    ['empty icon', Buffer.from([0, 0, 1, 0]), 'image/x-icon', {}],
+  ])('is accepted without variants: %s', async (_, bytes, detected, properties) => {
     expect(await look(bytes, { detected })).toEqual({ properties, variantsReason: 'DECODER_MISSING' });
   });
 
@@ -703,16 +703,16 @@ describe('what is not decoded', () => {
       'an SVG',
       '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>',
     ],
-    ['a map of greys', 'P2\n1 1\n255\n0\n'],
-    ['a document', samples.pdf(1, 'x').toString('latin1')],
-  ])('is not opened under the name of something else: %s', async (_, text) => {
+    ['a PGM image', 'P2\n1 1\n255\n0\n'],
+    ['a PDF', samples.pdf(1, 'x').toString('latin1')],
+  ])('is not decoded under another type: %s', async (_, text) => {
     expect(await look(Buffer.from(text, 'latin1'), { detected: 'image/tiff' })).toMatchObject({
       refusal: { code: 'UNREADABLE' },
     });
     await expect(sharp(Buffer.from(text, 'latin1')).metadata()).rejects.toThrow(/unsupported image format/);
   });
 
-  it('is a file that is not there', async () => {
+  it('fails if the file does not exist', async () => {
     const file = await fileOf(Buffer.alloc(0));
     await expect(lookAt(`${file}-gone`, await make('jpeg'), { profiles: PROFILES })).rejects.toThrow(
       /ENOENT/,

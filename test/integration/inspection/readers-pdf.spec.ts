@@ -1,4 +1,4 @@
-/** Real: the library. */
+/** Real: pdf.js. */
 import { open, rm } from 'node:fs/promises';
 import { expect, it } from '@jest/globals';
 import { fileOf, look, lookAt, looksAtProcessorTime, useFolder } from './look.js';
@@ -8,7 +8,7 @@ useFolder();
 
 const MEBIBYTE = 2 ** 20;
 
-it('has its pages and its title', async () => {
+it('reads the page count and the title of a PDF', async () => {
   expect(await look(samples.pdf(3, 'Report'))).toEqual({ properties: { pageCount: 3, title: 'Report' } });
   expect(await look(samples.pdf(1, '\xfe\xff\0G\0r\0\xfc\0\n\0 '))).toEqual({
     properties: { pageCount: 1, title: 'Grü' },
@@ -16,7 +16,7 @@ it('has its pages and its title', async () => {
   expect(await look(samples.pdf(200, ''))).toEqual({ properties: { pageCount: 200 } });
 });
 
-it('is mended where its table of objects is lost', async () => {
+it('repairs a PDF whose cross-reference table is lost', async () => {
   const bytes = samples
     .pdf(2, 'Report')
     .toString('latin1')
@@ -24,7 +24,7 @@ it('is mended where its table of objects is lost', async () => {
   expect(await look(Buffer.from(bytes, 'latin1'))).toEqual({ properties: { pageCount: 2, title: 'Report' } });
 });
 
-it('is opaque when it opens with a password only, and says nothing when it is no document', async () => {
+it('reports a password-protected PDF as opaque and finds nothing in a truncated one', async () => {
   const key = '00'.repeat(32);
   const locked = `/ID [<00> <00>] /Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <${key}> /U <${key}> >>`;
   expect(await look(samples.pdf(2, 'Secret', locked))).toEqual({
@@ -34,7 +34,7 @@ it('is opaque when it opens with a password only, and says nothing when it is no
   expect(await look(Buffer.from('%PDF-1.7\n'))).toEqual({});
 });
 
-/** A file with so much in front of its table of objects, of which nothing is on the disk: an object, or only blanks. */
+/** Writes a sparse file whose cross-reference table is at `sizeBytes`; `gap` starts the hole: an object or blanks. */
 async function large(bytes: Buffer, sizeBytes: number, gap = '9 0 obj << >> stream\n'): Promise<string> {
   const start = bytes.lastIndexOf('xref\n0');
   const path = await fileOf(Buffer.concat([bytes.subarray(0, start), Buffer.from(gap)]));
@@ -45,7 +45,7 @@ async function large(bytes: Buffer, sizeBytes: number, gap = '9 0 obj << >> stre
   return path;
 }
 
-it('is read at its end only, however large it is', async () => {
+it('reads only the end of a PDF, however large the file is', async () => {
   const bytes = samples.pdf(2, 'Large');
   const path = await large(bytes, 800 * MEBIBYTE);
   const before = process.memoryUsage().rss;
@@ -55,10 +55,10 @@ it('is read at its end only, however large it is', async () => {
 });
 
 it.each<[string, string, string | undefined]>([
-  ['no mark of its start', 'startxref', undefined],
-  ['no table of objects', 'xref\n0', undefined],
-  ['nothing but blanks before its end', '%%EOF', ' '],
-])('is soon given up when it is large and has %s', async (_, word, gap) => {
+  ['no startxref keyword', 'startxref', undefined],
+  ['no cross-reference table', 'xref\n0', undefined],
+  ['only blanks before its end', '%%EOF', ' '],
+])('gives up early on a large PDF with %s', async (_, word, gap) => {
   const size = 400 * MEBIBYTE;
   const bytes = samples.pdf(2, 'Large');
   const path = await large(bytes, size, gap);
@@ -66,7 +66,7 @@ it.each<[string, string, string | undefined]>([
   const { buffer } = await file.read(Buffer.alloc(1000), 0, 1000, size);
   await file.write('x'.repeat(word.length), size + buffer.lastIndexOf(word), 'latin1');
   await file.close();
-  const looks = await looksAtProcessorTime(async () => expect(await lookAt(path, bytes)).toEqual({}));
-  expect([1, 2, 3, 4, 5, 6]).toContain(looks);
+  const checks = await looksAtProcessorTime(async () => expect(await lookAt(path, bytes)).toEqual({}));
+  expect([1, 2, 3, 4, 5, 6]).toContain(checks);
   await rm(path);
 });

@@ -1,4 +1,4 @@
-/** Small files of many formats, made byte by byte, so that what is in them is known. */
+/** Small files of many formats, built byte by byte, so that tests know their exact content. */
 import { deflateSync } from 'node:zlib';
 import { chunk } from '../../e2e/samples.js';
 
@@ -19,10 +19,10 @@ const latin1 = (text: string) => Buffer.from(text, 'latin1');
 
 // EXIF and TIFF
 
-/** Number, and the text, the fractions (numerator, denominator) or the whole number that it holds. */
+/** Tag number and value: a string, fractions as pairs of numerator and denominator, or an integer. */
 export type TiffField = readonly [tag: number, value: string | readonly number[] | number];
 
-/** A directory at an offset, its values behind it; fields with a name point to other directories. */
+/** A directory at `offset`, followed by its values; `next` is the offset of the next directory. */
 function directory(fields: readonly TiffField[], offset: number, next = 0): Buffer {
   const entries: Buffer[] = [];
   const values: Buffer[] = [];
@@ -52,7 +52,7 @@ export interface Exif {
   readonly gps?: readonly TiffField[];
 }
 
-/** A block of EXIF, which is a TIFF without a picture: big-endian. */
+/** An EXIF block: a big-endian TIFF without an image. */
 export function exifBlock({ main = [], exif, gps }: Exif): Buffer {
   const head = Buffer.concat([latin1('MM'), u16(42), u32(8)]);
   const build = (exifAt: number, gpsAt: number) =>
@@ -67,7 +67,7 @@ export function exifBlock({ main = [], exif, gps }: Exif): Buffer {
   return Buffer.concat([head, build(exifAt, gpsAt), exifDirectory, gpsDirectory]);
 }
 
-/** A TIFF of these whole numbers by field, with its pixel data right after the head and its directory at the end. */
+/** A TIFF with integers by tag; its pixel data follow the header, its directory is at the end. */
 export function tiff(fields: Readonly<Record<number, readonly number[]>>, data: Buffer): Buffer {
   const tags = Object.entries(fields);
   const start = 8 + data.length;
@@ -75,12 +75,12 @@ export function tiff(fields: Readonly<Record<number, readonly number[]>>, data: 
   let end = start + 2 + 12 * tags.length + 4;
   const entries = tags.map(([tag, numbers]) => {
     const bytes = Buffer.concat(numbers.map(le32));
-    const place = numbers.length === 1 ? bytes : le32(end);
+    const valueOrOffset = numbers.length === 1 ? bytes : le32(end);
     if (numbers.length > 1) {
       values.push(bytes);
       end += bytes.length;
     }
-    return Buffer.concat([le16(Number(tag)), le16(4), le32(numbers.length), place]);
+    return Buffer.concat([le16(Number(tag)), le16(4), le32(numbers.length), valueOrOffset]);
   });
   return Buffer.concat([
     latin1('II'),
@@ -89,7 +89,7 @@ export function tiff(fields: Readonly<Record<number, readonly number[]>>, data: 
   ]);
 }
 
-/** A JPEG with a segment more, right after its start. */
+/** Inserts a segment right after the start marker of a JPEG. */
 export const withSegment = (jpeg: Buffer, marker: number, content: Buffer) =>
   Buffer.concat([
     jpeg.subarray(0, 2),
@@ -105,7 +105,7 @@ export const withExif = (jpeg: Buffer, exif: Exif) =>
 export const withXmp = (jpeg: Buffer, packet: string) =>
   withSegment(jpeg, 0xe1, Buffer.concat([latin1('http://ns.adobe.com/xap/1.0/\0'), Buffer.from(packet)]));
 
-// Heads of pictures, with little or nothing behind them
+// Image headers with little or no data
 
 const PNG_SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
 
@@ -120,18 +120,18 @@ export const pngHead = (width: number, height: number, frames?: number) =>
 
 type Chunk = readonly [type: string, content: Buffer];
 
-/** A PNG of a grey pixel, with chunks before and behind its data. */
-export const pngWith = (before: readonly Chunk[], behind: readonly Chunk[]) =>
+/** A PNG of one grey pixel, with chunks before and after its data. */
+export const pngWith = (before: readonly Chunk[], after: readonly Chunk[]) =>
   Buffer.concat([
     PNG_SIGNATURE,
     chunk('IHDR', Buffer.concat([u32(1), u32(1), Buffer.from([8, 0, 0, 0, 0])])),
     ...before.map(([type, content]) => chunk(type, content)),
     chunk('IDAT', deflateSync(Buffer.from([0, 128]))),
-    ...behind.map(([type, content]) => chunk(type, content)),
+    ...after.map(([type, content]) => chunk(type, content)),
     chunk('IEND', Buffer.alloc(0)),
   ]);
 
-/** A Photoshop document without pixels: a resource, its number before it. */
+/** A Photoshop document without pixels and with at most one resource. */
 export const psd = (width: number, height: number, resource?: readonly [id: number, content: Buffer]) => {
   const resources = resource
     ? Buffer.concat([latin1('8BIM'), u16(resource[0]), u16(0), u32(resource[1].length), resource[1]])
@@ -140,14 +140,14 @@ export const psd = (width: number, height: number, resource?: readonly [id: numb
   return Buffer.concat([head, u16(8), u16(3), u32(0), u32(resources.length), resources]);
 };
 
-/** A raw photograph without pixels: a directory that points to another. */
+/** A raw photograph without pixels: a directory that points to a subdirectory. */
 export const rawHead = (main: readonly TiffField[], sub: readonly TiffField[]) => {
   const build = (at: number) => directory([...main, [330, at]], 8);
   const at = 8 + build(0).length;
   return Buffer.concat([latin1('MM'), u16(42), u32(8), build(at), directory(sub, at)]);
 };
 
-/** A JPEG of any size with the data of a small one. */
+/** A JPEG that declares any size and has the data of a small one. */
 export function resizedJpeg(jpeg: Buffer, width: number, height: number): Buffer {
   const bytes = Buffer.from(jpeg);
   const frame = bytes.indexOf(Buffer.from([0xff, 0xc0]));
@@ -156,7 +156,7 @@ export function resizedJpeg(jpeg: Buffer, width: number, height: number): Buffer
   return bytes;
 }
 
-/** So many frames of one pixel on a canvas of any size. */
+/** A GIF with `frames` frames of one pixel on a canvas of any size. */
 export const gif = (width: number, height: number, frames: number) =>
   Buffer.concat([
     latin1('GIF89a'),
@@ -190,7 +190,7 @@ export const bmp = (width: number, height: number) =>
     Buffer.alloc(28),
   ]);
 
-/** With its declared sides, 0 for 256. */
+/** An icon file that declares these sizes; 0 stands for 256. */
 export const ico = (...sides: readonly (readonly [number, number])[]) =>
   Buffer.concat([
     Buffer.from([0, 0, 1, 0]),
@@ -207,7 +207,7 @@ export const box = (type: string, ...content: readonly Buffer[]) => {
 
 const fullBox = (type: string, ...content: readonly Buffer[]) => box(type, Buffer.alloc(4), ...content);
 
-/** Pictures of a HEIF of which there are only the sizes. */
+/** A HEIF that declares only the sizes of its images. */
 export const heifHead = (brand: string, ...sizes: readonly (readonly [number, number])[]) => {
   const properties = sizes.map(([width, height]) => fullBox('ispe', u32(width), u32(height)));
   return Buffer.concat([
@@ -220,13 +220,13 @@ export const heifHead = (brand: string, ...sizes: readonly (readonly [number, nu
   ]);
 };
 
-/** A HEIF of which there is only EXIF: an item in the file, or in the box for small ones. */
+/** A HEIF that contains only an EXIF item, stored in `mdat`, or in `idat` if `isInside`. */
 export function heifWithExif(brand: string, block: Buffer, isInside: boolean): Buffer {
   const item = Buffer.concat([u32(6), latin1('Exif\0\0'), block]);
   const info = box('infe', Buffer.from([2, 0, 0, 0]), u16(7), u16(0), latin1('Exif\0'));
   const build = (offset: number) => {
     // Version 1: offsets and lengths of 4 bytes, a method, one extent.
-    const place = Buffer.concat([
+    const location = Buffer.concat([
       u16(7),
       u16(isInside ? 1 : 0),
       u16(0),
@@ -240,7 +240,7 @@ export function heifWithExif(brand: string, block: Buffer, isInside: boolean): B
         'meta',
         fullBox('hdlr', u32(0), latin1('pict'), Buffer.alloc(13)),
         fullBox('iinf', u16(1), info),
-        box('iloc', Buffer.from([1, 0, 0, 0, 0x44, 0]), u16(1), place),
+        box('iloc', Buffer.from([1, 0, 0, 0, 0x44, 0]), u16(1), location),
         ...(isInside ? [box('idat', item)] : []),
       ),
     ]);
@@ -250,7 +250,7 @@ export function heifWithExif(brand: string, block: Buffer, isInside: boolean): B
 
 const jxlSignature = box('JXL ', Buffer.from('0d0a870a', 'hex'));
 
-/** Fields of so many bits, least significant first, behind the mark of a code stream of JPEG XL. */
+/** A JPEG XL code stream: its marker, then fields of `bits` bits, least significant bit first. */
 const jxlStream = (...fields: readonly (readonly [value: number, bits: number])[]) => {
   const bytes = Buffer.alloc(16);
   bytes.writeUInt16BE(0xff0a);
@@ -261,21 +261,21 @@ const jxlStream = (...fields: readonly (readonly [value: number, bits: number])[
   return bytes;
 };
 
-/** A JPEG XL of 24 by 16 pixels without them, in a container with other boxes. */
+/** A JPEG XL container that declares 24 by 16 pixels, without their data, and has other boxes. */
 export const jxlWith = (...more: readonly Buffer[]) =>
   Buffer.concat([
     jxlSignature,
     box('ftyp', latin1('jxl '), u32(0), latin1('jxl ')),
     ...more,
-    // Small; 8 * (1 + 1) down; 3 to 2 across; all defaults.
+    // Small size; height 8 * (1 + 1); width to height as 3 to 2; all defaults.
     box('jxlc', jxlStream([1, 1], [1, 5], [4, 3], [1, 1])),
   ]);
 
-/** The code stream of a picture that is shown turned by a quarter. */
+/** The code stream of an image that is displayed rotated by 90 degrees. */
 export const jxlTurned = (width: number, height: number) =>
   jxlStream([0, 1], [0, 2], [height - 1, 9], [0, 3], [0, 2], [width - 1, 9], [0, 1], [1, 1], [5, 3]);
 
-/** A JPEG 2000 of 30 by 20 pixels without them. */
+/** A JPEG 2000 file that declares 30 by 20 pixels, without their data. */
 export const jp2With = (...more: readonly Buffer[]) =>
   Buffer.concat([
     box('jP  ', Buffer.from('0d0a870a', 'hex')),
@@ -284,7 +284,7 @@ export const jp2With = (...more: readonly Buffer[]) =>
     ...more,
   ]);
 
-/** A CR3 of which there are only its directories. */
+/** A CR3 that contains only its directories. */
 export const cr3 = (directories: Readonly<Record<string, Exif>>) =>
   Buffer.concat([
     box('ftyp', latin1('crx '), u32(1), latin1('crx isom')),
@@ -298,11 +298,11 @@ export const cr3 = (directories: Readonly<Record<string, Exif>>) =>
     ),
   ]);
 
-/** An animated AVIF as players know it by its brand: the size of its still picture, and data that are none. */
+/** An AVIF with the brand of animated files, the size of its still image and invalid data. */
 export const animatedAvif = (width: number, height: number) =>
   Buffer.concat([heifHead('avis', [width, height]), box('mdat', Buffer.alloc(400, 'x'))]);
 
-/** One that has no still picture. */
+/** An animated AVIF without a still image. */
 export const avifTrack = (width: number, height: number) => {
   const tkhd = fullBox('tkhd', Buffer.alloc(72), u32(width << 16), u32(height << 16));
   return Buffer.concat([
@@ -314,11 +314,11 @@ export const avifTrack = (width: number, height: number) => {
 
 export interface Mp4 {
   readonly seconds?: number;
-  /** Since 1904. */
+  /** Seconds since 1904. */
   readonly created?: number;
   readonly size?: readonly [number, number];
   readonly isTurned?: boolean;
-  /** Of the track. */
+  /** Handler type of the track. */
   readonly handler?: string;
   readonly brand?: string;
   /** Boxes beside the tracks. */
@@ -367,7 +367,7 @@ export const loci = (longitude: number, latitude: number) =>
     ),
   );
 
-/** Values by name, as QuickTime has them. */
+/** QuickTime metadata: values by key. */
 export function named(values: Readonly<Record<string, string>>): Buffer {
   const entries = Object.entries(values);
   const keys = entries.map(([name]) => box('mdta', latin1(`com.apple.quicktime.${name}`)));
@@ -425,7 +425,7 @@ export function matroska(
   ]);
 }
 
-// Music
+// Audio
 
 export const wav = (seconds: number, rate = 8000) => {
   const data = Buffer.alloc(seconds * rate * 2);
@@ -448,14 +448,14 @@ export interface Tags {
   readonly album: string;
 }
 
-/** The tags of iTunes. */
+/** iTunes tags. */
 export const songTags = ({ title, artist, album }: Tags) => {
   const item = (name: string, text: string) => box(name, box('data', u32(1), u32(0), Buffer.from(text)));
   const list = box('ilst', item('\xa9nam', title), item('\xa9ART', artist), item('\xa9alb', album));
   return box('udta', fullBox('meta', list));
 };
 
-/** The tags of telephones, the title in UTF-16. */
+/** 3GPP tags, with the title in UTF-16. */
 export const tags3gpp = ({ title, artist, album }: Tags) => {
   const wide = Buffer.from(`\ufeff${title}\0`, 'utf16le').swap16();
   const text = (name: string, bytes: Buffer) => fullBox(name, u16(0x15c7), bytes);
@@ -486,7 +486,7 @@ const vorbisComment = ({ title, artist, album }: Tags) => {
 
 export const flac = (seconds: number, tags: Tags) => {
   const samples = Buffer.alloc(8);
-  // 44100 a second, 2 channels, 16 bits, and how many.
+  // 44100 Hz, 2 channels, 16 bits, and the number of samples.
   samples.writeBigUInt64BE((44_100n << 44n) | (1n << 41n) | (15n << 36n) | BigInt(44_100 * seconds));
   const info = Buffer.concat([u16(4096), u16(4096), Buffer.alloc(6), samples, Buffer.alloc(16)]);
   const comment = vorbisComment(tags);
@@ -553,7 +553,7 @@ export const mp3 = (frames: number, { title, artist, album }: Tags, gapBytes = 0
 
 // Documents
 
-/** With so many pages, and whatever else is to stand in its trailer and at its end. */
+/** A PDF with `pages` pages; `trailer` adds entries to the dictionary of the trailer. */
 export function pdf(pages: number, title: string, trailer = ''): Buffer {
   const kids = Array.from({ length: pages }, (_, page) => `${page + 4} 0 R`).join(' ');
   const objects = [

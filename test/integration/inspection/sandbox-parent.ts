@@ -1,4 +1,4 @@
-/** A process to be killed: a pool with one child, which waits for work or loops. Arguments: dist, type, seconds of CPU, folder of programs. */
+/** Parent to be killed; its one child waits or loops. Arguments: dist, type, CPU seconds, folder of programs. */
 const [dist, type = '', cpuSeconds, folder] = process.argv.slice(2);
 const load = async <T>(file: string) => (await import(`${dist}/libs/inspection/src/${file}`)) as T;
 const { findLaunch } = await load<typeof import('../../../libs/inspection/src/isolation.js')>('isolation.js');

@@ -1,11 +1,11 @@
-/** What hostile files may make of a process that reads them. Loaded by the children, as it is: types are stripped by Node.js. */
+/** Readers that misbehave as if taken over by a hostile file. The children load this source; Node.js strips the types. */
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 
-/** Its process id in a namespace of its own says nothing: the test finds it by this name. */
+/** The process id in a PID namespace is useless outside, so the test finds the process by this title. */
 const id = randomInt(2 ** 31);
 process.title = `reader-${id}`;
 
@@ -18,16 +18,16 @@ function startSleep(options: { detached?: boolean } = {}) {
 const kept: Buffer[] = [];
 const never = () => new Promise<never>(() => undefined);
 
-function codeOf(deed: () => unknown): string {
+function codeOf(action: () => unknown): string {
   try {
-    deed();
+    action();
     return 'done';
   } catch (error) {
     return (error as { code: string }).code;
   }
 }
 
-/** All of it: the channel takes as much as the parent has left room for. */
+/** Writes all bytes; the channel accepts only as many at once as its buffer has space for. */
 function write(bytes: Buffer): void {
   for (let at = 0; at < bytes.length;) {
     try {
@@ -38,7 +38,7 @@ function write(bytes: Buffer): void {
   }
 }
 
-/** As the channel has it: the length of a text, that of what follows it, the text. */
+/** A frame of the channel: length of the text, length of the attached bytes, the text. */
 function frame(text: string, declared = text.length, more = 0): Buffer {
   const head = Buffer.alloc(8);
   head.writeUInt32BE(declared, 0);
@@ -52,20 +52,20 @@ const connect = (port: number) =>
     socket.on('error', (error) => resolve((error as { code?: string }).code ?? 'error'));
   });
 
-const DEEDS: Record<string, (path: string) => unknown> = {
+const BEHAVIOURS: Record<string, (path: string) => unknown> = {
   exit: () => process.exit(7),
-  // A signal to itself would be ignored in the first process of a namespace.
+  // The first process of a PID namespace ignores signals that it sends to itself.
   abort: () => process.abort(),
   throw: () => {
-    throw new TypeError('a reader that is wrong');
+    throw new TypeError('a bug in a reader');
   },
   'fail-to-guard': () => {
-    throw new TypeError('a reader that is wrong');
+    throw new TypeError('a bug in a reader');
   },
   'lack-a-buffer': () => {
     throw new RangeError('Array buffer allocation failed');
   },
-  'lack-what-a-decoder-needs': () => {
+  'lack-decoder-memory': () => {
     throw new Error('Insufficient memory (case 4)');
   },
   'lack-a-page': () => {
@@ -73,12 +73,12 @@ const DEEDS: Record<string, (path: string) => unknown> = {
   },
   'late-throw': () => {
     setImmediate(() => {
-      throw new Error('nobody catches this');
+      throw new Error('not caught');
     });
     return never();
   },
   'leave-a-rejection': () => {
-    setTimeout(() => void Promise.reject(new Error('nobody handles this')), 0);
+    setTimeout(() => void Promise.reject(new Error('not handled')), 0);
     return { properties: { pageCount: id } };
   },
   loop: () => {
@@ -95,7 +95,7 @@ const DEEDS: Record<string, (path: string) => unknown> = {
     setInterval(() => undefined, 1000);
     return never();
   },
-  // Slowly, so that nothing but its parent's look at it ends it.
+  // Grows slowly, so that only the memory check of the parent ends the process.
   bloat: () => {
     setInterval(() => kept.push(Buffer.alloc(4 * 2 ** 20, 1)), 20);
     return never();
@@ -111,11 +111,11 @@ const DEEDS: Record<string, (path: string) => unknown> = {
     write(Buffer.alloc(4096, 0xff));
     return never();
   },
-  'write-what-is-no-json': () => {
+  'write-invalid-json': () => {
     write(frame('{"id":'));
     return never();
   },
-  'write-what-node-sends-itself': () => {
+  'write-a-node-message': () => {
     write(frame('{"cmd":"NODE_HANDLE_ACK"}'));
     return never();
   },
@@ -123,11 +123,11 @@ const DEEDS: Record<string, (path: string) => unknown> = {
     write(frame('{', 2 ** 20 + 1));
     return never();
   },
-  'declare-much-beside-it': () => {
+  'declare-a-long-attachment': () => {
     write(frame('{}', 2, 2 ** 24));
     return never();
   },
-  'refer-to-nothing': () => {
+  'refer-to-missing-bytes': () => {
     write(frame('{"id":{"$bytes":{}}}'));
     return never();
   },
@@ -149,7 +149,7 @@ const DEEDS: Record<string, (path: string) => unknown> = {
   'start-a-program': () => startSleep(),
   'start-a-session': () => startSleep({ detached: true }),
   pid: () => ({ properties: { pageCount: id } }),
-  look: async (path: string) => ({
+  'report-isolation': async (path: string) => ({
     properties: {
       title: JSON.stringify({
         env: Object.keys(process.env),
@@ -167,8 +167,8 @@ const DEEDS: Record<string, (path: string) => unknown> = {
   }),
 };
 
-export const READERS = Object.entries(DEEDS).map(([name, deed]) => ({
+export const READERS = Object.entries(BEHAVIOURS).map(([name, behave]) => ({
   types: new RegExp(`^test/${name}$`),
   isGuard: name === 'fail-to-guard',
-  load: () => Promise.resolve({ read: async ({ path }: { path: string }) => (await deed(path)) ?? {} }),
+  load: () => Promise.resolve({ read: async ({ path }: { path: string }) => (await behave(path)) ?? {} }),
 }));
