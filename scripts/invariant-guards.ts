@@ -51,7 +51,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (digest.sha256 !== asset.checksumSha256) {',
     without: 'if (asset.checksumSha256 === undefined) {',
     test: PROCESSING,
-    name: 'refuses other bytes of the same length',
+    name: 'rejects other bytes of equal length',
   },
   {
     invariant: 1,
@@ -60,7 +60,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'stat.crc32c !== null && stat.crc32c !== digest.crc32c',
     without: 'stat.crc32c === undefined',
     test: PROCESSING,
-    name: 'refuses bytes whose CRC32C is not',
+    name: 'rejects bytes whose CRC32C differs',
   },
   {
     invariant: 1,
@@ -69,7 +69,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'asset.crc32c !== null && asset.crc32c !== digest.crc32c',
     without: 'asset.crc32c === undefined',
     test: PROCESSING,
-    name: 'refuses pieces whose CRC32C is not',
+    name: 'rejects a resumable upload whose CRC32C differs',
   },
   {
     invariant: 1,
@@ -78,7 +78,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "stat.contentEncoding !== null && stat.contentEncoding !== ''",
     without: 'stat.contentEncoding === undefined',
     test: PROCESSING,
-    name: 'refuses bytes that readers would get decompressed',
+    name: 'rejects bytes with a Content-Encoding',
   },
   {
     invariant: 1,
@@ -88,7 +88,7 @@ export const GUARDS: readonly Guard[] = [
     without: `const now = await this.incoming.stat(asset.id);
       const object = { ...this.incoming.refOf(asset.id), version: now?.version ?? job.generation };`,
     test: PROCESSING,
-    name: 'never takes one generation',
+    name: 'never combines the checksum of one generation',
   },
   {
     invariant: 2,
@@ -106,7 +106,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (settled === null) {',
     without: 'if (settled === undefined) {',
     test: PROCESSING,
-    name: 'refuses HTML for a picture',
+    name: 'rejects HTML declared as an image',
   },
   {
     invariant: 2,
@@ -115,7 +115,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "if (verdict.outcome !== 'infected') return;",
     without: "if (verdict.outcome !== ('never' as string)) return;",
     test: SCAN,
-    name: 'refuses what is infected',
+    name: 'rejects an infected file',
   },
   {
     invariant: 2,
@@ -133,7 +133,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (why === null) return;',
     without: 'if (why !== undefined) return;',
     test: SCAN,
-    name: 'refuses what could not be scanned',
+    name: 'rejects an unscannable file',
   },
   {
     invariant: 2,
@@ -142,7 +142,7 @@ export const GUARDS: readonly Guard[] = [
     guard: '      await this.store.delete(found);\n',
     without: '',
     test: SCAN,
-    name: 'takes stored bytes from all who share them',
+    name: 'rejects all assets of an infected object',
   },
   {
     invariant: 2,
@@ -151,7 +151,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "where id = ${id} and state in ('LIVE', 'CORRUPT') for share",
     without: 'where id = ${id} for share',
     test: SCAN,
-    name: 'takes stored bytes from all who share them',
+    name: 'rejects all assets of an infected object',
   },
   {
     invariant: 2,
@@ -160,7 +160,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (await this.objects.isKnownInfected(digest.sha256))',
     without: 'if (digest.sha256 === undefined)',
     test: SCAN,
-    name: 'takes stored bytes from all who share them',
+    name: 'rejects all assets of an infected object',
   },
   {
     invariant: 6,
@@ -170,7 +170,7 @@ export const GUARDS: readonly Guard[] = [
     select v.bucket, v.key, v.version from condemned d join object_variants v on v.stored_object_id = d.id`,
     without: '',
     test: VARIANTS,
-    name: 'leave with what never came to be referenced',
+    name: 'are deleted with an object that was never referenced',
   },
   {
     invariant: 2,
@@ -179,7 +179,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'asset.isCorrupt || ',
     without: '',
     test: CORRUPTION,
-    name: 'stops serving what a scan finds damaged',
+    name: 'stops serving an object that a scan finds damaged',
   },
   {
     invariant: 2,
@@ -188,7 +188,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "hash.digest('hex') === sha256",
     without: 'true',
     test: CORRUPTION,
-    name: 'stops serving what a scan finds damaged',
+    name: 'stops serving an object that a scan finds damaged',
   },
   {
     invariant: 6,
@@ -197,7 +197,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'sameSum && stored.sizeBytes === digest.sizeBytes',
     without: 'true',
     test: CORRUPTION,
-    name: 'notices an upload that meets damaged bytes',
+    name: 'detects damaged bytes during another upload',
   },
   {
     invariant: 3,
@@ -262,7 +262,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (signal.aborted || ',
     without: 'if (',
     test: PROCESSING,
-    name: 'lets go of work when the worker stops',
+    name: 'releases a job when the worker stops',
   },
   {
     invariant: 3,
@@ -271,7 +271,7 @@ export const GUARDS: readonly Guard[] = [
     guard: " || kindOf(error) === 'unavailable') {",
     without: ') {',
     test: SCAN,
-    name: 'waits for a scanner that is down, at no cost',
+    name: 'waits for a scanner that is down without using up an attempt',
   },
   {
     invariant: 3,
@@ -280,7 +280,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'asset.attempt >= MAX_ATTEMPTS',
     without: 'asset.attempt >= 1000',
     test: PROCESSING,
-    name: 'gives up on a job that kills its worker',
+    name: 'fails the asset of a job that kills its worker',
   },
   {
     invariant: 4,
@@ -289,7 +289,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'assetId: seen.id, version: seen.version, status: { in: [...from] }',
     without: 'assetId: seen.id',
     test: PROCESSING,
-    name: 'does everything once when the same job runs five times',
+    name: 'applies each effect once when one job runs five times',
   },
   {
     invariant: 4,
@@ -298,7 +298,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'version: seen.version, status: { in',
     without: 'status: { in',
     test: PROCESSING,
-    name: 'refuses a transition by whoever saw an older version',
+    name: 'refuses a transition from an outdated version',
   },
   {
     invariant: 4,
@@ -355,7 +355,7 @@ export const GUARDS: readonly Guard[] = [
         if (TRANSITIONS`,
     without: '        if (TRANSITIONS',
     test: PROCESSING,
-    name: 'makes READY what is as it was declared',
+    name: 'makes a matching upload READY',
   },
   {
     invariant: 5,
@@ -376,7 +376,7 @@ export const GUARDS: readonly Guard[] = [
         ],`,
     without: '',
     test: PROCESSING,
-    name: 'counts a reference only on an object that may be pointed at',
+    name: 'adds a reference only to an object that accepts references',
   },
   {
     invariant: 6,
@@ -394,7 +394,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (current.version === known)',
     without: 'if (current.version !== undefined)',
     test: PROCESSING,
-    name: 'writes over an object that no row vouches for',
+    name: 'overwrites an object that no row records',
   },
   {
     invariant: 6,
@@ -439,7 +439,7 @@ export const GUARDS: readonly Guard[] = [
     guard: `where a.owner_id = i."ownerId" and`,
     without: 'where',
     test: 'test/integration/processing/dedupe.spec.ts',
-    name: 'answers and asks the same, step by step',
+    name: 'answers and queries identically, step by step',
   },
   {
     invariant: 7,
@@ -448,7 +448,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "this.options.dedupeScope === 'owner' ? String(ownerId) : ''",
     without: "ownerId < 0n ? this.options.dedupeScope : ''",
     test: PROCESSING,
-    name: 'shares nothing between owners',
+    name: 'shares no object between owners',
   },
   {
     invariant: 4,
@@ -736,7 +736,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'throw added !== undefined && added.exhausted >= MAX_EXHAUSTED ? tooCostly() : error;',
     without: 'throw added === undefined ? tooCostly() : error;',
     test: 'test/integration/processing/costs.spec.ts',
-    name: 'is tried again once, then refused for every asset',
+    name: 'is retried once, then rejected for every asset',
   },
   {
     invariant: 3,

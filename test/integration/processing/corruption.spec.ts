@@ -9,7 +9,7 @@ const READER = actor(42n);
 
 describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted scanner)', () => {
   let world: World;
-  /** The next reading of a stored object is damaged on its way. */
+  /** Makes the next read of a stored object return damaged bytes. */
   let damagesOnce = false;
   beforeAll(async () => {
     const around = (store: ObjectStore): ObjectStore => {
@@ -17,7 +17,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
       store.read = (object, options) => {
         if (!damagesOnce || object.bucket !== CONTENT) return read(object, options);
         damagesOnce = false;
-        return Readable.from([Buffer.from('damaged on its way')]);
+        return Readable.from([Buffer.from('damaged in transit')]);
       };
       return store;
     };
@@ -40,7 +40,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
     while ((await world.rescan.next(new Date())) !== null);
   };
 
-  /** Other bytes lie at the version that the row knows. */
+  /** Replaces the stored bytes and records their version, so that the row still matches storage. */
   async function damage(asset: { objectKey: string; storedObjectId: bigint | null }, bytes = 'other bytes') {
     const at = { bucket: CONTENT, key: asset.objectKey };
     await world.emulators.put(at, Buffer.from(bytes), { contentType: 'application/octet-stream' });
@@ -58,7 +58,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
     expect(await world.store.stat({ bucket: CONTENT, key: asset.objectKey })).toBeNull();
   }
 
-  it('stops serving what a scan finds damaged, also by URLs handed out before', async () => {
+  it('stops serving an object that a scan finds damaged, even through existing URLs', async () => {
     const asset = await world.upload('scanned again');
     const url = await urlOf(asset.id);
     await damage(asset, 'rotten bytes!');
@@ -67,13 +67,13 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
     expect((await fetch(url!)).status).toBe(404);
     const kept = world.emulators.client.bucket(QUARANTINE).file(corruptKey(sha256('scanned again')));
     expect((await kept.download())[0].toString()).toBe('rotten bytes!');
-    // The others are scanned all the same, and this one is not read again.
+    // The next scan covers the other objects and does not read this one again.
     world.scanner.scanned.length = 0;
     await rescan();
     expect(world.scanner.scanned).not.toContain(sha256('scanned again'));
   });
 
-  it('keeps serving what only one reading found damaged', async () => {
+  it('keeps serving an object that only one read found damaged', async () => {
     const asset = await world.upload('read well the second time');
     damagesOnce = true;
     await rescan();
@@ -82,7 +82,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
     expect(await bytesAt(await urlOf(asset.id))).toBe('read well the second time');
   });
 
-  it('stops serving a picture that is found damaged when its variants are made again', async () => {
+  it('stops serving an image that is found damaged when its variants are rebuilt', async () => {
     const bytes = await sharp({
       create: { width: 60, height: 40, channels: 3, background: '#123456' },
     })
@@ -98,7 +98,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
     expect(variants.map(({ name }) => name)).toEqual(['small']);
   });
 
-  it('stores the bytes anew with the next upload, for all who share the object', async () => {
+  it('restores the object from the next upload for all assets that share it', async () => {
     const bytes = 'lost and found';
     const [first, second] = [
       await world.upload(bytes, {}, actor(1n)),
@@ -123,7 +123,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
     expect(row.refCount).toBe(3);
   });
 
-  it('notices an upload that meets damaged bytes, and replaces them', async () => {
+  it('detects damaged bytes during another upload and replaces them', async () => {
     const bytes = 'met by another upload';
     const first = await world.upload(bytes, {}, actor(1n));
     await damage(first, 'same length as wanted');
@@ -134,7 +134,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
     expect(await world.objects(QUARANTINE)).toContain(corruptKey(sha256(bytes)));
   });
 
-  it('asks an owner for the bytes of a duplicate whose object is corrupt', async () => {
+  it('requires the bytes of an owner’s duplicate when the object is corrupt', async () => {
     const asset = await world.upload('own duplicate', {}, actor(7n));
     await damage(asset);
     await rescan();
@@ -159,7 +159,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
     expect(left).toBeNull();
   });
 
-  it('marks no object that has another copy by now', async () => {
+  it('does not mark an object corrupt after its copy was replaced', async () => {
     const asset = await world.upload('a newer copy');
     expect(await world.stored.markCorrupt(asset.storedObjectId!, '1')).toBe(false);
     expect(await stateOf(asset.storedObjectId)).toBe('LIVE');

@@ -2,12 +2,12 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { actor, INCOMING, sha256, World } from '../../support/world.js';
 
-/** A reader gets its seconds from a busy machine in its own time. */
+/** On a busy machine a reader takes long to get its seconds of CPU time. */
 const TIMEOUT_MS = 600_000;
 const PDF = { mimeType: 'application/pdf' };
 const endless = (name: string) => `%PDF-1.7\n${name} is endless`;
 
-describe('content whose reading does not end (real: PostgreSQL, queue, storage emulator, readers)', () => {
+describe('content that exhausts its reader (real: PostgreSQL, queue, storage emulator, readers)', () => {
   let world: World;
   beforeAll(async () => {
     const readers = [path.join(import.meta.dirname, 'endless-reader.ts')];
@@ -19,7 +19,7 @@ describe('content whose reading does not end (real: PostgreSQL, queue, storage e
     world.database.prisma.contentCost.findMany({ where: { sha256: sha256(bytes) } });
 
   it(
-    'is tried again once, then refused for every asset with these bytes',
+    'is retried once, then rejected for every asset with these bytes',
     async () => {
       const bytes = endless('one');
       const first = await world.upload(bytes, PDF, actor(1n));
@@ -38,7 +38,7 @@ describe('content whose reading does not end (real: PostgreSQL, queue, storage e
     TIMEOUT_MS,
   );
 
-  it('is told only to those who sent the bytes', async () => {
+  it('is reported only to callers who uploaded the bytes', async () => {
     const bytes = endless('one');
     const { id, job } = await world.received(bytes, PDF, actor(3n), `${bytes.slice(0, -1)}S`);
     await world.process(job);
@@ -46,7 +46,7 @@ describe('content whose reading does not end (real: PostgreSQL, queue, storage e
   });
 
   it(
-    'counts anew under other limits, and forgets a single time when the content is read',
+    'restarts its count under other limits and clears it when the content is read',
     async () => {
       const bytes = endless('two');
       const limits = '1 s, 1 pixels, 1 frames';

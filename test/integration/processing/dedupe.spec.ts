@@ -5,7 +5,7 @@ import { actor, CONTENT, sha256, World } from '../../support/world.js';
 
 const DAY_MS = 24 * 3_600_000;
 
-/** The queue comes back to what met the collector at work. */
+/** Processes a job and retries while the collector holds its object, as the queue would. */
 async function finish(world: World, job: Parameters<World['process']>[0]): Promise<void> {
   for (;;) {
     try {
@@ -16,7 +16,7 @@ async function finish(world: World, job: Parameters<World['process']>[0]): Promi
   }
 }
 
-/** Calls of a store by name, with what they answer, and one that dies after its effect. */
+/** Records the calls of a store by name and can make one call fail after its effect. */
 class Recorder {
   readonly calls: string[] = [];
   dieAfter: string | undefined;
@@ -58,7 +58,7 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
     return String(metadata.generation);
   };
 
-  it('stores two equal files once that finish together', async () => {
+  it('stores equal files once when they finish together', async () => {
     for (let round = 0; round < 8; round++) {
       const bytes = `together ${round}`;
       const uploads = await Promise.all(
@@ -73,19 +73,19 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
       expect(objects[0]!.copies[0]!.version).toBe(await generationOf(bytes));
     }
     for (const owner of [30n, 31n, 32n]) {
-      // Everybody's own logical bytes, however often they lie there.
+      // Each owner is charged for the logical bytes, although they are stored once.
       expect(await world.quotas.of(owner)).toMatchObject({ usedBytes: 8 * 10, usedAssets: 8 });
     }
   });
 
-  it('finishes one while the collector deletes what nobody needed', async () => {
+  it('finishes an upload while the collector deletes its unreferenced object', async () => {
     for (let round = 0; round < 8; round++) {
       const bytes = `collected ${round}`;
       const gone = await world.upload(bytes, {}, actor(40n));
       await world.removal.delete(actor(40n), gone.id);
       const { id, job } = await world.received(bytes, {}, actor(41n));
       const deleted = await world.asset(gone.id);
-      // Not by `purge`, which collects at once.
+      // `removal.purge` would collect the object at once.
       await world.transitions.purge(deleted);
       const [object] = await objectOf(bytes);
       await Promise.all([
@@ -93,7 +93,7 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
         finish(world, job),
       ]);
       const asset = await world.asset(id);
-      // Either it was there in time, or its pin kept the object, or it stored the bytes anew.
+      // The upload referenced the object in time, kept it by its pin, or stored the bytes again.
       expect(asset.status).toBe('READY');
       expect(await objectOf(bytes)).toMatchObject([{ refCount: 1, state: 'LIVE' }]);
       expect((await objectOf(bytes))[0]!.copies[0]!.version).toBe(await generationOf(bytes));
@@ -104,7 +104,7 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
     ['before', false],
     ['after', true],
   ])(
-    'goes on where a worker died between copy and commit, %s the collector came by days later',
+    'resumes after a worker died between copy and commit, %s the collector ran days later',
     async (name, collects) => {
       const bytes = `died ${name}`;
       const { id, job } = await world.received(bytes, {}, actor(50n));
@@ -125,14 +125,14 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
       expect(await objectOf(bytes)).toMatchObject([{ refCount: 1, state: 'LIVE' }]);
       const now = await generationOf(bytes);
       expect((await objectOf(bytes))[0]!.copies[0]!.version).toBe(now);
-      // What no row vouched for is never trusted, whoever wrote it.
+      // An object that no row records is never trusted.
       expect(now).not.toBe(stray);
     },
   );
 
-  it('answers and asks the same, step by step, whether a stranger has the bytes or not', async () => {
+  it('answers and queries identically, step by step, whether or not another owner has the bytes', async () => {
     await world.upload('hit', {}, actor(60n));
-    const seen = new Map<string, unknown[]>();
+    const observed = new Map<string, unknown[]>();
     for (const bytes of ['hit', 'new']) {
       const steps: unknown[] = [];
       const query = world.database.query.bind(world.database);
@@ -161,11 +161,11 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
       await world.completion.checkObject(id);
       steps.push(await shown());
       let stop: () => void = () => undefined;
-      // From here on its bytes are verified: what follows is what is documented as observable.
+      // The bytes are verified at this point; later differences are documented as observable.
       const verified = new Promise<void>((resolve) => (stop = resolve));
       world.database.query = (statement, values) => {
         if (statement.name === 'objects_stage') {
-          seen.set(bytes, [...steps, ...recorder.calls]);
+          observed.set(bytes, [...steps, ...recorder.calls]);
           stop();
         }
         return spied(statement, values);
@@ -173,11 +173,11 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
       await Promise.all([world.process(await world.job(id)), verified]);
       world.database.query = query;
     }
-    expect(seen.get('hit')!.length).toBeGreaterThan(15);
-    expect(seen.get('hit')).toEqual(seen.get('new'));
+    expect(observed.get('hit')!.length).toBeGreaterThan(15);
+    expect(observed.get('hit')).toEqual(observed.get('new'));
   });
 
-  it('shares nothing where each owner has a place of their own', async () => {
+  it('shares no object between owners with dedupe scope owner', async () => {
     await using alone = await World.start({ dedupeScope: 'owner' });
     const [one, two, again] = [
       await alone.upload('mine', {}, actor(1n)),
@@ -193,7 +193,7 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
       { scope: '1', refCount: 1 },
       { scope: '2', refCount: 1 },
     ]);
-    // The owner's own duplicate is shared all the same.
+    // The owner's own duplicate is still shared.
     const { asset, ticket } = await alone.request('mine', {}, actor(1n));
     expect([asset.status, ticket]).toEqual(['READY', null]);
     await alone.removal.purge(actor(1n), one.id);

@@ -1,4 +1,4 @@
-/** Never ends for files that say so. Loaded by the children, as it is: types are stripped by Node.js. */
+/** Loops forever on files that contain `endless`. The children load this source; Node.js strips the types. */
 import { readFileSync } from 'node:fs';
 
 const read = ({ path }: { path: string }) => {

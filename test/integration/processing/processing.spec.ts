@@ -9,7 +9,7 @@ const PNG = Buffer.from(
   'base64',
 );
 
-/** Padded in its header, by a field that readers pass over (RFC 1952, FEXTRA). */
+/** A gzip file padded to `length` bytes by a header field that decoders skip (RFC 1952, FEXTRA). */
 function gzipOfLength(plain: Buffer, length: number): Buffer {
   const packed = gzipSync(plain);
   const extra = Buffer.alloc(length - packed.length);
@@ -32,7 +32,7 @@ describe.each(QUEUE_BACKENDS)(
       await queue[Symbol.asyncDispose]();
     });
 
-    it('makes READY what is as it was declared, and cleans up behind it', async () => {
+    it('makes a matching upload READY and deletes its incoming object', async () => {
       const by = actor(1n);
       const asset = await world.upload('hello', { mimeType: 'text/csv' }, by);
       expect(asset).toMatchObject({
@@ -54,9 +54,9 @@ describe.each(QUEUE_BACKENDS)(
     });
 
     it.each([
-      ['declared', { mimeType: 'image/png' }],
-      ['that its first bytes show', { mimeType: 'application/octet-stream' }],
-    ])('leaves a picture, %s, to those who may inspect it', async (_what, declared) => {
+      ['it is declared as one', { mimeType: 'image/png' }],
+      ['its first bytes show one', { mimeType: 'application/octet-stream' }],
+    ])('leaves an image to the inspection queue when %s', async (_what, declared) => {
       const by = actor(BigInt(70 + declared.mimeType.length));
       const { id, job } = await world.received(PNG, declared, by);
       const inspect = jest.spyOn(world.inspector, 'inspect');
@@ -69,27 +69,27 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.asset(id)).toMatchObject({ status: 'READY', mimeType: 'image/png' });
     });
 
-    it('processes a file that needs no reader without room on disk', async () => {
+    it('processes a file that needs no reader without disk space', async () => {
       const { id, job } = await world.received('no picture', {}, actor(69n));
       expect(await world.processing.processUninspected(job, new AbortController().signal)).toBe(true);
       expect(await world.asset(id)).toMatchObject({ status: 'READY' });
     });
 
     it.each([
-      ['other bytes of the same length', { sent: 'hellO' }, 'CHECKSUM_MISMATCH'],
+      ['other bytes of equal length', { sent: 'hellO' }, 'CHECKSUM_MISMATCH'],
       [
-        'HTML for a picture',
+        'HTML declared as an image',
         { bytes: '<!doctype html><script>1</script>', mimeType: 'image/png' },
         'TYPE_MISMATCH',
       ],
-      ['a picture for text', { bytes: PNG, mimeType: 'text/plain' }, 'TYPE_MISMATCH'],
+      ['an image declared as text', { bytes: PNG, mimeType: 'text/plain' }, 'TYPE_MISMATCH'],
       [
-        'SVG for a photo',
+        'SVG declared as JPEG',
         { bytes: '<svg xmlns="http://www.w3.org/2000/svg"/>', mimeType: 'image/jpeg' },
         'TYPE_MISMATCH',
       ],
     ])(
-      'refuses %s',
+      'rejects %s',
       async (
         _,
         {
@@ -117,17 +117,17 @@ describe.each(QUEUE_BACKENDS)(
       },
     );
 
-    it('refuses bytes that readers would get decompressed, even when those are the declared ones', async () => {
+    it('rejects bytes with a Content-Encoding, even if the decompressed bytes match the declaration', async () => {
       const plain = Buffer.alloc(1000, 'the declared bytes ');
-      const posing = gzipOfLength(plain, plain.length);
-      expect([gunzipSync(posing).equals(plain), posing.length]).toEqual([true, plain.length]);
+      const disguised = gzipOfLength(plain, plain.length);
+      expect([gunzipSync(disguised).equals(plain), disguised.length]).toEqual([true, plain.length]);
       for (const [contentEncoding, message] of [
         ['gzip', 'The bytes were sent with a Content-Encoding, so readers would get others.'],
         [undefined, 'The SHA-256 of the bytes is not the declared one.'],
       ]) {
         const { id } = await world.request(plain, {}, actor(3n));
         const metadata = { contentType: 'text/plain', contentEncoding };
-        await world.emulators.put({ bucket: INCOMING, key: id }, posing, metadata);
+        await world.emulators.put({ bucket: INCOMING, key: id }, disguised, metadata);
         await world.completion.checkObject(id);
         await world.process(await world.job(id));
         expect(await world.asset(id)).toMatchObject({
@@ -150,7 +150,7 @@ describe.each(QUEUE_BACKENDS)(
       });
     });
 
-    it('refuses pieces whose CRC32C is not the declared one, of which storage compares nothing', async () => {
+    it('rejects a resumable upload whose CRC32C differs from the declared one, which storage does not check', async () => {
       const { id } = await world.request('in pieces', { method: 'RESUMABLE', crc32c: 'AAAAAA==' }, actor(4n));
       await world.emulators.put({ bucket: INCOMING, key: id }, Buffer.from('in pieces'), {
         contentType: 'text/plain',
@@ -163,7 +163,7 @@ describe.each(QUEUE_BACKENDS)(
       });
     });
 
-    it('never takes one generation’s hash for another generation’s bytes', async () => {
+    it('never combines the checksum of one generation with the bytes of another', async () => {
       const { id, job } = await world.received('the claimed bytes', {}, actor(18n));
       await world.emulators.put({ bucket: INCOMING, key: id }, Buffer.from('the other  bytes'), {
         contentType: 'text/plain',
@@ -175,14 +175,14 @@ describe.each(QUEUE_BACKENDS)(
       ).toBeNull();
     });
 
-    it('counts a reference only on an object that may be pointed at', async () => {
+    it('adds a reference only to an object that accepts references', async () => {
       const bytes = 'reference counted';
       await world.upload(bytes, {}, actor(19n));
       const [stored] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
       const facts = { scannedBy: 'nobody', variantSpecs: null, variantsReason: null, now: new Date() };
       const add = () => world.database.transaction((tx) => world.stored.addReference(tx, stored!.id, facts));
       for (const state of ['DELETING', 'QUARANTINED', 'CORRUPT'] as const) {
-        // A corrupt object whose copy is known was stored anew.
+        // A CORRUPT object with a recorded copy was restored and would accept the reference.
         await world.database.prisma.objectCopy.updateMany({
           where: { storedObjectId: stored!.id },
           data: { version: null },
@@ -194,16 +194,18 @@ describe.each(QUEUE_BACKENDS)(
       expect(after).toMatchObject({ refCount: 1, state: 'CORRUPT' });
     });
 
-    it('refuses a transition by whoever saw an older version', async () => {
+    it('refuses a transition from an outdated version', async () => {
       const { id } = await world.received('versioned', {}, actor(20n));
-      const seen = await world.asset(id);
-      expect(await world.transitions.retry(seen, new Date())).toBe(true);
-      expect(await world.transitions.reject(seen, { code: 'MALWARE', message: '' }, new Date())).toBe(false);
-      expect(await world.transitions.retry(seen, new Date())).toBe(false);
+      const outdated = await world.asset(id);
+      expect(await world.transitions.retry(outdated, new Date())).toBe(true);
+      expect(await world.transitions.reject(outdated, { code: 'MALWARE', message: '' }, new Date())).toBe(
+        false,
+      );
+      expect(await world.transitions.retry(outdated, new Date())).toBe(false);
       expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 2 });
     });
 
-    it('asks everybody for the bytes, whether a stranger has sent them before or not', async () => {
+    it('requires the bytes whether or not another owner has uploaded them', async () => {
       await world.upload('known to the service', {}, actor(21n));
       const [known, fresh] = await Promise.all([
         world.request('known to the service', {}, actor(22n)),
@@ -215,11 +217,11 @@ describe.each(QUEUE_BACKENDS)(
       }
     });
 
-    it('takes an empty file', async () => {
+    it('accepts an empty file', async () => {
       expect(await world.upload('', {}, actor(4n))).toMatchObject({ status: 'READY', sizeBytes: 0 });
     });
 
-    it('stores identical files once and counts who points at them', async () => {
+    it('stores identical files once and counts their references', async () => {
       const bytes = 'shared by three';
       const received = await Promise.all(
         [5n, 6n, 7n].map((owner) => world.received(bytes, {}, actor(owner))),
@@ -228,11 +230,11 @@ describe.each(QUEUE_BACKENDS)(
       for (const { id } of received) expect(await world.asset(id)).toMatchObject({ status: 'READY' });
       const stored = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
       expect(stored).toMatchObject([{ refCount: 3, state: 'LIVE' }]);
-      const there = await world.store.stat({ bucket: CONTENT, key: contentKey(sha256(bytes)) });
-      expect(stored[0]!.copies).toMatchObject([{ version: there!.version, storageClass: 'STANDARD' }]);
+      const copy = await world.store.stat({ bucket: CONTENT, key: contentKey(sha256(bytes)) });
+      expect(stored[0]!.copies).toMatchObject([{ version: copy!.version, storageClass: 'STANDARD' }]);
     });
 
-    it('does everything once when the same job runs five times at once, and again afterwards', async () => {
+    it('applies each effect once when one job runs five times at once and again afterwards', async () => {
       const by = actor(8n);
       const { id, job } = await world.received('only once', {}, by);
       await Promise.all(Array.from({ length: 5 }, () => world.process(job)));
@@ -249,31 +251,31 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.events(id)).toEqual(['asset.requested', 'asset.received', 'asset.ready']);
     });
 
-    it('writes over an object that no row vouches for', async () => {
+    it('overwrites an object that no row records', async () => {
       const bytes = 'the real bytes';
-      const place = { bucket: CONTENT, key: contentKey(sha256(bytes)) };
-      const planted = await world.emulators.put(place, Buffer.from('not these bytes'), {
+      const location = { bucket: CONTENT, key: contentKey(sha256(bytes)) };
+      const planted = await world.emulators.put(location, Buffer.from('not these bytes'), {
         contentType: 'text/plain',
       });
       const asset = await world.upload(bytes, {}, actor(9n));
       expect(asset.status).toBe('READY');
-      const there = await world.store.stat(place);
-      expect(there!.version).not.toBe(planted.version);
-      expect(there!.sizeBytes).toBe(bytes.length);
+      const copy = await world.store.stat(location);
+      expect(copy!.version).not.toBe(planted.version);
+      expect(copy!.sizeBytes).toBe(bytes.length);
     });
 
-    it('brings back a stored object that got lost', async () => {
+    it('restores a stored object that was lost', async () => {
       const bytes = 'lost and found';
       await world.upload(bytes, {}, actor(10n));
-      const place = { bucket: CONTENT, key: contentKey(sha256(bytes)) };
-      await world.store.delete({ ...place, version: (await world.store.stat(place))!.version });
+      const location = { bucket: CONTENT, key: contentKey(sha256(bytes)) };
+      await world.store.delete({ ...location, version: (await world.store.stat(location))!.version });
       await world.upload(bytes, {}, actor(11n));
       const [stored] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
-      expect(stored!.copies[0]!.version).toBe((await world.store.stat(place))!.version);
+      expect(stored!.copies[0]!.version).toBe((await world.store.stat(location))!.version);
       expect(stored!.refCount).toBe(2);
     });
 
-    it('waits while the collector deletes the object that it would share', async () => {
+    it('waits while the collector deletes the object to be shared', async () => {
       const bytes = 'being collected';
       await world.upload(bytes, {}, actor(12n));
       const where = { scope_sha256: { scope: '', sha256: sha256(bytes) } };
@@ -286,7 +288,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.asset(id)).toMatchObject({ status: 'READY' });
     });
 
-    it('lets go of work when the worker stops, with no attempt used up', async () => {
+    it('releases a job when the worker stops, without using up an attempt', async () => {
       const { id, job } = await world.received('interrupted', {}, actor(14n));
       await expect(world.process(job, AbortSignal.abort(new Error('stopping')))).rejects.toThrow();
       expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
@@ -312,7 +314,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
     });
 
-    it('gives up on a job that kills its worker, after five attempts', async () => {
+    it('fails the asset of a job that kills its worker, after five attempts', async () => {
       const { id } = await world.received('poison', {}, actor(17n));
       for (let attempt = 1; attempt <= 5; attempt++) {
         expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt });
@@ -333,7 +335,7 @@ describe.each(QUEUE_BACKENDS)(
   },
 );
 
-it('refuses bytes whose CRC32C is not the one that storage has', async () => {
+it('rejects bytes whose CRC32C differs from that of storage', async () => {
   await using world = await World.start({
     around: (real) =>
       Object.assign(Object.create(real) as typeof real, {
@@ -351,7 +353,7 @@ it('refuses bytes whose CRC32C is not the one that storage has', async () => {
   });
 });
 
-it('stores only the types that it is told to, declared or found', async () => {
+it('stores only allowed types, declared or detected', async () => {
   await using world = await World.start({ allowedTypes: ['image/*', 'text/csv'] });
   await expect(world.request('a', { mimeType: 'text/plain' })).rejects.toMatchObject({
     reason: 'TYPE_NOT_ALLOWED',
@@ -365,7 +367,7 @@ it('stores only the types that it is told to, declared or found', async () => {
   expect(found).toMatchObject({ status: 'REJECTED', statusReason: { code: 'TYPE_NOT_ALLOWED' } });
 });
 
-it('shares nothing between owners when told so', async () => {
+it('shares no object between owners with dedupe scope owner', async () => {
   await using world = await World.start({ dedupeScope: 'owner' });
   const [first, second] = [
     await world.upload('mine', {}, actor(1n)),

@@ -10,8 +10,8 @@ const NO_QUOTA = { usedBytes: 0, usedAssets: 0, reservedBytes: 0, reservedAssets
 
 type Call = (key: string, bucket: string) => Promise<void> | void;
 
-/** Calls of a store, with what happens just before and after each. */
-class Meddler {
+/** Wraps a store and runs hooks just before and after its calls. */
+class StoreHooks {
   readonly before = new Map<keyof ObjectStore, Call>();
   readonly after = new Map<keyof ObjectStore, Call>();
 
@@ -53,16 +53,16 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
   while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
-describe('processing against those who take bytes away (real: PostgreSQL, storage emulator)', () => {
-  const meddler = new Meddler();
+describe('races of processing with deletion and quarantine (real: PostgreSQL, storage emulator)', () => {
+  const hooks = new StoreHooks();
   let world: World;
   beforeAll(async () => {
-    world = await World.start({ around: meddler.around, profiles: PROFILES });
+    world = await World.start({ around: hooks.around, profiles: PROFILES });
   });
   afterAll(() => world[Symbol.asyncDispose]());
   afterEach(() => {
-    meddler.before.clear();
-    meddler.after.clear();
+    hooks.before.clear();
+    hooks.after.clear();
     world.scanner.answers.clear();
     world.profiles.splice(0, world.profiles.length, ...parseProfiles(PROFILES));
   });
@@ -72,13 +72,13 @@ describe('processing against those who take bytes away (real: PostgreSQL, storag
   const variantsOf = (id: bigint | null) =>
     world.database.prisma.objectVariant.findMany({ where: { storedObjectId: id! } });
   const once = (name: keyof ObjectStore, bucket: string, work: Call) =>
-    meddler.before.set(name, async (key, where) => {
+    hooks.before.set(name, async (key, where) => {
       if (where !== bucket) return;
-      meddler.before.delete(name);
+      hooks.before.delete(name);
       await work(key, where);
     });
 
-  it('derives again what stood when the bytes were looked into, and went with the last who had them', async () => {
+  it('rebuilds variants that were deleted with the last other asset during processing', async () => {
     const bytes = await picture();
     const first = await world.upload(bytes, JPEG, actor(1n));
     const { id, job } = await world.received(bytes, JPEG, actor(2n));
@@ -99,7 +99,7 @@ describe('processing against those who take bytes away (real: PostgreSQL, storag
     expect(object).toMatchObject({ variantSpecs: specsOf(parseProfiles(PROFILES)) });
   });
 
-  it('removes variants of profiles that are no more, though somebody uploads the same picture again', async () => {
+  it('deletes variants of removed profiles even after another upload of the image', async () => {
     const bytes = await picture();
     const first = await world.upload(bytes, JPEG, actor(3n));
     world.profiles.splice(0, world.profiles.length, ...parseProfiles(['tiny=webp:16:80']));
@@ -108,25 +108,25 @@ describe('processing against those who take bytes away (real: PostgreSQL, storag
     expect((await variantsOf(first.storedObjectId)).map(({ name }) => name)).toEqual(['tiny']);
   });
 
-  it('leaves no variant behind that is written while its object is collected', async () => {
+  it('leaves no variant that was written while its object was collected', async () => {
     const bytes = await picture();
     const asset = await world.upload(bytes, JPEG, actor(5n));
     while (await world.variantRebuild.next(new Date()));
     world.profiles.splice(0, world.profiles.length, ...parseProfiles([...PROFILES, 'tiny=webp:16:80']));
-    const [seen, written] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const [checked, written] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let purge: Promise<void> | undefined;
     once('write', CONTENT, async (key) => {
-      meddler.after.set('stat', async (at) => {
+      hooks.after.set('stat', async (at) => {
         if (at !== key) return;
-        meddler.after.delete('stat');
-        // The collector has seen that nothing is there. It goes on when the other one has noted what it wrote, or has not.
-        seen.resolve();
+        hooks.after.delete('stat');
+        // The collector has found no object. It resumes once the rebuild has recorded or discarded its variant.
+        checked.resolve();
         await written.promise;
       });
       purge = world.removal.purge(actor(5n), asset.id);
-      await seen.promise;
+      await checked.promise;
       let isDiscarded = false;
-      meddler.after.set('delete', (at) => void (isDiscarded ||= at === key));
+      hooks.after.set('delete', (at) => void (isDiscarded ||= at === key));
       void until(async () => {
         const rows = await variantsOf(asset.storedObjectId);
         return isDiscarded || rows.every(({ version }) => version !== null);
@@ -138,8 +138,8 @@ describe('processing against those who take bytes away (real: PostgreSQL, storag
     expect(await keysOf(bytes)).toEqual([]);
   });
 
-  it('leaves no infected bytes behind that are copied while others take them away', async () => {
-    const bytes = 'infected, as is found out just now';
+  it('leaves no infected bytes that were copied while they were quarantined', async () => {
+    const bytes = 'found infected during the test';
     const first = await world.upload(bytes, {}, actor(6n));
     const { id, job } = await world.received(bytes, {}, actor(7n));
     once('copy', CONTENT, async () => {
@@ -151,7 +151,7 @@ describe('processing against those who take bytes away (real: PostgreSQL, storag
     expect(await keysOf(bytes)).toEqual([]);
   });
 
-  it('takes stored bytes away at once when the same are found infected on their way in', async () => {
+  it('quarantines stored bytes at once when an upload of equal content is infected', async () => {
     const bytes = 'a sleeper that nobody knew';
     const first = await world.upload(bytes, {}, actor(8n));
     const url = (await world.urls.sign(actor(8n), first, 60, 'ATTACHMENT'))!.url;
@@ -165,18 +165,18 @@ describe('processing against those who take bytes away (real: PostgreSQL, storag
     expect(await world.quotas.of(8n)).toMatchObject(NO_QUOTA);
   });
 
-  it('takes infected bytes away from all, though those of one cannot be moved', async () => {
+  it('rejects all infected assets although one object cannot be moved', async () => {
     const texts = ['condemned one', 'condemned two'];
     const assets = [];
     for (const text of texts) assets.push(await world.upload(text, {}, actor(10n)));
     for (const { storedObjectId } of assets) await world.quarantine.mark(storedObjectId!);
-    meddler.before.set('copy', (key, bucket) => {
+    hooks.before.set('copy', (key, bucket) => {
       if (bucket === QUARANTINE && key.includes(sha256(texts[0]!))) throw new Error('forbidden');
     });
     await world.infectedContent.resume(new Date());
     for (const { id } of assets) expect(await world.asset(id)).toMatchObject({ status: 'REJECTED' });
     expect(await world.objects(CONTENT)).not.toContain(contentKey(sha256(texts[1]!)));
-    meddler.before.clear();
+    hooks.before.clear();
     await world.infectedContent.resume(new Date());
     expect(await world.objects(CONTENT)).not.toContain(contentKey(sha256(texts[0]!)));
   });

@@ -9,7 +9,7 @@ import { actor, CONTENT, INCOMING, QUARANTINE, sha256, World } from '../../suppo
 const HOUR_MS = 3_600_000;
 const NO_QUOTA = { reservedBytes: 0, usedBytes: 0, reservedAssets: 0, usedAssets: 0 };
 
-describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that says what it is told)', () => {
+describe('scanning (real: PostgreSQL, queue, storage emulator; a scripted scanner)', () => {
   let world: World;
   beforeAll(async () => {
     world = await World.start({ admitUnscannable: ['text/csv'] });
@@ -21,16 +21,16 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
     world.scanner.label = 'scripted 1';
   });
 
-  const refuse = (text: string, signature = 'Test.Signature') =>
+  const infect = (text: string, signature = 'Test.Signature') =>
     world.scanner.answers.set(text, { outcome: 'infected', signature });
   const newSignatures = () => (world.scanner.label = `scripted ${Math.random()}`);
-  /** Until there is nothing more to scan again. */
+  /** Scans again until no object is due. */
   const rescan = async () => {
     while ((await world.rescan.next(new Date())) !== null);
   };
-  const isThere = async (bucket: string, key: string) => (await world.objects(bucket)).includes(key);
+  const exists = async (bucket: string, key: string) => (await world.objects(bucket)).includes(key);
 
-  it('notes who found an asset clean', async () => {
+  it('records the scanner that found an asset clean', async () => {
     const asset = await world.upload('clean one');
     expect(asset.status).toBe('READY');
     const row = await world.database.prisma.mediaAsset.findUniqueOrThrow({
@@ -40,8 +40,8 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
     expect([row.scannedBy, row.storedObject?.scannedBy]).toEqual(['scripted 1', 'scripted 1']);
   });
 
-  it('refuses what is infected, and keeps it where nobody gets at it', async () => {
-    refuse('evil one');
+  it('rejects an infected file and moves it to quarantine', async () => {
+    infect('evil one');
     const bytes = 'an evil one';
     const asset = await world.upload(bytes, {}, actor(2n));
     expect(asset).toMatchObject({
@@ -50,15 +50,15 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       storedObjectId: null,
     });
     expect(await world.objects(QUARANTINE)).toContain(quarantineKey(sha256(bytes)));
-    expect(await isThere(INCOMING, asset.id)).toBe(false);
-    expect(await isThere(CONTENT, `content/${sha256(bytes)}`)).toBe(false);
+    expect(await exists(INCOMING, asset.id)).toBe(false);
+    expect(await exists(CONTENT, `content/${sha256(bytes)}`)).toBe(false);
     expect(await world.quotas.of(2n)).toMatchObject(NO_QUOTA);
     expect(await world.urls.sign(actor(2n), asset, 60, 'ATTACHMENT')).toBeNull();
-    // The same bytes again: they lie there already.
+    // The quarantine already contains these bytes.
     expect(await world.upload(bytes, {}, actor(3n))).toMatchObject({ status: 'REJECTED' });
   });
 
-  it('refuses what could not be scanned, unless its type is let in', async () => {
+  it('rejects an unscannable file unless its type is admitted', async () => {
     world.scanner.answers.set('sealed', { outcome: 'unscannable', why: 'it is encrypted' });
     expect(await world.upload('a sealed one')).toMatchObject({
       status: 'REJECTED',
@@ -70,7 +70,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
     expect(await world.upload('a,sealed,one', { mimeType: 'text/csv' })).toMatchObject({ status: 'READY' });
   });
 
-  it('says what to do about a password rather than what the scanner calls it', async () => {
+  it('tells the client to remove a password instead of quoting the scanner', async () => {
     world.scanner.answers.set('locked', { outcome: 'unscannable', why: 'It is encrypted (Zip)' });
     const bytes = zipArchive([{ name: 'locked', content: 'secret', lies: { flags: 1 } }]);
     expect(await world.upload(bytes, { mimeType: 'application/zip' })).toMatchObject({
@@ -78,7 +78,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
     });
   });
 
-  it('says of nothing that it is clean that nobody could look into, and looks again with new signatures', async () => {
+  it('records no scanner for an unscannable file and scans it again with new signatures', async () => {
     world.scanner.answers.set('opaque', { outcome: 'unscannable', why: 'it is too large' });
     const text = 'an,opaque,one';
     const { id } = await world.upload(text, { mimeType: 'text/csv' });
@@ -90,20 +90,20 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
     await rescan();
     await rescan();
     expect(world.scanner.scanned.filter((sum) => sum === sha256(text))).toHaveLength(1);
-    refuse('opaque');
+    infect('opaque');
     newSignatures();
     await rescan();
     expect(await world.asset(id)).toMatchObject({ status: 'REJECTED', statusReason: { code: 'MALWARE' } });
   });
 
-  it('says that bytes are not the declared ones before it says what is in them', async () => {
-    refuse('evil two');
+  it('reports a checksum mismatch rather than an infection', async () => {
+    infect('evil two');
     const { id, job } = await world.received('good bytes', {}, actor(4n), 'evil two !');
     await world.process(job);
     expect(await world.asset(id)).toMatchObject({ statusReason: { code: 'CHECKSUM_MISMATCH' } });
   });
 
-  it('waits for a scanner that is down, at no cost', async () => {
+  it('waits for a scanner that is down without using up an attempt', async () => {
     const { id, job } = await world.received('patient');
     world.scanner.isDown = true;
     for (let turn = 0; turn < 7; turn++) {
@@ -115,7 +115,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
     expect(await world.asset(id)).toMatchObject({ status: 'READY', attempt: 1 });
   });
 
-  it('uses up an attempt when the scanner fails on these very bytes', async () => {
+  it('uses up an attempt when the scanner fails on the bytes', async () => {
     world.scanner.answers.set('poison', { outcome: 'error', message: 'out of memory' });
     const { id } = await world.received('poison');
     for (let attempt = 1; attempt <= 5; attempt++) {
@@ -127,7 +127,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
     expect(letters).toMatchObject([{ error: 'Error: the scanner failed: out of memory', attempts: 5 }]);
   });
 
-  it('leaves nothing on disk, whatever became of the file', async () => {
+  it('leaves no file on disk, whatever the outcome', async () => {
     world.scanner.answers.set('breaks', new Error('broken'));
     const octets = { mimeType: 'application/octet-stream' };
     await world.upload('%PDF-1.4 one', octets);
@@ -137,8 +137,8 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
     expect(await readdir(path.join(world.spoolFolder, own))).toEqual([]);
   });
 
-  describe('again, with new signatures', () => {
-    it('takes stored bytes from all who share them, at once and for good', async () => {
+  describe('a rescan with new signatures', () => {
+    it('rejects all assets of an infected object, immediately and permanently', async () => {
       const [bytes, mine, theirs] = ['a sleeper', actor(10n), actor(11n)];
       const first = await world.upload(bytes, {}, mine);
       const second = await world.upload(bytes, {}, theirs);
@@ -147,7 +147,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       const signed = await world.urls.sign(theirs, second, 60, 'ATTACHMENT');
       expect((await fetch(signed!.url)).status).toBe(200);
 
-      refuse('sleeper', 'Late.Signature');
+      infect('sleeper', 'Late.Signature');
       newSignatures();
       await rescan();
       for (const id of [first.id, second.id]) {
@@ -159,7 +159,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
         expect((await world.events(id)).at(-1)).toBe('asset.condemned');
       }
       for (const owner of [10n, 11n]) expect(await world.quotas.of(owner)).toMatchObject(NO_QUOTA);
-      // A URL that was handed out before leads nowhere.
+      // A URL that was signed before no longer serves the bytes.
       expect((await fetch(signed!.url)).status).toBe(404);
       expect(await world.objects(QUARANTINE)).toContain(quarantineKey(sha256(bytes)));
       await expect(world.removal.restore(actor(12n), deleted.id)).rejects.toMatchObject({
@@ -169,7 +169,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       await world.removal.purge(actor(12n), deleted.id);
       expect(await world.quotas.of(12n)).toMatchObject(NO_QUOTA);
 
-      // Bytes that were once found infected are known, even to a scanner that is not.
+      // Bytes that were once found infected stay rejected, even if the scanner now calls them clean.
       world.scanner.answers.clear();
       expect(await world.upload(bytes, {}, actor(13n))).toMatchObject({
         status: 'REJECTED',
@@ -177,7 +177,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       });
     });
 
-    it('finishes what was begun by one who died', async () => {
+    it('finishes a quarantine that a crashed worker began', async () => {
       const asset = await world.upload('half condemned', {}, actor(20n));
       await world.stored.isQuarantined(asset.storedObjectId!);
       expect(await world.quarantine.mark(asset.storedObjectId!)).toBe(true);
@@ -185,11 +185,11 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       await world.infectedContent.resume(new Date());
       await world.infectedContent.resume(new Date());
       expect(await world.asset(asset.id)).toMatchObject({ status: 'REJECTED' });
-      expect(await isThere(CONTENT, asset.objectKey)).toBe(false);
+      expect(await exists(CONTENT, asset.objectKey)).toBe(false);
       expect((await world.events(asset.id)).filter((type) => type === 'asset.condemned')).toHaveLength(1);
     });
 
-    it('goes from the newest to the oldest, each by one worker', async () => {
+    it('scans from the newest to the oldest object, each in one worker', async () => {
       await rescan();
       const texts = ['in order one', 'in order two', 'in order three'];
       for (const text of texts) await world.upload(text);
@@ -205,13 +205,13 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       newSignatures();
       await rescan();
       expect(world.scanner.scanned.slice(0, 3)).toEqual([...texts].reverse().map(sha256));
-      // All are scanned with these signatures now.
+      // All objects have been scanned with these signatures.
       world.scanner.scanned.length = 0;
       await rescan();
       expect(world.scanner.scanned).toEqual([]);
     });
 
-    it('is as fast as its rate in bytes lets it, however small the objects are', async () => {
+    it('is limited only by its rate in bytes, however small the objects are', async () => {
       const texts = Array.from({ length: 5 }, (_, i) => `small ${i}`);
       for (const text of texts) await world.upload(text);
       newSignatures();
@@ -220,7 +220,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       expect(world.scanner.scanned).toEqual(expect.arrayContaining(texts.map(sha256)));
     });
 
-    it('scans an object again that the scanner failed on, though not at once', async () => {
+    it('retries an object that the scanner failed on after a delay', async () => {
       const asset = await world.upload('failed on again');
       world.scanner.answers.set('failed on again', { outcome: 'error', message: 'out of memory' });
       newSignatures();
@@ -235,7 +235,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       expect(world.scanner.scanned).toEqual([sha256('failed on again')]);
     });
 
-    it('meets in its next pass what a worker with older signatures stored meanwhile', async () => {
+    it('covers in its next pass an object that a worker with older signatures stored', async () => {
       newSignatures();
       await rescan();
       const { label } = world.scanner;
@@ -250,7 +250,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scanner that sa
       expect(world.scanner.scanned).toEqual([sha256('stored meanwhile')]);
     });
 
-    it('leaves an object to another while the scanner fails, and one that became unscannable alone', async () => {
+    it('keeps an object that became unscannable, and every object while the scanner is down', async () => {
       const asset = await world.upload('cannot be scanned again');
       world.scanner.answers.set('scanned again', { outcome: 'unscannable', why: 'limits' });
       newSignatures();

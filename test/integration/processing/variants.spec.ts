@@ -10,7 +10,7 @@ const DAY_MS = 24 * 3_600_000;
 const JPEG = { filename: 'photo.jpg', mimeType: 'image/jpeg' };
 const PROFILES = ['small=webp:32:80', 'large=webp:128:80'];
 
-/** A picture of its own, of this size. */
+/** A JPEG with EXIF, of this size and by default of a random colour. */
 const picture = (width = 300, height = 200, colour = Math.floor(Math.random() * 2 ** 24)): Promise<Buffer> =>
   sharp({ create: { width, height, channels: 3, background: `#${colour.toString(16).padStart(6, '0')}` } })
     .jpeg()
@@ -20,7 +20,7 @@ const picture = (width = 300, height = 200, colour = Math.floor(Math.random() * 
     })
     .toBuffer();
 
-describe('variants (real: PostgreSQL, queue, storage emulator, the processes that look into files)', () => {
+describe('variants (real: PostgreSQL, queue, storage emulator, inspection processes)', () => {
   let world: World;
   let dieOnce: 'before' | 'after' | undefined;
   beforeAll(async () => {
@@ -49,7 +49,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
       orderBy: { width: 'asc' },
     });
 
-  it('are made of every picture, belong to its stored object, and carry nothing of the original but pixels', async () => {
+  it('are made for every image, belong to its stored object and carry only pixels of the original', async () => {
     const bytes = await picture();
     const asset = await world.upload(bytes, JPEG);
     expect(asset).toMatchObject({ status: 'READY', mimeType: 'image/jpeg' });
@@ -83,7 +83,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     });
   });
 
-  it('are not made of a picture that is larger than the spool: it is refused, since it cannot be read', async () => {
+  it('are not made for an image larger than the spool, which is rejected as unscannable', async () => {
     await using other = await World.start({ profiles: PROFILES, spoolBytes: 500 });
     const bytes = await picture();
     expect(bytes.length).toBeGreaterThan(500);
@@ -95,7 +95,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     }
   });
 
-  it('are made once for all who share the bytes, and go with the last of them', async () => {
+  it('are made once for all assets that share an object and are deleted with the last of them', async () => {
     const bytes = await picture();
     const first = await world.upload(bytes, JPEG, actor(1n));
     const made = await rowsOf(first.storedObjectId);
@@ -109,7 +109,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     expect(await rowsOf(first.storedObjectId)).toEqual([]);
   });
 
-  it('do not show in what is found in the same bytes that somebody else had them before', async () => {
+  it('leave the properties of a second upload equal to those of the first', async () => {
     const noise = { type: 'gaussian', mean: 128, sigma: 90 } as const;
     const create = { width: 640, height: 427, channels: 3, background: '#000', noise } as const;
     const bytes = await sharp({ create }).jpeg().toBuffer();
@@ -123,7 +123,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     expect(await found(4n)).toEqual(first);
   });
 
-  it.each(['before', 'after'] as const)('are whole when a worker dies %s it wrote one', async (when) => {
+  it.each(['before', 'after'] as const)('are complete when a worker dies %s it wrote one', async (when) => {
     const bytes = await picture();
     const { id, job } = await world.received(bytes, JPEG);
     dieOnce = when;
@@ -140,7 +140,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     }
   });
 
-  it('leave with what never came to be referenced, also one whose row knows no version', async () => {
+  it('are deleted with an object that was never referenced, even without a recorded version', async () => {
     const bytes = await picture();
     const { id, job } = await world.received(bytes, JPEG);
     dieOnce = 'after';
@@ -155,7 +155,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     expect(await keysOf(bytes)).toHaveLength(3);
   });
 
-  it('are made again when profiles change, newest first, and the old ones go', async () => {
+  it('are rebuilt when profiles change, newest first, and outdated ones are deleted', async () => {
     const profiles = ['small=webp:48:80', 'large=webp:128:80', 'tiny=jpeg:16:60'];
     await using other = await World.start({ profiles: PROFILES });
     const text = await other.upload('no picture');
@@ -172,7 +172,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
       ['small', 48, 'image/webp'],
       ['large', 128, 'image/webp'],
     ]);
-    // What is as it was wanted is not made again.
+    // A variant whose profile did not change is not rebuilt.
     expect(rows[2]).toEqual(kept);
     expect((await other.objects(CONTENT)).sort()).toEqual(
       [...rows.map(({ key }) => key), asset.objectKey, text.objectKey].sort(),
@@ -184,12 +184,12 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     expect(await other.asset(asset.id)).toMatchObject({ status: 'READY', version: asset.version });
   });
 
-  describe('of a picture that no decoder here opens', () => {
+  describe('of an image without a decoder', () => {
     const AVIF = { filename: 'a.avif', mimeType: 'image/avif' };
     const objectOf = (other: World, id: bigint | null) =>
       other.database.prisma.storedObject.findUniqueOrThrow({ where: { id: id! } });
 
-    it('are missing for a stated reason, which all who share the bytes see', async () => {
+    it('are missing for a reason that every asset of the object reports', async () => {
       await using other = await World.start({ profiles: PROFILES });
       const bytes = samples.animatedAvif(30, 20);
       const first = await other.upload(bytes, AVIF, actor(1n));
@@ -211,14 +211,14 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
         'DECODER_MISSING',
       ],
       ['a format that is not detected', Buffer.alloc(99, 3), 'image/x-tga', 'DECODER_MISSING'],
-      ['a text, which gets none', Buffer.from('a text'), 'text/plain', null],
+      ['a text, which has no variants', Buffer.from('a text'), 'text/plain', null],
     ])('are missing for the right reason: %s', async (_, bytes, mimeType, reason) => {
       const asset = await world.upload(bytes, { mimeType });
       expect(asset.status).toBe('READY');
       expect((await world.assets.contents([asset.id])).get(asset.id)?.variantsReason).toBe(reason);
     });
 
-    it('are not missed where no profile asks for any, nor of a picture that is too large to be opened', async () => {
+    it('are missing without a reason if no profile exists, and as TOO_LARGE for an oversized image', async () => {
       await using none = await World.start({ profiles: [] });
       const plain = await none.upload(samples.animatedAvif(3, 2), AVIF);
       expect(await objectOf(none, plain.storedObjectId)).toMatchObject({
@@ -237,12 +237,12 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
       });
     });
 
-    it('are tried again when the profiles change, and are made when the decoder can', async () => {
+    it('are retried when the profiles change and made once the decoder supports the image', async () => {
       await using other = await World.start({ profiles: PROFILES });
       const layout = await other.upload(samples.animatedAvif(30, 20), AVIF);
       const bytes = await picture();
       const asset = await other.upload(bytes, JPEG);
-      // As a decoder left it that did not know the layout.
+      // The state that a decoder without support for the layout would leave.
       await other.database.prisma.objectVariant.deleteMany({
         where: { storedObjectId: asset.storedObjectId! },
       });
@@ -266,8 +266,8 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     });
   });
 
-  describe('are not made again', () => {
-    /** A stored picture of which other variants are wanted since. */
+  describe('of an outdated image', () => {
+    /** Stores an image, then changes the profiles so that its variants are outdated. */
     const outdated = async (other: World) => {
       const bytes = await picture();
       const asset = await other.upload(bytes, JPEG);
@@ -276,7 +276,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
       return { bytes, asset, before };
     };
 
-    it('of what is found infected by now: it is taken from all who have it', async () => {
+    it('are not rebuilt if the image is found infected, and its asset is rejected', async () => {
       await using other = await World.start({ profiles: PROFILES });
       const { bytes, asset } = await outdated(other);
       other.scanner.answers.set('Maker', { outcome: 'infected', signature: 'Late.Signature' });
@@ -290,20 +290,20 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
       expect(await other.variantRebuild.next(new Date())).toBe(false);
     });
 
-    it('of bytes that the scanner fails on: the old ones stay', async () => {
+    it('are kept while the scanner fails on the image', async () => {
       await using other = await World.start({ profiles: PROFILES });
       const { asset, before } = await outdated(other);
       other.scanner.answers.set('Maker', { outcome: 'error', message: 'out of memory' });
       expect(await other.variantRebuild.next(new Date())).toBe(true);
       expect(await other.objects(CONTENT)).toEqual(before);
       expect(await other.asset(asset.id)).toMatchObject({ status: 'READY' });
-      // It comes up again, though not at once.
+      // The rebuild is retried after a delay.
       expect(await other.variantRebuild.next(new Date())).toBe(false);
       expect(await other.variantRebuild.next(new Date(Date.now() + 2 * 3_600_000))).toBe(true);
     });
   });
 
-  it('are called what they are called now, and not made again for it', async () => {
+  it('are renamed without a rebuild when only names of profiles change', async () => {
     await using other = await World.start({ profiles: ['small=webp:32:80', 'large=webp:64:80'] });
     const bytes = await picture();
     await other.upload(bytes, JPEG);
@@ -311,7 +311,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     const before = await rows();
     const profiles = parseProfiles(['thumb=webp:32:80', 'small=webp:64:80']);
     other.profiles.splice(0, other.profiles.length, ...profiles);
-    // The same picture from somebody else finds the ones that are there.
+    // An upload of the image by another owner finds the existing variants.
     await other.upload(bytes, JPEG, actor(44n));
     expect(await other.variantRebuild.next(new Date())).toBe(true);
     expect(await other.variantRebuild.next(new Date())).toBe(false);
@@ -320,7 +320,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
     expect(after).toEqual(before.map((row, at) => ({ ...row, name: after[at]!.name })));
   });
 
-  it('refuses a picture that does not decode, or has too many pixels', async () => {
+  it('are not made for a rejected image, which cannot be decoded or has too many pixels', async () => {
     const whole = await picture(400, 400);
     expect(await world.upload(whole.subarray(0, whole.length / 2), JPEG)).toMatchObject({
       status: 'REJECTED',
@@ -340,8 +340,8 @@ describe('variants (real: PostgreSQL, queue, storage emulator, the processes tha
   });
 });
 
-describe('what cannot be looked into', () => {
-  it('is refused by name, unless its type is let in', async () => {
+describe('unscannable content', () => {
+  it('is rejected as UNSCANNABLE unless its type is admitted', async () => {
     const sealed = zipArchive([{ name: 'a.txt', content: 'secret', lies: { flags: 1 } }]);
     const large = zipArchive([{ name: 'a.bin', content: Buffer.alloc(200_000, 1), method: 0 }]);
     const zip = { mimeType: 'application/zip' };
@@ -352,7 +352,7 @@ describe('what cannot be looked into', () => {
         statusReason: { code: 'UNSCANNABLE' },
       });
     }
-    // Nobody would look into it, so that it needs no room.
+    // No reader handles this type, so the file needs no space in the spool.
     const blob = { mimeType: 'application/octet-stream' };
     expect(await strict.upload(Buffer.alloc(200_000, 1), blob)).toMatchObject({ status: 'READY' });
     await using open = await World.start({ spoolBytes: 100_000, admitUnscannable: ['application/zip'] });
