@@ -316,7 +316,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "where a.status = 'PENDING' order by a.asset_id for no key update of a)",
     without: 'order by a.asset_id for no key update of a)',
     test: UPLOAD,
-    name: 'claims the generation that storage has, once',
+    name: 'claims the stored generation once',
   },
   {
     invariant: 4,
@@ -335,7 +335,7 @@ export const GUARDS: readonly Guard[] = [
       'where q.used_bytes + q.reserved_bytes + excluded.reserved_bytes <= coalesce(q.limit_bytes, $1::bigint)',
     without: 'where true',
     test: UPLOAD,
-    name: 'lets exactly as many of 200',
+    name: 'accepts exactly as many of 200',
   },
   {
     invariant: 5,
@@ -345,7 +345,7 @@ export const GUARDS: readonly Guard[] = [
       'and q.used_assets + q.reserved_assets + excluded.reserved_assets <= coalesce(q.limit_assets, $2::int)',
     without: '',
     test: UPLOAD,
-    name: 'counts assets as exactly as bytes',
+    name: 'enforces asset counts as exactly as bytes',
   },
   {
     invariant: 5,
@@ -421,7 +421,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'and q.used_assets + q.reserved_assets + d.assets <= coalesce(q.limit_assets, $2::int)',
     without: 'and $2::int > 0',
     test: 'test/integration/upload/own-duplicates.spec.ts',
-    name: 'adopts as many as the quota has room for',
+    name: 'shares as many as the quota allows',
   },
   {
     invariant: 6,
@@ -430,7 +430,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "where id = any(array(select stored_object_id from twin)) and state in ('STAGING', 'LIVE')",
     without: 'where id = any(array(select stored_object_id from twin))',
     test: 'test/integration/upload/own-duplicates.spec.ts',
-    name: 'has all sent when the object is taken away',
+    name: 'issues tickets for all items when the object is deleted concurrently',
   },
   {
     invariant: 7,
@@ -502,7 +502,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'this.clock.check();\n    const session',
     without: 'const session',
     test: SESSIONS,
-    name: 'is not given while the clock is beyond',
+    name: 'is not issued while the clock is beyond',
   },
   {
     invariant: 8,
@@ -511,7 +511,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'this.clock.check();\n    const { mimeType',
     without: 'const { mimeType',
     test: SESSIONS,
-    name: 'is not given while the clock is beyond',
+    name: 'is not issued while the clock is beyond',
   },
   {
     invariant: 8,
@@ -610,7 +610,7 @@ export const GUARDS: readonly Guard[] = [
     guard: '{ ...seen.where, uploadSession: null }',
     without: 'seen.where',
     test: SESSIONS,
-    name: 'is released by no transition while a session is recorded',
+    name: 'keeps its reservation in every transition while a session is recorded',
   },
   {
     invariant: 5,
@@ -619,7 +619,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (url !== null) await this.sessions.end(url);',
     without: 'if (url !== null) await Promise.resolve();',
     test: SESSIONS,
-    name: 'that is cancelled has its session ended before its reservation is released',
+    name: 'has its session ended before its reservation is released when it is cancelled',
   },
   {
     invariant: 5,
@@ -628,7 +628,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "status = 'PENDING' and upload_session is null and",
     without: "status = 'PENDING' and",
     test: SESSIONS,
-    name: 'agrees with others at the same time on one session',
+    name: 'agrees with concurrent renewals on one session',
   },
   {
     invariant: 5,
@@ -637,7 +637,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'await this.abandon(id, session);',
     without: 'return session;',
     test: SESSIONS,
-    name: 'gets no session any more',
+    name: 'gets no session once it is cancelled',
   },
   {
     invariant: 5,
@@ -646,7 +646,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'if (isUnnamed) await this.release(asset.id);',
     without: '',
     test: SESSIONS,
-    name: 'without a key reserves nothing',
+    name: 'reserves nothing without an idempotency key',
   },
   {
     invariant: 5,
@@ -673,7 +673,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "if (hadSession && (await this.checkObject(asset.id, now)) !== 'nothing-there') return false;",
     without: 'if (hadSession) await Promise.resolve();',
     test: SESSIONS,
-    name: 'is not expired when its session finishes in that moment',
+    name: 'is not expired when its session finishes during the sweep',
   },
   {
     invariant: 10,
@@ -682,7 +682,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "if (state === 'open') return known;",
     without: '',
     test: SESSIONS,
-    name: 'gives the same session with its bytes',
+    name: 'returns the open session with its bytes',
   },
   {
     invariant: 2,
@@ -754,7 +754,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'first.get(claim.assetId) === claim ? claimed.get(claim.assetId) : undefined',
     without: 'claimed.get(claim.assetId)',
     test: UPLOAD,
-    name: 'claims together what arrives together, once each',
+    name: 'claims simultaneous uploads in batches, once each',
   },
   {
     invariant: 8,

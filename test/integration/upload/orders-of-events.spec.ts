@@ -7,15 +7,15 @@ import { actor, INCOMING, World } from '../../support/world.js';
 const later = (minutes: number) => new Date(Date.now() + minutes * 60_000);
 const ROUNDS = 15;
 
-describe('every order of events (real: PostgreSQL, queue, storage emulator)', () => {
+describe('object events in every order (real: PostgreSQL, queue, storage emulator)', () => {
   let world: World;
   beforeAll(async () => {
     world = await World.start();
   });
   afterAll(() => world[Symbol.asyncDispose]());
 
-  /** Everything that an event for an asset could change. */
-  async function everythingOf(id: string, ownerId: bigint) {
+  /** All state that an event for an asset could change. */
+  async function stateOf(id: string, ownerId: bigint) {
     const { prisma } = world.database;
     return {
       asset: await prisma.mediaAsset.findUnique({ where: { assetId: id } }),
@@ -26,7 +26,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
     };
   }
 
-  /** Runs what is PROCESSING to its end, since there is no worker here. */
+  /** Processes a PROCESSING asset, because no worker runs in this test. */
   async function finish(id: string) {
     if ((await world.asset(id)).status === 'PROCESSING') await world.process(await world.job(id));
   }
@@ -36,9 +36,9 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
 
   describe('an event before its row is visible', () => {
     it.each([
-      ['comes again', (id: string) => world.completion.checkObject(id)],
-      ['is lost, and a sweeper looks', () => world.sweeper.sweepUnfinished(later(2))],
-    ])('and %s', async (then, again) => {
+      ['is delivered again', (id: string) => world.completion.checkObject(id)],
+      ['is lost and the sweeper runs', () => world.sweeper.sweepUnfinished(later(2))],
+    ])('leads to READY when it %s', async (then, again) => {
       const { id, ticket } = await world.request(then, {}, actor(1n));
       expect(await world.put(ticket, then)).toBe(200);
       const writer = new pg.Client({ connectionString: world.testDatabase.url });
@@ -62,7 +62,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
     });
   });
 
-  /** Ends of an upload whose ticket lives on. */
+  /** Ways to end an upload while its ticket is still valid. */
   const ENDS: [string, (id: string, bytes: string, by: ReturnType<typeof actor>) => Promise<unknown>][] = [
     ['CANCELLED', (id, _, by) => world.uploads.cancel(by, id)],
     ['EXPIRED', (id) => world.sweeper.sweepUnfinished(later(80)).then(() => world.asset(id))],
@@ -79,36 +79,36 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
   }
 
   it.each(ENDS.map(([status, end], index) => ({ status, end, by: actor(BigInt(10 + index)) })))(
-    'takes away what a PUT still brings once the asset is $status, and changes nothing else',
+    'discards a late PUT to a $status asset and changes nothing else',
     async ({ status, end, by }) => {
       const bytes = `late for ${by.ownerId}`;
       const { id, ticket } = await world.request(bytes, {}, by);
       await end(id, bytes, by);
       expect(await world.asset(id)).toMatchObject({ status });
-      const before = await everythingOf(id, by.ownerId);
+      const before = await stateOf(id, by.ownerId);
       expect(await world.put(ticket, bytes)).toBe(200);
       const events = await Promise.all([world.completion.checkObject(id), world.completion.checkObject(id)]);
       expect(events).toContain('discarded');
       expect(await world.completion.checkObject(id)).toBe('nothing-there');
-      expect(await everythingOf(id, by.ownerId)).toEqual(before);
+      expect(await stateOf(id, by.ownerId)).toEqual(before);
       await expectConsistent();
     },
   );
 
-  it('keeps what FAILED, whatever events still come', async () => {
+  it('keeps a FAILED asset unchanged after further events', async () => {
     const by = actor(20n);
     const { id, job } = await world.received('kept for an operator', {}, by);
     const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
     const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
     await world.transitions.fail(await world.asset(id), reason, letter, new Date());
-    const before = await everythingOf(id, 20n);
+    const before = await stateOf(id, 20n);
     expect(await world.completion.checkObject(id)).toBe('known');
     await world.process(job);
-    expect(await everythingOf(id, 20n)).toEqual(before);
+    expect(await stateOf(id, 20n)).toEqual(before);
     expect((await world.incoming.stat(id))?.version).toBe(job.generation);
   });
 
-  it('takes away what a PUT still brings once the asset is purged, when no row can be about to appear', async () => {
+  it('discards a late PUT to a purged asset once no row can still appear', async () => {
     const by = actor(21n);
     const { id, ticket } = await world.request('purged, and sent all the same', {}, by);
     await world.removal.purge(by, id);
@@ -121,17 +121,17 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
     expect(await world.objects(INCOMING)).not.toContain(id);
   });
 
-  it('lets a job that comes after the asset is purged do nothing', async () => {
+  it('ignores a job of a purged asset', async () => {
     const by = actor(22n);
     const { id, job } = await world.received('READY, purged, and processed again', {}, by);
     await world.process(job);
     await world.removal.purge(by, id);
-    const before = await everythingOf(id, 22n);
+    const before = await stateOf(id, 22n);
     await world.process(job);
-    expect(await everythingOf(id, 22n)).toEqual(before);
+    expect(await stateOf(id, 22n)).toEqual(before);
   });
 
-  it('claims once when completeUpload, its events and a sweeper come at the same moment', async () => {
+  it('claims once when completeUpload, events and the sweeper run at once', async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const by = actor(BigInt(100 + round));
       const { id, ticket } = await world.request(`all at once, ${round}`, {}, by);
@@ -153,7 +153,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
     await expectConsistent();
   });
 
-  it('lets exactly one of cancel and the event win, and leaves nothing of the other', async () => {
+  it('lets exactly one of cancellation and event win and leaves no trace of the other', async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const by = actor(BigInt(200 + round));
       const { id, ticket } = await world.request(`cancelled or not, ${round}`, {}, by);
@@ -181,7 +181,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
       const by = actor(BigInt(300 + round));
       const bytes = `renewed or not, ${round}`;
       const { id, asset: requested } = await world.request(bytes, {}, by);
-      // Asked for a minute ago: a ticket's seconds are whole, and the renewed one has to live longer.
+      // Moves the deadline a minute back: tickets have whole seconds, and the renewed one must expire later.
       await world.database.prisma.mediaAsset.update({
         where: { assetId: id },
         data: { uploadDeadlineAt: new Date(requested.uploadDeadlineAt.getTime() - 60_000) },
@@ -207,7 +207,7 @@ describe('every order of events (real: PostgreSQL, queue, storage emulator)', ()
     await expectConsistent();
   });
 
-  it('lets exactly one of expiry and the event win, and no bytes outlive the expired', async () => {
+  it('lets exactly one of expiry and event win and leaves no bytes of an expired upload', async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const by = actor(BigInt(400 + round));
       const bytes = `in time or not, ${round}`;

@@ -10,7 +10,7 @@ const BATCH = 100;
 const batchOf = (count: number, textOf: (index: number) => string): UploadRequest[] =>
   Array.from({ length: count }, (_, index) => requestFor(textOf(index)));
 
-describe('a batch of what the owner has already (real: PostgreSQL, storage emulator)', () => {
+describe('a batch with duplicates of the owner’s objects (real: PostgreSQL, storage emulator)', () => {
   let world: World;
   let other: pg.Client;
   beforeAll(async () => {
@@ -31,31 +31,31 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
       : `${result.asset.status}${result.ticket ? ' to send' : ''}`;
   const outcomes = (results: (RequestedUpload | StowageError)[]) => [...new Set(results.map(outcomeOf))];
 
-  /** What the database is asked meanwhile, through whichever client. */
+  /** The statements that clients of the pool run during `work`. */
   async function statementsOf(work: () => Promise<unknown>): Promise<string[]> {
-    const seen: string[] = [];
+    const statements: string[] = [];
     const clients = new Set<pg.ClientBase>();
     const { prototype } = pg.Client;
     const query = prototype.query;
     const { pool } = world.database;
-    const note = (client: pg.ClientBase) => clients.add(client);
-    pool.on('acquire', note);
+    const remember = (client: pg.ClientBase) => clients.add(client);
+    pool.on('acquire', remember);
     prototype.query = function (this: pg.Client, ...args: [{ name?: string; text?: string } | string]) {
       const [first] = args;
       const { name, text } = typeof first === 'string' ? { name: undefined, text: first } : first;
-      if (clients.has(this)) seen.push(name ?? text ?? '');
+      if (clients.has(this)) statements.push(name ?? text ?? '');
       return Reflect.apply(query, this, args) as unknown;
     } as typeof query;
     try {
       await work();
     } finally {
       prototype.query = query;
-      pool.off('acquire', note);
+      pool.off('acquire', remember);
     }
-    return seen;
+    return statements;
   }
 
-  /** References, counts and bytes are what the assets say. */
+  /** Expects references, quota and stored bytes to match the assets. */
   async function expectExact(ownerId: bigint, text: string) {
     const assets = await world.database.prisma.mediaAsset.findMany({ where: { ownerId } });
     const ready = assets.filter(({ status }) => status === 'READY');
@@ -78,7 +78,7 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
       expect(await world.events(assetId)).toEqual(['asset.adopted']);
   }
 
-  it.each([2, BATCH])('asks the database as often for %s as for any number', async (count) => {
+  it.each([2, BATCH])('runs a fixed number of statements for %s items', async (count) => {
     const owner = BigInt(1000 + count);
     const text = (index: number) => `${owner} has ${index % 10}`;
     for (let index = 0; index < Math.min(count, 10); index++)
@@ -103,7 +103,7 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
     );
   });
 
-  it('takes what it has, has the rest sent, and writes to each what was said of it', async () => {
+  it('shares existing objects, issues tickets for the rest and stores the details of each item', async () => {
     const owner = 1n;
     const first = await world.upload('mine', {}, actor(owner));
     const results = await ask(owner, [
@@ -145,7 +145,7 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
     await expectExact(owner, 'mine');
   });
 
-  it('adopts as many as the quota has room for, however many batches come at once', async () => {
+  it('shares as many as the quota allows, however many batches run at once', async () => {
     const owner = 2n;
     await world.database.prisma.ownerQuota.create({ data: { ownerId: owner, limitAssets: 31 } });
     await world.upload('limited', {}, actor(owner));
@@ -163,7 +163,7 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
     await expectExact(owner, 'limited');
   });
 
-  /** Batches that all wait for a change of the stored object, which is then committed. */
+  /** Runs batches that wait for a change of the stored object, then commits the change. */
   async function afterChange(owner: bigint, text: string, change: string, batches: UploadRequest[][]) {
     await other.query('begin');
     await other.query(`update stored_objects set ${change} where sha256 = $1`, [sha256(text)]);
@@ -178,7 +178,7 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
     return asked;
   }
 
-  it('adopts what there is room for still when another batch took the rest just then', async () => {
+  it('shares what still fits when a concurrent batch took the rest of the quota', async () => {
     const owner = 3n;
     await world.database.prisma.ownerQuota.create({ data: { ownerId: owner, limitAssets: 15 } });
     await world.upload('nearly full', {}, actor(owner));
@@ -188,7 +188,7 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
     await expectExact(owner, 'nearly full');
   });
 
-  it('adopts once for each key, and the others, when another batch used the keys just then', async () => {
+  it('shares once for each key when a concurrent batch uses the keys', async () => {
     const owner = 4n;
     await world.upload('keyed', {}, actor(owner));
     const keyed = batchOf(20, () => 'keyed').map((each, index) =>
@@ -203,7 +203,7 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
     await expectExact(owner, 'keyed');
   });
 
-  it('has all sent when the object is taken away just then', async () => {
+  it('issues tickets for all items when the object is deleted concurrently', async () => {
     const owner = 5n;
     await world.upload('taken away', {}, actor(owner));
     const batch = batchOf(BATCH, () => 'taken away');
@@ -214,7 +214,7 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
     expect(await world.quotas.of(owner)).toMatchObject({ usedAssets: 1, reservedAssets: BATCH });
   });
 
-  it('counts onto what others counted just then', async () => {
+  it('adds its references to a concurrent change of the count', async () => {
     const owner = 6n;
     await world.upload('counted', {}, actor(owner));
     const batch = batchOf(BATCH, () => 'counted');
@@ -224,7 +224,7 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
     expect(stored).toMatchObject({ refCount: 1 + 7 + BATCH });
   });
 
-  it('is whole while the only other asset with the bytes is purged', async () => {
+  it('is applied as a whole while the only other asset with the bytes is purged', async () => {
     for (let round = 0; round < 20; round++) {
       const owner = BigInt(2000 + round);
       const text = `purged in round ${round}`;
@@ -240,7 +240,7 @@ describe('a batch of what the owner has already (real: PostgreSQL, storage emula
         ),
         purge(),
       ]);
-      // All of them or none, as they asked in one statement.
+      // One statement shares the object for all items or for none.
       expect([['READY'], ['PENDING to send']]).toContainEqual(outcomes(results));
       const assets = await world.database.prisma.mediaAsset.count({ where: { ownerId: owner } });
       expect(assets).toBe(BATCH);

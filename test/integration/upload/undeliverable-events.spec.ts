@@ -22,20 +22,20 @@ interface Letter {
   readonly state: string;
 }
 
-/** Polls, since what it waits for happens in other processes. */
-async function eventually<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
+/** Polls until `check` returns a value, because the change happens in other processes. */
+async function eventually<T>(what: string, check: () => Promise<T | undefined>): Promise<T> {
   for (const end = Date.now() + LIMIT_MS; ; await delay(50)) {
-    const found = await look();
+    const found = await check();
     if (found !== undefined) return found;
-    if (Date.now() > end) throw new Error(`This did not come true: ${what}`);
+    if (Date.now() > end) throw new Error(`timed out waiting: ${what}`);
   }
 }
 
 /**
- * Real: api and two workers as processes, PostgreSQL, the emulators. The workers have a subscription each to the same topic, so
- * that every event comes twice.
+ * Real: api and two workers as processes, PostgreSQL, the emulators. Each worker has its own subscription to one topic, so
+ * that every event is delivered twice.
  */
-describe('events that nothing will come of', () => {
+describe('undeliverable events', () => {
   let fleet: Fleet;
   beforeAll(async () => {
     fleet = await Fleet.start({ env: { PUBSUB_DEAD_LETTER_SUBSCRIPTION: DEAD_LETTERS, LOG_LEVEL: 'debug' } });
@@ -67,7 +67,7 @@ describe('events that nothing will come of', () => {
   const decide = (what: 'retry' | 'discard', id: string) =>
     asOperator<Record<string, { state: string }>>(`mutation { ${what}DeadLetter(id: "${id}") { state } }`);
 
-  /** By the emulator's own door, as if storage had sent it. */
+  /** Publishes an event through the emulator's test endpoint, as if storage had sent it. */
   async function forge(attributes: Record<string, string>, data = '{}'): Promise<void> {
     const response = await fetch(`${fleet.emulators.gcs.url}/_emulator/events`, {
       method: 'POST',
@@ -106,13 +106,13 @@ describe('events that nothing will come of', () => {
   const statusOf = async (id: string) =>
     (await fleet.query<{ asset: { status: string } }>(`{ asset(id: "${id}") { status } }`)).asset.status;
 
-  it('are one dead letter each, though they come twice, and others go on', async () => {
+  it('become one dead letter each although they are delivered twice', async () => {
     await forge({ eventType: 'OBJECT_FINALIZE', mark: 'first' });
     await forge(event('x', { mark: 'second' }), 'not JSON');
     await forge(event('x', { mark: 'third', bucketId: 'content' }));
     const times = (text: RegExp) => fleet.logs.match(text)?.length ?? 0;
     const became = () => times(/event became a dead letter/g);
-    await eventually('all have come twice', () =>
+    await eventually('all events were delivered twice', () =>
       Promise.resolve(times(/event is a dead letter already/g) >= 3 && became() >= 3 ? true : undefined),
     );
     expect(became()).toBe(3);
@@ -141,7 +141,7 @@ describe('events that nothing will come of', () => {
     expect((await decide('retry', id)).errors).toMatchObject([{ extensions: { code: 'CONFLICT' } }]);
   });
 
-  it('are taken from where Pub/Sub puts what it gives up on, and handed in again when they are retried', async () => {
+  it('are read from the dead-letter subscription of Pub/Sub and processed again on retry', async () => {
     const assetId = await upload();
     await giveUp(event(assetId));
     const letter = await letterWith(assetId);
@@ -152,7 +152,7 @@ describe('events that nothing will come of', () => {
       error: `given up after 100 deliveries to ${NAMES.subscription}`,
       state: 'OPEN',
     });
-    // The bytes come, and nobody is told.
+    // The object is stored, but its event is lost.
     fleet.emulators.gcs.faults.add({ match: { keyPrefix: assetId }, action: { events: 'lose' } });
     const object = { bucket: NAMES.incomingBucket, key: assetId };
     await fleet.emulators.put(object, Buffer.from('hello'), { contentType: 'text/plain' });
@@ -167,7 +167,7 @@ describe('events that nothing will come of', () => {
   });
 });
 
-it('waits with what it cannot write down (real: PostgreSQL whose table is locked)', async () => {
+it('pauses when it cannot record a dead letter (real: PostgreSQL whose table is locked)', async () => {
   await using world = await World.start();
   const pubsub = { projectId: PROJECT, emulator: world.emulators.pubsubAddress };
   const logger = new PinoLogger({ pinoHttp: { level: 'silent' } });

@@ -6,10 +6,10 @@ import { CREATE } from '../../../libs/upload/src/upload.repository.js';
 import { blocksOf, SeededDatabase } from '../../support/plans.js';
 
 const ASSETS = 50_000;
-/** Of the table and its indexes there are thousands. */
+/** Upper bound of the blocks read; the table and its indexes have thousands. */
 const MOST_BLOCKS = 400;
 
-/** One owner, all of whose files are READY, each with bytes of its own. */
+/** One owner with READY assets only, each with different bytes. */
 const SEED = `
   insert into stored_objects (id, sha256, crc32c, size_bytes, ref_count, state, created_at)
     values (1, repeat('0', 64), 'AAAAAA==', 1, 1, 'LIVE', now());
@@ -38,7 +38,7 @@ function item(ownerId: number, checksumSha256: string) {
   };
 }
 
-describe('what a request for an upload reads (real: PostgreSQL)', () => {
+describe('query plans of upload requests (real: PostgreSQL)', () => {
   let database: SeededDatabase;
   let client: pg.Client;
   beforeAll(async () => {
@@ -47,30 +47,36 @@ describe('what a request for an upload reads (real: PostgreSQL)', () => {
   });
   afterAll(() => database?.[Symbol.asyncDispose]());
 
-  it.each(['force_custom_plan', 'force_generic_plan'])('is not all that its owner has: %s', async (mode) => {
-    await client.query(`set plan_cache_mode = ${mode}`);
-    await client.query(`prepare ${mode} as ${CREATE.text}`);
-    const items = [1, 2, 3, 4].map((owner) => item(owner, 'f'.repeat(64)));
-    const plan = await database.explain(`execute ${mode}(1000000, 1000000, '${JSON.stringify(items)}')`);
-    expect(blocksOf(plan)).toBeLessThan(MOST_BLOCKS);
-    const { rows: created } = await client.query('select from media_assets where asset_id = any($1)', [
-      items.map(({ id }) => id),
-    ]);
-    expect(created).toHaveLength(4);
-  });
+  it.each(['force_custom_plan', 'force_generic_plan'])(
+    'read few blocks for new uploads: %s',
+    async (mode) => {
+      await client.query(`set plan_cache_mode = ${mode}`);
+      await client.query(`prepare ${mode} as ${CREATE.text}`);
+      const items = [1, 2, 3, 4].map((owner) => item(owner, 'f'.repeat(64)));
+      const plan = await database.explain(`execute ${mode}(1000000, 1000000, '${JSON.stringify(items)}')`);
+      expect(blocksOf(plan)).toBeLessThan(MOST_BLOCKS);
+      const { rows: created } = await client.query('select from media_assets where asset_id = any($1)', [
+        items.map(({ id }) => id),
+      ]);
+      expect(created).toHaveLength(4);
+    },
+  );
 
-  it.each(['force_custom_plan', 'force_generic_plan'])('is not that for what it has: %s', async (mode) => {
-    await client.query(`set plan_cache_mode = ${mode}`);
-    await client.query(`prepare adopt_${mode} as ${SHARE_EXISTING.text}`);
-    const items = [5, 6, 7].map((sum) => item(1, String(sum).padStart(64, '0')));
-    const plan = await database.explain(
-      `execute adopt_${mode}(1000000, 1000000, '${JSON.stringify(items)}')`,
-    );
-    expect(plan['Actual Rows']).toBe(3);
-    expect(blocksOf(plan)).toBeLessThan(MOST_BLOCKS);
-  });
+  it.each(['force_custom_plan', 'force_generic_plan'])(
+    'read few blocks for duplicates of an owner with many assets: %s',
+    async (mode) => {
+      await client.query(`set plan_cache_mode = ${mode}`);
+      await client.query(`prepare adopt_${mode} as ${SHARE_EXISTING.text}`);
+      const items = [5, 6, 7].map((sum) => item(1, String(sum).padStart(64, '0')));
+      const plan = await database.explain(
+        `execute adopt_${mode}(1000000, 1000000, '${JSON.stringify(items)}')`,
+      );
+      expect(plan['Actual Rows']).toBe(3);
+      expect(blocksOf(plan)).toBeLessThan(MOST_BLOCKS);
+    },
+  );
 
-  it('finds the bytes that the owner has, and writes nothing then', async () => {
+  it('insert no row for a duplicate of the owner’s object', async () => {
     const items = [item(1, '7'.padStart(64, '0')), item(2, '7'.padStart(64, '0'))];
     const { rows } = await client.query(CREATE.text, [1_000_000, 1_000_000, JSON.stringify(items)]);
     expect(rows).toEqual([{ asset_id: items[1]!.id }]);

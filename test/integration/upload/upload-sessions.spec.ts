@@ -58,7 +58,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
     world.database.prisma.mediaAsset.update({ where: { assetId }, data: { uploadSession } });
 
   describe('the ticket', () => {
-    it('is not given while the clock is beyond the limit, and nothing stays reserved', async () => {
+    it('is not issued while the clock is beyond the limit, and its reservation is released', async () => {
       const refused = { kind: 'unavailable', reason: 'CLOCK_OFFSET' };
       await withLocalClockOff(7_200_000, world.module.get(Clock), async () => {
         await expect(request()).rejects.toMatchObject(refused);
@@ -68,7 +68,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect(await reserved()).toBe(0);
     });
 
-    it('is a session that takes the bytes in chunks, until its own end', async () => {
+    it('is a session that accepts chunks until it expires', async () => {
       const { id, asset, ticket } = await request();
       expect(ticket).toMatchObject({ protocol: 'GCS_RESUMABLE', httpMethod: 'PUT', headers: [] });
       expect(await sendFirst(ticket)).toBe(308);
@@ -81,18 +81,18 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect([life > 6 * DAY_MS, life < 8 * DAY_MS]).toEqual([true, true]);
     });
 
-    it('moves the deadline to the end of the session', async () => {
+    it('sets the upload deadline to the expiry of the session', async () => {
       const { id, ticket } = await request();
       const { uploadDeadlineAt, urlExpiresAt } = await world.asset(id);
       expect([uploadDeadlineAt, urlExpiresAt]).toEqual([ticket!.expiresAt, ticket!.expiresAt]);
     });
 
-    it('costs a PUT no call of storage', async () => {
+    it('needs no storage call for a PUT upload', async () => {
       await world.request(BODY, {}, me());
       expect(sessions.calls).toBe(0);
     });
 
-    it('lets the page use the session that asked, when the api serves its origin', async () => {
+    it('lets the requesting page use the session if the api serves its origin', async () => {
       for (const origin of [
         PAGE,
         'https://elsewhere.example',
@@ -108,14 +108,14 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       ]);
     });
 
-    it('is for the declared size and type alone', async () => {
+    it('is limited to the declared size and type', async () => {
       await request({ mimeType: 'text/html' });
       expect(sessions.opened[0]?.request).toMatchObject({ contentType: 'text/html', sizeBytes: BODY.length });
     });
   });
 
   describe('the record of a session', () => {
-    it('is encrypted, each time otherwise, and belongs to its asset alone', async () => {
+    it('is encrypted and bound to its asset', async () => {
       const [one, other] = [await request(), await request()];
       const sealed = (await rowOf(one.id)).uploadSession!;
       const uploadId = new URL(one.ticket!.url).searchParams.get('upload_id')!;
@@ -128,7 +128,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect(await renew(one.id)).toMatchObject({ url: one.ticket!.url });
     });
 
-    it('is read with a key that encrypts no more', async () => {
+    it('is readable with a retired key', async () => {
       const { id, ticket } = await request();
       await record(id, new EncryptedText(['f'.repeat(64)]).seal(id, ticket!.url));
       expect(await renew(id)).toMatchObject({ url: ticket!.url });
@@ -136,7 +136,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect(await sessions.stateOf(ticket!.url)).toBe('gone');
     });
 
-    it('holds the reservation until the end of the session when no key reads it', async () => {
+    it('keeps the reservation until the session expires if no key decrypts it', async () => {
       const { id, ticket } = await request();
       await record(id, new EncryptedText(['e'.repeat(64)]).seal(id, ticket!.url));
       for (const attempt of [() => renew(id), () => world.uploads.cancel(me(), id)]) {
@@ -155,7 +155,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect([(await world.asset(id)).status, await reserved()]).toEqual(['EXPIRED', 0]);
     });
 
-    it('is gone once the bytes are claimed', async () => {
+    it('is deleted once the bytes are claimed', async () => {
       const { id, ticket } = await request();
       await send(ticket!, 0);
       await world.completion.checkObject(id);
@@ -164,7 +164,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
   });
 
   describe('a renewal', () => {
-    it('gives the same session with its bytes, and the same end', async () => {
+    it('returns the open session with its bytes and its expiry', async () => {
       const { id, ticket } = await request({ idempotencyKey: 'same' });
       await sendFirst(ticket);
       const before = await world.asset(id);
@@ -175,7 +175,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect(sessions.opened).toHaveLength(1);
     });
 
-    it('gives a new session in place of one that storage no longer knows', async () => {
+    it('replaces a session that storage no longer knows', async () => {
       const { id, ticket } = await request({ idempotencyKey: 'anew' });
       await sendFirst(ticket);
       await endByClient(ticket!.url);
@@ -189,10 +189,10 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect(await world.completion.checkObject(id)).toBe('claimed');
     });
 
-    it('agrees with others at the same time on one session, and ends those that nobody gets', async () => {
+    it('agrees with concurrent renewals on one session and ends the others', async () => {
       const { id, ticket } = await request();
       await endByClient(ticket!.url);
-      // All five have opened one before the first is recorded.
+      // All five renewals open a session before the first one is recorded.
       const { promise: all, resolve } = Promise.withResolvers<void>();
       let count = 0;
       sessions.afterOpen = () => {
@@ -208,7 +208,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect(await sessions.stateOf(url)).toBe('open');
     });
 
-    it('finds bytes whose event was lost', async () => {
+    it('claims bytes whose event was lost', async () => {
       const first = await request();
       await send(first.ticket!, 0);
       await expect(renew(first.id)).rejects.toMatchObject({ reason: 'UPLOAD_NOT_PENDING' });
@@ -219,7 +219,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect(replayed).toMatchObject({ id: second.id, ticket: null, asset: { status: 'PROCESSING' } });
     });
 
-    it('starts over when a finished session’s object was lost', async () => {
+    it('opens a new session if the object of a finished session was lost', async () => {
       const { id, ticket } = await request();
       await send(ticket!, 0);
       await world.emulators.client.bucket(INCOMING).file(id).delete();
@@ -228,7 +228,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect(await send(renewed, 0)).toBe(200);
     });
 
-    it('is refused while storage is down, and to those who may not write', async () => {
+    it('is refused while storage is down and to callers without write access', async () => {
       const { id, ticket } = await world.request(
         BODY,
         { ...RESUMABLE, acl: [{ principal: 'user:9', permissions: ['READ'] }] },
@@ -261,21 +261,21 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
     const statusOf = async (id: string) => (await world.assets.findWithoutAccessCheck(id))?.status ?? 'gone';
 
     it.each(ways)(
-      'that is %s has its session ended before its reservation is released',
+      'has its session ended before its reservation is released when it is %s',
       async (_, status, end) => {
         const { id, ticket } = await request();
         await sendFirst(ticket);
-        let seen: number | undefined;
-        sessions.beforeEnd = async () => (seen ??= await reserved());
+        let reservedAtEnd: number | undefined;
+        sessions.beforeEnd = async () => (reservedAtEnd ??= await reserved());
         await end(id);
-        expect(seen).toBe(BODY.length);
+        expect(reservedAtEnd).toBe(BODY.length);
         expect([await statusOf(id), await reserved()]).toEqual([status, 0]);
         expect(await sessions.stateOf(ticket!.url)).toBe('gone');
         expect(await send(ticket!, QUANTUM)).toBe(499);
       },
     );
 
-    it.each(ways)('that is %s keeps its reservation while storage is down', async (_, status, end) => {
+    it.each(ways)('keeps its reservation while storage is down when it is %s', async (_, status, end) => {
       const { id, ticket } = await request();
       await sendFirst(ticket);
       sessions.isDown = true;
@@ -295,11 +295,11 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       ['cancelled', 'CANCELLED'],
       ['deleted', 'DELETED'],
       ['purged', 'gone'],
-    ])('that is %s in the moment in which its session finishes leaves no object', async (way, status) => {
+    ])('leaves no object when it is %s while its session finishes', async (way, status) => {
       const { id, ticket } = await request();
       sessions.beforeEnd = () => send(ticket!, 0);
       await ways.find(([name]) => name === way)![2](id);
-      // As the object's event or a sweeper does.
+      // The event of the object or the sweeper would call this.
       await world.completion.checkObject(id, later(DAY_MS));
       expect([await statusOf(id), await reserved(), (await world.objects(INCOMING)).includes(id)]).toEqual([
         status,
@@ -308,14 +308,14 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       ]);
     });
 
-    it('is not expired when its session finishes in that moment', async () => {
+    it('is not expired when its session finishes during the sweep', async () => {
       const { id, ticket } = await request();
       sessions.beforeEnd = () => send(ticket!, 0);
       await world.sweeper.sweepUnfinished(later(8 * DAY_MS));
       expect([await statusOf(id), await reserved()]).toEqual(['PROCESSING', BODY.length]);
     });
 
-    it('is released by no transition while a session is recorded', async () => {
+    it('keeps its reservation in every transition while a session is recorded', async () => {
       const { id } = await request();
       const asset = await world.asset(id);
       expect(await world.transitions.cancel(asset, new Date())).toBe(false);
@@ -324,7 +324,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect(await reserved()).toBe(BODY.length);
     });
 
-    it('gets no session any more', async () => {
+    it('gets no session once it is cancelled', async () => {
       const { id, ticket } = await request();
       await endByClient(ticket!.url);
       sessions.afterOpen = () => world.uploads.cancel(me(), id);
@@ -333,7 +333,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       for (const { url } of sessions.opened) expect(await sessions.stateOf(url)).toBe('gone');
     });
 
-    it('of an older version, without a session, is expired', async () => {
+    it('is expired if an older version recorded no session', async () => {
       const { id } = await request();
       await record(id, null);
       await world.sweeper.sweepUnfinished(later(8 * DAY_MS));
@@ -342,13 +342,13 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
   });
 
   describe('a request while storage is down', () => {
-    it('without a key reserves nothing', async () => {
+    it('reserves nothing without an idempotency key', async () => {
       sessions.isDown = true;
       await expect(request()).rejects.toMatchObject(UNAVAILABLE);
       expect(await reserved()).toBe(0);
     });
 
-    it('with a key gets its ticket when it is repeated', async () => {
+    it('gets its ticket when it is repeated with its key', async () => {
       sessions.isDown = true;
       await expect(request({ idempotencyKey: 'k' })).rejects.toMatchObject(UNAVAILABLE);
       expect(await reserved()).toBe(BODY.length);
@@ -359,14 +359,14 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       expect(await world.completion.checkObject(id)).toBe('claimed');
     });
 
-    it('with a key that is not repeated expires long before a session would', async () => {
+    it('expires long before a session would if its key is not repeated', async () => {
       sessions.isDown = true;
       await expect(request({ idempotencyKey: 'k' })).rejects.toMatchObject(UNAVAILABLE);
       await world.sweeper.sweepUnfinished(later(2 * 3_600_000));
       expect(await reserved()).toBe(0);
     });
 
-    it('refuses the RESUMABLE items of a batch, and those alone, without trying each', async () => {
+    it('rejects only the RESUMABLE items of a batch, without trying each', async () => {
       sessions.isDown = true;
       const items = Array.from({ length: 60 }, (_, index) =>
         requestFor(`item ${index}`, index % 3 === 0 ? {} : RESUMABLE),
@@ -388,7 +388,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
     expect(sessions.most).toBeLessThanOrEqual(8);
   });
 
-  it('gives items of a batch with one key one session', async () => {
+  it('gives batch items with one key a single session', async () => {
     const items = Array.from({ length: 3 }, () => requestFor(BODY, { ...RESUMABLE, idempotencyKey: 'one' }));
     const results = await world.uploads.requestAll(me(), items, 'r');
     const urls = results.map((result) => (result as { ticket: UploadTicket }).ticket.url);

@@ -22,7 +22,7 @@ describe.each(QUEUE_BACKENDS)(
       await queue[Symbol.asyncDispose]();
     });
 
-    it('lets exactly as many of 200 concurrent requests through as the quota has room for', async () => {
+    it('accepts exactly as many of 200 concurrent requests as the quota allows', async () => {
       const by = actor(1n);
       const results = await Promise.allSettled(
         Array.from({ length: 200 }, (_, index) => world.request(String(index).padStart(10, '0'), {}, by)),
@@ -38,7 +38,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.database.prisma.mediaAsset.count({ where: { ownerId: 1n } })).toBe(37);
     });
 
-    it('claims together what arrives together, once each, and prefers owners with the smaller backlog', async () => {
+    it('claims simultaneous uploads in batches, once each, and prefers owners with a smaller backlog', async () => {
       const send = async (by: bigint, index: number) => {
         const text = `${by}-${index}`;
         const { id, ticket } = await world.request(text, {}, actor(by));
@@ -48,14 +48,14 @@ describe.each(QUEUE_BACKENDS)(
       const ofOne = await Promise.all([1, 2, 3, 4].map((index) => send(731n, index)));
       const alone = await send(732n, 1);
       const query = jest.spyOn(world.database, 'query');
-      const arrivals = await Promise.all(
+      const outcomes = await Promise.all(
         [...ofOne, ...ofOne, alone].map((id) => world.completion.checkObject(id)),
       );
       const claims = query.mock.calls.filter(([{ name }]) => name === 'assets_claim');
       query.mockRestore();
-      expect(claims.length).toBeLessThan(arrivals.length);
-      expect(arrivals.filter((arrival) => arrival === 'claimed')).toHaveLength(5);
-      expect(arrivals.filter((arrival) => arrival === 'known')).toHaveLength(4);
+      expect(claims.length).toBeLessThan(outcomes.length);
+      expect(outcomes.filter((outcome) => outcome === 'claimed')).toHaveLength(5);
+      expect(outcomes.filter((outcome) => outcome === 'known')).toHaveLength(4);
       const jobs = await world.queue.getJobs(['prioritized']);
       const priorities = (ids: string[]) =>
         jobs
@@ -66,7 +66,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(priorities([alone])).toEqual([1]);
     });
 
-    it('counts assets as exactly as bytes, against an owner’s own limits', async () => {
+    it('enforces asset counts as exactly as bytes, with the limits of the owner', async () => {
       await world.database.prisma.ownerQuota.create({
         data: { ownerId: 2n, limitBytes: 10_000n, limitAssets: 5 },
       });
@@ -76,7 +76,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(kinds(results).filter((outcome) => outcome === 'ok')).toHaveLength(5);
     });
 
-    it('writes what many owners ask for at once together, and lets nobody fail for another', async () => {
+    it('writes concurrent requests of many owners together without failing one for another', async () => {
       const without = 605n;
       await world.database.prisma.ownerQuota.create({ data: { ownerId: without, limitBytes: 1n } });
       const owners = Array.from({ length: 10 }, (_, index) => BigInt(600 + index));
@@ -93,12 +93,12 @@ describe.each(QUEUE_BACKENDS)(
       const statements = jest.spyOn(world.database, 'query');
       const results = await Promise.allSettled([
         ...owners.map((owner) => ask(owner)),
-        ask(609n, { idempotencyKey: 'said twice at once' }),
-        ask(609n, { idempotencyKey: 'said twice at once' }),
+        ask(609n, { idempotencyKey: 'sent twice at once' }),
+        ask(609n, { idempotencyKey: 'sent twice at once' }),
       ]);
       const inserts = statements.mock.calls.filter(([{ name }]) => name === 'upload_create');
       statements.mockRestore();
-      // The first together; it fails by the repeated key, and each is tried alone; one has no room, one was there.
+      // The first statement has all requests and fails on the repeated key; then each request is tried alone.
       expect(inserts.map(([, values]) => (JSON.parse(String(values[2])) as object[]).length)[0]).toBe(12);
       expect(kinds(results)).toEqual([
         ...owners.map((owner) => (owner === without ? 'QUOTA_EXCEEDED' : 'ok')),
@@ -164,7 +164,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.database.prisma.mediaAsset.count({ where: { ownerId: 3n } })).toBe(1);
     });
 
-    it('takes a repeat for the same request in whatever order it has metadata and grants', async () => {
+    it('treats a repeat as a replay in whatever order its metadata and grants are', async () => {
       const by = actor(640n);
       const metadata = ['a', 'b', 'c'].map((key) => ({ key, value: key }));
       const acl = ['user:1', 'group:staff', '*'].map((principal) => ({
@@ -177,7 +177,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(again.id).toBe(first.id);
     });
 
-    it('reserves once for an idempotency key, however often and however much at once it is sent', async () => {
+    it('reserves once for an idempotency key, however often and concurrently it is sent', async () => {
       const by = actor(4n);
       const same = () => world.request('same', { idempotencyKey: 'k' }, by);
       const results = await Promise.all([same(), same(), same(), same(), same()]);
@@ -192,7 +192,7 @@ describe.each(QUEUE_BACKENDS)(
       expect((await same()).id).toBe(results[0].id);
     });
 
-    it('takes of a batch what is right and fits, in order, and refuses the rest one by one', async () => {
+    it('accepts the valid items of a batch that fit, in order, and rejects each of the others', async () => {
       const by = actor(30n);
       const batch = [
         requestFor('x'.repeat(200)),
@@ -222,7 +222,7 @@ describe.each(QUEUE_BACKENDS)(
       await expect(world.uploads.requestAll(by, many, 'r')).rejects.toMatchObject({ reason: 'BATCH_SIZE' });
     });
 
-    it('is exact when batches and single requests come at once', async () => {
+    it('reserves exactly for concurrent batches and single requests', async () => {
       const by = actor(31n);
       const one = {
         filename: 'f',
@@ -243,7 +243,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.quotas.of(31n)).toMatchObject({ reservedBytes: 370, reservedAssets: 37 });
     });
 
-    it('renews a ticket with the same conditions until the bytes are there', async () => {
+    it('renews a ticket with its conditions while the upload is pending', async () => {
       const by = actor(32n);
       const { id, ticket } = await world.request('abc', { crc32c: 'NksxWA==' }, by);
       const fresh = await world.uploads.renew(by, id);
@@ -258,7 +258,7 @@ describe.each(QUEUE_BACKENDS)(
       });
     });
 
-    it('answers a replay past its deadline with what it is then, and a replay whose grant has expired', async () => {
+    it('answers a replay after the deadline with the EXPIRED asset and rejects a grant in the past', async () => {
       const by = actor(34n);
       const key = {
         idempotencyKey: 'k',
@@ -286,7 +286,7 @@ describe.each(QUEUE_BACKENDS)(
       });
     });
 
-    it('asks an owner for no bytes that they have, and counts them all the same', async () => {
+    it('shares an existing object of the owner without a transfer and charges the quota again', async () => {
       const by = actor(36n);
       await world.database.prisma.ownerQuota.create({ data: { ownerId: 36n, limitBytes: 30n } });
       const first = await world.upload('ten bytes!', {}, by);
@@ -305,7 +305,7 @@ describe.each(QUEUE_BACKENDS)(
       expect((await world.assets.details([asset.id])).get(asset.id)).toMatchObject({
         metadata: [{ key: 'a', value: 'b' }],
       });
-      // Lists by properties are in the order of creation.
+      // Lists by properties are ordered by creation time.
       const properties = await world.database.prisma.assetProperties.findUniqueOrThrow({
         where: { assetId: asset.id },
       });
@@ -320,7 +320,7 @@ describe.each(QUEUE_BACKENDS)(
       expect((await world.request('ten bytes!', {}, actor(37n))).ticket).not.toBeNull();
     });
 
-    it('adopts once for one idempotency key, and never more than the quota holds', async () => {
+    it('shares an existing object once per idempotency key and within the quota', async () => {
       const by = actor(38n);
       await world.database.prisma.ownerQuota.create({ data: { ownerId: 38n, limitBytes: 50n } });
       await world.upload('ten bytes?', {}, by);
@@ -340,7 +340,7 @@ describe.each(QUEUE_BACKENDS)(
       );
     });
 
-    it('answers what it adopted, even when that is purged before the answer', async () => {
+    it('returns the new asset of a shared object even if it is purged before the response', async () => {
       const by = actor(138n);
       await world.upload('mine', {}, by);
       const { database } = world;
@@ -364,7 +364,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.events(id)).toEqual(['asset.adopted', 'asset.purged']);
     });
 
-    it('gives a replay no ticket once the bytes are there', async () => {
+    it('gives a replay no ticket once the upload is claimed', async () => {
       const by = actor(5n);
       const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
       await world.put(ticket, 'abc');
@@ -372,7 +372,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.request('abc', { idempotencyKey: 'k' }, by)).toMatchObject({ id, ticket: null });
     });
 
-    it('takes bytes that came in time when a key is repeated after the deadline, and does not expire them', async () => {
+    it('claims bytes that were uploaded in time when a key is repeated after the deadline', async () => {
       const by = actor(137n);
       const { id, ticket } = await world.request('abc', { idempotencyKey: 'k' }, by);
       await world.put(ticket, 'abc');
@@ -386,7 +386,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.asset(id)).toMatchObject({ status: 'READY' });
     });
 
-    it('accepts exactly one of two PUTs at once, and only what was signed', async () => {
+    it('accepts exactly one of two concurrent PUTs, and only of the signed size', async () => {
       const by = actor(6n);
       const { ticket } = await world.request('abc', {}, by);
       expect(await world.put(ticket, 'abcd')).toBe(400);
@@ -396,18 +396,18 @@ describe.each(QUEUE_BACKENDS)(
       ]);
     });
 
-    it('claims the generation that storage has, once, and enqueues again what was claimed', async () => {
+    it('claims the stored generation once, however many events are delivered', async () => {
       const by = actor(7n);
       const { id, ticket } = await world.request('abc', {}, by);
       expect(await world.completion.checkObject(id)).toBe('nothing-there');
       await world.put(ticket, 'abc');
-      const looks = await Promise.all(Array.from({ length: 5 }, () => world.completion.checkObject(id)));
-      expect(looks.sort()).toEqual(['claimed', 'known', 'known', 'known', 'known']);
+      const outcomes = await Promise.all(Array.from({ length: 5 }, () => world.completion.checkObject(id)));
+      expect(outcomes.sort()).toEqual(['claimed', 'known', 'known', 'known', 'known']);
       expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
       expect(await world.events(id)).toEqual(['asset.requested', 'asset.received']);
     });
 
-    it('believes storage, not rumours', async () => {
+    it('checks storage instead of trusting an event', async () => {
       expect(await world.completion.checkObject('somebody/elses')).toBe('unknown-asset');
       const stray = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
       expect(await world.completion.checkObject(stray)).toBe('nothing-there');
@@ -418,7 +418,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.objects(INCOMING)).not.toContain(stray);
     });
 
-    it('calls an upload off: quota back, bytes gone, and what comes later goes too', async () => {
+    it('cancels an upload, releases its quota and discards late bytes', async () => {
       const by = actor(8n);
       const { id, ticket } = await world.request('abc', {}, by);
       expect(await world.uploads.cancel(by, id)).toMatchObject({ status: 'CANCELLED' });
@@ -430,7 +430,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.events(id)).toEqual(['asset.requested', 'asset.cancelled']);
     });
 
-    it('lets exactly one of cancel and arrival win', async () => {
+    it('lets exactly one of cancellation and claim win', async () => {
       const by = actor(9n);
       const { id, ticket } = await world.request('abc', {}, by);
       await world.put(ticket, 'abc');
@@ -443,7 +443,7 @@ describe.each(QUEUE_BACKENDS)(
       ]).toContainEqual([status, reserved]);
     });
 
-    it('asks storage when told that the upload is complete', async () => {
+    it('checks storage when the client reports the upload as complete', async () => {
       const by = actor(10n);
       const { id, ticket } = await world.request('abc', {}, by);
       expect(await world.uploads.complete(by, id)).toMatchObject({ status: 'PENDING' });
@@ -452,7 +452,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.uploads.complete(by, id)).toMatchObject({ status: 'PROCESSING' });
     });
 
-    it('shows strangers nothing and lets readers do nothing', async () => {
+    it('hides an upload from callers without access and forbids changes by readers', async () => {
       const { id } = await world.request(
         'abc',
         { acl: [{ principal: 'group:readers', permissions: ['READ'] }] },
@@ -482,7 +482,7 @@ describe.each(QUEUE_BACKENDS)(
         'EXPIRY_PAST',
       ],
       ['acl', { acl: [{ principal: '*', permissions: ['WRITE' as const] }] }, 'GRANT_TO_EVERYONE'],
-    ])('refuses a wrong %s with its path and reason', async (field, wrong, reason) => {
+    ])('rejects an invalid %s with its path and reason', async (field, wrong, reason) => {
       await expect(world.request('abc', wrong, actor(13n))).rejects.toMatchObject({
         kind: 'invalid',
         reason,
