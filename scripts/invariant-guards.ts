@@ -520,7 +520,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "ids.flatMap((id) => assets.get(id) ?? []).filter((asset) => may(actor, 'READ', asset))",
     without: 'ids.flatMap((id) => assets.get(id) ?? [])',
     test: SUBSCRIPTIONS,
-    name: 'lets a reader out who may not read any more',
+    name: 'ends the subscription of a reader who loses access',
   },
   {
     invariant: 8,
@@ -529,7 +529,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'setTimeout(() => end.abort(), Math.min',
     without: 'setTimeout(() => undefined, Math.min',
     test: SUBSCRIPTIONS,
-    name: 'ends with the token',
+    name: 'ends when the token expires',
   },
   {
     invariant: 8,
@@ -565,7 +565,7 @@ export const GUARDS: readonly Guard[] = [
     guard: 'watch.narrow(states);',
     without: '',
     test: SUBSCRIPTIONS,
-    name: 'does not watch what the caller may not read',
+    name: 'does not watch assets that the caller cannot read',
   },
   {
     invariant: 9,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Database } from '#libs/database';
 import { TestApi } from './test-api.js';
 
-describe('what operators see (real: the api, PostgreSQL, queue)', () => {
+describe('admin operations (real: the api, PostgreSQL, queue)', () => {
   let api: TestApi;
   beforeAll(async () => {
     api = await TestApi.start();
@@ -30,11 +30,11 @@ describe('what operators see (real: the api, PostgreSQL, queue)', () => {
     '{ admin { deadLetters { nodes { id } } } }',
     'mutation { retryDeadLetter(id: "1") { id } }',
     'mutation { discardDeadLetter(id: "1") { id } }',
-  ])('is FORBIDDEN to everybody else: %s', async (query) => {
+  ])('are FORBIDDEN to other callers: %s', async (query) => {
     expect((await api.query(query)).errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
   });
 
-  it('lists dead letters page by page, newest first', async () => {
+  it('list dead letters page by page, newest first', async () => {
     const first = await page('first: 3');
     expect(first.nodes.map(({ error }) => error)).toEqual(['error 4', 'error 3', 'error 2']);
     const second = await page(`first: 3, after: "${first.pageInfo.endCursor}"`);
@@ -42,7 +42,7 @@ describe('what operators see (real: the api, PostgreSQL, queue)', () => {
     expect([first.pageInfo.hasNextPage, second.pageInfo.hasNextPage]).toEqual([true, false]);
   });
 
-  it('discards one, once, and answers the same to a repeat', async () => {
+  it('discard a dead letter once and repeat the answer', async () => {
     const { id } = (await page('first: 1, state: OPEN')).nodes[0]!;
     const discard = `mutation { discardDeadLetter(id: "${id}") { id state } }`;
     for (let time = 0; time < 2; time++) {
@@ -54,8 +54,8 @@ describe('what operators see (real: the api, PostgreSQL, queue)', () => {
     ]);
   });
 
-  it('retries nothing whose source nobody is in charge of', async () => {
-    const data = { source: 'a source of old', error: 'error', attempts: 1, payload: '{}' };
+  it('reject the retry of a dead letter without a handler for its source', async () => {
+    const data = { source: 'an old source', error: 'error', attempts: 1, payload: '{}' };
     const { id } = await api.app.get(Database).prisma.deadLetter.create({ data });
     expect((await asOperator(`mutation { retryDeadLetter(id: "${id}") { id } }`)).errors).toMatchObject([
       { extensions: { code: 'CONFLICT', reason: 'DEAD_LETTER_NOT_RETRIABLE' } },
@@ -63,7 +63,7 @@ describe('what operators see (real: the api, PostgreSQL, queue)', () => {
     expect(await page('first: 1')).toMatchObject({ nodes: [{ id: String(id), state: 'OPEN' }] });
   });
 
-  it.each(['0', 'x', '999999'])('knows no dead letter %s', async (id) => {
+  it.each(['0', 'x', '999999'])('report the dead letter %s as not found', async (id) => {
     expect((await asOperator(`mutation { discardDeadLetter(id: "${id}") { id } }`)).errors).toMatchObject([
       { path: ['discardDeadLetter'], extensions: { code: 'NOT_FOUND', reason: 'DEAD_LETTER_NOT_FOUND' } },
     ]);

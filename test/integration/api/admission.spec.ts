@@ -9,7 +9,7 @@ const HOST = 'api.test:1';
 const APP = 'https://app.example';
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-describe('where requests to the api come from (real: PostgreSQL, queue, storage emulator, HTTP, sockets)', () => {
+describe('admission of requests (real: PostgreSQL, queue, storage emulator, HTTP, sockets)', () => {
   let api: TestApi;
   beforeAll(async () => {
     api = await TestApi.start({
@@ -31,7 +31,7 @@ describe('where requests to the api come from (real: PostgreSQL, queue, storage 
   const query = (headers: http.OutgoingHttpHeaders) =>
     send('/graphql', { ...JSON_TYPE, ...headers }, '{"query":"{ __typename }"}');
 
-  /** The status of the answer to an upgrade. */
+  /** Status code of the response to a WebSocket upgrade. */
   async function upgrade(headers: Record<string, string>): Promise<number> {
     const socket = connect(api.port, '127.0.0.1');
     const sent = {
@@ -51,8 +51,8 @@ describe('where requests to the api come from (real: PostgreSQL, queue, storage 
   }
 
   const served: [what: string, headers: Record<string, string>][] = [
-    ['a program', {}],
-    ['a page that is let in', { origin: APP, 'sec-fetch-site': 'cross-site' }],
+    ['a client without an origin', {}],
+    ['a page of an allowed origin', { origin: APP, 'sec-fetch-site': 'cross-site' }],
     ['the playground', { origin: `http://${HOST}`, 'sec-fetch-site': 'same-origin' }],
   ];
   it.each(served)('serves %s', async (_, headers) => {
@@ -61,13 +61,13 @@ describe('where requests to the api come from (real: PostgreSQL, queue, storage 
   });
 
   const refused: [what: string, headers: Record<string, string>, reason: string][] = [
-    ['another name', { host: 'evil.example:1' }, 'HOST_NOT_ALLOWED'],
-    ['a page elsewhere', { origin: 'https://evil.example' }, 'ORIGIN_NOT_ALLOWED'],
-    ['a page without an origin', { origin: 'null' }, 'ORIGIN_NOT_ALLOWED'],
-    ['a page of this machine', { 'sec-fetch-site': 'same-site' }, 'ORIGIN_NOT_ALLOWED'],
-    ['an element of a page elsewhere', { 'sec-fetch-site': 'cross-site' }, 'ORIGIN_NOT_ALLOWED'],
+    ['another host name', { host: 'evil.example:1' }, 'HOST_NOT_ALLOWED'],
+    ['a page of another origin', { origin: 'https://evil.example' }, 'ORIGIN_NOT_ALLOWED'],
+    ['a page with the origin null', { origin: 'null' }, 'ORIGIN_NOT_ALLOWED'],
+    ['a page of the same site', { 'sec-fetch-site': 'same-site' }, 'ORIGIN_NOT_ALLOWED'],
+    ['an element of a cross-site page', { 'sec-fetch-site': 'cross-site' }, 'ORIGIN_NOT_ALLOWED'],
   ];
-  it.each(refused)('refuses %s', async (_, headers, reason) => {
+  it.each(refused)('rejects %s', async (_, headers, reason) => {
     const answers = [
       await query(headers),
       await send('/metrics', headers),
@@ -86,13 +86,13 @@ describe('where requests to the api come from (real: PostgreSQL, queue, storage 
     expect(await upgrade(headers)).toBe(403);
   });
 
-  it('opens the playground by a link from elsewhere, in a window of its own', async () => {
+  it('opens the playground from a cross-site link, but not in a frame', async () => {
     const link = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', accept: 'text/html' };
     expect((await send('/graphql', { ...link, 'sec-fetch-dest': 'document' })).status).toBe(200);
     expect((await send('/graphql', { ...link, 'sec-fetch-dest': 'iframe' })).status).toBe(403);
   });
 
-  it('runs no query of a link', async () => {
+  it('rejects the query of a cross-site link', async () => {
     const link = {
       'sec-fetch-site': 'cross-site',
       'sec-fetch-mode': 'navigate',

@@ -50,7 +50,7 @@ describe('metadata and access list (real: PostgreSQL, HTTP)', () => {
   });
   afterAll(() => api?.[Symbol.asyncDispose]());
 
-  it('are whole for the owner, alone and in a list', async () => {
+  it('are complete for the owner, in a single asset and in a list', async () => {
     const { data } = await api.query(ASSET, { id });
     expect(sorted(data!.asset)).toEqual(everything);
     const list = await api.query(LIST);
@@ -58,7 +58,7 @@ describe('metadata and access list (real: PostgreSQL, HTTP)', () => {
     expect(sorted(nodes.find((node) => node.id === id))).toEqual(everything);
   });
 
-  it('are whole for an operator', async () => {
+  it('are complete for an operator', async () => {
     const { data } = await api.query(ASSET, { id }, '1000', { scope: 'stowage.admin' });
     expect(sorted(data!.asset)).toEqual(everything);
   });

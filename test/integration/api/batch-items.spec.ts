@@ -10,7 +10,7 @@ const HASH = 'ab'.repeat(32);
 const RIGHT = { filename: 'a.txt', mimeType: 'text/plain', sizeBytes: 1, checksumSha256: HASH };
 const grant = (more: object) => ({ principal: 'user:7', permissions: ['READ'], ...more });
 
-/** Values that a scalar does not take, wherever one stands in an item. */
+/** Values that a scalar rejects, in every position of an item. */
 const WRONG: [at: (string | number)[], wrong: object, reason: string][] = [
   [['checksumSha256'], { checksumSha256: 'a'.repeat(63) }, 'CHECKSUM_INVALID'],
   [['checksumSha256'], { checksumSha256: '' }, 'CHECKSUM_INVALID'],
@@ -39,7 +39,7 @@ const WRONG: [at: (string | number)[], wrong: object, reason: string][] = [
   [['acl', 0, 'expiresAt'], { acl: [grant({ expiresAt: '2099-01-01' })] }, 'DATE_TIME_INVALID'],
   [['acl', 1, 'expiresAt'], { acl: [grant({}), grant({ expiresAt: 4 })] }, 'DATE_TIME_INVALID'],
 ];
-/** Faults of the input's form: of them GraphQL makes errors of the request. */
+/** Malformed inputs, which GraphQL reports as errors of the whole request. */
 const MALFORMED: [at: (string | number)[], wrong: object][] = [
   [['method'], { method: 'FTP' }],
   [['method'], { method: 1 }],
@@ -52,7 +52,7 @@ const MALFORMED: [at: (string | number)[], wrong: object][] = [
   [['metadata', 0], { metadata: ['a'] }],
 ];
 
-/** A GraphQL literal; enums are told by their names. */
+/** Formats a GraphQL literal; `name` identifies enum fields. */
 function literal(value: unknown, name = ''): string {
   if (Array.isArray(value)) return `[${value.map((each) => literal(each, name)).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
@@ -62,7 +62,7 @@ function literal(value: unknown, name = ''): string {
   return /^(method|permissions)$/.test(name) && typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-describe('values that a scalar does not take (real: PostgreSQL, HTTP)', () => {
+describe('invalid scalar values (real: PostgreSQL, HTTP)', () => {
   let api: TestApi;
   beforeAll(async () => {
     api = await TestApi.start();
@@ -89,32 +89,29 @@ describe('values that a scalar does not take (real: PostgreSQL, HTTP)', () => {
   });
 
   it.each(WRONG)(
-    'refuse the one item that has a wrong %j, as a variable and written out (%#)',
+    'reject only the item with an invalid %j, as a variable and as a literal (%#)',
     async (at, wrong, reason) => {
       const inputs = [RIGHT, { ...RIGHT, ...wrong }, RIGHT];
       const expected = [ACCEPTED, refusal(1, [1, ...at], reason), ACCEPTED];
       expect(await results(MANY, { inputs })).toEqual(expected);
       const written = `mutation { requestUploads(inputs: ${literal(inputs)}) { ${RESULT} } }`;
-      // The second time its document is remembered.
+      // The second request uses the cached document.
       for (let time = 0; time < 2; time++) expect(await results(written)).toEqual(expected);
     },
   );
 
-  it.each(WRONG)(
-    'have a single request fail, with the path of a wrong %j (%#)',
-    async (at, wrong, reason) => {
-      const i = { ...RIGHT, ...wrong };
-      const code = reason === 'VALUE_INVALID' ? {} : { code: 'BAD_USER_INPUT', reason };
-      const written = `mutation { requestUpload(input: ${literal(i)}) { asset { id } } }`;
-      for (const answer of [await api.query(ONE, { i }), await api.query(written)]) {
-        expect(answer.data ?? null).toBeNull();
-        expect(answer.errors).toMatchObject([{ extensions: { ...code, path: ['input', ...at] } }]);
-      }
-    },
-  );
+  it.each(WRONG)('fail a single request with the path of the invalid %j (%#)', async (at, wrong, reason) => {
+    const i = { ...RIGHT, ...wrong };
+    const code = reason === 'VALUE_INVALID' ? {} : { code: 'BAD_USER_INPUT', reason };
+    const written = `mutation { requestUpload(input: ${literal(i)}) { asset { id } } }`;
+    for (const answer of [await api.query(ONE, { i }), await api.query(written)]) {
+      expect(answer.data ?? null).toBeNull();
+      expect(answer.errors).toMatchObject([{ extensions: { ...code, path: ['input', ...at] } }]);
+    }
+  });
 
   it.each(MALFORMED)(
-    'are not faults of form: a wrong %j fails the request, with its path (%#)',
+    'differ from a malformed %j, which fails the request with its path (%#)',
     async (at, wrong) => {
       const inputs = [RIGHT, { ...RIGHT, ...wrong }, { ...RIGHT, sizeBytes: -1 }];
       const before = await api.query('{ viewer { quota { reservedAssets } } }');
@@ -129,7 +126,7 @@ describe('values that a scalar does not take (real: PostgreSQL, HTTP)', () => {
     },
   );
 
-  it('fail the request beside a fault of form in the same item', async () => {
+  it('fail the request if their item is also malformed', async () => {
     const mixed = { ...RIGHT, sizeBytes: -1, method: 'FTP' };
     const { data, errors } = await api.query(MANY, { inputs: [RIGHT, mixed] });
     expect(data ?? null).toBeNull();
@@ -142,7 +139,7 @@ describe('values that a scalar does not take (real: PostgreSQL, HTTP)', () => {
     );
   });
 
-  it('are told one at a time where an item has several', async () => {
+  it('are reported one per item', async () => {
     const wrong = { ...RIGHT, checksumSha256: 'x', filename: 1, acl: [grant({ expiresAt: 'soon' })] };
     expect(await results(MANY, { inputs: [RIGHT, wrong] })).toEqual([
       ACCEPTED,
@@ -150,7 +147,7 @@ describe('values that a scalar does not take (real: PostgreSQL, HTTP)', () => {
     ]);
   });
 
-  it('are refused of every item, and of a list of one that is not written as a list', async () => {
+  it('are rejected in every item, and in a single item that is not written as a list', async () => {
     const wrong = { ...RIGHT, sizeBytes: -1 };
     const all = Array.from({ length: 100 }, (_, index) =>
       refusal(index, [index, 'sizeBytes'], 'NUMBER_INVALID'),
@@ -163,7 +160,7 @@ describe('values that a scalar does not take (real: PostgreSQL, HTTP)', () => {
     expect(await results(MANY, { inputs: wrong })).toEqual([refusal(0, [0, 'sizeBytes'], 'NUMBER_INVALID')]);
   });
 
-  it('are refused wherever a variable brings them in', async () => {
+  it('are rejected in every position of a variable', async () => {
     const query = `mutation ($item: RequestUploadInput!, $hash: Sha256!, $acl: [AclInput!], $name: String!) {
       first: requestUploads(inputs: [$item, { filename: $name, mimeType: "text/plain", sizeBytes: 1, checksumSha256: $hash }]) { ${RESULT} }
       ...Second
@@ -184,7 +181,7 @@ describe('values that a scalar does not take (real: PostgreSQL, HTTP)', () => {
     });
   });
 
-  it('fail the request when their variable is also used outside of a batch, and nothing of it is done', async () => {
+  it('fail the whole request if their variable is also used outside of a batch', async () => {
     const query = `mutation ($item: RequestUploadInput!) {
       requestUploads(inputs: [$item]) { ${RESULT} } requestUpload(input: $item) { asset { id } } }`;
     const before = await api.query('{ viewer { quota { reservedAssets } } }');
@@ -197,7 +194,7 @@ describe('values that a scalar does not take (real: PostgreSQL, HTTP)', () => {
     expect(await api.query('{ viewer { quota { reservedAssets } } }')).toEqual(before);
   });
 
-  it('hold for the request that had them, not for the next with the same document', async () => {
+  it('do not affect the next request with the same document', async () => {
     expect(await results(MANY, { inputs: [{ ...RIGHT, sizeBytes: -1 }] })).toEqual([
       refusal(0, [0, 'sizeBytes'], 'NUMBER_INVALID'),
     ]);
@@ -215,7 +212,7 @@ describe('values that a scalar does not take (real: PostgreSQL, HTTP)', () => {
     expect(errors.length).toBeLessThan(100);
   });
 
-  it('are no faults of capitals in a SHA-256, which is answered in small letters', async () => {
+  it('do not include a SHA-256 in upper case, which is returned in lower case', async () => {
     const inputs = [{ ...RIGHT, checksumSha256: HASH.toUpperCase() }];
     expect(await results(MANY, { inputs })).toEqual([ACCEPTED]);
     const { data } = await api.query(ONE, { i: inputs[0] });
@@ -224,28 +221,33 @@ describe('values that a scalar does not take (real: PostgreSQL, HTTP)', () => {
 
   it.each<[string, string, object, (string | number)[]]>([
     [
-      'in a list’s filter',
+      'in the filter of a list',
       'query ($f: AssetFilter) { assets(filter: $f) { nodes { id } } }',
       { f: { checksumSha256: 'x' } },
       ['filter', 'checksumSha256'],
     ],
     [
-      'in a literal of one',
+      'in a literal filter',
       '{ assets(filter: { createdAfter: "yesterday" }) { nodes { id } } }',
       {},
       ['filter', 'createdAfter'],
     ],
-    ['of an enum alone', '{ assets(scope: MINE) { nodes { id } } }', {}, ['scope']],
-    ['of a number alone', 'query ($n: Int) { assets(first: $n) { nodes { id } } }', { n: 'ten' }, ['first']],
-    ['of a variable that is missing', 'query ($id: ID!) { asset(id: $id) { id } }', {}, ['id']],
-    ['of one that is null', 'query ($id: ID!) { asset(id: $id) { id } }', { id: null }, ['id']],
+    ['for an enum argument', '{ assets(scope: MINE) { nodes { id } } }', {}, ['scope']],
+    [
+      'for a number argument',
+      'query ($n: Int) { assets(first: $n) { nodes { id } } }',
+      { n: 'ten' },
+      ['first'],
+    ],
+    ['for a missing variable', 'query ($id: ID!) { asset(id: $id) { id } }', {}, ['id']],
+    ['for a null variable', 'query ($id: ID!) { asset(id: $id) { id } }', { id: null }, ['id']],
     [
       'deep in a selection',
       '{ assets { nodes { downloadUrl(expiresInSeconds: "x") { url } } } }',
       {},
       ['expiresInSeconds'],
     ],
-  ])('have a path %s', async (_, query, variables, path) => {
+  ])('are reported with a path %s', async (_, query, variables, path) => {
     const { errors } = await api.query(query, variables);
     expect(errors?.map(({ extensions }) => extensions)).toEqual([expect.objectContaining({ path })]);
   });

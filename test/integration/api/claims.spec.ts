@@ -7,7 +7,7 @@ const REQUEST =
   'mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id acl { principal } } } }';
 const ASSET = 'query ($id: ID!) { asset(id: $id) { id viewerPermissions } }';
 
-describe('claims of tokens (real: PostgreSQL, HTTP)', () => {
+describe('token claims (real: PostgreSQL, HTTP)', () => {
   let api: TestApi;
   beforeAll(async () => {
     api = await TestApi.start({
@@ -18,7 +18,7 @@ describe('claims of tokens (real: PostgreSQL, HTTP)', () => {
   afterAll(() => api[Symbol.asyncDispose]());
   const groupsOf = (...groups: unknown[]) => ({ 'https://idp.example/claims': { groups } });
 
-  it('are read where the configuration says', async () => {
+  it('are read from the configured locations', async () => {
     const claims = { ...groupsOf('Domain Users', '', 'a,b'), scp: ['stowage.admin'], groups: ['elsewhere'] };
     expect((await api.query(VIEWER, {}, '42', claims)).data).toEqual({
       viewer: { principals: ['user:42', 'group:Domain Users', '*'], isAdmin: true },
@@ -32,7 +32,7 @@ describe('claims of tokens (real: PostgreSQL, HTTP)', () => {
   });
 
   it.each(['Domain Users', '/staff/editors', 'R&D', 'Re\u0301daction', '学生', 'x'.repeat(200)])(
-    'and grants name groups alike: %s',
+    'match grants to the group %s',
     async (group) => {
       const input = {
         filename: 'f',
@@ -51,7 +51,7 @@ describe('claims of tokens (real: PostgreSQL, HTTP)', () => {
   );
 });
 
-it.each(['JWT_GROUPS_POINTER', 'JWT_SCOPES_POINTER'])('a wrong %s is refused at start', (name) => {
+it.each(['JWT_GROUPS_POINTER', 'JWT_SCOPES_POINTER'])('rejects an invalid %s at start', (name) => {
   for (const pointer of ['groups', 'https://idp.example/groups', '/a~', '/a~2', '#/groups'])
     expect(() => readConfig({ [name]: pointer })).toThrow(`${name} must be a JSON Pointer`);
   for (const pointer of ['/groups', '/realm_access/roles', '/cognito:groups', '/a~1b~0c', '/'])

@@ -5,21 +5,21 @@ import { WebSocket } from 'ws';
 import { Fleet, signJwt } from '../../support/fleet.js';
 import { until } from '../../support/until.js';
 
-/** In everything that a client chooses here. */
+/** Part of every value that the client chooses in these tests. */
 const MARK = 'mark4111';
 const REQUEST = `mutation ($i: RequestUploadInput!) { requestUpload(input: $i) { asset { id } } }`;
 const SHA256 = 'ab'.repeat(32);
 const MAX_LINE_BYTES = 16 * 1024;
-/** The header `x-request-id` is the one thing of a client's that is logged, in this form. */
+/** The `x-request-id` header is the only client value that is logged; this value marks the last line. */
 const LAST_LINE = /"reqId":"end-of-the-mistakes"[^\n]*\n/;
 
-describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, storage emulator)', () => {
+describe('client mistakes (real: an api as a process, PostgreSQL, queue, storage emulator)', () => {
   let fleet: Fleet;
   let authorization: string;
   beforeAll(async () => {
     fleet = await Fleet.start({ workers: 0, env: { LOG_LEVEL: 'debug' } });
     authorization = `Bearer ${await signJwt('42')}`;
-    // What it says of its start.
+    // Skips the lines of the startup.
     await logsOf(() => Promise.resolve());
   });
   afterAll(() => fleet?.[Symbol.asyncDispose]());
@@ -38,7 +38,7 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
     extensions: { persistedQuery: { version, sha256Hash } },
   });
 
-  /** What the api has logged since, once it has logged all of it. */
+  /** Everything that the api logs during `work`, up to the line of a final request. */
   async function logsOf(work: () => Promise<unknown>): Promise<string> {
     const from = api().output.length;
     await work();
@@ -67,18 +67,18 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
     ['an unknown field', operation(`{ ${MARK} }`), 'GRAPHQL_VALIDATION_FAILED'],
     ['an unknown argument', operation(`{ viewer(${MARK}: 1) { id } }`), 'GRAPHQL_VALIDATION_FAILED'],
     [
-      'a text where the document has a number',
+      'a string literal for a number',
       operation(`{ assets(first: "${MARK}") { nodes { id } } }`),
       'GRAPHQL_VALIDATION_FAILED',
     ],
-    ['what cannot be parsed', operation(`{ viewer ${MARK}( }`), 'GRAPHQL_PARSE_FAILED'],
+    ['an unparsable document', operation(`{ viewer ${MARK}( }`), 'GRAPHQL_PARSE_FAILED'],
     [
-      'a wrong variable of our own type',
+      'an invalid variable of a custom scalar',
       upload({ sizeBytes: MARK, checksumSha256: SHA256 }),
       'BAD_USER_INPUT',
     ],
     [
-      'a wrong variable of a built-in type',
+      'an invalid variable of a built-in scalar',
       operation('query ($n: Int) { assets(first: $n) { nodes { id } } }', { variables: { n: MARK } }),
       'BAD_USER_INPUT',
     ],
@@ -88,30 +88,26 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
       'BAD_USER_INPUT',
     ],
     ['an unknown input field', upload({ sizeBytes: 1, checksumSha256: SHA256, [MARK]: 1 }), 'BAD_USER_INPUT'],
+    ['an instant out of range', upload({ sizeBytes: 1, checksumSha256: SHA256, acl: far }), 'BAD_USER_INPUT'],
     [
-      'an instant that cannot be written',
-      upload({ sizeBytes: 1, checksumSha256: SHA256, acl: far }),
-      'BAD_USER_INPUT',
-    ],
-    [
-      'a name of no file',
+      'an invalid file name',
       upload({ filename: `a/${MARK}`, sizeBytes: 1, checksumSha256: SHA256 }),
       'BAD_USER_INPUT',
     ],
     [
-      'a stranger’s asset by an alias',
+      'an inaccessible asset under an alias',
       operation(`mutation ${MARK} { ${MARK}: cancelUpload(assetId: "${MARK}") { id } }`),
       'NOT_FOUND',
     ],
     [
-      'a cursor of no list',
+      'an invalid cursor',
       operation(`{ assets(first: 1, after: "${MARK}") { nodes { id } } }`),
       'BAD_USER_INPUT',
     ],
-    ['a persisted query that is another', operation('{ __typename }', persisted(MARK)), 'BAD_REQUEST'],
+    ['a persisted query with another hash', operation('{ __typename }', persisted(MARK)), 'BAD_REQUEST'],
     ['a persisted query of another version', operation('{ __typename }', persisted(MARK, 2)), 'BAD_REQUEST'],
     [
-      'a persisted query that nobody sent',
+      'an unknown persisted query',
       JSON.stringify(persisted(createHash('sha256').update(MARK).digest('hex'))),
       'PERSISTED_QUERY_NOT_FOUND',
     ],
@@ -122,7 +118,7 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
     ],
     ['a batch', `[${operation(`{ ${MARK} }`)}]`, 'BAD_REQUEST'],
     ['no operation', JSON.stringify({ [MARK]: 1 }), 'BAD_REQUEST'],
-    ['variables that are none', operation('{ __typename }', { variables: MARK }), 'BAD_REQUEST'],
+    ['variables that are not an object', operation('{ __typename }', { variables: MARK }), 'BAD_REQUEST'],
   ];
   it.each(operations)('leave nothing of %s in the logs', async (_, body, code) => {
     let answer: unknown;
@@ -138,18 +134,22 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
   const sendTo = (path: string, body: string, type = 'application/json') =>
     api().fetch(path, { method: 'POST', headers: { 'content-type': type }, body });
   const requests: [what: string, send: () => Promise<Response>, status: number][] = [
-    ['a body that is no JSON', () => post(`{"query": ${MARK}`), 400],
-    ['a body for nobody that is no JSON', () => sendTo('/nowhere', `{"query": ${MARK}`), 400],
-    ['a body for nobody that is too large', () => sendTo('/nowhere', `"${MARK.repeat(2 ** 18)}"`), 413],
-    ['a body for nobody of another type', () => sendTo('/nowhere', MARK, `text/${MARK}`), 404],
-    ['a body that is half', () => post(`{"query":"${MARK}`), 400],
-    ['a body that is empty', () => post(''), 400],
+    ['a body that is not JSON', () => post(`{"query": ${MARK}`), 400],
+    ['a body that is not JSON for an unknown path', () => sendTo('/nowhere', `{"query": ${MARK}`), 400],
+    [
+      'a body that is too large for an unknown path',
+      () => sendTo('/nowhere', `"${MARK.repeat(2 ** 18)}"`),
+      413,
+    ],
+    ['a body of another type for an unknown path', () => sendTo('/nowhere', MARK, `text/${MARK}`), 404],
+    ['a truncated body', () => post(`{"query":"${MARK}`), 400],
+    ['an empty body', () => post(''), 400],
     ['a body with a prototype', () => post(`{"__proto__":{"${MARK}":1}}`), 400],
     ['a body that is too large', () => post(operation(`# ${MARK}${'x'.repeat(2 ** 20)}`)), 413],
     ['a body of another type', () => post(MARK, { 'content-type': `text/${MARK}` }), 415],
-    ['a path that is not there', () => api().fetch(`/${MARK}?${MARK}`), 404],
-    ['a path that is none', () => api().fetch(`/%${MARK}`), 400],
-    ['a method that is not there', () => api().fetch(`/metrics?${MARK}`, { method: 'DELETE' }), 404],
+    ['an unknown path', () => api().fetch(`/${MARK}?${MARK}`), 404],
+    ['an invalid path', () => api().fetch(`/%${MARK}`), 400],
+    ['an unsupported method', () => api().fetch(`/metrics?${MARK}`, { method: 'DELETE' }), 404],
     ['a GET that a page could send', () => api().fetch(`/graphql?query={${MARK}}`), 400],
     [
       'a GET',
@@ -157,7 +157,7 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
       400,
     ],
     [
-      'a GET with variables that are no JSON',
+      'a GET with variables that are not JSON',
       () =>
         api().fetch(`/graphql?query={__typename}&variables={${MARK}`, {
           headers: { 'apollo-require-preflight': '1' },
@@ -165,7 +165,7 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
       400,
     ],
     [
-      'a request id that is none',
+      'an invalid request id',
       () => post(operation(`{ ${MARK} }`), { 'x-request-id': `${MARK} ${MARK}` }),
       400,
     ],
@@ -181,7 +181,7 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
     expect(answered).toBe(status);
   });
 
-  it('make no long logs, however much they send', async () => {
+  it('cause no long log lines, however much they send', async () => {
     const wrong = Array.from({ length: 20_000 }, (_, index) => ({
       filename: `${MARK}-${index}`,
       sizeBytes: 'x',
@@ -196,7 +196,7 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
     expect(logs.length).toBeLessThan(MAX_LINE_BYTES);
   });
 
-  /** A message on a socket that has said who it is, and what is answered first. */
+  /** Sends a message on an authenticated socket and returns the first answer. */
   async function answerTo(message: object, params: object = { authorization }): Promise<unknown> {
     const socket = new WebSocket(`ws://127.0.0.1:${api().port}/graphql`, 'graphql-transport-ws');
     const answered = new Promise((resolve) => {
@@ -221,16 +221,16 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
   const MANY = 'subscription ($ids: [ID!]!) { assetsChanged(ids: $ids) { id } }';
   const sockets: [what: string, message: object, code: string | number][] = [
     ['an unknown field', subscribe(`subscription { ${MARK} }`), 'GRAPHQL_VALIDATION_FAILED'],
-    ['what cannot be parsed', subscribe(`subscription ${MARK} {`), 'GRAPHQL_PARSE_FAILED'],
-    ['a wrong variable', subscribe(MANY, { variables: { ids: [{ [MARK]: MARK }] } }), 'BAD_USER_INPUT'],
+    ['an unparsable document', subscribe(`subscription ${MARK} {`), 'GRAPHQL_PARSE_FAILED'],
+    ['an invalid variable', subscribe(MANY, { variables: { ids: [{ [MARK]: MARK }] } }), 'BAD_USER_INPUT'],
     ['a missing variable', subscribe(MANY, { variables: { [MARK]: [] } }), 'BAD_USER_INPUT'],
     ['an unknown operation', subscribe(MANY, { operationName: MARK }), 'BAD_USER_INPUT'],
     [
-      'a stranger’s asset by an alias',
+      'an inaccessible asset under an alias',
       subscribe(`subscription ${MARK} { ${MARK}: assetChanged(id: "${MARK}") { id } }`),
       'NOT_FOUND',
     ],
-    ['a message of no type', { type: MARK }, 4400],
+    ['a message of an unknown type', { type: MARK }, 4400],
   ];
   it.each(sockets)('leave nothing of %s on a socket in the logs', async (_, message, code) => {
     let answer: unknown;
@@ -241,7 +241,7 @@ describe('mistakes of clients (real: an api as a process, PostgreSQL, queue, sto
       expect([(answer as { errors?: unknown }).errors ?? answer]).toMatchObject([[{ extensions: { code } }]]);
   });
 
-  it('leave nothing of a wrong token on a socket in the logs', async () => {
+  it('leave nothing of an invalid token on a socket in the logs', async () => {
     let end: unknown;
     const logs = await logsOf(async () => (end = await answerTo({}, { authorization: `Bearer ${MARK}` })));
     expectQuiet(logs);

@@ -27,9 +27,9 @@ const PROPERTIES = {
   album: 'An album',
   thumbhash: '1QcSHQRnh493V4dIh4eXh1h4kJUI',
 };
-const PLACE = { latitude: 52.520008, longitude: -13.404954 };
-const PICTURE: StoredAsset = {
-  properties: { ...PROPERTIES, takenAt: new Date(PROPERTIES.takenAt), ...PLACE },
+const LOCATION = { latitude: 52.520008, longitude: -13.404954 };
+const IMAGE: StoredAsset = {
+  properties: { ...PROPERTIES, takenAt: new Date(PROPERTIES.takenAt), ...LOCATION },
   variants: [{ name: 'small' }],
   readers: ['user:7'],
 };
@@ -43,7 +43,7 @@ interface Shown {
   readonly scannedBy: string | null;
 }
 
-describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () => {
+describe('asset contents in the API (real: PostgreSQL, HTTP, sockets)', () => {
   let api: TestApi;
   let database: Database;
   beforeAll(async () => {
@@ -59,11 +59,11 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     return data?.asset as Shown | null;
   };
 
-  it('shows the owner everything, a reader all but the place, a stranger nothing', async () => {
-    const id = await storeAsset(database, PICTURE);
+  it('shows everything to the owner, all but location and instant to a reader, nothing to others', async () => {
+    const id = await storeAsset(database, IMAGE);
     const own = await show(id);
     expect(own).toMatchObject({
-      properties: { ...PROPERTIES, location: PLACE },
+      properties: { ...PROPERTIES, location: LOCATION },
       variants: [{ name: 'small', mimeType: 'image/webp', width: 320, height: 240, sizeBytes: 500 }],
       variantsReason: null,
       scannedBy: null,
@@ -76,20 +76,20 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     expect(await show(id, '7')).toBeNull();
   });
 
-  it('tells operators who found the bytes clean, and not where they were made', async () => {
-    const id = await storeAsset(database, PICTURE);
+  it('shows the scanner but not the location to operators', async () => {
+    const id = await storeAsset(database, IMAGE);
     const { properties, scannedBy } = (await show(id, '9', ADMIN))!;
     expect(scannedBy).toBe('ClamAV 1.4/27000');
     expect(properties).toEqual({ ...PROPERTIES, takenAt: null, location: null });
-    expect((await show(id, '42', ADMIN))?.properties).toMatchObject({ location: PLACE });
+    expect((await show(id, '42', ADMIN))?.properties).toMatchObject({ location: LOCATION });
   });
 
   it.each([
-    ['their owner', {}, true],
+    ['the owner', {}, true],
     ['operators', ADMIN, false],
-  ])('lists for %s the times that befit them', async (who, claims, isOwner) => {
+  ])('lists the capture times that are visible to %s', async (who, claims, isOwner) => {
     const ownerId = isOwner ? 62n : 63n;
-    await storeAsset(database, { ...PICTURE, ownerId });
+    await storeAsset(database, { ...IMAGE, ownerId });
     const { data, errors } = await api.query(
       `query ($filter: AssetFilter) { assets(filter: $filter, orderBy: TAKEN_DESC) { nodes { ${CONTENTS} } } }`,
       { filter: { ownerId: String(ownerId) } },
@@ -103,8 +103,8 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     });
   });
 
-  it.each(ASSET_STATUSES)('shows of %s what befits it', async (status) => {
-    const id = await storeAsset(database, { ...PICTURE, status });
+  it.each(ASSET_STATUSES)('shows the contents that are visible in status %s', async (status) => {
+    const id = await storeAsset(database, { ...IMAGE, status });
     const { properties, variants, scannedBy } = (await show(id, '9', ADMIN))!;
     const isKept = status === 'READY' || status === 'DELETED';
     expect(properties !== null).toBe(isKept);
@@ -112,8 +112,8 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     expect(variants).toHaveLength(status === 'READY' ? 1 : 0);
   });
 
-  it('says why a READY picture has no variants', async () => {
-    const without = { ...PICTURE, variants: [], variantsReason: 'UNSUPPORTED_LAYOUT' } as const;
+  it('reports why a READY image has no variants', async () => {
+    const without = { ...IMAGE, variants: [], variantsReason: 'UNSUPPORTED_LAYOUT' } as const;
     expect(await show(await storeAsset(database, without), '7')).toMatchObject({
       variants: [],
       variantsReason: 'UNSUPPORTED_LAYOUT',
@@ -122,8 +122,8 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     expect(await show(deleted)).toMatchObject({ variantsReason: null });
   });
 
-  it('hands out no variant of what was refused since it was read', async () => {
-    const id = await storeAsset(database, PICTURE);
+  it('returns no variant of an asset that is rejected after it was read', async () => {
+    const id = await storeAsset(database, IMAGE);
     const query = database.query.bind(database);
     jest.spyOn(database, 'query').mockImplementation(async (statement, values) => {
       const rows = await query(statement, values);
@@ -135,12 +135,12 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     expect(await show(id)).toMatchObject({ status: 'READY', properties: null, variants: [] });
   });
 
-  it('shows nothing where nothing was looked for', async () => {
+  it('shows no contents of an asset that was not inspected', async () => {
     const id = await storeAsset(database, { properties: null });
     expect(await show(id)).toMatchObject({ properties: null, variants: [] });
   });
 
-  it('shows variants that were written, the newest of a name, the narrowest first', async () => {
+  it('shows only stored variants, the newest of each name, narrowest first', async () => {
     const [older, newer] = [new Date('2026-01-01'), new Date('2026-02-01')];
     const id = await storeAsset(database, {
       variants: [
@@ -158,8 +158,8 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     expect(variants[2]).toMatchObject({ width: 400, mimeType: 'image/avif' });
   });
 
-  it('signs a variant for as long as an asset, and refuses what is longer', async () => {
-    const id = await storeAsset(database, PICTURE);
+  it('signs a variant URL with the lifetime limits of asset URLs', async () => {
+    const id = await storeAsset(database, IMAGE);
     const ask = (seconds: string) =>
       api.query(
         `{ asset(id: "${id}") { variants { downloadUrl(expiresInSeconds: ${seconds}) { url expiresAt } } } }`,
@@ -174,9 +174,9 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', reason: 'EXPIRY_OUT_OF_RANGE' } }]);
   });
 
-  it('reads what is known of the bytes of a page in one statement, and of none where nobody asks', async () => {
+  it('reads the contents of a page in one statement, and only if they are requested', async () => {
     const ids = await Promise.all(
-      Array.from({ length: 5 }, () => storeAsset(database, { ...PICTURE, ownerId: 60n })),
+      Array.from({ length: 5 }, () => storeAsset(database, { ...IMAGE, ownerId: 60n })),
     );
     const statements = jest.spyOn(database.pool, 'query');
     const asked = async (query: string, variables = {}) => {
@@ -186,13 +186,13 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
       const names = statements.mock.calls.map(
         ([statement]) => (statement as unknown as { name: string }).name,
       );
-      // Nobody waits for those.
+      // These statements run in the background.
       return names.filter((name) => !/^(assets_note_access|events_.*)$/.test(name));
     };
     const [id] = ids;
     expect(await asked('query ($id: ID!) { asset(id: $id) { id status } }', { id })).toEqual(['assets_find']);
     expect(await asked(ONE, { id })).toEqual(['assets_find', 'assets_contents']);
-    const pending = await storeAsset(database, { ...PICTURE, ownerId: 60n, status: 'PENDING' });
+    const pending = await storeAsset(database, { ...IMAGE, ownerId: 60n, status: 'PENDING' });
     expect(await asked(ONE, { id: pending })).toEqual(['assets_find']);
     expect(await asked(`{ assets { nodes { ${CONTENTS} } edges { node { ${CONTENTS} } } } }`)).toEqual([
       'assets_list_created_desc',
@@ -200,25 +200,25 @@ describe('what clients see of the bytes (real: PostgreSQL, HTTP, sockets)', () =
     ]);
   });
 
-  it('notes the access to all of a page in one statement', async () => {
+  it('records the access to all assets of a page in one statement', async () => {
     const ids = await Promise.all(
-      Array.from({ length: 3 }, () => storeAsset(database, { ...PICTURE, ownerId: 61n })),
+      Array.from({ length: 3 }, () => storeAsset(database, { ...IMAGE, ownerId: 61n })),
     );
     const statements = jest.spyOn(database, 'query');
     const { errors } = await api.query(`{ assets { nodes { ${CONTENTS} } } }`, {}, '61');
     expect(errors).toBeUndefined();
-    await until('access is noted', async () => {
-      const noted = await database.prisma.mediaAsset.count({
+    await until('access is recorded', async () => {
+      const recorded = await database.prisma.mediaAsset.count({
         where: { assetId: { in: ids }, accessedAt: { not: null } },
       });
-      return noted === ids.length || null;
+      return recorded === ids.length || null;
     });
-    const notes = statements.mock.calls.filter(([{ name }]) => name === 'assets_note_access');
-    expect(notes).toHaveLength(1);
+    const updates = statements.mock.calls.filter(([{ name }]) => name === 'assets_note_access');
+    expect(updates).toHaveLength(1);
   });
 
-  it('sends the same by subscription, once the asset is READY', async () => {
-    const id = await storeAsset(database, { ...PICTURE, status: 'PROCESSING' });
+  it('sends the contents by subscription once the asset is READY', async () => {
+    const id = await storeAsset(database, { ...IMAGE, status: 'PROCESSING' });
     const client = createClient({
       url: `ws://127.0.0.1:${api.port}/graphql`,
       webSocketImpl: WebSocket,

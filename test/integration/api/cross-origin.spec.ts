@@ -12,7 +12,7 @@ const CLIENTS = [
 ];
 const BODY = JSON.stringify({ query: '{ __typename }' });
 
-describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTTP)', () => {
+describe('cross-origin requests (real: PostgreSQL, queue, storage emulator, HTTP)', () => {
   let api: TestApi;
   const start = async (env: NodeJS.ProcessEnv) => (api = await TestApi.start(env));
   afterEach(() => api[Symbol.asyncDispose]());
@@ -31,7 +31,7 @@ describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTT
   const allowed = ({ headers }: Response) =>
     Object.fromEntries([...headers].filter(([name]) => name.startsWith('access-control-')));
 
-  it('are answered when their origin is named', async () => {
+  it('are allowed from a configured origin', async () => {
     await start({ CORS_ORIGINS: `https://other.example, ${ORIGIN}` });
     const answer = await post(ORIGIN);
     expect(await answer.json()).toEqual({ data: { __typename: 'Query' } });
@@ -51,7 +51,7 @@ describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTT
     });
   });
 
-  it('may send the headers that are named, beside those of the API', async () => {
+  it('may send configured headers besides those of the API', async () => {
     await start({ CORS_ORIGINS: ORIGIN, CORS_HEADERS: 'Sentry-Trace, baggage,authorization' });
     expect(allowed(await preflight(ORIGIN))['access-control-allow-headers']).toBe(
       [...OWN, 'sentry-trace', 'baggage'].join(', '),
@@ -59,39 +59,42 @@ describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTT
   });
 
   it.each([
-    ['that is named', ORIGIN, ORIGIN, ORIGIN],
-    ['where all are let in', '*', 'http://localhost:5173', 'http://localhost:5173'],
-    ['that is not named', ORIGIN, 'https://elsewhere.example', null],
-    ['of no place', '*', 'null', null],
-  ])('get an upload session of their own, of an origin %s', async (_, origins, origin, allowedOrigin) => {
-    await start({ CORS_ORIGINS: origins });
-    const query = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { upload { url } } }`;
-    const input = {
-      filename: 'a',
-      mimeType: 'text/plain',
-      sizeBytes: 1,
-      checksumSha256: '0'.repeat(64),
-      method: 'RESUMABLE',
-    };
-    const answer = await api.fetch('/graphql', {
-      method: 'POST',
-      headers: {
-        origin,
-        'content-type': 'application/json',
-        authorization: `Bearer ${await api.token('42')}`,
-      },
-      body: JSON.stringify({ query, variables: { input } }),
-    });
-    const { data } = (await answer.json()) as { data: { requestUpload: { upload: { url: string } } } };
-    const asked = await fetch(data.requestUpload.upload.url, {
-      method: 'PUT',
-      headers: { origin, 'content-range': 'bytes */*' },
-      redirect: 'manual',
-    });
-    expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([308, allowedOrigin]);
-  });
+    ['a configured origin', ORIGIN, ORIGIN, ORIGIN],
+    ['any origin if all are allowed', '*', 'http://localhost:5173', 'http://localhost:5173'],
+    ['another origin', ORIGIN, 'https://elsewhere.example', null],
+    ['the origin null', '*', 'null', null],
+  ])(
+    'open an upload session with matching CORS headers for %s',
+    async (_, origins, origin, allowedOrigin) => {
+      await start({ CORS_ORIGINS: origins });
+      const query = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { upload { url } } }`;
+      const input = {
+        filename: 'a',
+        mimeType: 'text/plain',
+        sizeBytes: 1,
+        checksumSha256: '0'.repeat(64),
+        method: 'RESUMABLE',
+      };
+      const answer = await api.fetch('/graphql', {
+        method: 'POST',
+        headers: {
+          origin,
+          'content-type': 'application/json',
+          authorization: `Bearer ${await api.token('42')}`,
+        },
+        body: JSON.stringify({ query, variables: { input } }),
+      });
+      const { data } = (await answer.json()) as { data: { requestUpload: { upload: { url: string } } } };
+      const asked = await fetch(data.requestUpload.upload.url, {
+        method: 'PUT',
+        headers: { origin, 'content-range': 'bytes */*' },
+        redirect: 'manual',
+      });
+      expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([308, allowedOrigin]);
+    },
+  );
 
-  it('can read why they were refused', async () => {
+  it('can read the reason of a rejection', async () => {
     await start({ CORS_ORIGINS: ORIGIN });
     const answer = await post(ORIGIN, 'text/plain');
     expect(answer.status).toBe(415);
@@ -103,13 +106,13 @@ describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTT
     'https://app.example.elsewhere.example',
     'http://app.example',
     'null',
-  ])('are not allowed when it is another: %s', async (origin) => {
+  ])('are not allowed from another origin: %s', async (origin) => {
     await start({ CORS_ORIGINS: ORIGIN });
     expect((await post(origin)).headers.has('access-control-allow-origin')).toBe(false);
     expect((await preflight(origin)).headers.has('access-control-allow-origin')).toBe(false);
   });
 
-  it('are all allowed by *, without credentials', async () => {
+  it('are allowed from every origin by *, without credentials', async () => {
     await start({ CORS_ORIGINS: '*' });
     for (const answer of [await post(ORIGIN), await preflight(ORIGIN)]) {
       expect(allowed(answer)).toMatchObject({ 'access-control-allow-origin': '*' });
@@ -117,7 +120,7 @@ describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTT
     }
   });
 
-  it('are none unless somebody says so', async () => {
+  it('are not allowed by default', async () => {
     await start({});
     expect(allowed(await post(ORIGIN))).toEqual({});
     const asked = await preflight(ORIGIN);
@@ -125,7 +128,7 @@ describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTT
     expect(asked.ok).toBe(false);
   });
 
-  it('get at nothing but the API: no metrics, no health, no playground with its token', async () => {
+  it('can read neither metrics nor health nor the playground with its token', async () => {
     await start({ CORS_ORIGINS: '*', PLAYGROUND: 'true', PLAYGROUND_TOKEN: 'secret' });
     for (const path of ['/metrics', '/health/live', '/health/ready', '/nowhere']) {
       expect(allowed(await api.fetch(path, { headers: { origin: ORIGIN } }))).toEqual({});
@@ -136,7 +139,7 @@ describe('pages of other origins (real: PostgreSQL, queue, storage emulator, HTT
     expect(allowed(page)).toEqual({});
   });
 
-  it('change nothing about the names under which the API is there', async () => {
+  it('are still limited to the allowed host names', async () => {
     await start({ CORS_ORIGINS: '*', ALLOWED_HOSTS: 'elsewhere.example' });
     for (const answer of [await post(ORIGIN), await preflight(ORIGIN)]) {
       expect(answer.status).toBe(403);
@@ -154,13 +157,14 @@ const complaintOf = (env: NodeJS.ProcessEnv) => {
 };
 
 describe('CORS_HEADERS', () => {
-  it.each(['traceparent', 'X-One, x-two', '*'])('takes %s', (CORS_HEADERS) =>
+  it.each(['traceparent', 'X-One, x-two', '*'])('accepts %s', (CORS_HEADERS) =>
     expect(complaintOf({ CORS_HEADERS })).not.toContain('CORS_HEADERS'),
   );
 
   it.each(['trace:parent', 'a;b', 'x-"y"', 'größe'])(
-    'refuses %s, which is no name of a header',
-    (CORS_HEADERS) => expect(complaintOf({ CORS_HEADERS })).toContain('CORS_HEADERS must be header names'),
+    'rejects %s, which is not a header name',
+    (CORS_HEADERS) =>
+      expect(complaintOf({ CORS_HEADERS })).toContain('CORS_HEADERS must be header names'),
   );
 });
 
@@ -168,12 +172,12 @@ describe('CORS_ORIGINS', () => {
   const complaint = (CORS_ORIGINS: string) => complaintOf({ CORS_ORIGINS });
 
   it.each(['*', 'https://app.example', 'http://localhost:5173, https://App.example:8443', 'http://[::1]:80'])(
-    'takes %s',
+    'accepts %s',
     (origins) => expect(complaint(origins)).not.toContain('CORS_ORIGINS'),
   );
 
   it.each(['app.example', 'https://app.example/', 'https://app.example/path', 'https://a.example?x', 'null'])(
-    'refuses %s, which no page ever has for an origin',
+    'rejects %s, which is not an origin',
     (origins) => expect(complaint(origins)).toContain('CORS_ORIGINS must be origins'),
   );
 });

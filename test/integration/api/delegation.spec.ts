@@ -14,7 +14,7 @@ const REQUEST = 'mutation ($input: RequestUploadInput!) { requestUpload(input: $
 const VIEWER = '{ viewer { id } }';
 const ON_BEHALF_OF = 'x-stowage-on-behalf-of';
 
-describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP, sockets)', () => {
+describe('delegation (real: an api as a process, PostgreSQL, HTTP, sockets)', () => {
   let fleet: Fleet;
   let database: pg.Client;
   let authorization: string;
@@ -29,7 +29,7 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
     await fleet?.[Symbol.asyncDispose]();
   });
 
-  /** An operation of the service, for whom these bytes name, or for itself. */
+  /** Sends an operation of the service on behalf of the subject in `onBehalfOf`, or for itself (`null`). */
   async function query(
     text: string,
     variables: object,
@@ -44,13 +44,13 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
       ...(onBehalfOf && { [ON_BEHALF_OF]: onBehalfOf.toString('latin1') }),
     };
     const request = http.request({ port, path: '/graphql', method: 'POST', headers });
-    // Bytes: Node would write the headers in the encoding of a text that follows.
+    // A Buffer, because Node.js would write the headers in the encoding of a string body.
     request.end(Buffer.from(JSON.stringify({ query: text, variables })));
     const [response] = (await once(request, 'response')) as [http.IncomingMessage];
     return (await json(response)) as Answer;
   }
 
-  /** A socket of the service, for whom this names: what it is answered first, or why it is closed. */
+  /** Opens a socket of the service for a subject; `answer` is the first message, or the close code and reason. */
   async function connect(onBehalfOf: unknown): Promise<{ socket: WebSocket; answer: unknown }> {
     const socket = new WebSocket(`ws://127.0.0.1:${fleet.apis[0]!.port}/graphql`, 'graphql-transport-ws');
     await once(socket, 'open');
@@ -79,15 +79,15 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
   const ACKNOWLEDGED = { type: 'connection_ack' };
   const owners: Record<string, string> = {
     'a number': '42',
-    'plain characters': 'auth0|x',
-    'others of Europe': 'müller',
-    'what they look like in another encoding': Buffer.from('müller').toString('latin1'),
-    'others of Asia': '山田',
-    'the most there can be': '😀'.repeat(255),
-    'a byte order mark in front': '\ufeff42',
+    'ASCII characters': 'auth0|x',
+    'European characters': 'müller',
+    'European characters decoded as ISO 8859-1': Buffer.from('müller').toString('latin1'),
+    'Asian characters': '山田',
+    'the maximum length': '😀'.repeat(255),
+    'a leading byte order mark': '\ufeff42',
   };
   it.each(Object.entries(owners))(
-    'reaches who is named by %s, the one whose own token says so',
+    'acts for the owner that a token with this subject identifies: %s',
     async (_, subject) => {
       const id = await idOf(subject);
       const { data } = await query(VIEWER, {}, Buffer.from(subject));
@@ -104,29 +104,29 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
     },
   );
 
-  const nobody: Record<string, Buffer> = {
-    'nobody’s name': Buffer.from(''),
+  const invalidHeaders: Record<string, Buffer> = {
+    'an empty name': Buffer.from(''),
     'ISO 8859-1': Buffer.from('müller', 'latin1'),
-    'half a character': Buffer.from('müller').subarray(0, 2),
+    'a truncated character': Buffer.from('müller').subarray(0, 2),
     'a surrogate': Buffer.from([0xed, 0xa0, 0x80]),
     'a control character': Buffer.from('a\u0085b'),
     '256 characters': Buffer.from('é'.repeat(256)),
   };
-  it.each(Object.entries(nobody))('refuses %s in the header', async (_, name) => {
+  it.each(Object.entries(invalidHeaders))('rejects %s in the header', async (_, name) => {
     const { errors } = await query(VIEWER, {}, name);
     expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', reason: 'SUBJECT_INVALID' } }]);
   });
 
-  const nothing: Record<string, unknown> = {
-    'nobody’s name': '',
+  const invalidParams: Record<string, unknown> = {
+    'an empty name': '',
     NUL: 'a\0b',
-    'half a character': '\ud800',
+    'a lone surrogate': '\ud800',
     '256 characters': 'é'.repeat(256),
     'a number': 7,
     'a list': ['7'],
   };
-  it.each(Object.entries(nothing))(
-    'closes a socket that names %s, without an error in the log',
+  it.each(Object.entries(invalidParams))(
+    'closes a socket for %s without logging an error',
     async (_, name) => {
       const { answer } = await connect(name);
       expect(answer).toEqual([4401, 'SUBJECT_INVALID']);
@@ -134,7 +134,7 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
     },
   );
 
-  it('takes a socket that names null for one that names nobody', async () => {
+  it('treats the subject null on a socket as absent', async () => {
     const { socket, answer } = await connect(null);
     expect(answer).toEqual(ACKNOWLEDGED);
     socket.terminate();
@@ -147,7 +147,7 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
       .filter((text) => text.startsWith('{'))
       .map((text) => JSON.parse(text) as Line)
       .filter(wanted);
-  /** What was logged of a request up to the line of its end. */
+  /** Log lines of a request, up to its last one. */
   const linesOf = (requestId: string) =>
     until('the request is logged', () => {
       const own = lines(({ reqId }) => reqId === requestId);
@@ -169,7 +169,7 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
     discardDeadLetter: ['mutation ($id: ID!) { discardDeadLetter(id: $id) { id } }'],
     retryDeadLetter: ['mutation ($id: ID!) { retryDeadLetter(id: $id) { id } }'],
   };
-  it('names both in every line, and there is one for each mutation, done or refused', async () => {
+  it('logs owner and delegate in every line of each mutation, whether it succeeds or fails', async () => {
     const ownerId = await idOf('müller');
     let id = 'none yet';
     for (const [text, more = []] of Object.values(mutations)) {
@@ -183,13 +183,13 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
     }
   });
 
-  it('knows every mutation that there is', async () => {
+  it('covers every mutation of the schema', async () => {
     const { data } = await query('{ __schema { mutationType { fields { name } } } }', {}, null);
     const { mutationType } = data!.__schema as { mutationType: { fields: { name: string }[] } };
     expect(mutationType.fields.map(({ name }) => name).sort()).toEqual(Object.keys(mutations).sort());
   });
 
-  it('names nobody else when the service acts for itself', async () => {
+  it('logs no delegate when the service acts for itself', async () => {
     const requestId = randomUUID();
     await query(VIEWER, {}, null, requestId);
     const [line] = await linesOf(requestId);
@@ -197,7 +197,7 @@ describe('acting for another owner (real: an api as a process, PostgreSQL, HTTP,
     expect(line).not.toHaveProperty('delegate');
   });
 
-  it('names both where a subscription fails', async () => {
+  it('logs owner and delegate when a subscription fails', async () => {
     const { socket } = await connect('müller');
     await database.query('alter table media_assets rename to elsewhere');
     try {

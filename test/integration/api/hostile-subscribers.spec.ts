@@ -11,7 +11,7 @@ import { TestApi } from './test-api.js';
 
 const REQUEST = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } } }`;
 const SHA256 = '5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e746f6be03';
-const NOBODYS = `subscription { assetChanged(id: "x") { id } }`;
+const UNKNOWN_ASSET = `subscription { assetChanged(id: "x") { id } }`;
 const MIB = 1024 * 1024;
 
 interface Opened {
@@ -20,7 +20,7 @@ interface Opened {
   readonly end: Promise<number>;
 }
 
-describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () => {
+describe('hostile subscribers (real: PostgreSQL, HTTP, sockets)', () => {
   let api: TestApi;
   let server: { readonly sockets: WebSocketServer; readonly logger: PinoLogger };
   beforeAll(async () => {
@@ -30,9 +30,9 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
   afterEach(() => void jest.restoreAllMocks());
   afterAll(() => api?.[Symbol.asyncDispose]());
 
-  const comes = (what: string, condition: () => boolean) => until(what, () => (condition() ? true : null));
+  const waitFor = (what: string, condition: () => boolean) => until(what, () => (condition() ? true : null));
 
-  /** A socket that has said who it is, and its other end. */
+  /** Opens an authenticated socket; `peer` is its end on the server. */
   async function open(subject: string, port = api.port, sockets = server.sockets): Promise<Opened> {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/graphql`, 'graphql-transport-ws');
     const end = new Promise<number>((resolve) => socket.on('close', resolve));
@@ -44,7 +44,7 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
     return { socket, peer, end };
   }
 
-  /** An asset of 42's that waits for its bytes. */
+  /** Creates a PENDING asset of owner 42. */
   async function asset(of = api): Promise<string> {
     const input = { filename: 'f', mimeType: 'text/plain', sizeBytes: 6, checksumSha256: SHA256 };
     const { data } = await of.query(REQUEST, { input });
@@ -52,15 +52,15 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
   }
 
   const nonsense: Record<string, [code: number, message: object]> = {
-    'what only servers say': [4400, { type: 'connection_ack' }],
-    'what nobody says': [4400, { type: 'x' }],
-    'a long id for the second time': [
+    'a message that only servers send': [4400, { type: 'connection_ack' }],
+    'a message of an unknown type': [4400, { type: 'x' }],
+    'a repeated long id': [
       4409,
-      { type: 'subscribe', id: 'ü'.repeat(200), payload: { query: NOBODYS } },
+      { type: 'subscribe', id: 'ü'.repeat(200), payload: { query: UNKNOWN_ASSET } },
     ],
   };
   it.each(Object.entries(nonsense))(
-    'are closed on %s, without a word in the log',
+    'are disconnected after %s, without a line in the log',
     async (_, [code, message]) => {
       const logged = jest.spyOn(server.logger, 'error');
       const { socket, end } = await open('42');
@@ -70,29 +70,29 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
     },
   );
 
-  it('are not listened to while they leave the answers lying', async () => {
+  it('are not read from while they leave answers unread', async () => {
     const { socket, peer } = await open('42');
     socket.pause();
     const ping = JSON.stringify({ type: 'ping', payload: { text: 'x'.repeat(100_000) } });
     for (let sent = 0; sent < 400; sent++) socket.send(ping);
-    await comes('a pause', () => peer.isPaused);
-    // A mebibyte, and the answers to the sixteen messages that may have waited.
+    await waitFor('a pause', () => peer.isPaused);
+    // One mebibyte, and the answers to at most sixteen queued messages.
     expect(peer.bufferedAmount).toBeLessThan(3 * MIB);
     let answers = 0;
     socket.on('message', () => answers++);
     socket.resume();
-    await comes('all answers', () => answers === 400);
-    await comes('the server listens again', () => !peer.isPaused);
+    await waitFor('all answers', () => answers === 400);
+    await waitFor('the server reads again', () => !peer.isPaused);
     socket.terminate();
   });
 
-  it('lose the socket that leaves most unread when all of theirs leave too much', async () => {
+  it('lose the socket with the most unread bytes when all their sockets exceed the limit', async () => {
     await using small = await TestApi.start({ SUBSCRIPTION_BYTES_PER_OWNER: '2 MiB' });
     const its = small.app.get<unknown, { readonly sockets: WebSocketServer; pinging: NodeJS.Timeout }>(
       SubscriptionServer,
       { strict: false },
     );
-    // It would end whoever does not read by and by.
+    // The ping timer would close sockets that do not read.
     clearInterval(its.pinging);
     const join = (subject: string) => open(subject, small.port, its.sockets);
     const [reader, some, most, stranger] = [
@@ -101,7 +101,7 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
       await join('49'),
       await join('50'),
     ];
-    /** Sends what is not read until so much is left when the system's own buffers are full. */
+    /** Sends unread data until `bytes` bytes are queued in addition to the buffers of the system. */
     const fill = async ({ socket, peer }: Opened, bytes: number) => {
       socket.pause();
       while (peer.bufferedAmount < bytes) {
@@ -120,7 +120,7 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
     expect(most.peer.readyState).toBe(most.peer.OPEN);
     await fill(most, 2 * MIB);
     await ask();
-    await comes('its end', () => most.peer.readyState === most.peer.CLOSED);
+    await waitFor('the end of the socket', () => most.peer.readyState === most.peer.CLOSED);
     await ask();
     for (const { peer } of [reader, some, stranger]) expect(peer.readyState).toBe(peer.OPEN);
     const metrics = await (await small.fetch('/metrics')).text();
@@ -129,15 +129,15 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
     for (const { socket } of [reader, some, most, stranger]) socket.terminate();
   });
 
-  it('have no more subscriptions than they may have, and take a turn for each message and each state', async () => {
+  it('are limited in subscriptions and use the rate limit for each message and each state', async () => {
     await using small = await TestApi.start({
       SUBSCRIPTIONS_PER_OWNER: '3',
       SUBSCRIPTION_WORK_PER_SECOND: '500',
     });
     const { sockets } = small.app.get<unknown, typeof server>(SubscriptionServer, { strict: false });
-    const turns = small.app.get(SubscriptionRateLimiter, { strict: false });
-    expect(turns).toHaveProperty('perSecond', 500);
-    const taken = jest.spyOn(turns, 'take');
+    const rateLimiter = small.app.get(SubscriptionRateLimiter, { strict: false });
+    expect(rateLimiter).toHaveProperty('perSecond', 500);
+    const taken = jest.spyOn(rateLimiter, 'take');
     const query = `subscription { assetChanged(id: "${await asset(small)}") { id } }`;
     const { socket } = await open('42', small.port, sockets);
     const heard: string[] = [];
@@ -147,7 +147,7 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
     });
     for (let id = 0; id < 20; id++)
       socket.send(JSON.stringify({ type: 'subscribe', id: `${id}`, payload: { query } }));
-    await comes('all answers', () => heard.length === 20);
+    await waitFor('all answers', () => heard.length === 20);
     expect(heard.filter((each) => each.startsWith('next')).sort()).toEqual(['next 0', 'next 1', 'next 2']);
     const refused = Array.from({ length: 17 }, (_, index) => `error ${index + 3}`);
     expect(heard.filter((each) => each.startsWith('error'))).toEqual(refused);
@@ -159,7 +159,7 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
     socket.terminate();
   });
 
-  it('have a thousand subscriptions in all their sockets, and room again when one is gone', async () => {
+  it('are limited to a thousand subscriptions and regain capacity when a socket closes', async () => {
     const types = new Map<string, number>();
     const query = `subscription { assetChanged(id: "${await asset()}") { id } }`;
     const subscribe = ({ socket }: { socket: WebSocket }, count: number) => {
@@ -177,15 +177,15 @@ describe('subscribers who mean no good (real: PostgreSQL, HTTP, sockets)', () =>
     const full: Awaited<ReturnType<typeof open>>[] = [];
     for (let count = 0; count < 10; count++) full.push(await join());
     for (const each of full) subscribe(each, 100);
-    await comes('a thousand states', () => types.get('next') === 1_000);
+    await waitFor('a thousand states', () => types.get('next') === 1_000);
     const last = await join();
     subscribe(last, 1);
-    await comes('a refusal', () => types.get('error') === 1);
+    await waitFor('a refusal', () => types.get('error') === 1);
     const [gone] = full;
     gone!.socket.close();
     await once(gone!.peer, 'close');
     subscribe(last, 1);
-    await comes('one more', () => types.get('next') === 1_001);
+    await waitFor('one more', () => types.get('next') === 1_001);
     for (const { socket } of [...full, last]) socket.close();
   });
 });

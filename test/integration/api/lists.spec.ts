@@ -23,13 +23,13 @@ interface Page {
 const minute = (n: number) => new Date(Date.UTC(2026, 0, 1, 0, n));
 const year = (n: number) => `${n}-01-01T00:00:00`;
 
-describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => {
+describe('lists by content properties (real: PostgreSQL, HTTP)', () => {
   let api: TestApi;
   let database: Database;
   beforeAll(async () => {
     api = await TestApi.start();
     database = api.app.get(Database);
-    // In the order of creation, and in another that they were taken in.
+    // In order of creation, which differs from the order of capture times.
     const pictures = [
       ['a', { cameraMake: 'Apple', cameraModel: 'iPhone', hasLocation: true, takenAtLocal: year(2020) }],
       ['b', { cameraMake: 'APPLE', cameraModel: 'iPad', hasLocation: false, takenAtLocal: year(1950) }],
@@ -45,7 +45,7 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     const apple = { cameraMake: 'Apple', takenAtLocal: year(2015) };
     await storeAsset(database, { filename: 'deleted', status: 'DELETED', properties: apple });
     await storeAsset(database, { filename: "another owner's", ownerId: 43n, properties: apple });
-    await storeAsset(database, { filename: 'not looked into', properties: null });
+    await storeAsset(database, { filename: 'not inspected', properties: null });
   });
   afterAll(() => api?.[Symbol.asyncDispose]());
 
@@ -76,17 +76,17 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     expect(names(await page({ filter: { properties } }))).toBe(found);
     const reverse = found.split(' ').reverse().join(' ');
     expect(names(await page({ filter: { properties }, orderBy: 'CREATED_ASC' }))).toBe(reverse);
-    // A page that has no room for all ends where it says.
+    // A page that is too small for all assets reports a next page.
     const first = await page({ filter: { properties }, first: 1 });
     expect(names(first)).toBe(found.split(' ')[0]);
     expect(first.pageInfo.hasNextPage).toBe(found.includes(' '));
   });
 
-  it('takes no properties for no filter', async () => {
+  it('treats empty properties as no filter', async () => {
     expect((await page({ filter: { properties: {} } })).nodes).toHaveLength(8);
   });
 
-  it('filters by status and creation as well', async () => {
+  it('combines filters by properties, status and creation time', async () => {
     const properties = { cameraMake: 'apple' };
     const [createdAfter, createdBefore] = [minute(0), minute(2)];
     expect(names(await page({ filter: { properties, createdAfter, createdBefore } }))).toBe('b');
@@ -95,18 +95,18 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     expect(names(await page({ orderBy: 'TAKEN_ASC', filter: { status: ['PENDING'] } }))).toBe('');
   });
 
-  it('lists each asset once, however often its status is asked for', async () => {
+  it('lists each asset once, however often its status is repeated', async () => {
     const once = await page({ filter: { status: ['READY'] } });
     expect(await page({ filter: { status: ['READY', 'READY'] } })).toEqual(once);
     const statements = jest.spyOn(database, 'query');
     const status = Array.from({ length: 60_000 }, (_, index) => (index % 2 === 0 ? 'READY' : 'DELETED'));
-    expect(names(await page({ filter: { status } }))).toBe('not looked into deleted g f e d c b a');
+    expect(names(await page({ filter: { status } }))).toBe('not inspected deleted g f e d c b a');
     const lists = statements.mock.calls.filter(([{ name }]) => name.startsWith('assets_list_'));
     statements.mockRestore();
     expect(lists.map(([, values]) => values.at(-1))).toEqual([['READY', 'DELETED']]);
   });
 
-  it('lists by local time, whatever instants these are', async () => {
+  it('orders by local time, whatever the instants are', async () => {
     const pictures = [
       { filename: 'evening', takenAt: new Date('2026-01-01T10:00:00Z'), takenAtLocal: '2026-01-01T20:00:00' },
       { filename: 'morning', takenAt: new Date('2026-01-01T12:00:00Z'), takenAtLocal: '2026-01-01T06:00:00' },
@@ -129,14 +129,14 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     '2026-01-01T00:00:00+02:00',
     '2026-02-30T00:00:00',
     '1799-12-31T23:59:59',
-  ])('refuses %s for a local time', async (takenAfter) => {
+  ])('rejects %s as a local time', async (takenAfter) => {
     const { errors } = await list({ orderBy: 'TAKEN_ASC', filter: { properties: { takenAfter } } });
     expect(errors).toMatchObject([
       { extensions: { code: 'BAD_USER_INPUT', reason: 'LOCAL_DATE_TIME_INVALID' } },
     ]);
   });
 
-  it('lists by when they were taken those of which that is known', async () => {
+  it('orders by capture time the assets whose capture time is known', async () => {
     const order = (await page({ orderBy: 'TAKEN_ASC' })).nodes.map(({ filename }) => filename);
     expect(order).toHaveLength(4);
     expect([order[0], order[3]]).toEqual(['b', 'a']);
@@ -152,19 +152,19 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     ['CREATED_ASC', { properties: { cameraMake: 'apple', hasLocation: true } }],
     ['TAKEN_DESC', {}],
     ['TAKEN_ASC', { properties: { takenAfter: year(1900) } }],
-  ])('goes through %s with %j page by page, there and back', async (orderBy, filter) => {
+  ])('pages through %s with %j forwards and backwards', async (orderBy, filter) => {
     const all = await page({ orderBy, filter });
     expect(all.nodes.length).toBeGreaterThan(1);
     const ids = all.nodes.map(({ id }) => id);
     expect(all.edges.map(({ node }) => node.id)).toEqual(ids);
-    const there: string[] = [];
+    const forward: string[] = [];
     for (let after: string | null = null; ;) {
       const { nodes, pageInfo }: Page = await page({ orderBy, filter, first: 1, after });
-      there.push(...nodes.map(({ id }) => id));
+      forward.push(...nodes.map(({ id }) => id));
       if (!pageInfo.hasNextPage) break;
       after = pageInfo.endCursor;
     }
-    expect(there).toEqual(ids);
+    expect(forward).toEqual(ids);
     const back: string[] = [];
     for (let before: string | null = null; ;) {
       const { nodes, pageInfo }: Page = await page({ orderBy, filter, last: 1, before });
@@ -188,14 +188,14 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
       ['filter', 'properties', name],
     ]),
   ];
-  it.each(refused)('refuses %j', async (variables, path) => {
+  it.each(refused)('rejects %j', async (variables, path) => {
     const { errors } = await list(variables);
     expect(errors).toMatchObject([
       { extensions: { code: 'BAD_USER_INPUT', reason: 'LIST_NOT_SERVED', path } },
     ]);
   });
 
-  it('refuses a text that the database does not know', async () => {
+  it('rejects a text with a NUL character', async () => {
     const { errors } = await list({ filter: { properties: { title: 'a\0b' } } });
     const path = ['filter', 'properties', 'title'];
     expect(errors).toMatchObject([
@@ -203,7 +203,7 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     ]);
   });
 
-  it('refuses the cursor of one order in all others', async () => {
+  it('rejects the cursor of one order in every other order', async () => {
     const orders = ['CREATED_DESC', 'CREATED_ASC', 'TAKEN_DESC', 'TAKEN_ASC'];
     for (const from of orders) {
       const { pageInfo } = await page({ orderBy: from, first: 1 });
@@ -219,7 +219,7 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
   });
 
   it.each(['-62135596800000', '-99999999999999', '999999999999999'])(
-    'takes a cursor at %s milliseconds for what it is',
+    'accepts a cursor at %s milliseconds',
     async (millis) => {
       const id = '00000000-0000-7000-8000-000000000000';
       const after = Buffer.from(`TAKEN_ASC:${millis}:${id}`).toString('base64url');
@@ -229,26 +229,26 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     },
   );
 
-  it('refuses a cursor from before all time', async () => {
+  it('rejects a cursor before the earliest date', async () => {
     const after = Buffer.from('TAKEN_ASC:-999999999999999:00000000-0000-7000-8000-000000000000');
     const { errors } = await list({ orderBy: 'TAKEN_ASC', after: after.toString('base64url') });
     expect(errors).toMatchObject([{ extensions: { reason: 'CURSOR_INVALID', path: ['after'] } }]);
   });
 
-  it('keeps the lists of others for operators', async () => {
+  it('restricts lists of other owners to operators', async () => {
     const filter = { ownerId: '42', properties: { hasLocation: true } };
     expect(names(await page({ filter }, '9', { scope: 'stowage.admin' }))).toBe('d c a');
     const { errors } = await list({ filter }, '43');
     expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
   });
 
-  it('believes the asset, not its properties, whose it is', async () => {
+  it('uses the owner of the asset, not of its properties', async () => {
     const id = await storeAsset(database, { ownerId: 70n, properties: { title: 'mine' } });
     await database.prisma.assetProperties.update({ where: { assetId: id }, data: { ownerId: 71n } });
     expect(names(await page({ filter: { properties: { title: 'mine' } } }, '71'))).toBe('');
   });
 
-  describe('of an owner with many that do not fit', () => {
+  describe('with many assets that do not match', () => {
     const MANY = 2 * MAX_EXAMINED + 1;
     beforeAll(async () => {
       await storeAsset(database, {
@@ -274,7 +274,7 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
     it.each([
       ['CREATED_DESC', { properties: { cameraMake: 'leica' } }],
       ['TAKEN_DESC', {}],
-    ])('looks through %s a piece at a time', async (orderBy, filter) => {
+    ])('scans %s in bounded steps', async (orderBy, filter) => {
       const forward: string[] = [];
       for (let after: string | null = null; ;) {
         const one: Page = await page({ orderBy, filter, after }, '80');
@@ -293,7 +293,7 @@ describe('lists by what was found in the bytes (real: PostgreSQL, HTTP)', () => 
       expect(backward).toEqual(['oldest', '', '']);
     });
 
-    it('begins with the property that is rarest', async () => {
+    it('starts with the rarest property', async () => {
       const filter = { properties: { cameraMake: 'leica', hasLocation: true } };
       const { nodes, pageInfo } = await page({ filter }, '80');
       expect([nodes.length, pageInfo.hasNextPage]).toEqual([1, false]);

@@ -34,7 +34,7 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
   const requests = (operation: string, code: string) =>
     metric('stowage_graphql_requests_total', `{operation="${operation}",code="${code}"}`);
 
-  it('counts operations by root field and code, whatever clients call them', async () => {
+  it('counts operations by root field and code, whatever their names are', async () => {
     await api.query('query Secret { hers: viewer { id } }');
     await api.query(
       'query { ...A } fragment A on Query { viewer { id } ... on Query { viewer { isAdmin } } }',
@@ -54,24 +54,24 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
     expect(await (await api.fetch('/metrics')).text()).not.toMatch(/Secret|hers|whatever/);
   });
 
-  it('counts what quotas refused, alone and in batches', async () => {
+  it('counts quota refusals of single requests and of batches', async () => {
     await api.query(REQUEST, { input: input(101) }, '44');
     await api.query(BATCH, { inputs: [input(60), input(60), input(60)] }, '44');
     expect(await requests('requestUpload', 'QUOTA_EXCEEDED')).toBe(1);
     expect(await metric('stowage_quota_refusals_total')).toBe(3);
   });
 
-  it('tells of its pool and its process', async () => {
+  it('reports metrics of its pool and its process', async () => {
     expect(await metric('stowage_database_pool_connections', '{state="total"}')).toBeGreaterThan(0);
     expect(await metric('process_resident_memory_bytes')).toBeGreaterThan(1_000_000);
     const { headers } = await api.fetch('/metrics');
     expect(headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
   });
 
-  /** A caller gets a request back each second. */
+  /** Freezes the clock, because the rate limiter returns one request per second to a caller. */
   const atOneMoment = () => jest.spyOn(Date, 'now').mockReturnValue(Date.now());
 
-  it('slows down who asks too much, and nobody else', async () => {
+  it('limits the rate of one caller without affecting another', async () => {
     atOneMoment();
     const inputs = Array.from({ length: 59 }, () => input(1));
     expect((await api.query(BATCH, { inputs }, '45')).errors).toBeUndefined();
@@ -86,7 +86,7 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
     expect((await api.query('{ viewer { id } }', {}, '46')).errors).toBeUndefined();
   });
 
-  it('counts every root field of an operation', async () => {
+  it('counts every root field of an operation against the rate limit', async () => {
     atOneMoment();
     const fields = Array.from({ length: 30 }, (_, index) => `a${index}: viewer { id }`).join(' ');
     for (const expected of [undefined, undefined, 'RATE_LIMITED']) {
@@ -95,12 +95,12 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
     }
   });
 
-  it('lives without asking anybody', async () => {
+  it('reports liveness without checking dependencies', async () => {
     const response = await api.fetch('/health/live');
     expect([response.status, await response.json()]).toEqual([200, { ok: true }]);
   });
 
-  it('is ready while everything that it needs answers, and says what does not (it needs no Pub/Sub)', async () => {
+  it('is ready while its dependencies answer, names the one that fails, and ignores Pub/Sub', async () => {
     const ready = async () => {
       const response = await api.fetch('/health/ready');
       return { status: response.status, ...((await response.json()) as Readiness) };
@@ -119,8 +119,8 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
       },
     });
     await api.emulators.gcs.close();
-    // A probe that is late is one that fails, for a moment.
-    const down = await until('storage alone is down too', async () => {
+    // A probe that times out also counts as failed for a moment.
+    const down = await until('only storage is down besides Pub/Sub', async () => {
       const found = await ready();
       const failing = Object.keys(found.checks).filter((name) => !found.checks[name]!.ok);
       return failing.sort().join() === 'pubsub,storage' ? found : null;
@@ -139,7 +139,7 @@ describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', 
   });
 });
 
-it('signs URLs for where clients reach storage, when that is elsewhere', async () => {
+it('signs URLs for the public endpoint of storage', async () => {
   await using api = await TestApi.start({ GCS_PUBLIC_ENDPOINT: 'https://storage.example.com' });
   const request = `mutation ($input: RequestUploadInput!) {
     requestUpload(input: $input) { asset { id } upload { url } }
@@ -157,7 +157,7 @@ it('signs URLs for where clients reach storage, when that is elsewhere', async (
     'https://storage.example.com',
     true,
   ]);
-  // The service itself reaches it where it reaches storage.
+  // The service itself uses its internal endpoint of storage.
   const here = api.emulators.gcs.url + session.pathname + session.search;
   const state = await fetch(here, {
     method: 'PUT',

@@ -3,7 +3,7 @@ import { TestApi } from './test-api.js';
 
 const BROWSER = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
 
-describe('the playground’s door (real: HTTP)', () => {
+describe('playground page (real: HTTP)', () => {
   let api: TestApi;
   const start = async (env: NodeJS.ProcessEnv) => (api = await TestApi.start(env));
   afterEach(() => api[Symbol.asyncDispose]());
@@ -12,7 +12,7 @@ describe('the playground’s door (real: HTTP)', () => {
   const assetsOf = (html: string) =>
     [...html.matchAll(/(?:src|href)="(\/[^"]+)"/g)].map(([, path = '']) => path);
 
-  it('gives browsers a page that may load nothing from elsewhere, and its files for ever', async () => {
+  it('serves a page with a strict content security policy and immutable assets', async () => {
     await start({});
     const response = await page();
     expect(response.status).toBe(200);
@@ -40,14 +40,14 @@ describe('the playground’s door (real: HTTP)', () => {
     expect((await api.fetch('/graphql/assets/graphiql-3.8.3/../../package.json')).status).toBe(404);
   });
 
-  it('puts the token that it is given into the page, and nothing out of it', async () => {
+  it('escapes the configured token in the page', async () => {
     await start({ NODE_ENV: 'production', PLAYGROUND: 'true', PLAYGROUND_TOKEN: 'a.b.c</script><script>' });
     const html = await (await page()).text();
     expect(html).toContain('Bearer a.b.c\\u003c/script>');
     expect(html.match(/<script/g)).toHaveLength(5);
   });
 
-  it('changes nothing for programs', async () => {
+  it('does not affect API clients', async () => {
     await start({});
     expect((await api.query('{ viewer { id } }')).data).toEqual({ viewer: { id: '42' } });
     const headers = { accept: 'application/json', 'content-type': 'application/json' };
@@ -55,13 +55,13 @@ describe('the playground’s door (real: HTTP)', () => {
     expect(await answer.json()).toEqual({ data: { __typename: 'Query' } });
   });
 
-  it.each([{ PLAYGROUND: 'false' }, { NODE_ENV: 'production' }])('is not there with %j', async (env) => {
+  it.each([{ PLAYGROUND: 'false' }, { NODE_ENV: 'production' }])('is absent with %j', async (env) => {
     await start(env);
     expect((await page()).headers.get('content-type')).not.toContain('text/html');
     expect((await api.fetch('/graphql/assets/graphiql-3.8.3/graphiql.min.js')).status).toBe(404);
   });
 
-  it('is there under the names that are allowed and no other', async () => {
+  it('is served only under the allowed host names', async () => {
     await start({
       NODE_ENV: 'production',
       PLAYGROUND: 'true',

@@ -7,7 +7,7 @@ const JSON_BODY = JSON.stringify({ query: QUERY });
 const repeated = (count: number, part: (index: number) => string) =>
   Array.from({ length: count }, (_, index) => part(index)).join(' ');
 
-describe('what the api takes (real: PostgreSQL, queue, storage emulator, HTTP)', () => {
+describe('GraphQL requests (real: PostgreSQL, queue, storage emulator, HTTP)', () => {
   let api: TestApi;
   let authorization: string;
   beforeAll(async () => {
@@ -24,13 +24,13 @@ describe('what the api takes (real: PostgreSQL, queue, storage emulator, HTTP)',
     });
 
   it.each(['application/json', 'application/json; charset=utf-8', 'Application/JSON'])(
-    'takes %s',
+    'accepts %s',
     async (type) => {
       expect(await (await post(type, JSON_BODY)).json()).toEqual({ data: { viewer: { id: '42' } } });
     },
   );
 
-  it('takes two hundred uploads of one caller at once, as it is set by default', async () => {
+  it('accepts two hundred concurrent uploads of one caller by default', async () => {
     const input = { filename: 'f', mimeType: 'text/plain', sizeBytes: 6, checksumSha256: 'ab'.repeat(32) };
     const mutation =
       'mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { status } } }';
@@ -39,7 +39,7 @@ describe('what the api takes (real: PostgreSQL, queue, storage emulator, HTTP)',
     expect(answers).toEqual(answers.map(() => pending));
   });
 
-  it('lets nobody keep an answer', async () => {
+  it('forbids caching of every response', async () => {
     const query = encodeURIComponent(QUERY);
     const headers = { authorization, 'apollo-require-preflight': 'true' };
     const answers = [
@@ -61,28 +61,28 @@ describe('what the api takes (real: PostgreSQL, queue, storage emulator, HTTP)',
     ['application/graphql', QUERY],
     ['application/jsonp', JSON_BODY],
     [null, new FormData()],
-  ])('refuses %s with 415', async (type, body) => {
+  ])('rejects %s with 415', async (type, body) => {
     expect((await post(type, body)).status).toBe(415);
   });
 
   it.each([
     ['a batch', `[${JSON_BODY},${JSON_BODY}]`, 400],
-    ['no JSON', '{', 400],
+    ['invalid JSON', '{', 400],
     ['no query', '{}', 400],
     ['more than a mebibyte', JSON.stringify({ query: QUERY, variables: { x: 'x'.repeat(2 ** 20) } }), 413],
     ['a prototype', '{"__proto__":{"query":"{viewer{id}}"}}', 400],
-  ])('refuses %s', async (_, body, status) => {
+  ])('rejects %s', async (_, body, status) => {
     const response = await post('application/json', body);
     expect(response.status).toBe(status);
     expect(await response.text()).not.toMatch(/\bat .*:\d+|node_modules/);
   });
 
-  it('refuses a GET that a page elsewhere could make', async () => {
+  it('rejects a GET that a page of another origin could send', async () => {
     const path = `/graphql?query=${encodeURIComponent(QUERY)}`;
     expect((await api.fetch(path, { headers: { authorization } })).status).toBe(400);
   });
 
-  it('refuses a mutation by GET', async () => {
+  it('rejects a mutation by GET', async () => {
     const mutation = 'mutation { cancelUpload(assetId: "x") { id } }';
     const headers = { authorization, 'content-type': 'application/json' };
     expect((await api.fetch(`/graphql?query=${encodeURIComponent(mutation)}`, { headers })).status).toBe(405);
@@ -95,7 +95,7 @@ describe('what the api takes (real: PostgreSQL, queue, storage emulator, HTTP)',
     ['TOO_MANY_ROOT_FIELDS', `mutation { ${repeated(31, () => 'cancelUpload(assetId: "x") { id }')} }`],
     ['TOO_MANY_DIRECTIVES', `{ viewer { id ${'@a '.repeat(900)} } }`],
     ['QUERY_TOO_COMPLEX', `{ assets(first: 100) { nodes { ${repeated(100, () => 'id')} } } }`],
-  ])('refuses with %s, and says so', async (reason, query) => {
+  ])('rejects an operation with the reason %s', async (reason, query) => {
     const { data, errors = [] } = await api.query(query);
     expect(data).toBeUndefined();
     expect(errors.map(({ extensions }) => extensions)).toContainEqual({ code: 'BAD_USER_INPUT', reason });
@@ -103,9 +103,9 @@ describe('what the api takes (real: PostgreSQL, queue, storage emulator, HTTP)',
 
   it.each([
     ['a fragment cycle', '{ ...A } fragment A on Query { ...A }'],
-    ['a directive over and over', `{ viewer { id ${'@include(if: true) '.repeat(25)} } }`],
-    ['a directive that is not there', `{ viewer { id ${'@a '.repeat(25)} } }`],
-  ])('refuses %s', async (_, query) => {
+    ['a repeated directive', `{ viewer { id ${'@include(if: true) '.repeat(25)} } }`],
+    ['an unknown directive', `{ viewer { id ${'@a '.repeat(25)} } }`],
+  ])('rejects %s', async (_, query) => {
     const { data, errors } = await api.query(query);
     expect(data).toBeUndefined();
     expect(errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED');

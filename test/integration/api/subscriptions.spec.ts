@@ -23,11 +23,11 @@ interface Changed {
   readonly status: string;
 }
 
-/** What one subscription has brought so far. */
-interface Seen {
+/** Results of one subscription so far. */
+interface Received {
   readonly states: Changed[];
   readonly errors: { readonly message: string; readonly extensions?: Record<string, unknown> }[];
-  /** Code of the socket's end, 'complete', or null while it runs. */
+  /** Close code of the socket, 'complete', or null while the subscription runs. */
   end: number | 'complete' | null;
   stop(): void;
 }
@@ -60,26 +60,26 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
   const as = async (subject: string, expires = '1h') =>
     open({ authorization: `Bearer ${await signJwt(subject, {}, expires)}` });
 
-  function subscribe(client: Client, payload: SubscribePayload): Seen {
-    const seen: Seen = { states: [], errors: [], end: null, stop: () => undefined };
-    seen.stop = client.subscribe<Record<string, Changed>>(payload, {
+  function subscribe(client: Client, payload: SubscribePayload): Received {
+    const received: Received = { states: [], errors: [], end: null, stop: () => undefined };
+    received.stop = client.subscribe<Record<string, Changed>>(payload, {
       next: ({ data, errors = [] }) => {
-        seen.errors.push(...(errors as Seen['errors']));
+        received.errors.push(...(errors as Received['errors']));
         const state = Object.values(data ?? {})[0];
-        if (state) seen.states.push(state);
+        if (state) received.states.push(state);
       },
       error: (error) => {
-        if (Array.isArray(error)) seen.errors.push(...(error as Seen['errors']));
-        seen.end = Array.isArray(error) ? 'complete' : (error as { code: number }).code;
+        if (Array.isArray(error)) received.errors.push(...(error as Received['errors']));
+        received.end = Array.isArray(error) ? 'complete' : (error as { code: number }).code;
       },
-      complete: () => (seen.end ??= 'complete'),
+      complete: () => (received.end ??= 'complete'),
     });
-    return seen;
+    return received;
   }
   const watch = async (id: string, subject = '42') =>
     subscribe(await as(subject), { query: ONE, variables: { id } });
-  const statuses = ({ states }: Seen) => states.map(({ status }) => status);
-  const comes = (what: string, condition: () => boolean) => until(what, () => (condition() ? true : null));
+  const statuses = ({ states }: Received) => states.map(({ status }) => status);
+  const waitFor = (what: string, condition: () => boolean) => until(what, () => (condition() ? true : null));
 
   async function pending(subject = '42', acl?: object[]): Promise<string> {
     const input = { filename: 'f', mimeType: 'text/plain', sizeBytes: 6, checksumSha256: SHA256, acl };
@@ -87,20 +87,20 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     return (data?.requestUpload as { asset: { id: string } }).asset.id;
   }
 
-  it('sends the state first, then changes, and completes at the purge', async () => {
+  it('sends the current state, then changes, and completes on purge', async () => {
     const id = await pending();
-    const seen = await watch(id);
-    await comes('the first state', () => seen.states.length === 1);
+    const received = await watch(id);
+    await waitFor('the first state', () => received.states.length === 1);
     await api.query(CANCEL, { id });
-    await comes('the change', () => seen.states.length === 2);
+    await waitFor('the change', () => received.states.length === 2);
     await api.query(PURGE, { id });
-    await comes('the end', () => seen.end === 'complete');
-    expect(statuses(seen)).toEqual(['PENDING', 'CANCELLED']);
-    expect(seen.states[0]).toMatchObject({ id, viewerPermissions: ['READ', 'WRITE', 'DELETE'], acl: [] });
-    expect(seen.errors).toEqual([]);
+    await waitFor('the end', () => received.end === 'complete');
+    expect(statuses(received)).toEqual(['PENDING', 'CANCELLED']);
+    expect(received.states[0]).toMatchObject({ id, viewerPermissions: ['READ', 'WRITE', 'DELETE'], acl: [] });
+    expect(received.errors).toEqual([]);
   });
 
-  it('answers a stranger and a name that is nobody’s alike', async () => {
+  it('answers identically for an inaccessible and an unknown asset', async () => {
     const id = await pending();
     const answers = [
       await watch(id, '43'),
@@ -108,7 +108,7 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
       await watch('no id'),
     ];
     for (const { end } of answers) expect(end).toBeNull();
-    await comes('all ends', () => answers.every(({ end }) => end === 'complete'));
+    await waitFor('all ends', () => answers.every(({ end }) => end === 'complete'));
     const [first, ...others] = answers.map(({ states, errors }) => ({ states, errors }));
     expect(first).toMatchObject({
       states: [],
@@ -117,79 +117,82 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     for (const other of others) expect(other).toEqual(first);
   });
 
-  it('watches many at once, and passes over what is not the caller’s', async () => {
+  it('watches many assets and skips those that the caller cannot read', async () => {
     const [mine, also, other] = [await pending(), await pending(), await pending('43')];
-    const seen = subscribe(await as('42'), { query: MANY, variables: { ids: [mine, other, also, mine] } });
-    await comes('both states', () => seen.states.length === 2);
-    expect(seen.states.map(({ id }) => id)).toEqual([mine, also]);
+    const received = subscribe(await as('42'), {
+      query: MANY,
+      variables: { ids: [mine, other, also, mine] },
+    });
+    await waitFor('both states', () => received.states.length === 2);
+    expect(received.states.map(({ id }) => id)).toEqual([mine, also]);
     await api.query(CANCEL, { id: also });
-    await comes('the change', () => seen.states.length === 3);
+    await waitFor('the change', () => received.states.length === 3);
     await api.query(CANCEL, { id: mine });
-    await comes('the other change', () => seen.states.length === 4);
+    await waitFor('the other change', () => received.states.length === 4);
     await api.query(PURGE, { id: mine });
-    expect(seen.end).toBeNull();
+    expect(received.end).toBeNull();
     await api.query(PURGE, { id: also });
-    await comes('the end', () => seen.end === 'complete');
-    expect(statuses(seen)).toEqual(['PENDING', 'PENDING', 'CANCELLED', 'CANCELLED']);
+    await waitFor('the end', () => received.end === 'complete');
+    expect(statuses(received)).toEqual(['PENDING', 'PENDING', 'CANCELLED', 'CANCELLED']);
   });
 
-  it('does not watch what the caller may not read, or may not read any more', async () => {
+  it('does not watch assets that the caller cannot read, or can no longer read', async () => {
     const acl = [{ principal: 'user:48', permissions: ['READ'] }];
     const [granted, also, strange] = [
       await pending('42', acl),
       await pending('42', acl),
       await pending('42'),
     ];
-    const nobodys = '01a204b4-f6dd-72d6-be10-e023dab1bad7';
+    const unknown = '01a204b4-f6dd-72d6-be10-e023dab1bad7';
     const feed = api.app.get<unknown, { readonly watches: ReadonlyMap<string, unknown> }>(AssetFeed, {
       strict: false,
     });
-    const watched = () => [granted, also, strange, nobodys].filter((id) => feed.watches.has(id));
-    const ids = [strange, granted, nobodys, also];
-    const seen = subscribe(await as('48'), { query: MANY, variables: { ids } });
-    await comes('both states', () => seen.states.length === 2);
+    const watched = () => [granted, also, strange, unknown].filter((id) => feed.watches.has(id));
+    const ids = [strange, granted, unknown, also];
+    const received = subscribe(await as('48'), { query: MANY, variables: { ids } });
+    await waitFor('both states', () => received.states.length === 2);
     expect(watched()).toEqual([granted, also]);
     await database.query('delete from asset_acl where asset_id = $1', [granted]);
     await api.query(CANCEL, { id: granted });
-    await comes('one is left alone', () => watched().length === 1);
+    await waitFor('one asset is no longer watched', () => watched().length === 1);
     expect(watched()).toEqual([also]);
     await database.query('delete from asset_acl where asset_id = $1', [also]);
     await api.query(CANCEL, { id: also });
-    await comes('the end', () => seen.end === 'complete');
-    expect([watched(), statuses(seen)]).toEqual([[], ['PENDING', 'PENDING']]);
+    await waitFor('the end', () => received.end === 'complete');
+    expect([watched(), statuses(received)]).toEqual([[], ['PENDING', 'PENDING']]);
   });
 
   it.each([
-    ['none', []],
+    ['no', []],
     ['101', Array.from({ length: 101 }, (_, index) => String(index))],
-  ])('refuses to watch %s at a time', async (_, ids) => {
-    const seen = subscribe(await as('42'), { query: MANY, variables: { ids } });
-    await comes('the end', () => seen.end === 'complete');
-    expect(seen.errors[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', reason: 'ASSET_COUNT' });
+  ])('rejects a subscription to %s assets', async (_, ids) => {
+    const received = subscribe(await as('42'), { query: MANY, variables: { ids } });
+    await waitFor('the end', () => received.end === 'complete');
+    expect(received.errors[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', reason: 'ASSET_COUNT' });
   });
 
   it.each<[string, SubscribePayload, (string | number)[]]>([
     ['a variable', { query: MANY, variables: { ids: ['a', { b: 1 }] } }, ['ids', 1]],
     ['a variable that is missing', { query: ONE }, ['id']],
     ['a literal', { query: 'subscription { assetChanged(id: true) { id } }' }, ['id']],
-  ])('names the path of a wrong value in %s', async (_, payload, path) => {
-    const seen = subscribe(await as('42'), payload);
-    await comes('the end', () => seen.end === 'complete');
-    expect(seen.errors.map(({ extensions }) => extensions)).toEqual([expect.objectContaining({ path })]);
+  ])('reports the path of an invalid value in %s', async (_, payload, path) => {
+    const received = subscribe(await as('42'), payload);
+    await waitFor('the end', () => received.end === 'complete');
+    expect(received.errors.map(({ extensions }) => extensions)).toEqual([expect.objectContaining({ path })]);
   });
 
-  it('lets a reader out who may not read any more', async () => {
+  it('ends the subscription of a reader who loses access', async () => {
     const id = await pending('42', [{ principal: 'user:44', permissions: ['READ'] }]);
-    const seen = await watch(id, '44');
-    await comes('the first state', () => seen.states.length === 1);
-    expect(seen.states[0]).toMatchObject({ viewerPermissions: ['READ'], acl: [] });
+    const received = await watch(id, '44');
+    await waitFor('the first state', () => received.states.length === 1);
+    expect(received.states[0]).toMatchObject({ viewerPermissions: ['READ'], acl: [] });
     await database.query('delete from asset_acl where asset_id = $1', [id]);
     await api.query(CANCEL, { id });
-    await comes('the end', () => seen.end === 'complete');
-    expect(statuses(seen)).toEqual(['PENDING']);
+    await waitFor('the end', () => received.end === 'complete');
+    expect(statuses(received)).toEqual(['PENDING']);
   });
 
-  it('lets a reader out who takes their time, before the next asset', async () => {
+  it('ends the subscription of a slow reader who lost access before the next asset', async () => {
     const acl = [{ principal: 'user:44', permissions: ['READ'] }];
     const ids = [await pending('42', acl), await pending('42', acl)];
     const reader = { ownerId: 44n, groups: [], isAdmin: false };
@@ -201,16 +204,16 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     expect(await states.next()).toEqual({ done: true, value: undefined });
   });
 
-  it('ends with the token', async () => {
+  it('ends when the token expires', async () => {
     const id = await pending();
-    // What is over for less than half a minute still counts: clocks differ.
-    const seen = subscribe(await as('42', '-20s'), { query: ONE, variables: { id } });
-    await comes('the first state', () => seen.states.length === 1);
-    await comes('the end', () => seen.end === 'complete');
-    expect(seen.errors).toEqual([]);
+    // A token is accepted for 30 seconds after its expiry, because clocks differ.
+    const received = subscribe(await as('42', '-20s'), { query: ONE, variables: { id } });
+    await waitFor('the first state', () => received.states.length === 1);
+    await waitFor('the end', () => received.end === 'complete');
+    expect(received.errors).toEqual([]);
   });
 
-  it('ends by the time of the database', async () => {
+  it('ends by database time rather than the local clock', async () => {
     const id = await pending();
     const until = new Date(Date.now() + 3_600_000);
     const actor = { ownerId: 42n, groups: [], isAdmin: false, until };
@@ -225,19 +228,19 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
 
   it.each([
     ['no token', {}],
-    ['a wrong token', { Authorization: 'Bearer x.y.z' }],
-    ['a token that is no text', { authorization: 42 }],
-  ])('closes the socket of %s', async (_, params) => {
-    const seen = subscribe(open(params), { query: ONE, variables: { id: 'x' } });
-    await comes('the end', () => seen.end !== null);
-    expect(seen).toMatchObject({ end: 4401, states: [] });
+    ['an invalid token', { Authorization: 'Bearer x.y.z' }],
+    ['a token that is not a string', { authorization: 42 }],
+  ])('closes a socket with %s', async (_, params) => {
+    const received = subscribe(open(params), { query: ONE, variables: { id: 'x' } });
+    await waitFor('the end', () => received.end !== null);
+    expect(received).toMatchObject({ end: 4401, states: [] });
   });
 
   const refused: Record<string, [query: string, code: string, reason?: string]> = {
     'a query': ['{ viewer { id } }', 'BAD_USER_INPUT', 'SUBSCRIPTIONS_ONLY'],
     'an unknown field': ['subscription { nothing }', 'GRAPHQL_VALIDATION_FAILED'],
-    'what cannot be read': ['subscription {', 'GRAPHQL_PARSE_FAILED'],
-    'what is too long': [
+    'an unparsable document': ['subscription {', 'GRAPHQL_PARSE_FAILED'],
+    'too many tokens': [
       `subscription { assetChanged(id: "x") { ${'id '.repeat(3_000)} } }`,
       'BAD_USER_INPUT',
       'TOO_MANY_TOKENS',
@@ -248,13 +251,13 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
       'TOO_MANY_ALIASES',
     ],
   };
-  it.each(Object.entries(refused))('refuses %s', async (_, [query, code, reason]) => {
-    const seen = subscribe(await as('42'), { query });
-    await comes('the end', () => seen.end === 'complete');
-    expect(seen.errors[0]?.extensions).toEqual(reason === undefined ? { code } : { code, reason });
+  it.each(Object.entries(refused))('rejects %s', async (_, [query, code, reason]) => {
+    const received = subscribe(await as('42'), { query });
+    await waitFor('the end', () => received.end === 'complete');
+    expect(received.errors[0]?.extensions).toEqual(reason === undefined ? { code } : { code, reason });
   });
 
-  it.each([null, '42'])('refuses a subscription by POST, of %s', async (subject) => {
+  it.each([null, '42'])('rejects a subscription by POST from %s', async (subject) => {
     const { data, errors } = await api.query('subscription { assetChanged(id: "x") { id } }', {}, subject);
     expect(data).toBeUndefined();
     expect(errors?.map(({ extensions }) => extensions)).toEqual([
@@ -262,47 +265,47 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     ]);
   });
 
-  it('hears of changes that were told while it could not listen', async () => {
+  it('delivers changes that were made while its database connection was down', async () => {
     const id = await pending();
-    const seen = await watch(id);
-    await comes('the first state', () => seen.states.length === 1);
+    const received = await watch(id);
+    await waitFor('the first state', () => received.states.length === 1);
     const { rowCount } = await database.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'stowage feed' and datname = current_database()`,
     );
     expect(rowCount).toBe(1);
     await api.query(CANCEL, { id });
-    await comes('the change', () => seen.states.length === 2);
+    await waitFor('the change', () => received.states.length === 2);
   });
 
-  it('delivers what a process wrote that died before it could tell', async () => {
+  it('delivers the event of a process that died before it sent a notification', async () => {
     const id = await pending();
-    const seen = await watch(id);
-    await comes('the first state', () => seen.states.length === 1);
+    const received = await watch(id);
+    await waitFor('the first state', () => received.states.length === 1);
     await database.query(
       `with changed as (
          update media_assets set status = 'CANCELLED', version = version + 1 where asset_id = $1 returning asset_id, owner_id)
        insert into domain_events (type, asset_id, owner_id) select 'asset.cancelled', asset_id, owner_id from changed`,
       [id],
     );
-    await comes('the change', () => seen.states.length === 2);
+    await waitFor('the change', () => received.states.length === 2);
     const { rows } = await database.query('select 1 from domain_events where delivered_at is null');
     expect(rows).toEqual([]);
   });
 
-  it('stops watching for whoever stops listening', async () => {
+  it('stops watching when a client unsubscribes', async () => {
     const id = await pending();
     const client = await as('42');
-    const seen = subscribe(client, { query: ONE, variables: { id } });
-    await comes('the first state', () => seen.states.length === 1);
-    seen.stop();
+    const received = subscribe(client, { query: ONE, variables: { id } });
+    await waitFor('the first state', () => received.states.length === 1);
+    received.stop();
     const again = subscribe(client, { query: ONE, variables: { id } });
-    await comes('its first state', () => again.states.length === 1);
+    await waitFor('its first state', () => again.states.length === 1);
     await api.query(CANCEL, { id });
-    await comes('its change', () => again.states.length === 2);
-    expect(statuses(seen)).toEqual(['PENDING']);
+    await waitFor('its change', () => again.states.length === 2);
+    expect(statuses(received)).toEqual(['PENDING']);
   });
 
-  it('has room for a hundred subscriptions in a socket', async () => {
+  it('allows a hundred subscriptions per socket', async () => {
     const id = await pending();
     const client = await as('45');
     const acl = [{ principal: 'user:45', permissions: ['READ'] }];
@@ -311,24 +314,24 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     const all = Array.from({ length: 101 }, () =>
       subscribe(client, { query: ONE, variables: { id: shared } }),
     );
-    await comes('a hundred states', () => all.filter(({ states }) => states.length === 1).length === 100);
+    await waitFor('a hundred states', () => all.filter(({ states }) => states.length === 1).length === 100);
     const [refused] = all.filter(({ states }) => states.length === 0);
-    await comes('a refusal', () => refused?.end === 'complete');
+    await waitFor('a refusal', () => refused?.end === 'complete');
     expect(refused?.errors[0]?.extensions).toMatchObject({ reason: 'TOO_MANY_SUBSCRIPTIONS' });
   });
 
-  it('has room for a hundred sockets of an owner', async () => {
+  it('allows a hundred sockets per owner', async () => {
     const id = await pending('46');
     const all = await Promise.all(Array.from({ length: 101 }, () => watch(id, '46')));
-    await comes('a hundred states', () => all.filter(({ states }) => states.length === 1).length === 100);
+    await waitFor('a hundred states', () => all.filter(({ states }) => states.length === 1).length === 100);
     const [refused] = all.filter(({ states }) => states.length === 0);
-    await comes('a refusal', () => refused?.end === 4429);
+    await waitFor('a refusal', () => refused?.end === 4429);
   });
 
   it('closes the socket on a message that is too large', async () => {
-    const seen = subscribe(await as('42'), { query: `# ${'x'.repeat(200_000)}\n${ONE}` });
-    await comes('the end', () => seen.end !== null);
-    expect(seen.end).toBe(1009);
+    const received = subscribe(await as('42'), { query: `# ${'x'.repeat(200_000)}\n${ONE}` });
+    await waitFor('the end', () => received.end !== null);
+    expect(received.end).toBe(1009);
   });
 
   it.each([
@@ -348,12 +351,12 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
     let text = '';
     socket.setEncoding('utf8').on('data', (part: string) => (text += part));
     socket.write(`${lines.join('\r\n')}\r\n\r\n`);
-    await comes('the answer', () => text.includes('\r\n\r\n'));
+    await waitFor('the answer', () => text.includes('\r\n\r\n'));
     expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     socket.destroy();
   });
 
-  it('says goodbye when it stops', async () => {
+  it('closes sockets with code 1001 on shutdown', async () => {
     const stopping = await TestApi.start();
     const client = createClient({
       url: `ws://127.0.0.1:${stopping.port}/graphql`,

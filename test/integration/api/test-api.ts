@@ -58,7 +58,7 @@ export class TestApi implements AsyncDisposable {
     return signJwt(subject, claims);
   }
 
-  /** An operation of the user 42, or of another, or (null) of nobody. */
+  /** Sends an operation as user 42, as another subject, or without a token (`null`). */
   async query(
     query: string,
     variables: object = {},

@@ -16,7 +16,7 @@ const entries = (count: number) =>
 const grants = (count: number) =>
   Array.from({ length: count }, (_, index) => ({ principal: `user:${index}`, permissions: ['READ'] }));
 
-/** Beyond what docs/api.md allows, by little and by as much as a body holds. */
+/** Inputs beyond the limits of docs/api.md, by one and by as much as a request body holds. */
 const WRONG: [field: string, wrong: object, reason: string][] = [
   ['filename', { filename: 'x'.repeat(256) }, 'FILENAME_INVALID'],
   ['filename', { filename: 'x'.repeat(500_000) }, 'FILENAME_INVALID'],
@@ -37,7 +37,7 @@ const WRONG: [field: string, wrong: object, reason: string][] = [
   ['sizeBytes', { sizeBytes: 2 ** 53 - 1 }, 'SIZE_TOO_LARGE'],
 ];
 
-describe('what may be asked for (real: PostgreSQL, HTTP)', () => {
+describe('limits of upload requests (real: PostgreSQL, HTTP)', () => {
   let api: TestApi;
   beforeAll(async () => {
     api = await TestApi.start();
@@ -45,7 +45,7 @@ describe('what may be asked for (real: PostgreSQL, HTTP)', () => {
   afterAll(() => api?.[Symbol.asyncDispose]());
 
   it.each(WRONG)(
-    'is told of a wrong %s by the same reason alone and in a batch (%#)',
+    'reject an invalid %s with one reason in a single request and in a batch (%#)',
     async (field, wrong, reason) => {
       const input = { ...RIGHT, ...wrong };
       const { errors } = await api.query(ONE, { input });
