@@ -556,7 +556,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "throw new ApiError('accessDenied', { message: refusal.message });",
     without: '',
     test: 'test/integration/gcp-emulator/gcs-admission.spec.ts',
-    name: 'neither writes an object',
+    name: 'rejects a request that writes an object',
   },
   {
     invariant: 9,

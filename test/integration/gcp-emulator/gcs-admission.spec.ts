@@ -31,7 +31,7 @@ describe('requests of web pages to the storage emulator', () => {
     readonly headers?: http.OutgoingHttpHeaders;
     readonly body?: string;
   }
-  /** By node:http, since fetch sets no Host. */
+  /** Uses node:http, because fetch cannot set the Host header. */
   async function send(path: string, { method = 'GET', headers = {}, body }: Sent = {}) {
     const { port } = harness.emulator;
     const request = http.request({ host: '127.0.0.1', port, path, method, headers, agent: false }).end(body);
@@ -43,7 +43,7 @@ describe('requests of web pages to the storage emulator', () => {
 
   const upload = (type: string) => `/upload/storage/v1/b/pages/o?uploadType=${type}&name=kept`;
   const simple = { 'content-type': 'text/plain' };
-  /** What pages reach with requests that need no preflight, and with those that do. */
+  /** Requests that pages can send, with and without a preflight. */
   const targets: [what: string, path: string, sent: Sent][] = [
     ['writes an object', upload('media'), { method: 'POST', headers: simple, body: 'OTHER' }],
     ['writes a new object', `${upload('media')}2`, { method: 'POST', headers: simple, body: 'OTHER' }],
@@ -58,14 +58,14 @@ describe('requests of web pages to the storage emulator', () => {
     ['lists objects without the prefix', '/b/pages/o', {}],
     ['lists buckets', '/storage/v1/b?project=test', {}],
     [
-      'makes a bucket',
+      'creates a bucket',
       '/storage/v1/b?project=test',
       { method: 'POST', headers: simple, body: '{"name":"made"}' },
     ],
     ['reads an object', '/storage/v1/b/pages/o/kept?alt=media', {}],
     ['downloads an object', '/download/storage/v1/b/pages/o/kept?alt=media', {}],
     ['reads an object’s metadata', '/storage/v1/b/pages/o/kept', {}],
-    ['asks by HEAD', '/storage/v1/b/pages/o/kept?alt=media', { method: 'HEAD' }],
+    ['reads headers by HEAD', '/storage/v1/b/pages/o/kept?alt=media', { method: 'HEAD' }],
     ['deletes an object', '/storage/v1/b/pages/o/kept', { method: 'DELETE' }],
     [
       'copies an object',
@@ -73,40 +73,40 @@ describe('requests of web pages to the storage emulator', () => {
       { method: 'POST', headers: simple },
     ],
     [
-      'asks for leave to write',
+      'sends a preflight for a write',
       upload('media'),
       { method: 'OPTIONS', headers: { 'access-control-request-method': 'POST' } },
     ],
     ['reads without a signature', '/pages/kept', {}],
     ['writes without a signature', '/pages/kept', { method: 'PUT', headers: simple, body: 'OTHER' }],
     [
-      'makes storage fail',
+      'adds a fault',
       '/_emulator/faults',
       { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"action":{"status":503}}' },
     ],
     ['lists faults', '/_emulator/faults', {}],
     ['publishes events', '/_emulator/events', { method: 'POST', headers: simple, body: '{"topic":"t"}' }],
-    ['asks for what is not there', '/storage/v1/nowhere', {}],
-    ['names a session elsewhere', '/storage/v1/b/pages/o?upload_id=x', {}],
+    ['names an unknown path', '/storage/v1/nowhere', {}],
+    ['names an unknown session', '/storage/v1/b/pages/o?upload_id=x', {}],
   ];
   const pages: [what: string, headers: http.OutgoingHttpHeaders][] = [
-    ['a page that made its name lead here', { host: 'evil.example' }],
+    ['a page with DNS rebinding', { host: 'evil.example' }],
     [
-      'such a page under our port',
+      'a page with DNS rebinding and the port of the emulator',
       { host: 'evil.example:3001', origin: 'http://evil.example:3001', 'sec-fetch-site': 'same-origin' },
     ],
-    ['a page elsewhere', { origin: EVIL }],
-    ['a page elsewhere, by a new browser', { origin: EVIL, 'sec-fetch-site': 'cross-site' }],
-    ['the page that the bucket’s CORS lets read', { origin: APP, 'sec-fetch-site': 'cross-site' }],
-    ['a page without an origin', { origin: 'null' }],
+    ['a page of another origin', { origin: EVIL }],
+    ['a page of another origin with fetch metadata', { origin: EVIL, 'sec-fetch-site': 'cross-site' }],
+    ['a page that the CORS rules of the bucket allow', { origin: APP, 'sec-fetch-site': 'cross-site' }],
+    ['a page with the origin null', { origin: 'null' }],
     ['an element of a page', { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' }],
-    ['a page of this machine', { 'sec-fetch-site': 'same-site' }],
-    ['a file that this server served', { 'sec-fetch-site': 'same-origin' }],
+    ['a page of the same site', { 'sec-fetch-site': 'same-site' }],
+    ['a page that the emulator served', { 'sec-fetch-site': 'same-origin' }],
   ];
   describe.each(pages)('%s', (_, page) => {
-    it.each(targets)('neither %s', async (__, path, { method, headers, body }) => {
+    it.each(targets)('rejects a request that %s', async (__, path, { method, headers, body }) => {
       const answer = await send(path, { method, headers: { ...headers, ...page }, body });
-      // A preflight of the XML API may be answered: it opens nothing.
+      // A preflight of the XML API may be answered, but the answer grants no access.
       expect(answer.status).toBeGreaterThanOrEqual(400);
       expect(answer.headers['access-control-allow-methods']).toBeUndefined();
       expect(answer.body).not.toContain(STORED);
@@ -116,7 +116,7 @@ describe('requests of web pages to the storage emulator', () => {
     });
   });
 
-  it('says in each API’s words that it may not', async () => {
+  it('reports the rejection in the format of each API', async () => {
     const headers = { host: 'evil.example' };
     const [json, xml] = [
       await send('/storage/v1/b/pages', { headers }),
@@ -127,7 +127,7 @@ describe('requests of web pages to the storage emulator', () => {
     expect(xml.body).toContain('<Code>AccessDenied</Code>');
   });
 
-  it('serves programs under every name that it was told', async () => {
+  it('serves clients under every allowed host name', async () => {
     const { port } = harness.emulator;
     for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`, 'storage:3001']) {
       expect((await send('/storage/v1/b/pages', { headers: { host } })).status).toBe(200);
@@ -137,9 +137,9 @@ describe('requests of web pages to the storage emulator', () => {
   });
 
   it.each<[string, http.OutgoingHttpHeaders, string | undefined]>([
-    ['the page that CORS allows', { origin: APP, 'sec-fetch-site': 'cross-site' }, APP],
+    ['a page that CORS allows', { origin: APP, 'sec-fetch-site': 'cross-site' }, APP],
     ['a page that CORS does not allow, which cannot read it', { origin: EVIL }, undefined],
-    ['a picture or a link', { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' }, undefined],
+    ['an image or a link', { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' }, undefined],
     ['a link in a new window', { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }, undefined],
   ])('serves a signed URL to %s', async (_, headers, allowed) => {
     const answer = await send(pathOf(await harness.sign(bucket.file('kept'))), { headers });
@@ -147,7 +147,7 @@ describe('requests of web pages to the storage emulator', () => {
     expect(answer.headers['access-control-allow-origin']).toBe(allowed);
   });
 
-  it('serves no signed URL under a name that is not its own', async () => {
+  it('serves no signed URL under an unknown host name', async () => {
     const path = pathOf(await harness.sign(bucket.file('kept')));
     expect((await send(path, { headers: { host: 'evil.example' } })).status).toBe(403);
   });
@@ -165,7 +165,7 @@ describe('requests of web pages to the storage emulator', () => {
     await bucket.file('session').delete();
   });
 
-  it('takes a page that claims to be the official client for a page', async () => {
+  it('rejects a page that claims to be the official client', async () => {
     const headers = { origin: EVIL, 'sec-fetch-site': 'cross-site', 'x-goog-api-client': 'gccl/7' };
     expect((await send(upload('resumable'), { method: 'POST', headers, body: '{}' })).status).toBe(403);
     const preflight = {

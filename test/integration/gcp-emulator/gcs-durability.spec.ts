@@ -21,7 +21,7 @@ beforeEach(async () => {
 });
 afterEach(() => harness.stop());
 
-it('keeps buckets, objects and settings over a restart', async () => {
+it('keeps buckets, objects and settings across a restart', async () => {
   const data = randomBytes(500_000);
   await bucket.setMetadata({ labels: { a: 'b' } });
   await bucket.file('a').save(data, { resumable: false, contentType: 'image/png' });
@@ -35,7 +35,7 @@ it('keeps buckets, objects and settings over a restart', async () => {
   expect((await again.getMetadata())[0].labels).toEqual({ a: 'b' });
 });
 
-it('never hands out a generation twice, even when the clock goes back and the object is gone', async () => {
+it('never reuses a generation, even when the clock goes back and the object was deleted', async () => {
   await bucket.file('a').save('1', { resumable: false });
   const first = Number((await bucket.file('a').getMetadata())[0].generation);
   await bucket.file('a').delete();
@@ -46,14 +46,14 @@ it('never hands out a generation twice, even when the clock goes back and the ob
   expect(Number((await again.getMetadata())[0].generation)).toBe(first + 1);
 });
 
-it('removes the bytes of what is replaced and deleted', async () => {
+it('deletes the bytes of replaced and deleted objects', async () => {
   for (const data of ['1', '2', '3']) await bucket.file('a').save(data, { resumable: false });
   await until(async () => (await harness.filesOnDisk()).length === 1);
   await bucket.file('a').delete();
   await until(async () => (await harness.filesOnDisk()).length === 0);
 });
 
-it('sweeps what a killed process left, and only that', async () => {
+it('deletes only the files that a killed process left', async () => {
   await bucket.file('a').save('kept', { resumable: false });
   await harness.emulator.close();
   const kept = await harness.filesOnDisk();
@@ -65,7 +65,7 @@ it('sweeps what a killed process left, and only that', async () => {
   expect((await harness.storage.bucket('durable').file('a').download())[0].toString()).toBe('kept');
 });
 
-it('loses nothing it confirmed and keeps nothing else when it is killed in the middle of uploads', async () => {
+it('keeps all confirmed objects and no other files when it is killed during uploads', async () => {
   await harness.emulator.close();
   const { child, url } = await launchProcess(harness.dataDir);
   const confirmed: string[] = [];
@@ -94,9 +94,9 @@ it('loses nothing it confirmed and keeps nothing else when it is killed in the m
 });
 
 it.each([
-  ['no database at all', async (file: string) => writeFile(file, 'this is no database, '.repeat(1000))],
+  ['not a database', async (file: string) => writeFile(file, 'this is no database, '.repeat(1000))],
   [
-    'one with a page overwritten',
+    'damaged in one page',
     async (file: string) => {
       const handle = await open(file, 'r+');
       await handle.write(Buffer.alloc(4096, 0xab), 0, 4096, 4096);
@@ -119,7 +119,7 @@ it('refuses to start on a folder that another emulator uses', async () => {
   await bucket.file('a').save('still works', { resumable: false });
 });
 
-it('refuses a port that is taken, and lets go of its folder', async () => {
+it('fails on a port in use and releases its folder', async () => {
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'stowage-gcs-'));
   const start = () => startGcsEmulator({ port: harness.emulator.port, dataDir });
   await expect(start()).rejects.toThrow(/EADDRINUSE/);
@@ -127,7 +127,7 @@ it('refuses a port that is taken, and lets go of its folder', async () => {
   await rm(dataDir, { recursive: true });
 });
 
-it('finishes uploads that are running when it is closed, and takes no more', async () => {
+it('finishes running uploads on close and accepts no new requests', async () => {
   const { url } = harness.emulator;
   const target = `${url}/upload/storage/v1/b/durable/o?uploadType=media&name=slow`;
   const upload = http.request(target, { method: 'POST', timeout: 20_000 });
@@ -151,7 +151,7 @@ it('finishes uploads that are running when it is closed, and takes no more', asy
   );
 });
 
-it('cuts off an upload that does not end, and keeps nothing of it', async () => {
+it('aborts an endless upload on close and discards its bytes', async () => {
   const target = `${harness.emulator.url}/upload/storage/v1/b/durable/o?uploadType=media&name=endless`;
   const upload = http.request(target, { method: 'POST', timeout: 20_000 });
   const failed = once(upload, 'error').catch((error: unknown) => [error]);

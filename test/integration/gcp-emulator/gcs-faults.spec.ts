@@ -11,7 +11,7 @@ interface Published {
   data: Buffer;
 }
 
-// Real: the emulator, its disk, its connections. Pub/Sub is a list of what was published.
+// Real: the emulator, its disk, its connections. Pub/Sub is a list of published messages.
 let harness: Harness;
 let bucket: Bucket;
 let published: Published[];
@@ -34,7 +34,7 @@ afterEach(async () => {
 });
 
 const faults = () => harness.emulator.faults;
-const struck = (id: string) =>
+const waitForHit = (id: string) =>
   until(() =>
     faults()
       .list()
@@ -49,7 +49,7 @@ describe('a request', () => {
     [429, 'rateLimitExceeded', 'SlowDown'],
     [500, 'backendError', 'InternalError'],
     [503, 'backendError', 'ServiceUnavailable'],
-  ] as const)('is refused with %i in the words of its API', async (status, reason, code) => {
+  ] as const)('is rejected with %i in the format of its API', async (status, reason, code) => {
     faults().add({ times: 2, action: { status, retryAfter: 7 } });
     const json = await upload('a', 'x');
     expect(json.headers.get('retry-after')).toBe('7');
@@ -60,7 +60,7 @@ describe('a request', () => {
     expect((await fetch(url, { method: 'PUT', body: 'x' })).status).toBe(200);
   });
 
-  it('is found by its object, in whichever way that is named', async () => {
+  it('is matched by its object in every kind of URL', async () => {
     const file = bucket.file('in/a');
     await file.save('x', { resumable: false });
     const [session] = await file.createResumableUpload();
@@ -74,19 +74,19 @@ describe('a request', () => {
     await bucket.file('out/a').save('x', { resumable: false });
   });
 
-  it('waits until its delay is let go of', async () => {
+  it('waits until its delay is released', async () => {
     const id = faults().add({ times: 1, action: { delayMs: 3_600_000 } });
     const waiting = upload('a', 'x');
-    await struck(id);
+    await waitForHit(id);
     expect(await bucket.file('a').exists()).toEqual([false]);
     faults().release();
     expect((await waiting).status).toBe(200);
   });
 
-  it('is let go of when the emulator is closed', async () => {
+  it('is released when the emulator is closed', async () => {
     const id = faults().add({ action: { delayMs: 3_600_000 } });
     const waiting = upload('a', 'x');
-    await struck(id);
+    await waitForHit(id);
     await harness.restart();
     expect((await waiting).status).toBe(200);
   });
@@ -96,19 +96,19 @@ describe('a request', () => {
     return response.text();
   };
 
-  it.each(['request', 'response'] as const)('has its %s slowed down', async (direction) => {
+  it.each(['request', 'response'] as const)('has its %s throttled', async (direction) => {
     await upload('slow', '0123456789');
     const transfer = direction === 'request' ? () => upload('slow', '9876543210') : download;
     faults().add({ times: 1, action: { bytesPerSecond: 50, direction } });
     const start = performance.now();
     await transfer();
-    // A timer may be a little early, never much.
+    // A timer may fire slightly early.
     expect(performance.now() - start).toBeGreaterThan(180);
     expect(await download()).toBe(direction === 'request' ? '9876543210' : '0123456789');
 
     const id = faults().add({ times: 1, action: { bytesPerSecond: 0.001, direction } });
     const slow = transfer();
-    await struck(id);
+    await waitForHit(id);
     faults().release();
     await slow;
   });
@@ -121,19 +121,16 @@ describe('a connection', () => {
     action: { cutAfterBytes, direction },
   });
 
-  it.each([0, 1, 100_000])(
-    'is cut when %i bytes of an upload have come, and nothing is kept',
-    async (bytes) => {
-      const before = await harness.filesOnDisk();
-      faults().add(cut(bytes, 'request'));
-      await expect(upload('cut', Buffer.alloc(200_000))).rejects.toThrow('fetch failed');
-      await until(async () => (await harness.filesOnDisk()).length === before.length);
-      expect(await bucket.file('cut').exists()).toEqual([false]);
-      expect((await upload('cut', 'x')).status).toBe(200);
-    },
-  );
+  it.each([0, 1, 100_000])('is cut after %i bytes of an upload, which is discarded', async (bytes) => {
+    const before = await harness.filesOnDisk();
+    faults().add(cut(bytes, 'request'));
+    await expect(upload('cut', Buffer.alloc(200_000))).rejects.toThrow('fetch failed');
+    await until(async () => (await harness.filesOnDisk()).length === before.length);
+    expect(await bucket.file('cut').exists()).toEqual([false]);
+    expect((await upload('cut', 'x')).status).toBe(200);
+  });
 
-  it('is cut in a resumable upload, which keeps what it has', async () => {
+  it('is cut in a resumable upload, which keeps its bytes', async () => {
     const data = randomBytes(5 * Q);
     const [uri] = await bucket.file('resumed').createResumableUpload();
     faults().add(cut(3 * Q + 1, 'request'));
@@ -143,7 +140,7 @@ describe('a connection', () => {
     expect((await bucket.file('resumed').download())[0].equals(data)).toBe(true);
   });
 
-  it('is cut under the official client, which goes on by itself', async () => {
+  it('is cut under the official client, which resumes by itself', async () => {
     const data = randomBytes(5 * Q + 3);
     harness.storage.retryOptions.autoRetry = true;
     const id = faults().add({ ...cut(Q, 'request'), match: { method: 'PUT' }, times: 2 });
@@ -153,13 +150,13 @@ describe('a connection', () => {
     expect((await file.download())[0].equals(data)).toBe(true);
   });
 
-  it('is cut when the answer is due: what was asked for is done, and nobody is told', async () => {
+  it('is cut before the response, after the request took effect', async () => {
     faults().add(cut(0, 'response'));
     await expect(upload('done', 'x')).rejects.toThrow('fetch failed');
     expect((await bucket.file('done').download())[0].toString()).toBe('x');
   });
 
-  it('is cut in the middle of a download, and the bytes before arrive', async () => {
+  it('is cut in the middle of a download, after the bytes before were sent', async () => {
     const data = randomBytes(500_000);
     await upload('half', data);
     faults().add(cut(300_000, 'response'));
@@ -182,7 +179,7 @@ describe('an event', () => {
   const saveAll = async (...names: string[]) => {
     for (const name of names) await upload(name, 'x');
   };
-  const arrive = (...names: string[]) => until(() => names.every((name) => objects().includes(name)));
+  const waitForEvents = (...names: string[]) => until(() => names.every((name) => objects().includes(name)));
   const first = (action: FaultRule['action']): FaultRule => ({
     id: 'first',
     match: { keyPrefix: 'a' },
@@ -195,46 +192,46 @@ describe('an event', () => {
     [{ events: 'double' }, ['a', 'a', 'b', 'c']],
     [{ events: 'reorder' }, ['b', 'a', 'c']],
     [{ events: 'delay' }, ['b', 'c']],
-  ])('for %j: what is published is %j', async (action, expected) => {
+  ])('is subject to %j: %j are published', async (action, expected) => {
     faults().add(first(action));
     await saveAll('a');
-    await struck('first');
+    await waitForHit('first');
     await saveAll('b');
-    await arrive(...expected.filter((name) => name !== 'c'));
+    await waitForEvents(...expected.filter((name) => name !== 'c'));
     await saveAll('c');
-    await arrive('c');
+    await waitForEvents('c');
     expect(objects()).toEqual(expected);
   });
 
   it.each<EventDelay>([{ events: 'delay' }, { events: 'delay', delayMs: 3_600_000 }, { events: 'reorder' }])(
-    'held back by %j is published when it is let go of',
+    'is published when its delay by %j is released',
     async (action) => {
       faults().add(first(action));
       await saveAll('a');
-      await struck('first');
+      await waitForHit('first');
       expect(objects()).toEqual([]);
       faults().release();
-      await arrive('a');
+      await waitForEvents('a');
     },
   );
 
-  it('that is delayed comes by itself when its time is over', async () => {
+  it('is published when its delay is over', async () => {
     faults().add(first({ events: 'delay', delayMs: 1 }));
     await saveAll('a');
-    await arrive('a');
+    await waitForEvents('a');
     expect(faults().list()).toMatchObject([{ hits: 1 }]);
   });
 
-  it('that is held back is not lost with the process', async () => {
+  it('is not lost with the process while it is delayed', async () => {
     faults().add(first({ events: 'delay' }));
     await saveAll('a');
-    await struck('first');
+    await waitForHit('first');
     await harness.restart();
-    await arrive('a');
+    await waitForEvents('a');
     expect(objects()).toEqual(['a']);
   });
 
-  it('can be made up', async () => {
+  it('can be forged', async () => {
     const attributes = { eventType: 'OBJECT_FINALIZE', objectId: 'never-was', objectGeneration: '1' };
     await harness.emulator.events.forge(TOPIC, { attributes, data: Buffer.from('{}') });
     expect(published).toEqual([{ topic: TOPIC, attributes, data: Buffer.from('{}') }]);
@@ -243,7 +240,7 @@ describe('an event', () => {
 
 type EventDelay = Extract<FaultRule['action'], { events: string }>;
 
-describe('the door for other programs', () => {
+describe('the admin API', () => {
   const ask = (path: string, method: string, body?: unknown) =>
     fetch(`${harness.emulator.url}/_emulator/${path}`, {
       method,
@@ -256,7 +253,7 @@ describe('the door for other programs', () => {
     const added = (await (await ask('faults', 'POST', rule)).json()) as { id: string };
     expect(added).toEqual({ ...rule, id: added.id, hits: 0 });
     const waiting = upload('a', 'x');
-    await struck(added.id);
+    await waitForHit(added.id);
     expect(await (await ask('faults', 'GET')).json()).toEqual({ rules: [{ ...added, hits: 1 }] });
     expect((await ask('faults/release', 'POST')).status).toBe(204);
     expect((await waiting).status).toBe(200);
@@ -264,7 +261,7 @@ describe('the door for other programs', () => {
     expect(await (await ask('faults', 'GET')).json()).toEqual({ rules: [] });
   });
 
-  it('says what is wrong with a rule', async () => {
+  it('reports an invalid rule', async () => {
     const response = await ask('faults', 'POST', { action: { status: 404 } });
     expect([response.status, await response.json()]).toMatchObject([
       400,
@@ -272,7 +269,7 @@ describe('the door for other programs', () => {
     ]);
   });
 
-  it('makes events up', async () => {
+  it('forges events', async () => {
     const event = { topic: 'projects/p/topics/t', attributes: { a: 'b' } };
     const data = Buffer.from('data').toString('base64');
     expect((await ask('events', 'POST', { ...event, data })).status).toBe(204);
@@ -280,12 +277,12 @@ describe('the door for other programs', () => {
     expect((await ask('events', 'POST', { topic: 1 })).status).toBe(400);
   });
 
-  it('is no target of the faults it controls', async () => {
+  it('is not affected by the faults that it controls', async () => {
     faults().add({ action: { status: 503 } });
     expect((await ask('faults', 'DELETE')).status).toBe(204);
   });
 
-  it('is not there unless it is asked for', async () => {
+  it('is disabled by default', async () => {
     await harness.restart({ publish });
     for (const path of ['faults', 'events']) {
       expect((await ask(path, 'POST', { action: { status: 503 } })).status).toBe(403);

@@ -51,10 +51,10 @@ describe('buckets', () => {
 
   it.each([
     ['a second bucket of the same name', () => harness.storage.createBucket('json-tests'), 409],
-    ['a bucket that is not there', () => harness.storage.bucket('nowhere').getMetadata(), 404],
-    ['a name GCS would not take', () => harness.storage.createBucket('No_Good'), 400],
-    ['CORS rules of the wrong form', () => bucket.setMetadata({ cors: [{ origin: '*' }] as never }), 400],
-  ])('refuses %s', async (_, act, code) => {
+    ['an unknown bucket', () => harness.storage.bucket('nowhere').getMetadata(), 404],
+    ['a bucket name that GCS rejects', () => harness.storage.createBucket('No_Good'), 400],
+    ['malformed CORS rules', () => bucket.setMetadata({ cors: [{ origin: '*' }] as never }), 400],
+  ])('rejects %s', async (_, act, code) => {
     await expect(act()).rejects.toMatchObject({ code });
   });
 
@@ -67,7 +67,7 @@ describe('buckets', () => {
     expect(await made.exists()).toEqual([false]);
   });
 
-  it('says what went wrong in the form of the JSON API', async () => {
+  it('reports errors in the format of the JSON API', async () => {
     const response = await fetch(`${harness.emulator.url}/storage/v1/b/nowhere`);
     expect(response.status).toBe(404);
     expect(await response.json()).toEqual({
@@ -81,7 +81,7 @@ describe('buckets', () => {
 });
 
 describe('objects', () => {
-  it('stores bytes and metadata, and answers with hashes the client checks', async () => {
+  it('stores bytes and metadata and returns hashes that the client verifies', async () => {
     const name = 'a/b c/ü.bin';
     const data = randomBytes(3_000_000);
     await save(name, data, {
@@ -118,7 +118,7 @@ describe('objects', () => {
     expect((await bucket.file('boundaries').download())[0]).toEqual(data);
   });
 
-  it('refuses bytes whose announced hash is another, and keeps nothing', async () => {
+  it('rejects bytes that do not match the declared hash and keeps nothing', async () => {
     const before = await harness.filesOnDisk();
     const upload = save('corrupt', 'x', { metadata: { crc32c: 'AAAAAA==' }, validation: false });
     await expect(upload).rejects.toMatchObject({ code: 400 });
@@ -147,7 +147,7 @@ describe('objects', () => {
     await expect(evil).rejects.toMatchObject({ code: 400 });
   });
 
-  it('does not delete or replace what is on hold', async () => {
+  it('does not delete or replace an object on hold', async () => {
     const file = bucket.file('held');
     await save('held', 'x', { metadata: { temporaryHold: true } });
     await expect(file.delete()).rejects.toMatchObject({ code: 403 });
@@ -156,7 +156,7 @@ describe('objects', () => {
     await file.delete();
   });
 
-  it('hands out strictly growing generations', async () => {
+  it('assigns strictly increasing generations', async () => {
     const generations: number[] = [];
     for (let i = 0; i < 5; i++) {
       await save('growing', String(i));
@@ -184,7 +184,7 @@ describe('preconditions', () => {
 
   it.each<[string, () => Promise<unknown>, number]>([
     [
-      'a write where there is one',
+      'a write to an existing name that must be new',
       () => save('conditional', 'y', { preconditionOpts: { ifGenerationMatch: 0 } }),
       412,
     ],
@@ -194,7 +194,7 @@ describe('preconditions', () => {
       412,
     ],
     [
-      'a write over a generation where there is none',
+      'a write over a generation of a missing object',
       () => save('absent', 'y', { preconditionOpts: { ifGenerationMatch: wrong } }),
       412,
     ],
@@ -223,21 +223,21 @@ describe('preconditions', () => {
       () => bucket.file('conditional', { generation: wrong }).delete(),
       404,
     ],
-    ['deleting what is not there', () => bucket.file('absent').delete(), 404],
+    ['deleting a missing object', () => bucket.file('absent').delete(), 404],
     [
       'copying from a generation that is not live',
       () => bucket.file('conditional', { generation: wrong }).copy(bucket.file('copy')),
       404,
     ],
     [
-      'copying over what is there',
+      'copying over another generation',
       () =>
         bucket
           .file('conditional')
           .copy(bucket.file('conditional2'), { preconditionOpts: { ifGenerationMatch: wrong } }),
       412,
     ],
-  ])('refuses %s', async (_, act, code) => {
+  ])('rejects %s', async (_, act, code) => {
     await expect(act()).rejects.toMatchObject({ code });
     expect((await bucket.file('conditional').download())[0].toString()).toBe('x');
   });
@@ -271,24 +271,24 @@ describe('preconditions', () => {
     ['ifSourceMetagenerationMatch', '1', 200],
     ['sourceGeneration', '5', 404],
     ['ifMetagenerationMatch', '1', 412],
-  ])('of a rewrite honours %s=%s', async (parameter, value, status) => {
+  ])('honours %s=%s of a rewrite', async (parameter, value, status) => {
     const route = `o/conditional/rewriteTo/b/json-tests/o/${parameter}`;
     const url = `${harness.emulator.url}/storage/v1/b/json-tests/${route}?${parameter}=${value}`;
     expect((await fetch(url, { method: 'POST' })).status).toBe(status);
   });
 
-  it('refuses a precondition that is no number', async () => {
+  it('rejects a precondition that is not a number', async () => {
     const url = `${harness.emulator.url}/storage/v1/b/json-tests/o/conditional?ifGenerationMatch=1x`;
     expect((await fetch(url)).status).toBe(400);
   });
 
-  it('goes ahead when the generation is the one that was named', async () => {
+  it('proceeds when the generation matches', async () => {
     const generation = await current('conditional');
     await save('conditional', 'x', { preconditionOpts: { ifGenerationMatch: generation } });
     await bucket.file('conditional', { generation: await current('conditional') }).getMetadata();
   });
 
-  it('lets exactly one of two concurrent first writes win', async () => {
+  it('lets exactly one of three concurrent first writes win', async () => {
     const before = (await harness.filesOnDisk()).length;
     const data = randomBytes(2_000_000);
     const write = () => save('raced', data, { preconditionOpts: { ifGenerationMatch: 0 } });
@@ -320,7 +320,7 @@ describe('rewrite', () => {
     expect((await copy.download())[0].toString()).toBe('bytes');
   });
 
-  it('replaces all of it when some is given', async () => {
+  it('replaces all metadata when some is given', async () => {
     const [copy] = await bucket.file('source').copy(bucket.file('replaced-metadata'), {
       contentType: 'video/webm',
       metadata: { z: '1' },
@@ -330,7 +330,7 @@ describe('rewrite', () => {
     expect(metadata.cacheControl).toBeUndefined();
   });
 
-  it('writes to another bucket, and the copy outlives its source', async () => {
+  it('writes to another bucket, where the copy outlives its source', async () => {
     const [other] = await harness.storage.createBucket('rewrite-target');
     await save('moving', 'bytes');
     await bucket.file('moving').copy(other.file('moved'), { preconditionOpts: { ifGenerationMatch: 0 } });
@@ -367,7 +367,7 @@ describe('listing', () => {
     for (const name of names) await listed.file(name).save(name, { resumable: false });
   });
 
-  /** Page after page, as the client's own pagination does it when nothing limits it. */
+  /** Reads all pages, as the pagination of the client does without a limit. */
   async function all(query: object): Promise<{ items: string[]; prefixes: string[] }> {
     const found: { items: string[]; prefixes: string[] } = { items: [], prefixes: [] };
     let pageToken: string | undefined;
@@ -389,12 +389,12 @@ describe('listing', () => {
       ['p/2', 'p/q/1', 'p/q/2', 'p/q/\u{10FFFF}x'],
     ],
     ['page by page', { maxResults: 3 }, names],
-    ['below a prefix with nothing', { prefix: 'nothing' }, []],
+    ['below a prefix without objects', { prefix: 'nothing' }, []],
   ])('lists %s', async (_, query, expected) => {
     expect(await all(query)).toEqual({ items: expected, prefixes: [] });
   });
 
-  it.each([1, 2, 3, 1000])('folds common prefixes, %d results a page', async (maxResults) => {
+  it.each([1, 2, 3, 1000])('groups common prefixes with %d results per page', async (maxResults) => {
     const found = await all({ prefix: 'p/', delimiter: '/', maxResults });
     expect(found).toEqual({ items: ['p/1', 'p/2'], prefixes: ['p/q/', 'p/r/'] });
   });
@@ -450,7 +450,7 @@ describe('media', () => {
     });
   });
 
-  it.each(['/download/storage/v1', '/storage/v1', ''])('is found below "%s"', async (base) => {
+  it.each(['/download/storage/v1', '/storage/v1', ''])('is served below "%s"', async (base) => {
     const response = await fetch(`${harness.emulator.url}${base}/b/json-tests/o/ten?alt=media`);
     expect(await response.text()).toBe('0123456789');
   });
@@ -460,7 +460,7 @@ describe('media', () => {
     expect(bytes.toString()).toBe('345');
   });
 
-  it('gives gzip as stored to a client that takes it, ranges included', async () => {
+  it('serves gzip as stored to a client that accepts it', async () => {
     const [raw] = await bucket.file('gzipped').download({ decompress: false });
     expect(gunzipSync(raw).toString()).toBe('plain text');
     const [plain] = await bucket.file('gzipped').download();
@@ -469,7 +469,7 @@ describe('media', () => {
     expect(ranged.status).toBe(200);
   });
 
-  it('decompresses gzip for a client that does not take it, ignoring ranges', async () => {
+  it('decompresses gzip for a client that does not accept it, ignoring ranges', async () => {
     const response = await media('gzipped', { range: 'bytes=0-3', ...identity });
     expect(response.status).toBe(200);
     expect(await response.text()).toBe('plain text');
@@ -480,14 +480,14 @@ describe('media', () => {
   });
 });
 
-describe('refusing an upload', () => {
-  it('tells so on a connection that can be used again', async () => {
+describe('rejected uploads', () => {
+  it('are answered on a connection that stays usable', async () => {
     const body = Buffer.alloc(5_000_000);
     const url = `${harness.emulator.url}/upload/storage/v1/b/nowhere/o?uploadType=media&name=a`;
     for (let i = 0; i < 3; i++) expect((await fetch(url, { method: 'POST', body })).status).toBe(404);
   });
 
-  it('does not take metadata without end, and can be asked again on the same connection', async () => {
+  it('include metadata that are too long and leave the connection usable', async () => {
     const { url } = harness.emulator;
     const metadata = Buffer.alloc(8_000_000, ' ');
     const head =
@@ -498,7 +498,7 @@ describe('refusing an upload', () => {
     expect(received.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
   });
 
-  it('takes no multipart body without its end marker', async () => {
+  it('include a multipart body without its end marker', async () => {
     const response = await fetch(
       `${harness.emulator.url}/upload/storage/v1/b/json-tests/o?uploadType=multipart&name=cut`,
       {

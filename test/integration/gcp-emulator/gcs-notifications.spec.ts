@@ -8,7 +8,7 @@ interface Published {
   data: Buffer;
 }
 
-// Real: the emulator, its disk, the official client. Pub/Sub is a function that can be told to fail.
+// Real: the emulator, its disk, the official client. Pub/Sub is a function that tests can make fail.
 let harness: Harness;
 let bucket: Bucket;
 let published: Published[];
@@ -34,7 +34,7 @@ beforeEach(async () => {
 afterEach(() => harness.stop());
 
 const save = (name: string, data = 'x') => bucket.file(name).save(data, { resumable: false });
-const arrived = (count: number) => until(() => published.length >= count);
+const waitForEvents = (count: number) => until(() => published.length >= count);
 const generationOf = async (name: string) => String((await bucket.file(name).getMetadata())[0].generation);
 
 describe('notification configs', () => {
@@ -61,7 +61,7 @@ describe('notification configs', () => {
   });
 
   it.each([
-    ['a topic of another form', { topic: 'uploads' }],
+    ['a malformed topic', { topic: 'uploads' }],
     [
       'an event that does not exist',
       { topic: `//pubsub.googleapis.com/${TOPIC}`, event_types: ['OBJECT_EATEN'] },
@@ -70,17 +70,17 @@ describe('notification configs', () => {
       'attributes that are not text',
       { topic: `//pubsub.googleapis.com/${TOPIC}`, custom_attributes: { a: 1 } },
     ],
-  ])('refuse %s', async (_, body) => {
+  ])('reject %s', async (_, body) => {
     const url = `${harness.emulator.url}/storage/v1/b/events/notificationConfigs`;
     expect((await fetch(url, { method: 'POST', body: JSON.stringify(body) })).status).toBe(400);
   });
 });
 
 describe('events', () => {
-  it('tell of an object that was finalized', async () => {
+  it('report a finalized object', async () => {
     const [config] = await bucket.createNotification(TOPIC, { customAttributes: { stage: 'test' } });
     await save('a/ü.txt', 'hello');
-    await arrived(1);
+    await waitForEvents(1);
     const generation = await generationOf('a/ü.txt');
     const [event] = published;
     expect(event?.topic).toBe(TOPIC);
@@ -102,7 +102,7 @@ describe('events', () => {
     });
   });
 
-  it('tell of both sides of an overwrite, of changes and deletions', async () => {
+  it('report both sides of an overwrite, metadata updates and deletions', async () => {
     await bucket.createNotification(TOPIC);
     await save('a');
     const first = await generationOf('a');
@@ -110,7 +110,7 @@ describe('events', () => {
     const second = await generationOf('a');
     await bucket.file('a').setMetadata({ contentType: 'text/plain' });
     await bucket.file('a').delete();
-    await arrived(5);
+    await waitForEvents(5);
     const facts = published.map(({ attributes: a }) => [
       a.eventType,
       a.objectGeneration,
@@ -126,7 +126,7 @@ describe('events', () => {
     expect(JSON.parse(String(published[4]?.data))).toHaveProperty('timeDeleted');
   });
 
-  it('go only to who asked for them, in the form asked for', async () => {
+  it('match the event types, the prefix and the format of each config', async () => {
     await bucket.createNotification(TOPIC, {
       eventTypes: ['OBJECT_DELETE'],
       objectNamePrefix: 'in/',
@@ -138,7 +138,7 @@ describe('events', () => {
     }
     await bucket.createNotification('projects/test/topics/last');
     await save('last');
-    await arrived(2);
+    await waitForEvents(2);
     expect(published.map(({ topic, attributes }) => [topic, attributes.objectId])).toEqual([
       [TOPIC, 'in/a'],
       ['projects/test/topics/last', 'last'],
@@ -146,22 +146,22 @@ describe('events', () => {
     expect(published[0]?.data).toHaveLength(0);
   });
 
-  it('come by a copy, too', async () => {
+  it('are published for a copy', async () => {
     await save('a');
     await bucket.createNotification(TOPIC);
     await bucket.file('a').copy(bucket.file('b'));
-    await arrived(1);
+    await waitForEvents(1);
     expect(published[0]?.attributes).toMatchObject({ eventType: 'OBJECT_FINALIZE', objectId: 'b' });
   });
 
-  it('do not come of an upload that was refused', async () => {
+  it('are not published for a rejected upload', async () => {
     await bucket.createNotification(TOPIC);
     const refused = bucket
       .file('a')
       .save('x', { resumable: false, preconditionOpts: { ifGenerationMatch: 7 } });
     await expect(refused).rejects.toMatchObject({ code: 412 });
     await save('b');
-    await arrived(1);
+    await waitForEvents(1);
     expect(published[0]?.attributes.objectId).toBe('b');
   });
 });
@@ -169,33 +169,33 @@ describe('events', () => {
 describe('the outbox', () => {
   const topicOf = (n: number) => `projects/test/topics/t${n}`;
 
-  it('keeps trying a topic that fails, and meanwhile serves the others', async () => {
+  it('retries a failing topic and serves the others meanwhile', async () => {
     for (const n of [1, 2]) await bucket.createNotification(topicOf(n));
     failing = (topic) => topic === topicOf(1);
     for (const name of ['a', 'b', 'c']) await save(name);
-    await arrived(3);
+    await waitForEvents(3);
     expect(new Set(published.map(({ topic }) => topic))).toEqual(new Set([topicOf(2)]));
     const before = attempts;
     await until(() => attempts >= before + 3);
     failing = () => false;
-    await arrived(6);
+    await waitForEvents(6);
     const late = published.filter(({ topic }) => topic === topicOf(1));
     expect(late.map(({ attributes }) => attributes.objectId)).toEqual(['a', 'b', 'c']);
   });
 
-  it('publishes after a restart what it could not before, and only that', async () => {
+  it('publishes only pending events after a restart', async () => {
     await bucket.createNotification(TOPIC);
     await save('before');
-    await arrived(1);
+    await waitForEvents(1);
     failing = () => true;
     await save('during');
     await until(() => attempts >= 2);
     failing = () => false;
     published = [];
     await harness.restart();
-    await arrived(1);
+    await waitForEvents(1);
     await harness.storage.bucket('events').file('after').save('x', { resumable: false });
-    await arrived(2);
+    await waitForEvents(2);
     expect(published.map(({ attributes }) => attributes.objectId)).toEqual(['during', 'after']);
   });
 });

@@ -5,12 +5,12 @@ import { until, type Harness } from './gcs.harness.js';
 
 export const QUANTUM = 256 * 1024;
 
-/** A status and the header that says how far an upload has come. */
+/** Response status and `Range` header, which reports the bytes stored so far. */
 export type Progress = [status: number, range: string | null];
 
 export const upTo = (bytes: number): Progress => [308, `bytes=0-${bytes - 1}`];
 
-/** One PUT on a session, with the range in the header's own words. */
+/** Sends one PUT to a session; `range` is the raw `Content-Range` header. */
 export const put = (uri: string, range: string | undefined, body: Buffer | string = '', headers = {}) =>
   fetch(uri, {
     method: 'PUT',
@@ -24,7 +24,7 @@ export async function progress(uri: string): Promise<Progress> {
   return [response.status, response.headers.get('range')];
 }
 
-/** Sends the first `sent` bytes of a body announced as whole, and cuts the connection when so many bytes are on disk in all. */
+/** Declares the whole body, sends its first `sent` bytes and cuts the connection once `onDisk` bytes are on disk. */
 export async function cutAfter(
   harness: Harness,
   {

@@ -8,7 +8,7 @@ import { cutAfter, progress, put, QUANTUM as Q } from './gcs-resumable.harness.j
 // Real: the emulator, its disk, the connections that are cut.
 let harness: Harness;
 
-/** One thing a client, its network or the machine may do in the middle of an upload. */
+/** An action of the client, the network or the machine during an upload. */
 type Event =
   | { kind: 'chunk'; quanta: number; extra: number }
   | { kind: 'resend'; back: number; quanta: number }
@@ -32,16 +32,16 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart') }) },
 );
 
-/** Bytes that tell where they belong. */
+/** Bytes whose values depend on their position. */
 function bytesOf(size: number, seed: number): Buffer {
   const data = Buffer.alloc(size);
   for (let i = 0; i < size; i++) data[i] = (i * 31 + (i >> 8) * 7 + (i >> 16) * 13 + seed) & 0xff;
   return data;
 }
 
-/** An upload as its client sees it. */
+/** The state of an upload in its client. */
 class Upload {
-  /** Confirmed, and so never to be lost. */
+  /** Number of confirmed bytes, which must not be lost. */
   offset = 0;
 
   constructor(
@@ -74,7 +74,7 @@ class Upload {
     return range === null ? 0 : Number(range.slice('bytes=0-'.length)) + 1;
   }
 
-  /** A chunk that is not the last, of which whole quanta are kept. */
+  /** Sends a chunk that is not the last one; the session keeps whole quanta of it. */
   private async send(first: number, end: number): Promise<void> {
     if (end >= this.data.length) return;
     const response = await put(this.uri, `bytes ${first}-${end - 1}/*`, this.data.subarray(first, end));
@@ -89,7 +89,7 @@ class Upload {
     await cutAfter(harness, { uri, range, body: data.subarray(offset), sent, onDisk: offset + sent });
     const end = offset + sent;
     this.offset = end - (end % Q);
-    // The server may not have noticed: whoever asks has to ask again, whoever sends need not care.
+    // The server may not have noticed the cut: a status query has to be repeated, a PUT can follow at once.
     if (impatient) await this.send(offset, offset + Q);
     else await until(async () => (await this.ask()) === this.offset);
   }
@@ -102,7 +102,7 @@ class Upload {
   }
 }
 
-it('makes the same object of the same bytes, however they come', async () => {
+it('stores equal objects for equal bytes, however they are sent', async () => {
   const runs = fc.asyncProperty(
     fc.integer({ min: 0, max: 12 * Q }),
     fc.nat({ max: 255 }),

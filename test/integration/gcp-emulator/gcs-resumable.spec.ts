@@ -8,7 +8,7 @@ import { CRC32C, Storage, type Bucket } from '@google-cloud/storage';
 import { Harness, launchProcess, until } from './gcs.harness.js';
 import { bytesOnDisk, cutAfter, progress, put, QUANTUM as Q, upTo } from './gcs-resumable.harness.js';
 
-// Real: the emulator, its disk; sessions started by the official client or by its signed URLs, used by it and by plain fetch.
+// Real: the emulator, its disk; sessions started by the official client or its signed URLs, used by it and by fetch.
 let harness: Harness;
 let bucket: Bucket;
 let clock = 0;
@@ -57,7 +57,7 @@ async function startXml(name: string, signed: Record<string, string> = {}, type?
 const locationOf = (response: Response) => response.headers.get('location') ?? '';
 
 describe('the official client', () => {
-  it.each([0, 1, Q, 3 * Q + 17])('saves %i bytes in its default way', async (size) => {
+  it.each([0, 1, Q, 3 * Q + 17])('saves %i bytes with its default settings', async (size) => {
     const data = randomBytes(size);
     await bucket.file('default').save(data, { contentType: 'video/mp4', metadata: { metadata: { a: 'b' } } });
     const [metadata] = await bucket.file('default').getMetadata();
@@ -81,7 +81,7 @@ describe('the official client', () => {
     expect((await stored('chunked')).equals(data)).toBe(true);
   });
 
-  it('uses a session made for another, with the length and type announced then', async () => {
+  it('uses an existing session with the length and type declared at its start', async () => {
     const metadata = { contentType: 'image/png', contentLength: 11 };
     const [uri] = await bucket.file('handed-on').createResumableUpload({ metadata });
     expect((await put(uri, undefined, 'eleven more')).status).toBe(200);
@@ -91,7 +91,7 @@ describe('the official client', () => {
     });
   });
 
-  it('goes on where a cut connection left off', async () => {
+  it('resumes after a cut connection', async () => {
     const data = randomBytes(4 * Q + 99);
     const [uri] = await bucket.file('cut').createResumableUpload();
     const sent = 2 * Q + 5000;
@@ -104,7 +104,7 @@ describe('the official client', () => {
     expect((await stored('cut')).equals(data)).toBe(true);
   });
 
-  it('refuses a name that must be new, at the start and again at the end', async () => {
+  it('rejects a name that must be new, at the start and again at the end', async () => {
     const options = { preconditionOpts: { ifGenerationMatch: 0 } };
     const [uri] = await bucket.file('new').createResumableUpload(options);
     await bucket.file('new').save('first', options);
@@ -117,7 +117,7 @@ describe('the official client', () => {
 describe('a session', () => {
   const data = randomBytes(3 * Q + 1234);
 
-  it('takes chunks, tells how far it is, and answers again once it is finished', async () => {
+  it('accepts chunks, reports its progress and repeats its final answer', async () => {
     const uri = await startJson('steps');
     expect(await progress(uri)).toEqual([308, null]);
     const first = await put(uri, `bytes 0-${2 * Q - 1}/*`, data.subarray(0, 2 * Q));
@@ -138,7 +138,7 @@ describe('a session', () => {
     expect((await stored('steps')).equals(data)).toBe(true);
   });
 
-  it('leaves out what it has already', async () => {
+  it('skips bytes that it already has', async () => {
     const uri = await startJson('overlap');
     await put(uri, `bytes 0-${2 * Q - 1}/*`, data.subarray(0, 2 * Q));
     const again = await put(uri, `bytes 0-${Q - 1}/*`, data.subarray(0, Q));
@@ -147,7 +147,7 @@ describe('a session', () => {
     expect((await stored('overlap')).equals(data)).toBe(true);
   });
 
-  it('keeps only whole multiples of 256 KiB of a chunk that is none', async () => {
+  it('keeps only whole multiples of 256 KiB of an uneven chunk', async () => {
     const uri = await startJson('uneven');
     const chunk = await put(uri, `bytes 0-${2 * Q + 99}/*`, data.subarray(0, 2 * Q + 100));
     expect([chunk.status, chunk.headers.get('range')]).toEqual(upTo(2 * Q));
@@ -155,7 +155,7 @@ describe('a session', () => {
     expect((await stored('uneven')).equals(data)).toBe(true);
   });
 
-  it('becomes the object when it is told that the bytes it has were all', async () => {
+  it('finishes when it is told that its bytes are complete', async () => {
     const uri = await startJson('told');
     await put(uri, `bytes 0-${Q - 1}/*`, data.subarray(0, Q));
     expect((await put(uri, `bytes */${Q}`)).status).toBe(200);
@@ -166,9 +166,9 @@ describe('a session', () => {
     ['a gap', `bytes ${2 * Q}-${3 * Q - 1}/*`, Q, 503, 'exceeds already uploaded size of 262144 byte(s)'],
     ['a chunk too small', `bytes ${Q}-${Q + 99}/*`, 100, 400, 'required to be equal or greater than 262144'],
     ['a body shorter than its range', `bytes ${Q}-${2 * Q - 1}/*`, Q - 1, 400, 'has 262143 bytes'],
-    ['a range that is none', 'bytes 5', Q, 400, 'not well-formed'],
-    ['less than it has as the whole', 'bytes 0-*/*', 100, 400, 'already uploaded'],
-  ])('refuses %s, and goes on', async (_, range, size, status, message) => {
+    ['an invalid range', 'bytes 5', Q, 400, 'not well-formed'],
+    ['a body that is shorter than the stored bytes', 'bytes 0-*/*', 100, 400, 'already uploaded'],
+  ])('rejects %s and stays usable', async (_, range, size, status, message) => {
     const uri = await startJson('refusing');
     await put(uri, `bytes 0-${Q - 1}/*`, data.subarray(0, Q));
     const response = await put(uri, range, Buffer.alloc(size));
@@ -178,7 +178,7 @@ describe('a session', () => {
     expect((await stored('refusing')).equals(data)).toBe(true);
   });
 
-  it('holds on to the total size it was told', async () => {
+  it('enforces the declared total size', async () => {
     const uri = await startJson('total', '', { headers: { 'x-upload-content-length': '10' } });
     expect((await put(uri, undefined, 'eleven more')).status).toBe(400);
     expect((await put(uri, 'bytes 0-10/11', 'eleven more')).status).toBe(400);
@@ -197,20 +197,20 @@ describe('a session', () => {
     expect((await put(uri, `bytes ${Q}-*/*`, rest, right)).status).toBe(200);
   });
 
-  it('checks a hash given at its start', async () => {
+  it('checks a hash declared at its start', async () => {
     const body = JSON.stringify({ crc32c: 'AAAAAA==' });
     const uri = await startJson('hashed-early', '', { body });
     expect((await put(uri, undefined, 'x')).status).toBe(400);
     expect(await bucket.file('hashed-early').exists()).toEqual([false]);
   });
 
-  it('speaks 200 to a client that cannot take 308', async () => {
+  it('answers 200 to a client that cannot handle 308', async () => {
     const uri = await startJson('no-308');
     const response = await put(uri, 'bytes */*', '', { 'x-guploader-no-308': 'yes' });
     expect([response.status, response.headers.get('x-http-status-code-override')]).toEqual([200, '308']);
   });
 
-  it('is over once it is cancelled, and leaves nothing', async () => {
+  it('ends when it is cancelled and leaves no file', async () => {
     const before = await harness.filesOnDisk();
     const uri = await startJson('cancelled');
     await put(uri, `bytes 0-${Q - 1}/*`, data.subarray(0, Q));
@@ -222,7 +222,7 @@ describe('a session', () => {
   it.each([
     ['in the middle of its body', Q + 1000, data.length],
     ['with all but its last byte sent', data.length - 1, data.length],
-  ])('is over at once when it is cancelled while a request is under way, %s', async (_, sent, total) => {
+  ])('ends immediately when it is cancelled during a request, %s', async (_, sent, total) => {
     const before = await harness.filesOnDisk();
     const bytesBefore = await bytesOnDisk(harness);
     const uri = await startJson('cancelled-under-way');
@@ -237,7 +237,7 @@ describe('a session', () => {
     expect(await bucket.file('cancelled-under-way').exists()).toEqual([false]);
   });
 
-  it('is over however many requests come while it is cancelled', async () => {
+  it('either finishes or ends when requests race with its cancellation', async () => {
     const before = await harness.filesOnDisk();
     const uri = await startJson('cancelled-in-a-storm');
     const puts = () =>
@@ -248,21 +248,21 @@ describe('a session', () => {
     const { status } = await cancelled;
     const answers = await Promise.all(storm);
     const finished = answers.some((answer) => answer?.status === 200);
-    // Whichever was first, the session or its cancellation; nothing in between.
+    // Either the upload finished or the cancellation won.
     expect(status).toBe(finished ? 410 : 499);
     expect(await bucket.file('cancelled-in-a-storm').exists()).toEqual([finished]);
     if (finished) await bucket.file('cancelled-in-a-storm').delete();
     await until(async () => (await harness.filesOnDisk()).length === before.length);
   });
 
-  it('tells the page that it was started for that it is over', async () => {
+  it('reports its end to the page that it was started for', async () => {
     const uri = await startJson('over', '', { headers: { origin: ORIGIN, 'x-goog-api-client': 'test' } });
     await fetch(uri, { method: 'DELETE' });
     const answer = await put(uri, 'bytes */*', '', { origin: ORIGIN });
     expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([499, ORIGIN]);
   });
 
-  it('takes no byte more than were announced when it was started', async () => {
+  it('accepts no more bytes than were declared at its start', async () => {
     const uri = await startJson('announced', '', { headers: { 'x-upload-content-length': String(Q) } });
     const before = await bytesOnDisk(harness);
     for (const range of [undefined, 'bytes 0-*/*', `bytes 0-*/${2 * Q}`, `bytes 0-${2 * Q - 1}/*`]) {
@@ -273,7 +273,7 @@ describe('a session', () => {
     expect((await put(uri, `bytes 0-${Q - 1}/${Q}`, Buffer.alloc(Q))).status).toBe(200);
   });
 
-  it('lets the later of two requests win, and the bytes stay right', async () => {
+  it('lets the later of two requests win without corrupting the bytes', async () => {
     const uri = await startJson('twice');
     const headers = { 'content-range': `bytes 0-*/${data.length}`, 'content-length': data.length };
     const first = http.request(uri, { method: 'PUT', headers, timeout: 20_000 });
@@ -287,7 +287,7 @@ describe('a session', () => {
     expect((await stored('twice')).equals(data)).toBe(true);
   });
 
-  it('is found by its id alone, in its own API and bucket', async () => {
+  it('is found only by its id, in its own API and bucket', async () => {
     const uri = await startJson('own');
     await harness.storage.createBucket('other');
     expect((await put(uri.replace('/b/resumable/', '/b/other/'), undefined, 'x')).status).toBe(404);
@@ -298,7 +298,7 @@ describe('a session', () => {
     expect((await put(uri, undefined, 'x')).status).toBe(200);
   });
 
-  it('belongs to the page it was started for', async () => {
+  it('is restricted to the origin it was started for', async () => {
     const [uri] = await bucket.file('page').createResumableUpload({ origin: 'https://page.example' });
     for (const [origin, allowed] of [
       ['https://page.example', 'https://page.example'],
@@ -316,7 +316,7 @@ describe('a session', () => {
 describe('a session of the XML API', () => {
   const RANGE = { 'x-goog-content-length-range': `${Q},${2 * Q}`, 'x-goog-if-generation-match': '0' };
 
-  it('is started by a signed POST, which fixes what may come', async () => {
+  it('is started by a signed POST, which fixes its type and size', async () => {
     const started = await startXml('signed/ü.png', RANGE, 'image/png');
     expect(started.status).toBe(201);
     const uri = locationOf(started);
@@ -351,11 +351,11 @@ describe('a session of the XML API', () => {
   });
 
   it.each<[string, string, number, string]>([
-    ['too many bytes, when they are announced', `bytes 0-*/${2 * Q + 1}`, 1, 'EntityTooLarge'],
-    ['too few bytes, when they are announced', `bytes 0-*/${Q - 1}`, 1, 'EntityTooSmall'],
-    ['too many bytes, as they come', 'bytes 0-*/*', 2 * Q + 1, 'EntityTooLarge'],
-    ['too few bytes, at the end', 'bytes 0-*/*', Q - 1, 'EntityTooSmall'],
-  ])('refuses %s', async (_, range, size, code) => {
+    ['too many declared bytes', `bytes 0-*/${2 * Q + 1}`, 1, 'EntityTooLarge'],
+    ['too few declared bytes', `bytes 0-*/${Q - 1}`, 1, 'EntityTooSmall'],
+    ['too many received bytes', 'bytes 0-*/*', 2 * Q + 1, 'EntityTooLarge'],
+    ['too few received bytes', 'bytes 0-*/*', Q - 1, 'EntityTooSmall'],
+  ])('rejects %s', async (_, range, size, code) => {
     const uri = locationOf(await startXml('sized', RANGE));
     const response = await put(uri, range, Buffer.alloc(size));
     expect([response.status, await response.text()]).toEqual([
@@ -365,7 +365,7 @@ describe('a session of the XML API', () => {
     expect(await bucket.file('sized').exists()).toEqual([false]);
   });
 
-  it('refuses a body without end as soon as it is too long', async () => {
+  it('rejects an endless body as soon as it is too long', async () => {
     const uri = locationOf(await startXml('endless', { 'x-goog-content-length-range': `0,${Q + Q / 2}` }));
     const body = new ReadableStream<Uint8Array>({
       pull: (controller) => controller.enqueue(Buffer.alloc(65_536)),
@@ -380,7 +380,7 @@ describe('a session of the XML API', () => {
     expect(await progress(uri)).toEqual(upTo(Q));
   });
 
-  it('refuses at the end when somebody else was first', async () => {
+  it('rejects at the end when another upload was first', async () => {
     const uri = locationOf(await startXml('raced', { 'x-goog-if-generation-match': '0' }));
     await bucket.file('raced').save('first', { resumable: false });
     const response = await put(uri, undefined, 'second');
@@ -391,7 +391,7 @@ describe('a session of the XML API', () => {
     expect((await startXml('raced', { 'x-goog-if-generation-match': '0' })).status).toBe(412);
   });
 
-  it('cannot be had without a signature, and shows nothing but itself', async () => {
+  it('requires a signature and exposes nothing but itself', async () => {
     const target = `${harness.emulator.url}/resumable/unsigned`;
     expect((await fetch(target, { method: 'POST', headers: START })).status).toBe(403);
     const uri = locationOf(await startXml('unsigned'));
@@ -421,8 +421,8 @@ describe('a session of the XML API', () => {
   });
 });
 
-describe('a session outlives', () => {
-  it('a restart, with its bytes and what it was started with', async () => {
+describe('a persisted session', () => {
+  it('survives a restart with its bytes and its metadata', async () => {
     const data = randomBytes(2 * Q + 7);
     const uri = await startJson('restarted', '&ifGenerationMatch=0', {
       headers: { 'x-upload-content-type': 'image/png' },
@@ -441,7 +441,7 @@ describe('a session outlives', () => {
     expect((await stored('restarted')).equals(data)).toBe(true);
   });
 
-  it('a process that is killed in the middle of a request, with all that was confirmed', async () => {
+  it('survives a process that is killed during a request, with all confirmed bytes', async () => {
     const data = randomBytes(80 * Q);
     await harness.emulator.close();
     const { child, url } = await launchProcess(harness.dataDir);
@@ -472,14 +472,14 @@ describe('a session outlives', () => {
     expect((await stored('killed')).equals(data)).toBe(true);
   });
 
-  it('a week, and not more', async () => {
+  it('expires after a week', async () => {
     const uri = await startJson('old');
     await put(uri, `bytes 0-${Q - 1}/*`, Buffer.alloc(Q));
     clock = 7 * 24 * 3_600_000 - 60_000;
     expect(await progress(uri)).toEqual(upTo(Q));
     clock += 60_000;
     expect((await put(uri, 'bytes */*')).status).toBe(410);
-    // Whoever starts the next sweeps.
+    // Starting another session deletes expired ones.
     await startJson('next');
     await until(async () => (await put(uri, 'bytes */*')).status === 404);
     const objects = (await bucket.getFiles())[0].length;

@@ -45,7 +45,7 @@ describe('a signed PUT', () => {
   const without = (name: string) => Object.fromEntries(Object.entries(headers).filter(([n]) => n !== name));
   let counter = 0;
 
-  it('stores exactly what it was made for', async () => {
+  it('stores an upload that matches the signed conditions', async () => {
     const url = await write('exact.png', signed);
     const response = await fetch(url, { method: 'PUT', headers, body: EXACT });
     expect(response.status).toBe(200);
@@ -68,13 +68,13 @@ describe('a signed PUT', () => {
     ['one byte more', 400, 'EntityTooLarge', { body: `${EXACT}x` }],
     ['one byte less', 400, 'EntityTooSmall', { body: EXACT.slice(1) }],
     [
-      'one byte more, of a length not announced',
+      'one byte more, without a declared length',
       400,
       'EntityTooLarge',
       { body: chunked(`${EXACT}x`), duplex: 'half' },
     ],
     [
-      'one byte less, of a length not announced',
+      'one byte less, without a declared length',
       400,
       'EntityTooSmall',
       { body: chunked(EXACT.slice(1)), duplex: 'half' },
@@ -125,22 +125,22 @@ describe('a signed PUT', () => {
     ],
     ['another MD5', 400, 'BadDigest', { headers: { ...headers, 'content-md5': 'AAAAAAAAAAAAAAAAAAAAAA==' } }],
     [
-      'one character of the signature changed',
+      'a changed character in the signature',
       403,
       'SignatureDoesNotMatch',
       {},
       (url) => url.replace(/.$/, (c) => (c === '0' ? '1' : '0')),
     ],
     [
-      'one character of the name changed',
+      'a changed character in the name',
       403,
       'SignatureDoesNotMatch',
       {},
       (url) => url.replace('/signed/row', '/signed/raw'),
     ],
-    ['a parameter added', 403, 'SignatureDoesNotMatch', {}, (url) => `${url}&x=1`],
+    ['an added parameter', 403, 'SignatureDoesNotMatch', {}, (url) => `${url}&x=1`],
     ['no signature', 403, 'AccessDenied', {}, (url) => url.replace(/\?.*/, '')],
-  ])('refuses %s: %d %s', async (_, status, code, init, change = (url) => url) => {
+  ])('rejects %s: %d %s', async (_, status, code, init, change = (url) => url) => {
     const name = `row-${counter++}.png`;
     const url = change(await write(name, signed));
     const before = await harness.filesOnDisk();
@@ -153,14 +153,14 @@ describe('a signed PUT', () => {
   it.each([
     ['expired', 601_000, 400, 'ExpiredToken'],
     ['not valid yet', -16 * 60_000, 403, 'AccessDenied'],
-  ])('refuses one that is %s', async (_, offset, status, code) => {
+  ])('rejects a URL that is %s', async (_, offset, status, code) => {
     const url = await write('late.png', signed);
     clock = offset;
     const response = await fetch(url, { method: 'PUT', headers, body: EXACT }).finally(() => (clock = 0));
     expect([response.status, await codeOf(response)]).toEqual([status, code]);
   });
 
-  it('refuses the second upload to a name that must be new', async () => {
+  it('rejects the second upload to a name that must be new', async () => {
     const url = await write('once.png', signed);
     expect((await fetch(url, { method: 'PUT', headers, body: EXACT })).status).toBe(200);
     const second = await fetch(url, { method: 'PUT', headers, body: EXACT });
@@ -176,7 +176,7 @@ describe('a signed PUT', () => {
     expect(await harness.filesOnDisk()).toHaveLength(before + 1);
   });
 
-  it('can be used again as long as no generation is named', async () => {
+  it('is reusable if it requires no generation', async () => {
     const url = await write('again.txt');
     for (const body of ['1', '2']) expect((await fetch(url, { method: 'PUT', body })).status).toBe(200);
     expect((await bucket.file('again.txt').download())[0].toString()).toBe('2');
@@ -192,16 +192,16 @@ describe('a signed PUT', () => {
   it.each([
     ['the bytes that were signed', 'hello', 200],
     ['other bytes', 'hellO', 400],
-  ])('with a signed payload takes %s', async (_, body, status) => {
+  ])('compares a signed payload hash with %s', async (_, body, status) => {
     const payload = { 'x-goog-content-sha256': createHash('sha256').update('hello').digest('hex') };
     const url = await write('payload.txt', { extensionHeaders: payload });
     expect((await fetch(url, { method: 'PUT', headers: payload, body })).status).toBe(status);
   });
 
-  it('takes metadata from headers, those of HTTP also unsigned', async () => {
+  it('reads metadata from headers, including unsigned HTTP headers', async () => {
     const meta = { 'x-goog-meta-color': 'grün', 'x-goog-storage-class': 'NEARLINE' };
     const url = await write('meta.txt', { extensionHeaders: meta });
-    // fetch takes no header beyond Latin-1; on the wire it is UTF-8.
+    // fetch accepts only Latin-1 in headers; the bytes on the wire are UTF-8.
     const wire = { ...meta, 'x-goog-meta-color': Buffer.from('grün').toString('latin1') };
     const plain = {
       'content-type': 'text/plain',
@@ -235,19 +235,19 @@ describe('a signed PUT', () => {
     expect(await bucket.file('other.txt').exists()).toEqual([false]);
   });
 
-  it('answers a bucket that is not there with 404', async () => {
+  it('answers 404 for an unknown bucket', async () => {
     const url = await harness.sign(harness.storage.bucket('nowhere').file('a'), { action: 'write' });
     const response = await fetch(url, { method: 'PUT', body: 'x' });
     expect([response.status, await codeOf(response)]).toEqual([404, 'NoSuchBucket']);
   });
 
-  it('tells a refusal to a client that is still sending, and drops what it sends', async () => {
+  it('rejects while the client is still sending and discards the rest of the body', async () => {
     const url = (await write('big.bin')).replace(/.$/, (c) => (c === '0' ? '1' : '0'));
     const response = await fetch(url, { method: 'PUT', body: Buffer.alloc(20_000_000) });
     expect([response.status, await codeOf(response)]).toEqual([403, 'SignatureDoesNotMatch']);
   });
 
-  it('refuses a body without end as soon as it is too long', async () => {
+  it('rejects an endless body as soon as it is too long', async () => {
     const range = { 'x-goog-content-length-range': '0,1000' };
     const url = await write('endless.bin', { extensionHeaders: range });
     const body = new ReadableStream<Uint8Array>({
@@ -257,7 +257,7 @@ describe('a signed PUT', () => {
     expect([response.status, await codeOf(response)]).toEqual([400, 'EntityTooLarge']);
   });
 
-  it('refuses in the middle of a body on a connection that can be used again', async () => {
+  it('rejects in the middle of a body and leaves the connection usable', async () => {
     const range = { 'x-goog-content-length-range': '0,1000' };
     const url = new URL(await write('middle.bin', { extensionHeaders: range }));
     const chunk = Buffer.concat([Buffer.from('100000\r\n'), Buffer.alloc(0x100000), Buffer.from('\r\n')]);
@@ -271,8 +271,8 @@ describe('a signed PUT', () => {
   });
 
   it.each([
-    ['does not ask for the body of an upload it refuses', '99', false, 400],
-    ['asks for the body of one it takes', '5', true, 200],
+    ['does not request the body of a rejected upload', '99', false, 400],
+    ['requests the body of an accepted upload', '5', true, 200],
   ])('%s', async (_, length, continues, status) => {
     const range = { 'x-goog-content-length-range': '5,5' };
     const url = await write(`expect-${length}.bin`, { extensionHeaders: range });
@@ -290,12 +290,12 @@ describe('a signed PUT', () => {
     const [response] = (await once(request, 'response')) as [http.IncomingMessage];
     response.resume();
     expect([asked, response.statusCode]).toEqual([continues, status]);
-    // Nobody could tell a body that still comes from the next request.
+    // On an open connection, a late body would be read as the next request.
     if (!asked) expect(response.headers.connection).toBe('close');
     request.destroy();
   });
 
-  it('leaves nothing behind when the client goes away in the middle', async () => {
+  it('leaves no file when the client disconnects during the upload', async () => {
     const before = await harness.filesOnDisk();
     const { hostname, port, pathname, search } = new URL(await write('cut.bin'));
     const socket: Socket = connect(Number(port), hostname);
@@ -324,7 +324,7 @@ describe('a signed GET', () => {
 
   const etag = `"${createHash('md5').update('0123456789').digest('hex')}"`;
 
-  it('lets go of the file when the client goes away in the middle, or has all', async () => {
+  it('closes the file when the client disconnects during the download or has read it all', async () => {
     const file = bucket.file('large.bin');
     await file.save(randomBytes(16 * 2 ** 20), { resumable: false });
     const isOpen = async () => {
@@ -345,7 +345,7 @@ describe('a signed GET', () => {
     await until(async () => !(await isOpen()));
   });
 
-  it('serves bytes and says what they are', async () => {
+  it('serves bytes with their metadata', async () => {
     const response = await fetch(await harness.sign(bucket.file('read.txt')));
     expect(await response.text()).toBe('0123456789');
     expect(Object.fromEntries(response.headers)).toMatchObject({
@@ -358,7 +358,7 @@ describe('a signed GET', () => {
     });
   });
 
-  it('shows the signed content type and disposition in place of its own', async () => {
+  it('returns the signed content type and disposition instead of the stored ones', async () => {
     const url = await harness.sign(bucket.file('read.txt'), {
       responseType: 'image/png',
       promptSaveAs: 'a "b" ü.png',
@@ -371,27 +371,27 @@ describe('a signed GET', () => {
 
   it.each<[string, Record<string, string>, number, string]>([
     ['a range', { range: 'bytes=2-4' }, 206, '234'],
-    ['the ETag it has', { 'if-none-match': `W/"x", ${etag}` }, 304, ''],
-    ['another ETag', { 'if-none-match': '"x"' }, 200, '0123456789'],
-    ['the ETag it wants', { 'if-match': etag }, 200, '0123456789'],
+    ['If-None-Match with the current ETag', { 'if-none-match': `W/"x", ${etag}` }, 304, ''],
+    ['If-None-Match with another ETag', { 'if-none-match': '"x"' }, 200, '0123456789'],
+    ['If-Match with the current ETag', { 'if-match': etag }, 200, '0123456789'],
   ])('honours %s', async (_, headers, status, body) => {
     const response = await fetch(await harness.sign(bucket.file('read.txt')), { headers });
     expect([response.status, await response.text()]).toEqual([status, body]);
   });
 
-  it('refuses when the ETag it wants is another', async () => {
+  it('rejects If-Match with another ETag', async () => {
     const response = await fetch(await harness.sign(bucket.file('read.txt')), {
       headers: { 'if-match': '"x"' },
     });
     expect([response.status, await codeOf(response)]).toEqual([412, 'PreconditionFailed']);
   });
 
-  it('answers a name that is not there with 404', async () => {
+  it('answers 404 for a missing object', async () => {
     const response = await fetch(await harness.sign(bucket.file('absent')));
     expect([response.status, await codeOf(response)]).toEqual([404, 'NoSuchKey']);
   });
 
-  it('serves gzip as stored or decompressed, by what the client takes', async () => {
+  it('serves gzip as stored or decompressed, depending on Accept-Encoding', async () => {
     const url = await harness.sign(bucket.file('raw.gz'));
     const plain = await fetch(url, { headers: { 'accept-encoding': 'identity' } });
     expect([await plain.text(), plain.headers.get('content-encoding')]).toEqual(['plain', null]);
@@ -399,7 +399,7 @@ describe('a signed GET', () => {
     expect([await stored.text(), stored.headers.get('content-encoding')]).toEqual(['plain', 'gzip']);
   });
 
-  it('stands in for HEAD, and for no other method', async () => {
+  it('is valid for HEAD and no other method', async () => {
     const url = await harness.sign(bucket.file('read.txt'));
     const [whole, head] = await Promise.all([fetch(url), fetch(url, { method: 'HEAD' })]);
     expect([head.status, await head.text()]).toEqual([200, '']);
@@ -421,7 +421,7 @@ describe('CORS', () => {
   const ask = (headers: Record<string, string>) =>
     fetch(`${harness.emulator.url}/signed/any`, { method: 'OPTIONS', headers });
 
-  it('allows what the bucket allows', async () => {
+  it('returns the rules of the bucket', async () => {
     const response = await ask({
       origin,
       'access-control-request-method': 'PUT',
@@ -444,14 +444,14 @@ describe('CORS', () => {
       'another header',
       { origin, 'access-control-request-method': 'PUT', 'access-control-request-headers': 'x-other' },
     ],
-  ])('says nothing to %s', async (_, headers) => {
+  ])('returns no CORS headers to %s', async (_, headers) => {
     const response = await ask(headers);
     expect(response.status).toBe(200);
     expect(response.headers.get('access-control-allow-origin')).toBeNull();
     expect(response.headers.get('vary')).toBe('Origin');
   });
 
-  it('lets the page read the response, a refusal too', async () => {
+  it('lets the page read the response, including a rejection', async () => {
     const url = await write('cors.txt');
     for (const [target, status] of [
       [url, 200],

@@ -12,7 +12,7 @@ import {
   type GcsEmulatorOptions,
 } from '../../../libs/gcp-emulator/src/gcs/index.js';
 
-// The client hangs more than ten listeners on the stream of an upload, and Node warns of a leak that is none.
+// The client adds more than ten listeners to an upload stream, and Node.js would warn of a leak.
 EventEmitter.defaultMaxListeners = 20;
 
 const CLIENT_EMAIL = 'signer@stowage.example';
@@ -22,7 +22,7 @@ const { publicKey, privateKey } = generateKeyPairSync('rsa', {
   privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
 });
 
-/** A real emulator on a real folder, and the unmodified official client beside it. */
+/** A real emulator with a temporary data folder, and the unmodified official client. */
 export class Harness {
   private signer: Storage | undefined;
 
@@ -56,7 +56,7 @@ export class Harness {
     await rm(this.dataDir, { recursive: true, force: true });
   }
 
-  /** A signed URL by the official client; 10 minutes to read, unless told otherwise. */
+  /** Signs a URL with the official client; by default it allows reading for 10 minutes. */
   async sign(file: File, config: Partial<GetSignedUrlConfig> = {}): Promise<string> {
     this.signer ??= clientOf(this.emulator, { client_email: CLIENT_EMAIL, private_key: privateKey });
     const expires = Date.now() + 600_000;
@@ -65,7 +65,7 @@ export class Harness {
     return url;
   }
 
-  /** The files that hold bytes just now: finished ones and those still being written. */
+  /** Files that hold bytes of objects, complete or still being written. */
   async filesOnDisk(): Promise<string[]> {
     const entries = await readdir(this.dataDir, { recursive: true, withFileTypes: true });
     return entries
@@ -74,7 +74,7 @@ export class Harness {
   }
 }
 
-/** An emulator asks for no credentials; only signing needs some. */
+/** The emulator needs no credentials; only signing does. */
 function clientOf({ url }: GcsEmulator, credentials?: StorageOptions['credentials']): Storage {
   return new Storage({
     apiEndpoint: url,
@@ -84,16 +84,16 @@ function clientOf({ url }: GcsEmulator, credentials?: StorageOptions['credential
   });
 }
 
-/** Waits for a condition, and fails when it does not come about. */
+/** Waits until the condition holds. Throws after 20 seconds. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 20_000;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error('what was waited for did not happen');
+    if (performance.now() > deadline) throw new Error('timed out waiting for a condition');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
-/** Writes to one connection as it is, and collects what comes back, as clients do that send first and read later. */
+/** Writes raw parts to one connection and collects the responses, like clients that send before they read. */
 export async function rawExchange(
   url: string,
   parts: readonly (string | Buffer)[],
@@ -116,11 +116,11 @@ export async function rawExchange(
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 
-/** The emulator in a process of its own, which can be killed. */
+/** Starts the emulator in a separate process, which a test can kill. */
 export async function launchProcess(dataDir: string): Promise<{ child: ChildProcess; url: string }> {
-  const door = path.join(ROOT, 'libs/gcp-emulator/src/gcs/index.ts');
+  const entry = path.join(ROOT, 'libs/gcp-emulator/src/gcs/index.ts');
   const program = `
-    import { startGcsEmulator } from ${JSON.stringify(door)};
+    import { startGcsEmulator } from ${JSON.stringify(entry)};
     const { url } = await startGcsEmulator({ port: 0, dataDir: ${JSON.stringify(dataDir)} });
     console.log(url);
   `;

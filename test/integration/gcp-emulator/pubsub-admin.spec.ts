@@ -10,7 +10,7 @@ const NOT_FOUND = 5;
 const INVALID_ARGUMENT = 3;
 const UNIMPLEMENTED = 12;
 
-/** Typed as what it stands for. */
+/** `expect.stringMatching`, which returns `any`, as `unknown`. */
 const matching = (details: RegExp): unknown => expect.stringMatching(details);
 
 type WireSubscription = protos.google.pubsub.v1.ISubscription;
@@ -33,7 +33,7 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
     expect(harness.errors).toEqual([]);
   });
 
-  it('creates, reads, updates, lists and deletes topics, over a restart too', async () => {
+  it('creates, reads, updates, lists and deletes topics, also across a restart', async () => {
     await publisher.createTopic({ name: topic, labels: { a: '1' } });
     await expect(publisher.createTopic({ name: topic })).rejects.toMatchObject({
       code: ALREADY_EXISTS,
@@ -65,7 +65,7 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
     await expect(publisher.getTopic({ topic })).rejects.toMatchObject({ code: NOT_FOUND });
   });
 
-  it('fills in the service’s defaults and tells a subscription as it is', async () => {
+  it('fills in the defaults of the service and returns the whole subscription', async () => {
     await publisher.createTopic({ name: topic });
     await subscriber.createSubscription({ name, topic, retryPolicy: {} });
     await harness.restart();
@@ -84,7 +84,7 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
     });
   });
 
-  it('updates what the mask names, and nothing else', async () => {
+  it('updates only the fields in the mask', async () => {
     await publisher.createTopic({ name: topic });
     await subscriber.createSubscription({ name, topic, ackDeadlineSeconds: 30, labels: { a: '1' } });
     const [updated] = await subscriber.updateSubscription({
@@ -109,7 +109,7 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
     }
   });
 
-  it('lists subscriptions by project and by topic, and keeps them when the topic goes', async () => {
+  it('lists subscriptions by project and by topic, and keeps them when the topic is deleted', async () => {
     await publisher.createTopic({ name: topic });
     const names = ['first', 'second', 'third'].map((id) => `projects/test-project/subscriptions/${id}`);
     for (const name of names) await subscriber.createSubscription({ name, topic });
@@ -129,7 +129,7 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
 
   it.each<[string, WireSubscription, number, RegExp]>([
     ['an unknown topic', { topic: 'projects/test-project/topics/missing' }, NOT_FOUND, /resource=missing/],
-    ['a bad name', { name: 'reader' }, INVALID_ARGUMENT, /Invalid resource name given \(name=reader\)/],
+    ['an invalid name', { name: 'reader' }, INVALID_ARGUMENT, /Invalid resource name given \(name=reader\)/],
     [
       'a reserved name',
       { name: 'projects/p/subscriptions/google' },
@@ -145,7 +145,7 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
     ],
     ['a short retention', { messageRetentionDuration: { seconds: 599 } }, INVALID_ARGUMENT, /retention/],
     [
-      'few attempts',
+      'too few delivery attempts',
       { deadLetterPolicy: { deadLetterTopic: topic, maxDeliveryAttempts: 4 } },
       INVALID_ARGUMENT,
       /max_delivery_attempts/,
@@ -162,23 +162,28 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
       INVALID_ARGUMENT,
       /maximum_backoff/,
     ],
-    ['a short life', { expirationPolicy: { ttl: { seconds: 3600 } } }, INVALID_ARGUMENT, /expiration_policy/],
+    [
+      'a short expiry',
+      { expirationPolicy: { ttl: { seconds: 3600 } } },
+      INVALID_ARGUMENT,
+      /expiration_policy/,
+    ],
     ['a filter', { filter: 'attributes:a' }, UNIMPLEMENTED, /filter/],
     ['ordering', { enableMessageOrdering: true }, UNIMPLEMENTED, /ordered/],
     ['exactly-once', { enableExactlyOnceDelivery: true }, UNIMPLEMENTED, /exactly-once/],
     ['push', { pushConfig: { pushEndpoint: 'https://example.test/' } }, UNIMPLEMENTED, /push/],
-  ])('refuses a subscription with %s', async (_, wire, code, details) => {
+  ])('rejects a subscription with %s', async (_, wire, code, details) => {
     await publisher.createTopic({ name: topic });
     const refused = subscriber.createSubscription({ name, topic, ...wire });
     await expect(refused).rejects.toMatchObject({ code, details: matching(details) });
   });
 
-  it('answers UNIMPLEMENTED for methods that are not here', async () => {
+  it('answers UNIMPLEMENTED for unsupported methods', async () => {
     const seek = subscriber.seek({ subscription: name, time: { seconds: 1 } });
     await expect(seek).rejects.toMatchObject({ code: UNIMPLEMENTED });
   });
 
-  it('refuses to publish to a missing topic, and what breaks a limit', async () => {
+  it('rejects messages to a missing topic and messages beyond a limit', async () => {
     const data = Buffer.from('x');
     await expect(publisher.publish({ topic, messages: [{ data }] })).rejects.toMatchObject({
       code: NOT_FOUND,
@@ -209,7 +214,7 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
     }
   });
 
-  it('gives every message an id of its own, also across restarts and when nobody subscribes', async () => {
+  it('assigns every message a unique id, also across restarts and without subscriptions', async () => {
     await publisher.createTopic({ name: topic });
     const publish = async () => {
       const [{ messageIds }] = await publisher.publish({ topic, messages: [{ data: Buffer.from('x') }] });
@@ -221,7 +226,7 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
     expect(new Set([...before, after].flat()).size).toBe(3);
   });
 
-  it('refuses ack ids that no service made, and none at all', async () => {
+  it('rejects invalid ack ids and an empty list of them', async () => {
     await publisher.createTopic({ name: topic });
     await subscriber.createSubscription({ name, topic });
     for (const ackIds of [[], ['nonsense']]) {
@@ -230,7 +235,7 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
     }
   });
 
-  it('says in one sentence that the port is taken', async () => {
+  it('reports in one sentence that the port is in use', async () => {
     const { port, address } = harness.emulator;
     const dataDir = path.join(harness.dataDir, 'second');
     await expect(startPubSubEmulator({ port, dataDir })).rejects.toThrow(
@@ -240,7 +245,7 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
     await other.close();
   });
 
-  it('says in one sentence that another emulator uses the directory', async () => {
+  it('reports in one sentence that another emulator uses the directory', async () => {
     const { dataDir } = harness;
     await expect(startPubSubEmulator({ port: 0, dataDir })).rejects.toThrow(
       /is in use by another process\.$/,
@@ -248,9 +253,9 @@ describe('Pub/Sub emulator: topics and subscriptions', () => {
   });
 
   it.each([
-    ['is no database', () => Buffer.from('nonsense'.repeat(1000))],
+    ['is not a database', () => Buffer.from('nonsense'.repeat(1000))],
     ['is damaged inside', (file: Buffer) => file.fill(0xff, 4096, 12_288)],
-  ])('says in one sentence that the file %s', async (_, damage) => {
+  ])('reports in one sentence that the file %s', async (_, damage) => {
     await publisher.createTopic({ name: topic });
     await harness.emulator.close();
     const file = path.join(harness.dataDir, 'pubsub.sqlite');

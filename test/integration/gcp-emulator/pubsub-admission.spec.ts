@@ -5,14 +5,14 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { startPubSubEmulator } from '../../../libs/gcp-emulator/src/pubsub/index.js';
 import { PubSubHarness } from '../../../libs/gcp-emulator/src/pubsub/testing/harness.js';
 
-/** The service has read the message, which names no project. */
+/** The call reached the service, which rejects the message because it names no project. */
 const INVALID_ARGUMENT = '3';
 const PERMISSION_DENIED = '7';
-/** gRPC's frame of an empty message: no compression, no bytes. */
+/** The gRPC frame of an empty message: no compression, length zero. */
 const EMPTY = Buffer.alloc(5);
 
 /** Real: the emulator with its file, and HTTP/2 as a program or a browser would send it. */
-describe('requests to the Pub/Sub emulator from elsewhere', () => {
+describe('admission of requests to the Pub/Sub emulator', () => {
   let harness: PubSubHarness;
   beforeEach(async () => {
     harness = await PubSubHarness.start();
@@ -49,13 +49,13 @@ describe('requests to the Pub/Sub emulator from elsewhere', () => {
   }
 
   it.each<[string, http2.OutgoingHttpHeaders]>([
-    ['another name', { ':authority': 'evil.example' }],
-    ['another name under the port', { ':authority': 'evil.example:3002' }],
+    ['another host name', { ':authority': 'evil.example' }],
+    ['another host name with the port', { ':authority': 'evil.example:3002' }],
     ['an origin', { origin: 'https://evil.example' }],
     ['an opaque origin', { origin: 'null' }],
-    ['a page of this machine', { 'sec-fetch-site': 'same-site' }],
-    ['a page elsewhere', { 'sec-fetch-site': 'cross-site' }],
-  ])('are refused for %s, whatever they call', async (_, headers) => {
+    ['a page of the same site', { 'sec-fetch-site': 'same-site' }],
+    ['a page of another site', { 'sec-fetch-site': 'cross-site' }],
+  ])('rejects every method for %s', async (_, headers) => {
     const { port } = harness.emulator;
     for (const method of [
       'Publisher/ListTopics',
@@ -68,7 +68,7 @@ describe('requests to the Pub/Sub emulator from elsewhere', () => {
     }
   });
 
-  it('are served under loopback’s names and those that it was told', async () => {
+  it('serves requests under loopback names and allowed host names', async () => {
     const { port } = harness.emulator;
     for (const name of ['127.0.0.1', 'localhost', '[::1]'])
       expect(await statusOf(port, { ':authority': `${name}:${port}` })).toBe(INVALID_ARGUMENT);
@@ -79,7 +79,7 @@ describe('requests to the Pub/Sub emulator from elsewhere', () => {
     expect(await statusOf(port, { ':authority': 'pubsub:3002' })).toBe(INVALID_ARGUMENT);
   });
 
-  it('get nothing over HTTP/1, the only protocol that browsers speak without TLS', async () => {
+  it('serves no requests over HTTP/1, the only protocol of browsers without TLS', async () => {
     const { port } = harness.emulator;
     const socket = connect(port, '127.0.0.1');
     let answer = '';

@@ -7,8 +7,8 @@ import type { Message, v1 } from '@google-cloud/pubsub';
 import { startPubSubEmulator } from '../../../libs/gcp-emulator/src/pubsub/index.js';
 import { eventually, PubSubHarness } from '../../../libs/gcp-emulator/src/pubsub/testing/harness.js';
 
-/** Real: the emulator with its file, the official clients over gRPC. Made: the emulator's clock. */
-describe('Pub/Sub emulator: what a subscription owes', () => {
+/** Real: the emulator with its file, the official clients over gRPC. Simulated: the emulator's clock. */
+describe('Pub/Sub emulator: delivery', () => {
   let harness: PubSubHarness;
   let client: v1.SubscriberClient;
 
@@ -25,7 +25,7 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
   const nack = (subscription: string, ackIds: string[]) =>
     client.modifyAckDeadline({ subscription, ackIds, ackDeadlineSeconds: 0 });
 
-  it('delivers data and attributes, and never again once acknowledged, not even after a restart', async () => {
+  it('delivers data and attributes and never redelivers once acknowledged, even after a restart', async () => {
     const [topic, { name }] = await harness.topic('events', 'reader');
     const messageId = await topic.publishMessage({
       data: Buffer.from('one'),
@@ -48,13 +48,13 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     expect(await harness.pull(client, name)).toEqual([]);
   });
 
-  it('carries a message that has attributes only', async () => {
+  it('delivers a message that has only attributes', async () => {
     const [topic, { name }] = await harness.topic('events', 'reader');
     await topic.publishMessage({ attributes: { only: 'this' } });
     expect(await harness.pull(client, name)).toMatchObject([{ text: '', attributes: { only: 'this' } }]);
   });
 
-  it('gives each of two subscriptions every message, and forgets it when both have acknowledged', async () => {
+  it('delivers every message to both subscriptions and deletes it once both have acknowledged', async () => {
     const [topic, { name: first }] = await harness.topic('events', 'first');
     const [{ name: second }] = await topic.createSubscription('second');
     await topic.publishMessage({ data: Buffer.from('x') });
@@ -63,7 +63,7 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     const ackIds = (subscription: string) => (held[subscription] ?? []).map(({ ackId }) => ackId);
     for (const subscription of [first, second]) expect(texts(held[subscription] ?? [])).toEqual(['x']);
 
-    // An ack id of the one is nothing to the other.
+    // An ack id is valid only for its own subscription.
     await client.acknowledge({ subscription: second, ackIds: ackIds(first) });
     await nack(second, ackIds(second));
     held[second] = await harness.pull(client, second);
@@ -76,7 +76,7 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     expect(rowsOf(harness.dataDir, 'messages')).toBe(0);
   });
 
-  it('keeps the backlog, the leases and their ack ids over a restart', async () => {
+  it('keeps the backlog, the leases and their ack ids across a restart', async () => {
     const [topic, { name }] = await harness.topic('events', 'reader');
     await Promise.all(['a', 'b', 'c'].map((text) => topic.publishMessage({ data: Buffer.from(text) })));
     const [held] = await harness.pull(client, name, 1);
@@ -90,10 +90,10 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     expect(texts(await harness.pull(client, name))).toEqual(texts(rest));
   });
 
-  it('has a message on disk before Publish answers', async () => {
+  it('stores a message on disk before Publish returns', async () => {
     const [topic, { name }] = await harness.topic('events', 'reader');
     const id = await topic.publishMessage({ data: Buffer.from('x') });
-    // What a crash at this moment would leave behind.
+    // Copies the files that a crash at this moment would leave.
     const dataDir = `${harness.dataDir}-crashed`;
     await cp(harness.dataDir, dataDir, { recursive: true });
     const { address, close } = await startPubSubEmulator({ port: 0, dataDir, now: () => harness.time });
@@ -108,14 +108,14 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     await rm(dataDir, { recursive: true });
   });
 
-  it('redelivers after a negative acknowledgement at once when there is no retry policy', async () => {
+  it('redelivers immediately after a nack if there is no retry policy', async () => {
     const [topic, { name }] = await harness.topic('events', 'reader');
     await topic.publishMessage({ data: Buffer.from('x') });
     const [first] = await harness.pull(client, name);
     expect(await harness.pull(client, name)).toEqual([]);
 
     await nack(name, [first?.ackId ?? '']);
-    // A client may send an extension after its refusal of the same message: that is over.
+    // A client may extend a lease after its nack; the extension has no effect.
     await client.modifyAckDeadline({
       subscription: name,
       ackIds: [first?.ackId ?? ''],
@@ -127,7 +127,7 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     expect(again?.ackId).not.toBe(first?.ackId);
   });
 
-  it('redelivers when the lease runs out, to the millisecond, and the old ack id no longer counts', async () => {
+  it('redelivers to the millisecond when the lease expires and ignores the old ack id', async () => {
     const [topic, { name }] = await harness.topic('events', 'reader', { ackDeadlineSeconds: 20 });
     await topic.publishMessage({ data: Buffer.from('x') });
     const [first] = await harness.pull(client, name);
@@ -160,7 +160,7 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     expect(texts(await harness.pull(client, name))).toEqual(['x']);
   });
 
-  it('holds a message back between attempts as the retry policy says: doubling, up to the maximum', async () => {
+  it('doubles the backoff between attempts up to the maximum of the retry policy', async () => {
     const retryPolicy = { minimumBackoff: { seconds: 10 }, maximumBackoff: { seconds: 25 } };
     const [topic, { name }] = await harness.topic('events', 'reader', { retryPolicy });
     await topic.publishMessage({ data: Buffer.from('x') });
@@ -175,7 +175,7 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     }
   });
 
-  it('moves a message to the dead-letter topic after its last attempt, and says where it came from', async () => {
+  it('moves a message to the dead-letter topic after its last attempt, with attributes of its source', async () => {
     const [deadTopic, { name: dead }] = await harness.topic('dead', 'undertaker');
     const deadLetterPolicy = { deadLetterTopic: deadTopic.name, maxDeliveryAttempts: 5 };
     const [topic, { name }] = await harness.topic('events', 'reader', { deadLetterPolicy });
@@ -206,7 +206,7 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     expect(await harness.pull(client, name)).toEqual([]);
   });
 
-  it('dead-letters at the last refusal, without the backoff of the retry policy', async () => {
+  it('dead-letters at the last nack without the backoff of the retry policy', async () => {
     const [deadTopic, { name: dead }] = await harness.topic('dead', 'undertaker');
     const [topic, { name }] = await harness.topic('events', 'reader', {
       deadLetterPolicy: { deadLetterTopic: deadTopic.name },
@@ -222,7 +222,7 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     await eventually(async () => (await harness.pull(client, dead)).length === 1);
   });
 
-  it('dead-letters by expired leases too, when nobody is connected any more', async () => {
+  it('dead-letters after expired leases without a connected client', async () => {
     const [deadTopic, { name: dead }] = await harness.topic('dead', 'undertaker');
     const deadLetterPolicy = { deadLetterTopic: deadTopic.name };
     const [topic, { name }] = await harness.topic('events', 'reader', { deadLetterPolicy });
@@ -265,7 +265,7 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     });
   });
 
-  it('starts a subscription of the same name empty, and takes no ack id of the old one', async () => {
+  it('starts a recreated subscription empty and ignores ack ids of the old one', async () => {
     const [topic, subscription] = await harness.topic('events', 'reader');
     await topic.publishMessage({ data: Buffer.from('old') });
     const [old] = await harness.pull(client, subscription.name);
@@ -277,7 +277,7 @@ describe('Pub/Sub emulator: what a subscription owes', () => {
     expect(texts(await harness.pull(client, subscription.name))).toEqual(['new']);
   });
 
-  it('deletes a subscription that nobody has used for as long as its expiration policy says', async () => {
+  it('deletes a subscription that was unused for the time of its expiration policy', async () => {
     const [, subscription] = await harness.topic('events', 'reader', {
       expirationPolicy: { ttl: { seconds: 86_400 } },
     });

@@ -5,7 +5,7 @@ import { eventually, PubSubHarness } from '../../../libs/gcp-emulator/src/pubsub
 type Response = protos.google.pubsub.v1.IStreamingPullResponse;
 type Request = protos.google.pubsub.v1.IStreamingPullRequest;
 
-/** Real: the emulator with its file, the official clients over gRPC. Made: the emulator's clock. */
+/** Real: the emulator with its file, the official clients over gRPC. Simulated: the emulator's clock. */
 describe('Pub/Sub emulator: streaming pull', () => {
   let harness: PubSubHarness;
 
@@ -17,7 +17,7 @@ describe('Pub/Sub emulator: streaming pull', () => {
     expect(harness.errors).toEqual([]);
   });
 
-  /** A stream of the generated client, frame by frame. */
+  /** Opens a stream of the generated client and records its frames. */
   function openStream(first: Request) {
     const stream = harness.subscriberClient().streamingPull();
     const frames: Response[] = [];
@@ -35,7 +35,7 @@ describe('Pub/Sub emulator: streaming pull', () => {
     };
   }
 
-  it('hands 500 messages to the five streams of a subscriber, each once', async () => {
+  it('delivers 500 messages to the five streams of a subscriber, each once', async () => {
     const [topic, subscription] = await harness.topic('events', 'reader');
     const received: string[] = [];
     subscription.on('message', (message: Message) => {
@@ -60,21 +60,21 @@ describe('Pub/Sub emulator: streaming pull', () => {
     await eventually(() => streams.every(({ messages }) => messages().length === 2));
   });
 
-  it('redelivers what the subscriber refuses', async () => {
+  it('redelivers a message after a nack', async () => {
     const [topic, subscription] = await harness.topic('events', 'reader');
-    const seen: string[] = [];
+    const delivered: string[] = [];
     subscription.on('message', (message: Message) => {
-      seen.push(message.id);
-      if (seen.length < 3) message.nack();
+      delivered.push(message.id);
+      if (delivered.length < 3) message.nack();
       else message.ack();
     });
     const id = await topic.publishMessage({ data: Buffer.from('x') });
-    await eventually(() => seen.length === 3);
+    await eventually(() => delivered.length === 3);
     await subscription.close();
-    expect(seen).toEqual([id, id, id]);
+    expect(delivered).toEqual([id, id, id]);
   });
 
-  it('sends no more than maxOutstandingMessages until something is acknowledged', async () => {
+  it('sends no more than maxOutstandingMessages until one is acknowledged', async () => {
     const [topic, { name }] = await harness.topic('events', 'reader');
     const stream = openStream({ subscription: name, maxOutstandingMessages: 3 });
     for (let n = 0; n < 5; n++) await topic.publishMessage({ data: Buffer.from(`${n}`) });
@@ -89,7 +89,7 @@ describe('Pub/Sub emulator: streaming pull', () => {
     expect(stream.messages()).toHaveLength(4);
   });
 
-  it('sends no more while maxOutstandingBytes are unacknowledged, and counts expired leases no longer', async () => {
+  it('sends no more while maxOutstandingBytes are unacknowledged, not counting expired leases', async () => {
     const [topic, { name }] = await harness.topic('events', 'reader');
     const stream = openStream({ subscription: name, maxOutstandingBytes: 1500 });
     for (let n = 0; n < 4; n++) await topic.publishMessage({ data: Buffer.alloc(1000, `${n}`) });
@@ -101,7 +101,7 @@ describe('Pub/Sub emulator: streaming pull', () => {
     await eventually(() => stream.messages().length === 4);
   });
 
-  it('answers an empty frame with an empty response that tells the subscription properties', async () => {
+  it('answers an empty frame with an empty response with the subscription properties', async () => {
     const [, { name }] = await harness.topic('events', 'reader');
     const stream = openStream({ subscription: name });
     stream.send({});
@@ -112,7 +112,7 @@ describe('Pub/Sub emulator: streaming pull', () => {
     });
   });
 
-  it('leases for the stream’s own deadline, and keeps leases when the stream closes', async () => {
+  it('leases for the deadline of the stream and keeps leases when the stream closes', async () => {
     const [topic, { name }] = await harness.topic('events', 'reader');
     const stream = openStream({ subscription: name, streamAckDeadlineSeconds: 30 });
     await topic.publishMessage({ data: Buffer.from('x') });
@@ -126,7 +126,7 @@ describe('Pub/Sub emulator: streaming pull', () => {
     expect(await harness.pull(client, name)).toHaveLength(1);
   });
 
-  it('takes acknowledgements and deadlines on the stream', async () => {
+  it('accepts acknowledgements and deadlines on the stream', async () => {
     const [topic, { name }] = await harness.topic('events', 'reader');
     const stream = openStream({ subscription: name });
     await topic.publishMessage({ data: Buffer.from('x') });
@@ -145,7 +145,7 @@ describe('Pub/Sub emulator: streaming pull', () => {
     ['no subscription', { subscription: '' }, 3],
     ['an unknown subscription', { subscription: 'projects/test-project/subscriptions/missing' }, 5],
     ['a deadline under 10 seconds', { streamAckDeadlineSeconds: 5 }, 3],
-  ])('refuses a first frame with %s', async (_, first, code) => {
+  ])('rejects a first frame with %s', async (_, first, code) => {
     const [, { name }] = await harness.topic('events', 'reader');
     const stream = openStream({ subscription: name, ...first });
     await eventually(() => stream.failure()?.code === code);
@@ -153,7 +153,7 @@ describe('Pub/Sub emulator: streaming pull', () => {
 
   it.each<[string, Request]>([
     ['flow control', { maxOutstandingMessages: 5 }],
-    ['an ack id that no service made', { ackIds: ['nonsense'] }],
+    ['an invalid ack id', { ackIds: ['nonsense'] }],
     ['lists of different length', { modifyDeadlineAckIds: ['a'], modifyDeadlineSeconds: [] }],
   ])('ends the stream on a later frame with %s', async (_, frame) => {
     const [, { name }] = await harness.topic('events', 'reader');
@@ -227,7 +227,7 @@ describe('Pub/Sub emulator: streaming pull', () => {
     expect(receivedMessages).toHaveLength(1);
   });
 
-  it('carries a message of the largest size', async () => {
+  it('delivers a message of the maximum size', async () => {
     const [topic, subscription] = await harness.topic('events', 'reader');
     const sizes: number[] = [];
     subscription.on('message', (message: Message) => {
