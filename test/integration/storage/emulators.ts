@@ -48,7 +48,7 @@ export const metadataReader =
     );
   };
 
-/** Cloud Storage and Pub/Sub, wired to each other, with official clients for what a suite does by other means. */
+/** Emulators of Cloud Storage and Pub/Sub, connected to each other, with official clients for tests. */
 export class Emulators implements AsyncDisposable {
   static async start(): Promise<Emulators> {
     const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'storage-'));
@@ -94,7 +94,7 @@ export class Emulators implements AsyncDisposable {
     return { bucket, key, version: String(file.metadata.generation) };
   };
 
-  /** Takes Pub/Sub away until the function that it returns is called; its address stays. */
+  /** Stops Pub/Sub; the returned function starts it again at the address that it had. */
   async stopPubSub(): Promise<() => Promise<void>> {
     const { port } = this.pubsubServer;
     await this.pubsubServer.close();

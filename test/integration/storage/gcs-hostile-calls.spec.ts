@@ -20,7 +20,7 @@ const json =
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 const refusal = (code: number, reason: string, message = 'bucket incoming, key the-secret-key') =>
   json(code, { error: { code, message, errors: [{ reason, message, domain: 'global' }] } });
-/** Of `bytes`. */
+/** CRC32C of `bytes`. */
 const BYTES_CRC32C = '0G6ckg==';
 const CONTENT = { bucket: 'content', key: 'content/ab' };
 const COPY = { from: OBJECT, to: CONTENT, expect: 'absent', contentType: 'image/png' } as const;
@@ -32,7 +32,7 @@ const WRITE = {
 } as const;
 
 /** Real: HTTP, against a server that misbehaves. */
-describe('GcsObjectStore: calls that go wrong', () => {
+describe('GcsObjectStore: failing calls', () => {
   const start = hostileStorages();
 
   const passing: [string, Answer][] = [
@@ -40,24 +40,24 @@ describe('GcsObjectStore: calls that go wrong', () => {
     ['429', refusal(429, 'rateLimitExceeded')],
     ['500', refusal(500, 'backendError')],
     ['503', refusal(503, 'backendError')],
-    ['a 403 for the rate', refusal(403, 'userRateLimitExceeded')],
+    ['a 403 for a rate limit', refusal(403, 'userRateLimitExceeded')],
     ['an expired token', refusal(401, 'authError')],
-    ["a proxy's page", (response) => response.writeHead(502).end('<html>')],
+    ['a proxy page', (response) => response.writeHead(502).end('<html>')],
     ['a closed connection', hangUp],
     [
-      'half an answer',
+      'a truncated response',
       (response) =>
         response.writeHead(200, { 'content-length': '100' }).write('{"a', () => response.destroy()),
     ],
-    ['something that is not JSON', (response) => response.end('<html>')],
+    ['a response that is not JSON', (response) => response.end('<html>')],
     [
-      'half an error',
+      'a truncated error',
       (response) =>
         response.writeHead(500, { 'content-length': '100' }).write('{"a', () => response.destroy()),
     ],
   ];
 
-  it.each(passing)('tries again after %s', async (_, answer) => {
+  it.each(passing)('retries after %s', async (_, answer) => {
     const storage = await start(answer, json(200, RESOURCE));
     expect(await storage.store().stat(OBJECT)).toMatchObject({ version: '18', sizeBytes: 5 });
     expect(storage.requests).toHaveLength(2);
@@ -66,13 +66,13 @@ describe('GcsObjectStore: calls that go wrong', () => {
   it.each<[string, Answer]>([
     ['503', refusal(503, 'backendError')],
     ['a closed connection', hangUp],
-  ])('is unavailable when it stays with %s', async (_, answer) => {
+  ])('is unavailable when every attempt ends with %s', async (_, answer) => {
     const storage = await start(answer);
     await expect(storage.store().stat(OBJECT)).rejects.toMatchObject(UNAVAILABLE);
     expect(storage.requests).toHaveLength(3);
   });
 
-  it('is unavailable where nobody listens', async () => {
+  it('is unavailable when the port is closed', async () => {
     const storage = await start(silence);
     const store = storage.store();
     await storage.close();
@@ -85,7 +85,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
     ['read', (store: GcsObjectStore) => buffer(store.read(OBJECT))],
     ['copy', (store: GcsObjectStore) => store.copy(COPY)],
     ['write', (store: GcsObjectStore) => store.write(WRITE)],
-  ])('gives %s up in time when nothing comes', async (_, call) => {
+  ])('times out a %s without a response', async (_, call) => {
     const storage = await start(silence);
     const store = storage.store({ callTimeoutMs: 50, copyTimeoutMs: 50 });
     await expect(call(store)).rejects.toMatchObject(UNAVAILABLE);
@@ -96,7 +96,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
     ['delete', (store, signal) => store.delete(OBJECT, { signal })],
     ['copy', (store, signal) => store.copy(COPY, { signal })],
     ['write', (store, signal) => store.write(WRITE, { signal })],
-  ])('ends the request of a %s that it gives up, and no other', async (_, call) => {
+  ])('aborts only the request of a %s that is aborted', async (_, call) => {
     const closed = Promise.withResolvers<void>();
     const waiting: (() => void)[] = [];
     const storage = await start(
@@ -116,7 +116,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
     expect(storage.requests).toHaveLength(4);
   });
 
-  it('takes no page of a proxy for an answer', async () => {
+  it('accepts no proxy page as a response', async () => {
     const storage = await start((response) => response.writeHead(200).end('<html>'));
     await expect(storage.store().delete(OBJECT)).rejects.toMatchObject(UNAVAILABLE);
     await expect(storage.store().copy(COPY)).rejects.toMatchObject(UNAVAILABLE);
@@ -128,10 +128,10 @@ describe('GcsObjectStore: calls that go wrong', () => {
   });
 
   it.each([
-    ['no number', 'key', '17x'],
-    ['zero', 'key', '0'],
+    ['an invalid version', 'key', '17x'],
+    ['version zero', 'key', '0'],
     ['a key of dots', '..', '17'],
-  ])('never asks for another object than the one named: %s', async (_, key, version) => {
+  ])('sends no request that could address another object: %s', async (_, key, version) => {
     const storage = await start(json(200, RESOURCE));
     const object = { bucket: 'incoming', key, version };
     const store = storage.store();
@@ -143,7 +143,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
     expect(storage.requests).toEqual([]);
   });
 
-  it('keeps what an error must not tell to itself', async () => {
+  it('exposes no URL, key or header in an error', async () => {
     const page: Answer = (response) => response.writeHead(500).end(`<p>${'x'.repeat(100_000)}`);
     for (const answer of [refusal(400, 'invalid', 'No.'), hangUp, page]) {
       const storage = await start(answer);
@@ -151,19 +151,19 @@ describe('GcsObjectStore: calls that go wrong', () => {
         .store()
         .stat(OBJECT)
         .catch((thrown: unknown) => thrown);
-      const told = inspect(error, { depth: Infinity, showHidden: true });
-      expect(told).not.toMatch(/https?:\/\/|the-secret-key|x-goog-api-client|user-agent/i);
-      expect(told.length).toBeLessThan(10_000);
+      const text = inspect(error, { depth: Infinity, showHidden: true });
+      expect(text).not.toMatch(/https?:\/\/|the-secret-key|x-goog-api-client|user-agent/i);
+      expect(text.length).toBeLessThan(10_000);
     }
   });
 
-  it('counts retries into the timeout', async () => {
+  it('includes retries in the timeout', async () => {
     const storage = await start(refusal(503, 'backendError'), silence);
     await expect(storage.store({ callTimeoutMs: 3_000 }).stat(OBJECT)).rejects.toMatchObject(UNAVAILABLE);
     expect(storage.requests).toHaveLength(2);
   });
 
-  it('takes a bucket that is not there for trouble, not for empty', async () => {
+  it('treats a missing bucket as unavailable, not as empty', async () => {
     const storage = await start(refusal(404, 'notFound', 'The specified bucket does not exist.'));
     await expect(storage.store().stat(OBJECT)).rejects.toMatchObject(UNAVAILABLE);
     await expect(storage.store().delete(OBJECT)).rejects.toMatchObject(UNAVAILABLE);
@@ -173,7 +173,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
   it.each([
     [400, 'invalid'],
     [403, 'forbidden'],
-  ])('throws a %d as the bug that it is, and names no object', async (status, reason) => {
+  ])('throws a %d as a bug without naming the object', async (status, reason) => {
     const storage = await start(refusal(status, reason));
     const failure = storage.store().delete(OBJECT);
     await expect(failure).rejects.toThrow(`Storage answered ${status} (${reason})`);
@@ -181,7 +181,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
     expect(storage.requests).toHaveLength(1);
   });
 
-  it('is given up by its signal, in the middle of a call and between two', async () => {
+  it('stops on abort, during an attempt and between two', async () => {
     for (const answer of [silence, refusal(503, 'backendError')]) {
       const storage = await start(answer);
       const giveUp = new AbortController();
@@ -195,7 +195,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
   });
 
   describe('copy', () => {
-    it('goes on with the token until it is done, under the same conditions', async () => {
+    it('continues with the rewrite token until it is done, with equal conditions in each request', async () => {
       const storage = await start(
         json(200, { done: false, rewriteToken: 'one' }),
         refusal(503, 'backendError'),
@@ -223,7 +223,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
       }
     });
 
-    it('expects nothing to be there by generation 0', async () => {
+    it('requires an absent object by generation 0', async () => {
       const storage = await start(refusal(412, 'conditionNotMet'));
       expect(await storage.store().copy(COPY)).toEqual({ outcome: 'changed' });
       expect(storage.requests[0]?.url.searchParams.get('ifGenerationMatch')).toBe('0');
@@ -231,7 +231,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
   });
 
   describe('write', () => {
-    /** The two parts of what was sent: the object's metadata, and its bytes. */
+    /** Both parts of a multipart body: the metadata and the bytes of the object. */
     const partsOf = (body: string) => {
       const [, metadata = '', bytes] = body
         .split(/\r\n--[^\r]*|^--[^\r]*/)
@@ -239,7 +239,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
       return [JSON.parse(metadata), bytes] as unknown;
     };
 
-    it.each(passing)('tries again after %s, with all of it', async (_, answer) => {
+    it.each(passing)('retries the whole request after %s', async (_, answer) => {
       const storage = await start(answer, json(200, RESOURCE));
       const request = { ...WRITE, expect: { version: '5' }, cacheControl: 'private' };
       const result = await storage.store().write(request);
@@ -257,7 +257,7 @@ describe('GcsObjectStore: calls that go wrong', () => {
       }
     });
 
-    it('sends again what arrived damaged, and is unavailable when it always does', async () => {
+    it('retries bytes that were damaged in transit and is unavailable if they always are', async () => {
       const message = 'Provided CRC32C "a" doesn\'t match calculated CRC32C "b".';
       const damaged = refusal(400, 'invalid', message);
       const storage = await start(damaged, json(200, RESOURCE));
@@ -267,13 +267,13 @@ describe('GcsObjectStore: calls that go wrong', () => {
       expect(always.requests).toHaveLength(3);
     });
 
-    it('deletes nothing, whatever storage says that it stored', async () => {
+    it('sends no delete, whatever checksum storage reports', async () => {
       const storage = await start(json(200, { ...RESOURCE, crc32c: 'AAAAAA==' }));
       await storage.store().write(WRITE);
       expect(storage.requests.map(({ method }) => method)).toEqual(['POST']);
     });
 
-    it('meets its own work when the answer got lost', async () => {
+    it('reports a changed object when the first response was lost', async () => {
       const storage = await start(hangUp, refusal(412, 'conditionNotMet'));
       expect(await storage.store().write(WRITE)).toEqual({ outcome: 'changed' });
       expect(storage.requests.map(({ url }) => url.searchParams.get('ifGenerationMatch'))).toEqual([
@@ -282,20 +282,20 @@ describe('GcsObjectStore: calls that go wrong', () => {
       ]);
     });
 
-    it('takes a bucket that is not there for trouble', async () => {
+    it('treats a missing bucket as unavailable', async () => {
       const storage = await start(refusal(404, 'notFound', 'The specified bucket does not exist.'));
       await expect(storage.store().write(WRITE)).rejects.toMatchObject(UNAVAILABLE);
     });
 
-    it('tells neither where it wrote nor what', async () => {
+    it('exposes neither target nor content in an error', async () => {
       for (const answer of [refusal(400, 'invalid', 'No.'), hangUp]) {
         const storage = await start(answer);
         const error = await storage
           .store()
           .write(WRITE)
           .catch((thrown: unknown) => thrown);
-        const told = inspect(error, { depth: Infinity, showHidden: true });
-        expect(told).not.toMatch(/https?:\/\/|content\/ab|x-goog-api-client|user-agent/i);
+        const text = inspect(error, { depth: Infinity, showHidden: true });
+        expect(text).not.toMatch(/https?:\/\/|content\/ab|x-goog-api-client|user-agent/i);
       }
     });
   });

@@ -7,22 +7,22 @@ import { OBJECT, UNAVAILABLE, hostileStorages, silence } from './hostile-storage
 import type { Answer } from './hostile-storage.js';
 
 /** Real: HTTP, against a server that misbehaves. */
-describe('GcsObjectStore: reads that go wrong', () => {
+describe('GcsObjectStore: failing reads', () => {
   const start = hostileStorages();
   const head = { 'content-type': 'text/plain', 'x-goog-stored-content-length': '10' };
 
   it.each<[string, Answer]>([
     [
-      'breaks off',
+      'is cut off',
       (response) =>
         response.writeHead(200, { ...head, 'content-length': '10' }).write('12345', () => response.destroy()),
     ],
     [
-      'breaks off in a chunked body',
+      'is cut off in chunked encoding',
       (response) => response.writeHead(200).write('12345', () => response.destroy()),
     ],
     ['ends early', (response) => response.writeHead(200, head).end('12345')],
-    ['brings too much', (response) => response.writeHead(200, head).end('1234567890!')],
+    ['is too long', (response) => response.writeHead(200, head).end('1234567890!')],
     [
       'stalls',
       (response) => void response.writeHead(200, { ...head, 'content-length': '10' }).write('12345'),
@@ -33,7 +33,7 @@ describe('GcsObjectStore: reads that go wrong', () => {
     await expect(buffer(body)).rejects.toMatchObject(UNAVAILABLE);
   });
 
-  it('asks for the version, and for what is stored', async () => {
+  it('requests the version and the stored encoding', async () => {
     const storage = await start((response, { headers }) => response.end(headers['accept-encoding']));
     expect(String(await buffer(storage.store().read(OBJECT)))).toBe('gzip');
     expect(Object.fromEntries(storage.requests[0]?.url.searchParams ?? [])).toEqual({
@@ -44,24 +44,21 @@ describe('GcsObjectStore: reads that go wrong', () => {
 
   const HEAD = 'HTTP/1.1 200 OK\r\n';
   it.each([
-    ['chunks that are none', `${HEAD}transfer-encoding: chunked\r\n\r\nzz\r\nabc`],
-    ['such chunks in a refusal', `HTTP/1.1 503 No\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabc`],
-    [
-      'no more than a promise of another protocol',
-      `HTTP/1.1 101 Yes\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n`,
-    ],
-    ['nothing of HTTP', 'SSH-2.0-OpenSSH\r\n'],
-  ])('is unavailable when what comes at once is %s', async (_, text) => {
+    ['invalid chunks', `${HEAD}transfer-encoding: chunked\r\n\r\nzz\r\nabc`],
+    ['an error with invalid chunks', `HTTP/1.1 503 No\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nabc`],
+    ['an upgrade to another protocol', `HTTP/1.1 101 Yes\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n`],
+    ['not HTTP', 'SSH-2.0-OpenSSH\r\n'],
+  ])('is unavailable when the response is %s', async (_, text) => {
     const storage = await start((_response, { socket }) => socket.end(text));
     await expect(buffer(storage.store().read(OBJECT))).rejects.toMatchObject(UNAVAILABLE);
   });
 
-  it('takes what was promised, and lives with what comes after it', async () => {
+  it('reads the declared length and ignores the bytes after it', async () => {
     const storage = await start((_, { socket }) => socket.end(`${HEAD}content-length: 1\r\n\r\nxEXTRA`));
     expect(String(await buffer(storage.store().read(OBJECT)))).toBe('x');
   });
 
-  it('understands a refusal that is compressed, and one that is far too long', async () => {
+  it('handles an error that is compressed and one that is far too long', async () => {
     const body = gzipSync(JSON.stringify({ error: { errors: [{ reason: 'rateLimitExceeded' }] } }));
     const compressed = await start(
       (response) => response.writeHead(403, { 'content-encoding': 'gzip' }).end(body),
@@ -72,14 +69,14 @@ describe('GcsObjectStore: reads that go wrong', () => {
     await expect(buffer(long.store().read(OBJECT))).rejects.toMatchObject(UNAVAILABLE);
   });
 
-  it('follows nobody elsewhere', async () => {
+  it('follows no redirect', async () => {
     const elsewhere = await start((response) => response.end('x'));
     const storage = await start((response) => response.writeHead(302, { location: elsewhere.url }).end());
     await expect(buffer(storage.store().read(OBJECT))).rejects.toMatchObject({ status: 302 });
     expect(elsewhere.requests).toEqual([]);
   });
 
-  it('asks for nothing before anybody reads', async () => {
+  it('sends no request before the body is read', async () => {
     const storage = await start((response) => response.end('x'));
     const store = storage.store();
     store.read(OBJECT).destroy();
@@ -87,7 +84,7 @@ describe('GcsObjectStore: reads that go wrong', () => {
     expect(storage.requests).toHaveLength(1);
   });
 
-  it('closes the connection when its reader leaves, before the answer and in its middle', async () => {
+  it('closes the connection when its reader leaves, before and during the response', async () => {
     for (const begin of [silence, (response: http.ServerResponse) => void response.write('x')]) {
       const closed = Promise.withResolvers<void>();
       const storage = await start((response, request) => {
@@ -102,7 +99,7 @@ describe('GcsObjectStore: reads that go wrong', () => {
     }
   });
 
-  it('keeps what has come for a reader that takes its time', async () => {
+  it('keeps received bytes for a slow reader', async () => {
     const storage = await start((response) => response.writeHead(200, head).end('1234567890'));
     const body = storage.store({ stallTimeoutMs: 20 }).read(OBJECT);
     await once(body, 'readable');
@@ -124,7 +121,7 @@ describe('GcsObjectStore: reads that go wrong', () => {
       push();
     };
 
-  it('takes no more than its reader does, and waits for a slow one for ever', async () => {
+  it('applies backpressure and never times out a slow reader', async () => {
     const sent = { bytes: 0, stuck: false };
     const storage = await start(endless(sent));
     const body = storage.store({ stallTimeoutMs: 200 }).read(OBJECT);
@@ -136,7 +133,7 @@ describe('GcsObjectStore: reads that go wrong', () => {
       }
     };
     await take(8 * MIB);
-    // The reader takes nothing, while the sender stands for many times the stall timeout.
+    // The reader pauses and blocks the sender for a multiple of the stall timeout.
     for (let quiet = 0, before = sent.bytes; quiet < 5; before = sent.bytes) {
       await new Promise((resolve) => setTimeout(resolve, 100));
       quiet = sent.bytes === before ? quiet + 1 : 0;

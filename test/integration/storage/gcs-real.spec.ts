@@ -1,8 +1,8 @@
 /**
- * Real: Google Cloud Storage. An emulator of our own proves only itself, so whoever has a project can run
+ * Real: Google Cloud Storage. The emulator cannot prove that the service behaves alike, so run this suite with a project:
  * `GCS_REAL_BUCKET=… [GCS_HMAC_ACCESS_ID=… GCS_HMAC_SECRET=…] npm test -- gcs-real`, with application default
- * credentials that may read and write the bucket. It has to be a bucket of its own without versioning, and the tests
- * leave objects in it: give it a lifecycle rule that deletes after a day.
+ * credentials that may read and write the bucket. The bucket must be reserved for this suite and have no versioning.
+ * The tests leave objects in the bucket: give it a lifecycle rule that deletes them after a day.
  */
 import { Storage } from '@google-cloud/storage';
 import type { SaveOptions } from '@google-cloud/storage';

@@ -58,7 +58,7 @@ uploadSessionsContract('Google Cloud Storage', async () => {
 objectEventsContract('Google Cloud Storage over Pub/Sub', async () => {
   const given = await provisioned();
   const { pubsub, pubsubAddress } = given.emulators;
-  // As provisioned but for the back-off of what is given back, which is 10 s at the least.
+  // Like the provisioned subscription, but without the retry backoff, whose minimum is 10 s.
   await pubsub.topic(NAMES.subscription).createSubscription('contract', { ackDeadlineSeconds: 60 });
   const deadLetters = pubsub.topic(`${NAMES.subscription}-dead-letter`);
   await deadLetters.createSubscription('contract-dead-letter');

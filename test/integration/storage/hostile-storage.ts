@@ -7,7 +7,7 @@ import type { GcsObjectStoreOptions } from '#libs/storage/gcs';
 
 export type Answer = (response: http.ServerResponse, request: http.IncomingMessage) => void;
 
-/** Storage that behaves as badly as a test says: the n-th request gets the n-th answer, and later ones the last. */
+/** A scripted storage server: the n-th request gets the n-th answer, later requests get the last one. */
 export class HostileStorage {
   static async start(...answers: Answer[]): Promise<HostileStorage> {
     const storage = new HostileStorage(answers);
@@ -21,11 +21,15 @@ export class HostileStorage {
   private constructor(answers: Answer[]) {
     this.server = http.createServer((request, response) => {
       const answer = answers[Math.min(this.requests.length, answers.length - 1)];
-      const seen = { method: request.method ?? '', url: new URL(request.url ?? '', 'http://x'), body: '' };
-      this.requests.push(seen);
+      const received = {
+        method: request.method ?? '',
+        url: new URL(request.url ?? '', 'http://x'),
+        body: '',
+      };
+      this.requests.push(received);
       request
         .setEncoding('utf8')
-        .on('data', (chunk: string) => (seen.body += chunk))
+        .on('data', (chunk: string) => (received.body += chunk))
         .once('end', () => answer?.(response, request));
     });
   }

@@ -35,7 +35,7 @@ describe('provision', () => {
   const bucketOf = async (name: string) => (await emulators.client.bucket(name).getMetadata())[0];
   const subscriptionOf = async (name: string) => (await emulators.pubsub.subscription(name).getMetadata())[0];
 
-  it('makes everything once', async () => {
+  it('creates every resource once', async () => {
     expect(await run()).toEqual(everything('created'));
     expect(await run()).toEqual(everything('unchanged'));
 
@@ -74,7 +74,7 @@ describe('provision', () => {
     }
   });
 
-  it('lets pages send every header that a ticket signs, those of a resumable session, and no other', async () => {
+  it('allows pages exactly the headers of signed tickets and of resumable sessions', async () => {
     await run();
     const signer = new GcsUrlSigner({ endpoint: emulators.gcs.url, key: HMAC_KEY });
     const grant = {
@@ -97,7 +97,7 @@ describe('provision', () => {
     expect(download.headers).toEqual([]);
   });
 
-  it('says what it would do, and does not', async () => {
+  it('reports the changes of a dry run without applying them', async () => {
     expect(await run({ dryRun: true })).toEqual(everything('created'));
     expect((await emulators.client.getBuckets())[0]).toEqual([]);
     expect((await emulators.pubsub.getTopics())[0]).toEqual([]);
@@ -115,7 +115,7 @@ describe('provision', () => {
     expect(await run()).toEqual(everything('unchanged'));
   });
 
-  it('puts right what has drifted, and leaves the rest alone', async () => {
+  it('corrects drifted settings and leaves other settings alone', async () => {
     await run();
     const bucket = emulators.client.bucket('content');
     await bucket.setMetadata({ cors: [], labels: { mine: 'yes' } });
@@ -147,7 +147,7 @@ describe('provision', () => {
     });
   });
 
-  it('narrows the origins that may use the buckets', async () => {
+  it('restricts the origins that may use the buckets', async () => {
     await run();
     const allowedOrigins = ['https://app.example.com'];
     const updated = (await run({ allowedOrigins })).filter(({ action }) => action === 'updated');
@@ -159,7 +159,7 @@ describe('provision', () => {
     expect(await bucketOf('incoming')).toMatchObject({ cors: [{ origin: allowedOrigins }] });
   });
 
-  it('keeps what is in quarantine for as long as it is told', async () => {
+  it('sets the retention of the quarantine', async () => {
     await run();
     const changes = [{ field: 'lifecycle.rule[0].condition.age', from: 90, to: 7 }];
     const updated = (await run({ quarantineDays: 7 })).filter(({ action }) => action !== 'unchanged');
@@ -168,7 +168,7 @@ describe('provision', () => {
     expect(await bucketOf('incoming')).toMatchObject({ lifecycle: { rule: [{ condition: { age: 30 } }] } });
   });
 
-  it('can run twice at once', async () => {
+  it('succeeds when two runs are concurrent', async () => {
     const rounds = await Promise.all([run(), run()]);
     for (const name of ALL.filter((resource) => !resource.startsWith('notification'))) {
       const actions = rounds.map((rows) => rows.find(({ resource }) => resource === name)?.action);
@@ -177,7 +177,7 @@ describe('provision', () => {
     expect(await run()).toEqual(everything('unchanged'));
   });
 
-  it('refuses a subscription that belongs to another topic', async () => {
+  it('rejects a subscription of another topic', async () => {
     await emulators.pubsub.createTopic('another');
     await emulators.pubsub.topic('another').createSubscription('object-finalized');
     await expect(run()).rejects.toThrow(/belongs to projects\/integration\/topics\/another/);

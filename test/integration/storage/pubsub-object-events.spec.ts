@@ -75,7 +75,7 @@ describe('PubSubObjectEvents', () => {
     await emulators[Symbol.asyncDispose]();
   });
 
-  it('begins when the server comes, and goes on when it comes back', async () => {
+  it('starts when the server becomes available and resumes when it returns', async () => {
     await createSubscription();
     const first = await publish();
     let restart = await emulators.stopPubSub();
@@ -92,7 +92,7 @@ describe('PubSubObjectEvents', () => {
     await until(() => keys().includes(second));
   });
 
-  it('begins when the subscription comes', async () => {
+  it('starts when the subscription is created', async () => {
     await begin();
     await until(() => warnings.length > 1);
     await createSubscription();
@@ -100,7 +100,7 @@ describe('PubSubObjectEvents', () => {
     await until(() => keys().includes(key));
   });
 
-  it('logs an acknowledgement that fails, and goes on', async () => {
+  it('logs a failed acknowledgement and continues', async () => {
     await createSubscription();
     const gate = Promise.withResolvers<EventVerdict>();
     verdict = () => gate.promise;
@@ -115,7 +115,7 @@ describe('PubSubObjectEvents', () => {
     await until(() => keys().includes(next));
   });
 
-  it('stops although the server is gone', async () => {
+  it('stops while the server is down', async () => {
     await createSubscription();
     verdict = () => new Promise<never>(() => undefined);
     await begin();
@@ -126,7 +126,7 @@ describe('PubSubObjectEvents', () => {
     await restart();
   });
 
-  it('acknowledges what is none of its business without a word', async () => {
+  it('acknowledges events of other types without delivering them', async () => {
     await createSubscription();
     await begin();
     await publish({ eventType: 'OBJECT_DELETE' });
@@ -153,7 +153,7 @@ describe('PubSubObjectEvents', () => {
     expect(left.receivedMessages).toEqual([]);
   });
 
-  it('tells of what Pub/Sub gave up on, with what Pub/Sub knows about it', async () => {
+  it('delivers dead letters of Pub/Sub with their source and delivery count', async () => {
     const deadLetterTopic = emulators.pubsub.topic(DEAD_LETTERS).name;
     await emulators.pubsub
       .topic(TOPIC)
@@ -172,7 +172,7 @@ describe('PubSubObjectEvents', () => {
     });
   });
 
-  it('believes nothing that a made-up dead letter says of itself', async () => {
+  it('does not trust the attributes of a forged dead letter', async () => {
     await createSubscription();
     await begin();
     await emulators.pubsub.topic(DEAD_LETTERS).publishMessage({
@@ -190,7 +190,7 @@ describe('PubSubObjectEvents', () => {
     });
   });
 
-  it('pulls nothing while it pauses, longer each time, until something was acknowledged', async () => {
+  it('pauses without pulling, longer each time, until an event is acknowledged', async () => {
     await createSubscription();
     const asked: number[] = [];
     verdict = () => {
@@ -201,11 +201,11 @@ describe('PubSubObjectEvents', () => {
     await publish();
     await until(() => asked.length === 4);
     const gaps = asked.slice(1).map((at, index) => at - (asked[index] ?? 0));
-    // Half of 100, 200, 300 at the least.
+    // Each pause is at least half of 100, 200 and 300 ms.
     [50, 100, 150].forEach((least, index) => expect(gaps[index]).toBeGreaterThanOrEqual(least));
   });
 
-  it('hands out no more than it may at once', async () => {
+  it('limits the number of concurrent deliveries', async () => {
     await createSubscription();
     let running = 0;
     let most = 0;
