@@ -18,7 +18,7 @@ import { until } from '../../support/until.js';
 import { DOWN, randomMebibytes, scan } from './contents.js';
 
 const MIB = 2 ** 20;
-/** True for what succeeds, null for what does not. */
+/** Maps success to true and failure to null. */
 const yes = [() => true as const, () => null] as const;
 const WORDS = Buffer.from('Harmless words');
 const MAX_BYTES = 100 * MIB;
@@ -43,7 +43,7 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
     });
     afterAll(() => clamd[Symbol.asyncDispose]());
 
-    it('finds all 44 of the files that ClamAV is tested with', async () => {
+    it('finds all 44 test files of ClamAV', async () => {
       const names = await readdir(TEST_FILES);
       expect(names).toHaveLength(44);
       for (const name of names) {
@@ -61,7 +61,7 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
         Buffer.concat([randomBytes(5 * MIB), MARKER]),
         'Stowage.Marker.UNOFFICIAL',
       ],
-      ['a whole content', KNOWN_BAD, 'Stowage.KnownBad.UNOFFICIAL'],
+      ['a known content', KNOWN_BAD, 'Stowage.KnownBad.UNOFFICIAL'],
     ])('finds %s', async (_, bytes, signature) => {
       expect(await scan(scanner, bytes)).toEqual({ outcome: 'infected', signature });
     });
@@ -73,8 +73,8 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
         'It exceeds a limit of the scanner (MaxFileSize).',
       ],
       ['too many layers', () => nestedArchive(30), 'It exceeds a limit of the scanner (MaxRecursion).'],
-      ['an encrypted archive', encryptedArchive, 'It is encrypted (Zip) and cannot be scanned.'],
-    ])('cannot scan %s', async (_, make, why) => {
+      ['an encrypted archive', encryptedArchive, 'It is encrypted (Zip), so nobody can look into it.'],
+    ])('reports %s as unscannable', async (_, make, why) => {
       expect(await scan(scanner, make())).toEqual({ outcome: 'unscannable', why });
     });
 
@@ -82,9 +82,9 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
       expect(await scan(scanner, randomBytes(12 * MIB))).toEqual({ outcome: 'clean' });
     });
 
-    it('calls nothing clean that is above StreamMaxLength', async () => {
+    it('never reports a content above StreamMaxLength as clean', async () => {
       const outcomes = new Set<string>();
-      // The daemon closes with bytes unread, so its answer may be lost on the way: it is heard where there is time to.
+      // The daemon closes with unread bytes, so its answer may be lost; slow sending leaves time to receive it.
       const unhurried = async function* () {
         for await (const mebibyte of randomMebibytes(20)) {
           await new Promise(setImmediate);
@@ -101,12 +101,12 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
         );
       }
       expect(outcomes).toContain('unscannable');
-      // 'error': the connection was lost once all was on its way, three times in a row.
+      // 'error': the connection was lost three times in a row after the whole content was sent.
       for (const lost of [DOWN.reason, 'error']) outcomes.delete(lost);
       expect([...outcomes]).toEqual(['unscannable']);
     });
 
-    it('scans 40 at once', async () => {
+    it('scans 40 contents concurrently', async () => {
       const contents = Array.from({ length: 40 }, (_, i) =>
         i % 2 === 0 ? randomBytes(MIB) : Buffer.concat([randomBytes(MIB), MARKER]),
       );
@@ -116,7 +116,7 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
       );
     });
 
-    it('has a name, and no date without official signatures', async () => {
+    it('returns a label, and no date without official signatures', async () => {
       expect(await scanner.identify()).toEqual({
         label: expect.stringMatching(/^ClamAV \d+\.\d+\.\d+$/) as unknown,
         signaturesAt: null,
@@ -124,13 +124,18 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
     });
   });
 
-  describe('a daemon that is set up so that it cannot be trusted', () => {
+  describe('a misconfigured daemon', () => {
     it.each<[string, Settings, readonly string[], RegExp]>([
-      ['says OK to what exceeds its limits', { AlertExceedsMax: 'no' }, [], /set AlertExceedsMax yes/],
-      ['says OK to what is encrypted', { AlertEncrypted: 'no' }, [], /set AlertEncrypted yes/],
-      ['does not look into archives', { ScanArchive: 'no' }, [], /ScanArchive/],
-      ['knows no virus', {}, ['eicar.ndb'], /freshclam/],
-    ])('%s: it is down, until it is set right', async (_, settings, without, message) => {
+      [
+        'reports content beyond its limits as clean',
+        { AlertExceedsMax: 'no' },
+        [],
+        /set AlertExceedsMax yes/,
+      ],
+      ['reports encrypted content as clean', { AlertEncrypted: 'no' }, [], /set AlertEncrypted yes/],
+      ['does not scan archives', { ScanArchive: 'no' }, [], /ScanArchive/],
+      ['has no signatures', {}, ['eicar.ndb'], /freshclam/],
+    ])('is unavailable until it is reconfigured if it %s', async (_, settings, without, message) => {
       await using clamd = await TestClamd.start({ settings, without });
       const scanner = scannerOf(clamd);
       const refused = { ...DOWN, message: expect.stringMatching(message) as unknown };
@@ -143,7 +148,7 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
       expect(await scan(scanner, WORDS)).toEqual({ outcome: 'clean' });
     });
 
-    it('is not, where it is set up as in docker/clamd.conf', async () => {
+    it('is not the result of docker/clamd.conf', async () => {
       const file = await readFile(path.resolve(import.meta.dirname, '../../../docker/clamd.conf'), 'utf8');
       const placed = ['LocalSocket', 'TCPSocket', 'User'];
       const settings = [...file.matchAll(/^(\w+) (.*)$/gm)]
@@ -155,24 +160,24 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
       expect(await scan(scannerOf(clamd), bytes)).toMatchObject({ outcome: 'infected' });
     });
 
-    it('is set right by any number of layers that MaxRecursion allows', async () => {
+    it('is not assumed for a high MaxRecursion', async () => {
       await using clamd = await TestClamd.start({ settings: { MaxRecursion: 100 } });
       await expect(scannerOf(clamd).check()).resolves.toBeUndefined();
     });
   });
 
-  describe('a daemon that fails', () => {
-    /** Stops where it is once a MiB is on its way, and goes on when that is wanted. */
-    function interrupted(count: number, deed: () => Promise<void> | void): AsyncGenerator<Buffer> {
+  describe('a failing daemon', () => {
+    /** Yields 1 MiB, runs `action`, then yields `count` MiB more. */
+    function interrupted(count: number, action: () => Promise<void> | void): AsyncGenerator<Buffer> {
       return (async function* () {
         yield* randomMebibytes(1);
-        await deed();
+        await action();
         yield* randomMebibytes(count);
       })();
     }
     const LONG = { sizeBytes: 10 * MIB, sha256: () => 'of the content' };
 
-    it('is down when it is killed, and scans again when it is back', async () => {
+    it('is unavailable when it is killed and scans again after its restart', async () => {
       await using clamd = await TestClamd.start();
       const scanner = scannerOf(clamd);
       await expect(
@@ -187,7 +192,7 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
       expect(await scan(scanner, EICAR)).toMatchObject({ outcome: 'infected' });
     });
 
-    it('is down twice when it dies of the same content, and the third time that is at fault', async () => {
+    it('is unavailable twice when one content kills it, and blames the content the third time', async () => {
       await using clamd = await TestClamd.start();
       const scanner = scannerOf(clamd);
       const outcomes: string[] = [];
@@ -196,7 +201,7 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
         clamd.pause();
         const content = (async function* () {
           yield await Promise.resolve(WORDS);
-          // When all was sent.
+          // After the whole content was sent.
           setImmediate(() => void clamd.kill());
         })();
         const scanning = scanner.scan(content, { sizeBytes: WORDS.length, sha256: () => 'of the words' });
@@ -212,12 +217,12 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
     });
 
     it.each([
-      ['while it is sent to', 20],
-      ['when all was sent', 0],
-    ])('is down when it hangs %s, and goes on when it does', async (_, mebibytes) => {
+      ['during sending', 20],
+      ['after sending', 0],
+    ])('is unavailable when it hangs %s and scans again when it resumes', async (_, mebibytes) => {
       await using clamd = await TestClamd.start();
       const scanner = scannerOf(clamd, { idleMs: 1000, replyMs: 2500, commandMs: 2500 });
-      await until('it is well', () => scanner.check().then(...yes));
+      await until('the daemon is healthy', () => scanner.check().then(...yes));
       const hung = scanner.scan(
         interrupted(mebibytes, () => clamd.pause()),
         LONG,
@@ -226,24 +231,24 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
       await expect(scan(scanner, WORDS)).rejects.toMatchObject(DOWN);
       await expect(scanner.check()).rejects.toMatchObject(DOWN);
       clamd.resume();
-      const verdict = await until('it scans again', () => scan(scanner, WORDS).catch(() => null));
+      const verdict = await until('the daemon scans again', () => scan(scanner, WORDS).catch(() => null));
       expect(verdict).toEqual({ outcome: 'clean' });
     });
 
-    it('is not taken for slow when it was this process that stood still', async () => {
+    it('does not time out while this process itself is blocked', async () => {
       await using clamd = await TestClamd.start();
       const scanner = scannerOf(clamd, { replyMs: 2500 });
-      await until('it is well', () => scanner.check().then(...yes));
+      await until('the daemon is healthy', () => scanner.check().then(...yes));
       const content = (async function* () {
         yield await Promise.resolve(WORDS);
-        // When all was sent; the answer comes meanwhile.
+        // After the whole content was sent; the answer arrives meanwhile.
         setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000));
       })();
       const verdict = await scanner.scan(content, { sizeBytes: WORDS.length, sha256: () => '' });
       expect(verdict).toEqual({ outcome: 'clean' });
     });
 
-    it('is down, and no content is at fault, when it has nowhere to put what it is sent', async () => {
+    it('is unavailable without blaming the content when its temporary folder is missing', async () => {
       await using clamd = await TestClamd.start();
       const scanner = scannerOf(clamd);
       await scanner.check();

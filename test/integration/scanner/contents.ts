@@ -5,7 +5,7 @@ export async function* contentOf(...chunks: Buffer[]): AsyncGenerator<Buffer> {
   for (const chunk of chunks) yield await Promise.resolve(chunk);
 }
 
-/** So many MiB that nobody has seen before. */
+/** Yields `count` MiB of random bytes. */
 export async function* randomMebibytes(count: number): AsyncGenerator<Buffer> {
   for (let i = 0; i < count; i++) yield await Promise.resolve(randomBytes(2 ** 20));
 }
@@ -17,5 +17,5 @@ export const scan = (scanner: Scanner, bytes: Buffer, options: Partial<ScanOptio
     ...options,
   });
 
-/** What a scan that has no verdict is rejected with. */
+/** The error of a scan without a verdict. */
 export const DOWN = { kind: 'unavailable', reason: 'SCANNER_UNAVAILABLE' };

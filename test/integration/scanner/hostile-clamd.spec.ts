@@ -8,7 +8,7 @@ import { type Deeds, HostileClamd } from './hostile-clamd.js';
 const WORDS = Buffer.from('Harmless words');
 const MIB = 2 ** 20;
 
-describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
+describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
   let clamd: HostileClamd;
   beforeEach(async () => {
     clamd = await HostileClamd.start();
@@ -21,31 +21,31 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       maxBytes: 100 * MIB,
       ...options,
     });
-  /** Long enough for whoever does answer, on a busy machine too. */
+  /** Short timeouts that still suffice for an answer on a busy machine. */
   const impatient = () => scannerOf({ commandMs: 1000, idleMs: 1000, replyMs: 1000 });
 
   describe('after a whole content', () => {
     it.each<[string, Required<Pick<Deeds, 'onEnd'>>['onEnd']]>([
       ['an answer of another protocol', (socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n\0')],
-      ['an answer that knows no such command', (socket) => socket.end('UNKNOWN COMMAND\0')],
+      ['an answer to an unknown command', (socket) => socket.end('UNKNOWN COMMAND\0')],
       ['an empty answer', (socket) => socket.end('\0')],
-      ['that its disk is full', (socket) => socket.end('Error writing to temporary file. ERROR\0')],
-      ['that it waited too long', (socket) => socket.end('COMMAND READ TIMED OUT\n')],
-    ])('%s is no verdict', async (_, onEnd) => {
+      ['a full disk', (socket) => socket.end('Error writing to temporary file. ERROR\0')],
+      ['a read timeout', (socket) => socket.end('COMMAND READ TIMED OUT\n')],
+    ])('returns no verdict after %s', async (_, onEnd) => {
       clamd.deeds = { onEnd };
       await expect(scan(scannerOf(), WORDS)).rejects.toMatchObject(DOWN);
     });
 
     it.each<[string, Required<Pick<Deeds, 'onEnd'>>['onEnd']]>([
-      ['nothing', (socket) => socket.end()],
+      ['a closed connection', (socket) => socket.end()],
       ['a reset', (socket) => socket.resetAndDestroy()],
       ['OK without its NUL', (socket) => socket.end('stream: OK')],
       ['half of OK', (socket) => socket.end('stream: O')],
       ['OK and a line end', (socket) => socket.end('stream: OK\n')],
-      ['a name without end', (socket) => socket.write(`stream: ${'x'.repeat(MIB)}`)],
+      ['an endless name', (socket) => socket.write(`stream: ${'x'.repeat(MIB)}`)],
       ['an enormous name', (socket) => socket.end(`stream: ${'x'.repeat(MIB)} FOUND\0`)],
-      ['no answer at all', () => undefined],
-    ])('%s, from a daemon that is well at once, is the content’s fault the third time', async (_, onEnd) => {
+      ['no answer', () => undefined],
+    ])('blames the content when a healthy daemon sends %s for the third time', async (_, onEnd) => {
       clamd.deeds = { onEnd };
       const scanner = scannerOf({ replyMs: 5_000 });
       for (let turn = 1; turn < 3; turn++) await expect(scan(scanner, WORDS)).rejects.toMatchObject(DOWN);
@@ -55,7 +55,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       });
     });
 
-    it('nothing, from a daemon that answers but cannot scan, is not the content’s fault', async () => {
+    it('does not blame the content if the daemon answers but cannot scan', async () => {
       const scanner = scannerOf();
       await scanner.check();
       clamd.deeds = { onEnd: (socket) => socket.end(), onProbe: (socket) => socket.end() };
@@ -64,7 +64,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       expect(clamd.contents).toEqual([WORDS]);
     });
 
-    it('takes an answer that comes byte by byte', async () => {
+    it('accepts an answer that is sent byte by byte', async () => {
       clamd.deeds = {
         onEnd: (socket) => {
           const bytes = Buffer.from('stream: Slow.One FOUND\0');
@@ -78,8 +78,8 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
     });
   });
 
-  describe('a content over which the daemon is lost each time', () => {
-    /** Ends, and is not well again before `heal`. */
+  describe('a content that crashes the daemon each time', () => {
+    /** Makes the daemon crash on the next content and stay down. */
     const crash = (): void => {
       const dead = (socket: Socket) => void socket.destroy();
       clamd.deeds = {
@@ -94,7 +94,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       await expect(scan(scanner, bytes)).rejects.toMatchObject(DOWN);
     };
 
-    it('waits two times, and is at fault the third time', async () => {
+    it('waits twice and is blamed the third time', async () => {
       const scanner = scannerOf();
       await lose(scanner, WORDS);
       await lose(scanner, Buffer.from('Others, in between'));
@@ -103,24 +103,24 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       expect(await scan(scanner, WORDS)).toMatchObject({ outcome: 'error' });
     });
 
-    it('is lost once with all that is under way with it', async () => {
+    it('counts one crash for all its concurrent scans', async () => {
       const scanner = scannerOf();
       const scanAtOnce = async () => {
         const sockets: Socket[] = [];
         clamd.deeds = { onEnd: (socket) => void sockets.push(socket) };
         const scans = Promise.allSettled(Array.from({ length: 4 }, () => scan(scanner, WORDS)));
-        await until('all of it is there', () => (sockets.length === 4 ? true : null));
+        await until('all contents are complete', () => (sockets.length === 4 ? true : null));
         for (const socket of sockets) socket.destroy();
         return (await scans).map((ended) => (ended.status === 'fulfilled' ? ended.value.outcome : 'lost'));
       };
       expect(await scanAtOnce()).toEqual(Array(4).fill('lost'));
       expect(await scanAtOnce()).toEqual(Array(4).fill('lost'));
       expect(await scanAtOnce()).toEqual(Array(4).fill('error'));
-      // And from then on, so that it ends.
+      // Later scans also end in an error, so that no more retries follow.
       expect(await scanAtOnce()).toEqual(Array(4).fill('error'));
     });
 
-    it('starts anew once it was scanned', async () => {
+    it('restarts its count after a successful scan', async () => {
       const scanner = scannerOf();
       await lose(scanner, WORDS);
       await lose(scanner, WORDS);
@@ -135,17 +135,17 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
 
     it.each<[string, Required<Pick<Deeds, 'onStart'>>['onStart']]>([
       ['OK', (socket) => socket.write('stream: OK\0')],
-      ['OK and the end', (socket) => socket.end('stream: OK\0')],
-      ['the end', (socket) => socket.end()],
+      ['OK and a closed connection', (socket) => socket.end('stream: OK\0')],
+      ['a closed connection', (socket) => socket.end()],
       ['a reset', (socket) => socket.resetAndDestroy()],
-      ['no reading on', (socket) => void socket.pause()],
-      ['that it waited too long', (socket) => socket.end('COMMAND READ TIMED OUT\n')],
-    ])('%s is no verdict', async (_, onStart) => {
+      ['a paused socket', (socket) => void socket.pause()],
+      ['a read timeout', (socket) => socket.end('COMMAND READ TIMED OUT\n')],
+    ])('returns no verdict after %s', async (_, onStart) => {
       clamd.deeds = { onStart };
       await expect(impatient().scan(randomMebibytes(20), LONG)).rejects.toMatchObject(DOWN);
     });
 
-    it('is not counted against the content', async () => {
+    it('does not blame the content', async () => {
       clamd.deeds = { onStart: (socket) => socket.destroy() };
       const scanner = scannerOf();
       for (let turn = 0; turn < 4; turn++) {
@@ -153,7 +153,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       }
     });
 
-    it('leaves the rest to its caller, error and all', async () => {
+    it('leaves the rest of the content and its error to the caller', async () => {
       clamd.deeds = { onStart: (socket) => socket.write('INSTREAM size limit exceeded. ERROR\0') };
       const error = new Error('the content broke');
       let isLeft = false;
@@ -173,7 +173,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       await expect(drain()).rejects.toBe(error);
     });
 
-    it('does not lose the error of a chunk that is on its way', async () => {
+    it('does not lose the error of a pending chunk', async () => {
       const error = new Error('the content broke');
       const content = (async function* () {
         yield await Promise.resolve(WORDS);
@@ -185,8 +185,8 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
     });
   });
 
-  describe('its caller', () => {
-    it('sends nothing that is too large, and does not even connect', async () => {
+  describe('the caller', () => {
+    it('opens no connection for a content that is too large', async () => {
       const scanner = scannerOf({ maxBytes: WORDS.length - 1 });
       const asked = () => {
         throw new Error('asked');
@@ -198,7 +198,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       expect([clamd.commands, clamd.sockets.size]).toEqual([0, 0]);
     });
 
-    it('stops where a content is larger than was said', async () => {
+    it('stops when a content exceeds the limit despite its declared size', async () => {
       const scanner = scannerOf({ maxBytes: WORDS.length });
       const content = contentOf(WORDS, Buffer.from('!'), Buffer.from('the rest'));
       expect(await scanner.scan(content, { sizeBytes: 1, sha256: () => '' })).toMatchObject({
@@ -209,7 +209,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       expect(clamd.contents).toEqual([]);
     });
 
-    it('leaves no connection behind when it is stopped', async () => {
+    it('closes its connection when it is aborted', async () => {
       const abort = new AbortController();
       const reason = new Error('stopped');
       clamd.deeds = { onEnd: () => abort.abort(reason) };
@@ -218,7 +218,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       await until('no connection', () => (clamd.sockets.size === 0 ? true : null));
     });
 
-    it('may stop waiting for a self test that others wait for', async () => {
+    it('can abort its wait for a self test that others wait for', async () => {
       const abort = new AbortController();
       const reason = new Error('stopped');
       const scanner = scannerOf();
@@ -235,7 +235,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       expect(await other).toEqual({ outcome: 'clean' });
     });
 
-    it('holds back what the daemon does not take', async () => {
+    it('applies backpressure when the daemon does not read', async () => {
       let sent = 0;
       const content = (async function* () {
         for await (const chunk of randomMebibytes(80)) {
@@ -251,7 +251,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
   });
 
   describe('the self test', () => {
-    it('is made once for all who wait, again when it is old, and when the daemon was lost', async () => {
+    it('runs once for all waiting callers, and again when it is old or the daemon was lost', async () => {
       let probes = 0;
       const count: Deeds = {
         onProbe: (socket) => {
@@ -276,7 +276,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       expect(probes).toBe(12);
     });
 
-    it('comes again with other signatures, and so does the label', async () => {
+    it('runs again with new signatures, which change the label', async () => {
       const scanner = scannerOf({ identityMs: 0 });
       expect(await scanner.identify()).toEqual({
         label: clamd.version,
@@ -289,12 +289,12 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       expect((await scanner.identify()).label).toBe(clamd.version);
     });
 
-    it('has a label that somebody else may change, so that everything is scanned again', async () => {
+    it('appends the configured suffix to the label, which causes new scans', async () => {
       const { label } = await scannerOf({ suffix: 'own.1' }).identify();
       expect(label).toBe(`${clamd.version} own.1`);
     });
 
-    it('is never the same: what it sends is new each time', async () => {
+    it('sends different probes each time', async () => {
       const sent: string[] = [];
       clamd.deeds = {
         onProbe: (socket, content) => {
@@ -305,17 +305,17 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
       await scannerOf().check();
       await scannerOf().check();
       expect(sent).toHaveLength(6);
-      // The EICAR test file alone, which is never called clean, is what it is.
+      // Only the EICAR test file, which is never reported clean, stays equal.
       expect(new Set(sent).size).toBe(5);
     });
 
     it.each<[string, Deeds]>([
       ['VERSION gets no answer', { onCommand: () => undefined }],
-      ['VERSION gets another answer', { onCommand: (socket) => socket.end('220 smtp ready\0') }],
-      ['it fails on what it is sent', { onProbe: (socket) => socket.end('stream: Broken ERROR\0') }],
-      ['it is lost over what it is sent', { onProbe: (socket) => socket.destroy() }],
-      ['it says nothing to what it is sent', { onProbe: () => undefined }],
-    ])('is failed when %s', async (_, deeds) => {
+      ['VERSION gets an invalid answer', { onCommand: (socket) => socket.end('220 smtp ready\0') }],
+      ['a probe fails', { onProbe: (socket) => socket.end('stream: Broken ERROR\0') }],
+      ['the connection is lost on a probe', { onProbe: (socket) => socket.destroy() }],
+      ['a probe gets no answer', { onProbe: () => undefined }],
+    ])('fails when %s', async (_, deeds) => {
       clamd.deeds = deeds;
       const scanner = impatient();
       await expect(scan(scanner, WORDS)).rejects.toMatchObject(DOWN);
@@ -325,7 +325,7 @@ describe('ClamdScanner and a clamd that is none (real: TCP)', () => {
     });
   });
 
-  it('is down where nobody takes a connection', async () => {
+  it('is unavailable when connections are refused', async () => {
     const { address } = clamd;
     await clamd[Symbol.asyncDispose]();
     clamd = await HostileClamd.start();

@@ -3,17 +3,17 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { EICAR } from '../../../libs/scanner/src/eicar.js';
 
 export interface Deeds {
-  /** In place of an answer to PING, VERSION. */
+  /** Replaces the answer to PING and VERSION. */
   readonly onCommand?: (socket: Socket, command: string) => void;
-  /** When the first bytes of a content are there. */
+  /** Called when the first bytes of a content are received. */
   readonly onStart?: (socket: Socket) => void;
-  /** When all of a content is there; without it, the answer is `stream: OK`. */
+  /** Called when a content is complete; the default answers `stream: OK`. */
   readonly onEnd?: (socket: Socket, content: Buffer) => void;
-  /** In place of the answers that a self test expects. */
+  /** Replaces the answers that a self test expects. */
   readonly onProbe?: (socket: Socket, content: Buffer) => void;
 }
 
-/** clamd's protocol, spoken by somebody who is well behaved only as far as a test says. */
+/** A server that speaks the protocol of clamd and misbehaves as a test specifies. */
 export class HostileClamd implements AsyncDisposable {
   static async start(deeds: Deeds = {}): Promise<HostileClamd> {
     const clamd = new HostileClamd(deeds);
@@ -22,7 +22,7 @@ export class HostileClamd implements AsyncDisposable {
   }
 
   readonly sockets = new Set<Socket>();
-  /** Contents that came whole, those of self tests left out. */
+  /** Complete contents, without those of self tests. */
   readonly contents: Buffer[] = [];
   version = 'ClamAV 1.4.6/27850/Fri Nov 20 08:20:00 2026';
   commands = 0;
