@@ -27,7 +27,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 const dataFolder = () => path.join(folder, 'data');
 
-/** Run as `npm run` runs them: in the project's folder, with the user's in INIT_CWD. */
+/** Runs a script as `npm run` does: in the project's folder, with the user's folder in INIT_CWD. */
 const command = (script: string, ...args: string[]) =>
   commandWith({ DATA_DIR: dataFolder() }, script, ...args);
 
@@ -43,7 +43,7 @@ async function commandWith(env: NodeJS.ProcessEnv, script: string, ...args: stri
 }
 
 describe('npm run token', () => {
-  it('signs what was asked for with the secret of the data folder', async () => {
+  it('signs the requested claims with the secret of the data folder', async () => {
     const { jwtSecret } = await readSecrets(dataFolder());
     const args = ['--user', '42', '--groups', 'editors,Domain Users', '--admin', '--expires-in', '2h'];
     const { code, stdout, stderr } = await command('token.ts', ...args);
@@ -63,7 +63,7 @@ describe('npm run token', () => {
     [['--user', '1', '--groups', 'x'.repeat(201)], 'A group has'],
     [['--user', '1', '--expires-in', 'never'], '--expires-in never'],
     [['--usr', '1'], "Unknown option '--usr'"],
-  ])('says what is wrong with %j', async (args, sentence) => {
+  ])('reports what is wrong with %j', async (args, sentence) => {
     await readSecrets(dataFolder());
     const { code, stdout, stderr } = await command('token.ts', ...args);
     expect([code, stdout]).toEqual([1, '']);
@@ -76,11 +76,11 @@ describe('npm run token', () => {
   });
 });
 
-describe('the stack that a command is meant for', () => {
+describe('the stack that a command targets', () => {
   const records = path.join(ROOT, '.local/stacks');
   const written: string[] = [];
 
-  /** As `npm start` records it, with a process that lives or has ended. */
+  /** Records a stack as `npm start` does, with a process that is running or has ended. */
   function record(port: number, pid: number, where = dataFolder()): void {
     const file = path.join(records, `test-${process.pid}-${written.length}.json`);
     mkdirSync(records, { recursive: true });
@@ -91,11 +91,11 @@ describe('the stack that a command is meant for', () => {
     for (const file of written.splice(0)) rmSync(file, { force: true });
   });
 
-  /** Above the ports of the system, so that no stack that runs here has it. */
+  /** Above the ephemeral ports of the system, so that no stack on this machine uses it. */
   const PORT = 65_530;
   const token = (env: NodeJS.ProcessEnv) => commandWith(env, 'token.ts', '--user', '1');
 
-  it('is the running one of that PORT, wherever its data is', async () => {
+  it('is the running stack with that PORT, wherever its data folder is', async () => {
     const { jwtSecret } = await readSecrets(dataFolder());
     record(PORT, process.pid);
     const { code, stdout } = await token({ PORT: String(PORT) });
@@ -103,7 +103,7 @@ describe('the stack that a command is meant for', () => {
     await jwtVerify(stdout.trim(), new TextEncoder().encode(jwtSecret));
   });
 
-  it('is the running one of that DATA_DIR, whatever its port', async () => {
+  it('is the running stack with that DATA_DIR, whatever its port is', async () => {
     await readSecrets(dataFolder());
     record(1, process.pid);
     writeFileSync(path.join(folder, 'a.txt'), 'a');
@@ -111,13 +111,13 @@ describe('the stack that a command is meant for', () => {
     expect([code, stderr]).toEqual([1, expect.stringContaining('http://127.0.0.1:1/graphql')]);
   });
 
-  it('has to be chosen where several run', async () => {
+  it('has to be specified when several are running', async () => {
     for (const name of ['a', 'b']) record(PORT, process.pid, path.join(folder, name));
     const { code, stderr } = await token({ PORT: String(PORT) });
     expect([code, stderr]).toEqual([1, expect.stringContaining(`PORT=${PORT}  (${folder}/a)`)]);
   });
 
-  it('is none that was killed, and its record goes', async () => {
+  it('is never a killed one, whose record is deleted', async () => {
     const child = spawn(process.execPath, ['--version'], { stdio: 'ignore' });
     await once(child, 'close');
     record(PORT, child.pid!, path.join(folder, 'gone'));
@@ -126,7 +126,7 @@ describe('the stack that a command is meant for', () => {
     expect(written.map((file) => existsSync(file))).toEqual([false]);
   });
 
-  it('has to have run once: no command makes a secret of its own', async () => {
+  it('has to have run once, because no command creates secrets', async () => {
     const { code, stdout, stderr } = await token({ DATA_DIR: dataFolder() });
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toBe(`No stack has run in ${dataFolder()} yet; start one with: npm start\n`);
@@ -147,7 +147,7 @@ it.each([
   ['start.mjs', 'npm start'],
   ['build.mjs', 'npm run build'],
   ['test.mjs', 'npm test'],
-])('%s --help says how it is used, and does nothing', async (script, usage) => {
+])('prints the usage of %s with --help and does nothing else', async (script, usage) => {
   for (const option of ['--help', '-h']) {
     const { code, stdout, stderr } = await command(script, option);
     expect([code, stderr]).toEqual([0, '']);
@@ -158,12 +158,12 @@ it.each([
 });
 
 describe('npm run upload', () => {
-  /** What the server answers to each mutation, query or PUT, the last one from then on. */
+  /** The answers of the server to each mutation, query or PUT, in order; the last one is repeated. */
   let answers: Record<
     string,
     ((body: string) => [status: number, body: unknown, headers?: Record<string, string>])[]
   >;
-  const seenPuts: [range: string | undefined, bytes: number][] = [];
+  const receivedPuts: [range: string | undefined, bytes: number][] = [];
   let calls: string[];
   const server = createServer((request, response) => void answer(request, response));
   let url: string;
@@ -180,7 +180,7 @@ describe('npm run upload', () => {
         ? 'PUT'
         : /\{\s*(\w+)/.exec((JSON.parse(body) as { query: string }).query)![1]!;
     calls.push(operation);
-    if (operation === 'PUT') seenPuts.push([request.headers['content-range'], body.length]);
+    if (operation === 'PUT') receivedPuts.push([request.headers['content-range'], body.length]);
     const next = answers[operation]!.length > 1 ? answers[operation]!.shift()! : answers[operation]![0]!;
     const [status, reply, headers] = next(body);
     response.writeHead(status, headers).end(typeof reply === 'string' ? reply : JSON.stringify(reply));
@@ -220,13 +220,13 @@ describe('npm run upload', () => {
   const upload = (...args: string[]) =>
     command('upload.ts', '--url', `${url}/graphql`, '--token', 'one', ...args);
 
-  it('says what it has, sends it, and waits until it is decided', async () => {
-    const seen: unknown[] = [];
+  it('declares a file, sends it and waits for its terminal state', async () => {
+    const sentValues: unknown[] = [];
     answers.requestUpload!.unshift((body) => {
-      seen.push((JSON.parse(body) as { variables: { input: unknown } }).variables.input);
+      sentValues.push((JSON.parse(body) as { variables: { input: unknown } }).variables.input);
       return answers.requestUpload![0]!(body);
     });
-    answers.PUT = [(body) => [seen.push(body) && 200, '']];
+    answers.PUT = [(body) => [sentValues.push(body) && 200, '']];
     const nothing = { durationSeconds: null, pageCount: null, title: null, artist: null, album: null };
     const found = {
       properties: {
@@ -251,7 +251,7 @@ describe('npm run upload', () => {
     expect(stdout).toMatch(/variant +small, 2 × 1, 99 bytes\n/);
     expect(stdout).not.toMatch(/duration|pages|title|null/);
     expect(calls).toEqual(['requestUpload', 'PUT', 'asset', 'asset']);
-    expect(seen).toEqual([
+    expect(sentValues).toEqual([
       {
         filename: 'a.png',
         mimeType: 'image/png',
@@ -263,7 +263,7 @@ describe('npm run upload', () => {
     ]);
   });
 
-  it('tries again what is not available, with the same key', async () => {
+  it('retries unavailable requests with one idempotency key', async () => {
     const keys = new Set<unknown>();
     const keyed = (next: () => [number, unknown]) => (body: string) => {
       keys.add(
@@ -292,19 +292,19 @@ describe('npm run upload', () => {
     expect(keys.size).toBe(1);
   });
 
-  it('takes a 412 for bytes that are there', async () => {
+  it('treats a 412 as bytes that are already stored', async () => {
     answers.PUT = [() => [412, '<Error><Code>PreconditionFailed</Code></Error>']];
     expect(await upload('a.png')).toMatchObject({ code: 0 });
     expect(calls).toEqual(['requestUpload', 'PUT', 'completeUpload', 'asset', 'asset']);
   });
 
-  it('sends nothing when nothing needs to be sent', async () => {
+  it('sends no bytes when the asset is READY at once', async () => {
     answers.requestUpload = [ok({ requestUpload: { asset: asset('READY'), upload: null } })];
     expect(await upload('a.png')).toMatchObject({ code: 0 });
     expect(calls).toEqual(['requestUpload']);
   });
 
-  it('goes on after a file that fails, and says so in its exit code', async () => {
+  it('continues after a failed file and reports it in its exit code', async () => {
     answers.requestUpload!.unshift(refused('QUOTA_EXCEEDED'));
     const { code, stdout, stderr } = await upload('nothing.png', 'a.png', 'a.png', '--json');
     expect(code).toBe(1);
@@ -316,7 +316,7 @@ describe('npm run upload', () => {
     ]);
   });
 
-  it('says why an asset was rejected, and never shows a signed URL on its error output', async () => {
+  it('prints why an asset was rejected and never prints a signed URL to stderr', async () => {
     const statusReason = { code: 'MALWARE', message: 'It is infected.' };
     answers.asset = [ok({ asset: asset('REJECTED', { statusReason }) })];
     expect(await upload('a.png')).toMatchObject({
@@ -327,11 +327,11 @@ describe('npm run upload', () => {
     expect((await upload('a.png')).stderr).toBe('a.png: No. (SignatureDoesNotMatch)\n');
   });
 
-  describe('of a large file', () => {
+  describe('a large file', () => {
     const CHUNK = 8 * 2 ** 20;
     const SIZE = CHUNK + 1000;
     let session: string;
-    /** What each PUT brought: its range, and how many bytes. */
+    /** The Content-Range and the number of bytes of each PUT. */
     let sent: [range: string | undefined, bytes: number][];
     const kept = (bytes: number) => (): [number, string, Record<string, string>] => [
       308,
@@ -340,7 +340,7 @@ describe('npm run upload', () => {
     ];
     beforeEach(() => {
       session = `${url}/session?upload_id=secret`;
-      sent = seenPuts;
+      sent = receivedPuts;
       sent.length = 0;
       const renewed = { ...ticket(), protocol: 'GCS_RESUMABLE', url: session, headers: [] };
       answers.requestUpload = [ok({ requestUpload: { asset: asset('PENDING'), upload: renewed } })];
@@ -349,9 +349,9 @@ describe('npm run upload', () => {
     });
     const FIRST = [`bytes 0-${CHUNK - 1}/${SIZE}`, CHUNK];
     const LAST = [`bytes ${CHUNK}-${SIZE - 1}/${SIZE}`, 1000];
-    const QUESTION = [`bytes */${SIZE}`, 0];
+    const STATUS_QUERY = [`bytes */${SIZE}`, 0];
 
-    it('asks for a session and sends it in chunks', async () => {
+    it('is sent in chunks through a session', async () => {
       const methods: unknown[] = [];
       const [request] = answers.requestUpload!;
       answers.requestUpload = [
@@ -367,28 +367,28 @@ describe('npm run upload', () => {
       expect([methods, sent]).toEqual([['RESUMABLE'], [FIRST, LAST]]);
     });
 
-    it('goes on where storage says, after an interruption and with less than a chunk', async () => {
+    it('resumes at the offset of storage after an interruption or a partial chunk', async () => {
       const part = 256 * 1024;
       answers.PUT = [kept(part), () => [503, 'busy'], kept(part), kept(CHUNK), () => [201, '']];
       expect(await upload('large.bin')).toMatchObject({ code: 0 });
       const fromPart = [`bytes ${part}-${SIZE - 1}/${SIZE}`, SIZE - part];
-      expect(sent).toEqual([FIRST, fromPart, QUESTION, fromPart, LAST]);
+      expect(sent).toEqual([FIRST, fromPart, STATUS_QUERY, fromPart, LAST]);
     });
 
     it.each([404, 410, 499])('gets another session when storage answers %i', async (status) => {
       answers.PUT = [kept(CHUNK), () => [status, ''], kept(0), kept(CHUNK), () => [200, '']];
       expect(await upload('large.bin')).toMatchObject({ code: 0 });
-      expect(sent).toEqual([FIRST, LAST, QUESTION, FIRST, LAST]);
+      expect(sent).toEqual([FIRST, LAST, STATUS_QUERY, FIRST, LAST]);
       expect(calls.filter((call) => call === 'renewUpload')).toHaveLength(1);
     });
 
-    it('takes a 412 for bytes that are there', async () => {
+    it('treats a 412 as bytes that are already stored', async () => {
       answers.PUT = [() => [412, '']];
       expect(await upload('large.bin')).toMatchObject({ code: 0 });
       expect(calls).toContain('completeUpload');
     });
 
-    it('gives up when storage keeps nothing, and never shows the session', async () => {
+    it('fails when storage keeps no bytes and never prints the session', async () => {
       answers.PUT = [kept(0)];
       const { code, stderr } = await upload('large.bin');
       expect([code, stderr]).toEqual([1, 'large.bin: Storage keeps none of the sent bytes (HTTP 308)\n']);
@@ -400,7 +400,7 @@ describe('npm run upload', () => {
     });
   });
 
-  it('needs a file', async () => {
+  it('requires a file', async () => {
     expect(await upload()).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('Usage: npm run upload'),

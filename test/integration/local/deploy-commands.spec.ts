@@ -9,7 +9,7 @@ import { Emulators, NAMES, PROJECT } from '../storage/emulators.js';
 
 const SCRIPTS = path.resolve(import.meta.dirname, '../../../scripts');
 
-/** What nobody needs who runs the command as `npm run` does. */
+/** Runs a script as a process whose environment has only PATH and `env`. */
 async function command(script: string, args: readonly string[], env: NodeJS.ProcessEnv) {
   const child = spawn(process.execPath, [path.join(SCRIPTS, script), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -41,7 +41,7 @@ describe('npm run provision', () => {
   const provision = (...args: string[]) => command('provision.ts', args, variables());
   const bucketNames = async () => (await emulators.client.getBuckets())[0].map(({ name }) => name);
 
-  it('says what it would do, does it, and then has nothing left to do', async () => {
+  it('prints the changes, applies them and then finds nothing to change', async () => {
     const dry = await provision('--dry-run');
     expect(dry).toMatchObject({ code: 0, stderr: '' });
     expect(dry.lines).toHaveLength(9);
@@ -55,7 +55,7 @@ describe('npm run provision', () => {
     expect(again.lines.every((line) => line.startsWith('unchanged '))).toBe(true);
   });
 
-  it('shows of an update what was and what is', async () => {
+  it('prints the old and the new values of an update', async () => {
     await provision();
     await emulators.client
       .bucket('quarantine')
@@ -78,7 +78,7 @@ describe('npm run provision', () => {
     expect(lines.every((line) => line.startsWith('unchanged '))).toBe(true);
   });
 
-  it('waits for servers that come later, when it is told to', async () => {
+  it('waits with --wait for servers that start later', async () => {
     const restart = await emulators.stopPubSub();
     expect(await provision()).toMatchObject({ code: 1, lines: [] });
     const waiting = provision('--wait', '60', '--dry-run');
@@ -95,7 +95,7 @@ describe('npm run provision', () => {
       { INCOMING_BUCKET: '', PUBSUB_SUBSCRIPTION: '' },
       'INCOMING_BUCKET, PUBSUB_SUBSCRIPTION must be set',
     ],
-  ])('refuses %j %j', async (args, env, message) => {
+  ])('rejects %j %j', async (args, env, message) => {
     const { code, stderr } = await command('provision.ts', args, { ...variables(), ...env });
     expect([code, stderr]).toEqual([1, expect.stringContaining(message)]);
   });
@@ -109,7 +109,7 @@ describe('npm run migrate', () => {
   });
   afterAll(() => database.drop());
 
-  it('makes all tables, those of the queue too, and does nothing the second time', async () => {
+  it('creates all tables, including those of the queue, and does nothing the second time', async () => {
     const client = new pg.Client({ connectionString: database.url });
     await client.connect();
     await client.query('drop schema public cascade; create schema public; drop schema bullmq cascade');
@@ -126,7 +126,7 @@ describe('npm run migrate', () => {
     expect(await migrate()).toEqual({ code: 0, stderr: '', lines: ['The tables were up to date.'] });
   });
 
-  it('says in one line what is wrong, and not with what password', async () => {
+  it('reports an error in one line without the password', async () => {
     expect(await command('migrate.ts', [], {})).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^.*DATABASE_URL.*\n$/),

@@ -12,8 +12,8 @@ import { LIMIT_MS, until } from '../../support/until.js';
 
 const ENTRY = path.resolve(import.meta.dirname, '../../../dist/apps/local/src/emulators.js');
 
-/** Real: the emulators as the process that they are in a container, started as that is. */
-describe('the emulators by themselves', () => {
+/** Real: the emulators, as the process that a container starts. */
+describe('the standalone emulators', () => {
   let folder: string;
   let ports: { gcs: number; pubSub: number };
   let pid: number;
@@ -57,19 +57,19 @@ describe('the emulators by themselves', () => {
     return items.map(({ name }) => name).sort();
   };
 
-  it('go after the worker once they serve', async () => {
+  it('run at a lower priority than the worker once they serve', async () => {
     await start();
     await until('a lower priority', () => os.getPriority(pid) === 5 || null);
   });
 
-  it('listen on loopback, unless they are told to', async () => {
+  it('listen on loopback by default', async () => {
     await start();
     expect((await ask('127.0.0.1')).status).toBe(200);
-    // Another address of this machine, on which only those are heard who listen on all.
+    // Another loopback address, which answers only if the server listens on all addresses.
     await expect(ask('127.0.0.2')).rejects.toThrow();
   });
 
-  it('listen where they are told to, under the names that they are told, with no door to make things go wrong', async () => {
+  it('listen on the configured host under the allowed names, without the API for faults', async () => {
     await start({ HOST: '0.0.0.0', EMULATOR_ALLOWED_HOSTS: `storage:1, 127.0.0.2:${ports.gcs}` });
     expect((await ask('127.0.0.3')).status).toBe(403);
     expect((await ask('127.0.0.2')).status).toBe(200);
@@ -78,7 +78,7 @@ describe('the emulators by themselves', () => {
     }
   });
 
-  it('make only what they are told to, and leave the rest to npm run provision', async () => {
+  it('create no resources, which is left to npm run provision', async () => {
     await start();
     expect(await buckets()).toEqual([]);
     await provision({
@@ -90,7 +90,7 @@ describe('the emulators by themselves', () => {
     expect(await buckets()).toEqual(['content', 'incoming', 'quarantine']);
   });
 
-  it('take URLs that were signed for the name by which clients reach them, whatever the api calls them', async () => {
+  it('accept URLs that were signed for the host name that clients use', async () => {
     await start({ HOST: '0.0.0.0', EMULATOR_ALLOWED_HOSTS: `127.0.0.2:${ports.gcs}` });
     const storage = new Storage({ projectId: PROJECT, apiEndpoint: `http://127.0.0.2:${ports.gcs}` });
     await storage.createBucket('incoming');

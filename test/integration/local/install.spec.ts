@@ -16,7 +16,7 @@ import path from 'node:path';
 
 const SCRIPTS = path.resolve(import.meta.dirname, '../../../scripts');
 
-/** Real here: the installer, in a project of its own. Stand-in: npm, which only says that it was called. */
+/** Real: the installer, in a temporary project. Fake: npm, which only prints that it was called. */
 describe('install', () => {
   let root: string;
   beforeEach(() => {
@@ -46,16 +46,16 @@ describe('install', () => {
     return stdout;
   }
 
-  it('does nothing when everything is there, however new the lock file is', () => {
+  it('does nothing when every package is installed, however new the lock file is', () => {
     utimesSync(path.join(root, 'package-lock.json'), new Date(), new Date(Date.now() + 3_600_000));
     expect(install()).toBe('');
   });
 
   it.each([
     ['another version', { 'node_modules/a': { version: '2.0.0' } }],
-    ['one more', { 'node_modules/a': { version: '1.0.0' }, 'node_modules/b': { version: '1.0.0' } }],
-    ['one less', {}],
-  ])('installs when the lock file wants %s', (_, packages) => {
+    ['one more package', { 'node_modules/a': { version: '1.0.0' }, 'node_modules/b': { version: '1.0.0' } }],
+    ['one package less', {}],
+  ])('installs when the lock file has %s', (_, packages) => {
     lock('package-lock.json', { '': {}, ...packages });
     expect(install()).toContain('npm ci');
   });
@@ -65,7 +65,7 @@ describe('install', () => {
     expect(install()).toContain('npm ci');
   });
 
-  it('never lets npm empty a folder that node_modules only leads to', () => {
+  it('never lets npm empty a folder that node_modules only links to', () => {
     renameSync(path.join(root, 'node_modules'), path.join(root, 'shared'));
     symlinkSync(path.join(root, 'shared'), path.join(root, 'node_modules'));
     lock('package-lock.json', { '': {} });

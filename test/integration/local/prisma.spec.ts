@@ -7,7 +7,7 @@ import { createTestDatabase, type TestDatabase } from '../../support/postgres.js
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const CLI = path.join(ROOT, 'node_modules/prisma/build/index.js');
 
-/** Real here: Prisma's command line, its engine (or what stands in for the binary), PostgreSQL. */
+/** Real: Prisma's command line, its engine (or the replacement of the binary), PostgreSQL. */
 describe('Prisma', () => {
   let database: TestDatabase;
   beforeAll(async () => {
@@ -33,7 +33,7 @@ describe('Prisma', () => {
     });
   });
 
-  it('finds the migrations to make exactly what the schema says', () => {
+  it('finds no difference between the migrations and the schema', () => {
     const args = [
       '--from-migrations',
       'prisma/migrations',
@@ -44,7 +44,7 @@ describe('Prisma', () => {
     expect(prisma(['migrate', 'diff', ...args])).toMatchObject({ status: 0 });
   });
 
-  it('makes the database that it migrates, and migrates it once', () => {
+  it('creates the database that it migrates and migrates it once', () => {
     const fresh = new URL(database.url);
     fresh.pathname += '_fresh';
     expect(prisma(['migrate', 'deploy'], { url: fresh.href }).output).toContain(
@@ -55,7 +55,7 @@ describe('Prisma', () => {
     );
   });
 
-  it('sends a script whole, whatever semicolons it has', async () => {
+  it('sends a script as a whole, whatever semicolons it contains', async () => {
     const input = `create function two() returns int language plpgsql as $$ begin perform 1; return 2; end $$;
       comment on function two() is 'a;b';`;
     expect(prisma(['db', 'execute', '--stdin'], { input })).toMatchObject({ status: 0 });
@@ -65,7 +65,7 @@ describe('Prisma', () => {
     await client.end();
   });
 
-  it('fails aloud', () => {
+  it('reports a failed login', () => {
     const url = new URL(database.url);
     url.password = 'wrong';
     expect(prisma(['migrate', 'deploy'], { url: url.href })).toMatchObject({

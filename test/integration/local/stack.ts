@@ -11,7 +11,7 @@ import { LIMIT_MS } from '../../support/until.js';
 const FIXTURES = path.join(import.meta.dirname, 'fixtures');
 const TS_RESOLVE = path.resolve(import.meta.dirname, '../../support/ts-resolve.mjs');
 
-/** Five ports in a row that nobody listens on; the first of them. */
+/** Finds five consecutive free ports and returns the first of them. */
 async function freePorts(): Promise<number> {
   for (;;) {
     const first = 20_000 + Math.floor(Math.random() * 10_000);
@@ -22,24 +22,24 @@ async function freePorts(): Promise<number> {
   }
 }
 
-/** Polls, since what it waits for happens in other processes. */
+/** Polls until the condition holds, because it depends on other processes. Throws after `LIMIT_MS`. */
 export async function eventually(condition: () => boolean, what: string): Promise<void> {
   for (const end = Date.now() + LIMIT_MS; !condition(); await delay(20)) {
-    if (Date.now() > end) throw new Error(`This did not come true: ${what}`);
+    if (Date.now() > end) throw new Error(`timed out waiting: ${what}`);
   }
 }
 
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    // One that has ended but was not waited for is not running.
+    // A zombie process has ended, although its parent has not reaped it.
     return !(process.platform === 'linux' && / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
   } catch {
     return false;
   }
 }
 
-/** A data folder with ports of its own, in which the supervisor is started, again and again. */
+/** A data folder with its own ports, in which the supervisor is started repeatedly. */
 export class Site {
   readonly runs: Run[] = [];
 
@@ -49,7 +49,7 @@ export class Site {
     readonly port: number,
   ) {}
 
-  /** `data`: a data folder to begin with, as another run left it. */
+  /** Creates a site. `data` is a data folder of an earlier run, which is copied. */
   static async make(data?: string): Promise<Site> {
     const folder = await realpath(await mkdtemp(path.join(os.tmpdir(), 'stowage-local-')));
     await chmod(folder, 0o777);
@@ -68,7 +68,7 @@ export class Site {
     return path.join(this.data, 'postgres/data');
   }
 
-  /** Starts the supervisor; `env` and `options` on top of what a user would have. */
+  /** Starts the supervisor as a user would; `env` and `options` are added. */
   start(env: NodeJS.ProcessEnv = {}, options: SpawnOptions = {}): Run {
     const flags = [
       '--experimental-transform-types',
@@ -93,7 +93,7 @@ export class Site {
     return run;
   }
 
-  /** What the children saw, in order. */
+  /** The events that the children recorded, in order. */
   events(): string[] {
     const file = path.join(this.data, 'events');
     return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
@@ -108,7 +108,7 @@ export class Site {
     return Object.fromEntries(entries.map(({ name, pid }) => [name, pid]));
   }
 
-  /** Ends what still runs, and forgets what the children saw. */
+  /** Ends all running processes and deletes the recorded events. */
   async reset(): Promise<void> {
     for (const run of this.runs.splice(0)) await run.stop();
     const left = existsSync(path.join(this.data, 'run.json')) ? Object.values(this.pids()) : [];
@@ -131,7 +131,7 @@ export class Run {
   constructor(readonly child: ChildProcess) {
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
-    // Not 'close', which does not come once this side has disconnected.
+    // 'close' is not emitted once this side has disconnected, so this waits for 'exit'.
     this.ended = once(child, 'exit').then(([code]) => code as number | null);
   }
 
@@ -141,17 +141,17 @@ export class Run {
 
   async ready(): Promise<this> {
     await eventually(() => this.hasEnded || /^ready http/m.test(this.stdout), 'the stack is ready');
-    if (this.hasEnded) throw new Error(`It ended before it was ready: ${this.stderr}`);
+    if (this.hasEnded) throw new Error(`the supervisor ended before it was ready: ${this.stderr}`);
     return this;
   }
 
-  /** Exit code after a signal; null when it had to be killed. */
+  /** Sends a signal and returns the exit code; null if the signal killed the process. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (!this.hasEnded) this.child.kill(signal);
     return this.ended;
   }
 
-  /** How a run that cannot work ends: its exit code, and what it says. */
+  /** Waits for the end of a failing run; returns its exit code and the lines of its stderr. */
   async failure(): Promise<{ code: number | null; lines: string[] }> {
     const [code] = (await once(this.child, 'close')) as [number | null];
     return { code, lines: this.stderr.split('\n').filter((line) => line !== '') };

@@ -15,9 +15,9 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { eventually, isRunning, Site } from './stack.js';
 
-/** Real here: the supervisor, its processes and signals, PostgreSQL. Stand-ins: the emulators, api and worker. */
+/** Real: the supervisor, its processes and signals, PostgreSQL. Fake: the emulators, api and worker. */
 let used: Site;
-/** As an earlier run left it, unless a test takes one of its own. */
+/** The shared site in the state after an earlier run, unless a test creates another one. */
 let site: Site;
 beforeAll(async () => {
   used = await Site.make();
@@ -30,17 +30,17 @@ beforeEach(() => {
 });
 afterEach(() => (site === used ? site.reset() : site.remove()));
 
-/** With no data folder yet. */
-const anew = async () => (site = await Site.make());
-/** With a data folder that may be damaged. */
-const copied = async () => (site = await Site.make(used.data));
+/** Creates a site without a data folder. */
+const createSite = async () => (site = await Site.make());
+/** Copies the shared site, so that a test may damage its data folder. */
+const copySite = async () => (site = await Site.make(used.data));
 
 const started = (name: string) => site.events().filter((event) => event.startsWith(`${name} started`)).length;
-const noneRuns = (pids: Record<string, number>) => Object.values(pids).every((pid) => !isRunning(pid));
+const allEnded = (pids: Record<string, number>) => Object.values(pids).every((pid) => !isRunning(pid));
 
 describe('start and stop', () => {
-  it('says ready last, and stops dependents before what they depend on', async () => {
-    await anew();
+  it('prints ready last and stops children before their dependencies', async () => {
+    await createSite();
     const run = await site.start().ready();
     expect(run.stdout.trimEnd().split('\n').at(-1)).toBe(`ready http://127.0.0.1:${site.port}/graphql`);
     expect(statSync(path.join(site.data, 'secrets.json')).mode & 0o777).toBe(0o600);
@@ -56,12 +56,12 @@ describe('start and stop', () => {
     expect(readFileSync(path.join(site.data, 'logs/postgres.log'), 'utf8')).toContain(
       'database system is shut down',
     );
-    expect(noneRuns(pids)).toBe(true);
+    expect(allEnded(pids)).toBe(true);
     expect(run.stderr).toBe('');
   });
 
-  it('reports a child that it waits for, and goes on when the child serves', async () => {
-    await anew();
+  it('reports a child that it waits for and continues once the child is ready', async () => {
+    await createSite();
     const run = site.start({ HELD: 'api' });
     await eventually(() => run.stdout.includes('Waiting for the api ('), 'the wait is reported');
     writeFileSync(path.join(site.data, 'go'), '');
@@ -69,7 +69,7 @@ describe('start and stop', () => {
     expect(await run.stop()).toBe(0);
   });
 
-  it('keeps its secrets and its cluster from one start to the next', async () => {
+  it('keeps its secrets and its cluster across starts', async () => {
     const kept = () => [
       readFileSync(path.join(site.data, 'secrets.json'), 'utf8'),
       statSync(path.join(site.cluster, 'PG_VERSION')).ino,
@@ -84,47 +84,47 @@ describe('start and stop', () => {
     const log = path.join(site.data, 'logs/postgres.log');
     const limit = 20 * 2 ** 20;
     truncateSync(log, limit + 1);
-    await eventually(() => statSync(log).size < limit, 'the log starts anew');
+    await eventually(() => statSync(log).size < limit, 'the log is rotated');
     expect(statSync(`${log}.old`).size).toBeGreaterThan(limit);
     await run.stop();
     expect(readFileSync(log, 'utf8')).toContain('database system is shut down');
   });
 
-  it('takes a repeated signal for one, as npm and a terminal send it', async () => {
+  it('treats a repeated signal as one, because npm and the terminal both send it', async () => {
     const run = await site.start().ready();
     for (const signal of ['SIGINT', 'SIGINT', 'SIGTERM'] as const) run.child.kill(signal);
     expect(await run.ended).toBe(0);
     expect(site.events()).toContain('emulators stopped');
   });
 
-  it('is what Ctrl-C reaches, and nothing else of what it started', async () => {
+  it('receives Ctrl-C without its children receiving it', async () => {
     const run = await site.start({}, { detached: true }).ready();
     process.kill(-run.child.pid!, 'SIGINT');
     expect(await run.ended).toBe(0);
     expect(site.events().slice(-3)).toEqual(['api stopped', 'worker stopped', 'emulators stopped']);
   });
 
-  it('ends at once when it is asked again', async () => {
+  it('ends immediately on a second signal', async () => {
     const run = await site.start({ STUBBORN: 'api' }).ready();
     const pids = site.pids();
     await eventually(
       () => !isRunning(pids.api!) || !run.child.kill('SIGINT'),
-      'it forces the child that does not stop',
+      'the supervisor kills the child that does not stop',
     );
     expect(await run.ended).toBe(130);
-    expect(noneRuns(pids)).toBe(true);
+    expect(allEnded(pids)).toBe(true);
   });
 
-  it('stops when its launcher goes away', async () => {
+  it('stops when its launcher disconnects', async () => {
     const run = await site.start().ready();
     run.child.disconnect();
     expect(await run.ended).toBe(0);
   });
 
   it.each(['initdb', 'postgres'])(
-    'stops cleanly while %s is being started, and can start later',
+    'stops cleanly while %s is being started and can start later',
     async (name) => {
-      await anew();
+      await createSite();
       const run = site.start();
       await eventually(
         () => existsSync(path.join(site.data, 'run.json')) && name in site.pids(),
@@ -133,24 +133,24 @@ describe('start and stop', () => {
       const pids = site.pids();
       expect(await run.stop('SIGINT')).toBe(0);
       expect(run.stderr).toBe('');
-      expect(noneRuns(pids)).toBe(true);
+      expect(allEnded(pids)).toBe(true);
       await site.start().ready();
     },
   );
 });
 
-describe('what ends by itself', () => {
-  it('is started again', async () => {
+describe('a child that ends unexpectedly', () => {
+  it('is restarted', async () => {
     const run = await site.start().ready();
     const names = ['api', 'worker', 'emulators'];
     for (const name of names) process.kill(site.pids()[name]!, 'SIGKILL');
-    await eventually(() => names.every((name) => started(name) === 2), 'all run again');
+    await eventually(() => names.every((name) => started(name) === 2), 'all children run again');
     for (const name of names)
       expect(run.stdout).toMatch(new RegExp(`^${name} ended \\(SIGKILL\\).*; starting it again`, 'm'));
     expect(await run.stop()).toBe(0);
   });
 
-  it('PostgreSQL is started again', async () => {
+  it('is restarted when it is PostgreSQL', async () => {
     const run = await site.start().ready();
     const before = site.pids().postgres!;
     process.kill(before, 'SIGKILL');
@@ -158,23 +158,23 @@ describe('what ends by itself', () => {
     const pidFile = path.join(site.cluster, 'postmaster.pid');
     await eventually(
       () => existsSync(pidFile) && readFileSync(pidFile, 'utf8').includes('ready'),
-      'it serves',
+      'PostgreSQL accepts connections',
     );
     expect(await run.stop()).toBe(0);
   });
 });
 
-describe('what a killed run leaves behind', () => {
-  it('is taken over when only the supervisor was killed', async () => {
+describe('the state after a killed run', () => {
+  it('is cleaned up when only the supervisor was killed', async () => {
     const run = await site.start().ready();
     const before = site.pids();
     expect(await run.stop('SIGKILL')).toBeNull();
     expect(isRunning(before.postgres!)).toBe(true);
     await site.start().ready();
-    expect(noneRuns(before)).toBe(true);
+    expect(allEnded(before)).toBe(true);
   });
 
-  it('does not matter when everything was killed', async () => {
+  it('does not prevent a start when every process was killed', async () => {
     const run = await site.start().ready();
     for (const pid of Object.values(site.pids())) process.kill(pid, 'SIGKILL');
     await run.ended;
@@ -184,17 +184,17 @@ describe('what a killed run leaves behind', () => {
     );
   });
 
-  it('is found without the record too', async () => {
+  it('is detected without the record of the run', async () => {
     const run = await site.start().ready();
     const { postgres } = site.pids();
     await run.stop('SIGKILL');
     writeFileSync(path.join(site.data, 'run.json'), '[{"na');
-    // Whoever has the port stops us before PostgreSQL is looked at: it needs other ports.
+    // Uses other ports, because the check of ports would fail before the check of PostgreSQL.
     await site.start({ PORT: String(site.port + 4) }).ready();
     expect(isRunning(postgres!)).toBe(false);
   });
 
-  it('is left alone when its process id belongs to somebody else by now', async () => {
+  it('is ignored when its process id belongs to another process', async () => {
     writeFileSync(path.join(site.cluster, 'postmaster.pid'), `${process.pid}\n${site.cluster}\n`);
     writeFileSync(
       path.join(site.data, 'run.json'),
@@ -204,8 +204,8 @@ describe('what a killed run leaves behind', () => {
   });
 });
 
-describe('what cannot work is said in one sentence', () => {
-  it('a second start in the same folder', async () => {
+describe('an error at start', () => {
+  it('is one sentence for a second start in a folder that is in use', async () => {
     const run = await site.start().ready();
     expect(await site.start().failure()).toEqual({
       code: 1,
@@ -219,7 +219,7 @@ describe('what cannot work is said in one sentence', () => {
     [1, 'the Cloud Storage emulator'],
     [2, 'the Pub/Sub emulator'],
     [3, 'PostgreSQL'],
-  ])('PORT + %i in use', async (offset, purpose) => {
+  ])('is one sentence for PORT + %i in use', async (offset, purpose) => {
     const other = createServer().listen(site.port + offset, '127.0.0.1');
     await once(other, 'listening');
     const { code, lines } = await site.start().failure();
@@ -231,7 +231,7 @@ describe('what cannot work is said in one sentence', () => {
     expect(lines[0]).toContain('PORT=');
   });
 
-  it('leaves the port of Pub/Sub alone when an emulator was given', async () => {
+  it('is not caused by the port of Pub/Sub when an emulator is configured', async () => {
     const other = createServer().listen(site.port + 2, '127.0.0.1');
     await once(other, 'listening');
     await site.start({ PUBSUB_EMULATOR_HOST: '127.0.0.1:8085' }).ready();
@@ -239,10 +239,10 @@ describe('what cannot work is said in one sentence', () => {
   });
 
   it.each([
-    ['a port that is none', { PORT: 'http' }, 'PORT must be a number'],
+    ['an invalid port', { PORT: 'http' }, 'PORT must be a number'],
     ['a data folder that is a file', { DATA_DIR: import.meta.filename }, 'is not a folder'],
-    ['a child that refuses its configuration', { REFUSE: 'api' }, 'QUOTA_BYTES is not a number'],
-  ])('%s', async (_, env, sentence) => {
+    ['a child that rejects its configuration', { REFUSE: 'api' }, 'QUOTA_BYTES is not a number'],
+  ])('is one sentence for %s', async (_, env, sentence) => {
     const { code, lines } = await site.start(env).failure();
     expect(code).toBe(1);
     expect(lines).toEqual([expect.stringContaining(sentence)]);
@@ -271,8 +271,8 @@ describe('what cannot work is said in one sentence', () => {
       () => writeFileSync(path.join(site.cluster, 'pg_hba.conf'), 'nonsense\n'),
       /PostgreSQL does not start on/,
     ],
-  ])('a damaged %s', async (_, damage, sentence) => {
-    await copied();
+  ])('is one sentence for a damaged %s', async (_, damage, sentence) => {
+    await copySite();
     damage();
     const { code, lines } = await site.start().failure();
     expect(code).toBe(1);
@@ -282,24 +282,24 @@ describe('what cannot work is said in one sentence', () => {
 
 const nobody = { uid: 65534, gid: 65534 };
 const root = process.getuid?.() === 0;
-/** Nobody can start what lies in a folder that is closed to others, such as a clone in root's home. */
+/** The user `nobody` cannot run Node.js in a folder that is closed to others, such as a clone in root's home. */
 const isOpen = root && spawnSync(process.execPath, ['--version'], { ...nobody, cwd: '/' }).status === 0;
 if (root && !isOpen)
   process.stdout.write('skipped: the supervisor as another user (who cannot read this folder)\n');
-(isOpen ? describe : describe.skip)('not as root', () => {
-  it('works as somebody else', async () => {
-    await anew();
+(isOpen ? describe : describe.skip)('the supervisor as another user', () => {
+  it('runs PostgreSQL as that user', async () => {
+    await createSite();
     await mkdir(site.data);
     chownSync(site.data, nobody.uid, nobody.gid);
     const run = await site.start({}, nobody).ready();
     expect(statSync(site.cluster).uid).toBe(nobody.uid);
     expect(await run.stop()).toBe(0);
-    // Root goes on as the owner of the cluster.
+    // Started by root, PostgreSQL still runs as the owner of the cluster.
     expect(await (await site.start().ready()).stop()).toBe(0);
     expect(statSync(path.join(site.cluster, 'PG_VERSION')).uid).toBe(nobody.uid);
   });
 
-  it('says that a folder may not be written', async () => {
+  it('reports a folder that is not writable', async () => {
     const { code, lines } = await site.start({}, nobody).failure();
     expect(code).toBe(1);
     expect(lines).toEqual([expect.stringContaining(`${site.data} is not writable for you`)]);

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 
-/** Real here: PostgreSQL, Prisma's migrations, the queue's migrations. */
+/** Real: PostgreSQL, the migrations of Prisma and of the queue. */
 describe('createTestDatabase', () => {
   const made: TestDatabase[] = [];
   afterAll(() => Promise.all(made.map((database) => database.drop())));
@@ -17,17 +17,17 @@ describe('createTestDatabase', () => {
     return rows.map(({ name }) => name);
   }
 
-  it('has the tables of Prisma and of the queue', async () => {
+  it('creates the tables of Prisma and of the queue', async () => {
     const tables = await names("select schemaname || '.' || tablename as name from pg_tables");
     expect(tables).toEqual(expect.arrayContaining(['public.media_assets', 'bullmq.job']));
   });
 
-  it('is not shared', async () => {
+  it('creates another database for each caller', async () => {
     const [first, second] = await Promise.all([0, 1].map(() => names('select current_database() as name')));
     expect(first).not.toEqual(second);
   });
 
-  it('sorts by code point and folds case beyond ASCII, wherever it runs', async () => {
+  it('sorts by code point and folds case beyond ASCII, on every platform', async () => {
     expect(await names("select lower('ÄÉ') as name union all select upper('ß') order by 1")).toEqual([
       'ß',
       'äé',
