@@ -2,12 +2,12 @@ import type { DynamicModule, ForwardReference, Type } from '@nestjs/common';
 
 type Imported = Type<unknown> | DynamicModule | Promise<DynamicModule> | ForwardReference;
 
-/** Deep enough for options and adapters, with the clients of vendors in them. */
+/** Deep enough for options and adapters, including their clients of vendors. */
 const MAX_DEPTH = 5;
 
 /**
- * The values that a module and those that it imports were given, by path: the names of the module's class, of the provider and of
- * the fields that lead there. Lists of texts stand as one text.
+ * The values that are provided to a module and its imports, by path: the names of the module's class, of the provider token and
+ * of the fields. A list of strings is joined into one string.
  */
 export function valuesIn(module: Imported, values = new Map<string, unknown>()): Map<string, unknown> {
   if (!('module' in module)) return values;

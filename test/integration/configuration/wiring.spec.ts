@@ -43,10 +43,10 @@ async function workerOf(env: NodeJS.ProcessEnv) {
 }
 
 type ModuleOf = (env: NodeJS.ProcessEnv) => DynamicModule | Promise<DynamicModule>;
-/** What vendors make of what they were given. */
+/** Values that clients of vendors derive from their options. */
 const VENDORS = /^BullModule\.|\.(storage|pubsub|agents)\./;
 
-/** The values of a module tree that are others with these variables than without. */
+/** The values of a module tree that change when these variables are set. */
 async function changesBy(of: ModuleOf, env: NodeJS.ProcessEnv) {
   const [before, after] = [valuesIn(await of({})), valuesIn(await of(env))];
   const names = [...new Set([...before.keys(), ...after.keys()])];
@@ -55,7 +55,7 @@ async function changesBy(of: ModuleOf, env: NodeJS.ProcessEnv) {
 }
 
 type Reached = Readonly<Record<string, unknown>>;
-/** A value that is not the default, and all that it reaches. */
+/** A value other than the default, and every value of the module tree that it changes. */
 type Wire = readonly [value: string, reached: Reached];
 
 const STORAGE = 'StorageModule';
@@ -191,8 +191,8 @@ const WORKER: Readonly<Record<string, Wire>> = {
   JOB_LOCK_SECONDS: ['77', { 'ProcessingModule.PIPELINE_OPTIONS.lockSeconds': 77 }],
 };
 
-/** Variables whose effect is no value of the tree: the suites that show it, each of which names the variable. */
-const SHOWN_IN: Readonly<Record<string, string>> = {
+/** Variables whose effect is not a value of the module tree, with the files that test them by name. */
+const TESTED_IN: Readonly<Record<string, string>> = {
   PORT: 'test/support/fleet.ts',
   WORKER_PORT: 'test/support/fleet.ts',
   ALLOWED_HOSTS: 'test/integration/api/admission.spec.ts',
@@ -202,9 +202,9 @@ const SHOWN_IN: Readonly<Record<string, string>> = {
   PLAYGROUND_TOKEN: 'test/integration/api/playground.spec.ts',
   SCANNER_REQUIRED: 'apps/worker/src/config.spec.ts',
 };
-/** Those that this suite shows below. */
+/** Variables that this suite tests below. */
 const PROXIES = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'];
-const BELOW = [
+const TESTED_BELOW = [
   ...PROXIES,
   ...['NO_PROXY', 'no_proxy', 'HOST', 'JWT_JWKS_URL', 'GCS_HMAC_SECRET', 'GOOGLE_APPLICATION_CREDENTIALS'],
   ...['CLAMD_ADDRESS', 'SCANNER_LABEL', 'MALWARE_HASHES'],
@@ -218,10 +218,10 @@ function provided<T>(module: DynamicModule, token: unknown): T {
         return provider.useValue as T;
     }
   }
-  throw new Error('nothing provides it');
+  throw new Error('no provider has this token');
 }
 
-describe('configuration, from a variable to its effect', () => {
+describe('configuration variables', () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(path.join(os.tmpdir(), 'stowage-wiring-'));
@@ -240,8 +240,8 @@ describe('configuration, from a variable to its effect', () => {
       ),
     ];
 
-    it('has a case for every variable', () => {
-      const cases = new Set([...Object.keys(wires), ...Object.keys(SHOWN_IN), ...BELOW]);
+    it('have a test case each', () => {
+      const cases = new Set([...Object.keys(wires), ...Object.keys(TESTED_IN), ...TESTED_BELOW]);
       expect(variables.length).toBeGreaterThan(20);
       expect(variables.filter((name) => !cases.has(name))).toEqual([]);
       const known = new Set(variables);
@@ -249,7 +249,7 @@ describe('configuration, from a variable to its effect', () => {
     });
 
     it.each(Object.entries(wires))(
-      '%s reaches what it is for, and nothing else',
+      'change only the values that depend on %s',
       async (name, [value, reached]) => {
         expect(await changesBy(of, { [name]: value })).toEqual(reached);
       },
@@ -262,7 +262,7 @@ describe('configuration, from a variable to its effect', () => {
       [{ https_proxy: 'x' }, true],
       [{ HTTP_PROXY: 'x', NO_PROXY: 'storage.invalid' }, false],
       [{ HTTP_PROXY: 'x', no_proxy: 'storage.invalid' }, false],
-    ])('asks storage through a proxy with %j', async (env, isAsked) => {
+    ])('reach storage according to the proxy settings %j', async (env, isAsked) => {
       const hosts = new Set<string | undefined>();
       const proxy = createServer((request, response) => {
         hosts.add(request.headers.host?.split(':')[0]);
@@ -291,11 +291,11 @@ describe('configuration, from a variable to its effect', () => {
     });
   });
 
-  it.each(Object.entries(SHOWN_IN))('%s is shown in %s', (name, file) => {
+  it.each(Object.entries(TESTED_IN))('include %s, which %s tests', (name, file) => {
     expect(readFileSync(path.join(ROOT, file), 'utf8')).toMatch(new RegExp(`\\b${name}:`));
   });
 
-  it('JWT_JWKS_URL takes the place of JWT_SECRET', async () => {
+  it('replace JWT_SECRET by JWT_JWKS_URL', async () => {
     const url = 'https://keys.example/jwks';
     expect(await changesBy(apiOf, { JWT_SECRET: undefined, JWT_JWKS_URL: url })).toEqual({
       'IdentityModule.IDENTITY_OPTIONS.key.secret': undefined,
@@ -303,7 +303,7 @@ describe('configuration, from a variable to its effect', () => {
     });
   });
 
-  describe('the key that signs URLs', () => {
+  describe('the URL signing key', () => {
     const object = {
       bucket: 'content',
       key: 'a',
@@ -320,7 +320,7 @@ describe('configuration, from a variable to its effect', () => {
       expect(await signed(provided(module, UrlSigner))).toBe(await signed(expected));
     });
 
-    it('is the one in the file of GOOGLE_APPLICATION_CREDENTIALS where there is no HMAC key', async () => {
+    it('is the key in the file of GOOGLE_APPLICATION_CREDENTIALS if no HMAC key is set', async () => {
       const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
       const privateKeyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
       const clientEmail = 'api@project.iam.gserviceaccount.com';
@@ -337,7 +337,7 @@ describe('configuration, from a variable to its effect', () => {
   describe('the scanner', () => {
     const scanner = (env: NodeJS.ProcessEnv) => scannerOf(readWorkerConfig({ ...NEEDED, ...env }));
 
-    it('is clamd at CLAMD_ADDRESS, up to CLAMD_MAX_BYTES, under a name that ends in SCANNER_LABEL', async () => {
+    it('is clamd at CLAMD_ADDRESS, with the limit CLAMD_MAX_BYTES and the label suffix SCANNER_LABEL', async () => {
       const found = await scanner({
         CLAMD_ADDRESS: 'clamd:3310',
         CLAMD_MAX_BYTES: '77',
@@ -347,7 +347,7 @@ describe('configuration, from a variable to its effect', () => {
       expect(found).toEqual(new ClamdScanner({ address: 'clamd:3310', maxBytes: 77, suffix: 'own' }));
     });
 
-    it('is a list of hashes without it, with those of MALWARE_HASHES', async () => {
+    it('is the list of hashes in MALWARE_HASHES if CLAMD_ADDRESS is not set', async () => {
       const hash = 'ab'.repeat(32);
       const file = path.join(folder, 'hashes');
       writeFileSync(file, `${hash}\n`);
@@ -357,7 +357,7 @@ describe('configuration, from a variable to its effect', () => {
     });
   });
 
-  it('HOST is where api and worker listen, and nowhere else', async () => {
+  it('make api and worker listen only on HOST', async () => {
     await using fleet = await Fleet.start({ env: { HOST: '127.0.0.2' } });
     for (const { port } of [...fleet.apis, ...fleet.workers]) {
       expect((await fetch(`http://127.0.0.2:${port}/health/live`)).status).toBe(200);
