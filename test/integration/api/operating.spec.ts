@@ -17,7 +17,7 @@ interface Readiness {
   readonly checks: Record<string, { ok: boolean; latencyMs: number }>;
 }
 
-describe('operating the api (real: PostgreSQL, queue, storage emulator, HTTP)', () => {
+describe('metrics, health and rate limits of the api (real: PostgreSQL, queue, storage emulator, HTTP)', () => {
   let api: TestApi;
   beforeAll(async () => {
     api = await TestApi.start({ QUOTA_BYTES: '100', RATE_LIMIT_PER_MINUTE: '60' });

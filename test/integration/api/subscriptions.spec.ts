@@ -143,12 +143,12 @@ describe('subscriptions (real: PostgreSQL, HTTP, sockets)', () => {
       await pending('42', acl),
       await pending('42'),
     ];
-    const unknown = '01a204b4-f6dd-72d6-be10-e023dab1bad7';
+    const missing = '01a204b4-f6dd-72d6-be10-e023dab1bad7';
     const feed = api.app.get<unknown, { readonly watches: ReadonlyMap<string, unknown> }>(AssetFeed, {
       strict: false,
     });
-    const watched = () => [granted, also, strange, unknown].filter((id) => feed.watches.has(id));
-    const ids = [strange, granted, unknown, also];
+    const watched = () => [granted, also, strange, missing].filter((id) => feed.watches.has(id));
+    const ids = [strange, granted, missing, also];
     const received = subscribe(await as('48'), { query: MANY, variables: { ids } });
     await waitFor('both states', () => received.states.length === 2);
     expect(watched()).toEqual([granted, also]);

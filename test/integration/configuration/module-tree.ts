@@ -6,8 +6,8 @@ type Imported = Type<unknown> | DynamicModule | Promise<DynamicModule> | Forward
 const MAX_DEPTH = 5;
 
 /**
- * The values that are provided to a module and its imports, by path: the names of the module's class, of the provider token and
- * of the fields. A list of strings is joined into one string.
+ * The values that are provided to a module and its imports, by path: the names of the module's class, of the provider
+ * token and of the fields. A list of strings is joined into one string.
  */
 export function valuesIn(module: Imported, values = new Map<string, unknown>()): Map<string, unknown> {
   if (!('module' in module)) return values;

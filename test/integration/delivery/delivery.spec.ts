@@ -136,7 +136,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
       );
     });
 
-    it('signs no variant URL before READY, after deletion or rejection, or for callers without read access', async () => {
+    it('signs no variant URL before READY, after deletion or rejection, or without read access', async () => {
       const sign = (by: Actor, asset: Asset) => world.urls.signVariant(by, asset, variant(), 60);
       const { asset: pending } = await world.request('a picture to come');
       expect(await sign(actor(), pending)).toBeNull();
@@ -157,7 +157,7 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
     });
 
     it('records the access to the asset', async () => {
-      const asset = await world.upload('a picture to look at');
+      const asset = await world.upload('a picture to be read');
       await world.urls.signVariant(actor(), asset, variant(), 60);
       await until('the access is recorded', async () => (await world.asset(asset.id)).accessedAt);
     });

@@ -237,7 +237,7 @@ describe('a session', () => {
     expect(await bucket.file('cancelled-under-way').exists()).toEqual([false]);
   });
 
-  it('either finishes or ends when requests race with its cancellation', async () => {
+  it('finishes or ends, with no state in between, when requests race with its cancellation', async () => {
     const before = await harness.filesOnDisk();
     const uri = await startJson('cancelled-in-a-storm');
     const puts = () =>

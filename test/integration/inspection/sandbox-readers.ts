@@ -1,4 +1,4 @@
-/** Readers that misbehave as if taken over by a hostile file. The children load this source; Node.js strips the types. */
+/** Readers that misbehave as if a hostile file controlled them. Children load this source; Node.js strips types. */
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';

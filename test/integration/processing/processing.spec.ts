@@ -150,7 +150,7 @@ describe.each(QUEUE_BACKENDS)(
       });
     });
 
-    it('rejects a resumable upload whose CRC32C differs from the declared one, which storage does not check', async () => {
+    it('rejects a resumable upload whose CRC32C differs from the declared one, unchecked by storage', async () => {
       const { id } = await world.request('in pieces', { method: 'RESUMABLE', crc32c: 'AAAAAA==' }, actor(4n));
       await world.emulators.put({ bucket: INCOMING, key: id }, Buffer.from('in pieces'), {
         contentType: 'text/plain',
@@ -179,7 +179,7 @@ describe.each(QUEUE_BACKENDS)(
       const bytes = 'reference counted';
       await world.upload(bytes, {}, actor(19n));
       const [stored] = (await world.storedObjects()).filter(({ sha256: sum }) => sum === sha256(bytes));
-      const facts = { scannedBy: 'nobody', variantSpecs: null, variantsReason: null, now: new Date() };
+      const facts = { scannedBy: 'a scanner', variantSpecs: null, variantsReason: null, now: new Date() };
       const add = () => world.database.transaction((tx) => world.stored.addReference(tx, stored!.id, facts));
       for (const state of ['DELETING', 'QUARANTINED', 'CORRUPT'] as const) {
         // A CORRUPT object with a recorded copy was restored and would accept the reference.

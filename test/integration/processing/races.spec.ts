@@ -152,7 +152,7 @@ describe('races of processing with deletion and quarantine (real: PostgreSQL, st
   });
 
   it('quarantines stored bytes at once when an upload of equal content is infected', async () => {
-    const bytes = 'a sleeper that nobody knew';
+    const bytes = 'a sleeper without a signature';
     const first = await world.upload(bytes, {}, actor(8n));
     const url = (await world.urls.sign(actor(8n), first, 60, 'ATTACHMENT'))!.url;
     world.scanner.answers.set('a sleeper', { outcome: 'infected', signature: 'Late.Signature' });

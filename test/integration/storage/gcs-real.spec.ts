@@ -1,5 +1,5 @@
 /**
- * Real: Google Cloud Storage. The emulator cannot prove that the service behaves alike, so run this suite with a project:
+ * Real: Google Cloud Storage. The emulator cannot prove how the service itself behaves; with a project, run
  * `GCS_REAL_BUCKET=… [GCS_HMAC_ACCESS_ID=… GCS_HMAC_SECRET=…] npm test -- gcs-real`, with application default
  * credentials that may read and write the bucket. The bucket must be reserved for this suite and have no versioning.
  * The tests leave objects in the bucket: give it a lifecycle rule that deletes them after a day.

@@ -32,8 +32,8 @@ async function eventually<T>(what: string, check: () => Promise<T | undefined>):
 }
 
 /**
- * Real: api and two workers as processes, PostgreSQL, the emulators. Each worker has its own subscription to one topic, so
- * that every event is delivered twice.
+ * Real: api and two workers as processes, PostgreSQL, the emulators. Each worker has its own subscription to one topic,
+ * so every event is delivered twice.
  */
 describe('undeliverable events', () => {
   let fleet: Fleet;

@@ -98,7 +98,8 @@ describe.each(QUEUE_BACKENDS)(
       ]);
       const inserts = statements.mock.calls.filter(([{ name }]) => name === 'upload_create');
       statements.mockRestore();
-      // The first statement has all requests and fails on the repeated key; then each request is tried alone.
+      // The first statement has all requests and fails on the repeated key; then each is tried alone:
+      // one exceeds its quota, and one is a replay.
       expect(inserts.map(([, values]) => (JSON.parse(String(values[2])) as object[]).length)[0]).toBe(12);
       expect(kinds(results)).toEqual([
         ...owners.map((owner) => (owner === without ? 'QUOTA_EXCEEDED' : 'ok')),

@@ -21,7 +21,7 @@ interface Readiness {
   readonly checks: Record<string, { ok: boolean; latencyMs: number }>;
 }
 
-describe('operating the worker (real: api and worker as processes, PostgreSQL, emulators)', () => {
+describe('metrics and health of the worker (real: api and worker as processes, PostgreSQL, emulators)', () => {
   let fleet: Fleet;
   beforeAll(async () => {
     fleet = await Fleet.start();
