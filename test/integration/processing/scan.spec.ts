@@ -220,7 +220,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scripted scanne
       expect(world.scanner.scanned).toEqual(expect.arrayContaining(texts.map(sha256)));
     });
 
-    it('retries an object that the scanner failed on after a delay', async () => {
+    it('retries after a delay an object that the scanner failed on', async () => {
       const asset = await world.upload('failed on again');
       world.scanner.answers.set('failed on again', { outcome: 'error', message: 'out of memory' });
       newSignatures();
