@@ -73,7 +73,7 @@ describeWithClamd('ClamdScanner (real: clamd, with signatures of its own)', () =
         'It exceeds a limit of the scanner (MaxFileSize).',
       ],
       ['too many layers', () => nestedArchive(30), 'It exceeds a limit of the scanner (MaxRecursion).'],
-      ['an encrypted archive', encryptedArchive, 'It is encrypted (Zip), so nobody can look into it.'],
+      ['an encrypted archive', encryptedArchive, 'It is encrypted (Zip) and cannot be scanned.'],
     ])('reports %s as unscannable', async (_, make, why) => {
       expect(await scan(scanner, make())).toEqual({ outcome: 'unscannable', why });
     });
