@@ -8,12 +8,12 @@ import { OwnerReads } from './owner-reads.js';
 import { SubscriptionRateLimiter } from './subscription-rate-limiter.js';
 
 const MAX_ASSETS = 100;
-/** How long what was read, and that the caller may read it, is believed. */
+/** How long a state that was read, and the caller's access to it, stay valid. */
 const FRESH_MS = 500;
-/** What a timer can wait: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args */
+/** The longest delay of a timer: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** What happens to assets, as it happens, for whoever may read them. */
+/** Streams changes of assets to callers that may read them. */
 @Injectable()
 export class AssetChangesService {
   private readonly reads: OwnerReads;
@@ -21,17 +21,17 @@ export class AssetChangesService {
   constructor(
     private readonly assets: AssetsService,
     private readonly feed: AssetFeed,
-    private readonly turns: SubscriptionRateLimiter,
+    private readonly rateLimiter: SubscriptionRateLimiter,
     private readonly clock: Clock,
   ) {
     this.reads = new OwnerReads(assets);
   }
 
   /**
-   * First each asset as it is, then whenever it changed; states may be skipped, the last always arrives. Access is asked
-   * for again each time something is read. Ends when none is left: purged, or not the caller's to read any more; or when the
-   * caller's token does. Only assets that the caller may read are watched, so that neither a read nor an end tells when another one
-   * changed. {@link OwnerReads} and {@link SubscriptionTurns} bound what all subscriptions of an owner read and send.
+   * Yields the current state of each asset, then each change. States may be skipped; the last one is always sent. Every read checks
+   * access again. Ends when no asset is left that exists and that the caller may read, or when the caller's token expires. Assets
+   * that the caller may not read are not watched, so that the timing of reads and of the end does not reveal their changes.
+   * {@link OwnerReads} and {@link SubscriptionRateLimiter} limit reads and messages over all subscriptions of an owner.
    * @throws StowageError invalid ASSET_COUNT; not-found ASSET_NOT_FOUND when the caller may read none of them; unavailable
    */
   async watch(actor: Actor, ids: readonly string[]): Promise<AsyncIterableIterator<Asset>> {
@@ -39,7 +39,7 @@ export class AssetChangesService {
     if (wanted.length < 1 || wanted.length > MAX_ASSETS) {
       throw invalid('ASSET_COUNT', `Watch 1 to ${MAX_ASSETS} assets at a time.`, ['ids']);
     }
-    // Before they are read, so that nothing is missed in between; from then on only those that the caller may read.
+    // Watching starts before the read, so that no change in between is missed.
     const watch = this.feed.watch(wanted);
     try {
       const found = await this.reads.read(actor, wanted);
@@ -51,7 +51,7 @@ export class AssetChangesService {
     }
   }
 
-  /** A generator that waits hears of `return()` only when the wait is over: it has to be ended from outside. */
+  /** A generator handles `return()` only after its pending `await`, so that an abort signal must end the wait. */
   private endable(actor: Actor, watch: Watch, found: Map<string, State>): AsyncIterableIterator<Asset> {
     const end = new AbortController();
     const lifetime = (actor.until?.getTime() ?? Infinity) - this.clock.now().getTime();
@@ -85,7 +85,7 @@ export class AssetChangesService {
     let states = found;
     try {
       while (states.size > 0 && !end.aborted) {
-        // What else happens to assets that the caller may not read must not be told, not even by when something ends.
+        // The timing of messages must not reveal changes of assets that the caller may not read.
         watch.narrow(states);
         const due = [...states.values()].find(({ asset }) => sent.get(asset.id) !== stateOf(asset));
         if (due === undefined) {
@@ -94,10 +94,10 @@ export class AssetChangesService {
           if (read !== null) states = statesOf(read);
           continue;
         }
-        await this.turns.take(actor.ownerId);
+        await this.rateLimiter.take(actor.ownerId);
         if (end.aborted) break;
         const { id } = due.asset;
-        // A reader may take their time between two of them, and may not be one any more by then.
+        // A slow consumer may have lost access to the asset since the state was read.
         const isFresh = performance.now() - due.readAt < FRESH_MS;
         const read = isFresh ? [due.asset] : await this.read(() => this.assets.findAll(actor, [id]));
         const [asset] = read ?? [];
@@ -116,7 +116,7 @@ export class AssetChangesService {
     }
   }
 
-  /** Null when the database is down just now. */
+  /** @returns null while the database is unavailable */
   private async read(work: () => Promise<readonly Asset[]>): Promise<readonly Asset[] | null> {
     try {
       return await work();
@@ -127,7 +127,7 @@ export class AssetChangesService {
   }
 }
 
-/** An asset, and when it was read. */
+/** An asset and the time at which it was read, in milliseconds of `performance.now()`. */
 interface State {
   readonly asset: Asset;
   readonly readAt: number;

@@ -8,9 +8,9 @@ import {
   type ObjectRef,
 } from '#libs/domain';
 
-/** A smaller rendition of an asset's bytes, and where it lies. */
+/** A smaller rendition of an asset's bytes, and its location. */
 export interface Variant extends ObjectRef {
-  /** Its profile's. */
+  /** Name of the profile. */
   readonly name: string;
   readonly mimeType: string;
   readonly width: number;
@@ -18,15 +18,15 @@ export interface Variant extends ObjectRef {
   readonly sizeBytes: number;
 }
 
-/** What processing found out about the bytes of an asset, and made of them. */
+/** Results of processing the bytes of an asset. */
 export interface AssetContents {
-  /** Null where nothing was looked for. */
+  /** Null when the bytes were not inspected. */
   readonly properties: AssetProperties | null;
-  /** Of a READY asset, by width and then name; of two with one name the newer. */
+  /** Variants of a READY asset, ordered by width and then name; the newer one of two with one name. */
   readonly variants: readonly Variant[];
   /** Why a READY picture has no variants; null when it has them, and for other files. */
   readonly variantsReason: string | null;
-  /** Who found the bytes clean: engine and signatures. Null too for bytes that nobody could look into. */
+  /** Engine and signatures of the scanner that found the bytes clean. Null also for bytes that could not be scanned. */
   readonly scannedBy: string | null;
 }
 
@@ -37,13 +37,13 @@ export const NO_CONTENTS: AssetContents = {
   scannedBy: null,
 };
 
-/** Statuses of which there is something to show: DELETED are those too that were READY, and may be again. */
+/** Statuses of assets that may have contents. A DELETED asset may have been READY, and can be restored. */
 const WITH_CONTENTS: readonly AssetStatus[] = ['READY', 'DELETED'];
 export const mayHaveContents = ({ status }: { readonly status: AssetStatus }) =>
   WITH_CONTENTS.includes(status);
 
 const column = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-/** As if it were UTC, or the client library would read it in the time zone of this process. */
+/** Local times are read as if they were UTC; otherwise the database driver would apply the time zone of this process. */
 const ZONES: Readonly<Record<string, string>> = { takenAtLocal: " at time zone 'UTC'" };
 const PROPERTIES = Object.keys(NO_PROPERTIES).map(
   (name) => `p.${column(name)}${ZONES[name] ?? ''} as "${name}"`,
@@ -52,20 +52,20 @@ const PROPERTIES = Object.keys(NO_PROPERTIES).map(
 interface ContentsRow extends Omit<AssetProperties, 'takenAtLocal'> {
   assetId: string;
   takenAtLocal: Date | null;
-  /** Whether there is a row of properties. */
+  /** Whether a row of properties exists. */
   isInspected: boolean;
   variants: readonly Variant[];
   variantsReason: string | null;
   scannedBy: string | null;
 }
 
-/** As the columns have them. */
+/** Properties as the columns of `asset_properties` store them. */
 export const propertyColumns = (properties: Partial<AssetProperties> | null) => ({
   ...properties,
   takenAtLocal: properties?.takenAtLocal ? asIfUtc(properties.takenAtLocal) : null,
 });
 
-/** The status is asked for again: what was READY when its asset was read may have been refused since. */
+/** Checks the status again, because an asset that was READY when it was read may have been rejected since. */
 export const CONTENTS: Statement<ContentsRow> = {
   name: 'assets_contents',
   text: `select a.asset_id as "assetId", a.scanned_by as "scannedBy", p.asset_id is not null as "isInspected",

@@ -4,7 +4,7 @@ import type { AssetReceived } from '#libs/domain';
 import { QueueService } from '#libs/queue';
 import type { Asset } from './asset.js';
 
-/** The columns of an asset that its job is made of. */
+/** The columns of an asset from which its job is built. */
 export type AssetToProcess = Pick<Asset, 'id' | 'ownerId' | 'claimedGeneration' | 'attempt' | 'requestId'>;
 
 interface OwnedJob {
@@ -12,15 +12,15 @@ interface OwnedJob {
   readonly received: AssetReceived;
 }
 
-/** Index entries that are read to count the backlog of one owner; a longer backlog has this priority. */
-const MOST_COUNTED = 1_000;
+/** Index entries that are read at most to count the backlog of one owner; a longer backlog gets this priority. */
+const MAX_COUNTED = 1_000;
 
-/** Also counts assets whose job is running. */
+/** Counts assets whose job is running, too. */
 const BACKLOGS: Statement<{ owner: string; assets: number }> = {
   name: 'assets_backlogs',
   text: `select o.id::text as owner, b.assets from unnest($1::bigint[]) as o (id), lateral (
       select count(*)::int as assets from (
-        select 1 from media_assets a where a.owner_id = o.id and a.status = 'PROCESSING' limit ${MOST_COUNTED}) counted) b`,
+        select 1 from media_assets a where a.owner_id = o.id and a.status = 'PROCESSING' limit ${MAX_COUNTED}) counted) b`,
 };
 
 /** Enqueues assets for processing so that owners share the workers fairly. */
@@ -32,9 +32,9 @@ export class AssetJobsService {
   ) {}
 
   /**
-   * Enqueues the current attempt of each asset, in the order given. The priority of a job is the backlog of its owner, so
-   * the only file of one owner goes before the hundredth of another. An asset without a claimed generation has no job.
-   * @param delayMs before the jobs may be taken
+   * Enqueues the current attempt of each asset, in the order given. The priority of a job is the backlog of its owner, so that the
+   * only file of one owner is processed before the hundredth of another. An asset without a claimed generation has no job.
+   * @param delayMs milliseconds until workers may take the jobs
    * @throws StowageError unavailable
    */
   async enqueue(assets: readonly AssetToProcess[], delayMs = 0): Promise<void> {
@@ -54,8 +54,8 @@ export class AssetJobsService {
   }
 
   /**
-   * Enqueues the current attempt of an asset whose job may have been lost, unless one of the queues has that job: a job that
-   * has moved to the other queue must not start a second time in the first.
+   * Enqueues the current attempt of an asset whose job may have been lost, unless one of the two queues holds the job: a job that
+   * was moved to the second queue must not start again in the first.
    * @throws StowageError unavailable
    */
   async enqueueMissing(asset: AssetToProcess): Promise<void> {

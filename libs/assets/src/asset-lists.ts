@@ -4,7 +4,7 @@ import { type Asset, type AssetRow, assetSql } from './asset.js';
 
 type Direction = 'asc' | 'desc';
 
-/** Properties that can be asked for, those first of which an owner has the fewest alike; texts in any case. */
+/** Properties that lists can filter by, usually most selective first. Texts are compared case-insensitively. */
 export const FILTERED_PROPERTIES = [
   'title',
   'album',
@@ -14,36 +14,36 @@ export const FILTERED_PROPERTIES = [
   'hasLocation',
 ] as const;
 export type FilteredProperty = (typeof FILTERED_PROPERTIES)[number];
-/** All of these. */
+/** Conditions that must all hold. */
 export type PropertyFilter = Partial<Record<Exclude<FilteredProperty, 'hasLocation'>, string>> & {
   readonly hasLocation?: boolean;
 };
 
-/** Where an asset stands in a list: the instant that the list is ordered by (local time as if it were UTC), and its id. */
-export interface Place {
+/** Keyset position in a list: the instant that the list is ordered by (local time as if it were UTC), and the asset id. */
+export interface ListPosition {
   readonly at: Date;
   readonly id: string;
 }
 
-/** Which assets of an owner, in which order, and which page of them. */
+/** One page of a list of an owner's assets: filter, order, start and length. */
 export interface AssetListing {
   readonly ownerId: bigint;
-  /** Each once: what comes twice is listed twice. */
+  /** Must be distinct: a repeated status lists its assets twice. */
   readonly statuses: readonly AssetStatus[];
-  /** `taken` lists READY assets alone of which it is known when they were taken. Default `created`. */
+  /** `taken` lists only READY assets with a known local time of taking. Default `created`. */
   readonly by?: 'created' | 'taken';
   readonly order: Direction;
-  /** Bounds, themselves not included, of the instant that the list is ordered by. */
+  /** Exclusive bounds of the instant that the list is ordered by. */
   readonly from?: Date;
   readonly to?: Date;
-  /** In lists by creation; READY assets alone have properties. */
+  /** For lists by creation. Only READY assets have properties. */
   readonly properties?: PropertyFilter;
-  /** The place that the page comes after, in this order. */
-  readonly after?: Place;
+  /** The page starts behind this position, in the given order. */
+  readonly after?: ListPosition;
   readonly limit: number;
 }
 
-/** An asset, and the instant that its list is ordered by. */
+/** An asset with the instant that its list is ordered by. */
 export interface ListedAsset {
   readonly asset: Asset;
   readonly at: Date;
@@ -52,33 +52,33 @@ export interface ListedAsset {
 /** A page of a list. */
 export interface AssetList {
   readonly found: readonly ListedAsset[];
-  /** Where the search was broken off, when that was before the limit and the end of the list. */
-  readonly brokenOffAt: Place | null;
+  /** Position at which the index scan stopped before the page was full; the list may continue behind it. Null otherwise. */
+  readonly stoppedAt: ListPosition | null;
 }
 
 /**
- * Entries of an index that one page of a list by properties looks at: what does not fit (deleted, or other in a second
- * property) costs as much as what does, and an owner may have 100,000 of it.
+ * Index entries that one page of a list by properties scans at most. An entry that does not match (deleted, or different in a
+ * second property) costs as much as a matching one, and an owner may have 100,000 of them.
  */
 export const MAX_EXAMINED = 2_000;
 
 export type ListRow = AssetRow & { at: Date };
-export interface PlaceRow {
+export interface PositionRow {
   at: Date;
   asset_id: string;
 }
 
-const bothWays = <Row>(list: (order: Direction) => Statement<Row>) => ({
+const perOrder = <Row>(list: (order: Direction) => Statement<Row>) => ({
   asc: list('asc'),
   desc: list('desc'),
 });
 
-// Parameters of every list: owner, from, to, place's instant, place's id, principals, limit; then its own.
+// Parameters of every list: owner, from, to, instant and id of the position, principals, limit; then its own.
 const FIRST_OWN = 8;
 
-// Sentinels instead of optional conditions: one statement an order, so that each is planned once. Status by status, since
-// that is how the index reads a page without passing over what is filtered out.
-export const LIST = bothWays<ListRow>((order) => ({
+// Sentinel values replace optional conditions, so that each order has one statement, which is planned once. The lateral join
+// reads status by status, because then the index yields a page without passing over assets of other statuses.
+export const LIST = perOrder<ListRow>((order) => ({
   name: `assets_list_created_${order}`,
   text: `select ${assetSql('$6')}, a.created_at as at from unnest($8::asset_status[]) as s (status), lateral (
       select * from media_assets m
@@ -97,15 +97,15 @@ const CONDITIONS: Readonly<Record<FilteredProperty, (parameter: number) => strin
   hasLocation: (parameter) => `p.has_location = $${parameter}::boolean`,
 };
 
-/** Whose index a page is read from. */
+/** The property or time whose index a page is read from. */
 type Driver = FilteredProperty | 'taken';
 
 const columnOf = (driver: Driver) => (driver === 'taken' ? 'p.taken_at_local' : 'p.created_at');
-/** Local times have no zone and go to and from the database as if they were UTC. */
+/** Local times have no zone; they are passed to and from the database as if they were UTC. */
 const zoneOf = (driver: Driver) => (driver === 'taken' ? " at time zone 'UTC'" : '');
 
-/** What a page looks at. The driver's condition alone: with others beside it the planner may choose another index. */
-function examined(driver: Driver, order: Direction, parameter: number): string {
+/** The index entries that a page scans. Has only the driver's condition: with more, the planner may choose another index. */
+function scanned(driver: Driver, order: Direction, parameter: number): string {
   const at = columnOf(driver);
   const instant = (parameter: number) => `($${parameter}::timestamptz${zoneOf(driver)})`;
   return `select p.* from asset_properties p
@@ -115,12 +115,12 @@ function examined(driver: Driver, order: Direction, parameter: number): string {
     order by ${at} ${order}, p.asset_id ${order} limit ${MAX_EXAMINED}`;
 }
 
-/** The asset's own row says whose it is: what properties repeat of it only serves their indexes. */
+/** Owner and status are decided by `media_assets`; the copies in `asset_properties` only serve its indexes. */
 const listBy = (driver: Driver) =>
-  bothWays<ListRow>((order) => ({
+  perOrder<ListRow>((order) => ({
     name: `assets_list_${driver}_${order}`,
     text: `select ${assetSql('$6')}, ${columnOf(driver)}${zoneOf(driver)} as at
-      from (${examined(driver, order, FIRST_OWN + FILTERED_PROPERTIES.indexOf(driver as FilteredProperty))}) p
+      from (${scanned(driver, order, FIRST_OWN + FILTERED_PROPERTIES.indexOf(driver as FilteredProperty))}) p
       cross join lateral (select * from media_assets m
         where m.asset_id = p.asset_id and m.owner_id = $1 and m.status = 'READY' limit 1) a
       where ${FILTERED_PROPERTIES.map((name, index) => {
@@ -131,12 +131,12 @@ const listBy = (driver: Driver) =>
       order by ${columnOf(driver)} ${order}, p.asset_id ${order} limit $7`,
   }));
 
-/** The last entry that a page may look at; no row when the list ends before. */
+/** The last index entry that a page may scan; no row when the list ends before it. */
 const lastBy = (driver: Driver) =>
-  bothWays<PlaceRow>((order) => ({
+  perOrder<PositionRow>((order) => ({
     name: `assets_last_${driver}_${order}`,
     text: `select ${columnOf(driver)}${zoneOf(driver)} as at, asset_id
-      from (${examined(driver, order, 6)}) p offset ${MAX_EXAMINED - 1} limit 1`,
+      from (${scanned(driver, order, 6)}) p offset ${MAX_EXAMINED - 1} limit 1`,
   }));
 
 const perDriver = <Value>(valueOf: (driver: Driver) => Value) =>
@@ -147,16 +147,16 @@ const perDriver = <Value>(valueOf: (driver: Driver) => Value) =>
 export const LIST_BY = perDriver(listBy);
 export const LAST_BY = perDriver(lastBy);
 
-/** All properties together read no more entries than a page. Of properties that have more alike, the first is taken. */
-export const MAX_ALIKE = Math.floor(MAX_EXAMINED / FILTERED_PROPERTIES.length);
+/** Limits the count of all properties to the index entries of one page. Of properties that reach the limit, the first is used. */
+export const MAX_MATCHES_COUNTED = Math.floor(MAX_EXAMINED / FILTERED_PROPERTIES.length);
 
-/** Counts the entries of each property, up to {@link MAX_ALIKE}. Ordered, or the planner may choose no index. */
+/** Counts the matches of each property, up to {@link MAX_MATCHES_COUNTED}. Without the order the planner may use no index. */
 export const COUNT_ALIKE: Statement<Record<FilteredProperty, number>> = {
   name: 'assets_count_alike',
   text: `select ${FILTERED_PROPERTIES.map(
     (name, index) => `(select count(*)::int from (select 1 from asset_properties p
       where p.owner_id = $1 and ${CONDITIONS[name](4 + index)}
         and p.created_at > $2::timestamptz and p.created_at < $3::timestamptz
-      order by p.created_at limit ${MAX_ALIKE}) p) as "${name}"`,
+      order by p.created_at limit ${MAX_MATCHES_COUNTED}) p) as "${name}"`,
   ).join(', ')}`,
 };

@@ -9,10 +9,10 @@ import { IncomingObjectsService } from './incoming-objects.service.js';
 import { IncomingSessionsService } from './incoming-sessions.service.js';
 import { AssetTransitionsService } from './asset-transitions.service.js';
 
-/** Each lost race means that the asset moved on; it has few places to go. */
+/** Each retry means that the asset changed its status meanwhile, which it does only a few times. */
 const MAX_TRIES = 5;
 
-/** Deleting, restoring and purging, on behalf of a caller with the permission DELETE. */
+/** Deletes, restores and purges assets for callers with the permission DELETE. */
 @Injectable()
 export class AssetRemovalService {
   constructor(
@@ -27,17 +27,23 @@ export class AssetRemovalService {
     logger.setContext(AssetRemovalService.name);
   }
 
-  /** Recoverable until it is purged. A repeat answers the deleted asset. */
+  /**
+   * Deletes an asset, which can be restored until it is purged. Repeating the call returns the deleted asset.
+   * @throws StowageError not-found, forbidden, unavailable; conflict ASSET_CHANGING
+   */
   async delete(actor: Actor, id: string): Promise<Asset> {
-    return this.settle(actor, id, async (asset) => {
+    return this.retryWhileChanging(actor, id, async (asset) => {
       if (asset.deletedAt !== null) return true;
       return this.deleteOnce(asset);
     });
   }
 
-  /** @throws StowageError conflict NOTHING_TO_RESTORE for what never was READY. A repeat answers the asset. */
+  /**
+   * Restores a deleted asset that was READY. Repeating the call returns the asset.
+   * @throws StowageError not-found, forbidden, unavailable; conflict NOTHING_TO_RESTORE, ASSET_CHANGING
+   */
   async restore(actor: Actor, id: string): Promise<Asset> {
-    return this.settle(actor, id, async (asset) => {
+    return this.retryWhileChanging(actor, id, async (asset) => {
       if (asset.status === 'READY') return true;
       if (asset.status !== 'DELETED' || asset.storedObjectId === null) {
         throw new StowageError(
@@ -55,8 +61,9 @@ export class AssetRemovalService {
   }
 
   /**
-   * At once and for good: the record, and the bytes unless another asset shares them. A repeat is not-found.
-   * @throws StowageError conflict STILL_PROCESSING; unavailable, and then the asset is still there, though maybe deleted
+   * Removes an asset immediately and permanently: its rows, and the bytes unless another asset shares them.
+   * @throws StowageError not-found, also when the call is repeated; forbidden; conflict STILL_PROCESSING, ASSET_CHANGING;
+   * unavailable, in which case the asset still exists but may be DELETED
    */
   async purge(actor: Actor, id: string): Promise<void> {
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
@@ -69,11 +76,11 @@ export class AssetRemovalService {
         );
       }
       if (!INCOMING_IS_WASTE.includes(asset.status)) {
-        // Called off first: until then its incoming bytes are wanted.
+        // The incoming object is needed until the asset is deleted.
         await this.deleteOnce(asset);
         continue;
       }
-      // Before the row goes: nothing else leads to what lies in the incoming bucket.
+      // Must precede the deletion of the row, which is the only reference to the incoming object.
       await this.incoming.discard(asset.id, asset.claimedGeneration, this.clock.now());
       if (await this.transitions.purge(asset)) {
         this.logger.info({ assetId: id }, 'asset purged');
@@ -90,7 +97,11 @@ export class AssetRemovalService {
     return this.transitions.delete(asset, now);
   }
 
-  private async settle(actor: Actor, id: string, change: (asset: Asset) => Promise<boolean>): Promise<Asset> {
+  private async retryWhileChanging(
+    actor: Actor,
+    id: string,
+    change: (asset: Asset) => Promise<boolean>,
+  ): Promise<Asset> {
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
       const asset = await this.assets.get(actor, id, 'DELETE');
       if (await change(asset)) return this.assets.get(actor, id, 'DELETE');
@@ -98,7 +109,7 @@ export class AssetRemovalService {
     throw changing();
   }
 
-  /** Best effort: the collector finds what is left. */
+  /** Best effort: the collector deletes objects that remain. */
   private async collect(objectId: bigint, assetId: string): Promise<void> {
     try {
       await this.objects.collect(objectId, this.clock.now());
@@ -109,4 +120,4 @@ export class AssetRemovalService {
 }
 
 const changing = () =>
-  new StowageError('conflict', 'ASSET_CHANGING', 'The asset is being changed by others. Try again.');
+  new StowageError('conflict', 'ASSET_CHANGING', 'The asset is being changed by other requests. Try again.');

@@ -18,27 +18,27 @@ import { QuotaService } from '#libs/quota';
 import type { Asset } from './asset.js';
 import { propertyColumns } from './asset-contents.js';
 
-/** The asset as the caller of a transition saw it. */
-export type Seen = Pick<Asset, 'id' | 'ownerId' | 'sizeBytes' | 'version'>;
+/** An asset as the caller of a transition read it. The transition happens only if the row still has this version. */
+export type AssetSnapshot = Pick<Asset, 'id' | 'ownerId' | 'sizeBytes' | 'version'>;
 
-/** What the pipeline has found, for an asset that becomes READY. */
+/** Results of the pipeline for an asset that becomes READY. */
 export interface Accepted extends ObjectRef {
   readonly objectId: bigint;
   readonly mimeType: string;
   readonly properties: AssetProperties;
-  /** Who looked for malware, and whether they found all of it clean. */
+  /** Label of the scanner, and whether it scanned all bytes and found them clean. */
   readonly scannedBy: string;
   readonly isClean: boolean;
-  /** The specifications of the object's variants, made or tried; null for bytes that get none. */
+  /** Specifications of the object's variants, created or attempted; null for bytes that get none. */
   readonly variantSpecs: string | null;
-  /** Why a picture has no variants; null when it has them, and for other files. */
+  /** Why a picture has no variants; null for a picture with variants and for other files. */
   readonly variantsReason: VariantsReason | null;
 }
 
-/** What must still be true, besides status and version. */
-type Guarded = Seen & { readonly where?: Prisma.MediaAssetWhereInput };
+/** `where` holds conditions of the transition besides status and version. */
+type Guarded = AssetSnapshot & { readonly where?: Prisma.MediaAssetWhereInput };
 
-/** The first object of an asset that was seen. */
+/** A request to process this generation of an asset's incoming object. */
 export interface Claim {
   readonly assetId: string;
   readonly generation: string;
@@ -60,7 +60,7 @@ interface ClaimedRow {
   created_at: Date;
 }
 
-/** Rows are locked in the order of their ids: two statements that claim some of the same assets cannot deadlock. */
+/** Locks rows in id order, so that two statements that claim some of the same assets cannot deadlock. */
 const CLAIM: Statement<ClaimedRow> = {
   name: 'assets_claim',
   text: `with waiting as (
@@ -101,9 +101,10 @@ interface CondemnedRow {
 
 const byOwner = (a: CondemnedRow, b: CondemnedRow) => Number(BigInt(a.owner_id) - BigInt(b.owner_id));
 
-/** How long work on an asset may be silent before a sweeper looks, and how long a terminal one may keep its bytes. */
+/** Time without progress after which a sweep checks whether the job of a PROCESSING asset was lost. */
 const PROCESSING_SILENCE_MS = 5 * 60_000;
-const WASTE_AFTER_MS = 60_000;
+/** Time after which a sweep deletes the incoming object of a terminal asset, unless it was deleted before. */
+const CLEANUP_DELAY_MS = 60_000;
 
 /** Statuses in which the owner's quota holds a reservation for the asset. */
 const HOLDS_RESERVATION: ReadonlySet<AssetStatus> = new Set(['PENDING', 'PROCESSING', 'FAILED']);
@@ -111,8 +112,8 @@ const HOLDS_RESERVATION: ReadonlySet<AssetStatus> = new Set(['PENDING', 'PROCESS
 const after = (now: Date, ms: number) => new Date(now.getTime() + ms);
 
 /**
- * Every change of an asset's status. Each method is one transaction that holds the row's change, the quota's and the
- * event; false means that the asset was not (any more) as the caller had seen it, and nothing was done.
+ * All changes of an asset's status. Each method is one transaction that updates the row and the quota and appends the event. It
+ * returns false, and changes nothing, when the asset is no longer in the state that the caller read.
  */
 @Injectable()
 export class AssetTransitionsService {
@@ -126,9 +127,10 @@ export class AssetTransitionsService {
   ) {}
 
   /**
-   * The bytes are here: these generations, and no others, are what will be processed. Of several claims to one asset the first
-   * counts.
-   * @returns in the order of the claims; null for an asset that is not PENDING
+   * Moves PENDING assets to PROCESSING and records the generations that will be processed. Only the first of several claims to one
+   * asset succeeds.
+   * @returns one result per claim, in the order of the claims; null for a claim that did not succeed
+   * @throws StowageError unavailable
    */
   async claim(claims: readonly Claim[]): Promise<(Claimed | null)[]> {
     const first = new Map<string, Claim>();
@@ -150,17 +152,21 @@ export class AssetTransitionsService {
     });
   }
 
-  /** Processing failed in a way that may pass: one more attempt. */
-  retry(seen: Seen, now: Date): Promise<boolean> {
+  /** Starts the next attempt after a failure of processing that may be temporary. */
+  retry(snapshot: AssetSnapshot, now: Date): Promise<boolean> {
     const data = { attempt: { increment: 1 }, nextCheckAt: after(now, PROCESSING_SILENCE_MS) };
-    return this.committed((tx) => this.move(tx, 'retry', seen, data, now));
+    return this.commit((tx) => this.move(tx, 'retry', snapshot, data, now));
   }
 
   /**
-   * Hash, size, type and scan are right and the bytes are stored: READY, and one more reference. False also when the stored
-   * object is no longer one to point at; the caller stores the bytes again.
+   * Makes the asset READY after its bytes were checked and stored, and adds a reference to the stored object. Returns false also
+   * when no asset may point at the stored object any more; then the caller stores the bytes again.
    */
-  accept(seen: Seen & Pick<Asset, 'createdAt'>, accepted: Accepted, now: Date): Promise<boolean> {
+  accept(
+    snapshot: AssetSnapshot & Pick<Asset, 'createdAt'>,
+    accepted: Accepted,
+    now: Date,
+  ): Promise<boolean> {
     const { objectId, bucket, key, mimeType, properties, scannedBy, isClean } = accepted;
     const data = {
       storedObjectId: objectId,
@@ -169,13 +175,13 @@ export class AssetTransitionsService {
       mimeType,
       scannedBy: isClean ? scannedBy : null,
       readyAt: now,
-      nextCheckAt: after(now, WASTE_AFTER_MS),
+      nextCheckAt: after(now, CLEANUP_DELAY_MS),
     };
-    return this.settle('accept', seen, data, now, async (tx) => {
+    return this.transition('accept', snapshot, data, now, async (tx) => {
       const { variantSpecs, variantsReason } = accepted;
       const facts = { scannedBy, variantSpecs, variantsReason, now };
       if (!(await this.objects.addReference(tx, objectId, facts))) return false;
-      const { id: assetId, ownerId, createdAt } = seen;
+      const { id: assetId, ownerId, createdAt } = snapshot;
       await tx.assetProperties.create({
         data: { assetId, ownerId, createdAt, ...propertyColumns(properties) },
         select: { assetId: true },
@@ -184,104 +190,120 @@ export class AssetTransitionsService {
     });
   }
 
-  /** The bytes are not what was promised. */
-  reject(seen: Seen, reason: StatusReason, now: Date): Promise<boolean> {
-    return this.settle(
+  /** Rejects an asset whose bytes failed a check. */
+  reject(snapshot: AssetSnapshot, reason: StatusReason, now: Date): Promise<boolean> {
+    return this.transition(
       'reject',
-      seen,
-      { ...reasonData(reason), nextCheckAt: after(now, WASTE_AFTER_MS) },
+      snapshot,
+      { ...reasonData(reason), nextCheckAt: after(now, CLEANUP_DELAY_MS) },
       now,
     );
   }
 
-  /** All attempts are used up; the bytes stay, and an operator finds the dead letter. */
-  fail(seen: Seen, reason: StatusReason, letter: NewDeadLetter, now: Date): Promise<boolean> {
+  /** Records a permanent failure together with a dead letter for operators. The incoming object is kept. */
+  fail(snapshot: AssetSnapshot, reason: StatusReason, letter: NewDeadLetter, now: Date): Promise<boolean> {
     const data = { ...reasonData(reason), nextCheckAt: after(now, FAILED_KEEP_MS) };
-    return this.settle('fail', seen, data, now, async (tx) => {
+    return this.transition('fail', snapshot, data, now, async (tx) => {
       await this.deadLetters.add(tx, letter);
       return true;
     });
   }
 
-  /** One more attempt at what had failed for good, while its bytes are there, together with what `also` does. */
-  revive(seen: Seen, now: Date, also: (tx: Tx) => Promise<boolean>): Promise<boolean> {
+  /**
+   * Starts one more attempt of a FAILED asset, whose incoming object must still exist.
+   * @param also runs in the same transaction; false rolls it back
+   */
+  revive(snapshot: AssetSnapshot, now: Date, also: (tx: Tx) => Promise<boolean>): Promise<boolean> {
     const nextCheckAt = after(now, PROCESSING_SILENCE_MS);
     const data = { statusReason: null, statusDetail: null, attempt: { increment: 1 }, nextCheckAt };
-    return this.settle('revive', seen, data, now, also);
+    return this.transition('revive', snapshot, data, now, also);
   }
 
-  /** Failed for good, and nobody revived it while its bytes were kept. */
-  lapse(seen: Seen, now: Date): Promise<boolean> {
-    const data = { incomingPresent: true, nextCheckAt: after(now, WASTE_AFTER_MS) };
-    // Nothing changes what is FAILED. What failed in a process of an older version comes up long before that.
+  /** Expires a FAILED asset that was not retried while its incoming object was kept. */
+  lapse(snapshot: AssetSnapshot, now: Date): Promise<boolean> {
+    const data = { incomingPresent: true, nextCheckAt: after(now, CLEANUP_DELAY_MS) };
+    // A FAILED row does not change, so `updatedAt` is the time of the failure. Rows of older releases are due much earlier.
     const where = { updatedAt: { lte: after(now, -FAILED_KEEP_MS) } };
-    return this.settle('lapse', { ...seen, where }, data, now);
+    return this.transition('lapse', { ...snapshot, where }, data, now);
   }
 
-  /** The upload deadline passed and nothing came. False also while the upload's session is recorded. */
-  expire(seen: Seen, now: Date): Promise<boolean> {
-    const data = { incomingPresent: true, nextCheckAt: after(now, WASTE_AFTER_MS) };
-    return this.settle('expire', { ...seen, where: { uploadDeadlineAt: { lte: now } } }, data, now);
-  }
-
-  /**
-   * The client gave up. The URL of a PUT lives on for a while, so what still arrives is looked for at the deadline. False also
-   * while the upload's session is recorded.
-   */
-  cancel(seen: Seen & Pick<Asset, 'uploadDeadlineAt'>, now: Date): Promise<boolean> {
-    return this.settle('cancel', seen, { incomingPresent: true, nextCheckAt: seen.uploadDeadlineAt }, now);
+  /** Expires an upload whose deadline has passed. Returns false also while an upload session is recorded. */
+  expire(snapshot: AssetSnapshot, now: Date): Promise<boolean> {
+    const data = { incomingPresent: true, nextCheckAt: after(now, CLEANUP_DELAY_MS) };
+    return this.transition('expire', { ...snapshot, where: { uploadDeadlineAt: { lte: now } } }, data, now);
   }
 
   /**
-   * Out of sight, and recoverable while it has a stored object. What is PROCESSING is marked and deleted by the
-   * transition that settles it. False when the status changed meanwhile.
+   * Cancels an upload. A signed PUT URL stays valid for a while, so the next sweep at the deadline deletes bytes that still arrive.
+   * Returns false also while an upload session is recorded.
    */
-  async delete(seen: Seen & Pick<Asset, 'status' | 'uploadDeadlineAt'>, now: Date): Promise<boolean> {
-    const name = deletionOf(seen.status);
+  cancel(snapshot: AssetSnapshot & Pick<Asset, 'uploadDeadlineAt'>, now: Date): Promise<boolean> {
+    return this.transition(
+      'cancel',
+      snapshot,
+      { incomingPresent: true, nextCheckAt: snapshot.uploadDeadlineAt },
+      now,
+    );
+  }
+
+  /**
+   * Deletes an asset, which can be restored while it has a stored object. A PROCESSING asset is only marked; the transition that
+   * ends PROCESSING deletes it. Returns false when the status changed meanwhile.
+   */
+  async delete(
+    snapshot: AssetSnapshot & Pick<Asset, 'status' | 'uploadDeadlineAt'>,
+    now: Date,
+  ): Promise<boolean> {
+    const name = deletionOf(snapshot.status);
     if (name !== null) {
-      const nextCheckAt = seen.status === 'PENDING' ? seen.uploadDeadlineAt : after(now, WASTE_AFTER_MS);
-      const incomingPresent = seen.status === 'READY' ? undefined : true;
-      return this.settle(name, seen, { deletedAt: now, incomingPresent, nextCheckAt }, now);
+      const nextCheckAt =
+        snapshot.status === 'PENDING' ? snapshot.uploadDeadlineAt : after(now, CLEANUP_DELAY_MS);
+      const incomingPresent = snapshot.status === 'READY' ? undefined : true;
+      return this.transition(name, snapshot, { deletedAt: now, incomingPresent, nextCheckAt }, now);
     }
     const { count } = await this.database.read((prisma) =>
       prisma.mediaAsset.updateMany({
-        where: { assetId: seen.id, status: 'PROCESSING' },
+        where: { assetId: snapshot.id, status: 'PROCESSING' },
         data: { deletedAt: now, updatedAt: now },
       }),
     );
     return count === 1;
   }
 
-  /** Only what had become READY and is not found infected since; false for anything else. */
-  restore(seen: Seen & Pick<Asset, 'storedObjectId'>, now: Date): Promise<boolean> {
-    const { storedObjectId } = seen;
+  /** Restores an asset that was READY and whose bytes were not found infected since; returns false for any other. */
+  restore(snapshot: AssetSnapshot & Pick<Asset, 'storedObjectId'>, now: Date): Promise<boolean> {
+    const { storedObjectId } = snapshot;
     if (storedObjectId === null) return Promise.resolve(false);
-    return this.settle('restore', { ...seen, where: { storedObjectId } }, { deletedAt: null }, now, (tx) =>
-      this.objects.isStored(tx, storedObjectId),
+    return this.transition(
+      'restore',
+      { ...snapshot, where: { storedObjectId } },
+      { deletedAt: null },
+      now,
+      (tx) => this.objects.isStored(tx, storedObjectId),
     );
   }
 
   /**
-   * For good: the row and everything on it, its reference, its quota. False when it is unfinished (and so to be deleted
-   * first), changed or gone.
+   * Removes the row with its dependent rows, the reference to the stored object and the usage of quota, permanently. Returns false
+   * when the asset holds a reservation (then it must be deleted first), has changed or does not exist.
    */
-  purge(seen: Seen & Pick<Asset, 'status'>): Promise<boolean> {
-    return this.committed(async (tx) => {
-      const where = { assetId: seen.id, version: seen.version, status: seen.status };
+  purge(snapshot: AssetSnapshot & Pick<Asset, 'status'>): Promise<boolean> {
+    return this.commit(async (tx) => {
+      const where = { assetId: snapshot.id, version: snapshot.version, status: snapshot.status };
       const asset = await tx.mediaAsset.findFirst({ where, select: { storedObjectId: true } });
-      if (asset === null || HOLDS_RESERVATION.has(seen.status)) return false;
+      if (asset === null || HOLDS_RESERVATION.has(snapshot.status)) return false;
       const { count } = await tx.mediaAsset.deleteMany({ where });
       if (count === 0) return false;
-      await this.events.append(tx, { type: 'asset.purged', assetId: seen.id, ownerId: seen.ownerId });
+      await this.events.append(tx, { type: 'asset.purged', assetId: snapshot.id, ownerId: snapshot.ownerId });
       if (asset.storedObjectId !== null) await this.objects.removeReferences(tx, asset.storedObjectId);
       const effect = asset.storedObjectId === null ? 'none' : 'return';
-      await this.quotas.apply(tx, effect, seen.ownerId, BigInt(seen.sizeBytes));
+      await this.quotas.apply(tx, effect, snapshot.ownerId, BigInt(snapshot.sizeBytes));
       return true;
     });
   }
 
   /**
-   * Rejects all READY and DELETED assets of an infected stored object, in batches. @returns their number
+   * Rejects all READY and DELETED assets of an infected stored object, in batches. @returns the number of rejected assets
    */
   async condemn(objectId: bigint, now: Date): Promise<number> {
     let condemned = 0;
@@ -292,7 +314,7 @@ export class AssetTransitionsService {
     return condemned;
   }
 
-  /** Locks assets first, then the object, then quotas. */
+  /** Locks assets, then the stored object, then quotas: the order of all transactions. */
   private async condemnBatch(tx: Tx, objectId: bigint, now: Date): Promise<number> {
     const rows = await tx.$queryRawUnsafe<CondemnedRow[]>(CONDEMN, objectId, now);
     if (rows.length === 0) return 0;
@@ -303,64 +325,70 @@ export class AssetTransitionsService {
     return rows.length;
   }
 
-  /** One transaction, whose events are delivered once it is committed. */
-  private async committed(work: (tx: Tx) => Promise<boolean>): Promise<boolean> {
+  /** Runs one transaction and wakes the event relay after the commit. */
+  private async commit(work: (tx: Tx) => Promise<boolean>): Promise<boolean> {
     const done = await this.database.transaction(work);
     if (done) this.relay.wake();
     return done;
   }
 
-  private async settle(
+  private async transition(
     name: TransitionName,
-    seen: Guarded,
+    snapshot: Guarded,
     data: Prisma.MediaAssetUncheckedUpdateManyInput,
     now: Date,
     also: (tx: Tx) => Promise<boolean> = () => Promise.resolve(true),
   ): Promise<boolean> {
     class Undo extends Error {}
     try {
-      return await this.committed(async (tx) => {
-        if (!(await this.move(tx, name, seen, data, now))) return false;
-        // Locks are taken in one order everywhere: asset, stored object, quota.
+      return await this.commit(async (tx) => {
+        if (!(await this.move(tx, name, snapshot, data, now))) return false;
+        // All transactions lock in this order, which avoids deadlocks: asset, stored object, quota.
         if (!(await also(tx))) throw new Undo();
-        await this.quotas.apply(tx, TRANSITIONS[name].quota, seen.ownerId, BigInt(seen.sizeBytes));
-        if (TRANSITIONS[name].from.includes('PROCESSING')) await this.deleteAsAsked(tx, name, seen, now);
+        await this.quotas.apply(tx, TRANSITIONS[name].quota, snapshot.ownerId, BigInt(snapshot.sizeBytes));
+        if (TRANSITIONS[name].from.includes('PROCESSING'))
+          await this.deleteIfRequested(tx, name, snapshot, now);
         return true;
       });
     } catch (error) {
-      // The stored object went between being stored and being pointed at.
+      // The stored object was deleted after it was written and before the asset pointed at it.
       if (error instanceof Undo || isForeignKeyViolation(error)) return false;
       throw error;
     }
   }
 
-  /** A delete that came during PROCESSING. */
-  private async deleteAsAsked(tx: Tx, settledBy: TransitionName, seen: Seen, now: Date): Promise<void> {
-    const name = deletionOf(TRANSITIONS[settledBy].to);
+  /** Carries out a delete that was requested during PROCESSING. */
+  private async deleteIfRequested(
+    tx: Tx,
+    previous: TransitionName,
+    snapshot: AssetSnapshot,
+    now: Date,
+  ): Promise<void> {
+    const name = deletionOf(TRANSITIONS[previous].to);
     if (name === null) return;
-    const settled = { ...seen, version: seen.version + 1, where: { deletedAt: { not: null } } };
-    const data = { incomingPresent: true, nextCheckAt: after(now, WASTE_AFTER_MS) };
-    if (await this.move(tx, name, settled, data, now)) {
-      await this.quotas.apply(tx, TRANSITIONS[name].quota, seen.ownerId, BigInt(seen.sizeBytes));
+    const current = { ...snapshot, version: snapshot.version + 1, where: { deletedAt: { not: null } } };
+    const data = { incomingPresent: true, nextCheckAt: after(now, CLEANUP_DELAY_MS) };
+    if (await this.move(tx, name, current, data, now)) {
+      await this.quotas.apply(tx, TRANSITIONS[name].quota, snapshot.ownerId, BigInt(snapshot.sizeBytes));
     }
   }
 
   private async move(
     tx: Tx,
     name: TransitionName,
-    seen: Guarded,
+    snapshot: Guarded,
     data: Prisma.MediaAssetUncheckedUpdateManyInput,
     now: Date,
   ): Promise<boolean> {
     const { from, to, event, quota } = TRANSITIONS[name];
-    // Storage may hold bytes for a session that is recorded: the reservation stands for them until IncomingSessions.end.
-    const also = quota === 'release' ? { ...seen.where, uploadSession: null } : seen.where;
+    // Storage may hold bytes of a recorded session, which the reservation covers until `IncomingSessionsService.end`.
+    const where = quota === 'release' ? { ...snapshot.where, uploadSession: null } : snapshot.where;
     const { count } = await tx.mediaAsset.updateMany({
-      where: { ...also, assetId: seen.id, version: seen.version, status: { in: [...from] } },
+      where: { ...where, assetId: snapshot.id, version: snapshot.version, status: { in: [...from] } },
       data: { ...data, status: to, updatedAt: now, version: { increment: 1 } },
     });
     if (count === 0) return false;
-    await this.events.append(tx, { type: event, assetId: seen.id, ownerId: seen.ownerId });
+    await this.events.append(tx, { type: event, assetId: snapshot.id, ownerId: snapshot.ownerId });
     return true;
   }
 }

@@ -7,7 +7,7 @@ export interface AssetDetails {
   readonly acl: readonly AclEntry[];
 }
 
-/** A file as its owner sees it. */
+/** A file: one row of `media_assets`, with the permissions of the caller for whom it was read. */
 export interface Asset {
   readonly id: string;
   readonly ownerId: bigint;
@@ -17,13 +17,13 @@ export interface Asset {
   readonly mimeType: string;
   readonly sizeBytes: number;
   readonly checksumSha256: string;
-  /** As declared, when it was. */
+  /** Base64 of the big-endian CRC32C, as the client declared it; null when it declared none. */
   readonly crc32c: string | null;
   readonly uploadMethod: 'PUT' | 'RESUMABLE';
   readonly status: AssetStatus;
   readonly statusReason: StatusReason | null;
   readonly storedObjectId: bigint | null;
-  /** The stored bytes are known to be damaged: they are not served until the same bytes are stored anew. */
+  /** Whether the stored bytes are known to be damaged. They are not served until equal bytes are uploaded again. */
   readonly isCorrupt: boolean;
   readonly claimedGeneration: string | null;
   readonly attempt: number;
@@ -36,13 +36,13 @@ export interface Asset {
   readonly accessedAt: Date | null;
   readonly deletedAt: Date | null;
   readonly version: number;
-  /** Where it was read along; else it is asked for when somebody wants it. */
+  /** Set when the statement returned metadata and access list too; otherwise they are loaded on demand. */
   readonly details?: AssetDetails;
-  /** What the access list grants to the caller for whom this was read. */
+  /** Permissions that the access list grants to the caller for whom the asset was read. */
   readonly granted: readonly Permission[];
 }
 
-/** A row of {@link ASSET_COLUMNS}, as the driver gives it. */
+/** A row of {@link ASSET_COLUMNS}, as the database driver returns it. */
 export interface AssetRow {
   asset_id: string;
   owner_id: string;
@@ -73,13 +73,16 @@ export interface AssetRow {
   granted?: Permission[];
 }
 
-/** The columns of `media_assets a` that make an {@link Asset}. */
+/** The columns of `media_assets a` that {@link assetOf} reads. */
 export const ASSET_COLUMNS = `a.asset_id, a.owner_id, a.bucket, a.object_key, a.filename, a.mime_type, a.size_bytes,
   a.checksum_sha256, a.crc32c, a.upload_method, a.status, a.status_reason, a.status_detail, a.stored_object_id, a.claimed_generation, a.attempt, a.request_id,
   a.url_expires_at, a.upload_deadline_at, a.created_at, a.updated_at, a.ready_at, a.accessed_at, a.deleted_at, a.version,
   (select true from stored_objects o where o.id = a.stored_object_id and o.state = 'CORRUPT') as corrupt`;
 
-/** {@link ASSET_COLUMNS} and what the access list grants to the caller whose principals are the placeholder. */
+/**
+ * {@link ASSET_COLUMNS} and the permissions that the access list grants to the caller.
+ * @param principals placeholder of the caller's principals, for example `$2`
+ */
 export const assetSql = (principals: string) => `${ASSET_COLUMNS}, ${grantedSql(principals)} as granted`;
 
 export const assetOf = (row: AssetRow): Asset => ({

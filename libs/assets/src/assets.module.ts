@@ -8,7 +8,7 @@ import { IncomingObjectsService } from './incoming-objects.service.js';
 import { IncomingSessionsService } from './incoming-sessions.service.js';
 import { AssetTransitionsService } from './asset-transitions.service.js';
 
-/** Needs `ContentModule`, `DatabaseModule`, `QuotaModule`, and providers of the ports `ObjectStore` and `UploadSessions`. */
+/** Requires `ContentModule`, `DatabaseModule`, `QuotaModule`, and providers of the ports `ObjectStore` and `UploadSessions`. */
 @Global()
 @Module({})
 export class AssetsModule {

@@ -2,11 +2,11 @@ import type { BatcherOptions } from '#libs/database';
 
 export interface AssetsOptions {
   readonly incomingBucket: string;
-  /** Types and families that are stored; empty for all. */
+  /** Media types and families that are accepted; empty for all. */
   readonly allowedTypes: readonly string[];
   /** Keys of 64 hex digits that encrypt the URLs of upload sessions: the first encrypts, all decrypt. */
   readonly uploadSessionKeys: readonly string[];
-  /** How claims of incoming objects are made together; unless given, 100 at a time and one batch after another. */
+  /** How claims of incoming objects are batched. Default: up to 100 claims per statement, one statement at a time. */
   readonly claimBatches?: BatcherOptions;
 }
 

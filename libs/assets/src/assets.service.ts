@@ -41,7 +41,7 @@ const LOAD: Statement<AssetRow> = {
 
 const NOTE_ACCESS: Statement<never> = {
   name: 'assets_note_access',
-  // In the order of the ids, so that two of these never wait for each other.
+  // Locks rows in id order, so that two of these statements cannot deadlock.
   text: `update media_assets set accessed_at = $2 where asset_id in (
       select asset_id from media_assets
       where asset_id = any($1::uuid[]) and (accessed_at is null or accessed_at < $2)
@@ -68,12 +68,12 @@ const ENDS = {
   desc: { at: 'infinity', id: 'ffffffff-ffff-ffff-ffff-ffffffffffff' },
 };
 
-/** Reading assets. */
+/** Reads assets and lists of assets, with the rights of a caller. */
 @Injectable()
 export class AssetsService {
   constructor(private readonly database: Database) {}
 
-  /** Null when there is none or the caller may not read it: the two look the same. */
+  /** @returns null when the asset does not exist or the caller may not read it, so that callers cannot tell the two apart */
   async find(actor: Actor, id: string): Promise<Asset | null> {
     if (!isAssetId(id)) return null;
     const [row] = await this.database.query(FIND, [id, principalsOf(actor)]);
@@ -81,22 +81,23 @@ export class AssetsService {
     return asset !== null && may(actor, 'READ', asset) ? asset : null;
   }
 
-  /** Those of these assets that are there and that the caller may read, in the order of the ids. */
+  /** The assets that exist and that the caller may read, in the order of the ids. */
   async findAll(actor: Actor, ids: readonly string[]): Promise<Asset[]> {
     const rows = await this.database.query(FIND_ALL, [ids.filter(isAssetId), principalsOf(actor)]);
     const assets = new Map(rows.map((row) => [row.asset_id, assetOf(row)]));
     return ids.flatMap((id) => assets.get(id) ?? []).filter((asset) => may(actor, 'READ', asset));
   }
 
-  /** The bare asset, for work that no caller asked for; without metadata and access list. */
+  /** For work that the service does on its own behalf. The result has no metadata, access list or granted permissions. */
   async findWithoutAccessCheck(id: string): Promise<Asset | null> {
     const [row] = await this.database.query(LOAD, [id]);
     return row === undefined ? null : assetOf(row);
   }
 
   /**
-   * @throws StowageError not-found ASSET_NOT_FOUND when the caller may not read it, forbidden PERMISSION_MISSING when
-   * they may read it but not do this
+   * An asset for which the caller has this permission.
+   * @throws StowageError not-found ASSET_NOT_FOUND when the caller may not read the asset, forbidden PERMISSION_MISSING when the
+   * caller may read it but lacks the permission
    */
   async get(actor: Actor, id: string, permission: Permission): Promise<Asset> {
     const asset = await this.find(actor, id);
@@ -107,44 +108,44 @@ export class AssetsService {
     return asset;
   }
 
-  /** A page of one owner's assets. The caller has seen to it that the actor may list this owner. */
+  /** A page of one owner's assets. Does not check whether the actor may list this owner; the calling code must have done so. */
   async list(actor: Actor, listing: AssetListing): Promise<AssetList> {
     const { ownerId, by, statuses, order, from, to, properties = {}, after, limit } = listing;
     const bounds = [ownerId, from ?? '-infinity', to ?? 'infinity'];
-    const place = after ?? ENDS[order];
-    const page = [...bounds, place.at, place.id, principalsOf(actor), limit];
-    const asked = FILTERED_PROPERTIES.filter((name) => properties[name] !== undefined);
-    if (by !== 'taken' && asked.length === 0) {
+    const start = after ?? ENDS[order];
+    const page = [...bounds, start.at, start.id, principalsOf(actor), limit];
+    const filtered = FILTERED_PROPERTIES.filter((name) => properties[name] !== undefined);
+    if (by !== 'taken' && filtered.length === 0) {
       const rows = await this.database.query(LIST[order], [...page, statuses]);
-      return { found: rows.map(listedOf), brokenOffAt: null };
+      return { found: rows.map(listedOf), stoppedAt: null };
     }
-    if (!statuses.includes('READY')) return { found: [], brokenOffAt: null };
+    if (!statuses.includes('READY')) return { found: [], stoppedAt: null };
     const values = FILTERED_PROPERTIES.map((name) => properties[name] ?? null);
-    const driver = by === 'taken' ? by : await this.rarest(asked, [...bounds, ...values]);
+    const driver = by === 'taken' ? by : await this.mostSelective(filtered, [...bounds, ...values]);
     const rows = await this.database.query(LIST_BY[driver][order], [...page, ...values]);
     const found = rows.map(listedOf);
-    if (found.length === limit) return { found, brokenOffAt: null };
+    if (found.length === limit) return { found, stoppedAt: null };
     const value = driver === 'taken' ? [] : [properties[driver]];
     const [last] = await this.database.query(LAST_BY[driver][order], [
       ...bounds,
-      place.at,
-      place.id,
+      start.at,
+      start.id,
       ...value,
     ]);
-    return { found, brokenOffAt: last === undefined ? null : { at: last.at, id: last.asset_id } };
+    return { found, stoppedAt: last === undefined ? null : { at: last.at, id: last.asset_id } };
   }
 
-  /** That of several properties which the fewest of an owner's assets have in common. */
-  private async rarest(
-    asked: readonly FilteredProperty[],
+  /** The filtered property that the fewest of the owner's assets match. */
+  private async mostSelective(
+    filtered: readonly FilteredProperty[],
     values: readonly unknown[],
   ): Promise<FilteredProperty> {
-    if (asked.length === 1) return asked[0]!;
+    if (filtered.length === 1) return filtered[0]!;
     const [counts] = await this.database.query(COUNT_ALIKE, values);
-    return asked.reduce((rarest, name) => (counts![name] < counts![rarest] ? name : rarest));
+    return filtered.reduce((best, name) => (counts![name] < counts![best] ? name : best));
   }
 
-  /** Metadata and access lists of many assets, in one statement. */
+  /** Metadata and access lists of many assets, by asset id, in one statement. */
   async details(ids: readonly string[]): Promise<Map<string, AssetDetails>> {
     const rows = await this.database.query(DETAILS, [ids]);
     return new Map(
@@ -161,13 +162,13 @@ export class AssetsService {
     );
   }
 
-  /** What is known of the bytes of many assets, in one statement; nothing of those that are not, or no more, READY. */
+  /** Contents of many assets, by asset id, in one statement. Omits assets that are neither READY nor DELETED now. */
   async contents(ids: readonly string[]): Promise<Map<string, AssetContents>> {
     const rows = await this.database.query(CONTENTS, [ids]);
     return new Map(rows.map((row) => [row.assetId, contentsFrom(row)]));
   }
 
-  /** When readers were last given the bytes, or a way to them. */
+  /** Records that the bytes, or URLs to them, were given to readers at this time. */
   async noteAccess(ids: readonly string[], at: Date): Promise<void> {
     await this.database.query(NOTE_ACCESS, [ids, at]);
   }

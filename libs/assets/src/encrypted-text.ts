@@ -2,18 +2,21 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** Names algorithm and layout, so that both can change. */
+/** Identifies algorithm and layout of an encrypted text, so that both can change. */
 const SCHEME = 'a256gcm';
 
 /**
- * Encrypts short texts for storage in the database: AES-256-GCM with a random nonce.
- * A text is bound to the id of its row: moved to another row it cannot be decrypted.
+ * Encrypts short texts for storage in the database, with AES-256-GCM and a random nonce.
+ * The id of the row is authenticated with the text, so that a text moved to another row cannot be decrypted.
  * @see https://nvlpubs.nist.gov/nistpubs/Legacy/SP/nistspecialpublication800-38d.pdf
  */
 export class EncryptedText {
   private readonly keys: readonly Buffer[];
 
-  /** @param keys 64 hex digits each: the first encrypts, all decrypt */
+  /**
+   * @param keys 64 hex digits each; the first key encrypts, all keys decrypt
+   * @throws TypeError for a key that is not 64 hex digits, or without any key
+   */
   constructor(keys: readonly string[]) {
     this.keys = keys.map((key) => Buffer.from(key, 'hex'));
     if (this.keys.length === 0 || this.keys.some(({ length }) => length !== 32)) {
@@ -28,7 +31,7 @@ export class EncryptedText {
     return `${SCHEME}:${sealed.toString('base64url')}`;
   }
 
-  /** @returns null when no key decrypts it, it was changed, or it belongs to another id */
+  /** @returns null when no key decrypts the text, the text was changed, or it belongs to another id */
   open(id: string, sealed: string): string | null {
     const [scheme, data = ''] = sealed.split(':');
     const bytes = Buffer.from(data, 'base64url');
@@ -42,7 +45,7 @@ export class EncryptedText {
         const text = decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES));
         return Buffer.concat([text, decipher.final()]).toString('utf8');
       } catch {
-        // Another key, or none.
+        // Authentication failed: try the next key.
       }
     }
     return null;

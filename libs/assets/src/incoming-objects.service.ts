@@ -4,14 +4,14 @@ import { incomingKey, type ObjectRef } from '#libs/domain';
 import { type ObjectStat, ObjectStore } from '#libs/storage';
 import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
 
-const SETTLED: Statement<never> = {
+const RECORD_DISCARD: Statement<never> = {
   name: 'assets_incoming_settled',
   text: `update media_assets set incoming_present = upload_deadline_at > $2,
       next_check_at = greatest(next_check_at, upload_deadline_at)
     where asset_id = $1 and status not in ('PENDING', 'PROCESSING')`,
 };
 
-/** What clients wrote, until it is stored or refused. */
+/** Objects that clients wrote to the incoming bucket. They stay there until the asset is stored or rejected. */
 @Injectable()
 export class IncomingObjectsService {
   constructor(
@@ -24,24 +24,24 @@ export class IncomingObjectsService {
     return { bucket: this.options.incomingBucket, key: incomingKey(assetId) };
   }
 
-  /** What storage itself says is there now. */
+  /** The current object of an asset, read from storage. @returns null when there is none */
   stat(assetId: string): Promise<ObjectStat | null> {
     return this.store.stat(this.refOf(assetId));
   }
 
-  /** Deletes this generation and no other. */
+  /** Deletes this generation only. */
   async delete(assetId: string, generation: string): Promise<void> {
     await this.store.delete({ ...this.refOf(assetId), version: generation });
   }
 
   /**
-   * Nobody needs the incoming object of a settled asset: the claimed generation goes, and whatever came after it. While
-   * its ticket lives bytes may come once more, so that a sweeper looks again at the deadline. Repeatable.
+   * Deletes the incoming object of an asset that no longer needs one: the claimed generation and a later one, if any. Clients may
+   * upload again until the deadline, so the next sweep of the row is due then. Can be repeated.
    */
   async discard(assetId: string, claimed: string | null, now: Date): Promise<void> {
     if (claimed !== null) await this.delete(assetId, claimed);
     const late = await this.stat(assetId);
     if (late !== null) await this.delete(assetId, late.version);
-    await this.database.query(SETTLED, [assetId, now]);
+    await this.database.query(RECORD_DISCARD, [assetId, now]);
   }
 }

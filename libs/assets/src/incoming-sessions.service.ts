@@ -30,11 +30,11 @@ const FORGET: Statement<never> = {
 type Uploaded = Pick<Asset, 'id' | 'uploadMethod'>;
 
 /**
- * The resumable session of each RESUMABLE upload: at most one an asset, its URL encrypted in the asset's row.
+ * Resumable upload sessions in storage: at most one per asset, with its URL encrypted in the asset's row.
  *
- * Storage holds the bytes of an unfinished session without listing them. The owner's reservation stands for these bytes, so a
- * session is recorded before anybody learns its URL, and no transition releases the reservation while one is recorded. A session
- * that was opened and could not be recorded holds no bytes, since its URL is known to no client.
+ * Storage keeps the bytes of an unfinished session without listing them. The owner's reservation accounts for these bytes, so a
+ * session is recorded before a client learns its URL, and no transition releases the reservation while one is recorded. A session
+ * that was opened but not recorded holds no bytes, because no client knows its URL.
  */
 @Injectable()
 export class IncomingSessionsService {
@@ -52,10 +52,10 @@ export class IncomingSessionsService {
   }
 
   /**
-   * The session of a PENDING upload: the recorded one while storage takes bytes for it, else a new one, whose end becomes the
-   * deadline of the upload.
-   * @param origin of the page that will send the bytes, for a new session
-   * @returns null when the asset waits for no bytes, or its object is in storage already
+   * The session of a PENDING upload: the recorded one while storage accepts bytes for it, otherwise a new one. The upload's
+   * deadline becomes at least the expiry of the new session.
+   * @param origin origin of the page that will send the bytes, for CORS of a new session
+   * @returns null when the asset does not wait for bytes, or its object is already in storage
    * @throws StowageError unavailable
    */
   async open(
@@ -75,10 +75,10 @@ export class IncomingSessionsService {
   }
 
   /**
-   * Has storage delete what it holds for the upload's session and take no more, then forgets the session. Comes before every
-   * transition that releases the reservation. An object that the session has created stays.
-   * @returns whether there was a session
-   * @throws StowageError unavailable: the session is still recorded
+   * Ends the upload's session in storage, which deletes its bytes and accepts no more, then removes it from the row. Must precede
+   * every transition that releases the reservation. Keeps an object that the session has already created.
+   * @returns whether a session was recorded
+   * @throws StowageError unavailable, in which case the session is still recorded
    */
   async end({ id, uploadMethod }: Uploaded, now: Date): Promise<boolean> {
     if (uploadMethod === 'PUT') return false;
@@ -102,7 +102,7 @@ export class IncomingSessionsService {
     const values = [id, this.sealed.seal(id, session.url), session.expiresAt, now];
     if ((await this.database.query(KEEP, values)).length === 1) return session;
     await this.abandon(id, session);
-    // Another request of the client was faster, or the asset moved on.
+    // Another request recorded a session first, or the asset is no longer PENDING.
     return this.find(id);
   }
 
@@ -122,12 +122,12 @@ export class IncomingSessionsService {
     }
   }
 
-  /** Until its own end storage may hold bytes for it. */
+  /** A session whose URL cannot be decrypted cannot be ended, and storage may hold its bytes until it expires. */
   private unreadable(assetId: string) {
     this.logger.error({ assetId }, 'upload session not readable with the configured keys');
     return unavailable(
       'UPLOAD_SESSION_UNREADABLE',
-      'This upload cannot be continued or called off at present.',
+      'This upload cannot be continued or cancelled at present. Try again later.',
     );
   }
 }

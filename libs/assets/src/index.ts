@@ -1,6 +1,6 @@
 export * from './asset.js';
 export type { AssetContents, Variant } from './asset-contents.js';
-export type { AssetList, AssetListing, ListedAsset, Place, PropertyFilter } from './asset-lists.js';
+export type { AssetList, AssetListing, ListedAsset, ListPosition, PropertyFilter } from './asset-lists.js';
 export * from './asset-jobs.service.js';
 export * from './asset-removal.service.js';
 export * from './assets.module.js';

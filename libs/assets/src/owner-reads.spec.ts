@@ -1,4 +1,4 @@
-import { setImmediate as nextTurnOfLoop } from 'node:timers/promises';
+import { setImmediate as nextLoopIteration } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import type { Actor } from '#libs/domain';
 import type { Asset } from './asset.js';
@@ -7,7 +7,7 @@ import { OwnerReads } from './owner-reads.js';
 
 const actor = (ownerId: bigint, groups: string[] = []): Actor => ({ ownerId, groups, isAdmin: false });
 
-/** Statements that a test answers when it wants to. */
+/** Records the statements that run, so that a test answers or fails each of them explicitly. */
 class Statements {
   readonly all: { actor: Actor; ids: readonly string[]; answer: () => void; fail: (error: Error) => void }[] =
     [];
@@ -19,7 +19,7 @@ class Statements {
     });
   }
 
-  /** The next that runs. */
+  /** Waits until the statement with this index has started. */
   async next(index: number) {
     while (this.all.length <= index) await new Promise((resolve) => setTimeout(resolve, 1));
     return this.all[index]!;
@@ -39,7 +39,7 @@ describe('OwnerReads', () => {
     const together = reads.read(actor(1n), ['a', 'b']);
     const running = await statements.next(0);
     const later = Array.from({ length: 100 }, (_, index) => reads.read(actor(1n), ['c', `${index}`, 'gone']));
-    for (let loops = 0; loops < 10; loops++) await nextTurnOfLoop();
+    for (let loops = 0; loops < 10; loops++) await nextLoopIteration();
     expect(statements.all).toHaveLength(1);
     expect(running.ids).toEqual(['a', 'b']);
     running.answer();
@@ -53,7 +53,7 @@ describe('OwnerReads', () => {
     expect(statements.all).toHaveLength(2);
   });
 
-  it('lets no owner wait for another', async () => {
+  it('does not delay the reads of one owner by those of another', async () => {
     const { statements, reads } = start();
     void reads.read(actor(1n), ['a']);
     const other = reads.read(actor(2n), ['b']);
@@ -62,7 +62,7 @@ describe('OwnerReads', () => {
     expect(idsOf(await other)).toEqual(['b']);
   });
 
-  it('reads with the rights of each caller, of one owner after each other', async () => {
+  it('runs one statement per set of rights, one after another for each owner', async () => {
     const { statements, reads } = start();
     const [plain, grouped] = [reads.read(actor(1n), ['a']), reads.read(actor(1n, ['g']), ['a'])];
     (await statements.next(0)).answer();
@@ -73,7 +73,7 @@ describe('OwnerReads', () => {
     await grouped;
   });
 
-  it('asks for five hundred ids at a time', async () => {
+  it('reads at most 500 ids in one statement', async () => {
     const { statements, reads } = start();
     const ids = (from: number) => Array.from({ length: 100 }, (_, index) => `${from + index}`);
     const all = Array.from({ length: 6 }, (_, index) => reads.read(actor(1n), ids(index * 100)));
@@ -85,7 +85,7 @@ describe('OwnerReads', () => {
     for (const found of await Promise.all(all)) expect(found).toHaveLength(100);
   });
 
-  it('tells all who share a statement that it failed, and goes on', async () => {
+  it('rejects every read of a failed statement and serves the next read', async () => {
     const { statements, reads } = start();
     const failed = [reads.read(actor(1n), ['a']), reads.read(actor(1n), ['b'])];
     const outcomes = Promise.allSettled(failed);

@@ -3,9 +3,9 @@ import type { Actor } from '#libs/domain';
 import type { Asset } from './asset.js';
 import type { AssetsService } from './assets.service.js';
 
-/** Of a statement. */
+/** Ids that one statement reads at most. */
 const MAX_IDS = 500;
-/** From the end of an owner's read to the next. */
+/** Time from the end of an owner's statement to the start of the next. */
 const PAUSE_MS = 100;
 
 interface Batch {
@@ -13,22 +13,25 @@ interface Batch {
   readonly found: Promise<ReadonlyMap<string, Asset>>;
 }
 
-/** Everything about a caller on which access depends. */
+/** The fields of a caller on which access depends. */
 const accessOf = ({ ownerId, groups, isAdmin }: Actor) => JSON.stringify([String(ownerId), groups, isAdmin]);
 
 /**
- * Reads assets for the subscriptions of owners: for each owner one statement at a time, and ten a second at the most. What is asked for
- * meanwhile, by however many subscriptions of the same rights, shares the next statement.
+ * Reads assets for subscriptions: one statement at a time for each owner, and at most ten a second. All reads that are requested
+ * while a statement runs share the next one if their callers have equal rights.
  */
 export class OwnerReads {
-  /** Batches that still take ids, by the rights of who reads. */
+  /** Batches that still accept ids, by the rights of the caller. */
   private readonly open = new Map<string, Batch>();
-  /** The end of each owner's last read and of the pause after it. */
+  /** Resolves when the last statement of an owner and the pause after it have ended. */
   private readonly last = new Map<bigint, Promise<void>>();
 
   constructor(private readonly assets: AssetsService) {}
 
-  /** Those of these assets that are there and that the caller may read, in the order of the ids. */
+  /**
+   * The assets that exist and that the caller may read, in the order of the ids.
+   * @throws StowageError unavailable
+   */
   async read(actor: Actor, ids: readonly string[]): Promise<Asset[]> {
     const access = accessOf(actor);
     let batch = this.open.get(access);

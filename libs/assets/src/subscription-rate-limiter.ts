@@ -1,4 +1,7 @@
 import { KeyedRateLimiter } from '#libs/runtime';
 
-/** The turns of each owner, by id: one for each message of a subscriber and for each state that is sent. The app brings it. */
+/**
+ * Limits the subscriptions of each owner, by owner id: each message of a subscriber and each state sent counts once. The app
+ * provides the instance.
+ */
 export class SubscriptionRateLimiter extends KeyedRateLimiter<bigint> {}

@@ -14,13 +14,13 @@ export class AssetChangesResolver {
   @Subscription(() => AssetModel, {
     resolve,
     description:
-      'Sends the current state first, then changes; states may be skipped when several follow fast, the last always ' +
+      'Sends the current state first, then changes. States may be skipped when several follow fast; the last one always ' +
       'arrives. Completes when the asset is purged, the caller may no longer READ it, or the token expires. NOT_FOUND when ' +
-      'it does not exist or the caller may not read it.',
+      'the asset does not exist or the caller may not read it.',
   })
   assetChanged(
     @CurrentActor() actor: Actor,
-    @Args('id', { type: () => ID, description: 'Which one.' }) id: string,
+    @Args('id', { type: () => ID, description: 'Id of the asset.' }) id: string,
   ): Promise<AsyncIterableIterator<Asset>> {
     return this.changes.watch(actor, [id]);
   }
@@ -28,12 +28,12 @@ export class AssetChangesResolver {
   @Subscription(() => AssetModel, {
     resolve,
     description:
-      'The same for up to 100 assets at once. Those that do not exist or may not be read are passed over; completes when ' +
-      'none is left.',
+      'Like assetChanged, for up to 100 assets at once. Skips assets that do not exist or that the caller may not read; ' +
+      'completes when none is left.',
   })
   assetsChanged(
     @CurrentActor() actor: Actor,
-    @Args('ids', { type: () => [ID], description: 'Which ones: 1 to 100.' }) ids: string[],
+    @Args('ids', { type: () => [ID], description: 'Ids of 1 to 100 assets.' }) ids: string[],
   ): Promise<AsyncIterableIterator<Asset>> {
     return this.changes.watch(actor, ids);
   }

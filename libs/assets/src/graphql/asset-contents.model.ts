@@ -4,16 +4,16 @@ import { ByteSize, DateTime, LocalDateTime } from '#libs/graphql';
 import type { Asset } from '../asset.js';
 import type { Variant } from '../asset-contents.js';
 
-@ObjectType('Variant', { description: 'A smaller rendition, made by the service.' })
+@ObjectType('Variant', { description: 'A smaller rendition, created by the service.' })
 export class VariantModel {
-  /** What this was made of, for the field resolvers of other libs. Not GraphQL fields. */
+  /** The source of this model, for field resolvers of other libs. Not GraphQL fields. */
   readonly asset: Asset;
   readonly variant: Variant;
 
-  @Field(() => String, { description: 'The name of its profile.' })
+  @Field(() => String, { description: 'Name of the profile.' })
   name: string;
 
-  @Field(() => String, { description: 'Its media type.' })
+  @Field(() => String, { description: 'Media type.' })
   mimeType: string;
 
   @Field(() => Int, { description: 'Pixels across.' })
@@ -22,7 +22,7 @@ export class VariantModel {
   @Field(() => Int, { description: 'Pixels down.' })
   height: number;
 
-  @Field(() => ByteSize, { description: 'Its size.' })
+  @Field(() => ByteSize, { description: 'Size in bytes.' })
   sizeBytes: number;
 
   constructor(asset: Asset, variant: Variant) {
@@ -36,7 +36,7 @@ export class VariantModel {
   }
 }
 
-@ObjectType('GeoPoint', { description: 'A place on Earth, by WGS 84.' })
+@ObjectType('GeoPoint', { description: 'A location in WGS 84 coordinates.' })
 export class GeoPointModel {
   @Field(() => Float, { description: 'Degrees, north positive.' })
   latitude: number;
@@ -47,7 +47,7 @@ export class GeoPointModel {
 
 @ObjectType('AssetProperties', {
   description:
-    'What was found in the bytes. Everything is null where it does not apply or could not be read.',
+    'Properties read from the bytes. A field is null where it does not apply or could not be read.',
 })
 export class AssetPropertiesModel {
   @Field(() => Int, { nullable: true, description: 'Pixels across, as shown.' })
@@ -56,7 +56,7 @@ export class AssetPropertiesModel {
   @Field(() => Int, { nullable: true, description: 'Pixels down, as shown.' })
   height: number | null;
 
-  @Field(() => Float, { nullable: true, description: 'Length of audio or video.' })
+  @Field(() => Float, { nullable: true, description: 'Duration of audio or video, in seconds.' })
   durationSeconds: number | null;
 
   @Field(() => Int, { nullable: true, description: 'Pages of a document.' })
@@ -65,8 +65,8 @@ export class AssetPropertiesModel {
   @Field(() => DateTime, {
     nullable: true,
     description:
-      'When it was taken; null where the time zone is unknown. Visible to the owner only, not to operators either: ' +
-      'together with takenAtLocal it reveals the offset of the place.',
+      'When it was taken; null where the time zone is unknown. Visible to the owner only, not even to operators: ' +
+      'together with takenAtLocal it reveals the UTC offset of the location.',
   })
   takenAt: Date | null;
 
@@ -83,12 +83,12 @@ export class AssetPropertiesModel {
   @Field(() => String, { nullable: true, description: 'Model of the camera.' })
   cameraModel: string | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'Whether the bytes say where they were made.' })
+  @Field(() => Boolean, { nullable: true, description: 'Whether the bytes contain a location.' })
   hasLocation: boolean | null;
 
   @Field(() => GeoPointModel, {
     nullable: true,
-    description: 'Where they were made. Visible to the owner only, not to operators either.',
+    description: 'Location in the bytes. Visible to the owner only, not even to operators.',
   })
   location: GeoPointModel | null;
 

@@ -7,14 +7,14 @@ import { AssetModel } from './asset.model.js';
 import { AssetPropertiesModel, VariantModel } from './asset-contents.model.js';
 import { contentsOf } from './asset-details.js';
 
-/** What processing found in the bytes and made of them, for whoever may read the asset. */
+/** Fields of an asset that hold results of processing its bytes. */
 @Resolver(() => AssetModel)
 export class AssetContentsResolver {
   constructor(private readonly assets: AssetsService) {}
 
   @ResolveField(() => AssetPropertiesModel, {
     nullable: true,
-    description: 'What was found in the bytes; null before READY, and where nothing was looked for.',
+    description: 'Properties read from the bytes; null before READY, and for files that are not inspected.',
   })
   async properties(
     @Parent() { asset }: AssetModel,
@@ -26,7 +26,7 @@ export class AssetContentsResolver {
   }
 
   @ResolveField(() => [VariantModel], {
-    description: 'Smaller renditions of a READY asset, by width and then name.',
+    description: 'Smaller renditions of a READY asset, ordered by width and then name.',
   })
   async variants(
     @Parent() { asset }: AssetModel,
@@ -39,9 +39,10 @@ export class AssetContentsResolver {
   @ResolveField(() => String, {
     nullable: true,
     description:
-      'Why a READY picture has no variants: DECODER_MISSING (its format is not decoded here, such as HEIC, SVG and raw photographs), ' +
-      'UNSUPPORTED_LAYOUT (the decoder of its format does not read this layout or coding), TOO_MANY_PIXELS (decoding it would take ' +
-      'too much memory), TOO_LARGE (the file is larger than what is opened here). Null when it has variants or gets none.',
+      'Why a READY picture has no variants: DECODER_MISSING (the service has no decoder for its format, such as HEIC, SVG ' +
+      'and raw photographs), UNSUPPORTED_LAYOUT (the decoder does not support this layout or coding), TOO_MANY_PIXELS ' +
+      '(decoding would need too much memory), TOO_LARGE (the file is too large to decode). Null when it has variants or ' +
+      'gets none.',
   })
   async variantsReason(
     @Parent() { asset }: AssetModel,
@@ -53,8 +54,8 @@ export class AssetContentsResolver {
   @ResolveField(() => String, {
     nullable: true,
     description:
-      'Which virus scanner, with which signatures, found the bytes clean. Null before READY, for a file that it could ' +
-      'not look into and whose type is stored all the same, and for callers who are not operators.',
+      'Virus scanner and signatures that found the bytes clean. Null before READY, for a file that could not be scanned but ' +
+      'whose type is stored nevertheless, and for callers who are not operators.',
   })
   async scannedBy(
     @Parent() { asset }: AssetModel,

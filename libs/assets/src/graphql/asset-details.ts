@@ -4,8 +4,8 @@ import type { Asset, AssetDetails } from '../asset.js';
 import { type AssetContents, mayHaveContents, NO_CONTENTS } from '../asset-contents.js';
 import type { AssetsService } from '../assets.service.js';
 
-/** Reads something of an asset; that of all assets of one operation together. */
-function together<Found>(
+/** Returns a loader of details per asset that reads those of all assets of one operation in one batch. */
+function batched<Found>(
   read: (assets: AssetsService, ids: readonly string[]) => Promise<Map<string, Found>>,
   none: Found,
 ) {
@@ -18,7 +18,7 @@ function together<Found>(
           const found = await read(assets, [...new Set(ids)]);
           return ids.map((each) => found.get(each) ?? none);
         },
-        // Another mutation of the same operation may have changed them.
+        // A later mutation of the same operation may have changed the details.
         { cache: false },
       );
       loaders.set(req, loader);
@@ -27,13 +27,13 @@ function together<Found>(
   };
 }
 
-const readDetails = together<AssetDetails>((assets, ids) => assets.details(ids), { metadata: [], acl: [] });
-const readContents = together<AssetContents>((assets, ids) => assets.contents(ids), NO_CONTENTS);
+const readDetails = batched<AssetDetails>((assets, ids) => assets.details(ids), { metadata: [], acl: [] });
+const readContents = batched<AssetContents>((assets, ids) => assets.contents(ids), NO_CONTENTS);
 
 /** Metadata and access list of an asset. */
 export const detailsOf = async (asset: Asset, assets: AssetsService, context: GraphQLContext) =>
   asset.details ?? readDetails(asset, assets, context);
 
-/** What is known of the bytes of an asset. */
+/** Properties, variants and scan result of an asset; empty for statuses without contents. */
 export const contentsOf = async (asset: Asset, assets: AssetsService, context: GraphQLContext) =>
   mayHaveContents(asset) ? readContents(asset, assets, context) : NO_CONTENTS;

@@ -4,7 +4,7 @@ import { CurrentActor } from '#libs/identity/graphql';
 import { AssetRemovalService } from '../asset-removal.service.js';
 import { AssetModel } from './asset.model.js';
 
-const WHICH = { type: () => ID, description: 'Which asset.' };
+const ASSET_ID = { type: () => ID, description: 'Id of the asset.' };
 
 @Resolver()
 export class AssetRemovalResolver {
@@ -12,27 +12,27 @@ export class AssetRemovalResolver {
 
   @Mutation(() => AssetModel, {
     description:
-      'Recoverable until the purge deadline. An upload that waits for bytes is called off; what is PROCESSING is deleted ' +
-      'when that ends. A repeat answers the deleted asset.',
+      'Deletes an asset, which can be restored until the purge deadline. A PENDING upload is cancelled; an asset in PROCESSING ' +
+      'is deleted when processing ends. Repeating the call returns the deleted asset.',
   })
-  async deleteAsset(@CurrentActor() actor: Actor, @Args('id', WHICH) id: string): Promise<AssetModel> {
+  async deleteAsset(@CurrentActor() actor: Actor, @Args('id', ASSET_ID) id: string): Promise<AssetModel> {
     return new AssetModel(await this.removal.delete(actor, id));
   }
 
   @Mutation(() => AssetModel, {
     description:
-      'Brings a deleted asset back that was READY; CONFLICT for others. A repeat answers the asset.',
+      'Restores a deleted asset that was READY; CONFLICT for any other. Repeating the call returns the asset.',
   })
-  async restoreAsset(@CurrentActor() actor: Actor, @Args('id', WHICH) id: string): Promise<AssetModel> {
+  async restoreAsset(@CurrentActor() actor: Actor, @Args('id', ASSET_ID) id: string): Promise<AssetModel> {
     return new AssetModel(await this.removal.restore(actor, id));
   }
 
   @Mutation(() => ID, {
     description:
-      'At once and for good: record, variants, and the bytes unless another asset shares them. CONFLICT while PROCESSING; ' +
-      'a repeat is NOT_FOUND.',
+      'Removes an asset immediately and permanently: its record, its variants, and its bytes unless another asset shares them. ' +
+      'CONFLICT while PROCESSING; NOT_FOUND when repeated.',
   })
-  async purgeAsset(@CurrentActor() actor: Actor, @Args('id', WHICH) id: string): Promise<string> {
+  async purgeAsset(@CurrentActor() actor: Actor, @Args('id', ASSET_ID) id: string): Promise<string> {
     await this.removal.purge(actor, id);
     return id;
   }

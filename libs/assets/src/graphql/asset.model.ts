@@ -7,18 +7,19 @@ import { AssetKindEnum, AssetStatusEnum, PermissionEnum } from './enums.js';
 
 @ObjectType('StatusReason', {
   description:
-    'Why an asset was refused. Codes: CHECKSUM_MISMATCH, SIZE_MISMATCH, TYPE_MISMATCH, TYPE_NOT_ALLOWED, MALWARE, ' +
-    'UNSCANNABLE, UNREADABLE, TOO_MANY_PIXELS, TOO_COSTLY (reading it used up its time twice); on a FAILED asset PROCESSING_FAILED.',
+    'Why an asset was rejected or failed. Codes of REJECTED assets: CHECKSUM_MISMATCH, SIZE_MISMATCH, TYPE_MISMATCH, ' +
+    'TYPE_NOT_ALLOWED, MALWARE, UNSCANNABLE, UNREADABLE, TOO_MANY_PIXELS, TOO_COSTLY (reading the file exceeded its time limit ' +
+    'twice). Code of FAILED assets: PROCESSING_FAILED.',
 })
 export class StatusReasonModel {
-  @Field(() => String, { description: 'Stable, for programs.' })
+  @Field(() => String, { description: 'Stable code for programs.' })
   code: string;
 
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'Explanation for people.' })
   message: string;
 }
 
-@ObjectType('MetadataEntry', { description: 'One key and value that the owner attached.' })
+@ObjectType('MetadataEntry', { description: 'A key and value that the owner attached.' })
 export class MetadataEntryModel {
   @Field(() => String, { description: '1 to 64 letters, digits, _ . : or -.' })
   key: string;
@@ -27,12 +28,12 @@ export class MetadataEntryModel {
   value: string;
 }
 
-@ObjectType('AclEntry', { description: 'One grant of an access list.' })
+@ObjectType('AclEntry', { description: 'An entry of an access list.' })
 export class AclEntryModel {
   @Field(() => String, { description: 'user:<id>, group:<name>, or * (everyone).' })
   principal: string;
 
-  @Field(() => PermissionEnum, { description: 'What is granted.' })
+  @Field(() => PermissionEnum, { description: 'Granted permission.' })
   permission: Permission;
 
   @Field(() => DateTime, { nullable: true, description: 'When the grant ends; null for never.' })
@@ -43,64 +44,64 @@ export class AclEntryModel {
   description: 'A URL that works without a token. Treat it as a secret until it expires.',
 })
 export class SignedUrlModel {
-  @Field(() => Url, { description: 'Send a GET to it.' })
+  @Field(() => Url, { description: 'Send a GET request to this URL.' })
   url: string;
 
-  @Field(() => DateTime, { description: 'When it stops working.' })
+  @Field(() => DateTime, { description: 'When the URL expires.' })
   expiresAt: Date;
 }
 
-@ObjectType('Asset', { description: 'A file: its name, what is known of its bytes, and who may use it.' })
+@ObjectType('Asset', { description: 'A file: its name, properties of its bytes, and access to it.' })
 export class AssetModel {
-  /** What this was made of, for the field resolvers of other libs. Not a GraphQL field. */
+  /** The source of this model, for field resolvers of other libs. Not a GraphQL field. */
   readonly asset: Asset;
 
-  @Field(() => ID, { description: 'The asset for ever.' })
+  @Field(() => ID, { description: 'Stable identifier of the asset.' })
   id: string;
 
-  @Field(() => ID, { description: 'Whose it is.' })
+  @Field(() => ID, { description: 'Id of the owner.' })
   ownerId: string;
 
-  @Field(() => String, { description: 'Its name, for people and for downloads.' })
+  @Field(() => String, { description: 'File name, for display and for downloads.' })
   filename: string;
 
   @Field(() => String, {
     description:
-      'Declared by the client until PROCESSING ends. From READY on: detected from the bytes, or the declared one where it ' +
-      'refines what was detected (text/csv for text/plain). application/octet-stream declared accepts whatever is detected.',
+      'Declared by the client until PROCESSING ends. From READY on: detected from the bytes, or the declared type where it ' +
+      'refines the detected one (text/csv for text/plain). The declared type application/octet-stream accepts any detected type.',
   })
   mimeType: string;
 
-  @Field(() => AssetKindEnum, { description: 'The family of mimeType.' })
+  @Field(() => AssetKindEnum, { description: 'Family of mimeType.' })
   kind: AssetKind;
 
-  @Field(() => ByteSize, { description: 'Size of the whole file.' })
+  @Field(() => ByteSize, { description: 'Size of the whole file, in bytes.' })
   sizeBytes: number;
 
   @Field(() => Sha256, {
-    description: 'Digest of the whole file, as declared; from READY on also as verified.',
+    description: 'SHA-256 of the whole file, declared by the client and verified before READY.',
   })
   checksumSha256: string;
 
-  @Field(() => AssetStatusEnum, { description: 'Where it is in its life.' })
+  @Field(() => AssetStatusEnum, { description: 'Current status.' })
   status: AssetStatus;
 
   @Field(() => StatusReasonModel, {
     nullable: true,
-    description: 'Why it was refused or failed; null otherwise.',
+    description: 'Why the asset was rejected or failed; null otherwise.',
   })
   statusReason: StatusReasonModel | null;
 
-  @Field(() => DateTime, { description: 'When its upload was asked for.' })
+  @Field(() => DateTime, { description: 'When the upload was requested.' })
   createdAt: Date;
 
-  @Field(() => DateTime, { description: 'When it last changed.' })
+  @Field(() => DateTime, { description: 'When the asset last changed.' })
   updatedAt: Date;
 
-  @Field(() => DateTime, { nullable: true, description: 'When it became READY.' })
+  @Field(() => DateTime, { nullable: true, description: 'When the asset became READY.' })
   readyAt: Date | null;
 
-  @Field(() => DateTime, { nullable: true, description: 'When it was deleted.' })
+  @Field(() => DateTime, { nullable: true, description: 'When the asset was deleted.' })
   deletedAt: Date | null;
 
   @Field(() => DateTime, {
@@ -129,9 +130,9 @@ export class AssetModel {
   }
 }
 
-@ObjectType('AssetEdge', { description: 'An asset and its place in a list.' })
+@ObjectType('AssetEdge', { description: 'An asset and its cursor in a list.' })
 export class AssetEdgeModel {
-  @Field(() => String, { description: 'Opaque; valid for the same order.' })
+  @Field(() => String, { description: 'Opaque cursor, valid for lists in this order.' })
   cursor: string;
 
   @Field(() => AssetModel, { description: 'The asset.' })
@@ -146,6 +147,6 @@ export class AssetConnectionModel {
   @Field(() => [AssetModel], { description: 'The assets of this page.' })
   nodes: AssetModel[];
 
-  @Field(() => PageInfo, { description: 'Where this page lies.' })
+  @Field(() => PageInfo, { description: 'Whether the list continues, and from which cursors.' })
   pageInfo: PageInfo;
 }

@@ -3,19 +3,21 @@ import type { AssetKind, AssetStatus } from '#libs/domain';
 import { DateTime, LocalDateTime, Sha256 } from '#libs/graphql';
 import { AssetKindEnum, AssetOrderEnum, AssetScopeEnum, AssetStatusEnum } from './enums.js';
 
-@InputType('MetadataFilter', { description: 'Assets that have this key, with this value when one is given.' })
+@InputType('MetadataFilter', {
+  description: 'Matches assets with this key, and with this value when one is given.',
+})
 export class MetadataFilterInput {
   @Field(() => String, { description: 'The key.' })
   key: string;
 
-  @Field(() => String, { nullable: true, description: 'The value; any when left out.' })
+  @Field(() => String, { nullable: true, description: 'The value; any value when omitted.' })
   value?: string | null;
 }
 
 @InputType('PropertiesFilter', {
   description:
-    'What was found in the bytes; texts exactly, but in any case. READY assets alone have properties. takenAfter and ' +
-    'takenBefore go with the TAKEN orders, all others with those by creation.',
+    'Properties read from the bytes. Texts must match as a whole, case-insensitively. Only READY assets have properties. ' +
+    'takenAfter and takenBefore require a TAKEN order, all others an order by creation.',
 })
 export class PropertiesFilterInput {
   @Field(() => String, { nullable: true, description: 'Maker of the camera.' })
@@ -33,7 +35,7 @@ export class PropertiesFilterInput {
   @Field(() => String, { nullable: true, description: 'Album of a track.' })
   album?: string | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'Whether the bytes say where they were made.' })
+  @Field(() => Boolean, { nullable: true, description: 'Whether the bytes contain a location.' })
   hasLocation?: boolean | null;
 
   @Field(() => LocalDateTime, { nullable: true, description: 'takenAtLocal is later than this.' })
@@ -43,9 +45,12 @@ export class PropertiesFilterInput {
   takenBefore?: string | null;
 }
 
-@InputType('AssetFilter', { description: 'Conditions that all have to hold.' })
+@InputType('AssetFilter', { description: 'Conditions that must all hold.' })
 export class AssetFilterInput {
-  @Field(() => ID, { nullable: true, description: 'Whose assets; for operators when it is not your own id.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Owner of the assets; only operators may give an id other than their own.',
+  })
   ownerId?: string | null;
 
   @Field(() => [AssetStatusEnum], {
@@ -72,7 +77,7 @@ export class AssetFilterInput {
   @Field(() => DateTime, { nullable: true, description: 'Created before this instant.' })
   createdBefore?: Date | null;
 
-  @Field(() => String, { nullable: true, description: 'Case-insensitive, anywhere in the file name.' })
+  @Field(() => String, { nullable: true, description: 'Text anywhere in the file name, case-insensitive.' })
   filenameContains?: string | null;
 
   @Field(() => PropertiesFilterInput, { nullable: true, description: 'All of these properties.' })
@@ -81,7 +86,7 @@ export class AssetFilterInput {
 
 @ArgsType()
 export class AssetsArgs {
-  @Field(() => AssetScopeEnum, { nullable: true, defaultValue: 'OWN', description: 'Whose assets.' })
+  @Field(() => AssetScopeEnum, { nullable: true, defaultValue: 'OWN', description: 'Which assets to list.' })
   scope: keyof typeof AssetScopeEnum;
 
   @Field(() => Int, { nullable: true, description: 'Page length, read forwards; 1 to 100.' })
@@ -96,13 +101,13 @@ export class AssetsArgs {
   @Field(() => String, { nullable: true, description: 'With last: the cursor that the page comes before.' })
   before?: string | null;
 
-  @Field(() => AssetFilterInput, { nullable: true, description: 'Which of them.' })
+  @Field(() => AssetFilterInput, { nullable: true, description: 'Filter; all its conditions must hold.' })
   filter?: AssetFilterInput | null;
 
   @Field(() => AssetOrderEnum, {
     nullable: true,
     defaultValue: 'CREATED_DESC',
-    description: 'In which order.',
+    description: 'Order of the list.',
   })
   orderBy: keyof typeof AssetOrderEnum;
 }

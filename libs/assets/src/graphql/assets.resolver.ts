@@ -16,11 +16,11 @@ export class AssetsResolver {
 
   @Query(() => AssetModel, {
     nullable: true,
-    description: 'Null when it does not exist or the caller may not read it.',
+    description: 'One asset; null when it does not exist or the caller may not read it.',
   })
   async asset(
     @CurrentActor() actor: Actor,
-    @Args('id', { type: () => ID, description: 'Which one.' }) id: string,
+    @Args('id', { type: () => ID, description: 'Id of the asset.' }) id: string,
   ): Promise<AssetModel | null> {
     const asset = await this.assets.find(actor, id);
     return asset === null ? null : new AssetModel(asset);
@@ -29,18 +29,18 @@ export class AssetsResolver {
   @Query(() => AssetConnectionModel, {
     name: 'assets',
     description:
-      'Assets that the caller may read. At most 100 a page, 20 when neither first nor last is given; both is ' +
-      'BAD_USER_INPUT. filter.ownerId beside scope OWN is for operators. A combination of filters and order that no ' +
-      'index serves is BAD_USER_INPUT. With filter.properties and in the TAKEN orders a page may be shorter than ' +
-      'asked for, even empty, and the list go on: pageInfo says whether it does, and from where.',
+      'Assets that the caller may read. A page has at most 100 assets, and 20 when neither first nor last is given; giving ' +
+      'both is BAD_USER_INPUT. Only operators may use filter.ownerId with another owner. A combination of filters and order ' +
+      'without an index is BAD_USER_INPUT. With filter.properties and in the TAKEN orders a page may be shorter than ' +
+      'requested, or empty, although the list continues: pageInfo tells whether it does, and from which cursor.',
   })
   async list(@CurrentActor() actor: Actor, @Args() args: AssetsArgs): Promise<AssetConnectionModel> {
     const page = parsePage(args);
     const cursorOf = cursorIn(args);
-    const { found, brokenOffAt } = await this.assets.list(actor, parseListing(actor, args, page));
+    const { found, stoppedAt } = await this.assets.list(actor, parseListing(actor, args, page));
     const listed = found.map(({ asset, at }) => ({ id: asset.id, at, model: new AssetModel(asset) }));
     const { edges, nodes, pageInfo } = connectionOf(listed, page, cursorOf);
-    if (brokenOffAt !== null) Object.assign(pageInfo, goingOn(page, cursorOf(brokenOffAt)));
+    if (stoppedAt !== null) Object.assign(pageInfo, continuedFrom(page, cursorOf(stoppedAt)));
     return {
       edges: edges.map(({ cursor, node }) => ({ cursor, node: node.model })),
       nodes: nodes.map(({ model }) => model),
@@ -48,7 +48,9 @@ export class AssetsResolver {
     };
   }
 
-  @ResolveField(() => [MetadataEntryModel], { description: 'What the owner attached, by key.' })
+  @ResolveField(() => [MetadataEntryModel], {
+    description: 'Metadata that the owner attached, ordered by key.',
+  })
   async metadata(
     @Parent() { asset }: AssetModel,
     @Context() context: GraphQLContext,
@@ -68,7 +70,7 @@ export class AssetsResolver {
     return [...(await detailsOf(asset, this.assets, context)).acl];
   }
 
-  @ResolveField(() => [PermissionEnum], { description: 'What the caller may do with this asset.' })
+  @ResolveField(() => [PermissionEnum], { description: 'Permissions of the caller on this asset.' })
   viewerPermissions(@Parent() { asset }: AssetModel, @CurrentActor() actor: Actor): readonly Permission[] {
     return permissionsOf(actor, asset);
   }
@@ -82,6 +84,6 @@ export class AssetsResolver {
   }
 }
 
-/** A page that looked at enough is not the last: the next one goes on behind what was looked at. */
-const goingOn = ({ backward }: PageRequest, cursor: string): Partial<PageInfo> =>
+/** After an index scan that stopped early, the next page starts behind the last scanned entry, even if this page is not full. */
+const continuedFrom = ({ backward }: PageRequest, cursor: string): Partial<PageInfo> =>
   backward ? { hasPreviousPage: true, startCursor: cursor } : { hasNextPage: true, endCursor: cursor };

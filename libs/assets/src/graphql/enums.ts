@@ -27,33 +27,32 @@ const values = <Name extends string>(descriptions: Record<Name, string>) =>
 
 registerEnumType(AssetStatusEnum, {
   name: 'AssetStatus',
-  description:
-    'Where an asset is in its life. New values may be added: treat an unknown one like PROCESSING.',
+  description: 'Status of an asset. New values may be added: treat unknown ones like PROCESSING.',
   valuesMap: values<keyof typeof AssetStatusEnum>({
     PENDING: 'Waiting for the bytes.',
-    PROCESSING: 'The bytes are here and are being checked.',
-    READY: 'Checked and served.',
-    REJECTED: 'The bytes were refused; see statusReason.',
-    FAILED: 'Processing gave up; an operator can try again.',
-    EXPIRED: 'The bytes did not come in time.',
-    CANCELLED: 'The upload was called off.',
-    DELETED: 'Deleted by its owner; recoverable for a while.',
+    PROCESSING: 'The bytes were uploaded and are being checked.',
+    READY: 'The bytes were checked and can be downloaded.',
+    REJECTED: 'The bytes were rejected; see statusReason.',
+    FAILED: 'Processing failed; an operator can retry it.',
+    EXPIRED: 'The bytes were not uploaded in time.',
+    CANCELLED: 'The upload was cancelled.',
+    DELETED: 'Deleted; can be restored for a while.',
   }),
 });
 registerEnumType(AssetKindEnum, {
   name: 'AssetKind',
-  description: 'The family that a media type belongs to.',
+  description: 'Family of a media type.',
   valuesMap: values<keyof typeof AssetKindEnum>({
     IMAGE: 'image/*',
     AUDIO: 'audio/*',
     VIDEO: 'video/*',
     DOCUMENT: 'PDF, office documents, e-books and text.',
-    OTHER: 'Everything else.',
+    OTHER: 'All other types.',
   }),
 });
 registerEnumType(PermissionEnum, {
   name: 'Permission',
-  description: 'What a principal may do with an asset.',
+  description: 'Permission on an asset.',
   valuesMap: values<keyof typeof PermissionEnum>({
     READ: 'See the asset and download its bytes.',
     WRITE: 'Change its name and metadata, complete or cancel its upload.',
@@ -62,7 +61,7 @@ registerEnumType(PermissionEnum, {
 });
 registerEnumType(StorageClassEnum, {
   name: 'StorageClass',
-  description: 'How warm the bytes are kept.',
+  description: 'Storage class of the bytes.',
   valuesMap: values<keyof typeof StorageClassEnum>({
     STANDARD: 'For frequent reading.',
     NEARLINE: 'For reading about once a month.',
@@ -72,19 +71,19 @@ registerEnumType(StorageClassEnum, {
 });
 registerEnumType(DispositionEnum, {
   name: 'Disposition',
-  description: 'What a browser does with a download.',
+  description: 'How a browser handles a download.',
   valuesMap: values<keyof typeof DispositionEnum>({
-    INLINE: 'Show it in place, where the type is safe to show.',
-    ATTACHMENT: 'Save it as a file.',
+    INLINE: 'Show the file in the browser, if its type is safe to show.',
+    ATTACHMENT: 'Save the file.',
   }),
 });
 registerEnumType(AssetScopeEnum, {
   name: 'AssetScope',
-  description: "Whose assets to list. Others' assets show only when READY.",
+  description: 'Which assets to list. Assets of other owners are listed only when READY.',
   valuesMap: values<keyof typeof AssetScopeEnum>({
-    OWN: "The caller's own.",
-    SHARED: 'Granted to the caller or to a group of theirs.',
-    PUBLIC: 'Granted to everyone.',
+    OWN: "The caller's own assets.",
+    SHARED: 'Assets granted to the caller or to a group of the caller.',
+    PUBLIC: 'Assets granted to everyone.',
   }),
 });
 registerEnumType(AssetOrderEnum, {
@@ -96,7 +95,7 @@ registerEnumType(AssetOrderEnum, {
     SIZE_DESC: 'Largest first.',
     SIZE_ASC: 'Smallest first.',
     FILENAME_ASC: 'By file name.',
-    TAKEN_DESC: 'By takenAtLocal, the latest first; only READY assets of which it is known.',
-    TAKEN_ASC: 'By takenAtLocal, the earliest first; only READY assets of which it is known.',
+    TAKEN_DESC: 'By takenAtLocal, latest first; only READY assets that have it.',
+    TAKEN_ASC: 'By takenAtLocal, earliest first; only READY assets that have it.',
   }),
 });

@@ -11,7 +11,7 @@ export * from './asset-contents.model.js';
 export * from './enums.js';
 export { SubscriptionRateLimiter } from '../subscription-rate-limiter.js';
 
-/** Needs a provider of {@link SubscriptionTurns}, which the app brings. */
+/** Requires a provider of {@link SubscriptionRateLimiter} from the app. */
 @Module({
   imports: [FeedModule],
   providers: [

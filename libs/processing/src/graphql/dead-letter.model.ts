@@ -61,7 +61,7 @@ export class DeadLetterConnectionModel {
   @Field(() => [DeadLetterModel], { description: 'The dead letters of this page.' })
   nodes: DeadLetterModel[];
 
-  @Field(() => PageInfo, { description: 'Where this page lies.' })
+  @Field(() => PageInfo, { description: 'Whether the list continues, and from which cursors.' })
   pageInfo: PageInfo;
 }
 

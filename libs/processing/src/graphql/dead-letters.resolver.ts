@@ -37,7 +37,7 @@ export class DeadLettersResolver {
   })
   async discardDeadLetter(
     @CurrentActor() actor: Actor,
-    @Args('id', { type: () => ID, description: 'Which one.' }) id: string,
+    @Args('id', { type: () => ID, description: 'Id of the dead letter.' }) id: string,
   ): Promise<DeadLetterModel> {
     assertOperator(actor);
     return new DeadLetterModel(await this.deadLetters.discard(parseId(id, deadLetterNotFound)));
@@ -50,7 +50,7 @@ export class DeadLettersResolver {
   })
   async retryDeadLetter(
     @CurrentActor() actor: Actor,
-    @Args('id', { type: () => ID, description: 'Which one.' }) id: string,
+    @Args('id', { type: () => ID, description: 'Id of the dead letter.' }) id: string,
   ): Promise<DeadLetterModel> {
     assertOperator(actor);
     return new DeadLetterModel(await this.deadLetters.retry(parseId(id, deadLetterNotFound)));

@@ -44,7 +44,7 @@ export class AclInput {
   @Field(() => String, { description: 'user:<id>, group:<name>, or * (everyone; READ only).' })
   principal: string;
 
-  @Field(() => [PermissionEnum], { description: 'What is granted.' })
+  @Field(() => [PermissionEnum], { description: 'Granted permissions.' })
   permissions: Permission[];
 
   @Field(() => DateTime, { nullable: true, description: 'When the grant ends; never when left out.' })

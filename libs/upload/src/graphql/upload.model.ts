@@ -94,7 +94,7 @@ export class UploadRefusal {
   @Field(() => String, { description: 'As in errors[].extensions.reason.' })
   reason: string;
 
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'Explanation for people.' })
   message: string;
 
   @Field(() => [String], {
