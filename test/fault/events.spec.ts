@@ -144,7 +144,7 @@ describe('faulty object events (real: an api and two workers as processes, Postg
     await faults.forge(TOPIC, finalized(id), 'no JSON');
     await logged('object finalized', id, 'nothing-there');
     await logged('object finalized', never, 'nothing-there');
-    await logged('nobody asked for', '../etc/passwd');
+    await logged('without an upload', '../etc/passwd');
     for (const problem of ['another bucket', 'not a number', 'attribute is missing', 'payload is not JSON'])
       await logged('event became a dead letter', problem);
     expect(

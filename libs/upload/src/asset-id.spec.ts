@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
 import { newAssetId } from './asset-id.js';
 
-it('gives each asset an id of its own that tells its time', () => {
+it('creates distinct ids that contain the time', () => {
   const now = new Date(Date.UTC(2031, 0, 1));
   const ids = Array.from({ length: 10_000 }, () => newAssetId(now));
   expect(new Set(ids).size).toBe(ids.length);

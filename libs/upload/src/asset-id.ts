@@ -2,11 +2,11 @@ import { randomFillSync } from 'node:crypto';
 import { v7 } from 'uuid';
 
 const BYTES = 16;
-/** A question to the system for each id would take as long as making it. */
+/** Random bytes for 256 ids, since a system call per id would take as long as the rest of creating it. */
 const pool = Buffer.allocUnsafe(256 * BYTES);
 let used = pool.length;
 
-/** A UUID that says when it was made, to the millisecond, and orders by that (RFC 9562, version 7). */
+/** Creates a UUID of version 7 (RFC 9562), which contains the time in milliseconds and sorts by it. */
 export function newAssetId(now: Date): string {
   if (used === pool.length) {
     randomFillSync(pool);

@@ -6,10 +6,10 @@ import { type DeadLetter, DeadLettersService } from '#libs/queue';
 import { ObjectEventReader } from '#libs/storage';
 import { UploadCompletion } from './upload-completion.js';
 
-/** Source of the dead letters that storage's events become when nothing can come of them. */
+/** `source` of dead letters for storage events that cannot be handled. */
 export const OBJECT_EVENTS = 'object-events';
 
-/** Hands an event in again that had been given up, at an operator's word. */
+/** Retries storage events that became dead letters, when an operator asks for it. */
 @Injectable()
 export class EventRetriesService implements OnModuleInit {
   constructor(
@@ -26,22 +26,22 @@ export class EventRetriesService implements OnModuleInit {
     this.deadLetters.retryWith(OBJECT_EVENTS, (letter) => this.retry(letter));
   }
 
-  /** @throws StowageError conflict EVENT_MALFORMED, EVENT_EARLY, unavailable; the letter stays OPEN then */
+  /** @throws StowageError conflict EVENT_MALFORMED, EVENT_EARLY; unavailable. The dead letter stays OPEN in each case. */
   private async retry(letter: DeadLetter): Promise<void> {
     const event = this.reader.read(letter.payload);
     if ('problem' in event) {
-      const message = `The event is malformed as before: ${event.problem}.`;
+      const message = `The event is still malformed: ${event.problem}.`;
       throw new StowageError('conflict', 'EVENT_MALFORMED', message);
     }
-    const arrival = await this.completion.checkObject(event.key);
-    if (arrival === 'early') {
+    const outcome = await this.completion.checkObject(event.key);
+    if (outcome === 'early') {
       throw new StowageError(
         'conflict',
         'EVENT_EARLY',
-        'There is no such asset yet. Try again in ten minutes.',
+        'The asset of this event does not exist yet. Try again in ten minutes.',
       );
     }
     await this.database.transaction((tx) => this.deadLetters.close(tx, letter.id, 'RETRIED'));
-    this.logger.info({ deadLetterId: String(letter.id), arrival }, 'event handed in again');
+    this.logger.info({ deadLetterId: String(letter.id), arrival: outcome }, 'event retried');
   }
 }

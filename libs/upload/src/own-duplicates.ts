@@ -6,16 +6,16 @@ import { QuotaService } from '#libs/quota';
 import type { NewAsset } from './upload.repository.js';
 import { detailsSql, ITEM, existingAssetSql } from './upload-sql.js';
 
-type AdoptedRow = { item: string } & (AssetRow | { asset_id: null });
+type SharedRow = { item: string } & (AssetRow | { asset_id: null });
 
 /**
- * New assets over bytes that their owner has in another READY asset: READY at once, with what was found in them, one more
- * reference each, quota counted. All those of an owner whose stored objects may be pointed at, or none where the quota has no
- * room for all. As the hot path of requests for uploads it writes the tables of assets, quota, acl and events. The stored
- * objects are locked before anything is counted, in the order of their ids, and before the quota, as everywhere. A row for each
- * that could be adopted; the asset as it was written, for as soon as others see it, they may purge it.
+ * Creates READY assets that share the bytes of another READY asset of their owner, with its properties. Each adds a reference
+ * and counts towards the quota. Per owner, all items whose stored object may be referenced are created, or none if the quota
+ * would be exceeded. On the hot path of upload requests, so one statement writes the tables of assets, quota, access lists and
+ * events. Locks stored objects in id order, then the quota: the lock order of all transactions. Returns one row per shareable
+ * item, with the asset as written, because other requests may purge the asset as soon as it is visible.
  */
-export const SHARE_EXISTING: Statement<AdoptedRow> = {
+export const SHARE_EXISTING: Statement<SharedRow> = {
   name: 'upload_adopt',
   text: `with ${ITEM},
     twin as (
@@ -58,7 +58,7 @@ export const SHARE_EXISTING: Statement<AdoptedRow> = {
     select i.id as item, c.* from adoptable i left join created c on c.asset_id = i.id`,
 };
 
-/** Uploads of which nothing needs to be sent. That tells their owner nothing but what is theirs. */
+/** Uploads whose bytes the owner already has in another asset, so that none need to be sent. Other owners' bytes never count. */
 @Injectable()
 export class OwnDuplicates {
   constructor(
@@ -67,8 +67,10 @@ export class OwnDuplicates {
   ) {}
 
   /**
-   * By id. Null when another request of the owner took the room or the key meanwhile: to be tried again. The bytes of those that
-   * are missing are not there (any more) and have to be sent.
+   * Creates assets that share existing bytes of their owner.
+   * @returns the new assets by item id. Null means that another request of the owner used the quota or the idempotency key
+   * meanwhile, so the caller tries again. The bytes of items without an entry do not exist (any more) and must be sent.
+   * @throws StowageError unavailable
    */
   async shareExisting(
     ownerId: bigint,

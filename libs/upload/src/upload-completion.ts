@@ -18,21 +18,21 @@ import type { ObjectStat } from '#libs/storage';
 import { UploadMetrics } from './upload-metrics.js';
 
 /**
- * What the arrival of bytes (or the rumour of it) came to. `early`: there is no such asset, and it is too soon to say that
- * there never will be; ask again later.
+ * Outcome of checking storage for the object of an asset. `early`: the asset does not exist, but its row may still be committed,
+ * so the caller checks again later.
  */
 export type CheckOutcome = 'claimed' | 'known' | 'discarded' | 'nothing-there' | 'early' | 'unknown-asset';
 
-/** A row is seen by all in seconds from when its id was made, or never; the rest is for clocks that differ. */
-const ROW_SEEN_WITHIN_MS = 10 * 60_000;
+/** A row becomes visible within seconds after its id was created, or never. The rest allows for clock offsets. */
+const ROW_VISIBLE_WITHIN_MS = 10 * 60_000;
 
 /**
- * Claims that come while one batch is on its way are made together: a statement, a job and a commit for each object would cost
- * more than half of what processing a small file does. One batch at a time also bounds the connections of intake.
+ * Claims that are requested while a batch runs share the next one: a statement, a job and a commit per object would cost more than
+ * half of processing a small file. One batch at a time also bounds the database connections of claims.
  */
 const CLAIM_BATCHES = { atOnce: 1, most: 100 };
 
-/** "The bytes are here": from an event, a client or a sweeper to a claimed generation and a job. */
+/** Detects uploaded objects, after an event, a client's call or a sweep: claims their generation and enqueues a job. */
 @Injectable()
 export class UploadCompletion {
   private readonly claims: Batcher<Claim, Claimed | null>;
@@ -53,18 +53,19 @@ export class UploadCompletion {
   }
 
   /**
-   * Whoever says that bytes arrived, what is believed is storage's own answer. The first generation that is seen while
-   * the asset waits is claimed, and whatever else lies there serves nobody. Repeatable.
+   * Checks storage for the object of an asset. The first generation that is found while the asset is PENDING is claimed; any other
+   * object is deleted. Trusts only storage, not the caller's claim that bytes exist. Can be repeated.
+   * @param key name of the incoming object, which is the asset id for uploads of this service
    * @throws StowageError unavailable
    */
   async checkObject(key: string, now = this.clock.now()): Promise<CheckOutcome> {
     const assetId = assetIdOfIncomingKey(key);
-    return this.counted(this.arrived(assetId, await this.objectOf(assetId), now));
+    return this.count(this.handle(assetId, await this.objectOf(assetId), now));
   }
 
   /**
-   * {@link look} for several at once: storage is asked for all of them first, so that the objects that are there are claimed
-   * and enqueued in one statement each. One failure leaves the others alone.
+   * {@link checkObject} for several keys: reads all objects from storage first, so that one statement claims and one enqueues those
+   * that exist. Failures are independent of each other.
    */
   async checkObjects(
     keys: readonly string[],
@@ -75,16 +76,16 @@ export class UploadCompletion {
     return Promise.allSettled(
       objects.map(async (object, index) => {
         if (object.status === 'rejected') throw object.reason;
-        return this.counted(this.arrived(assetIds[index]!, object.value, now));
+        return this.count(this.handle(assetIds[index]!, object.value, now));
       }),
     );
   }
 
   /**
-   * Calls off an upload that waits for bytes: its session is ended, then its reservation is released. Bytes that are there are
-   * deleted at once; a sweeper finds at the deadline what a PUT still brings.
-   * @returns false when the asset was not as it had been seen
-   * @throws StowageError unavailable: nothing is released
+   * Cancels a PENDING upload: ends its session, then releases its reservation and deletes an existing object. The sweep at the
+   * deadline deletes an object that a PUT writes later.
+   * @returns false when the asset has changed since it was read
+   * @throws StowageError unavailable, in which case the reservation is kept
    */
   async cancel(asset: Asset, now: Date): Promise<boolean> {
     await this.sessions.end(asset, now);
@@ -99,8 +100,8 @@ export class UploadCompletion {
   }
 
   /**
-   * Gives up an upload whose deadline passed. Its session is ended first; bytes that came in time still count.
-   * @returns false when bytes were there, or the asset was not as it had been seen
+   * Expires an upload whose deadline has passed. Its session is ended first; an object that was completed in time is still claimed.
+   * @returns false when there was an object, or the asset has changed since it was read
    * @throws StowageError unavailable
    */
   async expire(asset: Asset, now: Date): Promise<boolean> {
@@ -109,22 +110,22 @@ export class UploadCompletion {
     return this.transitions.expire(asset, now);
   }
 
-  private async counted(finding: Promise<CheckOutcome>): Promise<CheckOutcome> {
-    const arrival = await finding;
-    this.metrics.arrived(arrival);
-    return arrival;
+  private async count(check: Promise<CheckOutcome>): Promise<CheckOutcome> {
+    const outcome = await check;
+    this.metrics.checked(outcome);
+    return outcome;
   }
 
   private async objectOf(assetId: string | null): Promise<ObjectStat | null> {
     return assetId === null ? null : this.incoming.stat(assetId);
   }
 
-  private async arrived(assetId: string | null, object: ObjectStat | null, now: Date): Promise<CheckOutcome> {
+  private async handle(assetId: string | null, object: ObjectStat | null, now: Date): Promise<CheckOutcome> {
     if (assetId === null) return 'unknown-asset';
     if (object === null) return 'nothing-there';
     const generation = object.version;
     const claimed = await this.claims.run({ assetId, generation, now });
-    if (claimed === null) return this.settled(assetId, generation, now);
+    if (claimed === null) return this.handleUnclaimed(assetId, generation, now);
     this.metrics.received((now.getTime() - claimed.createdAt.getTime()) / 1000);
     this.logger.info({ assetId, reqId: claimed.requestId }, 'upload received');
     return 'claimed';
@@ -140,13 +141,13 @@ export class UploadCompletion {
     return claimed;
   }
 
-  /** Bytes for an asset that is not waiting for any. */
-  private async settled(assetId: string, generation: string, now: Date): Promise<CheckOutcome> {
+  /** Handles an object whose asset is not PENDING. */
+  private async handleUnclaimed(assetId: string, generation: string, now: Date): Promise<CheckOutcome> {
     const asset = await this.assets.findWithoutAccessCheck(assetId);
-    if (asset === null) return this.unasked(assetId, generation, now);
+    if (asset === null) return this.handleOrphan(assetId, generation, now);
     const isClaimed = asset.claimedGeneration === generation;
     if (asset.status === 'PROCESSING' && isClaimed) {
-      // A process that claimed it may have died before enqueueing.
+      // The process that claimed the object may have crashed before it enqueued the job.
       await this.jobs.enqueueMissing(asset);
       return 'known';
     }
@@ -156,11 +157,11 @@ export class UploadCompletion {
     return 'discarded';
   }
 
-  /** Bytes for an asset that is not there: purged while its ticket lived, or not there yet. */
-  private async unasked(assetId: string, generation: string, now: Date): Promise<CheckOutcome> {
-    const madeAt = assetIdMadeAt(assetId);
-    if (madeAt === null) return 'unknown-asset';
-    if (now.getTime() < madeAt + ROW_SEEN_WITHIN_MS) return 'early';
+  /** Handles an object without an asset: the asset was purged while its URL was valid, or its row is not visible yet. */
+  private async handleOrphan(assetId: string, generation: string, now: Date): Promise<CheckOutcome> {
+    const createdAt = assetIdMadeAt(assetId);
+    if (createdAt === null) return 'unknown-asset';
+    if (now.getTime() < createdAt + ROW_VISIBLE_WITHIN_MS) return 'early';
     await this.incoming.delete(assetId, generation);
     this.logger.warn({ assetId }, 'object without an asset deleted');
     return 'discarded';

@@ -20,24 +20,24 @@ const REQUEST: UploadRequest = {
 const fingerprint = (more: Partial<UploadRequest> = {}) =>
   parseUploadRequest({ ...REQUEST, ...more }, LIMITS).fingerprint;
 
-describe('the fingerprint of a request', () => {
-  it('is that of earlier releases, so that a repeat finds its asset after an update', () => {
+describe('UploadRequest fingerprint', () => {
+  it('equals that of earlier releases, so that a repeated request finds its asset after an update', () => {
     const acl = [{ principal: 'group:editors', permissions: ['READ' as const] }];
     expect(fingerprint({ acl })).toBe('2bb09cc8ee9376c10ba92dbb7f97846cc29288b3b383d9cef7719d0dd91651fb');
   });
 
   it.each<[string, Partial<UploadRequest>]>([
-    ['the same request', {}],
+    ['an identical request', {}],
     ['another key', { idempotencyKey: 'other' }],
     ['a decomposed name', { filename: 'Re\u0301sume\u0301.pdf' }],
-    ['a name that becomes the same when it is cleaned', { filename: '\u200eRés\u00adumé\ufeff.pdf' }],
-    ['the hash in capitals', { checksumSha256: 'AB'.repeat(32) }],
-    ['the type in capitals', { mimeType: 'Application/PDF' }],
-    ['the method that is the default', { method: 'PUT' }],
+    ['a name with invisible characters that are removed', { filename: '\u200eRés\u00adumé\ufeff.pdf' }],
+    ['an upper-case hash', { checksumSha256: 'AB'.repeat(32) }],
+    ['an upper-case type', { mimeType: 'Application/PDF' }],
+    ['the default method', { method: 'PUT' }],
     ['metadata in another order', { metadata: REQUEST.metadata!.toReversed() }],
     ['grants in another order', { acl: REQUEST.acl!.toReversed() }],
     [
-      'permissions in another order, one of them twice, of a group in another form',
+      'reordered and repeated permissions of a group in another Unicode form',
       {
         acl: [
           { principal: 'group:Re\u0301daction', permissions: ['WRITE', 'READ', 'WRITE'] },
@@ -45,7 +45,7 @@ describe('the fingerprint of a request', () => {
         ],
       },
     ],
-  ])('is equal for %s', (_, more) => {
+  ])('stays equal for %s', (_, more) => {
     expect(fingerprint(more)).toBe(fingerprint());
   });
 
@@ -60,11 +60,11 @@ describe('the fingerprint of a request', () => {
     ['value of metadata', { metadata: [REQUEST.metadata![0]!, { key: 'b', value: '3' }] }],
     ['permission', { acl: [{ principal: 'group:Rédaction', permissions: ['READ'] }, REQUEST.acl![1]!] }],
     ['expiry', { acl: [REQUEST.acl![0]!, { ...REQUEST.acl![1]!, expiresAt: null }] }],
-  ])('is another for another %s', (_, more) => {
+  ])('differs for another %s', (_, more) => {
     expect(fingerprint(more)).not.toBe(fingerprint());
   });
 
-  it('is null without a key', () => {
+  it('is null without an idempotency key', () => {
     expect(fingerprint({ idempotencyKey: null })).toBeNull();
   });
 });

@@ -13,7 +13,7 @@ import {
   type Permission,
 } from '#libs/domain';
 
-/** What a client says of the file that it wants to send, as it said it. */
+/** A request for an upload as the client sent it. */
 export interface UploadRequest {
   readonly filename: string;
   readonly mimeType: string;
@@ -28,11 +28,11 @@ export interface UploadRequest {
 
 export interface UploadLimits {
   readonly maxUploadBytes: number;
-  /** Types and families that may be sent; empty for all. */
+  /** Media types and families that are accepted; empty for all. */
   readonly allowedTypes: readonly string[];
 }
 
-/** The same, checked and in canonical form. */
+/** A validated {@link UploadRequest} in canonical form. */
 export interface ParsedUploadRequest {
   readonly filename: string;
   readonly mimeType: string;
@@ -43,7 +43,7 @@ export interface ParsedUploadRequest {
   readonly metadata: readonly MetadataEntry[];
   readonly acl: readonly { principal: string; permission: Permission; expiresAt: Date | null }[];
   readonly idempotencyKey: string | null;
-  /** Equal for equal requests, whatever the order of their entries; null without an idempotency key. */
+  /** Hash that is equal for equal requests, in any order of metadata and grants; null without an idempotency key. */
   readonly fingerprint: string | null;
 }
 
@@ -54,7 +54,7 @@ const at = (...path: (string | number)[]) => ['input', ...path];
 function parseAcl(grants: NonNullable<UploadRequest['acl']>): ParsedUploadRequest['acl'] {
   const entries = new Map<string, { principal: string; permission: Permission; expiresAt: Date | null }>();
   const tooLong = () => invalid('ACL_TOO_LONG', `At most ${MAX_GRANTS} grants are allowed.`, at('acl'));
-  // Each is one at least.
+  // Each grant yields at least one entry, so this check bounds the loop.
   if (grants.length > MAX_GRANTS) throw tooLong();
   grants.forEach((grant, index) => {
     const { principal, permissions } = parseGrant(grant, at('acl', index));
@@ -72,7 +72,7 @@ function parseAcl(grants: NonNullable<UploadRequest['acl']>): ParsedUploadReques
 
 const byText = (a: unknown, b: unknown) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
 
-/** @throws StowageError invalid, with the path of the input that is wrong */
+/** Validates a request. @throws StowageError invalid, with the path of the invalid input */
 export function parseUploadRequest(request: UploadRequest, limits: UploadLimits): ParsedUploadRequest {
   const { sizeBytes, idempotencyKey = null } = request;
   if (sizeBytes > limits.maxUploadBytes) {
@@ -85,14 +85,14 @@ export function parseUploadRequest(request: UploadRequest, limits: UploadLimits)
   if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
     throw invalid(
       'IDEMPOTENCY_KEY_INVALID',
-      'idempotencyKey has 1 to 128 characters, none of them a control character.',
+      'idempotencyKey must have 1 to 128 characters and no control characters.',
       at('idempotencyKey'),
     );
   }
   const mimeType = parseMediaType(request.mimeType, at('mimeType'));
-  // What is declared as nothing in particular is judged by what is found in it.
+  // For application/octet-stream the type that processing detects is checked instead.
   if (mimeType !== OCTET_STREAM && !isAllowedType(mimeType, limits.allowedTypes)) {
-    throw invalid('TYPE_NOT_ALLOWED', `Files of the type ${mimeType} are not stored here.`, at('mimeType'));
+    throw invalid('TYPE_NOT_ALLOWED', `Files of the type ${mimeType} are not accepted.`, at('mimeType'));
   }
   const parsed = {
     filename: parseFilename(request.filename, at('filename')),

@@ -7,15 +7,15 @@ import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 
 type Signable = Pick<Asset, 'mimeType' | 'sizeBytes' | 'crc32c'>;
 
-/** How a client sends its bytes straight to storage. */
+/** A request that a client sends directly to storage to upload its bytes. */
 export interface UploadTicket extends SignedRequest {
   readonly protocol: 'PUT' | 'GCS_RESUMABLE';
 }
 
-/** `http://` or `https://`, a host and maybe a port: what browsers send as Origin, `null` excepted. */
+/** The form of the Origin header in browsers, except `null`: scheme, host and optional port. */
 const PAGE_ORIGIN = /^https?:\/\/[^/?#@\s]{1,255}$/;
 
-/** Makes the tickets by which clients send their bytes straight to storage. */
+/** Issues the tickets with which clients upload directly to storage. */
 @Injectable()
 export class UploadSigner {
   constructor(
@@ -28,7 +28,7 @@ export class UploadSigner {
   ) {}
 
   /**
-   * Signs one PUT of the whole body, without a network call.
+   * Signs a PUT of the whole body, without a network call.
    * @throws StowageError unavailable CLOCK_OFFSET
    */
   async forPut(assetId: string, upload: Signable, now: Date): Promise<UploadTicket> {
@@ -40,21 +40,21 @@ export class UploadSigner {
   }
 
   /**
-   * The session of a RESUMABLE upload, which stays the same while it lives.
-   * @param origin of the page that asks; one that the api does not serve is left out
-   * @returns null when the asset waits for no bytes
+   * The session of a RESUMABLE upload: the existing one while storage accepts bytes for it, otherwise a new one.
+   * @param origin origin of the requesting page; ignored unless it is one of the configured origins
+   * @returns null when the asset does not wait for bytes
    * @throws StowageError unavailable
    */
   async forSession(asset: Asset, now: Date, origin?: string): Promise<UploadTicket | null> {
     this.clock.check();
-    const session = await this.sessions.open(asset, now, this.isServed(origin) ? origin : undefined);
+    const session = await this.sessions.open(asset, now, this.isAllowed(origin) ? origin : undefined);
     if (session !== null) return { protocol: 'GCS_RESUMABLE', httpMethod: 'PUT', headers: [], ...session };
-    // Maybe the object is in storage and its event was lost.
+    // The object may be in storage although its event was lost.
     await this.completion.checkObject(asset.id, now);
     return null;
   }
 
-  private isServed(origin: string | undefined): boolean {
+  private isAllowed(origin: string | undefined): boolean {
     const { origins = [] } = this.options;
     return (
       origin !== undefined && PAGE_ORIGIN.test(origin) && (origins.includes('*') || origins.includes(origin))

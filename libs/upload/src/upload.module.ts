@@ -8,15 +8,15 @@ import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 import { UploadRepository } from './upload.repository.js';
 import { UploadService } from './upload.service.js';
 
-/** "The bytes are here", for any process. Needs the modules of `assets`, `jobs` and `database`, and `MetricsModule`. */
+/** Claims uploaded objects, in any process. Requires the modules of `assets`, `queue` and `database`, and `MetricsModule`. */
 @Module({ providers: [UploadCompletion, UploadMetrics], exports: [UploadCompletion, UploadMetrics] })
 export class UploadCompletionModule {}
 
-/** What operators may do about events that nothing came of. Needs also a provider of the port `ObjectEventReader`. */
+/** Retries of storage events that became dead letters. Also requires a provider of the port `ObjectEventReader`. */
 @Module({ imports: [UploadCompletionModule], providers: [EventRetriesService] })
 export class EventRetriesModule {}
 
-/** The clients' door. Needs also `QuotaModule` and a provider of the port `UrlSigner`. */
+/** Upload requests of clients. Also requires `QuotaModule` and a provider of the port `UrlSigner`. */
 @Module({})
 export class UploadModule {
   static forRoot(options: UploadOptions): DynamicModule {

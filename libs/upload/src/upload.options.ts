@@ -2,11 +2,11 @@ import type { BatcherOptions } from '#libs/database';
 
 export interface UploadOptions {
   readonly maxUploadBytes: number;
-  /** How long a ticket may be started, seconds. */
+  /** Seconds from the request of a ticket until its URL expires. */
   readonly urlSeconds: number;
-  /** Origins whose pages may use upload sessions: `https://app.example`, or `*` for all. Default: none. */
+  /** Page origins that may use upload sessions: `https://app.example`, or `*` for all. Default: none. */
   readonly origins?: readonly string[];
-  /** How requests for single uploads that come at once share statements. Default: 4 at a time, of up to 100. */
+  /** How concurrent requests for single uploads share statements. Default: 4 statements at a time, of up to 100 requests. */
   readonly batches?: BatcherOptions;
 }
 

@@ -18,7 +18,7 @@ export interface NewAsset extends ParsedUploadRequest {
   readonly now: Date;
 }
 
-/** `replayed`: the owner used this idempotency key before, for `asset`. */
+/** Outcome of one requested upload. `replayed`: the owner has used the idempotency key before, for `asset`. */
 export type Created =
   | { readonly outcome: 'created'; readonly asset: Asset }
   | { readonly outcome: 'replayed'; readonly asset: Asset; readonly fingerprint: string }
@@ -26,11 +26,10 @@ export type Created =
   | { readonly outcome: 'grant-expired' };
 
 /**
- * The hot path of requestUpload and requestUploads, over the tables of quota, assets, acl and events: for each owner one
- * reservation for all its assets and everything that stands on it, or nothing. No row means that the reservation would have passed
- * the limit, or that the owner has the bytes of one of them already. Owners in order: two statements that reserve for the same
- * ones wait for each other, and not each for the other. Its event counts as delivered: nobody can wait for news of an asset whose
- * id nobody knows yet. What it writes is known here ({@link newAssetOf}) and is not read back.
+ * The hot path of requestUpload and requestUploads: one statement writes the tables of quota, assets, access lists and events.
+ * Per owner it reserves quota for all items and creates all assets, or nothing. No row means that the quota would be exceeded,
+ * or that the owner already has the bytes of one item. Locks owners in id order to avoid deadlock. The event is recorded as
+ * delivered, since no client knows the id of the asset yet. {@link newAssetOf} builds the assets, so no row is read back.
  */
 export const CREATE: Statement<{ asset_id: string }> = {
   name: 'upload_create',
@@ -67,15 +66,15 @@ export const CREATE: Statement<{ asset_id: string }> = {
     select asset_id from created`,
 };
 
-/** Statements of single requests on their way at a time; what comes meanwhile goes into the next. */
+/** Single requests share statements: at most 4 run concurrently, and requests that arrive meanwhile join the next one. */
 const BATCHES = { atOnce: 4, most: 100 };
 
-/** What one request asks for at once. */
+/** The assets of one request, inserted together. */
 interface Insertion {
   readonly ownerId: bigint;
   readonly assets: readonly NewAsset[];
-  /** Not to be adopted. */
-  readonly sent: ReadonlySet<NewAsset>;
+  /** Assets that are created even if the owner seems to have their bytes. */
+  readonly mustSend: ReadonlySet<NewAsset>;
 }
 
 const FIND_REPLAYED: Statement<AssetRow & { key: string; fingerprint: string }> = {
@@ -84,7 +83,7 @@ const FIND_REPLAYED: Statement<AssetRow & { key: string; fingerprint: string }> 
     from media_assets a where a.owner_id = $1 and a.idempotency_key = any($2)`,
 };
 
-/** Each round that settles nothing means that another request of the owner came in between. */
+/** Each round without progress means that another request of the owner succeeded meanwhile. */
 const MAX_ROUNDS = 10;
 
 const EXTEND: Statement<{ asset_id: string }> = {
@@ -94,6 +93,7 @@ const EXTEND: Statement<{ asset_id: string }> = {
     where asset_id = $1 and status = 'PENDING' and upload_deadline_at > $4 returning asset_id`,
 };
 
+/** Creates assets for upload requests, and extends their deadlines. */
 @Injectable()
 export class UploadRepository {
   private readonly batcher: Batcher<Insertion, boolean>;
@@ -110,20 +110,22 @@ export class UploadRepository {
   }
 
   /**
-   * Reserves quota and creates assets of one owner: all in one statement, which is repeated for those that can be had
-   * when not all can (a key was used before, the quota has room for some). Answers in the order of the items.
+   * Reserves quota and creates assets of one owner in one statement. If not all can be created (a key was used before, or the quota
+   * suffices for some only), the statement is repeated for those that can.
+   * @returns outcomes in the order of the assets
+   * @throws StowageError unavailable, also QUOTA_BUSY
    */
   async create(ownerId: bigint, assets: readonly NewAsset[]): Promise<Created[]> {
     const created = new Map<NewAsset, Created>();
-    /** Those whose bytes have to be sent, though the owner seemed to have them. */
-    const sent = new Set<NewAsset>();
+    // Assets whose bytes must be sent although the owner seemed to have them.
+    const mustSend = new Set<NewAsset>();
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const open = assets.filter((asset) => !created.has(asset));
-      if (round > 0) await this.settle(ownerId, open, created, sent);
-      const fresh = open.filter((asset) => !created.has(asset) && !grantsThePast(asset));
-      const chosen = withoutRepeatedKeys(fresh);
-      if (chosen.length > 0 && (await this.insert({ ownerId, assets: chosen, sent }, round === 0))) {
-        for (const asset of chosen) {
+      if (round > 0) await this.resolveConflicts(ownerId, open, created, mustSend);
+      const fresh = open.filter((asset) => !created.has(asset) && !hasExpiredGrant(asset));
+      const distinct = withoutRepeatedKeys(fresh);
+      if (distinct.length > 0 && (await this.insert({ ownerId, assets: distinct, mustSend }, round === 0))) {
+        for (const asset of distinct) {
           const ref = this.incoming.refOf(asset.id);
           created.set(asset, { outcome: 'created', asset: newAssetOf(asset, ownerId, ref) });
         }
@@ -136,23 +138,23 @@ export class UploadRepository {
   }
 
   /**
-   * All, or none: the quota has no room for all, a key is in use, or bytes are there that could be adopted; at the first try also
-   * because that is so for others of the same owner.
+   * Inserts all assets or none. Returns false when the quota does not suffice for all, an idempotency key was used before, or the
+   * owner has the bytes of one asset; on the first try also when this applies to another request of the owner in the batch.
    */
   private async insert(insertion: Insertion, isFirstTry: boolean): Promise<boolean> {
     if (isFirstTry && insertion.assets.length === 1) return this.batcher.run(insertion);
-    const [isIn = false] = await this.insertAll([insertion]);
-    return isIn;
+    const [isInserted = false] = await this.insertAll([insertion]);
+    return isInserted;
   }
 
   private async insertAll(insertions: readonly Insertion[]): Promise<boolean[]> {
     const { limitBytes, limitAssets } = this.quotas.defaults;
-    const items = insertions.flatMap(({ ownerId, assets, sent }) =>
+    const items = insertions.flatMap(({ ownerId, assets, mustSend }) =>
       assets.map((asset) => ({
         ...asset,
         ...this.incoming.refOf(asset.id),
         ownerId: String(ownerId),
-        shareExisting: !sent.has(asset),
+        shareExisting: !mustSend.has(asset),
       })),
     );
     try {
@@ -166,14 +168,14 @@ export class UploadRepository {
   }
 
   /**
-   * Finds those that were created before, and those that the quota has no room for, first come first served; adopts what the
-   * owner has.
+   * Finds the outcome of assets that cannot be created: those of used keys, expired grants and, in the order of the request, those
+   * beyond the quota. Then creates assets that share bytes of the owner.
    */
-  private async settle(
+  private async resolveConflicts(
     ownerId: bigint,
     open: readonly NewAsset[],
     created: Map<NewAsset, Created>,
-    sent: Set<NewAsset>,
+    mustSend: Set<NewAsset>,
   ): Promise<void> {
     const keys = open.flatMap(({ idempotencyKey }) => idempotencyKey ?? []);
     const [rows, quota] = await Promise.all([
@@ -183,37 +185,37 @@ export class UploadRepository {
     const replayed = new Map(rows.map((row) => [row.key, row]));
     let bytes = quota.limitBytes - quota.usedBytes - quota.reservedBytes;
     let count = quota.limitAssets - quota.usedAssets - quota.reservedAssets;
-    const adoptable: NewAsset[] = [];
+    const shareable: NewAsset[] = [];
     for (const asset of withoutRepeatedKeys(open)) {
       const row = asset.idempotencyKey === null ? undefined : replayed.get(asset.idempotencyKey);
       if (row !== undefined) {
         created.set(asset, { outcome: 'replayed', asset: assetOf(row), fingerprint: row.fingerprint });
-      } else if (grantsThePast(asset)) {
+      } else if (hasExpiredGrant(asset)) {
         created.set(asset, { outcome: 'grant-expired' });
       } else if (asset.sizeBytes > bytes || count < 1) {
         created.set(asset, { outcome: 'over-quota' });
       } else {
-        if (!sent.has(asset)) adoptable.push(asset);
+        if (!mustSend.has(asset)) shareable.push(asset);
         bytes -= asset.sizeBytes;
         count -= 1;
       }
     }
-    if (adoptable.length === 0) return;
-    const adopted = await this.ownDuplicates.shareExisting(ownerId, adoptable);
-    for (const item of adoptable) {
-      const asset = adopted.get(item.id);
-      if (asset === undefined) sent.add(item);
+    if (shareable.length === 0) return;
+    const shared = await this.ownDuplicates.shareExisting(ownerId, shareable);
+    for (const item of shareable) {
+      const asset = shared.get(item.id);
+      if (asset === undefined) mustSend.add(item);
       else if (asset !== null) created.set(item, { outcome: 'created', asset });
     }
   }
 
-  /** A new ticket lives until `urlExpiresAt`. False when the asset is no longer waiting for bytes. */
+  /** Records the expiry of a new ticket and extends the upload deadline. @returns false when the asset is no longer PENDING */
   async extend(assetId: string, urlExpiresAt: Date, uploadDeadlineAt: Date, now: Date): Promise<boolean> {
     return (await this.database.query(EXTEND, [assetId, urlExpiresAt, uploadDeadlineAt, now])).length === 1;
   }
 }
 
-/** What {@link CREATE} makes of an item. */
+/** The asset that {@link CREATE} inserts for an item. */
 const newAssetOf = (item: NewAsset, ownerId: bigint, { bucket, key }: ObjectRef): Asset => ({
   id: item.id,
   ownerId,
@@ -244,12 +246,12 @@ const newAssetOf = (item: NewAsset, ownerId: bigint, { bucket, key }: ObjectRef)
   granted: [],
 });
 
-/** A grant that has expired cannot be written; a replay of one that was written is answered all the same. */
-const grantsThePast = ({ acl, now }: NewAsset) =>
+/** Expired grants cannot be created, but a replayed request may contain grants that have expired since. */
+const hasExpiredGrant = ({ acl, now }: NewAsset) =>
   acl.some(({ expiresAt }) => expiresAt !== null && expiresAt <= now);
 
-/** Of items with the same idempotency key the first; the others are replays of it. */
+/** Keeps only the first item of each idempotency key; the others are replays of the first. */
 function withoutRepeatedKeys(assets: readonly NewAsset[]): NewAsset[] {
-  const seen = new Set<string>();
-  return assets.filter(({ idempotencyKey: key }) => key === null || (!seen.has(key) && seen.add(key)));
+  const keys = new Set<string>();
+  return assets.filter(({ idempotencyKey: key }) => key === null || (!keys.has(key) && keys.add(key)));
 }

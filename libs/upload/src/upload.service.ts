@@ -15,34 +15,34 @@ import {
 import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
 import { type Created, type NewAsset, UploadRepository } from './upload.repository.js';
 
-/** Uploads that may be asked for at a time. */
+/** Uploads that one call may request. */
 export const MAX_BATCH = 100;
-/** Each lost race means that the asset moved on; it has few places to go. */
+/** Each retry means that the asset changed meanwhile, which it does only a few times. */
 const MAX_TRIES = 5;
-/** Items of a batch that are answered at a time: each may wait for storage. */
-const ANSWERS_AT_ONCE = 8;
+/** Items of a batch that are answered concurrently. Limited, because each may wait for storage. */
+const MAX_CONCURRENT_ANSWERS = 8;
 
 export interface RequestedUpload {
   readonly asset: Asset;
-  /** Null when nothing needs to be sent. */
+  /** Null when no bytes need to be sent. */
   readonly ticket: UploadTicket | null;
 }
 
 interface Prepared {
   readonly asset: NewAsset;
-  /** Null for a RESUMABLE upload, whose session is opened once the reservation stands. */
+  /** Null for a RESUMABLE upload, whose session is opened after the reservation is committed. */
   readonly ticket: UploadTicket | null;
 }
 
-/** What all items of one request share. */
+/** State that all items of one call share. */
 interface Call {
   readonly now: Date;
   readonly origin: string | undefined;
-  /** Set by the first session that could not be opened; the others are not tried. */
+  /** Error of the first session that could not be opened. The remaining sessions are not attempted then. */
   outage?: StowageError;
 }
 
-/** From "I want to upload" to "the bytes are here", for the client's part of it. */
+/** The operations of clients on uploads: request, renew, complete, cancel. */
 @Injectable()
 export class UploadService {
   private readonly limits: UploadLimits;
@@ -62,8 +62,8 @@ export class UploadService {
   }
 
   /**
-   * Reserves quota, creates the asset and hands out a ticket, or answers a repeated idempotency key.
-   * @param origin of the page that will send the bytes of a RESUMABLE upload
+   * Reserves quota, creates the asset and issues a ticket. A repeated idempotency key returns the asset of the first request.
+   * @param origin origin of the page that will send the bytes of a RESUMABLE upload
    * @throws StowageError invalid; over-quota QUOTA_EXCEEDED; conflict IDEMPOTENCY_KEY_REUSED; unavailable
    */
   async request(
@@ -78,8 +78,9 @@ export class UploadService {
   }
 
   /**
-   * The same for many: each is accepted or refused on its own merits, in the order of the requests. One that was refused before
-   * stands in its place as the error.
+   * Requests 1 to 100 uploads, each accepted or rejected independently.
+   * @param requests the requests; an item that was rejected before is passed as its error
+   * @returns results in the order of the requests, with a rejected item as its error
    * @throws StowageError unavailable
    */
   async requestAll(
@@ -89,7 +90,7 @@ export class UploadService {
     origin?: string,
   ): Promise<(RequestedUpload | StowageError)[]> {
     if (requests.length < 1 || requests.length > MAX_BATCH) {
-      throw invalid('BATCH_SIZE', `Ask for 1 to ${MAX_BATCH} uploads at a time.`, ['inputs']);
+      throw invalid('BATCH_SIZE', `A batch must have 1 to ${MAX_BATCH} uploads.`, ['inputs']);
     }
     const call: Call = { now: this.clock.now(), origin };
     const prepared = await Promise.all(requests.map((request) => this.prepare(request, requestId, call.now)));
@@ -105,12 +106,12 @@ export class UploadService {
           item instanceof StowageError ? item : await this.answer(item, outcomes.get(item)!, call);
       }
     };
-    await Promise.all(Array.from({ length: ANSWERS_AT_ONCE }, run));
+    await Promise.all(Array.from({ length: MAX_CONCURRENT_ANSWERS }, run));
     return results;
   }
 
   /**
-   * A ticket for an upload whose bytes have not come, until its deadline: a fresh PUT, or the session while it lives.
+   * Issues a ticket for a PENDING upload until its deadline: a newly signed PUT, or the session while storage accepts bytes for it.
    * @throws StowageError conflict UPLOAD_NOT_PENDING; unavailable
    */
   async renew(actor: Actor, assetId: string, origin?: string): Promise<UploadTicket> {
@@ -120,7 +121,7 @@ export class UploadService {
     throw uploadNotPending();
   }
 
-  /** Asks storage now instead of waiting for its event. */
+  /** Checks storage for the bytes immediately instead of waiting for the event. @throws StowageError unavailable */
   async complete(actor: Actor, assetId: string): Promise<Asset> {
     const asset = await this.assets.get(actor, assetId, 'WRITE');
     if (asset.status !== 'PENDING') return asset;
@@ -128,13 +129,13 @@ export class UploadService {
     return this.assets.get(actor, assetId, 'WRITE');
   }
 
-  /** @throws StowageError conflict UPLOAD_NOT_PENDING once the bytes were there or the time was over; unavailable */
+  /** Cancels a PENDING upload. @throws StowageError conflict UPLOAD_NOT_PENDING for any other but a cancelled one; unavailable */
   async cancel(actor: Actor, assetId: string): Promise<Asset> {
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
       const asset = await this.assets.get(actor, assetId, 'WRITE');
       if (asset.status === 'CANCELLED') return asset;
       if (asset.status !== 'PENDING') break;
-      // A renewal may have come in between.
+      // A renewal may change the asset between the read and the transition.
       await this.completion.cancel(asset, this.clock.now());
     }
     throw uploadNotPending();
@@ -174,9 +175,9 @@ export class UploadService {
   ): Promise<RequestedUpload | StowageError> {
     switch (created.outcome) {
       case 'over-quota':
-        return new StowageError('over-quota', 'QUOTA_EXCEEDED', 'This upload would pass your quota.');
+        return new StowageError('over-quota', 'QUOTA_EXCEEDED', 'This upload would exceed your quota.');
       case 'grant-expired':
-        return invalid('EXPIRY_PAST', 'expiresAt must lie ahead.', ['input', 'acl']);
+        return invalid('EXPIRY_PAST', 'expiresAt must be in the future.', ['input', 'acl']);
       case 'replayed':
         return this.replay(created, asset, call);
       case 'created':
@@ -187,7 +188,7 @@ export class UploadService {
     }
   }
 
-  /** @param isUnnamed whether no repeat of the request can find the asset */
+  /** @param isUnnamed whether the request had no idempotency key, so that a repeat cannot find the asset */
   private async openSession(
     asset: Asset,
     isUnnamed: boolean,
@@ -209,13 +210,13 @@ export class UploadService {
     }
   }
 
-  /** The client learns no id, so the reservation would be of no use until the deadline. */
+  /** The client does not learn the id of the asset, so its reservation would be blocked until the deadline. */
   private async release(assetId: string): Promise<void> {
     try {
       const asset = await this.assets.findWithoutAccessCheck(assetId);
       if (asset !== null) await this.completion.cancel(asset, this.clock.now());
     } catch (err) {
-      this.logger.warn({ err, assetId }, 'reservation released only at the deadline');
+      this.logger.warn({ err, assetId }, 'reservation not released before the deadline');
     }
   }
 
@@ -228,7 +229,7 @@ export class UploadService {
       return new StowageError(
         'conflict',
         'IDEMPOTENCY_KEY_REUSED',
-        'This idempotencyKey was used for another upload.',
+        'This idempotencyKey was used with another input. Use a new key.',
         {
           path: ['input', 'idempotencyKey'],
         },
@@ -240,14 +241,14 @@ export class UploadService {
         ? { asset, ticket: await this.freshTicket(asset, call) }
         : await this.openSession(asset, false, call);
     if (answer instanceof StowageError) return answer;
-    // Past its deadline it gets what the sweeper would give it: bytes that came in time count.
+    // After the deadline, do as the sweep would: claim an object that was uploaded in time, otherwise expire the upload.
     if (answer.ticket === null && (await this.completion.checkObject(asset.id)) === 'nothing-there') {
       await this.completion.expire(asset, call.now);
     }
     return { asset: (await this.assets.findWithoutAccessCheck(asset.id)) ?? asset, ticket: answer.ticket };
   }
 
-  /** Under the conditions of the first; null when the asset waits for nothing any more. */
+  /** Issues a ticket with the parameters of the first one. @returns null when the asset does not wait for bytes any more */
   private async freshTicket(asset: Asset, { now, origin }: Call): Promise<UploadTicket | null> {
     if (asset.uploadMethod === 'RESUMABLE') return this.uploadSigner.forSession(asset, now, origin);
     const { id, sizeBytes } = asset;
@@ -258,4 +259,4 @@ export class UploadService {
 }
 
 const uploadNotPending = () =>
-  new StowageError('conflict', 'UPLOAD_NOT_PENDING', 'This upload is not waiting for bytes any more.');
+  new StowageError('conflict', 'UPLOAD_NOT_PENDING', 'This upload is not PENDING any more.');

@@ -132,7 +132,7 @@ describe('undeliverable events', () => {
     const { id } = await letterWith('hopeless');
     expect((await decide('retry', id)).errors).toMatchObject([
       {
-        message: 'The event is malformed as before: an attribute is missing.',
+        message: 'The event is still malformed: an attribute is missing.',
         extensions: { code: 'CONFLICT', reason: 'EVENT_MALFORMED' },
       },
     ]);

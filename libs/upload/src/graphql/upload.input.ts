@@ -9,7 +9,7 @@ registerEnumType(UploadMethodEnum, {
   description: 'How the bytes are sent.',
   valuesMap: {
     PUT: { description: 'One PUT of the whole body.' },
-    RESUMABLE: { description: 'In chunks, to be resumed after an interruption.' },
+    RESUMABLE: { description: 'In chunks; can be resumed after an interruption.' },
   },
 });
 
@@ -20,17 +20,18 @@ export const UploadProtocolEnum = {
 } as const;
 registerEnumType(UploadProtocolEnum, {
   name: 'UploadProtocol',
-  description: 'How a ticket is used. There may be more some day: tell your user to update the app.',
+  description:
+    'How a ticket is used. New values may be added: for an unknown one, tell the user to update the app.',
   valuesMap: {
     PUT: { description: 'One request with the whole body.' },
     GCS_RESUMABLE: {
       description: "The storage's resumable protocol on the session URL: PUTs with Content-Range, in chunks.",
     },
-    S3_MULTIPART: { description: 'Signed parts. Not given out yet.' },
+    S3_MULTIPART: { description: 'Signed parts. Not used yet.' },
   },
 });
 
-@InputType('MetadataInput', { description: 'One key and value to attach.' })
+@InputType('MetadataInput', { description: 'A key and value to attach.' })
 export class MetadataInput {
   @Field(() => String, { description: '1 to 64 letters, digits, _ . : or -.' })
   key: string;
@@ -39,7 +40,7 @@ export class MetadataInput {
   value: string;
 }
 
-@InputType('AclInput', { description: 'Access for one principal, from the start.' })
+@InputType('AclInput', { description: 'Access that one principal has from the creation of the asset.' })
 export class AclInput {
   @Field(() => String, { description: 'user:<id>, group:<name>, or * (everyone; READ only).' })
   principal: string;
@@ -47,54 +48,55 @@ export class AclInput {
   @Field(() => [PermissionEnum], { description: 'Granted permissions.' })
   permissions: Permission[];
 
-  @Field(() => DateTime, { nullable: true, description: 'When the grant ends; never when left out.' })
+  @Field(() => DateTime, { nullable: true, description: 'When the grant ends; never when omitted.' })
   expiresAt?: Date | null;
 }
 
-@InputType('RequestUploadInput', { description: 'What you are going to send.' })
+@InputType('RequestUploadInput', { description: 'The file to upload.' })
 export class RequestUploadInput {
   @Field(() => String, {
     description:
-      '1 to 255 bytes, no path, no control characters. Invisible characters that shape no other are removed.',
+      '1 to 255 bytes, without path or control characters. Invisible characters that do not shape others are removed.',
   })
   filename: string;
 
   @Field(() => String, {
-    description: 'type/subtype; parameters are ignored. application/octet-stream when you do not know.',
+    description: 'type/subtype; parameters are ignored. application/octet-stream if the type is unknown.',
   })
   mimeType: string;
 
-  @Field(() => ByteSize, { description: 'Exactly how many bytes you will send.' })
+  @Field(() => ByteSize, { description: 'Exact size of the file, in bytes.' })
   sizeBytes: number;
 
-  @Field(() => Sha256, { description: 'Digest of the whole file.' })
+  @Field(() => Sha256, { description: 'SHA-256 of the whole file.' })
   checksumSha256: string;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'Base64 CRC32C of the bytes; when given, storage itself refuses a body that differs. A RESUMABLE upload is compared once all of it has come.',
+      'Base64 CRC32C of the bytes; when given, storage itself rejects a body that differs. A RESUMABLE upload is compared ' +
+      'after its last byte.',
   })
   crc32c?: string | null;
 
   @Field(() => UploadMethodEnum, {
     nullable: true,
     defaultValue: 'PUT',
-    description: 'How you will send it.',
+    description: 'How the bytes will be sent.',
   })
   method?: 'PUT' | 'RESUMABLE' | null;
 
   @Field(() => [MetadataInput], { nullable: true, description: 'At most 64 entries.' })
   metadata?: MetadataInput[] | null;
 
-  @Field(() => [AclInput], { nullable: true, description: 'Who else may use it; at most 200 grants.' })
+  @Field(() => [AclInput], { nullable: true, description: 'Access for others; at most 200 grants.' })
   acl?: AclInput[] | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      '1 to 128 characters. The same key from the same owner with the same input gives the same asset, with a fresh ' +
-      'ticket while it is PENDING and upload null after; with another input, CONFLICT.',
+      '1 to 128 characters. Repeating a request with its key and input returns the asset of the first request, with a new ' +
+      'ticket while it is PENDING and upload null afterwards; CONFLICT with another input.',
   })
   idempotencyKey?: string | null;
 }

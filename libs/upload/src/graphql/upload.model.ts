@@ -6,24 +6,24 @@ import type { UploadTicket } from '../upload-signer.js';
 import type { RequestedUpload } from '../upload.service.js';
 import { UploadMethodEnum, UploadProtocolEnum } from './upload.input.js';
 
-@ObjectType('HttpHeader', { description: 'One header to send.' })
+@ObjectType('HttpHeader', { description: 'An HTTP header to send.' })
 export class HttpHeaderModel {
-  @Field(() => String, { description: 'Its name.' })
+  @Field(() => String, { description: 'Name of the header.' })
   name: string;
 
-  @Field(() => String, { description: 'Its value, exactly.' })
+  @Field(() => String, { description: 'Exact value of the header.' })
   value: string;
 }
 
 @ObjectType('UploadTicket', {
   description:
-    'One request the client makes to storage. Send exactly these headers. PUT: one PUT of the whole body, which can ' +
-    'succeed once. RESUMABLE: url is a session (a secret) that the service opened; the body is PUT to it in chunks as the ' +
-    "storage's resumable protocol says, and the client goes on there after an interruption. A 412 means the bytes are " +
-    'there: call completeUpload.',
+    'A request that the client sends to storage, with exactly these headers. PUT: one PUT of the whole body, which can ' +
+    'succeed once. RESUMABLE: url is a session (a secret) that the service opened; the client PUTs the body to it in chunks, ' +
+    "by the storage's resumable protocol, and continues there after an interruption. A 412 response means that storage has " +
+    'the bytes already: call completeUpload.',
 })
 export class UploadTicketModel {
-  @Field(() => UploadMethodEnum, { description: 'What was asked for.' })
+  @Field(() => UploadMethodEnum, { description: 'Requested method.' })
   method: 'PUT' | 'RESUMABLE';
 
   @Field(() => UploadProtocolEnum, { description: 'How the ticket is used.' })
@@ -38,7 +38,7 @@ export class UploadTicketModel {
   @Field(() => String, { description: 'The HTTP method to use.' })
   httpMethod: string;
 
-  @Field(() => Url, { description: 'Where to send it. A secret until it expires.' })
+  @Field(() => Url, { description: 'Send the request to this URL. It is a secret until it expires.' })
   url: string;
 
   @Field(() => [HttpHeaderModel], {
@@ -46,7 +46,7 @@ export class UploadTicketModel {
   })
   headers: HttpHeaderModel[];
 
-  @Field(() => DateTime, { description: 'Until when a PUT may start, or the session lives.' })
+  @Field(() => DateTime, { description: 'Latest time to start a PUT, or expiry of the session.' })
   expiresAt: Date;
 
   constructor({ protocol, httpMethod, url, headers, expiresAt }: UploadTicket) {
@@ -62,12 +62,12 @@ export class UploadTicketModel {
   }
 }
 
-@ObjectType('RequestUploadPayload', { description: 'An asset, and how to send its bytes.' })
+@ObjectType('RequestUploadPayload', { description: 'An asset, and a ticket to send its bytes.' })
 export class RequestUploadPayload {
-  @Field(() => AssetModel, { description: 'The asset, PENDING until its bytes arrive.' })
+  @Field(() => AssetModel, { description: 'The asset, PENDING until its bytes are uploaded.' })
   asset: AssetModel;
 
-  @Field(() => UploadTicketModel, { nullable: true, description: 'Null when nothing needs to be sent.' })
+  @Field(() => UploadTicketModel, { nullable: true, description: 'Null when no bytes need to be sent.' })
   upload: UploadTicketModel | null;
 
   constructor({ asset, ticket }: RequestedUpload) {
@@ -76,16 +76,16 @@ export class RequestUploadPayload {
   }
 }
 
-/** A request knows nothing of the batch that it is in: its path begins with `input`, that of a single one. */
+/** Errors of an item have the path of a single request, which begins with `input`; the result has the path in the batch. */
 function pathInBatch(index: number, [root, ...rest]: readonly (string | number)[]): string[] {
   return (root === 'input' ? ['inputs', index, ...rest] : [root ?? 'inputs', ...rest]).map(String);
 }
 
 @ObjectType('UploadRefusal', {
-  description: 'One refused item of a batch; code as in errors[].extensions.code.',
+  description: 'A rejected item of a batch; code as in errors[].extensions.code.',
 })
 export class UploadRefusal {
-  @Field(() => Int, { description: 'Its place in the inputs, from 0.' })
+  @Field(() => Int, { description: 'Index of the item in the inputs, from 0.' })
   index: number;
 
   @Field(() => String, { description: 'As in errors[].extensions.code.' })
@@ -100,7 +100,8 @@ export class UploadRefusal {
   @Field(() => [String], {
     nullable: true,
     description:
-      'As in errors[].extensions.path, its indexes as text: ["inputs", "1", "sizeBytes"]; null when no part of the input is to blame.',
+      'As in errors[].extensions.path, its indexes as text: ["inputs", "1", "sizeBytes"]; null when the error concerns no ' +
+      'part of the input.',
   })
   path: string[] | null;
 
@@ -112,6 +113,6 @@ export class UploadRefusal {
 
 export const RequestUploadResult = createUnionType({
   name: 'RequestUploadResult',
-  description: 'What became of one item of a batch.',
+  description: 'Result of one item of a batch.',
   types: () => [RequestUploadPayload, UploadRefusal] as const,
 });

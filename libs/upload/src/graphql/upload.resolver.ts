@@ -13,36 +13,36 @@ import {
   UploadTicketModel,
 } from './upload.model.js';
 
-/** How the API refuses items of {@link UploadResolver.requestUploads} one by one. */
+/** Lets the API reject invalid items of {@link UploadResolver.requestUploads} one by one. */
 export const UPLOAD_BATCH = { field: 'requestUploads', argument: 'inputs', most: MAX_BATCH } as const;
 
-const ASSET_ID = { type: () => ID, description: 'The asset that requestUpload gave you.' };
+const ASSET_ID = { type: () => ID, description: 'Id of the asset that requestUpload returned.' };
 
 @Resolver()
 export class UploadResolver {
   constructor(private readonly uploads: UploadService) {}
 
   @Mutation(() => RequestUploadPayload, {
-    description: 'Reserves quota, creates a PENDING asset and says how to send its bytes to storage.',
+    description: 'Reserves quota, creates a PENDING asset and returns a ticket to send its bytes to storage.',
   })
   async requestUpload(
     @CurrentActor() actor: Actor,
     @RequestId() requestId: string,
     @PageOrigin() origin: string | undefined,
-    @Args('input', { description: 'What you are going to send.' }) input: RequestUploadInput,
+    @Args('input', { description: 'The file to upload.' }) input: RequestUploadInput,
   ): Promise<RequestUploadPayload> {
     return new RequestUploadPayload(await this.uploads.request(actor, input, requestId, origin));
   }
 
   @Mutation(() => [RequestUploadResult], {
     description:
-      '1 to 100 items, each accepted or refused on its own merits; results in the order of the inputs.',
+      'Requests 1 to 100 uploads, each accepted or rejected independently. Results are in the order of the inputs.',
   })
   async requestUploads(
     @CurrentActor() actor: Actor,
     @RequestId() requestId: string,
     @PageOrigin() origin: string | undefined,
-    @Args('inputs', { type: () => [RequestUploadInput], description: 'What you are going to send.' })
+    @Args('inputs', { type: () => [RequestUploadInput], description: 'The files to upload.' })
     inputs: RequestUploadInput[],
     @RefusedItems() refused: ReadonlyMap<number, StowageError>,
   ): Promise<(RequestUploadPayload | UploadRefusal)[]> {
@@ -55,8 +55,8 @@ export class UploadResolver {
 
   @Mutation(() => UploadTicketModel, {
     description:
-      'A fresh ticket for a PENDING asset whose URL expired or is about to, until its upload deadline. For RESUMABLE: the ' +
-      'same session while it lives.',
+      'Issues a new ticket for a PENDING asset whose URL has expired or is about to, until its upload deadline. A RESUMABLE ' +
+      'upload keeps its session until that ends.',
   })
   async renewUpload(
     @CurrentActor() actor: Actor,
@@ -68,8 +68,8 @@ export class UploadResolver {
 
   @Mutation(() => AssetModel, {
     description:
-      'Asks storage now instead of waiting for its event. Optional: the event alone is enough. A repeat answers the ' +
-      'asset as it is.',
+      'Checks storage immediately instead of waiting for its event. Optional: the event alone is enough. Repeating the call ' +
+      'returns the asset as it is.',
   })
   async completeUpload(
     @CurrentActor() actor: Actor,
@@ -79,7 +79,8 @@ export class UploadResolver {
   }
 
   @Mutation(() => AssetModel, {
-    description: 'Calls a PENDING upload off and gives its quota back. A repeat answers the same.',
+    description:
+      'Cancels a PENDING upload and releases its quota. Repeating the call returns the cancelled asset.',
   })
   async cancelUpload(
     @CurrentActor() actor: Actor,

@@ -2,6 +2,6 @@ import { Module } from '@nestjs/common';
 import { UploadCompletionModule } from '../upload.module.js';
 import { ObjectFinalizedSubscriber } from './object-finalized.subscriber.js';
 
-/** Needs a provider of the port `ObjectEvents`. */
+/** Requires a provider of the port `ObjectEvents`. */
 @Module({ imports: [UploadCompletionModule], providers: [ObjectFinalizedSubscriber] })
 export class UploadJobsModule {}

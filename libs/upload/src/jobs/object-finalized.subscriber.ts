@@ -12,20 +12,20 @@ import {
 import { type CheckOutcome, UploadCompletion } from '../upload-completion.js';
 import { OBJECT_EVENTS } from '../event-retries.service.js';
 
-/** Of the nine seconds that a worker has to end, so that its other parts have some too. What is not done by then comes again. */
+/** Part of the nine seconds that a worker has for its shutdown. Events that are not handled by then are delivered again. */
 const DRAIN_MS = 5_000;
 
-/** Events that are handled at a time: a backlog leaves most of the process to the jobs. */
-const AT_ONCE = 16;
+/** Events that are handled concurrently. Limited, so that a backlog of events leaves most of the process to the jobs. */
+const MAX_CONCURRENT = 16;
 
-/** Storage's events of the incoming bucket. Events that come while others are handled are handled together afterwards. */
+/** Handles storage events of the incoming bucket. Events that arrive while others are handled share the next batch. */
 @Injectable()
 export class ObjectFinalizedSubscriber
   implements ObjectEventHandler, OnApplicationBootstrap, BeforeApplicationShutdown
 {
   private readonly batcher = new Batcher<string, PromiseSettledResult<CheckOutcome>>(
     (keys) => this.completion.checkObjects(keys),
-    { atOnce: 2, most: AT_ONCE / 2 },
+    { atOnce: 2, most: MAX_CONCURRENT / 2 },
   );
 
   constructor(
@@ -50,16 +50,16 @@ export class ObjectFinalizedSubscriber
     return this.verdictOn({ messageId, key }, async () => {
       const result = await this.batcher.run(key);
       if (result.status === 'rejected') throw result.reason;
-      const arrival = result.value;
-      this.logger.debug({ messageId, key, generation: version, arrival }, 'object finalized');
-      if (arrival === 'unknown-asset')
-        this.logger.warn({ messageId, key }, 'event for an object that nobody asked for');
-      // It comes again after the subscription's growing pause; no row of the database would remember it.
-      return arrival === 'early' ? 'nack' : 'ack';
+      const outcome = result.value;
+      this.logger.debug({ messageId, key, generation: version, arrival: outcome }, 'object finalized');
+      if (outcome === 'unknown-asset')
+        this.logger.warn({ messageId, key }, 'event for an object without an upload');
+      // No row records an early event, so the subscription must redeliver it, with its backoff.
+      return outcome === 'early' ? 'nack' : 'ack';
     });
   }
 
-  /** Becomes a dead letter, however often it comes. */
+  /** Records a dead letter, once per message however often it is delivered. */
   undeliverable({ messageId, problem, ...event }: UndeliverableEvent): Promise<EventVerdict> {
     return this.verdictOn({ messageId }, async () => {
       const letter = {
@@ -77,7 +77,7 @@ export class ObjectFinalizedSubscriber
     });
   }
 
-  /** The subscriber's edge of the error table. */
+  /** Maps an error to a verdict by the table of error kinds. */
   private async verdictOn(event: object, handle: () => Promise<EventVerdict>): Promise<EventVerdict> {
     try {
       return await handle();
