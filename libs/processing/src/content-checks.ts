@@ -26,7 +26,7 @@ export interface CheckedContent {
   readonly properties: AssetProperties;
   /** Renditions that are not stored yet. */
   readonly renditions: readonly Rendition[];
-  /** Whether variants were made or tried, so that they are rebuilt when the profiles change. */
+  /** Whether variants were created or attempted, so that they are rebuilt when the profiles change. */
   readonly getsVariants: boolean;
   /** Why a picture has no variants; null when it has them, without configured profiles, and for other files. */
   readonly variantsReason: VariantsReason | null;
@@ -51,8 +51,9 @@ export class ContentChecks {
 
   /**
    * @throws ReaderNeeded when `mayInspect` is false and the file needs a reader
+   * Reads and checks one generation of an asset's incoming object.
    * @throws StowageError rejected, with the code of a status reason; not-found INCOMING_GONE; unavailable. Other
-   * errors may be transient: InspectionFailed, a scanner that fails on these bytes.
+   * errors may be transient: InspectionFailed, or a scanner that fails on these bytes.
    */
   async check(
     asset: Asset,
@@ -65,14 +66,14 @@ export class ContentChecks {
     verifyStat(asset, stat);
     await using read = await this.contentReader.read({ ...asset, object }, { mayInspect, signal });
     verifyBytes(asset, stat, read.digest);
-    await this.refuseInfected(asset, read, object, signal);
+    await this.verifyNotInfected(asset, read, object, signal);
     const { digest, scannedBy, verdict } = read;
     const isClean = verdict.outcome === 'clean';
     return { ...(await this.inspect(asset, read, signal)), digest, scannedBy, isClean };
   }
 
   /** Quarantines infected bytes before the asset is rejected. */
-  private async refuseInfected(
+  private async verifyNotInfected(
     { ownerId }: Asset,
     { verdict, digest }: ReadResult,
     object: ObjectVersion,
@@ -87,13 +88,14 @@ export class ContentChecks {
 
   private async inspect(asset: Asset, read: ReadResult, signal: AbortSignal) {
     const scope = this.contents.scopeOf(asset.ownerId);
-    const made = await this.contents.variantsOf(read.digest.sha256, scope, signal);
-    const found = await this.readProperties(asset, read, made, scope, signal);
+    const existing = await this.contents.variantsOf(read.digest.sha256, scope, signal);
+    const found = await this.readProperties(asset, read, existing, scope, signal);
     const mimeType = verifyType(asset, found.detected, this.assets.allowedTypes);
     if (found.refusal !== null) throw rejected(found.refusal.code, found.refusal.message);
     this.verifyScannable(mimeType, read, found);
     const { profiles } = this.options;
-    const hasVariants = found.renditions.length > 0 || profiles.some((profile) => made.has(specOf(profile)));
+    const hasVariants =
+      found.renditions.length > 0 || profiles.some((profile) => existing.has(specOf(profile)));
     const isWanted = profiles.length > 0 && kindOfMediaType(mimeType) === 'IMAGE';
     const variantsReason = hasVariants || !isWanted ? null : reasonOf(found, read);
     const getsVariants = hasVariants || (isWanted && found.variantsReason !== null);
@@ -103,12 +105,12 @@ export class ContentChecks {
 
   private async readProperties(
     asset: Asset,
-    { digest, detected, path, isTooLarge, isArchiveToo }: ReadResult,
-    made: ReadonlyMap<string, string>,
+    { digest, detected, path, isTooLarge, isAlsoArchive }: ReadResult,
+    existing: ReadonlyMap<string, string>,
     scope: string,
     signal: AbortSignal,
   ): Promise<Inspection> {
-    const opaque = isTooLarge ? 'it is too large to be looked into' : isArchiveToo ? ARCHIVE_AS_WELL : null;
+    const opaque = isTooLarge ? 'it is too large to be inspected' : isAlsoArchive ? ARCHIVE_AS_WELL : null;
     const uninspected = {
       detected,
       properties: NO_PROPERTIES,
@@ -118,16 +120,16 @@ export class ContentChecks {
       opaque,
     };
     if (path === null) return uninspected;
-    const profiles = this.options.profiles.filter((profile) => !made.has(specOf(profile)));
+    const profiles = this.options.profiles.filter((profile) => !existing.has(specOf(profile)));
     const longestSide = Math.max(0, ...this.options.profiles.map(({ maxSide }) => maxSide));
     const { sizeBytes } = asset;
     const request = { path, sizeBytes, detected, profiles, longestSide };
     return this.inspector.inspect(request, { scope, sha256: digest.sha256 }, signal);
   }
 
-  /** Refuses content that could not be scanned, unless the operator admits its type. */
+  /** Rejects content that could not be scanned, unless the operator admits its type. */
   private verifyScannable(mimeType: string, { verdict }: ReadResult, { opaque }: Inspection): void {
-    // The reason of the inspection is more specific than the scanner's.
+    // The reason from the inspection is more specific than the reason from the scanner.
     const why = opaque ?? (verdict.outcome === 'unscannable' ? verdict.why : null);
     if (why === null) return;
     const { admitUnscannable } = this.options;

@@ -3,7 +3,7 @@ import { Database, type Statement } from '#libs/database';
 import { type Inspection, InspectionFailed, type InspectionRequest, Inspector } from '#libs/inspection';
 import { rejected } from './verify.js';
 
-/** One exhaustion may be the machine's doing; two are the content's. */
+/** One timeout may be caused by a busy machine; a second one is attributed to the content. */
 const MAX_EXHAUSTED = 2;
 
 interface CountRow {
@@ -29,15 +29,15 @@ const FORGET: Statement<never> = {
   text: 'delete from content_costs where scope = $1 and sha256 = $2',
 };
 
-/** Verified bytes, and who shares them. */
+/** Verified bytes and their dedupe scope. */
 export interface InspectedContent {
   readonly scope: string;
   readonly sha256: string;
 }
 
 /**
- * Inspects content at most twice when its readers use up their time: then all assets with these bytes are refused, without another
- * reading, until the configured limits change.
+ * Inspects content at most twice if its readers exceed their time limits. After that, all assets with these bytes are rejected
+ * without another inspection, until the configured limits change.
  */
 @Injectable()
 export class ContentInspector {
@@ -47,8 +47,9 @@ export class ContentInspector {
   ) {}
 
   /**
-   * @param content - its SHA-256 must have been verified: a declared one would let anybody refuse the bytes of others
-   * @throws StowageError rejected TOO_COSTLY; unavailable; InspectionFailed, after which another attempt may succeed
+   * @param content its SHA-256 must be verified: with a declared one, a client could have the bytes of others rejected
+   * @throws StowageError rejected TOO_COSTLY; unavailable
+   * @throws InspectionFailed when another attempt may succeed
    */
   async inspect(
     request: InspectionRequest,
@@ -70,4 +71,4 @@ export class ContentInspector {
   }
 }
 
-const tooCostly = () => rejected('TOO_COSTLY', 'Reading the file takes more time than files may take here.');
+const tooCostly = () => rejected('TOO_COSTLY', 'Reading the file takes longer than this service allows.');

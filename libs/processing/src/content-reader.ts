@@ -12,35 +12,35 @@ import { Spool, type SpoolFile } from './spool.js';
 export interface ReadRequest {
   readonly object: ObjectVersion;
   readonly sizeBytes: number;
-  /** The declared type: what nobody looks into needs no room on disk. */
+  /** The declared type. Files of types without a reader need no disk space. */
   readonly mimeType: string;
 }
 
 export interface ReadOptions {
-  /** False to take only files that no reader looks into. */
+  /** False to read only files that need no reader (a parser in a child process). */
   readonly mayInspect: boolean;
   readonly signal?: AbortSignal;
 }
 
-/** What one read has brought. Whoever takes it in disposes of it, and so of the file. */
+/** The result of one read. The caller must dispose the result, which deletes the spooled file. */
 export interface ReadResult extends AsyncDisposable {
   readonly digest: Digest;
   readonly verdict: Verdict;
-  /** Engine and signatures. */
+  /** Label of the scanner: engine and signatures. */
   readonly scannedBy: string;
-  /** As the head shows. */
+  /** Media type detected from the first bytes; null for an unknown type. */
   readonly detected: string | null;
-  /** The whole file on disk, of kinds that somebody looks into. */
+  /** Path of the spooled file; null for a file that needs no reader or is too large. */
   readonly path: string | null;
-  /** It would be looked into, and can never have room. */
+  /** Whether the file needs a reader but exceeds the capacity of the spool. */
   readonly isTooLarge: boolean;
-  /** It is not on disk, and can be unpacked as a ZIP archive all the same. */
-  readonly isArchiveToo: boolean;
+  /** Whether a file that was not spooled can also be unpacked as a ZIP archive. */
+  readonly isAlsoArchive: boolean;
 }
 
 /**
- * Reads an object once, raw, at one generation. Hash, checksum, size and head are taken as the chunks go by, the scanner is the
- * one consumer, and what somebody is to look into goes to disk on the way. Memory does not grow with the file.
+ * Reads an object once, raw, at one generation. The scanner consumes the chunks; on the way they are hashed and, for files that
+ * need a reader, spooled to disk. Memory use does not depend on the size of the file.
  */
 @Injectable()
 export class ContentReader {
@@ -53,26 +53,28 @@ export class ContentReader {
   ) {}
 
   /**
-   * @throws ReaderNeeded when `mayInspect` is false: as soon as the first bytes show it, and before the file takes room on disk
-   * @throws StowageError not-found OBJECT_NOT_FOUND; unavailable, of storage, scanner or disk; InspectionFailed
+   * Reads, hashes, scans and, if needed, spools an object.
+   * @throws ReaderNeeded when `mayInspect` is false, after the first bytes and before the file takes disk space
+   * @throws StowageError not-found OBJECT_NOT_FOUND; unavailable, for storage, scanner or disk
+   * @throws InspectionFailed
    */
   async read(
     { object, sizeBytes, mimeType }: ReadRequest,
     { mayInspect, signal }: ReadOptions,
   ): Promise<ReadResult> {
-    // Before the scan: what it is told later may be newer than what it scanned with.
+    // Identified before the scan, because the signatures may be updated during the scan.
     const { label: scannedBy } = await this.scanner.identify(signal);
     const fits = this.spool.fits(sizeBytes);
-    const isForReaders = fits && mayBeInspected(mimeType);
-    const room = isForReaders && mayInspect ? await this.spool.reserve(sizeBytes, signal) : null;
+    const mayNeedReader = fits && mayBeInspected(mimeType);
+    const file = mayNeedReader && mayInspect ? await this.spool.reserve(sizeBytes, signal) : null;
     const digest = new ContentDigest(Math.max(0, sizeBytes - ARCHIVE_TAIL_BYTES), sizeBytes);
     const isNeeded = (detected: string | null) => needsWholeFile(mimeType, detected);
     const pass = new Pass(
-      room,
+      file,
       digest,
       isNeeded,
       (head) => this.inspector.detect(head, signal),
-      isForReaders && !mayInspect,
+      mayNeedReader && !mayInspect,
     );
     const reading = new AbortController();
     const stop = () => reading.abort(signal?.reason);
@@ -83,71 +85,71 @@ export class ContentReader {
       const options = { sizeBytes, sha256: () => pass.digest.sha256(), signal };
       const verdict = await this.scanner.scan(shared(content), options);
       this.metrics.scanned(verdict.outcome);
-      // A scanner that has seen enough leaves the rest.
+      // The scanner may stop early; the rest is read for the digest.
       while ((await content.next()).done !== true);
       const { detected } = pass;
-      const path = pass.room?.path ?? null;
+      const path = pass.file?.path ?? null;
       return {
         digest: digest.result(),
         verdict,
         scannedBy,
         detected,
         path,
-        isArchiveToo:
+        isAlsoArchive:
           path === null && (await this.inspector.detectArchive(digest.tail, { sizeBytes, detected }, signal)),
         isTooLarge: !fits && isNeeded(detected),
-        [Symbol.asyncDispose]: async () => pass.room?.[Symbol.asyncDispose](),
+        [Symbol.asyncDispose]: async () => pass.file?.[Symbol.asyncDispose](),
       };
     } catch (error) {
       reading.abort(error);
-      await room?.[Symbol.asyncDispose]();
-      // The scanner may have made another error of it.
-      throw pass.refusal ?? error;
+      await file?.[Symbol.asyncDispose]();
+      // The scanner may have wrapped the error of its input.
+      throw pass.readerNeeded ?? error;
     } finally {
       signal?.removeEventListener('abort', stop);
     }
   }
 }
 
-/** One pass of chunks from the source to the consumer. */
+/** Passes the chunks of one object from storage to the scanner, and to the digest and the spool. */
 class Pass {
   detected: string | null = null;
-  refusal: ReaderNeeded | null = null;
+  readerNeeded: ReaderNeeded | null = null;
   private isDetected = false;
 
   constructor(
-    public room: SpoolFile | null,
+    public file: SpoolFile | null,
     readonly digest: ContentDigest,
     private readonly isNeeded: (detected: string | null) => boolean,
     private readonly detect: (head: Buffer) => Promise<string | null>,
-    private readonly refusesNeeded: boolean,
+    private readonly rejectsNeeded: boolean,
   ) {}
 
   async *through(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of source) {
       const inHead = this.digest.update(chunk);
       if (!this.isDetected && this.digest.headBytes === HEAD_BYTES) await this.decide();
-      // Until it is known whether anybody needs them, the first bytes wait in the head.
-      const spooled = this.room !== null && this.isDetected && inHead < chunk.length;
+      // The first bytes stay in the head until the type is known, and with it whether the file is needed on disk.
+      const spooled = this.file !== null && this.isDetected && inHead < chunk.length;
       yield chunk;
-      if (spooled) await this.room!.add(inHead === 0 ? chunk : chunk.subarray(inHead), release);
+      if (spooled) await this.file!.add(inHead === 0 ? chunk : chunk.subarray(inHead), release);
       else release(chunk);
     }
     if (!this.isDetected) await this.decide();
-    await this.room?.finish();
+    await this.file?.finish();
   }
 
-  /** The type, and with it whether the file is needed on disk. */
+  /** Detects the type, which decides whether the file is needed on disk. */
   private async decide(): Promise<void> {
     const { head } = this.digest;
     this.detected = await this.detect(head);
     this.isDetected = true;
-    if (this.refusesNeeded && this.isNeeded(this.detected)) throw (this.refusal = new ReaderNeeded());
-    if (this.room === null) return;
-    if (this.isNeeded(this.detected)) await this.room.add(head, () => undefined);
+    if (this.rejectsNeeded && this.isNeeded(this.detected)) throw (this.readerNeeded = new ReaderNeeded());
+    if (this.file === null) return;
+    if (this.isNeeded(this.detected)) await this.file.add(head, () => undefined);
     else {
-      await this.room[Symbol.asyncDispose]();
-      this.room = null;
+      await this.file[Symbol.asyncDispose]();
+      this.file = null;
     }
   }
 }

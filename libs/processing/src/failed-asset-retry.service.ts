@@ -4,7 +4,7 @@ import { AssetJobsService, AssetsService, AssetTransitionsService } from '#libs/
 import { Clock } from '#libs/database';
 import { type DeadLetter, DeadLettersService, PROCESS_QUEUE } from '#libs/queue';
 
-/** One more attempt at an asset that had failed for good, at an operator's word. */
+/** Retries FAILED assets when an operator asks for it. */
 @Injectable()
 export class FailedAssetRetryService implements OnModuleInit {
   constructor(
@@ -22,7 +22,7 @@ export class FailedAssetRetryService implements OnModuleInit {
     this.deadLetters.retryWith(PROCESS_QUEUE, (letter) => this.revive(letter));
   }
 
-  /** False when the asset is not FAILED any more, or somebody else decided about the dead letter. */
+  /** Starts one more attempt. @returns false when the asset is not FAILED any more, or the dead letter is not OPEN any more */
   async revive(letter: DeadLetter): Promise<boolean> {
     const asset = letter.assetId === null ? null : await this.assets.findWithoutAccessCheck(letter.assetId);
     if (asset?.status !== 'FAILED' || asset.claimedGeneration === null) return false;
@@ -30,7 +30,7 @@ export class FailedAssetRetryService implements OnModuleInit {
       this.deadLetters.close(tx, letter.id, 'RETRIED');
     if (!(await this.transitions.revive(asset, this.clock.now(), close))) return false;
     await this.jobs.enqueue([{ ...asset, attempt: asset.attempt + 1 }]);
-    this.logger.info({ assetId: asset.id, reqId: asset.requestId }, 'asset revived');
+    this.logger.info({ assetId: asset.id, reqId: asset.requestId }, 'failed asset retried');
     return true;
   }
 }

@@ -21,7 +21,7 @@ export class InfectedContentService {
   }
 
   /**
-   * Quarantines the bytes of an upload, and the stored object with the same content, which was stored before a scanner recognised it.
+   * Quarantines the bytes of an upload, and the stored object with equal content, which was stored before a scanner recognised it.
    * @throws StowageError not-found INCOMING_GONE
    */
   async quarantineUpload(

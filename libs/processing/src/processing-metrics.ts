@@ -9,7 +9,7 @@ export type Outcome = 'ready' | 'rejected' | 'failed' | 'retried' | 'waiting' | 
 
 const SECONDS = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900];
 
-/** Stages of the pipeline, and what comes out of it. */
+/** Metrics of the processing pipeline: durations of its stages, outcomes, verdicts and bytes. */
 @Injectable()
 export class ProcessingMetrics {
   private readonly stages: Histogram<'stage' | 'outcome'>;
@@ -23,26 +23,26 @@ export class ProcessingMetrics {
     const registers = [registry];
     this.stages = new Histogram({
       name: 'stowage_processing_stage_seconds',
-      help: 'How long stages of the pipeline took, by the kind of error or ok',
+      help: 'Duration of pipeline stages in seconds; outcome is ok or the kind of error',
       labelNames: ['stage', 'outcome'],
       buckets: SECONDS,
       registers,
     });
     this.results = new Counter({
       name: 'stowage_processing_results_total',
-      help: 'Runs of the pipeline by what came of them; moot: somebody else was faster',
+      help: 'Pipeline runs by outcome; moot means that the asset was changed by another process first',
       labelNames: ['outcome'],
       registers,
     });
     this.rejections = new Counter({
       name: 'stowage_processing_rejections_total',
-      help: 'Refused assets by the code of their reason',
+      help: 'Rejected assets by the code of their status reason',
       labelNames: ['code'],
       registers,
     });
     this.verdicts = new Counter({
       name: 'stowage_scan_verdicts_total',
-      help: 'What the scanner said of uploads and, again, of stored objects',
+      help: 'Scanner verdicts on uploads and on rescanned stored objects',
       labelNames: ['outcome'],
       registers,
     });
@@ -53,7 +53,7 @@ export class ProcessingMetrics {
     });
     this.ready = new Histogram({
       name: 'stowage_processing_ready_seconds',
-      help: 'From the beginning of the run that succeeded to READY',
+      help: 'Seconds from the start of the successful pipeline run to READY',
       buckets: SECONDS,
       registers,
     });

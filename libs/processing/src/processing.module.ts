@@ -13,8 +13,8 @@ import { Spool } from './spool.js';
 import { VariantRebuildService } from './variant-rebuild.service.js';
 
 /**
- * The pipeline. Needs the modules of `assets`, `content`, `queue`, `database` and `inspection`, `MetricsModule`, and providers of the
- * ports `ObjectStore` and `Scanner`.
+ * The processing pipeline. Requires the modules of `assets`, `content`, `queue`, `database` and `inspection`, `MetricsModule`, and
+ * providers of the ports `ObjectStore` and `Scanner`.
  */
 @Module({})
 export class ProcessingModule {
@@ -31,6 +31,6 @@ export class ProcessingModule {
   }
 }
 
-/** Retries of failed assets, without the pipeline. Needs the modules of `assets` and `queue`. */
+/** Retries of failed assets, without the pipeline. Requires the modules of `assets` and `queue`. */
 @Module({ providers: [FailedAssetRetryService], exports: [FailedAssetRetryService] })
 export class FailedAssetRetryModule {}

@@ -1,13 +1,13 @@
 import type { VariantProfile } from '#libs/domain';
 
 export interface PipelineOptions {
-  /** A folder of this machine alone; created when it does not exist. */
+  /** A local folder that no other machine uses; created if it does not exist. */
   readonly spoolFolder: string;
-  /** Most bytes in that folder at a time. */
+  /** Bytes that all files in the spool folder may take together. */
   readonly spoolBytes: number;
-  /** Media types and families that are stored even if they cannot be scanned. */
+  /** Media types and families that are accepted even if their files cannot be scanned. */
   readonly admitUnscannable: readonly string[];
-  /** Variants that every picture gets. */
+  /** Variants that are created for every picture. */
   readonly profiles: readonly VariantProfile[];
 }
 

@@ -22,12 +22,12 @@ import { ContentChecks, type CheckedContent } from './content-checks.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { ReaderNeeded } from './reader-needed.js';
 
-/** Failures that may pass are tried so often before the asset is FAILED. */
+/** Attempts after which an asset with possibly temporary failures becomes FAILED. */
 const MAX_ATTEMPTS = 5;
-/** A stored object can vanish between copy and reference; copying again finds a new place for the bytes. */
-const MAX_PLACINGS = 3;
+/** A stored object can be deleted between the copy and the reference; then the bytes are copied again. */
+const MAX_STORE_ATTEMPTS = 3;
 
-/** From "the bytes are here" to READY or REJECTED. */
+/** Processes claimed objects until their assets are READY, REJECTED or FAILED. */
 @Injectable()
 export class ProcessingService {
   constructor(
@@ -45,17 +45,17 @@ export class ProcessingService {
   }
 
   /**
-   * Works on one claimed generation. Repeatable at every step: all work before the transition can be done again, and
-   * the transition happens once.
-   * @throws StowageError unavailable when a dependency is down or `signal` aborts; the work is to be done again
+   * Processes one claimed generation. Can be repeated after a failure at any step: the work before the transition is repeatable,
+   * and the transition happens once.
+   * @throws StowageError unavailable when a dependency is down or `signal` aborts; then the job must run again
    */
   async process(job: AssetReceived, signal: AbortSignal): Promise<void> {
     await this.run(job, signal, true);
   }
 
   /**
-   * The same, but for a file that needs no reader.
-   * @returns false for a file that needs one, when nothing was done
+   * Processes one claimed generation like {@link process}, unless its file needs a reader (a parser in a child process).
+   * @returns false for a file that needs a reader, in which case the asset is unchanged
    * @throws StowageError unavailable
    */
   async processUninspected(job: AssetReceived, signal: AbortSignal): Promise<boolean> {
@@ -72,7 +72,7 @@ export class ProcessingService {
     const asset = await this.assets.findWithoutAccessCheck(job.assetId);
     if (asset === null) return;
     if (INCOMING_IS_WASTE.includes(asset.status)) {
-      // Whoever settled it may have died before deleting.
+      // The worker that ended PROCESSING may have crashed before it deleted the object.
       await this.incoming.discard(asset.id, asset.claimedGeneration, this.clock.now());
       return;
     }
@@ -81,9 +81,9 @@ export class ProcessingService {
     const started = performance.now();
     try {
       const object = { ...this.incoming.refOf(asset.id), version: job.generation };
-      const examine = () => this.contentChecks.check(asset, object, { mayInspect, signal });
-      const examined = await this.metrics.time('read', examine);
-      if (!(await this.accept(asset, object, examined, signal))) {
+      const check = () => this.contentChecks.check(asset, object, { mayInspect, signal });
+      const checked = await this.metrics.time('read', check);
+      if (!(await this.accept(asset, object, checked, signal))) {
         this.metrics.ended('moot');
         return;
       }
@@ -96,16 +96,16 @@ export class ProcessingService {
         this.metrics.ended('waiting');
         throw error;
       }
-      if (!(await this.refuse(asset, error))) return;
+      if (!(await this.handleFailure(asset, error))) return;
     }
     await this.discard(asset);
   }
 
-  /** The worker died on this job again and again: that counts as a failed attempt. */
+  /** Counts repeated crashes of workers on this job as one failed attempt. @param times number of crashes */
   async crashed(job: AssetReceived, times: number): Promise<void> {
     const asset = await this.assets.findWithoutAccessCheck(job.assetId);
     if (asset?.status !== 'PROCESSING' || asset.attempt !== job.attempt) return;
-    await this.retry(asset, new Error(`the worker died ${times} times`));
+    await this.retry(asset, new Error(`the worker crashed ${times} times`));
   }
 
   private async accept(
@@ -115,7 +115,7 @@ export class ProcessingService {
     signal: AbortSignal,
   ): Promise<boolean> {
     const scope = this.contents.scopeOf(asset.ownerId);
-    for (let turn = 0; turn < MAX_PLACINGS; turn++) {
+    for (let attempt = 0; attempt < MAX_STORE_ATTEMPTS; attempt++) {
       const store = async (): Promise<StoredContent | null> => {
         const stored = await this.contents.put(from, digest, scope, signal);
         const isWhole = await this.contents.putVariants(stored.objectId, digest, scope, renditions, signal);
@@ -131,14 +131,14 @@ export class ProcessingService {
       const accept = () =>
         this.transitions.accept(asset, { ...stored, ...found, ...variants }, this.clock.now());
       if (await this.metrics.time('settle', accept)) return true;
-      const now = await this.assets.findWithoutAccessCheck(asset.id);
-      if (now?.status !== 'PROCESSING' || now.version !== asset.version) return false;
+      const current = await this.assets.findWithoutAccessCheck(asset.id);
+      if (current?.status !== 'PROCESSING' || current.version !== asset.version) return false;
     }
-    throw new Error('the stored object vanished each time it was about to be referenced');
+    throw new Error('the stored object was deleted before every attempt to reference it');
   }
 
-  /** True when the asset was settled here, so that its incoming object is to go. */
-  private async refuse(asset: Asset, error: unknown): Promise<boolean> {
+  /** Retries, fails or rejects the asset. @returns whether it was rejected here, so that its incoming object can be deleted */
+  private async handleFailure(asset: Asset, error: unknown): Promise<boolean> {
     if (!(error instanceof StowageError) || error.kind === 'internal') {
       await this.retry(asset, error);
       return false;
@@ -149,19 +149,19 @@ export class ProcessingService {
       return false;
     }
     const reason = { code: code as StatusReason['code'], message };
-    const settled = await this.transitions.reject(asset, reason, this.clock.now());
-    if (settled) this.metrics.rejected(code);
+    const isRejected = await this.transitions.reject(asset, reason, this.clock.now());
+    if (isRejected) this.metrics.rejected(code);
     else this.metrics.ended('moot');
-    if (settled) this.logger.info({ code, message }, 'asset rejected');
-    return settled;
+    if (isRejected) this.logger.info({ code, message }, 'asset rejected');
+    return isRejected;
   }
 
   private async retry(asset: Asset, err: unknown): Promise<void> {
     if (asset.attempt >= MAX_ATTEMPTS) {
-      await this.fail(asset, err, 'Processing failed; an operator can try again.');
+      await this.fail(asset, err, 'Processing failed. An operator can retry it.');
       return;
     }
-    this.logger.error({ err, attempt: asset.attempt }, 'processing failed, will be tried again');
+    this.logger.error({ err, attempt: asset.attempt }, 'processing failed, will be retried');
     if (!(await this.transitions.retry(asset, this.clock.now()))) return;
     this.metrics.ended('retried');
     const attempt = asset.attempt + 1;
@@ -169,7 +169,7 @@ export class ProcessingService {
   }
 
   private async fail(asset: Asset, err: unknown, message: string): Promise<void> {
-    this.logger.error({ err, attempt: asset.attempt }, 'processing failed for good');
+    this.logger.error({ err, attempt: asset.attempt }, 'processing failed permanently');
     const { id: assetId, attempt: attempts, claimedGeneration: generation, requestId } = asset;
     const letter = {
       source: PROCESS_QUEUE,
@@ -179,8 +179,8 @@ export class ProcessingService {
       payload: JSON.stringify({ assetId, generation, attempt: attempts, requestId }),
     };
     const reason: StatusReason = { code: 'PROCESSING_FAILED', message };
-    const settled = await this.transitions.fail(asset, reason, letter, this.clock.now());
-    this.metrics.ended(settled ? 'failed' : 'moot');
+    const isFailed = await this.transitions.fail(asset, reason, letter, this.clock.now());
+    this.metrics.ended(isFailed ? 'failed' : 'moot');
   }
 
   private async discard(asset: Asset): Promise<void> {

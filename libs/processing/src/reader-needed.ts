@@ -1,4 +1,4 @@
-/** The file is one that a reader looks into, which the caller has excluded. */
+/** The file needs a reader (a parser in a child process), and the caller has excluded those. */
 export class ReaderNeeded extends Error {
   override readonly name = 'ReaderNeeded';
 }

@@ -13,17 +13,17 @@ import { ObjectStore } from '#libs/storage';
 import { InfectedContentService } from './infected-content.service.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 
-/** What came in while a pass was under way, scanned by a worker that did not know the new signatures, is met by the next. */
+/** A new pass starts after this time, for objects that a worker with old signatures scanned and stored during the last pass. */
 const PASS_MS = 60 * 60_000;
 
 /**
- * Scans stored objects again when the scanner has other signatures than they were scanned with, newest first. What it finds is
- * quarantined at once. Any number of workers may do it.
+ * Scans stored objects again, newest first, when the scanner has other signatures than those of their last scan. Infected objects
+ * are quarantined immediately. Any number of workers may run this concurrently.
  */
 @Injectable()
 export class RescanService {
   private label = '';
-  /** All above were looked at in this pass. */
+  /** Keyset of the pass: it has claimed the objects from this id upwards. */
   private before: bigint | null = null;
   private passAt = 0;
 
@@ -40,7 +40,7 @@ export class RescanService {
   }
 
   /**
-   * The next object. Answers how many bytes it read, null when there is nothing to scan again.
+   * Scans the next object. @returns the number of bytes read; null when no object needs a scan
    * @throws StowageError unavailable
    */
   async next(now: Date, signal?: AbortSignal): Promise<number | null> {
@@ -53,13 +53,13 @@ export class RescanService {
     this.before = object.id;
     const { verdict, isIntact } = await this.scan(object, signal);
     if (verdict.outcome !== 'infected' && !isIntact) await this.corruption.confirm(object, signal);
-    else await this.settle(object, verdict, label, now);
+    else await this.handleVerdict(object, verdict, label, now);
     return object.sizeBytes;
   }
 
   private async scan({ location, sizeBytes, sha256 }: ClaimedObject, signal?: AbortSignal) {
     const source = this.store.read(location, { signal });
-    // A scanner may have its verdict without having asked for all of it.
+    // The scanner may stop reading once it has a verdict; a later error of the stream must not crash the process.
     source.on('error', () => undefined);
     const hash = createHash('sha256');
     const content = hashed(source, hash);
@@ -73,14 +73,19 @@ export class RescanService {
     }
   }
 
-  private async settle(object: ClaimedObject, verdict: Verdict, label: string, now: Date): Promise<void> {
+  private async handleVerdict(
+    object: ClaimedObject,
+    verdict: Verdict,
+    label: string,
+    now: Date,
+  ): Promise<void> {
     const storedObject = String(object.id);
     this.metrics.scanned(verdict.outcome);
     switch (verdict.outcome) {
       case 'clean':
         return this.maintenance.recordScan(object.id, label, now);
       case 'unscannable':
-        // It was let in as such, or the scanner's limits have changed: no sign of malware.
+        // No sign of malware: the type was admitted without a scan, or the limits of the scanner have changed.
         this.logger.warn({ storedObject, why: verdict.why }, 'stored object not scannable');
         return this.maintenance.recordScan(object.id, label, now);
       case 'error':

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Spool } from './spool.js';
 
-describe('the spool', () => {
+describe('Spool', () => {
   let folder: string;
   beforeEach(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'spool-'));
@@ -22,52 +22,52 @@ describe('the spool', () => {
       admitUnscannable: [],
       profiles: [],
     });
-  const nothing = () => undefined;
+  const ignore = () => undefined;
 
-  it('holds a file until its room is disposed of, and gives chunks back once they are on disk', async () => {
+  it('keeps a file until it is disposed, and returns chunks after they are written', async () => {
     const spool = spoolOf(10 ** 7);
     const bytes = randomBytes(3_000_000);
-    const room = await spool.reserve(bytes.length);
-    const spent: number[] = [];
+    const file = await spool.reserve(bytes.length);
+    const written: number[] = [];
     for (let at = 0; at < bytes.length; at += 100_000) {
-      await room.add(bytes.subarray(at, at + 100_000), ({ length }) => spent.push(length));
+      await file.add(bytes.subarray(at, at + 100_000), ({ length }) => written.push(length));
     }
-    expect(spent.length).toBeGreaterThan(20);
-    await room.finish();
-    expect((await readFile(room.path)).equals(bytes)).toBe(true);
-    expect((await stat(room.path)).mode & 0o777).toBe(0o644);
-    expect((await stat(path.dirname(room.path))).mode & 0o777).toBe(0o711);
-    await room[Symbol.asyncDispose]();
-    expect(existsSync(room.path)).toBe(false);
+    expect(written.length).toBeGreaterThan(20);
+    await file.finish();
+    expect((await readFile(file.path)).equals(bytes)).toBe(true);
+    expect((await stat(file.path)).mode & 0o777).toBe(0o644);
+    expect((await stat(path.dirname(file.path))).mode & 0o777).toBe(0o711);
+    await file[Symbol.asyncDispose]();
+    expect(existsSync(file.path)).toBe(false);
   });
 
-  it('gives room back also when the folder has gone before the file', async () => {
+  it('releases the reservation even if the folder was deleted before the file', async () => {
     const spool = spoolOf(100);
-    const room = await spool.reserve(100);
-    await room.add(Buffer.from('bytes'), nothing);
-    await room.finish();
+    const file = await spool.reserve(100);
+    await file.add(Buffer.from('bytes'), ignore);
+    await file.finish();
     await spool.onApplicationShutdown();
-    await room[Symbol.asyncDispose]();
+    await file[Symbol.asyncDispose]();
     await using next = await spool.reserve(100);
     expect(next.bytes).toBe(100);
   });
 
-  it('gives room in the order in which it was asked for, and never more than there is', async () => {
+  it('grants reservations in the order of the requests and never exceeds the capacity', async () => {
     const spool = spoolOf(100);
     const order: string[] = [];
     const first = await spool.reserve(60);
-    const large = spool.reserve(80).then((room) => (order.push('large'), room));
-    const small = spool.reserve(10).then((room) => (order.push('small'), room));
+    const large = spool.reserve(80).then((file) => (order.push('large'), file));
+    const small = spool.reserve(10).then((file) => (order.push('small'), file));
     await new Promise(setImmediate);
-    // There would be room for the small one; it would starve the large one.
+    // The small file would fit, but small files could starve the large one.
     expect(order).toEqual([]);
     await first[Symbol.asyncDispose]();
-    const rooms = await Promise.all([large, small]);
+    const files = await Promise.all([large, small]);
     expect(order).toEqual(['large', 'small']);
-    for (const room of rooms) await room[Symbol.asyncDispose]();
+    for (const file of files) await file[Symbol.asyncDispose]();
     const whole = await spool.reserve(100);
     await whole[Symbol.asyncDispose]();
-    // A second disposal gives nothing back.
+    // A second disposal releases no more bytes.
     await whole[Symbol.asyncDispose]();
     await using one = await spool.reserve(60);
     expect(one.bytes).toBe(60);
@@ -79,7 +79,7 @@ describe('the spool', () => {
     expect(next.bytes).toBe(40);
   });
 
-  it('lets those behind go on when the first that waits gives up', async () => {
+  it('admits later requests when the first waiting request is aborted', async () => {
     const spool = spoolOf(100);
     await using held = await spool.reserve(50);
     expect(held.bytes).toBe(50);
@@ -88,18 +88,18 @@ describe('the spool', () => {
     const small = spool.reserve(50);
     aborted.abort(new Error('no more'));
     await expect(large).rejects.toThrow('no more');
-    await using room = await small;
-    expect(room.bytes).toBe(50);
+    await using file = await small;
+    expect(file.bytes).toBe(50);
   });
 
-  it('takes no more of a file than was asked for', async () => {
-    await using room = await spoolOf(100).reserve(3);
-    await expect(room.add(Buffer.from('four'), nothing)).rejects.toThrow('larger than its room');
+  it('rejects bytes beyond the reservation', async () => {
+    await using file = await spoolOf(100).reserve(3);
+    await expect(file.add(Buffer.from('four'), ignore)).rejects.toThrow('exceeds its reservation');
     expect(spoolOf(100).fits(100)).toBe(true);
     expect(spoolOf(100).fits(101)).toBe(false);
   });
 
-  it('takes what is larger than the whole disk for what never fits', async () => {
+  it('never fits a file that is larger than the disk', async () => {
     const spool = spoolOf(2 ** 60);
     expect(spool.fits(2 ** 60)).toBe(true);
     await spool.onModuleInit();
@@ -108,7 +108,7 @@ describe('the spool', () => {
     expect(spool.fits(blocks * bsize + 1)).toBe(false);
   });
 
-  it('waits for room on a disk that is full just now, also when it was at the start', async () => {
+  it('is unavailable while the disk is full, and recovers even if the disk was full at the start', async () => {
     const disk = { sizeBytes: 1000, freeBytes: 10 };
     class Crowded extends Spool {
       protected override disk() {
@@ -120,18 +120,18 @@ describe('the spool', () => {
     expect([spool.fits(500), spool.fits(501)]).toEqual([true, false]);
     await expect(spool.reserve(100)).rejects.toMatchObject({ kind: 'unavailable', reason: 'SPOOL_FULL' });
     disk.freeBytes = 100;
-    await using room = await spool.reserve(100);
-    // What is promised and not written is as good as taken.
+    await using file = await spool.reserve(100);
+    // Reserved bytes that are not written yet count as used.
     await expect(spool.reserve(1)).rejects.toMatchObject({ reason: 'SPOOL_FULL' });
-    await room.add(Buffer.alloc(100), nothing);
+    await file.add(Buffer.alloc(100), ignore);
     await using next = await spool.reserve(100);
     disk.freeBytes = 1000;
-    // Nobody who was sent away has kept any of it.
+    // Rejected reservations hold no bytes.
     await using rest = await spool.reserve(300);
-    expect([room.bytes, next.bytes, rest.bytes]).toEqual([100, 100, 300]);
+    expect([file.bytes, next.bytes, rest.bytes]).toEqual([100, 100, 300]);
   });
 
-  it('removes what dead processes have left, and nothing of the living', async () => {
+  it('deletes the folders of ended processes only', async () => {
     const dead = spawn(process.execPath, ['-e', '']);
     await once(dead, 'exit');
     const mine = (pid: number | undefined) => `${hostname().replaceAll(/[^\w-]/g, '-')}.${pid}`;
@@ -151,10 +151,10 @@ describe('the spool', () => {
     const own = path.join(folder, mine(process.pid));
     expect(await readdir(own)).toEqual([]);
     await rm(own, { recursive: true });
-    await using room = await spool.reserve(1);
-    await room.add(Buffer.from('a'), nothing);
-    await room.finish();
-    expect(existsSync(room.path)).toBe(true);
+    await using file = await spool.reserve(1);
+    await file.add(Buffer.from('a'), ignore);
+    await file.finish();
+    expect(existsSync(file.path)).toBe(true);
     await spool.onApplicationShutdown();
     expect(existsSync(own)).toBe(false);
   });

@@ -6,14 +6,14 @@ import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } fro
 import { unavailable } from '#libs/domain';
 import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
-/** Chunks are written together: each write is a trip to another thread. */
+/** Chunks are collected to this size before a write, because each write is a round trip to the thread pool. */
 const WRITE_BYTES = 512 * 1024;
-/** Others may pass through and read what they know the name of, but not look around: those who look into files. */
+/** Lets other users, such as sandboxed readers, open files by name but not list the folder. */
 const FOLDER_MODE = 0o711;
 const FILE_MODE = 0o644;
-/** Containers that share a folder number their processes alike. */
+/** Part of the folder's name, because containers that share a spool folder may have equal process ids. */
 const HOST = hostname().replaceAll(/[^\w-]/g, '-');
-/** Nobody here can tell whether a process of another host lives. */
+/** Age after which the folder of another host is deleted, since this host cannot check whether its process is alive. */
 const FOREIGN_MS = 24 * 3_600_000;
 
 interface Disk {
@@ -27,15 +27,15 @@ interface Waiting {
 }
 
 /**
- * Files on disk while they are looked into. Room for all of a file is taken before it is read, first come first served, so that
- * no number of files can fill the disk between them.
+ * Files on disk while they are inspected. Space for a whole file is reserved before the file is read, in the order of the requests,
+ * so that concurrent files cannot fill the disk together.
  */
 @Injectable()
 export class Spool implements OnModuleInit, OnApplicationShutdown {
   private readonly folder: string;
   private readonly waiting: Waiting[] = [];
-  private readonly rooms = new Set<SpoolFile>();
-  private taken = 0;
+  private readonly files = new Set<SpoolFile>();
+  private reservedBytes = 0;
   private capacity: number;
   private prepared: Promise<void> | undefined;
 
@@ -48,18 +48,18 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
     return (this.prepared ??= this.prepare());
   }
 
-  /** Removes what processes that are no more have left, those that were killed among them. */
+  /** Creates the folder of this process, and deletes the folders of processes that have ended or were killed. */
   private async prepare(): Promise<void> {
     const { spoolFolder } = this.options;
     await mkdir(spoolFolder, { recursive: true });
-    // Whatever the umask is, or whoever has made it; not ours, it is left as it is.
+    // Overrides the umask. Fails harmlessly when another user owns the folder.
     await chmod(spoolFolder, FOLDER_MODE).catch(() => undefined);
     for (const name of await readdir(spoolFolder)) {
       const folder = path.join(spoolFolder, name);
       if (await isLeftover(folder)) await rm(folder, { recursive: true, force: true });
     }
     await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE });
-    // What the disk never has cannot be waited for; what it has not just now can.
+    // Limits the capacity by the size of the disk, not by its free space, which may grow later.
     const { sizeBytes } = await this.disk();
     this.capacity = Math.min(this.options.spoolBytes, sizeBytes);
   }
@@ -73,84 +73,86 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  /** Whether there can ever be room for so much. */
+  /** Whether a file of this size can ever be spooled. */
   fits(bytes: number): boolean {
     return bytes <= this.capacity;
   }
 
   /**
-   * Waits for room. Whoever gets it disposes of it.
-   * @throws StowageError unavailable SPOOL_FULL when others have left too little of the disk; the signal's reason
+   * Waits until space for a file is available, and reserves it. The caller must dispose the file, which releases the space.
+   * @param bytes size of the whole file
+   * @throws StowageError unavailable SPOOL_FULL when other programs have filled the disk
+   * @throws the reason of the signal when that aborts
    */
   async reserve(bytes: number, signal?: AbortSignal): Promise<SpoolFile> {
     await this.onModuleInit();
     signal?.throwIfAborted();
-    if (!this.fits(bytes)) throw new RangeError('there is no room for the file');
-    if (this.waiting.length > 0 || this.taken + bytes > this.capacity) {
-      await this.turn(bytes, signal);
+    if (!this.fits(bytes)) throw new RangeError('the file exceeds the capacity of the spool');
+    if (this.waiting.length > 0 || this.reservedBytes + bytes > this.capacity) {
+      await this.waitForSpace(bytes, signal);
     } else {
-      this.taken += bytes;
+      this.reservedBytes += bytes;
     }
-    const file = path.join(this.folder, randomBytes(16).toString('hex'));
-    const room = new SpoolFile(file, bytes, () => this.release(room));
-    this.rooms.add(room);
+    const filePath = path.join(this.folder, randomBytes(16).toString('hex'));
+    const file = new SpoolFile(filePath, bytes, () => this.release(file));
+    this.files.add(file);
     try {
-      await this.mustBeThere();
+      await this.checkFreeSpace();
     } catch (error) {
-      await room[Symbol.asyncDispose]();
+      await file[Symbol.asyncDispose]();
       throw error;
     }
-    return room;
+    return file;
   }
 
-  /** Whether the disk has what was promised and is not written yet: others write there too. */
-  private async mustBeThere(): Promise<void> {
+  /** Checks the free space for all reserved bytes that are not written yet, since other programs use the disk too. */
+  private async checkFreeSpace(): Promise<void> {
     const { freeBytes } = await this.disk();
-    const unwritten = [...this.rooms].reduce((sum, { left }) => sum + left, 0);
-    if (unwritten > freeBytes) throw spoolFull();
+    const remaining = [...this.files].reduce((sum, { remainingBytes }) => sum + remainingBytes, 0);
+    if (remaining > freeBytes) throw spoolFull();
   }
 
-  private turn(bytes: number, signal?: AbortSignal): Promise<void> {
+  private waitForSpace(bytes: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const admit = () => {
-        signal?.removeEventListener('abort', giveUp);
+        signal?.removeEventListener('abort', cancel);
         resolve();
       };
       const entry = { bytes, admit };
-      const giveUp = () => {
+      const cancel = () => {
         this.waiting.splice(this.waiting.indexOf(entry), 1);
         this.admitNext();
         reject(signal?.reason as Error);
       };
-      signal?.addEventListener('abort', giveUp, { once: true });
+      signal?.addEventListener('abort', cancel, { once: true });
       this.waiting.push(entry);
     });
   }
 
-  private release(room: SpoolFile): void {
-    this.rooms.delete(room);
-    this.taken -= room.bytes;
+  private release(file: SpoolFile): void {
+    this.files.delete(file);
+    this.reservedBytes -= file.bytes;
     this.admitNext();
   }
 
   private admitNext(): void {
     for (let next = this.waiting[0]; next !== undefined; next = this.waiting[0]) {
-      if (this.taken + next.bytes > this.capacity) return;
+      if (this.reservedBytes + next.bytes > this.capacity) return;
       this.waiting.shift();
-      this.taken += next.bytes;
+      this.reservedBytes += next.bytes;
       next.admit();
     }
   }
 }
 
-/** Room for one file, and the file. */
+/** A reservation of disk space for one file, and the file itself. */
 export class SpoolFile implements AsyncDisposable {
   private handle: FileHandle | undefined;
   private isCreated = false;
   private pending: Buffer[] = [];
   private pendingBytes = 0;
-  /** Of it, what nothing was put in yet. */
-  left: number;
+  /** Reserved bytes that were not added yet. */
+  remainingBytes: number;
   private disposed = false;
 
   constructor(
@@ -158,22 +160,24 @@ export class SpoolFile implements AsyncDisposable {
     readonly bytes: number,
     private readonly release: () => void,
   ) {
-    this.left = bytes;
+    this.remainingBytes = bytes;
   }
 
   /**
-   * Adds to the file. The chunk is not to be changed before `spent` is called with it.
-   * @throws StowageError unavailable SPOOL_FULL when the disk is
+   * Appends a chunk to the file.
+   * @param onWritten called with each chunk after it is written; a chunk must not be changed before
+   * @throws StowageError unavailable SPOOL_FULL when the disk is full
+   * @throws RangeError when the file exceeds its reservation
    */
-  async add(chunk: Buffer, spent: (chunk: Buffer) => void): Promise<void> {
-    this.left -= chunk.length;
-    if (this.left < 0) throw new RangeError('the file is larger than its room');
+  async add(chunk: Buffer, onWritten: (chunk: Buffer) => void): Promise<void> {
+    this.remainingBytes -= chunk.length;
+    if (this.remainingBytes < 0) throw new RangeError('the file exceeds its reservation');
     this.pending.push(chunk);
     this.pendingBytes += chunk.length;
-    if (this.pendingBytes >= WRITE_BYTES) await this.flush(spent);
+    if (this.pendingBytes >= WRITE_BYTES) await this.flush(onWritten);
   }
 
-  /** The file is whole. */
+  /** Writes the remaining chunks and closes the file. */
   async finish(): Promise<void> {
     await this.flush(() => undefined);
     await this.handle?.close();
@@ -186,7 +190,7 @@ export class SpoolFile implements AsyncDisposable {
     this.pending = [];
     try {
       await this.handle?.close();
-      // What nobody turned out to look into was never written.
+      // A file that needed no reader was never created.
       if (this.isCreated) await unlink(this.path).catch(unlessMissing);
     } finally {
       this.release();
@@ -205,13 +209,13 @@ export class SpoolFile implements AsyncDisposable {
       return await open(this.path, 'wx');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      // A process of another host took the folder of one that was idle for a leftover.
+      // A process on another host deleted the folder of this idle process as a leftover.
       await mkdir(path.dirname(this.path), { recursive: true, mode: FOLDER_MODE });
       return open(this.path, 'wx');
     }
   }
 
-  private async flush(spent: (chunk: Buffer) => void): Promise<void> {
+  private async flush(onWritten: (chunk: Buffer) => void): Promise<void> {
     const chunks = this.pending;
     this.pending = [];
     this.pendingBytes = 0;
@@ -224,14 +228,14 @@ export class SpoolFile implements AsyncDisposable {
       }
       throw error;
     }
-    for (const chunk of chunks) spent(chunk);
+    for (const chunk of chunks) onWritten(chunk);
   }
 }
 
 const spoolFull = (cause?: unknown) =>
-  unavailable('SPOOL_FULL', 'There is no room on disk to look into the file.', cause);
+  unavailable('SPOOL_FULL', 'There is not enough disk space to inspect the file.', cause);
 
-/** The folder goes first when this process stops. */
+/** The shutdown of this process may delete the folder before its files. */
 function unlessMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error;
 }
@@ -240,7 +244,7 @@ async function writeAll(handle: FileHandle, chunks: readonly Buffer[]): Promise<
   let rest = chunks.filter(({ length }) => length > 0);
   while (rest.length > 0) {
     let { bytesWritten } = await handle.writev(rest);
-    // A disk that is nearly full takes a part.
+    // A disk that is nearly full accepts only a part of the write.
     rest = rest.flatMap((chunk) => {
       const written = Math.min(bytesWritten, chunk.length);
       bytesWritten -= written;

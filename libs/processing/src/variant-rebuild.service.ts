@@ -32,16 +32,16 @@ export class VariantRebuildService {
   }
 
   /**
-   * Rebuilds the variants of the next picture. A failed or damaged one is tried again when its claim expires, after an hour.
-   * @returns false when there is none
+   * Rebuilds the variants of the next picture. A picture that fails or is damaged is tried again after its claim expires, in an hour.
+   * @returns false when no picture is due
    * @throws StowageError unavailable; InspectionFailed
    */
   async next(now: Date, signal?: AbortSignal): Promise<boolean> {
     const { profiles } = this.options;
     const object = await this.maintenance.claim('variants', specsOf(profiles), null, now);
     if (object === null) return false;
-    const made = await this.variants.existing(object.scope, object.sha256, signal);
-    const missing = profiles.filter((profile) => !made.has(specOf(profile)));
+    const existing = await this.variants.existing(object.scope, object.sha256, signal);
+    const missing = profiles.filter((profile) => !existing.has(specOf(profile)));
     if (missing.length > 0) {
       const { location, sizeBytes } = object;
       await using read = await this.contentReader.read(
@@ -49,10 +49,10 @@ export class VariantRebuildService {
         { mayInspect: true, signal },
       );
       if (!(await this.isSound(object, read, now, signal))) return true;
-      const found = await this.look(object, read, missing, signal);
+      const found = await this.inspect(object, read, missing, signal);
       const storedObject = String(object.id);
       if (found === null || found.refusal !== null) {
-        // The old variants stay.
+        // Keep the old variants.
         this.logger.warn({ storedObject, why: found?.refusal?.message }, 'variants not rebuilt');
         await this.variants.recordSpecs(object.id, specsOf(profiles), null);
         return true;
@@ -91,7 +91,8 @@ export class VariantRebuildService {
     return true;
   }
 
-  private async look(
+  /** @returns null for a file that is not inspected, or is rejected by the inspection */
+  private async inspect(
     { sizeBytes, scope, sha256 }: ClaimedObject,
     { path, detected }: ReadResult,
     profiles: PipelineOptions['profiles'],

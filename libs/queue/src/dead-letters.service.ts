@@ -108,7 +108,7 @@ export class DeadLettersService {
       throw new StowageError(
         'conflict',
         'DEAD_LETTER_CLOSED',
-        'There is nothing left to decide about this dead letter.',
+        'This dead letter is closed already, or its asset is not FAILED any more.',
       );
     }
     return letter;
@@ -116,4 +116,4 @@ export class DeadLettersService {
 }
 
 export const deadLetterNotFound = () =>
-  new StowageError('not-found', 'DEAD_LETTER_NOT_FOUND', 'There is no such dead letter.');
+  new StowageError('not-found', 'DEAD_LETTER_NOT_FOUND', 'No dead letter has this id.');

@@ -122,7 +122,7 @@ describe.each(QUEUE_BACKENDS)(
       const disguised = gzipOfLength(plain, plain.length);
       expect([gunzipSync(disguised).equals(plain), disguised.length]).toEqual([true, plain.length]);
       for (const [contentEncoding, message] of [
-        ['gzip', 'The bytes were sent with a Content-Encoding, so readers would get others.'],
+        ['gzip', 'The bytes were sent with a Content-Encoding. Send them without it.'],
         [undefined, 'The SHA-256 of the bytes is not the declared one.'],
       ]) {
         const { id } = await world.request(plain, {}, actor(3n));

@@ -5,38 +5,38 @@ import type { DeadLetter, DeadLetterState } from '#libs/queue';
 const DeadLetterStateEnum = { OPEN: 'OPEN', RETRIED: 'RETRIED', DISCARDED: 'DISCARDED' } as const;
 registerEnumType(DeadLetterStateEnum, {
   name: 'DeadLetterState',
-  description: 'What was decided about a dead letter.',
+  description: 'State of a dead letter.',
   valuesMap: {
-    OPEN: { description: 'Nothing yet.' },
-    RETRIED: { description: 'It was handed in once more.' },
-    DISCARDED: { description: 'It was dropped.' },
+    OPEN: { description: 'Waiting for an operator.' },
+    RETRIED: { description: 'The work was retried.' },
+    DISCARDED: { description: 'The dead letter was discarded.' },
   },
 });
 
-@ObjectType('DeadLetter', { description: 'Work that was given up.' })
+@ObjectType('DeadLetter', { description: 'Work that failed permanently.' })
 export class DeadLetterModel {
-  @Field(() => ID, { description: 'The dead letter for ever.' })
+  @Field(() => ID, { description: 'Stable identifier of the dead letter.' })
   id: string;
 
-  @Field(() => String, { description: 'The queue or subscription that it came from.' })
+  @Field(() => String, { description: 'Queue or subscription of the failed work.' })
   source: string;
 
-  @Field(() => ID, { nullable: true, description: 'The asset that it is about, where there is one.' })
+  @Field(() => ID, { nullable: true, description: 'Id of the asset concerned, if any.' })
   assetId: string | null;
 
-  @Field(() => String, { description: 'What went wrong last.' })
+  @Field(() => String, { description: 'The last error.' })
   error: string;
 
-  @Field(() => Int, { description: 'How often it was tried.' })
+  @Field(() => Int, { description: 'Number of attempts.' })
   attempts: number;
 
-  @Field(() => String, { description: 'What is handed in again, as JSON.' })
+  @Field(() => String, { description: 'Message that a retry handles again, as JSON.' })
   payload: string;
 
-  @Field(() => DeadLetterStateEnum, { description: 'What was decided about it.' })
+  @Field(() => DeadLetterStateEnum, { description: 'Current state.' })
   state: DeadLetterState;
 
-  @Field(() => DateTime, { description: 'When it was given up.' })
+  @Field(() => DateTime, { description: 'When the work failed permanently.' })
   createdAt: Date;
 
   constructor({ id, ...letter }: DeadLetter) {
@@ -44,9 +44,9 @@ export class DeadLetterModel {
   }
 }
 
-@ObjectType('DeadLetterEdge', { description: 'A dead letter and its place in the list.' })
+@ObjectType('DeadLetterEdge', { description: 'A dead letter and its cursor in the list.' })
 export class DeadLetterEdgeModel {
-  @Field(() => String, { description: 'Opaque.' })
+  @Field(() => String, { description: 'Opaque cursor.' })
   cursor: string;
 
   @Field(() => DeadLetterModel, { description: 'The dead letter.' })
@@ -73,6 +73,6 @@ export class DeadLettersArgs {
   @Field(() => String, { nullable: true, description: 'The cursor that the page comes after.' })
   after?: string | null;
 
-  @Field(() => DeadLetterStateEnum, { nullable: true, description: 'Only those in this state.' })
+  @Field(() => DeadLetterStateEnum, { nullable: true, description: 'Only dead letters in this state.' })
   state?: DeadLetterState | null;
 }

@@ -7,8 +7,8 @@ import { DeadLetterConnectionModel, DeadLetterModel, DeadLettersArgs } from './d
 
 const ID_TEXT = /^[1-9][0-9]{0,17}$/;
 
-function parseId(text: string, refuse: () => Error): bigint {
-  if (!ID_TEXT.test(text)) throw refuse();
+function parseId(text: string, errorOf: () => Error): bigint {
+  if (!ID_TEXT.test(text)) throw errorOf();
   return BigInt(text);
 }
 
@@ -18,12 +18,13 @@ export class DeadLettersResolver {
 
   @ResolveField(() => DeadLetterConnectionModel, {
     name: 'deadLetters',
-    description: 'Work that was given up, newest first.',
+    description: 'Dead letters, newest first.',
   })
   async list(@Args() { first, after, state }: DeadLettersArgs): Promise<DeadLetterConnectionModel> {
     const page = parsePage({ first, after });
-    const wrong = () => invalid('CURSOR_INVALID', 'The cursor is not one of this list.', ['after']);
-    const before = page.cursor === null ? undefined : parseId(page.cursor, wrong);
+    const invalidCursor = () =>
+      invalid('CURSOR_INVALID', 'The cursor does not belong to this list.', ['after']);
+    const before = page.cursor === null ? undefined : parseId(page.cursor, invalidCursor);
     const letters = await this.deadLetters.list(state ?? undefined, before, page.size + 1);
     return connectionOf(
       letters.map((letter) => new DeadLetterModel(letter)),
@@ -33,7 +34,8 @@ export class DeadLettersResolver {
   }
 
   @Mutation(() => DeadLetterModel, {
-    description: 'Drops a dead letter. A repeat answers it as it is; CONFLICT when it was retried.',
+    description:
+      'Discards a dead letter. Repeating the call returns it as it is; CONFLICT when it was retried.',
   })
   async discardDeadLetter(
     @CurrentActor() actor: Actor,
@@ -45,8 +47,8 @@ export class DeadLettersResolver {
 
   @Mutation(() => DeadLetterModel, {
     description:
-      'Tries once more. A repeat answers the dead letter as it is; CONFLICT when it was discarded, its asset is not FAILED ' +
-      'any more, or its event is malformed.',
+      'Retries the work of a dead letter. Repeating the call returns the dead letter as it is; CONFLICT when it was discarded, ' +
+      'its asset is not FAILED any more, or its event is malformed.',
   })
   async retryDeadLetter(
     @CurrentActor() actor: Actor,

@@ -16,11 +16,11 @@ import {
 import { ProcessingService } from '../processing.service.js';
 
 export interface ProcessingOptions extends WorkerLimits {
-  /** Jobs with files that need a reader that one worker works on at a time, beside `concurrency` others. */
+  /** Jobs with files that need a reader which one worker processes concurrently, besides `concurrency` other jobs. */
   readonly inspections: number;
 }
 
-/** Options of a BullMQ worker belong to the class of its processor: this is how they get there at run time. */
+/** Decorates the processors at run time, because Nest reads the options of a BullMQ worker from the decorator of its processor. */
 export function processorsOf(options: ProcessingOptions) {
   Processor(PROCESS_QUEUE, workerOptions(options))(ProcessAssetProcessor);
   Processor(
@@ -30,7 +30,7 @@ export function processorsOf(options: ProcessingOptions) {
   return [ProcessAssetProcessor, InspectAssetProcessor];
 }
 
-/** The worker of one queue: what becomes of its jobs when they end, fail, stall or are given back. */
+/** The worker of one queue. Handles the end, failure, stall and return of its jobs. */
 abstract class AssetProcessor
   extends WorkerHost
   implements OnApplicationBootstrap, BeforeApplicationShutdown
@@ -50,10 +50,10 @@ abstract class AssetProcessor
   onApplicationBootstrap(): void {
     this.worker.on('error', (err) => this.logger.warn({ err }, 'queue error'));
     this.crashes.watch(this.worker);
-    this.worker.run().catch((err: unknown) => this.logger.error({ err }, 'the queue worker stopped'));
+    this.worker.run().catch((err: unknown) => this.logger.error({ err }, 'queue worker stopped'));
   }
 
-  /** Running jobs return to the queue, with no attempt used up. */
+  /** Returns running jobs to the queue without using up an attempt. */
   async beforeApplicationShutdown(): Promise<void> {
     this.shutdown.abort(unavailable('SHUTTING_DOWN', 'This worker is stopping.'));
     await this.worker.close();
@@ -82,7 +82,7 @@ abstract class AssetProcessor
   }
 }
 
-/** Processes files that need no reader, and hands on those that do. */
+/** Processes files that need no reader, and moves jobs of other files to the queue of inspections. */
 @Injectable()
 export class ProcessAssetProcessor extends AssetProcessor {
   constructor(
