@@ -7,17 +7,17 @@ import { InfectedContentService, RescanService, VariantRebuildService } from '#l
 import { SweeperService } from './sweeper.service.js';
 
 export interface LifecycleOptions {
-  /** How fast stored objects are scanned again. */
+  /** Limit on the rate of rescans of stored objects, in bytes per second. */
   readonly rescanBytesPerSecond: number;
 }
 
 export const LIFECYCLE_OPTIONS = Symbol('LIFECYCLE_OPTIONS');
 
 const EVERY_MS = 10_000;
-/** How often what is done object by object looks for the next. */
+/** Interval of tasks that handle one object per run. */
 const OBJECT_EVERY_MS = 1_000;
 
-/** When the tasks of this lib run. Any number of workers may run them at once. */
+/** Schedules the tasks. Any number of workers may run them concurrently; one worker runs each task once at a time. */
 @Injectable()
 export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShutdown {
   private readonly running = new Map<string, Promise<void>>();
@@ -42,8 +42,8 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
   }
 
   @Interval(EVERY_MS)
-  waste(): Promise<void> {
-    return this.run('waste', (now) => this.sweeper.sweepWaste(now, this.shutdown.signal));
+  abandoned(): Promise<void> {
+    return this.run('abandoned', (now) => this.sweeper.sweepWaste(now, this.shutdown.signal));
   }
 
   @Interval(EVERY_MS)
@@ -57,8 +57,9 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
   }
 
   /**
-   * At the rate that is configured: a large object is followed by a long pause, small ones by none. At one a second, new signatures
-   * would come before those of a million small objects are reached that are always last.
+   * Rescans objects at the configured rate: a large object is followed by a long pause, small ones by none. With one object per
+   * second, a pass over a million small objects would take longer than the time between two updates of signatures, and the last
+   * objects of the order would never be scanned.
    */
   @Interval(OBJECT_EVERY_MS)
   signatures(): Promise<void> {
@@ -78,7 +79,7 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
     return this.run('variants', (now) => this.variantRebuild.next(now, this.shutdown.signal));
   }
 
-  /** Before anything is waited for. */
+  /** Aborts the running tasks first, so that the shutdown does not wait for them to finish. */
   onModuleDestroy(): void {
     this.shutdown.abort(unavailable('SHUTTING_DOWN', 'This worker is stopping.'));
   }
@@ -94,7 +95,7 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
     const done = work(this.clock.now())
       .then(
         () => undefined,
-        (err: unknown) => this.logger.warn({ err, task }, 'task not run'),
+        (err: unknown) => this.logger.warn({ err, task }, 'task failed'),
       )
       .finally(() => this.running.delete(task));
     this.running.set(task, done);

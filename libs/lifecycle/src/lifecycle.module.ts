@@ -5,7 +5,7 @@ import { LIFECYCLE_OPTIONS, type LifecycleOptions, LifecycleSchedule } from './l
 import { SweeperRepository } from './sweeper.repository.js';
 import { SweeperService } from './sweeper.service.js';
 
-/** Runs in the worker. Needs the modules of `assets`, `jobs`, `database` and `processing`. */
+/** Scheduled tasks of the worker. Requires the modules of `assets`, `queue`, `database` and `processing`. */
 @Module({})
 export class LifecycleModule {
   static forRoot(options: LifecycleOptions): DynamicModule {

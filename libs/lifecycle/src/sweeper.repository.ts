@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
 
+/** An asset that is not in a terminal state and is due for a sweep. */
 export interface Unfinished {
   readonly assetId: string;
   readonly ownerId: string;
@@ -8,13 +9,14 @@ export interface Unfinished {
   readonly version: number;
 }
 
-export interface Waste {
+/** A terminal asset whose incoming object may still exist. */
+export interface AbandonedObject {
   readonly assetId: string;
   readonly ownerId: string;
 }
 
-// Taking a row moves its next look ahead first: whoever dies with it leaves it to be taken again. From when it is taken: a sweep
-// may have begun long before.
+// Taking a row postpones its next check, so that the row is taken again if the worker crashes. The delay starts at `now()`, because
+// `$1` is the start of the sweep, which may be long ago.
 export const TAKE_UNFINISHED: Statement<Unfinished> = {
   name: 'lifecycle_take_unfinished',
   text: `update media_assets set next_check_at = case
@@ -31,7 +33,7 @@ export const TAKE_UNFINISHED: Statement<Unfinished> = {
     returning asset_id as "assetId", owner_id::text as "ownerId", status, version`,
 };
 
-export const TAKE_WASTE: Statement<Waste> = {
+export const TAKE_WASTE: Statement<AbandonedObject> = {
   name: 'lifecycle_take_waste',
   text: `update media_assets set next_check_at = greatest($1, now()) + interval '10 minutes'
     where asset_id in (
@@ -42,16 +44,16 @@ export const TAKE_WASTE: Statement<Waste> = {
     returning asset_id as "assetId", owner_id::text as "ownerId"`,
 };
 
-/** What is due, the oldest first, each once among all who ask; nothing of the owners in `aside`. */
+/** Takes the rows that are due, oldest first and each by one worker only, except those of the excluded owners. */
 @Injectable()
 export class SweeperRepository {
   constructor(private readonly database: Database) {}
 
-  takeUnfinished(now: Date, limit: number, aside: readonly string[]): Promise<Unfinished[]> {
-    return this.database.query(TAKE_UNFINISHED, [now, limit, aside]);
+  takeUnfinished(now: Date, limit: number, excludedOwners: readonly string[]): Promise<Unfinished[]> {
+    return this.database.query(TAKE_UNFINISHED, [now, limit, excludedOwners]);
   }
 
-  takeWaste(now: Date, limit: number, aside: readonly string[]): Promise<Waste[]> {
-    return this.database.query(TAKE_WASTE, [now, limit, aside]);
+  takeAbandoned(now: Date, limit: number, excludedOwners: readonly string[]): Promise<AbandonedObject[]> {
+    return this.database.query(TAKE_WASTE, [now, limit, excludedOwners]);
   }
 }

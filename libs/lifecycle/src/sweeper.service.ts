@@ -12,29 +12,31 @@ import { UploadCompletion } from '#libs/upload';
 import { SweeperRepository, type Unfinished } from './sweeper.repository.js';
 
 const BATCH = 100;
-/** Rows at a time: mostly they wait for storage, but the pool of the database is not theirs alone. */
-const AT_ONCE = 8;
-/** What one owner gets of a sweep before all others have had theirs; the rest is for the next. */
-const SHARE = 1_000;
+/** Rows that are handled concurrently. They mostly wait for storage, but share the database connections with other work. */
+const MAX_CONCURRENT = 8;
+/** Rows of one owner after which a sweep takes no further ones of that owner. They are left for the next sweep. */
+const MAX_PER_OWNER = 1_000;
 
-/** What one sweep came to. */
+/** Result of one sweep. */
 export interface Sweep {
+  /** Rows that were handled, including failed ones. */
   readonly examined: number;
   readonly failed: number;
 }
 
-/** What becomes of each row that is due. */
+/** How the rows of a sweep are handled. */
 interface Step<Row> {
-  /** Of what a whole batch ends the sweep: of dependencies that are down, when nothing else is said. */
+  /** The sweep ends after a batch of which every row failed (`failures`) or, by default, failed with `unavailable`. */
   readonly endsAt?: 'failures';
-  readonly nameOf: (row: Row) => object;
+  /** Log fields that identify the row. */
+  readonly fieldsOf: (row: Row) => object;
   readonly work: (row: Row) => Promise<void>;
 }
 
 /**
- * Nothing waits for ever: events and jobs get lost, clients go away, workers die. A sweep takes what is due (each only
- * once among any number of workers), asks storage for the truth and brings the asset to its next step. It takes batch after
- * batch while there is more, but of no owner so much that others wait for it, and ends early when it is stopped.
+ * Advances assets whose event, job, client or worker was lost, so that every asset reaches a terminal state. A sweep takes the rows
+ * that are due in batches, each row by one worker only, checks storage and performs the next transition. It limits the rows per
+ * owner, so that a large owner does not delay others, and ends early when it is aborted.
  */
 @Injectable()
 export class SweeperService {
@@ -51,30 +53,30 @@ export class SweeperService {
     logger.setContext(SweeperService.name);
   }
 
-  /** PENDING whose event was lost or whose deadline passed, PROCESSING that went silent, FAILED that nobody revived. */
+  /** Handles PENDING assets with a lost event or a passed deadline, PROCESSING assets without progress and old FAILED assets. */
   sweepUnfinished(now: Date, signal?: AbortSignal): Promise<Sweep> {
-    const take = (aside: string[]) => this.repository.takeUnfinished(now, BATCH, aside);
+    const take = (excluded: string[]) => this.repository.takeUnfinished(now, BATCH, excluded);
     return this.sweepFairly(take, (asset) => this.advance(asset, now), signal);
   }
 
   /**
-   * Incoming objects that nobody needs any more and that were not deleted when that came true. Most are gone: to ask storage
-   * what is there is enough, whichever generation that is.
+   * Deletes incoming objects of terminal assets that were not deleted after the transition. Most do not exist any more, so one
+   * request for the current generation suffices.
    */
   sweepWaste(now: Date, signal?: AbortSignal): Promise<Sweep> {
-    const take = (aside: string[]) => this.repository.takeWaste(now, BATCH, aside);
+    const take = (excluded: string[]) => this.repository.takeAbandoned(now, BATCH, excluded);
     return this.sweepFairly(take, ({ assetId }) => this.incoming.discard(assetId, null, now), signal);
   }
 
-  /** Stored objects that nobody points at any more. */
+  /** Deletes stored objects without references. */
   sweepObjects(now: Date, signal?: AbortSignal): Promise<Sweep> {
     const take = () => this.objects.collectable(now, BATCH);
-    const nameOf = (id: bigint) => ({ storedObject: String(id) });
+    const fieldsOf = (id: bigint) => ({ storedObject: String(id) });
     const work = async (id: bigint) => {
-      if (await this.objects.collect(id, now, signal)) this.logger.info(nameOf(id), 'object collected');
+      if (await this.objects.collect(id, now, signal)) this.logger.info(fieldsOf(id), 'object collected');
     };
-    // What failed may come up again at once, unlike what was taken.
-    return this.sweep(take, { nameOf, work, endsAt: 'failures' }, signal);
+    // The query may return failed objects again at once, since it does not postpone them as the other sweeps do.
+    return this.sweep(take, { fieldsOf, work, endsAt: 'failures' }, signal);
   }
 
   private async advance({ assetId, status, version }: Unfinished, now: Date): Promise<void> {
@@ -90,7 +92,7 @@ export class SweeperService {
     const asset = await this.assets.findWithoutAccessCheck(assetId);
     if (asset !== null && status === 'FAILED') {
       if (await this.transitions.lapse({ ...asset, version }, now)) {
-        this.logger.info({ assetId, reqId: asset.requestId }, 'failed upload given up');
+        this.logger.info({ assetId, reqId: asset.requestId }, 'failed upload expired');
       }
       return;
     }
@@ -98,18 +100,18 @@ export class SweeperService {
   }
 
   private sweepFairly<Row extends { assetId: string; ownerId: string }>(
-    take: (aside: string[]) => Promise<Row[]>,
+    take: (excluded: string[]) => Promise<Row[]>,
     work: (row: Row) => Promise<void>,
     signal?: AbortSignal,
   ): Promise<Sweep> {
-    const had = new Map<string, number>();
+    const taken = new Map<string, number>();
     const takeNext = async () => {
-      const aside = [...had].filter(([, count]) => count >= SHARE).map(([ownerId]) => ownerId);
-      const rows = await take(aside);
-      for (const { ownerId } of rows) had.set(ownerId, (had.get(ownerId) ?? 0) + 1);
+      const excluded = [...taken].filter(([, count]) => count >= MAX_PER_OWNER).map(([ownerId]) => ownerId);
+      const rows = await take(excluded);
+      for (const { ownerId } of rows) taken.set(ownerId, (taken.get(ownerId) ?? 0) + 1);
       return rows;
     };
-    return this.sweep(takeNext, { nameOf: ({ assetId }) => ({ assetId }), work }, signal);
+    return this.sweep(takeNext, { fieldsOf: ({ assetId }) => ({ assetId }), work }, signal);
   }
 
   private async sweep<Row>(
@@ -120,17 +122,17 @@ export class SweeperService {
     const sum = { examined: 0, failed: 0 };
     for (let isMore = true; isMore && !signal.aborted;) {
       const rows = await take();
-      const { examined, failed, outages } = await this.each(rows, step, signal);
+      const { examined, failed, outages } = await this.runBatch(rows, step, signal);
       sum.examined += examined;
       sum.failed += failed;
-      // When a dependency is down, what has been taken is enough to wait for its next turn.
+      // While a dependency is down, do not take and postpone further rows.
       isMore = rows.length === BATCH && (step.endsAt === 'failures' ? failed : outages) < BATCH;
     }
     return sum;
   }
 
-  /** `outages`: how often a dependency was down. */
-  private async each<Row>(rows: readonly Row[], { work, nameOf }: Step<Row>, signal: AbortSignal) {
+  /** @returns counts of rows; `outages` counts failures because of unavailable dependencies */
+  private async runBatch<Row>(rows: readonly Row[], { work, fieldsOf }: Step<Row>, signal: AbortSignal) {
     const sum = { examined: 0, failed: 0, outages: 0 };
     const left = rows.values();
     const run = async () => {
@@ -142,11 +144,11 @@ export class SweeperService {
         } catch (err) {
           sum.failed += 1;
           if (kindOf(err) === 'unavailable') sum.outages += 1;
-          this.logger.warn({ err, ...nameOf(row) }, 'not swept; it comes up again');
+          this.logger.warn({ err, ...fieldsOf(row) }, 'sweep of a row failed, will be retried');
         }
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, run));
+    await Promise.all(Array.from({ length: MAX_CONCURRENT }, run));
     return sum;
   }
 }

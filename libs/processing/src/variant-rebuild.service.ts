@@ -32,7 +32,7 @@ export class VariantRebuildService {
   }
 
   /**
-   * Rebuilds the variants of the next picture. A picture that fails or is damaged is tried again after its claim expires, in an hour.
+   * Rebuilds the variants of the next picture. A failed or damaged picture is tried again when its claim expires, after an hour.
    * @returns false when no picture is due
    * @throws StowageError unavailable; InspectionFailed
    */

@@ -16,7 +16,7 @@ import {
 import { ProcessingService } from '../processing.service.js';
 
 export interface ProcessingOptions extends WorkerLimits {
-  /** Jobs with files that need a reader which one worker processes concurrently, besides `concurrency` other jobs. */
+  /** Concurrent jobs of one worker for files that need a reader (a parser in a child process), besides `concurrency` others. */
   readonly inspections: number;
 }
 
