@@ -15,7 +15,7 @@ interface OwnedJob {
 /** Index entries that are read at most to count the backlog of one owner; a longer backlog gets this priority. */
 const MAX_COUNTED = 1_000;
 
-/** Counts assets whose job is running, too. */
+/** Includes assets whose job is running. */
 const BACKLOGS: Statement<{ owner: string; assets: number }> = {
   name: 'assets_backlogs',
   text: `select o.id::text as owner, b.assets from unnest($1::bigint[]) as o (id), lateral (

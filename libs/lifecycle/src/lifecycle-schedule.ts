@@ -17,7 +17,7 @@ const EVERY_MS = 10_000;
 /** Interval of tasks that handle one object per run. */
 const OBJECT_EVERY_MS = 1_000;
 
-/** Schedules the tasks. Any number of workers may run them concurrently; one worker runs each task once at a time. */
+/** Schedules the tasks. Any number of workers may run a task concurrently; within one worker a task does not overlap itself. */
 @Injectable()
 export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShutdown {
   private readonly running = new Map<string, Promise<void>>();

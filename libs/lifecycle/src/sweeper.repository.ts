@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
 
-/** An asset that is not in a terminal state and is due for a sweep. */
+/** A PENDING, PROCESSING or FAILED asset that is due for a sweep. */
 export interface Unfinished {
   readonly assetId: string;
   readonly ownerId: string;

@@ -50,8 +50,8 @@ export class ContentChecks {
   ) {}
 
   /**
-   * @throws ReaderNeeded when `mayInspect` is false and the file needs a reader
    * Reads and checks one generation of an asset's incoming object.
+   * @throws ReaderNeeded when `mayInspect` is false and the file needs a reader
    * @throws StowageError rejected, with the code of a status reason; not-found INCOMING_GONE; unavailable. Other
    * errors may be transient: InspectionFailed, or a scanner that fails on these bytes.
    */

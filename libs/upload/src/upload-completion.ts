@@ -53,8 +53,8 @@ export class UploadCompletion {
   }
 
   /**
-   * Checks storage for the object of an asset. The first generation that is found while the asset is PENDING is claimed; any other
-   * object is deleted. Trusts only storage, not the caller's claim that bytes exist. Can be repeated.
+   * Checks storage for the object of an asset. The first generation that is found while the asset is PENDING is claimed; an object
+   * that the asset does not need is deleted. Trusts only storage, not the caller's claim that bytes exist. Can be repeated.
    * @param key name of the incoming object, which is the asset id for uploads of this service
    * @throws StowageError unavailable
    */
