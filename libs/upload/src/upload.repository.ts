@@ -154,7 +154,7 @@ export class UploadRepository {
         ...asset,
         ...this.incoming.refOf(asset.id),
         ownerId: String(ownerId),
-        shareExisting: !mustSend.has(asset),
+        adopt: !mustSend.has(asset),
       })),
     );
     try {
