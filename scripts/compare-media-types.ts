@@ -48,11 +48,11 @@ await run(HELP, async () => {
     console.log(`${DATABASE} does not exist. On Debian, install it with: apt-get install shared-mime-info`);
     return;
   }
-  const { foldMediaType, settleMediaType } = await built(() => import('#libs/domain'));
+  const { foldMediaType, resolveMediaType } = await built(() => import('#libs/domain'));
   const registered = registeredIn(xml);
   const detected = new Set([...supportedMimeTypes, 'text/plain', 'text/xml'].map(foldMediaType));
   const isRefused = (declared: string, found: string) =>
-    detected.has(foldMediaType(found)) && settleMediaType(declared, found) === null;
+    detected.has(foldMediaType(found)) && resolveMediaType(declared, found) === null;
   report(
     'aliases that the tables treat as another type',
     registered.flatMap(({ type, aliases }) =>

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import sharp from 'sharp';
-import { lockedOfficeDocument, officeParts, zipArchive } from '#libs/inspection/testing';
+import { encryptedOfficeDocument, officeParts, zipArchive } from '#libs/inspection/testing';
 import {
   encrypted,
   flatBomb,
@@ -228,9 +228,9 @@ export const CLAIMS: readonly HostileFile[] = [
   file('a document with macros declared as a DOC', 'application/msword', 'TYPE_MISMATCH', () =>
     zipArchive(officeParts('application/vnd.ms-word.document.macroEnabled.main+xml')),
   ),
-  file('a sheet with a password', XLSX, 'UNSCANNABLE', () => lockedOfficeDocument()),
+  file('a sheet with a password', XLSX, 'UNSCANNABLE', () => encryptedOfficeDocument()),
   file('a sheet with a password, declared as octet-stream', ANY, 'UNSCANNABLE', () =>
-    lockedOfficeDocument(150_000),
+    encryptedOfficeDocument(150_000),
   ),
   file('a PDF behind an empty line that is an archive', 'application/pdf', 'TYPE_MISMATCH', () =>
     withArchive(Buffer.concat([Buffer.from('\n'), document()])),

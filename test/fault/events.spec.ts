@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { FaultRule } from '#libs/gcp-emulator';
 import { put } from '../e2e/stack.js';
 import { NAMES, PROJECT } from '../integration/storage/emulators.js';
-import { FaultDoor } from '../support/fault-door.js';
+import { FaultRules } from '../support/fault-rules.js';
 import { Fleet } from '../support/fleet.js';
 import { expectConsistent, expectReady, hurrySweepers, requestUpload, rows, upload } from './uploads.js';
 import { until } from '../support/until.js';
@@ -12,11 +12,11 @@ const COMPLETE = 'mutation ($id: ID!) { completeUpload(assetId: $id) { status } 
 
 describe('faulty object events (real: an api and two workers as processes, PostgreSQL, emulators)', () => {
   let fleet: Fleet;
-  let faults: FaultDoor;
+  let faults: FaultRules;
 
   beforeAll(async () => {
     fleet = await Fleet.start({ workers: 2, env: { LOG_LEVEL: 'debug' } });
-    faults = new FaultDoor(fleet.emulators.gcs.url);
+    faults = new FaultRules(fleet.emulators.gcs.url);
   });
   afterEach(() => faults.clear());
   afterAll(() => fleet[Symbol.asyncDispose]());

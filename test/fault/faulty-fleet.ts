@@ -1,4 +1,4 @@
-import { FaultDoor } from '../support/fault-door.js';
+import { FaultRules } from '../support/fault-rules.js';
 import { Fleet, type FleetOptions } from '../support/fleet.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
@@ -9,7 +9,7 @@ export interface FaultyFleet extends AsyncDisposable {
   readonly proxy: TcpProxy;
   readonly behindProxy: NodeJS.ProcessEnv;
   /** Fault rules of the fleet's storage emulator. */
-  readonly faults: FaultDoor;
+  readonly faults: FaultRules;
 }
 
 export async function startFaultyFleet(options: FleetOptions): Promise<FaultyFleet> {
@@ -19,7 +19,7 @@ export async function startFaultyFleet(options: FleetOptions): Promise<FaultyFle
     fleet,
     proxy,
     behindProxy: { DATABASE_URL: proxy.urlOf(fleet.database.url) },
-    faults: new FaultDoor(fleet.emulators.gcs.url),
+    faults: new FaultRules(fleet.emulators.gcs.url),
     [Symbol.asyncDispose]: async () => {
       await fleet[Symbol.asyncDispose]();
       await proxy[Symbol.asyncDispose]();

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { put } from '../e2e/stack.js';
-import { FaultDoor } from '../support/fault-door.js';
+import { FaultRules } from '../support/fault-rules.js';
 import { Fleet, type FleetOptions } from '../support/fleet.js';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.js';
 import { hasNoRedis, TestRedis } from '../support/redis.js';
@@ -102,7 +102,7 @@ async function silentRedis(): Promise<Outage> {
 const nothing = () => Promise.resolve();
 const storageUnavailable = (): Outage => ({
   begin: async (fleet) => {
-    const faults = new FaultDoor(fleet.emulators.gcs.url);
+    const faults = new FaultRules(fleet.emulators.gcs.url);
     await faults.add({ action: { status: 503 } });
     return () => faults.clear();
   },

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { WebSocket } from 'ws';
 import { put } from '../e2e/stack.js';
 import { HMAC_KEY, NAMES, PROJECT } from '../integration/storage/emulators.js';
-import { FaultDoor } from '../support/fault-door.js';
+import { FaultRules } from '../support/fault-rules.js';
 import { Fleet, JWT, signJwt } from '../support/fleet.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { expectReady, hurrySweepers, requestUpload, rows, settled, upload } from './uploads.js';
@@ -15,7 +15,7 @@ const PIECE = 256 * 1024;
 describe('logs at level trace (real: an api and a worker as processes, PostgreSQL, emulators)', () => {
   let fleet: Fleet;
   let proxy: TcpProxy;
-  let faults: FaultDoor;
+  let faults: FaultRules;
   /** Secrets by their descriptions. No log line may contain one. */
   const secrets = new Map<string, string>([
     ['the secret that tokens are signed with', JWT.secret],
@@ -29,7 +29,7 @@ describe('logs at level trace (real: an api and a worker as processes, PostgreSQ
       return proxy.urlOf(url);
     };
     fleet = await Fleet.start({ env: { LOG_LEVEL: 'trace' }, databaseUrl });
-    faults = new FaultDoor(fleet.emulators.gcs.url);
+    faults = new FaultRules(fleet.emulators.gcs.url);
   });
   afterAll(async () => {
     await fleet[Symbol.asyncDispose]();

@@ -4,7 +4,7 @@ import { StowageError } from '#libs/domain';
 import { PROCESS_QUEUE } from '#libs/queue';
 import type { UploadTicket } from '#libs/upload';
 import { actor, CONTENT, INCOMING, sha256, type World } from '../support/world.js';
-import { bytesOf, type Deed, type Slot, sumOf, wrongBytesOf } from './deeds.js';
+import { bytesOf, type ResolvedOperation, type Slot, sumOf, wrongBytesOf } from './resolved-operations.js';
 import { Crash } from './effects.js';
 import type { Inventory } from './inventory.js';
 import { LIMIT_MS } from '../support/until.js';
@@ -24,7 +24,7 @@ export class Operations {
     this.queue = world.module.get<Queue>(getQueueToken(PROCESS_QUEUE), { strict: false });
   }
 
-  async perform({ operation, slots, assetId, job, letter }: Deed): Promise<void> {
+  async perform({ operation, slots, assetId, job, letter }: ResolvedOperation): Promise<void> {
     const { world } = this;
     if (operation.do === 'request') return this.request(slots);
     if (operation.do === 'sweep') return this.sweep(operation.what);
@@ -124,7 +124,10 @@ export class Operations {
   }
 
   /** Processes a job like the queue: a postponed job, and a job whose worker died, stay in the queue. */
-  private async work({ jobId, ...job }: NonNullable<Deed['job']>, how: 'work' | 'die'): Promise<void> {
+  private async work(
+    { jobId, ...job }: NonNullable<ResolvedOperation['job']>,
+    how: 'work' | 'die',
+  ): Promise<void> {
     try {
       if (how === 'die') await this.world.processing.crashed(job, 3);
       else await this.world.process(job);
@@ -141,7 +144,7 @@ export class Operations {
     const { sweeper } = this.world;
     const now = new Date();
     if (what === 'unfinished') await sweeper.sweepUnfinished(now);
-    else if (what === 'abandoned') await sweeper.sweepWaste(now);
+    else if (what === 'abandoned') await sweeper.sweepAbandoned(now);
     else await sweeper.sweepObjects(now);
   }
 
@@ -160,7 +163,7 @@ export class Operations {
       return;
     }
     const found = await database.prisma.deadLetter.findUnique({ where: { id } });
-    if (found?.state === 'OPEN') await failedAssetRetry.revive(found);
+    if (found?.state === 'OPEN') await failedAssetRetry.retry(found);
   }
 
   /** Returns the SHA-256 of the bytes that readers get under a content key. */

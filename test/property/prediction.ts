@@ -1,6 +1,6 @@
 import { afterAll, ASKED, type AssetState, type Outcome, OUTCOMES, type Path, type Scene } from './model.js';
 import { INCOMING } from '../support/world.js';
-import { type Deed, type Slot, sumOf } from './deeds.js';
+import { type ResolvedOperation, type Slot, sumOf } from './resolved-operations.js';
 import type { Inventory } from './inventory.js';
 import type { AssetRow, Tables } from './observation.js';
 import { CONTENTS, QUOTA } from './steps.js';
@@ -40,7 +40,7 @@ export interface Circumstances {
 }
 
 /** Returns the scene that an operation meets. */
-export function sceneOf({ job, letter }: Deed, at: Circumstances): Scene {
+export function sceneOf({ job, letter }: ResolvedOperation, at: Circumstances): Scene {
   const { row, known, seen, inventory, isExact, isBuggy, now } = at;
   const generation = row && seen.incoming.get(row.id);
   const isRight = row?.claimed && inventory.sumAt(INCOMING, row.claimed) === row.sum;
@@ -63,14 +63,14 @@ export function sceneOf({ job, letter }: Deed, at: Circumstances): Scene {
 
 const nothing: Outcome = { paths: [[]], answer: 'ok' };
 
-const isAnswerOf = (resolved: Deed, row: AssetRow | undefined) =>
+const isAnswerOf = (resolved: ResolvedOperation, row: AssetRow | undefined) =>
   resolved.slots.some(
     ({ owner, key, filename }) => key !== null && owner === row?.owner && filename === row.filename,
   );
 
 /** Returns the possible outcomes of an operation for an asset in this state. */
 export function outcomeOf(
-  resolved: Deed,
+  resolved: ResolvedOperation,
   assetId: string,
   row: AssetRow | undefined,
   state: AssetState,
@@ -96,9 +96,9 @@ const beginnings = (path: Path): Path[] => [...path.map((_, index) => path.slice
 
 /** All results of some operations in any order. `partial`: each may be interrupted or come too late. */
 export function waysOf(
-  allResolved: readonly Deed[],
+  allResolved: readonly ResolvedOperation[],
   start: AssetState,
-  outcome: (resolved: Deed, state: AssetState) => Outcome,
+  outcome: (resolved: ResolvedOperation, state: AssetState) => Outcome,
   partial: boolean,
 ): Way[] {
   const orders = allResolved.length < 2 ? [allResolved] : [allResolved, [...allResolved].reverse()];

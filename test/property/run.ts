@@ -1,7 +1,7 @@
 import { kindOf, StowageError } from '#libs/domain';
 import type { World } from '../support/world.js';
 import { Course, Crash, type Fault, weave } from './effects.js';
-import { type Deed, Deeds, sumOf } from './deeds.js';
+import { type ResolvedOperation, ResolvedOperations, sumOf } from './resolved-operations.js';
 import { checkInvariants, checkQuota, claim } from './invariants.js';
 import { type AssetState, isTerminal, NONE } from './model.js';
 import type { Inventory } from './inventory.js';
@@ -27,7 +27,7 @@ const STALLED_MS = 1000;
 const UNKNOWN: Known = { state: NONE, failedAt: 0, failures: 0 };
 
 interface Running {
-  readonly resolved: Deed;
+  readonly resolved: ResolvedOperation;
   readonly course: Course<void>;
   readonly startedAt: number;
   readonly fault: Fault | null;
@@ -38,7 +38,7 @@ export class Run {
   /** All events so far. */
   readonly happened: string[] = [];
   private readonly known = new Map<string, Known>();
-  private readonly resolver = new Deeds();
+  private readonly resolver = new ResolvedOperations();
   private paused: Running[] = [];
   /** State at the last comparison, from which the next step starts. */
   private seen!: Seen;
@@ -192,7 +192,7 @@ export class Run {
     for (const [id, known] of this.known) {
       const old = before.tables.assets.find((row) => row.id === id);
       const scene = { ...circumstances, row: old, known };
-      const outcome = (resolved: Deed, state: AssetState) =>
+      const outcome = (resolved: ResolvedOperation, state: AssetState) =>
         outcomeOf(resolved, id, rows.get(id), state, sceneOf(resolved, scene));
       const ways = waysOf(allResolved, known.state, outcome, !isExact);
       const events = tables.events
@@ -278,14 +278,14 @@ export class Run {
       throw new Error(`${resolved.operation.do} failed`, { cause: reason });
   }
 
-  private expectRequest(resolved: Deed): ReturnType<typeof expectAnswers> | null {
+  private expectRequest(resolved: ResolvedOperation): ReturnType<typeof expectAnswers> | null {
     if (resolved.operation.do !== 'request') return null;
     const { tables, incoming } = this.seen;
     return expectAnswers(resolved.slots, tables.assets, this.now, ({ id }) => incoming.has(id));
   }
 
   private checkRequest(
-    resolved: Deed,
+    resolved: ResolvedOperation,
     expected: ReturnType<typeof expectAnswers>,
     rows: ReadonlyMap<string, AssetRow>,
   ): void {

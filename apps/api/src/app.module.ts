@@ -13,7 +13,7 @@ import {
   GcsObjectStore,
   GcsUploadSessions,
   GcsUrlSigner,
-  KeptNotifications,
+  StoredNotificationReader,
   PubSubObjectEvents,
 } from '#libs/storage/gcs';
 import { UploadModule } from '#libs/upload';
@@ -49,7 +49,7 @@ export class AppModule {
             endpoint: config.GCS_PUBLIC_ENDPOINT ?? endpoint,
             key: readSigningKey(config),
           }),
-          eventReader: new KeptNotifications(config.INCOMING_BUCKET),
+          eventReader: new StoredNotificationReader(config.INCOMING_BUCKET),
           events: eventsOf(config, params),
           probedBucket: config.INCOMING_BUCKET,
         }),

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { loopbackHosts } from '#libs/domain';
 import { type Secrets, StartFailure } from './data-folder.js';
 import { databaseUrl } from './postgres/server.js';
-import { TOKEN_PARTY } from './token.js';
+import { TOKEN_ISSUER } from './token.js';
 
 /** Settings of the embedded stack that the user can choose. */
 export interface Config {
@@ -89,8 +89,8 @@ export function childEnvironment(
     PUBSUB_SUBSCRIPTION: 'stowage-incoming',
     PUBSUB_DEAD_LETTER_SUBSCRIPTION: 'stowage-incoming-dead-letter',
     JWT_SECRET: secrets.jwtSecret,
-    JWT_ISSUER: TOKEN_PARTY,
-    JWT_AUDIENCE: TOKEN_PARTY,
+    JWT_ISSUER: TOKEN_ISSUER,
+    JWT_AUDIENCE: TOKEN_ISSUER,
     ALLOWED_HOSTS: loopbackHosts(ports.api).join(','),
     WORKER_ALLOWED_HOSTS: loopbackHosts(ports.worker).join(','),
     EMULATOR_ALLOWED_HOSTS: [ports.gcs, ports.pubSub].flatMap(loopbackHosts).join(','),

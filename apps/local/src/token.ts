@@ -1,7 +1,7 @@
 import { SignJWT } from 'jose';
 
 /** Issuer and audience of the tokens for the embedded stack. */
-export const TOKEN_PARTY = 'stowage-local';
+export const TOKEN_ISSUER = 'stowage-local';
 
 export interface TokenOptions {
   /** Subject of the token: the user's id, 1 to 255 characters. */
@@ -21,8 +21,8 @@ export function signToken(jwtSecret: string, options: TokenOptions): Promise<str
   };
   return new SignJWT(claims)
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
-    .setIssuer(TOKEN_PARTY)
-    .setAudience(TOKEN_PARTY)
+    .setIssuer(TOKEN_ISSUER)
+    .setAudience(TOKEN_ISSUER)
     .setSubject(options.subject)
     .setIssuedAt()
     .setExpirationTime(options.expiresIn ?? '30d')

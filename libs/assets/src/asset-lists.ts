@@ -60,7 +60,7 @@ export interface AssetList {
  * Index entries that one page of a list by properties scans at most. An entry that does not match (deleted, or different in a
  * second property) costs as much as a matching one, and an owner may have 100,000 of them.
  */
-export const MAX_EXAMINED = 2_000;
+export const MAX_SCANNED = 2_000;
 
 export type ListRow = AssetRow & { at: Date };
 export interface PositionRow {
@@ -112,7 +112,7 @@ function scanned(driver: Driver, order: Direction, parameter: number): string {
     where p.owner_id = $1 and ${at} > ${instant(2)} and ${at} < ${instant(3)}
       and (${at}, p.asset_id) ${order === 'asc' ? '>' : '<'} (${instant(4)}, $5::uuid)
       ${driver === 'taken' ? '' : `and ${CONDITIONS[driver](parameter)}`}
-    order by ${at} ${order}, p.asset_id ${order} limit ${MAX_EXAMINED}`;
+    order by ${at} ${order}, p.asset_id ${order} limit ${MAX_SCANNED}`;
 }
 
 /** Owner and status are decided by `media_assets`; the copies in `asset_properties` only serve its indexes. */
@@ -136,7 +136,7 @@ const lastBy = (driver: Driver) =>
   perOrder<PositionRow>((order) => ({
     name: `assets_last_${driver}_${order}`,
     text: `select ${columnOf(driver)}${zoneOf(driver)} as at, asset_id
-      from (${scanned(driver, order, 6)}) p offset ${MAX_EXAMINED - 1} limit 1`,
+      from (${scanned(driver, order, 6)}) p offset ${MAX_SCANNED - 1} limit 1`,
   }));
 
 const perDriver = <Value>(valueOf: (driver: Driver) => Value) =>
@@ -148,10 +148,10 @@ export const LIST_BY = perDriver(listBy);
 export const LAST_BY = perDriver(lastBy);
 
 /** Limits the count of all properties to the index entries of one page. Of properties that reach the limit, the first is used. */
-export const MAX_MATCHES_COUNTED = Math.floor(MAX_EXAMINED / FILTERED_PROPERTIES.length);
+export const MAX_MATCHES_COUNTED = Math.floor(MAX_SCANNED / FILTERED_PROPERTIES.length);
 
 /** Counts the matches of each property, up to {@link MAX_MATCHES_COUNTED}. Without the order the planner may use no index. */
-export const COUNT_ALIKE: Statement<Record<FilteredProperty, number>> = {
+export const COUNT_MATCHES: Statement<Record<FilteredProperty, number>> = {
   name: 'assets_count_alike',
   text: `select ${FILTERED_PROPERTIES.map(
     (name, index) => `(select count(*)::int from (select 1 from asset_properties p

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { StoredObjectsService } from '#libs/content';
 import { Clock } from '#libs/database';
-import { type Actor, INCOMING_IS_WASTE, StowageError } from '#libs/domain';
+import { type Actor, STATUSES_WITHOUT_INCOMING_OBJECT, StowageError } from '#libs/domain';
 import type { Asset } from './asset.js';
 import { AssetsService } from './assets.service.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
@@ -75,7 +75,7 @@ export class AssetRemovalService {
           'This asset is being processed. Try again later.',
         );
       }
-      if (!INCOMING_IS_WASTE.includes(asset.status)) {
+      if (!STATUSES_WITHOUT_INCOMING_OBJECT.includes(asset.status)) {
         // The incoming object is needed until the asset is deleted.
         await this.deleteOnce(asset);
         continue;

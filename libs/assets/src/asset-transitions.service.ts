@@ -36,7 +36,7 @@ export interface Accepted extends ObjectRef {
 }
 
 /** `where` holds conditions of the transition besides status and version. */
-type Guarded = AssetSnapshot & { readonly where?: Prisma.MediaAssetWhereInput };
+type AccessTarget = AssetSnapshot & { readonly where?: Prisma.MediaAssetWhereInput };
 
 /** A request to process this generation of an asset's incoming object. */
 export interface Claim {
@@ -334,7 +334,7 @@ export class AssetTransitionsService {
 
   private async transition(
     name: TransitionName,
-    snapshot: Guarded,
+    snapshot: AccessTarget,
     data: Prisma.MediaAssetUncheckedUpdateManyInput,
     now: Date,
     also: (tx: Tx) => Promise<boolean> = () => Promise.resolve(true),
@@ -376,7 +376,7 @@ export class AssetTransitionsService {
   private async move(
     tx: Tx,
     name: TransitionName,
-    snapshot: Guarded,
+    snapshot: AccessTarget,
     data: Prisma.MediaAssetUncheckedUpdateManyInput,
     now: Date,
   ): Promise<boolean> {

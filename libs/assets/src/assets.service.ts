@@ -15,7 +15,7 @@ import { type AssetContents, CONTENTS, contentsFrom } from './asset-contents.js'
 import {
   type AssetList,
   type AssetListing,
-  COUNT_ALIKE,
+  COUNT_MATCHES,
   FILTERED_PROPERTIES,
   type FilteredProperty,
   LAST_BY,
@@ -141,7 +141,7 @@ export class AssetsService {
     values: readonly unknown[],
   ): Promise<FilteredProperty> {
     if (filtered.length === 1) return filtered[0]!;
-    const [counts] = await this.database.query(COUNT_ALIKE, values);
+    const [counts] = await this.database.query(COUNT_MATCHES, values);
     return filtered.reduce((best, name) => (counts![name] < counts![best] ? name : best));
   }
 
@@ -169,7 +169,7 @@ export class AssetsService {
   }
 
   /** Records that the bytes, or URLs to them, were given to readers at this time. */
-  async noteAccess(ids: readonly string[], at: Date): Promise<void> {
+  async recordAccess(ids: readonly string[], at: Date): Promise<void> {
     await this.database.query(NOTE_ACCESS, [ids, at]);
   }
 }

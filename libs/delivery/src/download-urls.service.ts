@@ -120,7 +120,7 @@ export class DownloadUrlsService {
     const ids = [...this.accessed];
     this.accessed.clear();
     this.assets
-      .noteAccess(ids, hour)
+      .recordAccess(ids, hour)
       .catch((err: unknown) => this.logger.warn({ err, assetIds: ids }, 'access time not recorded'));
   }
 }

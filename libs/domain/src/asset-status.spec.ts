@@ -3,7 +3,7 @@ import {
   ASSET_STATUSES,
   type AssetStatus,
   deletionOf,
-  INCOMING_IS_WASTE,
+  STATUSES_WITHOUT_INCOMING_OBJECT,
   TRANSITIONS,
 } from './asset-status.js';
 
@@ -46,7 +46,13 @@ describe('TRANSITIONS', () => {
   );
 
   it('keeps the incoming object in statuses that may still need it', () => {
-    expect([...INCOMING_IS_WASTE].sort()).toEqual(['CANCELLED', 'DELETED', 'EXPIRED', 'READY', 'REJECTED']);
+    expect([...STATUSES_WITHOUT_INCOMING_OBJECT].sort()).toEqual([
+      'CANCELLED',
+      'DELETED',
+      'EXPIRED',
+      'READY',
+      'REJECTED',
+    ]);
   });
 
   it('has a transition out of every status in progress', () => {

@@ -104,7 +104,7 @@ export const deletionOf = (status: AssetStatus): TransitionName | null =>
   (['delete', 'abandon', 'remove'] as const).find((name) => TRANSITIONS[name].from.includes(status)) ?? null;
 
 /** Statuses in which the object in the incoming bucket is no longer needed. */
-export const INCOMING_IS_WASTE: readonly AssetStatus[] = ASSET_STATUSES.filter((status) =>
+export const STATUSES_WITHOUT_INCOMING_OBJECT: readonly AssetStatus[] = ASSET_STATUSES.filter((status) =>
   Object.values(TRANSITIONS).some(({ to, incoming }) => to === status && incoming === 'delete'),
 );
 

@@ -16,7 +16,7 @@ export function uploadDeadline(urlExpiresAt: Date, sizeBytes: number, method: 'P
 /**
  * When a sweeper first checks for bytes whose event may be lost, in milliseconds; later checks have growing intervals.
  */
-export const FIRST_LOOK_MS = 60_000;
+export const FIRST_CHECK_MS = 60_000;
 
 /**
  * How long the bytes and the quota reservation of a FAILED asset are kept for a retry by an operator, in milliseconds.

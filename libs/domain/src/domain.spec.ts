@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { parseCrc32c, parseSha256 } from './checksum.js';
 import { uploadDeadline } from './deadlines.js';
 import { parseMetadata } from './metadata.js';
-import { assetIdMadeAt, assetIdOfIncomingKey, contentKey, incomingKey } from './object-ref.js';
+import { assetIdCreatedAt, assetIdOfIncomingKey, contentKey, incomingKey } from './object-ref.js';
 
 const ID = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
 
@@ -16,8 +16,8 @@ describe('object keys', () => {
   it('returns the creation time of a version 7 id and null for other versions', () => {
     // The example of https://www.rfc-editor.org/rfc/rfc9562#name-example-of-a-uuidv7-value
     const made = Date.parse('2022-02-22T19:22:22Z');
-    expect(assetIdMadeAt('017f22e2-79b0-7cc3-98c4-dc0c0c07398f')).toBe(made);
-    expect(assetIdMadeAt('017f22e2-79b0-4cc3-98c4-dc0c0c07398f')).toBeNull();
+    expect(assetIdCreatedAt('017f22e2-79b0-7cc3-98c4-dc0c0c07398f')).toBe(made);
+    expect(assetIdCreatedAt('017f22e2-79b0-4cc3-98c4-dc0c0c07398f')).toBeNull();
   });
 
   it('derives the content key from the hash and the scope', () => {

@@ -6,7 +6,7 @@ import {
   isOfUnknownForm,
   isProven,
   isRecognised,
-  misnamedAs,
+  knownConfusionOf,
 } from './media-type-table.js';
 
 const TEXT = 'text/plain';
@@ -32,13 +32,13 @@ const isPossibleForm = (type: string, form: string) =>
  * @param detected type from the bytes; null if they match no known signature
  * @returns null if the bytes contradict the declaration
  */
-export function settleMediaType(declared: string, detected: string | null): string | null {
+export function resolveMediaType(declared: string, detected: string | null): string | null {
   const declaredType = foldMediaType(declared);
   if (declaredType === OCTET_STREAM) return detected === null ? OCTET_STREAM : foldMediaType(detected);
   if (detected === null) return isRecognised(declaredType) ? null : declaredType;
   const found = foldMediaType(detected);
   if (found === declaredType) return found;
-  const misnamed = misnamedAs(declaredType, found);
+  const misnamed = knownConfusionOf(declaredType, found);
   if (misnamed !== null) return misnamed;
   if (isMediaTypeOf(declaredType, found)) return isProven(declaredType) ? null : declaredType;
   if (isMediaTypeOf(found, declaredType)) return found;

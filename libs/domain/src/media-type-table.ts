@@ -67,7 +67,7 @@ const MISNOMER_ROWS = lines(MISNOMERS).map((line) => {
  * Returns the type of a file with a well-known confusion between the type that systems derive from its name and the
  * type of its bytes; null if the confusion is unknown.
  */
-export function misnamedAs(declared: string, found: string): string | null {
+export function knownConfusionOf(declared: string, found: string): string | null {
   const row = MISNOMER_ROWS.find(({ isDeclared, isFound }) => isDeclared(declared) && isFound(found));
   if (row === undefined) return null;
   return row.result === 'found' ? found : row.result === 'declared' ? declared : row.result;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { isAllowedType, isSafeInline, kindOfMediaType, parseMediaType } from './media-type.js';
-import { settleMediaType } from './media-type-match.js';
+import { resolveMediaType } from './media-type-match.js';
 import { foldMediaType, lineageOf } from './media-type-table.js';
 import { ALIASES, CHILDREN, FAMILIES, MISNOMERS, PROVEN, RECOGNISED } from './media-types.data.js';
 
@@ -41,7 +41,7 @@ describe('parseMediaType', () => {
 const DOCX = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document';
 const DOCM = 'application/vnd.ms-word.document.macroenabled.12';
 
-describe('settleMediaType', () => {
+describe('resolveMediaType', () => {
   it.each([
     ['image/png', 'image/png', 'image/png'],
     ['audio/x-wav', 'audio/wav', 'audio/wav'],
@@ -185,7 +185,7 @@ describe('settleMediaType', () => {
   ])('resolves %s declared and %s detected to %s', (declared, detected, expected) => {
     // An SVG whose root element is not in the head is detected as XML; it is rejected because it would be served as
     // SVG.
-    expect(settleMediaType(declared, detected)).toBe(expected);
+    expect(resolveMediaType(declared, detected)).toBe(expected);
   });
 });
 

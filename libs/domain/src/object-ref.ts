@@ -15,7 +15,7 @@ const ASSET_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0
 export const isAssetId = (text: string) => ASSET_ID.test(text);
 
 /** Creation time of an id that Stowage generated (a version 7 UUID), in milliseconds since 1970; null for other ids. */
-export const assetIdMadeAt = (assetId: string): number | null =>
+export const assetIdCreatedAt = (assetId: string): number | null =>
   assetId[14] === '7' ? Number.parseInt(assetId.slice(0, 8) + assetId.slice(9, 13), 16) : null;
 
 /** Key of an asset's object in the incoming bucket: its id. Keys never contain a client's text. */

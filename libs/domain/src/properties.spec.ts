@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { type AssetProperties, NO_PROPERTIES, soundProperties } from './properties.js';
+import { type AssetProperties, NO_PROPERTIES, sanitizeProperties } from './properties.js';
 
 type Found = { readonly [P in keyof AssetProperties]?: unknown };
 
@@ -25,8 +25,8 @@ describe('soundProperties', () => {
       album: 'd',
       thumbhash: '4PcBBYB2hfRpd2dZR5h6eL8LSDP0',
     };
-    expect(soundProperties(sound)).toEqual(sound);
-    expect(soundProperties({})).toEqual(NO_PROPERTIES);
+    expect(sanitizeProperties(sound)).toEqual(sound);
+    expect(sanitizeProperties({})).toEqual(NO_PROPERTIES);
   });
 
   it.each<[string, Found, Partial<AssetProperties>]>([
@@ -68,10 +68,10 @@ describe('soundProperties', () => {
     ['a long text', { cameraMake: '😀'.repeat(200) }, { cameraMake: '😀'.repeat(128) }],
     ['an invalid thumbhash', { thumbhash: '<script>' }, {}],
   ])('sanitizes %s', (_, found, sound) => {
-    expect(soundProperties(found)).toEqual({ ...NO_PROPERTIES, ...sound });
+    expect(sanitizeProperties(found)).toEqual({ ...NO_PROPERTIES, ...sound });
   });
 
   it('truncates a text of a hundred megabytes before processing it', () => {
-    expect(soundProperties({ title: ' a'.repeat(5e7) }).title).toHaveLength(511);
+    expect(sanitizeProperties({ title: ' a'.repeat(5e7) }).title).toHaveLength(511);
   });
 });

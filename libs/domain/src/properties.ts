@@ -95,7 +95,9 @@ function takenTimes(found: { takenAt?: unknown; takenAtLocal?: unknown }) {
  * pairs complete or null, one-line texts within their columns' lengths, seconds rounded to milliseconds. Invalid values
  * become null.
  */
-export function soundProperties(found: { readonly [P in keyof AssetProperties]?: unknown }): AssetProperties {
+export function sanitizeProperties(found: {
+  readonly [P in keyof AssetProperties]?: unknown;
+}): AssetProperties {
   const width = whole(found.width, 1, MAX_INTEGER);
   const height = whole(found.height, 1, MAX_INTEGER);
   const latitude = within(found.latitude, -90, 90);

@@ -10,7 +10,7 @@ const SERVER_CODES = new Set<unknown>([ERROR_KINDS.internal.graphql, ERROR_KINDS
 const MAX_LOGGED = 5;
 
 /** Formats an error that the server raised for the client. */
-export const showError = (error: GraphQLError): GraphQLFormattedError =>
+export const formatServerError = (error: GraphQLError): GraphQLFormattedError =>
   formatGraphQLError(error.toJSON(), unwrapResolverError(error));
 
 /**
@@ -41,7 +41,7 @@ export function logErrors(
   reqId: string | undefined,
   source: 'operation' | 'subscription' = 'operation',
 ): void {
-  const shown = errors.map((error) => ({ error, extensions: showError(error).extensions ?? {} }));
+  const shown = errors.map((error) => ({ error, extensions: formatServerError(error).extensions ?? {} }));
   const serverErrors = shown.filter(({ extensions }) => SERVER_CODES.has(extensions.code));
   const [clientError, ...others] = shown.filter(({ extensions }) => !SERVER_CODES.has(extensions.code));
   for (const { error } of serverErrors.slice(0, MAX_LOGGED)) {

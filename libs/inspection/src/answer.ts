@@ -1,5 +1,10 @@
 import { types } from 'node:util';
-import { type AssetProperties, soundProperties, VARIANTS_REASONS, type VariantsReason } from '#libs/domain';
+import {
+  type AssetProperties,
+  sanitizeProperties,
+  VARIANTS_REASONS,
+  type VariantsReason,
+} from '#libs/domain';
 import { InspectionFailed } from './inspection-failed.js';
 import type { Inspection, InspectionRequest, RefusalCode, Rendition } from './inspector.js';
 
@@ -43,7 +48,7 @@ const isDimension = (value: unknown): value is number => Number.isSafeInteger(va
 function toProperties(value: unknown): AssetProperties {
   const given = fieldsOf(value);
   const takenAt = typeof given.takenAt === 'string' ? new Date(given.takenAt) : null;
-  return soundProperties({ ...given, takenAt });
+  return sanitizeProperties({ ...given, takenAt });
 }
 
 function toRenditions(value: unknown, { profiles }: InspectionRequest): Rendition[] {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { overrunOf } from './deadline.js';
+import { findOverrun } from './deadline.js';
 import type { ProcessUsage } from './process-usage.js';
 
 const usage = (cpuSeconds: number, waits: Record<string, number> = {}): ProcessUsage => ({
@@ -17,7 +17,7 @@ describe('overrunOf with a limit of ten seconds', () => {
     ['accepts a task that waited for a processor', usage(101, { main: 45_000 }), 49_000, null],
     ['counts the processor waits of new threads', usage(101, { main: 5_000, other: 40_000 }), 49_000, null],
   ])('%s', (_, now, elapsedMs, why) => {
-    const overrun = overrunOf(10, { before, now, elapsedMs });
+    const overrun = findOverrun(10, { before, now, elapsedMs });
     if (why === null) expect(overrun).toBeNull();
     else expect(overrun).toMatch(why);
   });

@@ -4,7 +4,7 @@ import type { ProcessUsage } from './process-usage.js';
  * Returns why a task must end, or null while it is within `seconds`, which limits its processor time and its wall time.
  * The wall time excludes the longest wait of one of its threads for a processor, so that a busy machine fails no file.
  */
-export function overrunOf(
+export function findOverrun(
   seconds: number,
   { before, now, elapsedMs }: { before: ProcessUsage; now: ProcessUsage; elapsedMs: number },
 ): string | null {

@@ -1,6 +1,6 @@
 import { expect, it } from '@jest/globals';
 import { supportedMimeTypes } from 'file-type';
-import { foldMediaType, settleMediaType } from '#libs/domain';
+import { foldMediaType, resolveMediaType } from '#libs/domain';
 import { isInspected, mayBeInspected, needsWholeFile } from './inspected-types.js';
 
 it.each([
@@ -61,7 +61,7 @@ it('expects inspection for each declared type that can be stored as an inspected
     ...['application/illustrator', 'model/vnd.mts', 'application/dash-patch+xml', 'application/ogg'],
   ];
   const pairs = declared.flatMap((type) =>
-    inspected.filter((found) => settleMediaType(type, found) !== null).map((found) => [type, found]),
+    inspected.filter((found) => resolveMediaType(type, found) !== null).map((found) => [type, found]),
   );
   expect(pairs.length).toBeGreaterThan(150);
   expect(pairs.filter(([type]) => !mayBeInspected(type!))).toEqual([]);

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { PinoLogger } from 'nestjs-pino';
 import type { Task } from './child/messages.js';
 import { InspectionFailed } from './inspection-failed.js';
-import { noProcess, SandboxedProcess } from './sandboxed-process.js';
+import { inspectionUnavailable, SandboxedProcess } from './sandboxed-process.js';
 
 export interface PoolOptions {
   readonly processes: number;
@@ -61,7 +61,7 @@ export class ProcessPool {
    */
   async run(task: Task, signal?: AbortSignal, seconds = this.options.seconds): Promise<unknown> {
     signal?.throwIfAborted();
-    if (this.closed.signal.aborted || this.hasGivenUp) throw noProcess();
+    if (this.closed.signal.aborted || this.hasGivenUp) throw inspectionUnavailable();
     this.start();
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const waiting = { task, seconds, signal, resolve, reject };
@@ -82,7 +82,7 @@ export class ProcessPool {
 
   /** @throws StowageError unavailable while no process can be started */
   check(): void {
-    if (this.hasGivenUp) throw noProcess();
+    if (this.hasGivenUp) throw inspectionUnavailable();
   }
 
   /** Lets running tasks finish, at the latest at their deadline, and refuses waiting ones as unavailable. */
@@ -104,7 +104,7 @@ export class ProcessPool {
   }
 
   private refuseWaiting(): void {
-    for (const { reject } of this.waiting.splice(0)) reject(noProcess());
+    for (const { reject } of this.waiting.splice(0)) reject(inspectionUnavailable());
   }
 
   private dispatch(): void {

@@ -5,8 +5,8 @@ import type { Duplex } from 'node:stream';
 import { unavailable } from '#libs/domain';
 import { lowerPriority } from '#libs/runtime';
 import { FrameReader, toFrame } from './child/frames.js';
-import { type Answer, CHANNEL_FD, SERVE, type Task } from './child/messages.js';
-import { overrunOf } from './deadline.js';
+import { type ChildResponse, CHANNEL_FD, SERVE, type Task } from './child/messages.js';
+import { findOverrun } from './deadline.js';
 import { InspectionFailed } from './inspection-failed.js';
 import { treeOf, usageOf } from './process-usage.js';
 
@@ -162,7 +162,7 @@ export class SandboxedProcess {
     try {
       for (const message of this.frames.push(chunk)) {
         if (!this.isAlive) return;
-        if (this.isReady) this.onAnswer(message as Answer);
+        if (this.isReady) this.onAnswer(message as ChildResponse);
         else if (isObject(message) && 'ready' in message) {
           this.isReady = true;
           onReady();
@@ -173,7 +173,7 @@ export class SandboxedProcess {
     }
   }
 
-  private onAnswer(answer: Answer): void {
+  private onAnswer(answer: ChildResponse): void {
     const { pending } = this;
     // A message out of turn would be taken for the answer about another file.
     if (pending === null || !isObject(answer) || 'ready' in answer || answer.id !== pending.id) {
@@ -216,7 +216,7 @@ export class SandboxedProcess {
     const timer = setInterval(() => {
       const now = usageOf(pid);
       if (now.residentBytes > this.memoryBytes) this.kill(`more than ${this.memoryBytes} bytes of memory`);
-      const overrun = overrunOf(seconds, { before, now, elapsedMs: performance.now() - started });
+      const overrun = findOverrun(seconds, { before, now, elapsedMs: performance.now() - started });
       // After this process was suspended, timers run before an answer that has already arrived: an immediate lets it win.
       if (overrun !== null) {
         last = setImmediate(() => {
@@ -235,5 +235,5 @@ export class SandboxedProcess {
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 /** The file is not at fault, so the error costs no attempt. */
-export const noProcess = () =>
+export const inspectionUnavailable = () =>
   unavailable('INSPECTION_UNAVAILABLE', 'Files cannot be inspected at the moment. Try again later.');

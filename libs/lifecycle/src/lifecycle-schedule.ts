@@ -43,7 +43,7 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
 
   @Interval(EVERY_MS)
   abandoned(): Promise<void> {
-    return this.run('abandoned', (now) => this.sweeper.sweepWaste(now, this.shutdown.signal));
+    return this.run('abandoned', (now) => this.sweeper.sweepAbandoned(now, this.shutdown.signal));
   }
 
   @Interval(EVERY_MS)

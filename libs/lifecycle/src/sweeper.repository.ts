@@ -33,7 +33,7 @@ export const TAKE_UNFINISHED: Statement<Unfinished> = {
     returning asset_id as "assetId", owner_id::text as "ownerId", status, version`,
 };
 
-export const TAKE_WASTE: Statement<AbandonedObject> = {
+export const TAKE_ABANDONED: Statement<AbandonedObject> = {
   name: 'lifecycle_take_waste',
   text: `update media_assets set next_check_at = greatest($1, now()) + interval '10 minutes'
     where asset_id in (
@@ -54,6 +54,6 @@ export class SweeperRepository {
   }
 
   takeAbandoned(now: Date, limit: number, excludedOwners: readonly string[]): Promise<AbandonedObject[]> {
-    return this.database.query(TAKE_WASTE, [now, limit, excludedOwners]);
+    return this.database.query(TAKE_ABANDONED, [now, limit, excludedOwners]);
   }
 }

@@ -63,7 +63,7 @@ export class SweeperService {
    * Deletes incoming objects of terminal assets that were not deleted after the transition. Most do not exist any more, so one
    * request for the current generation suffices.
    */
-  sweepWaste(now: Date, signal?: AbortSignal): Promise<Sweep> {
+  sweepAbandoned(now: Date, signal?: AbortSignal): Promise<Sweep> {
     const take = (excluded: string[]) => this.repository.takeAbandoned(now, BATCH, excluded);
     return this.sweepFairly(take, ({ assetId }) => this.incoming.discard(assetId, null, now), signal);
   }

@@ -19,11 +19,11 @@ export class FailedAssetRetryService implements OnModuleInit {
   }
 
   onModuleInit(): void {
-    this.deadLetters.retryWith(PROCESS_QUEUE, (letter) => this.revive(letter));
+    this.deadLetters.retryWith(PROCESS_QUEUE, (letter) => this.retry(letter));
   }
 
   /** Starts one more attempt. @returns false when the asset is not FAILED any more, or the dead letter is not OPEN any more */
-  async revive(letter: DeadLetter): Promise<boolean> {
+  async retry(letter: DeadLetter): Promise<boolean> {
     const asset = letter.assetId === null ? null : await this.assets.findWithoutAccessCheck(letter.assetId);
     if (asset?.status !== 'FAILED' || asset.claimedGeneration === null) return false;
     const close = (tx: Parameters<DeadLettersService['close']>[0]) =>

@@ -11,7 +11,7 @@ import { ContentStore, type StoredContent } from '#libs/content';
 import { Clock } from '#libs/database';
 import {
   type AssetReceived,
-  INCOMING_IS_WASTE,
+  STATUSES_WITHOUT_INCOMING_OBJECT,
   kindOf,
   type ObjectVersion,
   type StatusReason,
@@ -71,7 +71,7 @@ export class ProcessingService {
   private async run(job: AssetReceived, signal: AbortSignal, mayInspect: boolean): Promise<void> {
     const asset = await this.assets.findWithoutAccessCheck(job.assetId);
     if (asset === null) return;
-    if (INCOMING_IS_WASTE.includes(asset.status)) {
+    if (STATUSES_WITHOUT_INCOMING_OBJECT.includes(asset.status)) {
       // The worker that ended PROCESSING may have crashed before it deleted the object.
       await this.incoming.discard(asset.id, asset.claimedGeneration, this.clock.now());
       return;

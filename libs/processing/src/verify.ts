@@ -1,6 +1,6 @@
 import type { Asset } from '#libs/assets';
 import type { Digest } from '#libs/content';
-import { isAllowedType, type RejectionCode, settleMediaType, StowageError } from '#libs/domain';
+import { isAllowedType, type RejectionCode, resolveMediaType, StowageError } from '#libs/domain';
 import type { ObjectStat } from '#libs/storage';
 
 export const rejected = (code: RejectionCode, message: string) => new StowageError('rejected', code, message);
@@ -44,7 +44,7 @@ export function verifyBytes(asset: Asset, stat: ObjectStat, digest: Digest): voi
  * @throws StowageError rejected TYPE_MISMATCH, TYPE_NOT_ALLOWED
  */
 export function verifyType(asset: Asset, detected: string | null, allowedTypes: readonly string[]): string {
-  const mediaType = settleMediaType(asset.mimeType, detected);
+  const mediaType = resolveMediaType(asset.mimeType, detected);
   if (mediaType === null) {
     throw rejected(
       'TYPE_MISMATCH',

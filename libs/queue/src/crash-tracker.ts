@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Job, Queue } from 'bullmq';
 import { unavailable } from '#libs/domain';
-import { CRASHES_PER_ATTEMPT, LONGEST_RETRY_MS, MOST_STALLS } from './worker-options.js';
+import { CRASHES_PER_ATTEMPT, MAX_RETRY_MS, MAX_STALLS } from './worker-options.js';
 
 /** The shortest configurable lock, in milliseconds: a shorter run cannot have lost its lock. */
 const SHORTEST_LOCK_MS = 1_000;
@@ -15,7 +15,7 @@ const SHORTEST_LOCK_MS = 1_000;
  * @example
  * const crashes = new CrashTracker(queue);
  * crashes.watch(worker);
- * await crashes.during(job, () => work(job));
+ * await crashes.run(job, () => work(job));
  */
 export class CrashTracker {
   private readonly held = new Map<string, Job>();
@@ -25,14 +25,14 @@ export class CrashTracker {
 
   /** Reports the locks that a worker of this process fails to renew. */
   watch(worker: { on(event: 'lockRenewalFailed', listener: (ids: string[]) => void): unknown }): void {
-    worker.on('lockRenewalFailed', (ids) => ids.forEach((id) => this.outlived(this.held.get(id))));
+    worker.on('lockRenewalFailed', (ids) => ids.forEach((id) => this.reportLostLock(this.held.get(id))));
   }
 
   /** Runs the work of a job in this process. */
-  async during(job: Job, work: () => Promise<void>): Promise<void> {
+  async run(job: Job, work: () => Promise<void>): Promise<void> {
     const id = job.id!;
     // The job can return to this process while its first run still works on it.
-    this.outlived(this.held.get(id));
+    this.reportLostLock(this.held.get(id));
     this.held.set(id, job);
     const started = performance.now();
     try {
@@ -47,7 +47,7 @@ export class CrashTracker {
   }
 
   /** Reports that the job's lock was lost but the worker is alive. */
-  outlived(job: Job | undefined): void {
+  reportLostLock(job: Job | undefined): void {
     if (job === undefined || this.lostLocks.has(job)) return;
     this.lostLocks.add(job);
     void this.report(job, () => true);
@@ -59,7 +59,7 @@ export class CrashTracker {
    * @param waitMs milliseconds
    * @throws StowageError unavailable QUEUE_UNAVAILABLE, also if the job's own lock was lost during the wait
    */
-  async on(job: Job, waitMs: number, signal?: AbortSignal): Promise<number> {
+  async countCrashes(job: Job, waitMs: number, signal?: AbortSignal): Promise<number> {
     if (job.stalledCounter < CRASHES_PER_ATTEMPT) return job.stalledCounter;
     const crashes = await this.count(job);
     if (crashes < CRASHES_PER_ATTEMPT) return crashes;
@@ -71,7 +71,7 @@ export class CrashTracker {
 
   private async count(job: Job): Promise<number> {
     try {
-      if (job.stalledCounter >= MOST_STALLS) return job.stalledCounter;
+      if (job.stalledCounter >= MAX_STALLS) return job.stalledCounter;
       const { logs } = await this.queue.getJobLogs(job.id!);
       const reported = logs.filter((line) => /^\d+$/.test(line) && Number(line) < job.stalledCounter);
       return job.stalledCounter - new Set(reported).size;
@@ -82,7 +82,7 @@ export class CrashTracker {
 
   /** @param isLost decides from the queue's copy of the job whether the lock was lost */
   private async report({ id = '', stalledCounter }: Job, isLost: (now: Job) => boolean): Promise<void> {
-    for (; ; await delay(LONGEST_RETRY_MS, undefined, { ref: false })) {
+    for (; ; await delay(MAX_RETRY_MS, undefined, { ref: false })) {
       try {
         const now = await this.queue.getJob(id);
         // A finished job is deleted, and its log with it.

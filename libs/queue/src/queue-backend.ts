@@ -8,7 +8,7 @@ import {
   type PostgresQueueBackend,
   type RedisQueueBackend,
 } from 'bullmq';
-import { LONGEST_RETRY_MS } from './worker-options.js';
+import { MAX_RETRY_MS } from './worker-options.js';
 
 /**
  * Creates the BullMQ backend for a connection. Registered by `setDefaultBackendFactory`: `@nestjs/bullmq` has no option
@@ -40,7 +40,7 @@ const postgresBackend: BackendFactory<PostgresQueueBackend> = (name, opts, kind)
     try {
       return await query;
     } catch (error) {
-      await delay(LONGEST_RETRY_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+      await delay(MAX_RETRY_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
       throw error;
     }
   };
@@ -96,7 +96,7 @@ const redisBackend: BackendFactory<RedisQueueBackend> = (name, opts, kind = {}) 
     // A worker waits for Redis. A producer gets an error instead, so that jobs do not pile up in memory.
     enableOfflineQueue: isWorker,
     retryStrategy: (times: number) =>
-      Date.now() >= givesUpAt ? null : Math.min(50 * 2 ** times, LONGEST_RETRY_MS),
+      Date.now() >= givesUpAt ? null : Math.min(50 * 2 ** times, MAX_RETRY_MS),
   };
   const backend = createRedisBackend(name, { ...opts, connection }, kind);
   const close = backend.close.bind(backend);

@@ -13,7 +13,7 @@ import {
   IncomingSessionsService,
 } from '#libs/assets';
 import { Batcher, Clock } from '#libs/database';
-import { assetIdMadeAt, assetIdOfIncomingKey, INCOMING_IS_WASTE } from '#libs/domain';
+import { assetIdCreatedAt, assetIdOfIncomingKey, STATUSES_WITHOUT_INCOMING_OBJECT } from '#libs/domain';
 import type { ObjectStat } from '#libs/storage';
 import { UploadMetrics } from './upload-metrics.js';
 
@@ -151,7 +151,7 @@ export class UploadCompletion {
       await this.jobs.enqueueMissing(asset);
       return 'known';
     }
-    if (isClaimed && !INCOMING_IS_WASTE.includes(asset.status)) return 'known';
+    if (isClaimed && !STATUSES_WITHOUT_INCOMING_OBJECT.includes(asset.status)) return 'known';
     await this.incoming.delete(assetId, generation);
     this.logger.info({ assetId, reqId: asset.requestId, status: asset.status }, 'late object deleted');
     return 'discarded';
@@ -159,7 +159,7 @@ export class UploadCompletion {
 
   /** Handles an object without an asset: the asset was purged while its URL was valid, or its row is not visible yet. */
   private async handleOrphan(assetId: string, generation: string, now: Date): Promise<CheckOutcome> {
-    const createdAt = assetIdMadeAt(assetId);
+    const createdAt = assetIdCreatedAt(assetId);
     if (createdAt === null) return 'unknown-asset';
     if (now.getTime() < createdAt + ROW_VISIBLE_WITHIN_MS) return 'early';
     await this.incoming.delete(assetId, generation);

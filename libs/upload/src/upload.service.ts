@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { type Asset, AssetsService, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
 import { Clock } from '#libs/database';
-import { type Actor, FIRST_LOOK_MS, invalid, StowageError, uploadDeadline } from '#libs/domain';
+import { type Actor, FIRST_CHECK_MS, invalid, StowageError, uploadDeadline } from '#libs/domain';
 import { UploadCompletion } from './upload-completion.js';
 import { newAssetId } from './asset-id.js';
 import { UploadSigner, type UploadTicket } from './upload-signer.js';
@@ -158,7 +158,7 @@ export class UploadService {
         requestId,
         urlExpiresAt,
         uploadDeadlineAt: uploadDeadline(urlExpiresAt, parsed.sizeBytes, parsed.method),
-        nextCheckAt: new Date(now.getTime() + FIRST_LOOK_MS),
+        nextCheckAt: new Date(now.getTime() + FIRST_CHECK_MS),
         now,
       };
       return { asset, ticket };

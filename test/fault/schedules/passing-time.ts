@@ -70,7 +70,7 @@ export class PassingTime implements AsyncDisposable {
       [ids],
     );
     await this.sweeper.sweepUnfinished(new Date());
-    await this.sweeper.sweepWaste(new Date());
+    await this.sweeper.sweepAbandoned(new Date());
     await Promise.all(this.queues.map((queue) => queue.promoteJobs()));
   }
 

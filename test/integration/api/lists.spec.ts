@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Database } from '#libs/database';
-import { FILTERED_PROPERTIES, MAX_EXAMINED } from '../../../libs/assets/src/asset-lists.js';
+import { FILTERED_PROPERTIES, MAX_SCANNED } from '../../../libs/assets/src/asset-lists.js';
 import { storeAsset } from '../../support/stored-asset.js';
 import { type Answer, TestApi } from './test-api.js';
 
@@ -249,7 +249,7 @@ describe('lists by content properties (real: PostgreSQL, HTTP)', () => {
   });
 
   describe('with many assets that do not match', () => {
-    const MANY = 2 * MAX_EXAMINED + 1;
+    const MANY = 2 * MAX_SCANNED + 1;
     beforeAll(async () => {
       await storeAsset(database, {
         ownerId: 80n,

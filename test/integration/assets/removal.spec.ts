@@ -60,7 +60,7 @@ describe('delete, restore and purge (real: PostgreSQL, queue, storage emulator)'
     for (let attempt = 1; attempt <= 5; attempt++) await world.process({ ...job, attempt });
     expect(await world.asset(id)).toMatchObject({ status: 'DELETED' });
     expect(await world.objects(INCOMING)).toContain(id);
-    await world.sweeper.sweepWaste(new Date(Date.now() + 5 * 60_000));
+    await world.sweeper.sweepAbandoned(new Date(Date.now() + 5 * 60_000));
     expect(await world.objects(INCOMING)).not.toContain(id);
     expect(await world.quotas.of(6n)).toMatchObject(EMPTY);
   });

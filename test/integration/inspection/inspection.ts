@@ -2,7 +2,7 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
 import { InspectionModule, type InspectionOptions } from '#libs/inspection';
 import { HealthModule } from '#libs/runtime';
-import { LIMITS } from './look.js';
+import { LIMITS } from './readers.harness.js';
 
 /** Starts the module with one real child process, which reads files in `spoolFolder`, a folder of mode 0711. */
 export async function startInspection(

@@ -7,7 +7,7 @@ import { parseProfiles } from '#libs/domain';
 import { readExif } from '../../../libs/inspection/src/child/readers/image/exif.js';
 import { bytesAt } from '../../../libs/inspection/src/child/readers/read-at.js';
 import { chunk } from '../../e2e/samples.js';
-import { fileOf, look, lookAt, PROFILES, useFolder } from './look.js';
+import { fileOf, readBytes, readFileWith, PROFILES, useFolder } from './readers.harness.js';
 import * as samples from './samples.js';
 
 useFolder();
@@ -62,7 +62,7 @@ const CAMERA_FOUND = {
 
 describe('image files', () => {
   it.each(FORMATS)('yield a size, a thumbhash and two renditions: %s', async (format) => {
-    const { properties, renditions = [], refusal } = await look(await make(format, 1600, 800));
+    const { properties, renditions = [], refusal } = await readBytes(await make(format, 1600, 800));
     expect(refusal).toBeUndefined();
     expect(properties).toEqual({
       width: 1600,
@@ -81,7 +81,7 @@ describe('image files', () => {
 
   it('yield a rendition in every requested format, none larger than the original', async () => {
     const profiles = parseProfiles(['a=jpeg:100:80', 'b=avif:100:50', 'c=webp:4000:80']);
-    const { renditions = [] } = await look(await make('png', 300, 200), { profiles });
+    const { renditions = [] } = await readBytes(await make('png', 300, 200), { profiles });
     const made = await Promise.all(renditions.map(({ bytes }) => sharp(bytes).metadata()));
     expect(made.map(({ format, width, height }) => [format, width, height])).toEqual([
       ['jpeg', 100, 67],
@@ -95,7 +95,7 @@ describe('image files', () => {
     ['a line', 20_000, 1, [320, 1], [1280, 1]],
     ['a column', 1, 20_000, [1, 320], [1, 1280]],
   ])('yield renditions of at least one pixel: %s', async (_, width, height, small, large) => {
-    const { properties, renditions = [] } = await look(await make('png', width, height));
+    const { properties, renditions = [] } = await readBytes(await make('png', width, height));
     expect(properties).toMatchObject({ width, height, thumbhash: expect.any(String) });
     expect(renditions.map((made) => [made.width, made.height])).toEqual([small, large]);
   });
@@ -105,7 +105,7 @@ describe('image files', () => {
     const square = sharp({ create: { width: 64, height: 64, channels: 4, background: clear } });
     for (const bytes of [await square.png({ palette: true }).toBuffer(), await square.webp().toBuffer()]) {
       const profiles = parseProfiles(['a=webp:32:80', 'b=jpeg:32:90', 'c=avif:32:80']);
-      const { renditions = [] } = await look(bytes, { profiles });
+      const { renditions = [] } = await readBytes(bytes, { profiles });
       const pixels = await Promise.all(renditions.map((made) => sharp(made.bytes).raw().toBuffer()));
       expect(pixels[0]![3]).toBe(0);
       expect([...pixels[1]!.subarray(0, 3)]).toEqual([255, 255, 255]);
@@ -116,7 +116,7 @@ describe('image files', () => {
   it('are converted to sRGB', async () => {
     const red = () => sharp({ create: { width: 40, height: 40, channels: 3, background: '#f00' } });
     const colour = async (bytes: Buffer) => {
-      const { renditions = [] } = await look(bytes, { profiles: parseProfiles(['a=jpeg:40:100']) });
+      const { renditions = [] } = await readBytes(bytes, { profiles: parseProfiles(['a=jpeg:40:100']) });
       const { channels, space, icc } = await sharp(renditions[0]!.bytes).metadata();
       expect({ channels, space, icc }).toEqual({ channels: 3, space: 'srgb', icc: undefined });
       return [...(await sharp(renditions[0]!.bytes).raw().toBuffer()).subarray(0, 3)];
@@ -142,7 +142,7 @@ describe('image files', () => {
     const moving = () => sharp(frames, { raw: { width: 40, height: 80, channels: 3, pageHeight: 40 } });
     for (const bytes of [await moving().gif().toBuffer(), await moving().webp().toBuffer()]) {
       expect((await sharp(bytes, { animated: true }).metadata()).pages).toBe(2);
-      const { properties, renditions = [] } = await look(bytes);
+      const { properties, renditions = [] } = await readBytes(bytes);
       expect(properties).toMatchObject({ width: 40, height: 40 });
       expect((await sharp(renditions[0]!.bytes).raw().toBuffer())[0]).toBeGreaterThan(240);
     }
@@ -152,19 +152,19 @@ describe('image files', () => {
     const pages = sharp(Buffer.alloc(40 * 90 * 3), {
       raw: { width: 40, height: 90, channels: 3, pageHeight: 30 },
     });
-    const { properties } = await look(await pages.tiff({ compression: 'none' }).toBuffer());
+    const { properties } = await readBytes(await pages.tiff({ compression: 'none' }).toBuffer());
     expect(properties).toMatchObject({ width: 40, height: 30, pageCount: 3 });
   });
 });
 
 describe('camera metadata', () => {
   it('is read from a JPEG, whose size is reported as displayed', async () => {
-    const { properties, renditions = [] } = await look(samples.withExif(await make('jpeg'), CAMERA));
+    const { properties, renditions = [] } = await readBytes(samples.withExif(await make('jpeg'), CAMERA));
     // The orientation 6 in CAMERA has a wrong field type and is ignored.
     expect(properties).toMatchObject({ width: 600, height: 400, ...CAMERA_FOUND });
     expect(renditions[0]).toMatchObject({ width: 320, height: 213 });
     const turned = await gradient(600, 400).withMetadata({ orientation: 6 }).jpeg().toBuffer();
-    const found = await look(turned);
+    const found = await readBytes(turned);
     expect(found.properties).toMatchObject({ width: 400, height: 600 });
     expect(found.renditions?.[0]).toMatchObject({ width: 213, height: 320 });
     // The left edge of the source is the top edge of the rendition.
@@ -186,7 +186,7 @@ describe('camera metadata', () => {
         GPSLongitude: '2/1 0/1 0/1',
       },
     });
-    expect((await look(await written.toFormat(format).toBuffer())).properties).toMatchObject({
+    expect((await readBytes(await written.toFormat(format).toBuffer())).properties).toMatchObject({
       cameraMake: 'Maker',
       cameraModel: 'Model',
       takenAtLocal: '1999-12-31T23:59:59',
@@ -198,12 +198,12 @@ describe('camera metadata', () => {
 
   it('is read from a TIFF and from a raw photograph, at any position', async () => {
     const block = samples.exifBlock(CAMERA);
-    expect((await look(block, { detected: 'image/x-adobe-dng' })).properties).toEqual(CAMERA_FOUND);
+    expect((await readBytes(block, { detected: 'image/x-adobe-dng' })).properties).toEqual(CAMERA_FOUND);
     const tiff = await gradient(60, 40)
       .withExif({ IFD0: { Make: 'Maker' } })
       .tiff({ compression: 'none' })
       .toBuffer();
-    expect((await look(tiff)).properties).toMatchObject({ width: 60, height: 40, pageCount: 1 });
+    expect((await readBytes(tiff)).properties).toMatchObject({ width: 60, height: 40, pageCount: 1 });
   });
 
   it.each<[string, samples.Exif, Record<string, unknown>]>([
@@ -317,7 +317,7 @@ describe('camera metadata', () => {
       {},
     ],
   ])('is limited to valid properties with %s', async (_, exif, expected) => {
-    expect((await look(samples.exifBlock(exif), { detected: 'image/x-adobe-dng' })).properties).toEqual(
+    expect((await readBytes(samples.exifBlock(exif), { detected: 'image/x-adobe-dng' })).properties).toEqual(
       expected,
     );
   });
@@ -337,7 +337,7 @@ describe('camera metadata', () => {
     });
     expect(exif?.cameraMake).toMatch(/^MM/);
     expect(bytesRead).toBeLessThan(16 * 1024);
-    expect(await look(block, { detected: 'image/x-adobe-dng' })).toMatchObject({
+    expect(await readBytes(block, { detected: 'image/x-adobe-dng' })).toMatchObject({
       properties: { cameraMake: expect.stringMatching(/^MM/) as unknown },
     });
   });
@@ -345,7 +345,7 @@ describe('camera metadata', () => {
   it('is read from XMP if there is no EXIF', async () => {
     const packet = `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description exif:GPSLatitude="51,30.5N"
       photoshop:DateCreated='2020-02-29T12:00:00.5-03:00'><exif:GPSLongitude>0,7,30W</exif:GPSLongitude></rdf:Description>`;
-    expect((await look(samples.withXmp(await make('jpeg'), packet))).properties).toMatchObject({
+    expect((await readBytes(samples.withXmp(await make('jpeg'), packet))).properties).toMatchObject({
       takenAt: new Date('2020-02-29T15:00:00.500Z'),
       takenAtLocal: '2020-02-29T12:00:00.500',
       hasLocation: true,
@@ -359,7 +359,7 @@ describe('camera metadata', () => {
     const packet = (time: string) =>
       `<x:xmpmeta><rdf:Description photoshop:DateCreated="${time}"/></x:xmpmeta>`;
     const both = async (time: string) =>
-      (await look(samples.withXmp(samples.withExif(await make('jpeg', 16, 16), camera), packet(time))))
+      (await readBytes(samples.withXmp(samples.withExif(await make('jpeg', 16, 16), camera), packet(time))))
         .properties;
     expect(await both('2020-02-29T12:00:00-03:00')).toMatchObject({
       takenAt: new Date('2020-02-29T15:00:00Z'),
@@ -405,7 +405,7 @@ describe('camera metadata', () => {
     ['a Photoshop document', (block) => samples.psd(9, 9, [0x0422, block]), 'image/vnd.adobe.photoshop'],
   ])('is read from %s', async (_, build, detected) => {
     const { takenAt, takenAtLocal, cameraMake, hasLocation } = (
-      await look(build(samples.exifBlock(CAMERA)), { detected })
+      await readBytes(build(samples.exifBlock(CAMERA)), { detected })
     ).properties!;
     expect({ takenAt, takenAtLocal, cameraMake, hasLocation }).toEqual({
       takenAt: CAMERA_FOUND.takenAt,
@@ -421,13 +421,13 @@ describe('camera metadata', () => {
       CMT2: { main: CAMERA.exif! },
       CMT4: { main: CAMERA.gps! },
     });
-    expect((await look(bytes)).properties).toEqual({ ...CAMERA_FOUND, width: 6000, height: 4000 });
+    expect((await readBytes(bytes)).properties).toEqual({ ...CAMERA_FOUND, width: 6000, height: 4000 });
   });
 
   it('is read from the text chunks of a PNG and from IPTC', async () => {
     const text = (keyword: string, value: string) => ['tEXt', Buffer.from(`${keyword}\0${value}`)] as const;
     const png = samples.pngWith([], [text('Title', 'Summit'), text('Creation Time', '2004:01:01 01:05 PM')]);
-    expect((await look(png)).properties).toMatchObject({
+    expect((await readBytes(png)).properties).toMatchObject({
       title: 'Summit',
       takenAtLocal: '2004-01-01T13:05:00',
     });
@@ -437,7 +437,7 @@ describe('camera metadata', () => {
       ),
     );
     const psd = samples.psd(9, 7, [0x0404, iptc]);
-    expect((await look(psd, { detected: 'image/vnd.adobe.photoshop' })).properties).toEqual({
+    expect((await readBytes(psd, { detected: 'image/vnd.adobe.photoshop' })).properties).toEqual({
       ...{ width: 9, height: 7, title: 'Summit' },
       ...{ takenAt: new Date('2024-05-06T01:38:09Z'), takenAtLocal: '2024-05-06T07:08:09' },
     });
@@ -450,7 +450,7 @@ describe('camera metadata', () => {
     );
     for (const text of ['Exif', 'Canon', 'GPSLatitude', 'acsp']) expect(marked.includes(text)).toBe(true);
     const profiles = parseProfiles(['a=jpeg:320:80', 'b=avif:320:50', 'c=webp:320:80', 'd=jpeg:4000:80']);
-    const { renditions = [] } = await look(marked, { profiles });
+    const { renditions = [] } = await readBytes(marked, { profiles });
     expect(renditions).toHaveLength(4);
     for (const { bytes } of renditions) {
       for (const text of [
@@ -487,41 +487,43 @@ describe('an image with too many pixels', () => {
     ['TIFF', () => samples.tiffHead(2 ** 31 - 1, 2 ** 31 - 1)],
     ['AVIF', () => samples.heifHead('avif', [64, 64], [2 ** 31 - 1, 2 ** 31 - 1])],
   ])('is rejected before memory is allocated: %s', async (_, bytes) => {
-    expect(await look(await bytes())).toEqual({
+    expect(await readBytes(await bytes())).toEqual({
       refusal: { code: 'TOO_MANY_PIXELS', message: expect.any(String) },
     });
   });
 
   it('is accepted when no decoder reads it', async () => {
     const heic = samples.heifHead('heic', [512, 512], [20_000, 20_000]);
-    expect(await look(heic)).toEqual({
+    expect(await readBytes(heic)).toEqual({
       properties: { width: 20_000, height: 20_000 },
       variantsReason: 'DECODER_MISSING',
     });
     const bmp = samples.bmp(2 ** 31 - 1, -(2 ** 31));
-    expect(await look(bmp)).toEqual({ properties: {}, variantsReason: 'DECODER_MISSING' });
+    expect(await readBytes(bmp)).toEqual({ properties: {}, variantsReason: 'DECODER_MISSING' });
   });
 
   it('gets no variants if its decoder would need too much memory', async () => {
-    expect(await look(samples.heifHead('avif', [10_000, 5001]))).toEqual({
+    expect(await readBytes(samples.heifHead('avif', [10_000, 5001]))).toEqual({
       properties: { width: 10_000, height: 5001 },
       variantsReason: 'TOO_MANY_PIXELS',
     });
     expect(
-      (await look(await make('avif', 60, 40), { limits: { maxPixels: 2 * 60 * 40 } })).renditions,
+      (await readBytes(await make('avif', 60, 40), { limits: { maxPixels: 2 * 60 * 40 } })).renditions,
     ).toHaveLength(2);
   });
 
   it('is rejected from one pixel above the limit', async () => {
     const limits = { maxPixels: 600 * 400 };
-    expect((await look(await make('jpeg'), { limits })).refusal).toBeUndefined();
-    expect((await look(await make('jpeg', 601, 400), { limits })).refusal?.code).toBe('TOO_MANY_PIXELS');
+    expect((await readBytes(await make('jpeg'), { limits })).refusal).toBeUndefined();
+    expect((await readBytes(await make('jpeg', 601, 400), { limits })).refusal?.code).toBe('TOO_MANY_PIXELS');
     const moving = { maxPixels: 81, maxFrames: 100 };
-    expect((await look(samples.gif(9, 9, 20), { limits: moving })).refusal).toBeUndefined();
-    expect((await look(samples.gif(9, 9, 21), { limits: moving })).refusal?.code).toBe('TOO_MANY_PIXELS');
+    expect((await readBytes(samples.gif(9, 9, 20), { limits: moving })).refusal).toBeUndefined();
+    expect((await readBytes(samples.gif(9, 9, 21), { limits: moving })).refusal?.code).toBe(
+      'TOO_MANY_PIXELS',
+    );
     const frames = { maxPixels: 1e8, maxFrames: 3 };
-    expect((await look(samples.gif(9, 9, 3), { limits: frames })).refusal).toBeUndefined();
-    expect((await look(samples.gif(9, 9, 4), { limits: frames })).refusal?.code).toBe('TOO_MANY_PIXELS');
+    expect((await readBytes(samples.gif(9, 9, 3), { limits: frames })).refusal).toBeUndefined();
+    expect((await readBytes(samples.gif(9, 9, 4), { limits: frames })).refusal?.code).toBe('TOO_MANY_PIXELS');
   });
 });
 
@@ -535,9 +537,9 @@ describe('a damaged image', () => {
     async (format) => {
       const bytes = await make(format);
       const half = bytes.subarray(0, bytes.length / 2);
-      expect(await look(half, { detected: `image/${format}` })).toEqual(UNREADABLE);
+      expect(await readBytes(half, { detected: `image/${format}` })).toEqual(UNREADABLE);
       const long = Buffer.concat([bytes, Buffer.alloc(999, 'x')]);
-      expect((await look(long, { detected: `image/${format}` })).refusal).toBeUndefined();
+      expect((await readBytes(long, { detected: `image/${format}` })).refusal).toBeUndefined();
     },
   );
 
@@ -547,8 +549,8 @@ describe('a damaged image', () => {
       ['gif', 1],
     ] as const) {
       const bytes = await make(format);
-      expect((await look(bytes.subarray(0, bytes.length - mark))).renditions).toHaveLength(2);
-      expect(await look(bytes.subarray(0, bytes.length - mark - 60))).toEqual(UNREADABLE);
+      expect((await readBytes(bytes.subarray(0, bytes.length - mark))).renditions).toHaveLength(2);
+      expect(await readBytes(bytes.subarray(0, bytes.length - mark - 60))).toEqual(UNREADABLE);
     }
   });
 });
@@ -601,10 +603,10 @@ describe('an image layout that the decoder does not support', () => {
   it.each(LAYOUTS)('gets no variants: %s', async (_name, format, made) => {
     const bytes = await made();
     const detected = `image/${format}`;
-    const { properties, ...rest } = await look(bytes, { detected });
+    const { properties, ...rest } = await readBytes(bytes, { detected });
     expect(properties).toMatchObject({ width: SIDE, height: SIDE });
     expect(rest).toEqual({ variantsReason: 'UNSUPPORTED_LAYOUT' });
-    expect((await look(bytes.subarray(0, bytes.length - 200), { detected })).refusal?.code).toBe(
+    expect((await readBytes(bytes.subarray(0, bytes.length - 200), { detected })).refusal?.code).toBe(
       'UNREADABLE',
     );
   });
@@ -612,21 +614,21 @@ describe('an image layout that the decoder does not support', () => {
   it('is reported as damaged when its data lie beyond the end of the file', async () => {
     const beyond = samples.tiff({ ...STRIP, 262: [8], 273: [5000] }, DATA);
     for (const bytes of [beyond, samples.tiff({ ...PLAIN, 262: [8] }, DATA)]) {
-      expect((await look(bytes, { detected: 'image/tiff' })).refusal?.code).toBe('UNREADABLE');
+      expect((await readBytes(bytes, { detected: 'image/tiff' })).refusal?.code).toBe('UNREADABLE');
     }
     const cut = Buffer.concat([samples.heifHead('avis', [9, 9]), samples.box('mdat', DATA).subarray(0, 500)]);
-    expect((await look(cut)).refusal?.code).toBe('UNREADABLE');
+    expect((await readBytes(cut)).refusal?.code).toBe('UNREADABLE');
   });
 
   it('is distinguished from damaged data', async () => {
     const bytes = await gradient(200, 200).tiff({ compression: 'lzw' }).toBuffer();
     bytes.fill(0xff, 300, 900);
-    expect((await look(bytes)).refusal?.code).toBe('UNREADABLE');
+    expect((await readBytes(bytes)).refusal?.code).toBe('UNREADABLE');
   });
 
   it('has its size reported as displayed', async () => {
     const turned = samples.tiff({ ...STRIP, 256: [32], 257: [8], 262: [8], 274: [6] }, DATA);
-    expect((await look(turned, { detected: 'image/tiff' })).properties).toMatchObject({
+    expect((await readBytes(turned, { detected: 'image/tiff' })).properties).toMatchObject({
       width: 8,
       height: 32,
     });
@@ -695,7 +697,7 @@ describe('a file without an image decoder', () => {
     ],
     ['empty icon', Buffer.from([0, 0, 1, 0]), 'image/x-icon', {}],
   ])('is accepted without variants: %s', async (_, bytes, detected, properties) => {
-    expect(await look(bytes, { detected })).toEqual({ properties, variantsReason: 'DECODER_MISSING' });
+    expect(await readBytes(bytes, { detected })).toEqual({ properties, variantsReason: 'DECODER_MISSING' });
   });
 
   it.each([
@@ -706,7 +708,7 @@ describe('a file without an image decoder', () => {
     ['a PGM image', 'P2\n1 1\n255\n0\n'],
     ['a PDF', samples.pdf(1, 'x').toString('latin1')],
   ])('is not decoded under another type: %s', async (_, text) => {
-    expect(await look(Buffer.from(text, 'latin1'), { detected: 'image/tiff' })).toMatchObject({
+    expect(await readBytes(Buffer.from(text, 'latin1'), { detected: 'image/tiff' })).toMatchObject({
       refusal: { code: 'UNREADABLE' },
     });
     await expect(sharp(Buffer.from(text, 'latin1')).metadata()).rejects.toThrow(/unsupported image format/);
@@ -714,7 +716,7 @@ describe('a file without an image decoder', () => {
 
   it('fails if the file does not exist', async () => {
     const file = await fileOf(Buffer.alloc(0));
-    await expect(lookAt(`${file}-gone`, await make('jpeg'), { profiles: PROFILES })).rejects.toThrow(
+    await expect(readFileWith(`${file}-gone`, await make('jpeg'), { profiles: PROFILES })).rejects.toThrow(
       /ENOENT/,
     );
   });

@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmod, readFile, stat } from 'node:fs/promises';
 import { describe, expect, it } from '@jest/globals';
-import { fileOf, look, lookAt, looksAtProcessorTime, useFolder } from './look.js';
+import { fileOf, readBytes, readFileWith, countCpuTimeChecks, useFolder } from './readers.harness.js';
 import * as samples from './samples.js';
 
 useFolder();
@@ -35,11 +35,11 @@ describe('audio files', () => {
       { durationSeconds: 1, title: 'ä'.repeat(512) },
     ],
   ])('have a duration and tags: %s', async (_, bytes, properties) => {
-    expect(await look(bytes)).toEqual({ properties });
+    expect(await readBytes(bytes)).toEqual({ properties });
   });
 
   it('have no properties if the content is not audio', async () => {
-    expect(await look(Buffer.from('nothing of the kind'), { detected: 'audio/ogg' })).toEqual({});
+    expect(await readBytes(Buffer.from('nothing of the kind'), { detected: 'audio/ogg' })).toEqual({});
   });
 });
 
@@ -112,7 +112,7 @@ describe('video files', () => {
       { durationSeconds: 90, width: 640, height: 360, title: 'Film' },
     ],
   ])('yield %s', async (_, bytes, properties) => {
-    expect(await look(bytes)).toEqual({ properties });
+    expect(await readBytes(bytes)).toEqual({ properties });
   });
 
   it.each<[string, Buffer]>([
@@ -125,7 +125,7 @@ describe('video files', () => {
     ],
     ['in large numbers', samples.box('udta', ...Array.from({ length: 100_000 }, () => samples.box('free')))],
   ])('are read to the end with boxes %s', async (_, boxes) => {
-    expect(await look(samples.mp4({ seconds: 1, more: [boxes] }))).toEqual({
+    expect(await readBytes(samples.mp4({ seconds: 1, more: [boxes] }))).toEqual({
       properties: { durationSeconds: 1 },
     });
   });
@@ -141,7 +141,7 @@ async function program(script: string): Promise<string> {
 it('gives up on a video that takes too long', async () => {
   const free = Buffer.concat(Array.from({ length: 300_000 }, () => samples.box('free')));
   const video = samples.mp4({ more: [samples.box('udta', free)] });
-  const checks = await looksAtProcessorTime(() => look(video, { detected: 'audio/mp4' }));
+  const checks = await countCpuTimeChecks(() => readBytes(video, { detected: 'audio/mp4' }));
   expect([1, 2, 3, 4, 5, 6]).toContain(checks);
 });
 
@@ -156,7 +156,7 @@ describe('ffprobe', () => {
     ['prints too much', 'exec /usr/bin/yes', false],
   ])('is not needed when it %s', async (_, script, isGone) => {
     const ffprobe = await program(script);
-    expect(await look(video, { limits: { ffprobe: isGone ? `${ffprobe}-gone` : ffprobe } })).toEqual(
+    expect(await readBytes(video, { limits: { ffprobe: isGone ? `${ffprobe}-gone` : ffprobe } })).toEqual(
       withoutFfprobe,
     );
   });
@@ -177,7 +177,7 @@ describe('ffprobe', () => {
     const ffprobe = await program(
       `/usr/bin/env > ${reportFile}-env; echo "$@" > ${reportFile}-arguments; /bin/cat ${reportFile}`,
     );
-    expect(await look(video, { limits: { ffprobe } })).toEqual({
+    expect(await readBytes(video, { limits: { ffprobe } })).toEqual({
       properties: {
         durationSeconds: 2.5,
         width: 1080,
@@ -235,8 +235,8 @@ if (!isInstalled) {
     async (extension, both, more) => {
       const { file, bytes } = await made(extension);
       expect((await stat(file)).size).toBeGreaterThan(1000);
-      expect((await lookAt(file, bytes)).properties).toEqual(both);
-      expect((await lookAt(file, bytes, { limits: { ffprobe } })).properties).toEqual({
+      expect((await readFileWith(file, bytes)).properties).toEqual(both);
+      expect((await readFileWith(file, bytes, { limits: { ffprobe } })).properties).toEqual({
         ...both,
         ...more,
       });

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { unavailable } from '#libs/domain';
 import { COLLECTABLE } from '../../../libs/content/src/stored-objects.service.js';
-import { TAKE_UNFINISHED, TAKE_WASTE } from '../../../libs/lifecycle/src/sweeper.repository.js';
+import { TAKE_UNFINISHED, TAKE_ABANDONED } from '../../../libs/lifecycle/src/sweeper.repository.js';
 import { type Plan, SeededDatabase } from '../../support/plans.js';
 import { storeAsset } from '../../support/stored-asset.js';
 import { CONTENT, World } from '../../support/world.js';
@@ -46,7 +46,7 @@ describe('sweeps over more than one batch (real: PostgreSQL, storage emulator)',
     expect([now, most]).toEqual([0, 8]);
   });
 
-  it.each(['sweepUnfinished', 'sweepWaste'] as const)(
+  it.each(['sweepUnfinished', 'sweepAbandoned'] as const)(
     'does not make one owner wait for the thousands of another: %s',
     async (sweep) => {
       jest.spyOn(world.completion, 'checkObject').mockResolvedValue('nothing-there');
@@ -58,7 +58,7 @@ describe('sweeps over more than one batch (real: PostgreSQL, storage emulator)',
         await world.database.pool.query(requests(owner, count));
       }
       await world.database.pool.query(`update media_assets set next_check_at = now() where owner_id = 2`);
-      if (sweep === 'sweepWaste') {
+      if (sweep === 'sweepAbandoned') {
         await world.database.prisma.mediaAsset.updateMany({
           data: { status: 'CANCELLED', incomingPresent: true },
         });
@@ -154,7 +154,7 @@ describe('query plans of the sweeps (real: PostgreSQL)', () => {
   describe.each(['force_custom_plan', 'force_generic_plan'])('%s', (mode) => {
     it.each([
       ['unfinished', TAKE_UNFINISHED],
-      ['incoming_waste', TAKE_WASTE],
+      ['incoming_waste', TAKE_ABANDONED],
     ] as const)('reads only due rows: %s', async (what, { name, text }) => {
       await database.client.query(`set plan_cache_mode = ${mode}`);
       await database.client.query(`prepare ${name} as ${text}`);

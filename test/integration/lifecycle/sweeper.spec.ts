@@ -142,7 +142,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await world.objects(INCOMING)).toEqual([id]);
 
       await world.sweeper.sweepUnfinished(later(7 * 24 * 60 + 1));
-      await world.sweeper.sweepWaste(later(7 * 24 * 60 + 10));
+      await world.sweeper.sweepAbandoned(later(7 * 24 * 60 + 10));
       expect(await world.asset(id)).toMatchObject({
         status: 'EXPIRED',
         statusReason: { code: 'PROCESSING_FAILED' },
@@ -180,9 +180,9 @@ describe.each(QUEUE_BACKENDS)(
       await world.emulators.put({ bucket: INCOMING, key: asset.id }, Buffer.from('abc'), {
         contentType: 'text/plain',
       });
-      expect(await world.sweeper.sweepWaste(later(80))).toEqual({ examined: 1, failed: 0 });
+      expect(await world.sweeper.sweepAbandoned(later(80))).toEqual({ examined: 1, failed: 0 });
       expect(await world.objects(INCOMING)).toEqual([]);
-      expect(await world.sweeper.sweepWaste(later(200))).toEqual({ examined: 0, failed: 0 });
+      expect(await world.sweeper.sweepAbandoned(later(200))).toEqual({ examined: 0, failed: 0 });
     });
 
     it('deletes an object that was uploaded again after READY, at the upload deadline', async () => {
@@ -191,9 +191,9 @@ describe.each(QUEUE_BACKENDS)(
       await world.completion.checkObject(id);
       await world.process(await world.job(id));
       expect(await world.put(ticket, 'abc')).toBe(200);
-      await world.sweeper.sweepWaste(later(10));
+      await world.sweeper.sweepAbandoned(later(10));
       expect(await world.objects(INCOMING)).toEqual([id]);
-      await world.sweeper.sweepWaste(later(80));
+      await world.sweeper.sweepAbandoned(later(80));
       expect(await world.objects(INCOMING)).toEqual([]);
     });
 
@@ -201,8 +201,8 @@ describe.each(QUEUE_BACKENDS)(
       const { id, ticket } = await world.request('abc');
       await world.uploads.cancel(actor(), id);
       await world.put(ticket, 'abc');
-      expect((await world.sweeper.sweepWaste(later(10))).examined).toBe(0);
-      expect((await world.sweeper.sweepWaste(later(80))).examined).toBe(1);
+      expect((await world.sweeper.sweepAbandoned(later(10))).examined).toBe(0);
+      expect((await world.sweeper.sweepAbandoned(later(80))).examined).toBe(1);
       expect(await world.objects(INCOMING)).toEqual([]);
     });
   },

@@ -324,13 +324,13 @@ describe.each(QUEUE_BACKENDS)(
       const [letter] = await world.deadLetters.list('OPEN', undefined, 10);
       expect(letter).toMatchObject({ assetId: id, attempts: 5, source: 'process-asset' });
       const revivals = await Promise.all(
-        Array.from({ length: 3 }, () => world.failedAssetRetry.revive(letter!)),
+        Array.from({ length: 3 }, () => world.failedAssetRetry.retry(letter!)),
       );
       expect(revivals.filter(Boolean)).toHaveLength(1);
       expect(await world.deadLetters.get(letter!.id)).toMatchObject({ state: 'RETRIED' });
       await world.process(await world.job(id));
       expect(await world.asset(id)).toMatchObject({ status: 'READY', statusReason: null });
-      expect(await world.failedAssetRetry.revive(letter!)).toBe(false);
+      expect(await world.failedAssetRetry.retry(letter!)).toBe(false);
     });
   },
 );

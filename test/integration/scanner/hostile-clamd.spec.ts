@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ClamdScanner, type ClamdScannerOptions } from '#libs/scanner';
 import { until } from '../../support/until.js';
 import { contentOf, DOWN, randomMebibytes, scan } from './contents.js';
-import { type Deeds, HostileClamd } from './hostile-clamd.js';
+import { type Behaviour, HostileClamd } from './hostile-clamd.js';
 
 const WORDS = Buffer.from('Harmless words');
 const MIB = 2 ** 20;
@@ -25,18 +25,18 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
   const impatient = () => scannerOf({ commandMs: 1000, idleMs: 1000, replyMs: 1000 });
 
   describe('after a whole content', () => {
-    it.each<[string, Required<Pick<Deeds, 'onEnd'>>['onEnd']]>([
+    it.each<[string, Required<Pick<Behaviour, 'onEnd'>>['onEnd']]>([
       ['an answer of another protocol', (socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n\0')],
       ['an answer to an unknown command', (socket) => socket.end('UNKNOWN COMMAND\0')],
       ['an empty answer', (socket) => socket.end('\0')],
       ['a full disk', (socket) => socket.end('Error writing to temporary file. ERROR\0')],
       ['a read timeout', (socket) => socket.end('COMMAND READ TIMED OUT\n')],
     ])('returns no verdict after %s', async (_, onEnd) => {
-      clamd.deeds = { onEnd };
+      clamd.behaviour = { onEnd };
       await expect(scan(scannerOf(), WORDS)).rejects.toMatchObject(DOWN);
     });
 
-    it.each<[string, Required<Pick<Deeds, 'onEnd'>>['onEnd']]>([
+    it.each<[string, Required<Pick<Behaviour, 'onEnd'>>['onEnd']]>([
       ['a closed connection', (socket) => socket.end()],
       ['a reset', (socket) => socket.resetAndDestroy()],
       ['OK without its NUL', (socket) => socket.end('stream: OK')],
@@ -46,7 +46,7 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
       ['an enormous name', (socket) => socket.end(`stream: ${'x'.repeat(MIB)} FOUND\0`)],
       ['no answer', () => undefined],
     ])('blames the content when a healthy daemon sends %s for the third time', async (_, onEnd) => {
-      clamd.deeds = { onEnd };
+      clamd.behaviour = { onEnd };
       const scanner = scannerOf({ replyMs: 5_000 });
       for (let turn = 1; turn < 3; turn++) await expect(scan(scanner, WORDS)).rejects.toMatchObject(DOWN);
       expect(await scan(scanner, WORDS)).toEqual({
@@ -58,14 +58,14 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
     it('does not blame the content if the daemon answers but cannot scan', async () => {
       const scanner = scannerOf();
       await scanner.check();
-      clamd.deeds = { onEnd: (socket) => socket.end(), onProbe: (socket) => socket.end() };
+      clamd.behaviour = { onEnd: (socket) => socket.end(), onProbe: (socket) => socket.end() };
       await expect(scan(scanner, WORDS)).rejects.toMatchObject(DOWN);
       await expect(scan(scanner, WORDS)).rejects.toMatchObject(DOWN);
       expect(clamd.contents).toEqual([WORDS]);
     });
 
     it('accepts an answer that is sent byte by byte', async () => {
-      clamd.deeds = {
+      clamd.behaviour = {
         onEnd: (socket) => {
           const bytes = Buffer.from('stream: Slow.One FOUND\0');
           const write = (at: number) =>
@@ -82,9 +82,9 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
     /** Makes the daemon crash on the next content and stay down. */
     const crash = (): void => {
       const dead = (socket: Socket) => void socket.destroy();
-      clamd.deeds = {
+      clamd.behaviour = {
         onEnd: (socket) => {
-          clamd.deeds = { onCommand: dead, onEnd: dead, onProbe: dead };
+          clamd.behaviour = { onCommand: dead, onEnd: dead, onProbe: dead };
           socket.destroy();
         },
       };
@@ -107,7 +107,7 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
       const scanner = scannerOf();
       const scanAtOnce = async () => {
         const sockets: Socket[] = [];
-        clamd.deeds = { onEnd: (socket) => void sockets.push(socket) };
+        clamd.behaviour = { onEnd: (socket) => void sockets.push(socket) };
         const scans = Promise.allSettled(Array.from({ length: 4 }, () => scan(scanner, WORDS)));
         await until('all contents are complete', () => (sockets.length === 4 ? true : null));
         for (const socket of sockets) socket.destroy();
@@ -124,7 +124,7 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
       const scanner = scannerOf();
       await lose(scanner, WORDS);
       await lose(scanner, WORDS);
-      clamd.deeds = {};
+      clamd.behaviour = {};
       expect(await scan(scanner, WORDS)).toEqual({ outcome: 'clean' });
       await lose(scanner, WORDS);
     });
@@ -133,7 +133,7 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
   describe('before the end of a content', () => {
     const LONG = { sizeBytes: 20 * MIB, sha256: () => 'of the content' };
 
-    it.each<[string, Required<Pick<Deeds, 'onStart'>>['onStart']]>([
+    it.each<[string, Required<Pick<Behaviour, 'onStart'>>['onStart']]>([
       ['OK', (socket) => socket.write('stream: OK\0')],
       ['OK and a closed connection', (socket) => socket.end('stream: OK\0')],
       ['a closed connection', (socket) => socket.end()],
@@ -141,12 +141,12 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
       ['a paused socket', (socket) => void socket.pause()],
       ['a read timeout', (socket) => socket.end('COMMAND READ TIMED OUT\n')],
     ])('returns no verdict after %s', async (_, onStart) => {
-      clamd.deeds = { onStart };
+      clamd.behaviour = { onStart };
       await expect(impatient().scan(randomMebibytes(20), LONG)).rejects.toMatchObject(DOWN);
     });
 
     it('does not blame the content', async () => {
-      clamd.deeds = { onStart: (socket) => socket.destroy() };
+      clamd.behaviour = { onStart: (socket) => socket.destroy() };
       const scanner = scannerOf();
       for (let turn = 0; turn < 4; turn++) {
         await expect(scanner.scan(randomMebibytes(20), LONG)).rejects.toMatchObject(DOWN);
@@ -154,7 +154,7 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
     });
 
     it('leaves the rest of the content and its error to the caller', async () => {
-      clamd.deeds = { onStart: (socket) => socket.write('INSTREAM size limit exceeded. ERROR\0') };
+      clamd.behaviour = { onStart: (socket) => socket.write('INSTREAM size limit exceeded. ERROR\0') };
       const error = new Error('the content broke');
       let isLeft = false;
       const content = (async function* () {
@@ -180,7 +180,7 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
         await until('the connection is gone', () => (clamd.sockets.size === 0 ? true : null));
         throw error;
       })();
-      clamd.deeds = { onStart: (socket) => socket.destroy() };
+      clamd.behaviour = { onStart: (socket) => socket.destroy() };
       await expect(scannerOf().scan(content, LONG)).rejects.toBe(error);
     });
   });
@@ -212,7 +212,7 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
     it('closes its connection when it is aborted', async () => {
       const abort = new AbortController();
       const reason = new Error('stopped');
-      clamd.deeds = { onEnd: () => abort.abort(reason) };
+      clamd.behaviour = { onEnd: () => abort.abort(reason) };
       const stopped = scan(scannerOf(), WORDS, { signal: abort.signal });
       await expect(stopped).rejects.toBe(reason);
       await until('no connection', () => (clamd.sockets.size === 0 ? true : null));
@@ -223,14 +223,14 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
       const reason = new Error('stopped');
       const scanner = scannerOf();
       const probed = new Promise<Socket>((resolve) => {
-        clamd.deeds = { onProbe: resolve };
+        clamd.behaviour = { onProbe: resolve };
       });
       const stopped = scan(scanner, WORDS, { signal: abort.signal });
       const other = scan(scanner, WORDS);
       const socket = await probed;
       abort.abort(reason);
       await expect(stopped).rejects.toBe(reason);
-      clamd.deeds = {};
+      clamd.behaviour = {};
       socket.end('stream: Eicar FOUND\0');
       expect(await other).toEqual({ outcome: 'clean' });
     });
@@ -243,7 +243,7 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
           yield chunk;
         }
       })();
-      clamd.deeds = { onStart: (socket) => void socket.pause() };
+      clamd.behaviour = { onStart: (socket) => void socket.pause() };
       const scanning = impatient().scan(content, { sizeBytes: 80 * MIB, sha256: () => '' });
       await expect(scanning).rejects.toMatchObject(DOWN);
       expect(sent).toBeLessThan(40);
@@ -253,21 +253,21 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
   describe('the self test', () => {
     it('runs once for all waiting callers, and again when it is old or the daemon was lost', async () => {
       let probes = 0;
-      const count: Deeds = {
+      const count: Behaviour = {
         onProbe: (socket) => {
           probes += 1;
           socket.end('stream: Eicar FOUND\0');
         },
       };
-      clamd.deeds = count;
+      clamd.behaviour = count;
       const scanner = scannerOf();
       await Promise.all([scan(scanner, WORDS), scanner.identify(), scanner.check(), scan(scanner, WORDS)]);
       await scan(scanner, WORDS);
       expect(probes).toBe(3);
-      clamd.deeds = { ...count, onStart: (socket) => socket.destroy() };
+      clamd.behaviour = { ...count, onStart: (socket) => socket.destroy() };
       const long = scanner.scan(randomMebibytes(20), { sizeBytes: 20 * MIB, sha256: () => '' });
       await expect(long).rejects.toMatchObject(DOWN);
-      clamd.deeds = count;
+      clamd.behaviour = count;
       await scan(scanner, WORDS);
       expect(probes).toBe(6);
       const forgetful = scannerOf({ identityMs: 0 });
@@ -283,9 +283,9 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
         signaturesAt: new Date('2026-11-20T08:20:00Z'),
       });
       clamd.version = 'ClamAV 1.4.6/27851/Sat Nov 21 08:20:00 2026';
-      clamd.deeds = { onProbe: (socket) => socket.end('stream: OK\0') };
+      clamd.behaviour = { onProbe: (socket) => socket.end('stream: OK\0') };
       await expect(scanner.identify()).rejects.toMatchObject(DOWN);
-      clamd.deeds = {};
+      clamd.behaviour = {};
       expect((await scanner.identify()).label).toBe(clamd.version);
     });
 
@@ -296,7 +296,7 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
 
     it('sends different probes each time', async () => {
       const sent: string[] = [];
-      clamd.deeds = {
+      clamd.behaviour = {
         onProbe: (socket, content) => {
           sent.push(content.toString('base64'));
           socket.end('stream: Eicar FOUND\0');
@@ -309,14 +309,14 @@ describe('ClamdScanner with a hostile clamd (real: TCP)', () => {
       expect(new Set(sent).size).toBe(5);
     });
 
-    it.each<[string, Deeds]>([
+    it.each<[string, Behaviour]>([
       ['VERSION gets no answer', { onCommand: () => undefined }],
       ['VERSION gets an invalid answer', { onCommand: (socket) => socket.end('220 smtp ready\0') }],
       ['a probe fails', { onProbe: (socket) => socket.end('stream: Broken ERROR\0') }],
       ['the connection is lost on a probe', { onProbe: (socket) => socket.destroy() }],
       ['a probe gets no answer', { onProbe: () => undefined }],
-    ])('fails when %s', async (_, deeds) => {
-      clamd.deeds = deeds;
+    ])('fails when %s', async (_, behaviour) => {
+      clamd.behaviour = behaviour;
       const scanner = impatient();
       await expect(scan(scanner, WORDS)).rejects.toMatchObject(DOWN);
       await expect(scanner.check()).rejects.toMatchObject(DOWN);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { EICAR } from '../../../libs/scanner/src/eicar.js';
 
-export interface Deeds {
+export interface Behaviour {
   /** Replaces the answer to PING and VERSION. */
   readonly onCommand?: (socket: Socket, command: string) => void;
   /** Called when the first bytes of a content are received. */
@@ -15,8 +15,8 @@ export interface Deeds {
 
 /** A server that speaks the protocol of clamd and misbehaves as a test specifies. */
 export class HostileClamd implements AsyncDisposable {
-  static async start(deeds: Deeds = {}): Promise<HostileClamd> {
-    const clamd = new HostileClamd(deeds);
+  static async start(behaviour: Behaviour = {}): Promise<HostileClamd> {
+    const clamd = new HostileClamd(behaviour);
     await once(clamd.server.listen(0, '127.0.0.1'), 'listening');
     return clamd;
   }
@@ -28,7 +28,7 @@ export class HostileClamd implements AsyncDisposable {
   commands = 0;
   private readonly server: Server;
 
-  private constructor(public deeds: Deeds) {
+  private constructor(public behaviour: Behaviour) {
     this.server = createServer((socket) => this.accept(socket));
   }
 
@@ -59,7 +59,7 @@ export class HostileClamd implements AsyncDisposable {
         const { content, isWhole } = unchunked(bytes.subarray(end + 1));
         if (content.length === 0 && !isWhole) return;
         const isProbe = content.equals(EICAR) || content.subarray(0, 2).toString() === 'PK';
-        if (!isStarted && !isProbe) this.deeds.onStart?.(socket);
+        if (!isStarted && !isProbe) this.behaviour.onStart?.(socket);
         isStarted = true;
         if (isWhole) this.end(socket, content, isProbe);
       });
@@ -67,7 +67,8 @@ export class HostileClamd implements AsyncDisposable {
 
   private command(socket: Socket, command: string): void {
     this.commands += 1;
-    const { onCommand = () => socket.end(command === 'PING' ? 'PONG\0' : `${this.version}\0`) } = this.deeds;
+    const { onCommand = () => socket.end(command === 'PING' ? 'PONG\0' : `${this.version}\0`) } =
+      this.behaviour;
     onCommand(socket, command);
   }
 
@@ -78,7 +79,7 @@ export class HostileClamd implements AsyncDisposable {
         const name = content.equals(EICAR) ? 'Eicar-Signature' : 'Heuristics.Limits.Exceeded.MaxRecursion';
         socket.end(`stream: ${name} FOUND\0`);
       },
-    } = this.deeds;
+    } = this.behaviour;
     if (isProbe) return onProbe(socket, content);
     this.contents.push(content);
     onEnd(socket, content);

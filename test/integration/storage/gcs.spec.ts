@@ -3,7 +3,7 @@ import {
   GcsObjectStore,
   GcsUploadSessions,
   GcsUrlSigner,
-  KeptNotifications,
+  StoredNotificationReader,
   PubSubObjectEvents,
   provision,
 } from '#libs/storage/gcs';
@@ -88,6 +88,6 @@ objectEventsContract('Google Cloud Storage over Pub/Sub', async () => {
       };
       await deadLetters.publishMessage({ attributes });
     },
-    reader: new KeptNotifications(NAMES.incomingBucket),
+    reader: new StoredNotificationReader(NAMES.incomingBucket),
   };
 });

@@ -14,7 +14,13 @@ import {
 } from 'graphql';
 import { CloseCode, type Context, type ServerOptions, type SubscribePayload } from 'graphql-ws';
 import { type Actor, ERROR_KINDS, invalid, StowageError } from '#libs/domain';
-import { addInputPaths, type GraphQLContext, MAX_TOKENS, queryLimits, showError } from '#libs/graphql';
+import {
+  addInputPaths,
+  type GraphQLContext,
+  MAX_TOKENS,
+  queryLimits,
+  formatServerError,
+} from '#libs/graphql';
 import { headerOf } from '#libs/identity';
 import type { Connection, OwnerSockets } from './owner-sockets.js';
 
@@ -103,7 +109,7 @@ export function subscriptionProtocol(
   const format = (errors: readonly GraphQLError[], requestId?: string): GraphQLFormattedError[] => {
     parts.log(errors, requestId);
     return errors.map((error) => {
-      const shown = showError(error);
+      const shown = formatServerError(error);
       if (shown.extensions?.code !== ERROR_KINDS.internal.graphql) return shown;
       return { ...shown, extensions: { ...shown.extensions, requestId } };
     });

@@ -2,13 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
-import { type ArchivedFile, type ArchiveLies, zipArchive } from '../testing/index.js';
+import { type ArchivedFile, type ArchiveOverrides, zipArchive } from '../testing/index.js';
 import { detectType } from './detect-type.js';
 import { hasAppendedArchive } from './appended-archive.js';
 import { ARCHIVE_TAIL_BYTES } from './zip-directory.js';
 
 const words: ArchivedFile = { name: 'words', content: 'Harmless words' };
-const archiveAfter = (before: Buffer | string, lies: ArchiveLies = {}) =>
+const archiveAfter = (before: Buffer | string, lies: ArchiveOverrides = {}) =>
   zipArchive([words], { before, ...lies });
 const junk = Buffer.from([1]);
 /** An archive that packers store as it is: only its directory can be compressed. */

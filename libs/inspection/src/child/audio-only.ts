@@ -1,4 +1,4 @@
-import { type Pieces, InvalidArchiveError } from './bounded-file.js';
+import { type ByteSource, InvalidArchiveError } from './bounded-file.js';
 
 /*
  * Video containers with audio tracks only: phones and browsers write recordings in them, under the type of a video.
@@ -19,7 +19,7 @@ interface Span {
 }
 
 /** The boxes between two offsets; the last one may be cut off. ISO/IEC 14496-12, 4.2. */
-function* boxes(file: Pieces, start: number, end: number): Generator<Span> {
+function* boxes(file: ByteSource, start: number, end: number): Generator<Span> {
   for (let at = start, count = 0; at + 8 <= end && count < MAX_ELEMENTS; count++) {
     const head = file.read(at, 8);
     const isLong = head.readUInt32BE(0) === 1;
@@ -32,7 +32,11 @@ function* boxes(file: Pieces, start: number, end: number): Generator<Span> {
   }
 }
 
-function boxIn(file: Pieces, { start, end }: Omit<Span, 'type'>, ...path: readonly string[]): Span | null {
+function boxIn(
+  file: ByteSource,
+  { start, end }: Omit<Span, 'type'>,
+  ...path: readonly string[]
+): Span | null {
   const [type, ...rest] = path;
   for (const box of boxes(file, start, end)) {
     if (box.type === type) return rest.length === 0 ? box : boxIn(file, box, ...rest);
@@ -41,7 +45,7 @@ function boxIn(file: Pieces, { start, end }: Omit<Span, 'type'>, ...path: readon
 }
 
 /** The kinds of tracks, by their handlers: ISO/IEC 14496-12, 8.4.3. */
-function isoTracks(file: Pieces): Tracks {
+function isoTracks(file: ByteSource): Tracks {
   const movie = boxIn(file, { start: 0, end: file.sizeBytes }, 'moov');
   const handlers: string[] = [];
   for (const box of movie === null ? [] : boxes(file, movie.start, movie.end)) {
@@ -67,7 +71,7 @@ interface Element {
 }
 
 /** A variable-size integer; its first set bit gives its length. Infinity for an unknown size. RFC 8794, 4 and 5. */
-function variableInteger(file: Pieces, at: number, keepsMark: boolean): { value: number; bytes: number } {
+function variableInteger(file: ByteSource, at: number, keepsMark: boolean): { value: number; bytes: number } {
   const first = file.read(at, 1)[0]!;
   const bytes = Math.clz32(first) - 23;
   if (bytes > 8) throw new InvalidArchiveError('an element has no length');
@@ -80,7 +84,7 @@ function variableInteger(file: Pieces, at: number, keepsMark: boolean): { value:
   return { value: isUnknown && !keepsMark ? Infinity : value, bytes };
 }
 
-function* elements(file: Pieces, start: number, end: number): Generator<Element> {
+function* elements(file: ByteSource, start: number, end: number): Generator<Element> {
   for (let at = start, count = 0; at < end && count < MAX_ELEMENTS; count++) {
     const id = variableInteger(file, at, true);
     const size = variableInteger(file, at + id.bytes, false);
@@ -91,7 +95,7 @@ function* elements(file: Pieces, start: number, end: number): Generator<Element>
 }
 
 /** The kinds of tracks; Tracks come before the first Cluster. RFC 9559, 5.1.4. */
-function matroskaTracks(file: Pieces): Tracks {
+function matroskaTracks(file: ByteSource): Tracks {
   const types: number[] = [];
   for (const segment of elements(file, 0, file.sizeBytes)) {
     if (segment.id !== SEGMENT) continue;
@@ -133,7 +137,7 @@ function tableIn(packet: Buffer, id: number): Buffer | null {
 }
 
 /** The kinds of streams of the first program: ISO/IEC 13818-1, 2.4.4. A stream of an unknown type counts as video. */
-function transportTracks(file: Pieces): Tracks {
+function transportTracks(file: ByteSource): Tracks {
   let mapId: number | null = null;
   const count = Math.min(MAX_PACKETS, Math.floor(file.sizeBytes / PACKET_BYTES));
   for (let index = 0; index < count; index++) {
@@ -163,7 +167,9 @@ function transportTracks(file: Pieces): Tracks {
 }
 
 /** By video type: the type of an audio-only file, and how to read its tracks. */
-const CONTAINERS: Readonly<Record<string, readonly [audioType: string, tracks: (file: Pieces) => Tracks]>> = {
+const CONTAINERS: Readonly<
+  Record<string, readonly [audioType: string, tracks: (file: ByteSource) => Tracks]>
+> = {
   'video/mp4': ['audio/mp4', isoTracks],
   'video/3gpp': ['audio/3gpp', isoTracks],
   'video/3gpp2': ['audio/3gpp2', isoTracks],
@@ -177,7 +183,7 @@ const CONTAINERS: Readonly<Record<string, readonly [audioType: string, tracks: (
 export const MAY_BE_AUDIO_ONLY: readonly string[] = Object.keys(CONTAINERS);
 
 /** The audio type of a video container that has audio only; `type` for other files, and when no tracks are found. */
-export function withoutPictures(type: string, file: Pieces): string {
+export function audioOnlyType(type: string, file: ByteSource): string {
   const container = CONTAINERS[type];
   if (container === undefined) return type;
   const [audioType, tracksOf] = container;

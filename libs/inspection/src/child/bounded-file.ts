@@ -9,14 +9,14 @@ export class InvalidArchiveError extends Error {}
 const outOfRange = () => new InvalidArchiveError('it points out of the file');
 
 /** A source of bytes with random access. */
-export interface Pieces {
+export interface ByteSource {
   readonly sizeBytes: number;
   /** @throws InvalidArchiveError when the range is outside the source, or the read limit is exceeded */
   read(offset: number, length: number): Buffer;
 }
 
 /** A source in memory; reads share the memory of `bytes`. */
-export const piecesOf = (bytes: Buffer): Pieces => ({
+export const bufferSource = (bytes: Buffer): ByteSource => ({
   sizeBytes: bytes.length,
   read: (offset, length) => {
     if (offset < 0 || length < 0 || offset + length > bytes.length) throw outOfRange();
@@ -25,7 +25,7 @@ export const piecesOf = (bytes: Buffer): Pieces => ({
 });
 
 /** The part of `whole` of `sizeBytes` bytes from `start`. */
-export const piecesWithin = (whole: Pieces, start: number, sizeBytes: number): Pieces => ({
+export const sourceSlice = (whole: ByteSource, start: number, sizeBytes: number): ByteSource => ({
   sizeBytes,
   read: (offset, length) => {
     if (offset < 0 || length < 0 || offset + length > sizeBytes) throw outOfRange();
@@ -37,7 +37,7 @@ export const piecesWithin = (whole: Pieces, start: number, sizeBytes: number): P
  * Random access to a file on disk. Hostile headers choose the offsets, so the number of bytes read is limited. Dispose
  * closes the file.
  */
-export class BoundedFile implements Pieces, Disposable {
+export class BoundedFile implements ByteSource, Disposable {
   private readonly descriptor: number;
   private left: number;
 

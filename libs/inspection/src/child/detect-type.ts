@@ -1,9 +1,9 @@
 import { fileTypeFromBuffer } from 'file-type';
 import { ac3Frame, adtsFrame, isCutStream, mpegFrame } from './audio-frames.js';
-import { MAY_BE_AUDIO_ONLY, withoutPictures } from './audio-only.js';
-import { BoundedFile, type Pieces, piecesOf } from './bounded-file.js';
+import { MAY_BE_AUDIO_ONLY, audioOnlyType } from './audio-only.js';
+import { BoundedFile, type ByteSource, bufferSource } from './bounded-file.js';
 import { CUT_BYTES, isSignatureConfirmed } from './signature-checks.js';
-import { taggedType } from './id3.js';
+import { id3AudioType } from './id3.js';
 import { isoMediaType } from './iso-media.js';
 import { tiffType } from './tiff.js';
 
@@ -88,12 +88,12 @@ const STREAMS = [
 const OWN_DETECTION = /^(ID3|II[*+]\0|MM\0[*+])/;
 
 /** The type of the signature in the first bytes; null without one, or when the bytes after it contradict it. */
-async function signatureOf(head: Buffer, file: Pieces): Promise<string | null> {
+async function signatureOf(head: Buffer, file: ByteSource): Promise<string | null> {
   const start = head.toString('latin1', 0, PDF_HEADER_WITHIN);
   const known = PLAIN_SIGNATURES.find(([signature]) => signature.test(start));
   if (known !== undefined) return known[1];
   const isCut = file.sizeBytes === head.length && head.length >= CUT_BYTES;
-  const own = isoMediaType(head) ?? taggedType(file, isCut) ?? tiffType(file, isCut);
+  const own = isoMediaType(head) ?? id3AudioType(file, isCut) ?? tiffType(file, isCut);
   if (own !== null || OWN_DETECTION.test(start) || start.startsWith('ftyp', 4)) return own;
   const found = (await fileTypeFromBuffer(head))?.mime ?? null;
   return found !== null && isSignatureConfirmed(found, head) ? found : null;
@@ -106,7 +106,10 @@ const streamOf = (head: Buffer) =>
  * Detects the media type by the first bytes of a file; null for unknown formats. An empty file is text. TIFF and ID3
  * headers point to later offsets: when `file` ends with a full head, the bytes beyond the head are assumed to be valid.
  */
-export async function detectType(head: Buffer, file: Pieces = piecesOf(head)): Promise<string | null> {
+export async function detectType(
+  head: Buffer,
+  file: ByteSource = bufferSource(head),
+): Promise<string | null> {
   const found = await signatureOf(head, file);
   const text = textOf(head) ?? (found === null ? legacyTextOf(head) : null);
   if (text === null) return found ?? streamOf(head);
@@ -132,6 +135,6 @@ export async function detectInFile(
   const mayBeAudioOnly = detected !== null && MAY_BE_AUDIO_ONLY.includes(detected);
   if (!mayBeAudioOnly && !INCONCLUSIVE.includes(detected)) return detected;
   using file = new BoundedFile(path, sizeBytes, MAX_READ);
-  if (mayBeAudioOnly) return withoutPictures(detected, file);
+  if (mayBeAudioOnly) return audioOnlyType(detected, file);
   return detectType(file.read(0, Math.min(sizeBytes, CUT_BYTES)), file);
 }

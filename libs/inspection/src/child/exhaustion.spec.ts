@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { isExhaustion } from './exhaustion.js';
+import { isOutOfMemory } from './exhaustion.js';
 
 const withCode = (code: string) => Object.assign(new Error('failed'), { code });
 
@@ -29,5 +29,5 @@ it.each<[string, unknown, boolean]>([
   ['a damaged image', new Error('VipsJpeg: premature end of JPEG image'), false],
   ['a value that is no error', 'out of memory', false],
 ])('classifies %s', (_, error, answer) => {
-  expect(isExhaustion(error)).toBe(answer);
+  expect(isOutOfMemory(error)).toBe(answer);
 });

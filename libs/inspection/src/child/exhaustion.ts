@@ -13,7 +13,7 @@ export const isPastEnd = (error: unknown): boolean => PAST_END.includes(codeOf(e
  * Whether an error means that memory is exhausted, which V8, zlib, libvips and its decoders report in their own words.
  * Exhausted memory says nothing about the file. An exceeded limit of a decoder does not count: it means a hostile file.
  */
-export const isExhaustion = (error: unknown): boolean =>
+export const isOutOfMemory = (error: unknown): boolean =>
   CODES.includes(codeOf(error)) ||
   // The messages of out-of-bounds reads contain "memory", too.
   (types.isNativeError(error) &&
@@ -22,6 +22,6 @@ export const isExhaustion = (error: unknown): boolean =>
     !/limit/i.test(error.message));
 
 /** @throws the given error, when it means that memory is exhausted */
-export function rethrowExhaustion(error: unknown): void {
-  if (isExhaustion(error)) throw error;
+export function rethrowOutOfMemory(error: unknown): void {
+  if (isOutOfMemory(error)) throw error;
 }

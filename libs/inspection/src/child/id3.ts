@@ -1,5 +1,5 @@
 import { adtsFrame, hasFrames, mpegFrame } from './audio-frames.js';
-import type { Pieces } from './bounded-file.js';
+import type { ByteSource } from './bounded-file.js';
 
 /*
  * ID3v2 tags, which programs write before audio of several formats, even of those with tags of their own:
@@ -39,16 +39,16 @@ function tagBytes(header: Buffer): number | null {
 }
 
 const LAST_VERSION = 4;
-const hasKnownVersion = (file: Pieces) => file.read(3, 1)[0]! <= LAST_VERSION;
+const hasKnownVersion = (file: ByteSource) => file.read(3, 1)[0]! <= LAST_VERSION;
 
-const upTo = (file: Pieces, at: number, length: number) =>
+const upTo = (file: ByteSource, at: number, length: number) =>
   file.read(Math.min(at, file.sizeBytes), Math.max(0, Math.min(length, file.sizeBytes - at)));
 
 /**
  * Detects the audio type of a file that begins with ID3 tags; null without tags, or without audio after them.
  * @param isCut `file` is only the head of a longer file: audio beyond it is assumed to be MPEG, for which ID3 was made
  */
-export function taggedType(file: Pieces, isCut: boolean): string | null {
+export function id3AudioType(file: ByteSource, isCut: boolean): string | null {
   let at = 0;
   for (let tags = 0; tags < MAX_TAGS; tags++) {
     const bytes = tagBytes(upTo(file, at, HEADER_BYTES));

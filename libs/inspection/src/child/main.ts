@@ -10,9 +10,9 @@ import { NO_PROPERTIES, OCTET_STREAM } from '#libs/domain';
 import type { Inspection } from '../inspector.js';
 import { hasAppendedArchive } from './appended-archive.js';
 import { detectInFile, detectType } from './detect-type.js';
-import { isExhaustion } from './exhaustion.js';
+import { isOutOfMemory } from './exhaustion.js';
 import { FrameReader, toFrame } from './frames.js';
-import { type Answer, CHANNEL_FD, type Question, SERVE } from './messages.js';
+import { type ChildResponse, CHANNEL_FD, type ChildRequest, SERVE } from './messages.js';
 import type { FileToRead, Finding, Limits, ReaderEntry } from './reader.js';
 import { READERS, readersOf } from './readers/index.js';
 
@@ -38,7 +38,7 @@ const merge = (found: Inspection, finding: Finding): Inspection => ({
 const isSystemError = (error: unknown) => error instanceof Error && 'syscall' in error;
 
 async function inspect(
-  { detected: detectedInHead, ...file }: Extract<Question, { kind: 'inspect' }>['file'],
+  { detected: detectedInHead, ...file }: Extract<ChildRequest, { kind: 'inspect' }>['file'],
   limits: Limits,
   readers: readonly ReaderEntry[],
 ): Promise<Inspection> {
@@ -52,7 +52,7 @@ async function inspect(
       const request: FileToRead = { ...file, detected: detected ?? OCTET_STREAM };
       found = merge(found, await read(request, limits));
     } catch (error) {
-      if (isGuard === true || isSystemError(error) || isExhaustion(error)) throw error;
+      if (isGuard === true || isSystemError(error) || isOutOfMemory(error)) throw error;
       // A file that a reader cannot read may still be stored, unless the reader is a guard.
       console.error(error);
     }
@@ -61,7 +61,7 @@ async function inspect(
   return found;
 }
 
-async function answer(question: Question, readers: readonly ReaderEntry[]): Promise<unknown> {
+async function answer(question: ChildRequest, readers: readonly ReaderEntry[]): Promise<unknown> {
   switch (question.kind) {
     case 'detect':
       return detectType(question.head);
@@ -81,12 +81,12 @@ function cpuSeconds(): number {
 }
 
 async function serve(modules: readonly string[], channel: Socket): Promise<void> {
-  const send = (message: Answer) => channel.write(toFrame(message));
+  const send = (message: ChildResponse) => channel.write(toFrame(message));
   const loaded = await Promise.all(
     modules.map((module) => import(module) as Promise<{ READERS: readonly ReaderEntry[] }>),
   );
   const readers = [...READERS, ...loaded.flatMap((module) => module.READERS)];
-  const reply = (question: Question) =>
+  const reply = (question: ChildRequest) =>
     answer(question, readers).then(
       (value) => send({ id: question.id, cpuSeconds: cpuSeconds(), value }),
       (error: unknown) => {
@@ -98,7 +98,7 @@ async function serve(modules: readonly string[], channel: Socket): Promise<void>
   process.on('unhandledRejection', (error) => console.error(error));
   const frames = new FrameReader(Infinity);
   channel.on('data', (chunk: Buffer) => {
-    for (const question of frames.push(chunk)) void reply(question as Question);
+    for (const question of frames.push(chunk)) void reply(question as ChildRequest);
   });
   send({ ready: true });
 }

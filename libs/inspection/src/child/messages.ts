@@ -20,10 +20,10 @@ export type Task =
       readonly limits: Limits;
     };
 
-export type Question = Task & { readonly id: string };
+export type ChildRequest = Task & { readonly id: string };
 
 /** A message from a child process: one when it is ready, then one for each request. */
-export type Answer =
+export type ChildResponse =
   | { readonly ready: true }
   | {
       readonly id: string;

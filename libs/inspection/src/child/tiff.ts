@@ -1,4 +1,4 @@
-import { type Pieces, InvalidArchiveError } from './bounded-file.js';
+import { type ByteSource, InvalidArchiveError } from './bounded-file.js';
 
 /*
  * TIFF 6.0, section 2: https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf. The first directory may be at any
@@ -18,7 +18,7 @@ const CAMERAS: readonly (readonly [make: string, type: string])[] = [
   ['SONY', 'image/x-sony-arw'],
 ];
 
-function typeOfDirectory(file: Pieces, offset: number, isBig: boolean): string | null {
+function typeOfDirectory(file: ByteSource, offset: number, isBig: boolean): string | null {
   const short = (bytes: Buffer, at: number) => (isBig ? bytes.readUInt16BE(at) : bytes.readUInt16LE(at));
   const long = (bytes: Buffer, at: number) => (isBig ? bytes.readUInt32BE(at) : bytes.readUInt32LE(at));
   const count = short(file.read(offset, 2), 0);
@@ -43,7 +43,7 @@ function typeOfDirectory(file: Pieces, offset: number, isBig: boolean): string |
  * Detects TIFF and the raw formats that are based on it; null for other files, and for files without a directory.
  * @param isCut `file` is only the head of a longer file: a directory beyond the head is assumed to exist
  */
-export function tiffType(file: Pieces, isCut: boolean): string | null {
+export function tiffType(file: ByteSource, isCut: boolean): string | null {
   if (file.sizeBytes < 10) return null;
   const head = file.read(0, 10);
   const mark = head.toString('latin1', 0, 4);

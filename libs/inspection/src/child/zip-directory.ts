@@ -1,4 +1,4 @@
-import { type Pieces, piecesOf, piecesWithin, InvalidArchiveError } from './bounded-file.js';
+import { type ByteSource, bufferSource, sourceSlice, InvalidArchiveError } from './bounded-file.js';
 import { ENCRYPTED } from './encryption.js';
 
 /*
@@ -64,7 +64,7 @@ export interface End {
 }
 
 /** All candidates for an end record in the last 64 KiB, the last one first. */
-export function findEnds(file: Pieces): End[] {
+export function findEndRecords(file: ByteSource): End[] {
   const start = Math.max(0, file.sizeBytes - END_BYTES - MAX_COMMENT);
   const tail = file.read(start, file.sizeBytes - start);
   const ends: End[] = [];
@@ -89,17 +89,17 @@ export function findEnds(file: Pieces): End[] {
   return ends;
 }
 
-const startsWith = (file: Pieces, offset: number, signature: number) =>
+const startsWith = (file: ByteSource, offset: number, signature: number) =>
   offset >= 0 && offset + 4 <= file.sizeBytes && file.read(offset, 4).readUInt32LE() === signature;
 
-const isZip64 = (file: Pieces, { position }: End) =>
+const isZip64 = (file: ByteSource, { position }: End) =>
   startsWith(file, position - ZIP64_LOCATOR_BYTES, ZIP64_LOCATOR_SIGNATURE);
 
 /**
  * Whether a directory with an entry is at the offset in the end record or directly before the end record; unpackers
  * accept both. An archive with a ZIP64 locator is assumed to have one.
  */
-export const hasDirectory = (file: Pieces, end: End) =>
+export const hasDirectory = (file: ByteSource, end: End) =>
   isZip64(file, end) ||
   (end.directoryBytes >= ENTRY_BYTES &&
     [end.directoryOffset, end.position - end.directoryBytes].some((offset) =>
@@ -152,18 +152,18 @@ class Objections {
  */
 export function endsAsArchive(tail: Buffer, sizeBytes: number, isCandidate: (end: End) => boolean): boolean {
   const start = sizeBytes - tail.length;
-  const known = piecesOf(tail);
+  const known = bufferSource(tail);
   const entry = Buffer.alloc(4);
   entry.writeUInt32LE(ENTRY_SIGNATURE);
-  const file: Pieces = {
+  const file: ByteSource = {
     sizeBytes,
     read: (offset, length) => (offset < start ? entry : known.read(offset - start, length)),
   };
-  return findEnds(file).some((end) => isCandidate(end) && hasDirectory(file, end));
+  return findEndRecords(file).some((end) => isCandidate(end) && hasDirectory(file, end));
 }
 
-function findDirectory(file: Pieces, isAppended: boolean, objections: Objections): End {
-  const ends = findEnds(file);
+function findDirectory(file: ByteSource, isAppended: boolean, objections: Objections): End {
+  const ends = findEndRecords(file);
   const end = ends.find(({ after }) => after === 0) ?? ends[0];
   if (end === undefined) throw new InvalidArchiveError('it has no directory');
   objections.add(!isAppended && end.after > 0, 'something follows the archive');
@@ -192,7 +192,7 @@ interface CentralEntry extends ZipEntry {
   readonly crc: number;
 }
 
-function readEntries(file: Pieces, end: End, objections: Objections): CentralEntry[] {
+function readEntries(file: ByteSource, end: End, objections: Objections): CentralEntry[] {
   const directory = file.read(end.directoryOffset, end.directoryBytes);
   const entries: CentralEntry[] = [];
   let at = 0;
@@ -230,7 +230,7 @@ function readEntries(file: Pieces, end: End, objections: Objections): CentralEnt
 
 /** Compares each entry of the directory with its local header, because some readers use only the local headers. */
 function checkEntries(
-  file: Pieces,
+  file: ByteSource,
   entries: readonly CentralEntry[],
   end: End,
   isAppended: boolean,
@@ -277,7 +277,7 @@ function checkEntries(
  *   appended archive by its local headers alone, which must therefore hold the sizes
  * @throws InvalidArchiveError when the entries cannot be determined
  */
-export function readDirectory(file: Pieces, isAppended = false): ZipDirectory {
+export function readDirectory(file: ByteSource, isAppended = false): ZipDirectory {
   const objections = new Objections();
   const end = findDirectory(file, isAppended, objections);
   const entries = readEntries(file, end, objections);
@@ -285,10 +285,10 @@ export function readDirectory(file: Pieces, isAppended = false): ZipDirectory {
   return { entries, objection: objections.first };
 }
 
-export interface Appended {
+export interface AppendedArchive {
   /** Offset in the file that the offsets in the archive count from. */
   readonly start: number;
-  readonly archive: Pieces;
+  readonly archive: ByteSource;
   readonly directory: ZipDirectory;
 }
 
@@ -297,11 +297,11 @@ export interface Appended {
  * start of the file.
  * @throws InvalidArchiveError when the entries cannot be determined, or some readers would use another directory
  */
-export function readAppended(file: Pieces): Appended | null {
-  const [last, ...others] = findEnds(file).filter((end) => hasDirectory(file, end));
+export function readAppendedArchive(file: ByteSource): AppendedArchive | null {
+  const [last, ...others] = findEndRecords(file).filter((end) => hasDirectory(file, end));
   if (last === undefined) return null;
   const start = Math.max(0, last.position - last.directoryBytes - last.directoryOffset);
-  const archive = piecesWithin(file, start, file.sizeBytes - start);
+  const archive = sourceSlice(file, start, file.sizeBytes - start);
   const directory = readDirectory(archive, true);
   // End records after the first entry belong to archives inside this one.
   const first = start + Math.min(...directory.entries.map(({ offset }) => offset));

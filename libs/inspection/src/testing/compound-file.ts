@@ -81,7 +81,7 @@ export function compoundFile(streams: Readonly<Record<string, Buffer>>): Buffer 
 }
 
 /** Builds a document that Office has encrypted: [MS-OFFCRYPTO] 2.3. */
-export const lockedOfficeDocument = (bytes = 20_000): Buffer =>
+export const encryptedOfficeDocument = (bytes = 20_000): Buffer =>
   compoundFile({
     EncryptionInfo: Buffer.from('04000400400000003c3f786d6c', 'hex'),
     EncryptedPackage: Buffer.alloc(bytes, 0xa5),

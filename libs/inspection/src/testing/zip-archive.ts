@@ -25,7 +25,7 @@ export interface ArchivedFile {
 }
 
 /** Wrong values in the end record, and bytes around the parts of the archive. */
-export interface ArchiveLies {
+export interface ArchiveOverrides {
   readonly before?: Buffer | string;
   /** Between the entries and the central directory. */
   readonly between?: Buffer;
@@ -51,7 +51,7 @@ function header(signature: string, size: number, flagsAt: number, fields: Requir
 }
 
 /** Builds a ZIP archive, optionally malformed, for tests. */
-export function zipArchive(files: readonly ArchivedFile[], lies: ArchiveLies = {}): Buffer {
+export function zipArchive(files: readonly ArchivedFile[], lies: ArchiveOverrides = {}): Buffer {
   const pieces: Buffer[] = [Buffer.from(lies.before ?? '')];
   const directory: Buffer[] = [];
   const written = () => pieces.reduce((sum, { length }) => sum + length, 0);

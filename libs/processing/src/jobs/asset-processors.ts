@@ -62,7 +62,7 @@ abstract class AssetProcessor
   async process(job: Job<AssetReceived>, token?: string): Promise<void> {
     const { assetId, attempt, requestId } = job.data;
     const bindings = { reqId: requestId, assetId, attempt };
-    const work = () => this.crashes.during(job, () => this.work(job, token));
+    const work = () => this.crashes.run(job, () => this.work(job, token));
     await this.logger.runInContext(work, { bindings });
   }
 
@@ -71,13 +71,13 @@ abstract class AssetProcessor
   private async work(job: Job<AssetReceived>, token?: string): Promise<void> {
     const { signal } = this.shutdown;
     try {
-      const crashes = await this.crashes.on(job, this.worker.opts.lockDuration ?? 0, signal);
+      const crashes = await this.crashes.countCrashes(job, this.worker.opts.lockDuration ?? 0, signal);
       if (crashes >= CRASHES_PER_ATTEMPT) await this.processing.crashed(job.data, crashes);
       else await this.run(job, signal);
     } catch (error) {
       const err: unknown = signal.aborted ? signal.reason : error;
       this.logger.warn({ err }, 'job not finished');
-      await endJob(job, token, err, (lost) => this.crashes.outlived(lost));
+      await endJob(job, token, err, (lost) => this.crashes.reportLostLock(lost));
     }
   }
 }

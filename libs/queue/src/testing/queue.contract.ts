@@ -101,11 +101,11 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
     function work(handle: Handler, changes: Partial<WorkerOptions> = {}, lockSeconds = LOCK_SECONDS) {
       const tracker = new CrashTracker(queue);
       const process = (job: Job<AssetReceived>, token?: string) =>
-        tracker.during(job, async () => {
+        tracker.run(job, async () => {
           try {
             await handle(job);
           } catch (error) {
-            await endJob(job, token, error, (lost) => tracker.outlived(lost));
+            await endJob(job, token, error, (lost) => tracker.reportLostLock(lost));
           }
         });
       const limits = workerOptions({ concurrency: 4, lockSeconds });
@@ -258,7 +258,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
         eventually(`it was stalled ${times} times`, () =>
           (held?.stalledCounter ?? -1) >= times ? true : null,
         );
-      const crashes = () => new CrashTracker(queue).on(held!, SHORT_LOCK_SECONDS * 1_000);
+      const crashes = () => new CrashTracker(queue).countCrashes(held!, SHORT_LOCK_SECONDS * 1_000);
       await stalled(0);
       for (let times = 1; times <= CRASHES_PER_ATTEMPT; times++) {
         restore = await given.outages.refusing!();

@@ -8,7 +8,7 @@ export interface ClamdTimeouts {
 }
 
 /** The connection ended without a complete reply. */
-export class ConnectionLost extends Error {
+export class ConnectionLostError extends Error {
   constructor(
     why: string,
     /** The part of a reply received so far. */
@@ -129,7 +129,7 @@ export class ClamdConnection {
   }
 
   private lose(why: string, cause?: unknown): void {
-    this.end(() => this.answer.reject(new ConnectionLost(why, this.received, cause)));
+    this.end(() => this.answer.reject(new ConnectionLostError(why, this.received, cause)));
   }
 
   private end(completeReply: () => void): void {

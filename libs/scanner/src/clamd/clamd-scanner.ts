@@ -3,11 +3,11 @@ import { type StowageError, unavailable } from '#libs/domain';
 import { abortable } from '../abortable.js';
 import { Scanner, type ScannerIdentity, type ScanOptions, type Verdict } from '../scanner.js';
 import { parseClamdAddress } from './clamd-address.js';
-import { ClamdConnection, ConnectionLost } from './clamd-connection.js';
+import { ClamdConnection, ConnectionLostError } from './clamd-connection.js';
 import { printable, TOO_LARGE, verdictOf } from './clamd-replies.js';
 import { selfTest } from './clamd-self-test.js';
 import { parseVersion } from './clamd-version.js';
-import { LostContents } from './lost-contents.js';
+import { ConnectionLossCounter } from './connection-loss-counter.js';
 import { sendContent } from './send-content.js';
 
 /** Address, limits and timeouts of a {@link ClamdScanner}. */
@@ -59,7 +59,7 @@ export class ClamdScanner extends Scanner {
   private readonly target: NetConnectOpts;
   private readonly suffix: string;
   private readonly options: Required<Omit<ClamdScannerOptions, 'address' | 'suffix'>>;
-  private readonly lost = new LostContents();
+  private readonly lost = new ConnectionLossCounter();
   private verified: Verified | undefined;
   private pendingSelfTest: Promise<Verified> | undefined;
 
@@ -90,7 +90,7 @@ export class ClamdScanner extends Scanner {
       if (isAllSent) this.lost.forget(sha256);
       return verdict;
     } catch (error) {
-      if (!(error instanceof ConnectionLost)) throw error;
+      if (!(error instanceof ConnectionLostError)) throw error;
       this.verified = undefined;
       // The content arrived too slowly; the daemon is not at fault.
       const isLate = error.received.startsWith('COMMAND READ TIMED OUT');
@@ -171,7 +171,7 @@ export class ClamdScanner extends Scanner {
     try {
       return await this.instream(content, probe.length, () => undefined);
     } catch (error) {
-      throw error instanceof ConnectionLost ? scannerUnavailable(error) : error;
+      throw error instanceof ConnectionLostError ? scannerUnavailable(error) : error;
     }
   }
 
@@ -182,7 +182,7 @@ export class ClamdScanner extends Scanner {
       await connection.send(Buffer.from(`z${command}\0`));
       return await connection.reply(this.options.commandMs);
     } catch (error) {
-      throw error instanceof ConnectionLost ? scannerUnavailable(error) : error;
+      throw error instanceof ConnectionLostError ? scannerUnavailable(error) : error;
     } finally {
       connection.close();
     }

@@ -25,4 +25,4 @@ subscribe('http.client.request.created', (message) => {
  * continue: several calls may be waiting for one access token.
  * @see https://nodejs.org/api/diagnostics_channel.html#http
  */
-export const endingRequests = <T>(scope: Scope, work: () => T): T => scopes.run(scope, work);
+export const abortingRequests = <T>(scope: Scope, work: () => T): T => scopes.run(scope, work);

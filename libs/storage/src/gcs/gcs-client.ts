@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Storage } from '@google-cloud/storage';
-import { endingRequests } from './ended-requests.js';
+import { abortingRequests } from './ended-requests.js';
 import { type Agents, openAgents, type Proxy } from './media.js';
 import { NoAnswerError, isTransient, storageError } from './storage-error.js';
 
@@ -81,7 +81,7 @@ export class GcsClient {
     try {
       return await Promise.race([
         ended,
-        endingRequests({ host: this.host, signal: controller.signal }, () =>
+        abortingRequests({ host: this.host, signal: controller.signal }, () =>
           withRetries(() => attempt(this.storage), attempts, controller.signal),
         ),
       ]);

@@ -2,7 +2,7 @@ import type { Message, PubSub } from '@google-cloud/pubsub';
 import type { EventVerdict } from '#libs/domain';
 import { ObjectEvents } from '../object-events.js';
 import type { ObjectEventHandler } from '../object-events.js';
-import { textOfMessage } from './kept-event.js';
+import { encodeMessage } from './stored-notification-reader.js';
 import { decodeObjectEvent } from './object-event.js';
 import { pubSubClient } from './pubsub-client.js';
 import type { PubSubOptions } from './pubsub-client.js';
@@ -74,7 +74,7 @@ export class PubSubObjectEvents extends ObjectEvents {
           // deliveryAttempt is 0 if the subscription has no dead-letter policy.
           attempts: Math.max(1, message.deliveryAttempt),
           key: null,
-          payload: textOfMessage(message),
+          payload: encodeMessage(message),
         });
       case 'other':
         return 'ack';
@@ -98,7 +98,7 @@ export class PubSubObjectEvents extends ObjectEvents {
       problem: decoded.kind === 'malformed' ? `${problem}; malformed: ${decoded.problem}` : problem,
       attempts,
       key: decoded.kind === 'finalized' ? decoded.event.key : null,
-      payload: textOfMessage(message),
+      payload: encodeMessage(message),
     });
   }
 }

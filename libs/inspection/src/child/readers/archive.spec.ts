@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { type ArchivedFile, type ArchiveLies, officeParts, zipArchive } from '../../testing/index.js';
+import { type ArchivedFile, type ArchiveOverrides, officeParts, zipArchive } from '../../testing/index.js';
 import type { Finding } from '../reader.js';
 import { ENCRYPTED } from '../encryption.js';
 import { read as readArchive, readBehind } from './archive.js';
@@ -145,7 +145,7 @@ const b: ArchivedFile = { name: 'b', content: 'bbbb', method: 0 };
 const GIB = 2 ** 30;
 
 describe('an archive that hides content from a scanner', () => {
-  it.each<[string, ArchivedFile[], ArchiveLies, string]>([
+  it.each<[string, ArchivedFile[], ArchiveOverrides, string]>([
     ['encryption', [{ ...a, lies: { flags: 1 } }], {}, ENCRYPTED],
     ['strong encryption', [{ ...a, lies: { flags: 0x40 } }], {}, ENCRYPTED],
     ['AES', [{ ...a, lies: { method: 99 } }], {}, 'it is compressed by method 99'],
@@ -357,7 +357,7 @@ describe('the polyglot reader', () => {
 describe('an archive behind a program', () => {
   const MZ = 'application/x-msdownload';
   const program = Buffer.concat([Buffer.from('MZ'), noise]);
-  const behind = (files: readonly ArchivedFile[], lies: ArchiveLies = {}) =>
+  const behind = (files: readonly ArchivedFile[], lies: ArchiveOverrides = {}) =>
     zipArchive(files, { before: program, ...lies });
   const opaqueOf = async (bytes: Buffer, limits = {}) =>
     (await inspect(bytes, MZ, limits, readBehind)).opaque ?? null;

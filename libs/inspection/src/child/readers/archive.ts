@@ -1,11 +1,11 @@
 import { inflateRawSync } from 'node:zlib';
 import { isMediaTypeOf } from '#libs/domain';
-import { BoundedFile, type Pieces, piecesWithin, InvalidArchiveError } from '../bounded-file.js';
+import { BoundedFile, type ByteSource, sourceSlice, InvalidArchiveError } from '../bounded-file.js';
 import { ENCRYPTED } from '../encryption.js';
-import { rethrowExhaustion } from '../exhaustion.js';
+import { rethrowOutOfMemory } from '../exhaustion.js';
 import type { Finding, Reader } from '../reader.js';
 import { nestedObjection, sizeObjection } from './nested-archives.js';
-import { readAppended, readDirectory, type ZipDirectory, type ZipEntry } from '../zip-directory.js';
+import { readAppendedArchive, readDirectory, type ZipDirectory, type ZipEntry } from '../zip-directory.js';
 
 /** Bytes read of a whole archive. The directory of an ordinary archive with 10,000 entries is far smaller. */
 const MAX_READ = 16 * 2 ** 20;
@@ -18,14 +18,14 @@ const MAX_PART = 2 ** 20;
 const ZIP = 'application/zip';
 
 /** Reads a small entry; null when it is large or its content does not match its headers. */
-function partOf(file: Pieces, entry: ZipEntry | undefined): Buffer | null {
+function partOf(file: ByteSource, entry: ZipEntry | undefined): Buffer | null {
   if (entry === undefined || entry.packedBytes > MAX_PART || entry.bytes > MAX_PART) return null;
   try {
     const packed = file.read(entry.data, entry.packedBytes);
     if (entry.method === 0) return packed;
     return entry.method === 8 ? inflateRawSync(packed, { maxOutputLength: MAX_PART }) : null;
   } catch (error) {
-    rethrowExhaustion(error);
+    rethrowOutOfMemory(error);
     return null;
   }
 }
@@ -87,7 +87,7 @@ const isMimetypePart = (text: string) =>
   text.length <= 100 && /^[a-z]+\/[a-z0-9.+-]+$/.test(text) && isMediaTypeOf(text, ZIP) && text !== ZIP;
 
 /** Detects the type from the parts of an archive, wherever they are; null for an archive of no special type. */
-function typeOf(file: Pieces, entries: readonly ZipEntry[]): string | null {
+function typeOf(file: ByteSource, entries: readonly ZipEntry[]): string | null {
   const byName = new Map(entries.map((entry) => [entry.name.toLowerCase(), entry]));
   const contentTypes = partOf(file, byName.get('[content_types].xml'));
   const office = contentTypes && officeType(contentTypes, byName.keys());
@@ -110,7 +110,7 @@ const IWORK_INDEX = /^index\.(?:xml|apxl)$/;
 const IWORK_METHODS = 25_000;
 
 /** Tells whether a document requires a password although its archive is not encrypted. */
-function isEncrypted(file: Pieces, entries: readonly ZipEntry[]): boolean {
+function isEncrypted(file: ByteSource, entries: readonly ZipEntry[]): boolean {
   const isIwork = ({ name, method }: ZipEntry) =>
     IWORK_PASSWORD.test(name) || (IWORK_INDEX.test(name) && method > IWORK_METHODS);
   if (entries.some(isIwork)) return true;
@@ -125,7 +125,12 @@ function isEncrypted(file: Pieces, entries: readonly ZipEntry[]): boolean {
 const PROVABLE =
   /^application\/(epub\+zip$|java-archive$|vnd\.(oasis\.|openxmlformats-|ms-[a-z]+\.[a-z.]*macroenabled|android\.|visio$))/i;
 
-type ReadArchive = (file: Pieces, within: Pieces, scannable: number, detected: string) => Promise<Finding>;
+type ReadArchive = (
+  file: ByteSource,
+  within: ByteSource,
+  scannable: number,
+  detected: string,
+) => Promise<Finding>;
 
 /** Makes a reader that reports an invalid archive as opaque. */
 const archiveReader =
@@ -141,7 +146,7 @@ const archiveReader =
     }
   };
 
-const objectionTo = async ({ entries, objection }: ZipDirectory, within: Pieces, scannable: number) =>
+const objectionTo = async ({ entries, objection }: ZipDirectory, within: ByteSource, scannable: number) =>
   objection ??
   sizeObjection(entries, within.sizeBytes, scannable) ??
   (await nestedObjection(within, entries, scannable));
@@ -161,8 +166,8 @@ export const read = archiveReader(async (file, within, scannable, detected) => {
 
 /** Reads self-extracting programs: the archive behind one follows the usual rules. Most programs have no archive. */
 export const readBehind = archiveReader(async (file, within, scannable) => {
-  const found = readAppended(file);
+  const found = readAppendedArchive(file);
   if (found === null) return {};
-  const whole = piecesWithin(within, found.start, within.sizeBytes - found.start);
+  const whole = sourceSlice(within, found.start, within.sizeBytes - found.start);
   return { opaque: await objectionTo(found.directory, whole, scannable) };
 });

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { compoundFile, lockedOfficeDocument, zipArchive } from '../../testing/index.js';
+import { compoundFile, encryptedOfficeDocument, zipArchive } from '../../testing/index.js';
 import { ENCRYPTED } from '../encryption.js';
 import { read } from './compound-file.js';
 
@@ -43,10 +43,10 @@ describe('a compound file', () => {
     ['a message', compoundFile({ __properties_version1: Buffer.alloc(64), A: large })],
     ['a stream that only mentions encryption', compoundFile({ Data: Buffer.from('EncryptedPackage') })],
     ['a header alone', compoundFile({}).subarray(0, 512)],
-    ['a truncated encrypted document', lockedOfficeDocument().subarray(0, 10_000)],
+    ['a truncated encrypted document', encryptedOfficeDocument().subarray(0, 10_000)],
     [
       'noise behind a header',
-      Buffer.concat([lockedOfficeDocument().subarray(0, 512), Buffer.alloc(9000, 7)]),
+      Buffer.concat([encryptedOfficeDocument().subarray(0, 512), Buffer.alloc(9000, 7)]),
     ],
   ])('is not opaque: %s', async (_, bytes) => {
     expect(await inspect(bytes)).toEqual({});
@@ -62,8 +62,8 @@ describe('a compound file', () => {
   });
 
   it.each<[string, Buffer]>([
-    ['a document of the newer formats', lockedOfficeDocument()],
-    ['a large document', lockedOfficeDocument(2_000_000)],
+    ['a document of the newer formats', encryptedOfficeDocument()],
+    ['a large document', encryptedOfficeDocument(2_000_000)],
     [
       'stream names in other case',
       compoundFile({ ENCRYPTEDPACKAGE: large, EncryptionInfo: Buffer.alloc(9) }),
@@ -89,7 +89,7 @@ describe('a compound file', () => {
   });
 
   it('is read within bounds when its sector chains are cyclic', async () => {
-    const bytes = lockedOfficeDocument();
+    const bytes = encryptedOfficeDocument();
     const tableAt = bytes.length - 512;
     // Each sector points to itself.
     for (let sector = 0; sector < 128; sector++) bytes.writeUInt32LE(sector, tableAt + 4 * sector);

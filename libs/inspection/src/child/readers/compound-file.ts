@@ -1,4 +1,4 @@
-import { BoundedFile, type Pieces, InvalidArchiveError } from '../bounded-file.js';
+import { BoundedFile, type ByteSource, InvalidArchiveError } from '../bounded-file.js';
 import { ENCRYPTED } from '../encryption.js';
 import type { Finding, Reader } from '../reader.js';
 import { read as readEnd } from './appended.js';
@@ -34,7 +34,7 @@ class CompoundFile {
   readonly entries: readonly Entry[];
 
   /** @throws InvalidArchiveError when the file is not a compound file, or its parts are not where they should be */
-  constructor(private readonly file: Pieces) {
+  constructor(private readonly file: ByteSource) {
     this.header = file.read(0, HEADER_BYTES);
     const shift = this.header.readUInt16LE(30);
     if (!this.header.subarray(0, 8).equals(SIGNATURE) || (shift !== 9 && shift !== 12)) {
@@ -137,7 +137,7 @@ const ENCRYPTION_CHECKS: Readonly<Record<string, (start: Buffer) => boolean>> = 
 /** In lower case, because stream names are case-insensitive. */
 const PACKAGE = 'encryptedpackage';
 
-function encryptionOf(file: Pieces): Finding {
+function encryptionOf(file: ByteSource): Finding {
   const compound = new CompoundFile(file);
   const streams = compound.entries.filter(({ type }) => type === STREAM);
   if (streams.some(({ name }) => name.toLowerCase() === PACKAGE)) {

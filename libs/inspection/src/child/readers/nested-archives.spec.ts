@@ -1,7 +1,7 @@
 import { deflateRawSync } from 'node:zlib';
 import { describe, expect, it } from '@jest/globals';
-import { type ArchivedFile, type ArchiveLies, zipArchive } from '../../testing/index.js';
-import { piecesOf, InvalidArchiveError } from '../bounded-file.js';
+import { type ArchivedFile, type ArchiveOverrides, zipArchive } from '../../testing/index.js';
+import { bufferSource, InvalidArchiveError } from '../bounded-file.js';
 import { ENCRYPTED } from '../encryption.js';
 import { readDirectory } from '../zip-directory.js';
 import { nestedObjection } from './nested-archives.js';
@@ -9,7 +9,7 @@ import { nestedObjection } from './nested-archives.js';
 const SCANNABLE = 100_000;
 
 function objectionTo(...files: readonly ArchivedFile[]): Promise<string | null> {
-  const archive = piecesOf(zipArchive(files));
+  const archive = bufferSource(zipArchive(files));
   return nestedObjection(archive, readDirectory(archive).entries, SCANNABLE);
 }
 
@@ -17,7 +17,7 @@ const inner = (content: Buffer, method: 0 | 8 = 8): ArchivedFile => ({ name: 'a.
 const words = { name: 'words', content: 'Harmless words' };
 const zip64 = zipArchive([{ ...words, central: { extra: Buffer.from('01000000', 'hex') } }]);
 const encrypted = zipArchive([{ ...words, lies: { flags: 1 } }]);
-const behind = (before: string, lies: ArchiveLies, file: ArchivedFile = words) =>
+const behind = (before: string, lies: ArchiveOverrides, file: ArchivedFile = words) =>
   zipArchive([file], { before: Buffer.from(before, 'latin1'), ...lies });
 const tar = behind(`name${'\0'.repeat(253)}ustar\x0000`.padEnd(512, '\0'), { after: Buffer.alloc(1024) });
 const nested = (depth: number): Buffer =>
@@ -56,7 +56,7 @@ describe('nestedObjection', () => {
     expect(await objectionTo(words, inner(zipArchive([words, inner(content)])))).toBe(why);
   });
 
-  it.each<[string, ArchiveLies, ArchivedFile, string]>([
+  it.each<[string, ArchiveOverrides, ArchivedFile, string]>([
     ['MZ\0\0', {}, { ...words, central: { extra: Buffer.from('01000000', 'hex') } }, 'it has ZIP64 fields'],
     ['MZ\0\0', { after: 'signature' }, { ...words, lies: { flags: 1 } }, ENCRYPTED],
     ['MZ\0\0', {}, inner(zip64), 'it has ZIP64 fields'],
@@ -109,7 +109,7 @@ describe('nestedObjection', () => {
       reads.push(length);
       return Buffer.concat([original.subarray(offset, offset + length)], Math.min(length, 2 ** 20));
     };
-    const [entry] = readDirectory(piecesOf(original)).entries;
+    const [entry] = readDirectory(bufferSource(original)).entries;
     const archive = { sizeBytes: 2 ** 30, read };
     const objection = nestedObjection(archive, [{ ...entry!, packedBytes }], SCANNABLE);
     await expect(objection).rejects.toThrow('too large to be inspected');

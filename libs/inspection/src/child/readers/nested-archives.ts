@@ -1,13 +1,13 @@
 import { constants, inflateRawSync } from 'node:zlib';
 import { MEDIA, PROGRAMS } from '../../inspected-types.js';
 import { hasAppendedArchive } from '../appended-archive.js';
-import { type Pieces, piecesOf, piecesWithin, InvalidArchiveError } from '../bounded-file.js';
+import { type ByteSource, bufferSource, sourceSlice, InvalidArchiveError } from '../bounded-file.js';
 import { detectType } from '../detect-type.js';
-import { rethrowExhaustion } from '../exhaustion.js';
+import { rethrowOutOfMemory } from '../exhaustion.js';
 import {
   ARCHIVE_TAIL_BYTES,
   END_SIGNATURE,
-  readAppended,
+  readAppendedArchive,
   readDirectory,
   type ZipDirectory,
   type ZipEntry,
@@ -58,14 +58,14 @@ interface Allowance {
 }
 
 /** Reads the first bytes of an entry. @throws InvalidArchiveError when empty blocks precede them */
-function startOf(whole: Pieces, { method, data, packedBytes, bytes }: ZipEntry): Buffer {
+function startOf(whole: ByteSource, { method, data, packedBytes, bytes }: ZipEntry): Buffer {
   const packed = whole.read(data, Math.min(packedBytes, START_BYTES));
   if (method === STORED) return packed;
   let start: Buffer;
   try {
     start = inflateRawSync(packed, { finishFlush: constants.Z_SYNC_FLUSH });
   } catch (error) {
-    rethrowExhaustion(error);
+    rethrowOutOfMemory(error);
     return Buffer.alloc(0);
   }
   if (start.length < Math.min(bytes, 4)) throw new InvalidArchiveError('an entry hides its first bytes');
@@ -76,37 +76,37 @@ const isArchive = (start: Buffer) => SIGNATURES.includes(start.toString('latin1'
 
 /** Reads a whole entry. @throws InvalidArchiveError when it is too large, or its content does not match its headers */
 function contentOf(
-  whole: Pieces,
+  whole: ByteSource,
   { method, data, packedBytes, bytes }: ZipEntry,
   allowed: Allowance,
-): Pieces {
-  if (method === STORED) return piecesWithin(whole, data, packedBytes);
+): ByteSource {
+  if (method === STORED) return sourceSlice(whole, data, packedBytes);
   if (Math.max(bytes, packedBytes) > allowed.held || bytes > allowed.unpacked) {
     throw new InvalidArchiveError('a nested archive is too large to be inspected');
   }
   allowed.unpacked -= bytes;
   const packed = whole.read(data, packedBytes);
   try {
-    return piecesOf(inflateRawSync(packed, { maxOutputLength: bytes }));
+    return bufferSource(inflateRawSync(packed, { maxOutputLength: bytes }));
   } catch (error) {
-    rethrowExhaustion(error);
+    rethrowOutOfMemory(error);
     throw new InvalidArchiveError('a nested archive cannot be unpacked');
   }
 }
 
 interface Found {
-  readonly archive: Pieces;
+  readonly archive: ByteSource;
   readonly directory: ZipDirectory;
 }
 
 /** Finds the archive behind a stored program. @throws InvalidArchiveError when another kind of file is also an archive */
-async function archiveBehind(content: Pieces): Promise<Found | null> {
+async function archiveBehind(content: ByteSource): Promise<Found | null> {
   const { sizeBytes } = content;
   const tailBytes = Math.min(sizeBytes, ARCHIVE_TAIL_BYTES);
   const tail = content.read(sizeBytes - tailBytes, tailBytes);
   if (!tail.includes(END_SIGNATURE, 0, 'latin1')) return null;
   const detected = await detectType(content.read(0, Math.min(sizeBytes, HEAD_BYTES)));
-  if (detected !== null && PROGRAMS.test(detected)) return readAppended(content);
+  if (detected !== null && PROGRAMS.test(detected)) return readAppendedArchive(content);
   const isArchiveToo =
     detected !== null && MEDIA.test(detected)
       ? isPolyglot(content, detected)
@@ -115,7 +115,7 @@ async function archiveBehind(content: Pieces): Promise<Found | null> {
   return null;
 }
 
-async function archiveIn(whole: Pieces, entry: ZipEntry, allowed: Allowance): Promise<Found | null> {
+async function archiveIn(whole: ByteSource, entry: ZipEntry, allowed: Allowance): Promise<Found | null> {
   const isFirst = isArchive(startOf(whole, entry));
   // Finding the end of a deflated entry would require unpacking all of it.
   if (!isFirst && entry.method !== STORED) return null;
@@ -130,7 +130,7 @@ async function archiveIn(whole: Pieces, entry: ZipEntry, allowed: Allowance): Pr
  * @throws InvalidArchiveError when a nested archive cannot be read, because a scanner may miss its content as well
  */
 export async function nestedObjection(
-  whole: Pieces,
+  whole: ByteSource,
   entries: readonly ZipEntry[],
   scannable: number,
   depth = 1,

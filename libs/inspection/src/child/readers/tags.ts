@@ -53,7 +53,7 @@ const TEXTS = {
   album: ['keys', 'ilst', 'udta'],
 } as const satisfies Partial<Record<keyof Tags, readonly Source[]>>;
 
-export type Told = Partial<
+export type MergedTags = Partial<
   Pick<
     AssetProperties,
     'hasLocation' | 'latitude' | 'longitude' | 'cameraMake' | 'cameraModel' | 'title' | 'artist' | 'album'
@@ -84,7 +84,7 @@ function placeOf(sources: TagSources): Place | null {
 }
 
 /** Merges the tags of a file by one rule for all formats. An unreadable location is ignored. */
-export function settle(sources: TagSources): Told {
+export function mergeTags(sources: TagSources): MergedTags {
   const place = placeOf(sources);
   const texts = Object.entries(TEXTS).map(([property, order]) => {
     const found = order.map((source) => sources[source]?.[property as keyof typeof TEXTS]);

@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises';
 import type { Metadata, SharpOptions } from 'sharp';
 import type { VariantsReason } from '#libs/domain';
 import type { RefusalCode } from '../../../inspector.js';
-import { rethrowExhaustion } from '../../exhaustion.js';
+import { rethrowOutOfMemory } from '../../exhaustion.js';
 import type { FileToRead, Finding, Limits, Reader } from '../../reader.js';
 import { findingOf } from '../finding.js';
 import { type ReadAt, readingFrom } from '../read-at.js';
-import { settle } from '../tags.js';
+import { mergeTags } from '../tags.js';
 import { declaredSize, type DeclaredSize } from './declared-size.js';
 import { embeddedTags } from './embedded.js';
 import { isWhole } from './layout.js';
@@ -58,7 +58,7 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | Error> {
   try {
     return await work();
   } catch (error) {
-    rethrowExhaustion(error);
+    rethrowOutOfMemory(error);
     return error instanceof Error ? error : new Error(String(error));
   }
 }
@@ -92,7 +92,7 @@ async function readProperties(
 ) {
   const { width, height } = metadata?.autoOrient ?? declared ?? {};
   const pageCount = detected === 'image/tiff' ? metadata?.pages : null;
-  return { ...settle(await embeddedTags(at, sizeBytes, detected)), width, height, pageCount };
+  return { ...mergeTags(await embeddedTags(at, sizeBytes, detected)), width, height, pageCount };
 }
 
 async function readDecoded(

@@ -2,9 +2,9 @@ import { type IAudioMetadata, parseBlob } from 'music-metadata';
 import type { Reader } from '../../reader.js';
 import { findingOf } from '../finding.js';
 import { affordable, type ReadAt, readingFrom, windowed } from '../read-at.js';
-import { settle } from '../tags.js';
+import { mergeTags } from '../tags.js';
 import { secondsOfAmr } from './amr.js';
-import { filmOfBoxes } from './mp4.js';
+import { readMp4 } from './mp4.js';
 
 /** Largest file in bytes that is read frame by frame if its headers state no duration. */
 const MAX_WALKED_BYTES = 64 * 2 ** 20;
@@ -66,8 +66,8 @@ export const read: Reader = ({ path, sizeBytes, detected }) =>
       return findingOf({ durationSeconds: await secondsOfAmr(at, sizeBytes, MAX_WALKED_BYTES) });
     }
     if (BOXES.test(detected)) {
-      const { durationSeconds, sources } = await filmOfBoxes(at, sizeBytes);
-      return findingOf({ durationSeconds, ...settle(sources) });
+      const { durationSeconds, sources } = await readMp4(at, sizeBytes);
+      return findingOf({ durationSeconds, ...mergeTags(sources) });
     }
     const tags = await tagsOf(at, sizeBytes, detected);
     if (tags === null) return {};

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { instantOf } from '../instants.js';
-import { placeOfIso6709 } from '../places.js';
-import { creationTime, type Film } from './mp4.js';
+import { parseIso6709 } from '../iso6709.js';
+import { creationTime, type VideoInfo } from './mp4.js';
 
 const MAX_SECONDS = 20;
 const MAX_OUTPUT_BYTES = 2 ** 20;
@@ -50,7 +50,7 @@ function run(program: string, path: string): Promise<string | null> {
 
 const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
 
-function displayedSize(streams: readonly Stream[]): Pick<Film, 'width' | 'height'> {
+function displayedSize(streams: readonly Stream[]): Pick<VideoInfo, 'width' | 'height'> {
   const picture = streams.find(
     ({ codec_type, disposition }) => codec_type === 'video' && disposition?.attached_pic !== 1,
   );
@@ -70,7 +70,7 @@ function reportIn(printed: string | null): Report | null {
 }
 
 /** Reads a video with ffprobe; null when the program gives no valid answer. https://ffmpeg.org/ffprobe.html */
-export async function probe(program: string, path: string): Promise<Film | null> {
+export async function probe(program: string, path: string): Promise<VideoInfo | null> {
   const report = reportIn(await run(program, path));
   if (report === null) return null;
   const { streams = [], format = {} } = report;
@@ -86,13 +86,13 @@ export async function probe(program: string, path: string): Promise<Film | null>
       header: { created: Number.isNaN(created) ? null : creationTime(new Date(created)) },
       keys: {
         taken: instantOf(quicktime('creationdate')),
-        place: placeOfIso6709(quicktime('location.iso6709')),
+        place: parseIso6709(quicktime('location.iso6709')),
         cameraMake: quicktime('make'),
         cameraModel: quicktime('model'),
       },
       udta: {
         created: instantOf(tags.get('date')),
-        place: placeOfIso6709(tags.get('location')),
+        place: parseIso6709(tags.get('location')),
         title: tags.get('title'),
         artist: tags.get('artist'),
         album: tags.get('album'),

@@ -1,12 +1,12 @@
 import type { AssetProperties } from '#libs/domain';
 import { instantOf, instantOfUtc } from '../instants.js';
 import { type Box, boxAt, boxesIn, contentOf } from '../iso-boxes.js';
-import { placeOfIso6709 } from '../places.js';
+import { parseIso6709 } from '../iso6709.js';
 import { affordable, type ReadAt, windowed } from '../read-at.js';
 import type { Tags, TagSources } from '../tags.js';
 
 /** Properties of the tracks of a video, and its tags by source. */
-export interface Film extends Partial<Pick<AssetProperties, 'width' | 'height' | 'durationSeconds'>> {
+export interface VideoInfo extends Partial<Pick<AssetProperties, 'width' | 'height' | 'durationSeconds'>> {
   readonly sources: TagSources;
 }
 
@@ -50,7 +50,7 @@ async function timesOf(at: ReadAt, moov: Box) {
 }
 
 /** Reads the size of the first video track, in its displayed orientation. ISO/IEC 14496-12, 8.3.2. */
-async function displayedSize(at: ReadAt, moov: Box): Promise<Pick<Film, 'width' | 'height'>> {
+async function displayedSize(at: ReadAt, moov: Box): Promise<Pick<VideoInfo, 'width' | 'height'>> {
   for await (const track of boxesIn(at, moov.start, moov.end)) {
     if (track.type !== 'trak') continue;
     const handler = await contentOf(at, await boxAt(at, track, 'mdia', 'hdlr'), 12);
@@ -95,7 +95,7 @@ const quicktimeTags = (values: ReadonlyMap<string, string>): Tags => {
   const named = (name: string) => values.get(`com.apple.quicktime.${name}`);
   return {
     taken: instantOf(named('creationdate')),
-    place: placeOfIso6709(named('location.ISO6709')),
+    place: parseIso6709(named('location.ISO6709')),
     cameraMake: named('make'),
     cameraModel: named('model'),
     title: named('title'),
@@ -161,7 +161,7 @@ async function userData(at: ReadAt, udta: Box | null): Promise<Tags> {
     plainText(bytes(`\xa9${quicktime}`)) ?? text3gpp(bytes(mobile));
   return {
     created: instantOf(plainText(bytes('\xa9day'))),
-    place: placeOfIso6709(plainText(bytes('\xa9xyz'))) ?? place3gpp(bytes('loci')),
+    place: parseIso6709(plainText(bytes('\xa9xyz'))) ?? place3gpp(bytes('loci')),
     cameraMake: plainText(bytes('\xa9mak')),
     cameraModel: plainText(bytes('\xa9mod')),
     title: text('nam', 'titl'),
@@ -171,7 +171,7 @@ async function userData(at: ReadAt, udta: Box | null): Promise<Tags> {
 }
 
 /** Reads a few hundred bytes, whatever the size of the file. */
-async function readBoxes(at: ReadAt, sizeBytes: number): Promise<Film> {
+async function readBoxes(at: ReadAt, sizeBytes: number): Promise<VideoInfo> {
   const moov = await boxAt(at, { type: '', start: 0, end: sizeBytes }, 'moov');
   if (moov === null) return { sources: {} };
   const { created, ...length } = await timesOf(at, moov);
@@ -199,7 +199,7 @@ async function readBoxes(at: ReadAt, sizeBytes: number): Promise<Film> {
 const MAX_PROCESSOR_SECONDS = 2;
 
 /** Reads duration, size and tags of an MP4, QuickTime or 3GPP file; no properties if its boxes are unreadable. */
-export async function filmOfBoxes(file: ReadAt, sizeBytes: number): Promise<Film> {
+export async function readMp4(file: ReadAt, sizeBytes: number): Promise<VideoInfo> {
   try {
     return await readBoxes(affordable(windowed(file), MAX_PROCESSOR_SECONDS), sizeBytes);
   } catch {

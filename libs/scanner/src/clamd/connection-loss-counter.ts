@@ -6,7 +6,7 @@ interface Losses {
 }
 
 /** Counts the consecutive connection losses for each content, for the thousand most recent contents. */
-export class LostContents {
+export class ConnectionLossCounter {
   private readonly contents = new Map<string, Losses>();
 
   /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { KeptNotifications, textOfMessage } from './kept-event.js';
+import { StoredNotificationReader, encodeMessage } from './stored-notification-reader.js';
 
 const attributes = {
   eventType: 'OBJECT_FINALIZE',
@@ -9,10 +9,10 @@ const attributes = {
   payloadFormat: 'JSON_API_V1',
 };
 const encode = (changes: Record<string, string> = {}, data = '{}') =>
-  textOfMessage({ id: '1', attributes: { ...attributes, ...changes }, data: Buffer.from(data) });
-const read = (text: string) => new KeptNotifications('incoming').read(text);
+  encodeMessage({ id: '1', attributes: { ...attributes, ...changes }, data: Buffer.from(data) });
+const read = (text: string) => new StoredNotificationReader('incoming').read(text);
 
-describe('textOfMessage and KeptNotifications', () => {
+describe('encodeMessage and StoredNotificationReader', () => {
   it.each([
     ['whole message', {}, '{"size":"1"}'],
     ['data too large', {}, JSON.stringify('x'.repeat(9000))],
@@ -30,7 +30,7 @@ describe('textOfMessage and KeptNotifications', () => {
 
   it('stores binary data in Base64', () => {
     const data = Buffer.from([0, 255, 10]);
-    expect(JSON.parse(textOfMessage({ id: '1', attributes, data }))).toEqual({
+    expect(JSON.parse(encodeMessage({ id: '1', attributes, data }))).toEqual({
       attributes,
       data: data.toString('base64'),
     });

@@ -1,9 +1,9 @@
 import { expect, it } from '@jest/globals';
-import { LostContents } from './lost-contents.js';
+import { ConnectionLossCounter } from './connection-loss-counter.js';
 
 /** Notes scans that run one after the other. */
 function oneByOne() {
-  const lost = new LostContents();
+  const lost = new ConnectionLossCounter();
   let at = 0;
   return { lost, note: (sha256: string) => lost.note(sha256, (at += 1), (at += 1)) };
 }
@@ -16,13 +16,13 @@ it('counts consecutive losses for each content', () => {
 });
 
 it('counts concurrent losses of one content once', () => {
-  const lost = new LostContents();
+  const lost = new ConnectionLossCounter();
   expect([lost.note('a', 1, 5), lost.note('a', 2, 6), lost.note('a', 4, 7)]).toEqual([1, 1, 1]);
   expect(lost.note('a', 8, 9)).toBe(2);
 });
 
 it('computes no hash while no loss is recorded', () => {
-  new LostContents().forget(() => {
+  new ConnectionLossCounter().forget(() => {
     throw new Error('computed');
   });
 });

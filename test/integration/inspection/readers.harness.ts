@@ -10,7 +10,7 @@ import { READERS } from '../../../libs/inspection/src/child/readers/index.js';
 export const LIMITS: Limits = { maxPixels: 100_000_000, maxFrames: 10_000, ffprobe: null };
 export const PROFILES = parseProfiles(['small=webp:320:80', 'large=webp:1280:80']);
 
-export interface Look {
+export interface ReadOptions {
   readonly detected?: string;
   readonly limits?: Partial<Limits>;
   readonly profiles?: readonly VariantProfile[];
@@ -36,10 +36,10 @@ export const fileOf = async (bytes: Buffer): Promise<string> => {
 };
 
 /** Merged findings of all readers for the file's type, which is detected in its first 64 KiB. */
-export async function lookAt(
+export async function readFileWith(
   file: string,
   bytes: Buffer,
-  { detected, limits, profiles }: Look = {},
+  { detected, limits, profiles }: ReadOptions = {},
 ): Promise<Finding> {
   const type = detected ?? (await detectType(bytes.subarray(0, 65_536))) ?? '';
   const entries = READERS.filter(({ types }) => types.test(type));
@@ -54,17 +54,17 @@ export async function lookAt(
   return found;
 }
 
-export async function look(bytes: Buffer, options: Look = {}): Promise<Finding> {
+export async function readBytes(bytes: Buffer, options: ReadOptions = {}): Promise<Finding> {
   const file = await fileOf(bytes);
   try {
-    return await lookAt(file, bytes, options);
+    return await readFileWith(file, bytes, options);
   } finally {
     await rm(file);
   }
 }
 
 /** Counts the checks of CPU time that `work` makes, while each check advances the CPU time by one second. */
-export async function looksAtProcessorTime(work: () => Promise<unknown>): Promise<number> {
+export async function countCpuTimeChecks(work: () => Promise<unknown>): Promise<number> {
   let seconds = 0;
   const clock = jest.spyOn(process, 'cpuUsage').mockImplementation((since) => ({
     user: 1e6 * seconds++ - (since?.user ?? 0),

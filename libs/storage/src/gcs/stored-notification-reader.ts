@@ -10,7 +10,7 @@ const RELEVANT_ATTRIBUTES = ['eventType', 'bucketId', 'objectId', 'objectGenerat
  * Encodes a message as JSON: its attributes, and its data in Base64. If the JSON would exceed 8 KiB, the data is
  * dropped (null), then all attributes that {@link decodeObjectEvent} does not read, then the remaining attributes.
  */
-export function textOfMessage({ attributes, data }: NotificationMessage): string {
+export function encodeMessage({ attributes, data }: NotificationMessage): string {
   const relevant = Object.fromEntries(
     Object.entries(attributes).filter(([name]) => RELEVANT_ATTRIBUTES.includes(name)),
   );
@@ -30,7 +30,7 @@ function messageIn(payload: string): NotificationMessage {
 }
 
 /** Reads Cloud Storage notifications of one bucket from the text that {@link textOfMessage} wrote. */
-export class KeptNotifications extends ObjectEventReader {
+export class StoredNotificationReader extends ObjectEventReader {
   constructor(private readonly bucket: string) {
     super();
   }

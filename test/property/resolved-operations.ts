@@ -23,7 +23,7 @@ export interface Slot {
 export type QueuedJob = AssetReceived & { readonly jobId: string | null };
 
 /** An operation whose choices are all resolved before it starts, so that none depends on timing. */
-export interface Deed {
+export interface ResolvedOperation {
   readonly operation: Operation;
   /** Slots that a request creates, otherwise the slot that the operation is about. */
   readonly slots: readonly Slot[];
@@ -45,10 +45,10 @@ export function wrongBytesOf(slot: Slot): Buffer {
 type StateOf = (assetId: string) => AssetState | undefined;
 
 /** Resolves the slots, jobs and dead letters of operations, and maps assets to the request items that created them. */
-export class Deeds {
+export class ResolvedOperations {
   private readonly slots: Slot[] = [];
 
-  of(operation: Operation, { tables, incoming }: Seen, stateOf: StateOf): Deed {
+  of(operation: Operation, { tables, incoming }: Seen, stateOf: StateOf): ResolvedOperation {
     const bare = { operation, slots: [], assetId: null, job: null, letter: null };
     if (operation.do === 'sweep') return bare;
     if (operation.do === 'request') {

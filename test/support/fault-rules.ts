@@ -2,7 +2,7 @@ import type { ActiveRule, FaultRule } from '#libs/gcp-emulator';
 import { LIMIT_MS } from './until.js';
 
 /** Client of the storage emulator's control API, by which tests inject faults and forge events. */
-export class FaultDoor {
+export class FaultRules {
   /** @param origin origin of the emulator */
   constructor(private readonly origin: string) {}
 
