@@ -534,7 +534,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 8,
     what: 'A grant ends when it expires',
-    file: 'libs/access/src/grants.ts',
+    file: 'libs/access/src/grants.sql.ts',
     guard: 'and (g.expires_at is null or g.expires_at > now())',
     without: '',
     test: ASSETS,

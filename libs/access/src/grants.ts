@@ -1,34 +1,56 @@
-import { type Actor, type Permission, PERMISSIONS } from '#libs/domain';
+import { invalid, parsePrincipal, type Permission } from '#libs/domain';
 
 /** One grant in an asset's access list. */
-export interface AclEntry {
+export interface Grant {
   readonly principal: string;
   readonly permission: Permission;
+  /** When the grant ends; null for never. */
   readonly expiresAt: Date | null;
 }
 
-/** The data of an asset that an access decision needs. */
-export interface AccessTarget {
-  readonly ownerId: bigint;
-  /** Permissions that the access list currently grants to any of the caller's principals. */
-  readonly granted: readonly Permission[];
+/** Several permissions for one principal, as clients send them. */
+export interface GrantInput {
+  readonly principal: string;
+  readonly permissions: readonly Permission[];
+  readonly expiresAt?: Date | null;
 }
 
-/** The single access decision: a caller's permissions on an asset. Owners and operators have all permissions. */
-export function permissionsOf(actor: Actor, asset: AccessTarget): readonly Permission[] {
-  if (actor.isAdmin || actor.ownerId === asset.ownerId) return PERMISSIONS;
-  return PERMISSIONS.filter((permission) => asset.granted.includes(permission));
-}
-
-/** Whether a caller has a permission on an asset. */
-export const may = (actor: Actor, permission: Permission, asset: AccessTarget) =>
-  permissionsOf(actor, asset).includes(permission);
+/** Grants of one access list. */
+export const MAX_GRANTS = 200;
 
 /**
- * SQL expression for {@link Guarded.granted} as text[], for statements with the table alias `media_assets a`.
- * @param principals placeholder of the caller's principals as text[]
+ * Validates an access list and splits it into single grants.
+ * @param path of the list in the client's input
+ * @throws StowageError invalid PRINCIPAL_INVALID, PERMISSIONS_EMPTY, GRANT_TO_EVERYONE, GRANT_TWICE, ACL_TOO_LONG
  */
-export const grantedSql = (principals: string) =>
-  `array(select distinct g.permission::text from asset_acl g
-     where g.asset_id = a.asset_id and g.principal = any(${principals})
-       and (g.expires_at is null or g.expires_at > now()))`;
+export function parseGrants(inputs: readonly GrantInput[], path: readonly (string | number)[]): Grant[] {
+  const grants = new Map<string, Grant>();
+  const tooLong = () => invalid('ACL_TOO_LONG', `At most ${MAX_GRANTS} grants are allowed.`, path);
+  // Each input yields at least one grant, so this check bounds the loop.
+  if (inputs.length > MAX_GRANTS) throw tooLong();
+  inputs.forEach((input, index) => {
+    const { principal, permissions } = parseGrant(input, [...path, index]);
+    for (const permission of permissions) {
+      const key = `${principal} ${permission}`;
+      if (grants.has(key)) {
+        throw invalid('GRANT_TWICE', `${principal} is granted ${permission} twice.`, [...path, index]);
+      }
+      grants.set(key, { principal, permission, expiresAt: input.expiresAt ?? null });
+    }
+  });
+  if (grants.size > MAX_GRANTS) throw tooLong();
+  return [...grants.values()];
+}
+
+/** Everyone (`*`) can be granted READ only. */
+function parseGrant(input: GrantInput, path: readonly (string | number)[]) {
+  const principal = parsePrincipal(input.principal, [...path, 'principal']);
+  const at = [...path, 'permissions'];
+  if (input.permissions.length === 0) {
+    throw invalid('PERMISSIONS_EMPTY', 'A grant must name at least one permission.', at);
+  }
+  if (principal === '*' && input.permissions.some((permission) => permission !== 'READ')) {
+    throw invalid('GRANT_TO_EVERYONE', 'Everyone (*) can be granted READ only.', at);
+  }
+  return { principal, permissions: new Set(input.permissions) };
+}

@@ -1,1 +1,3 @@
 export * from './grants.js';
+export * from './grants.sql.js';
+export * from './permissions.js';

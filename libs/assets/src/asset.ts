@@ -1,10 +1,10 @@
-import { type AclEntry, grantedSql } from '#libs/access';
+import { type Grant, grantedSql } from '#libs/access';
 import type { AssetStatus, MetadataEntry, Permission, StatusReason } from '#libs/domain';
 
 export interface AssetDetails {
   readonly metadata: readonly MetadataEntry[];
   /** The first 200 entries of the access list. */
-  readonly acl: readonly AclEntry[];
+  readonly acl: readonly Grant[];
 }
 
 /** A file: one row of `media_assets`, with the permissions of the caller for whom it was read. */

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { may } from '#libs/access';
+import { GRANTS_SQL, may } from '#libs/access';
 import { Database, type Statement } from '#libs/database';
 import {
   type Actor,
@@ -57,9 +57,7 @@ const DETAILS: Statement<{
   text: `select a.asset_id,
       (select coalesce(json_agg(json_build_object('key', m.key, 'value', m.value) order by m.key), '[]')
          from asset_metadata m where m.asset_id = a.asset_id) as metadata,
-      (select coalesce(json_agg(e), '[]') from (
-         select l.principal, l.permission, l.expires_at as "expiresAt" from asset_acl l
-         where l.asset_id = a.asset_id order by l.principal, l.permission limit 200) e) as acl
+      ${GRANTS_SQL} as acl
     from unnest($1::uuid[]) as a (asset_id)`,
 };
 

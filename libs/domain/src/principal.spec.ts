@@ -1,5 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals';
-import { parseGrant, parsePrincipal, principalsOf } from './principal.js';
+import { parsePrincipal, principalsOf } from './principal.js';
 
 describe('parsePrincipal', () => {
   it.each([
@@ -54,24 +54,6 @@ it('does not normalize an overlong group name', () => {
   expect(() => parsePrincipal(`group:a${'\u0301\u0316'.repeat(1_000)}`)).toThrow();
   expect(normalize).not.toHaveBeenCalled();
   normalize.mockRestore();
-});
-
-describe('parseGrant', () => {
-  it('grants READ only to everyone', () => {
-    expect(parseGrant({ principal: '*', permissions: ['READ'] }, [])).toEqual({
-      principal: '*',
-      permissions: ['READ'],
-    });
-    expect(() => parseGrant({ principal: '*', permissions: ['READ', 'WRITE'] }, [])).toThrow(
-      expect.objectContaining({ reason: 'GRANT_TO_EVERYONE' }),
-    );
-  });
-
-  it('rejects a grant without permissions', () => {
-    expect(() => parseGrant({ principal: 'user:1', permissions: [] }, [])).toThrow(
-      expect.objectContaining({ reason: 'PERMISSIONS_EMPTY' }),
-    );
-  });
 });
 
 it('lists the canonical principals of a caller', () => {

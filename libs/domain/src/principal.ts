@@ -52,24 +52,3 @@ export function parsePrincipal(text: string, path?: readonly (string | number)[]
   if (group !== null) return `group:${group}`;
   throw invalid('PRINCIPAL_INVALID', 'A principal must be user:<id>, group:<name> or *.', path);
 }
-
-/**
- * Validates a grant and removes duplicate permissions. Everyone (`*`) can be granted READ only.
- * @throws StowageError invalid PRINCIPAL_INVALID, PERMISSIONS_EMPTY, GRANT_TO_EVERYONE
- */
-export function parseGrant(
-  grant: { principal: string; permissions: readonly Permission[] },
-  path: readonly (string | number)[],
-): { principal: string; permissions: Permission[] } {
-  const principal = parsePrincipal(grant.principal, [...path, 'principal']);
-  if (grant.permissions.length === 0) {
-    throw invalid('PERMISSIONS_EMPTY', 'A grant must name at least one permission.', [
-      ...path,
-      'permissions',
-    ]);
-  }
-  if (principal === '*' && grant.permissions.some((permission) => permission !== 'READ')) {
-    throw invalid('GRANT_TO_EVERYONE', 'Everyone (*) can be granted READ only.', [...path, 'permissions']);
-  }
-  return { principal, permissions: [...new Set(grant.permissions)] };
-}

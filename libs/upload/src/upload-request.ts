@@ -1,16 +1,15 @@
 import { createHash } from 'node:crypto';
+import { type Grant, type GrantInput, parseGrants } from '#libs/access';
 import {
   invalid,
   isAllowedType,
   type MetadataEntry,
   parseCrc32c,
   parseFilename,
-  parseGrant,
   parseMediaType,
   parseMetadata,
   OCTET_STREAM,
   parseSha256,
-  type Permission,
 } from '#libs/domain';
 
 /** A request for an upload as the client sent it. */
@@ -22,7 +21,7 @@ export interface UploadRequest {
   readonly crc32c?: string | null;
   readonly method?: 'PUT' | 'RESUMABLE' | null;
   readonly metadata?: readonly MetadataEntry[] | null;
-  readonly acl?: readonly { principal: string; permissions: Permission[]; expiresAt?: Date | null }[] | null;
+  readonly acl?: readonly GrantInput[] | null;
   readonly idempotencyKey?: string | null;
 }
 
@@ -41,34 +40,14 @@ export interface ParsedUploadRequest {
   readonly crc32c: string | null;
   readonly method: 'PUT' | 'RESUMABLE';
   readonly metadata: readonly MetadataEntry[];
-  readonly acl: readonly { principal: string; permission: Permission; expiresAt: Date | null }[];
+  readonly acl: readonly Grant[];
   readonly idempotencyKey: string | null;
   /** Hash that is equal for equal requests, in any order of metadata and grants; null without an idempotency key. */
   readonly fingerprint: string | null;
 }
 
-const MAX_GRANTS = 200;
 const IDEMPOTENCY_KEY = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
 const at = (...path: (string | number)[]) => ['input', ...path];
-
-function parseAcl(grants: NonNullable<UploadRequest['acl']>): ParsedUploadRequest['acl'] {
-  const entries = new Map<string, { principal: string; permission: Permission; expiresAt: Date | null }>();
-  const tooLong = () => invalid('ACL_TOO_LONG', `At most ${MAX_GRANTS} grants are allowed.`, at('acl'));
-  // Each grant yields at least one entry, so this check bounds the loop.
-  if (grants.length > MAX_GRANTS) throw tooLong();
-  grants.forEach((grant, index) => {
-    const { principal, permissions } = parseGrant(grant, at('acl', index));
-    const expiresAt = grant.expiresAt ?? null;
-    for (const permission of permissions) {
-      const key = `${principal} ${permission}`;
-      if (entries.has(key))
-        throw invalid('GRANT_TWICE', `${principal} is granted ${permission} twice.`, at('acl', index));
-      entries.set(key, { principal, permission, expiresAt });
-    }
-  });
-  if (entries.size > MAX_GRANTS) throw tooLong();
-  return [...entries.values()];
-}
 
 const byText = (a: unknown, b: unknown) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
 
@@ -102,7 +81,7 @@ export function parseUploadRequest(request: UploadRequest, limits: UploadLimits)
     crc32c: request.crc32c == null ? null : parseCrc32c(request.crc32c, at('crc32c')),
     method: request.method ?? 'PUT',
     metadata: parseMetadata(request.metadata ?? [], at('metadata')),
-    acl: parseAcl(request.acl ?? []),
+    acl: parseGrants(request.acl ?? [], at('acl')),
   };
   const canonical = {
     ...parsed,

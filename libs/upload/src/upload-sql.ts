@@ -1,3 +1,4 @@
+import { insertGrantsSql } from '#libs/access';
 import { OCTET_STREAM } from '#libs/domain';
 
 /** The new assets, passed as JSON in `$3`. */
@@ -21,7 +22,4 @@ export const existingAssetSql = (columns: string) => `lateral (
 export const detailsSql = (items: string) => `described as (
       insert into asset_metadata (asset_id, key, value)
       select i.id, m.key, m.value from ${items} i, jsonb_to_recordset(i.metadata) as m (key text, value text)),
-    shared as (
-      insert into asset_acl (asset_id, principal, permission, expires_at)
-      select i.id, g.principal, g.permission, g."expiresAt" from ${items} i,
-        jsonb_to_recordset(i.acl) as g (principal text, permission permission, "expiresAt" timestamptz))`;
+    shared as (${insertGrantsSql(items)})`;
