@@ -44,7 +44,12 @@ const paragraphsOf = (text: string) =>
   text
     .replaceAll(/```[^]*?```/g, '')
     .split(/\n\s*\n|\n(?=\s*(?:[-*|]|\d+\.)\s)|\|/)
-    .map((paragraph) => paragraph.replaceAll(/\s+/g, ' ').replace(/^\s*(?:[-*#]+|\d+\.)\s*/, '').trim());
+    .map((paragraph) =>
+      paragraph
+        .replaceAll(/\s+/g, ' ')
+        .replace(/^\s*(?:[-*#]+|\d+\.)\s*/, '')
+        .trim(),
+    );
 
 /** Sentences, also those behind a colon or a block tag. */
 const sentencesOf = (text: string) => text.split(/(?<=[.!?:;])\s+|@\w+\s+/).map((part) => part.trim());

@@ -163,8 +163,7 @@ describe('CORS_HEADERS', () => {
 
   it.each(['trace:parent', 'a;b', 'x-"y"', 'größe'])(
     'rejects %s, which is not a header name',
-    (CORS_HEADERS) =>
-      expect(complaintOf({ CORS_HEADERS })).toContain('CORS_HEADERS must be header names'),
+    (CORS_HEADERS) => expect(complaintOf({ CORS_HEADERS })).toContain('CORS_HEADERS must be header names'),
   );
 });
 
