@@ -18,13 +18,13 @@ import { VariantRebuildService } from './variant-rebuild.service.js';
  */
 @Module({})
 export class ProcessingModule {
-  static forRoot(options: PipelineOptions & ContentStoreOptions): DynamicModule {
+  static forRoot({ quarantineBucket, ...options }: PipelineOptions & ContentStoreOptions): DynamicModule {
     const inner = [ContentChecks, ContentInspector, ContentReader, ProcessingMetrics, Spool];
     const services = [InfectedContentService, ProcessingService, RescanService, VariantRebuildService];
     return {
       module: ProcessingModule,
       global: true,
-      imports: [ContentStoreModule.forRoot(options)],
+      imports: [ContentStoreModule.forRoot({ quarantineBucket, profiles: options.profiles })],
       providers: [{ provide: PIPELINE_OPTIONS, useValue: options }, ...inner, ...services],
       exports: services,
     };

@@ -183,8 +183,11 @@ const WORKER: Readonly<Record<string, Wire>> = {
     'other=webp:77:50, large=webp:1280:80',
     {
       'ProcessingModule.PIPELINE_OPTIONS.profiles.0.name': 'other',
+      'ContentStoreModule.CONTENT_STORE_OPTIONS.profiles.0.name': 'other',
       'ProcessingModule.PIPELINE_OPTIONS.profiles.0.maxSide': 77,
+      'ContentStoreModule.CONTENT_STORE_OPTIONS.profiles.0.maxSide': 77,
       'ProcessingModule.PIPELINE_OPTIONS.profiles.0.quality': 50,
+      'ContentStoreModule.CONTENT_STORE_OPTIONS.profiles.0.quality': 50,
     },
   ],
   WORKER_CONCURRENCY: ['7', { 'ProcessingModule.PIPELINE_OPTIONS.concurrency': 7 }],
