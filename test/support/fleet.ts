@@ -8,7 +8,7 @@ import { provision } from '#libs/storage/gcs';
 import { NODE_FLAGS } from '../../apps/local/src/child.js';
 import { Emulators, HMAC_KEY, NAMES, PROJECT, SESSION_KEY } from '../integration/storage/emulators.js';
 import { connectionOf } from '../../libs/queue/src/connection.js';
-import { queueBackend } from '../../libs/queue/src/queue-backend.js';
+import { queueBackend } from '../../libs/queue/src/bullmq-patches/index.js';
 import { createTestDatabase, freePort, type TestDatabase, type TestPostgres } from './postgres.js';
 import { LIMIT_MS } from './until.js';
 

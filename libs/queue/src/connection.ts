@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from 'bullmq';
-import pg from 'pg';
+import { ListenedClient } from './bullmq-patches/index.js';
 import type { QueueOptions } from './queue.options.js';
 import { SCHEMA } from './queues.js';
 
@@ -7,17 +7,6 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 /** Longer than the ten seconds for which a worker's connection may be silent while it waits for jobs. */
 const REDIS_SILENCE_MS = 15_000;
-
-/**
- * A PostgreSQL client with a listener for connection errors. An error event without a listener would end the process,
- * and BullMQ listens to its pool only, which does not report the errors of checked-out clients.
- */
-class ListenedClient extends pg.Client {
-  constructor(config?: pg.ClientConfig) {
-    super(config);
-    this.on('error', () => undefined);
-  }
-}
 
 /** Builds the BullMQ connection options of each queue and each worker. */
 export function connectionOf({ databaseUrl, redisUrl, poolSize = 4 }: QueueOptions): ConnectionOptions {

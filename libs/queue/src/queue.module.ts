@@ -1,12 +1,12 @@
 import { BullModule } from '@nestjs/bullmq';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { setDefaultBackendFactory } from 'bullmq';
+import { queueBackend } from './bullmq-patches/index.js';
 import { connectionOf } from './connection.js';
 import { DeadLettersService } from './dead-letters.service.js';
 import { QueueService } from './queue.service.js';
 import { QUEUE_OPTIONS, type QueueOptions } from './queue.options.js';
 import { QueueMetrics } from './queue-metrics.js';
-import { queueBackend } from './queue-backend.js';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
 
 /**

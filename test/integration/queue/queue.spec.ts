@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type ConnectionOptions, type Job, Queue, Worker } from 'bullmq';
 import { queueContract, type QueueSetup } from '#libs/queue/testing';
 import { connectionOf } from '../../../libs/queue/src/connection.js';
-import { queueBackend } from '../../../libs/queue/src/queue-backend.js';
+import { queueBackend } from '../../../libs/queue/src/bullmq-patches/index.js';
 import { workerOptions } from '../../../libs/queue/src/worker-options.js';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 import { hasNoRedis, TestRedis } from '../../support/redis.js';

@@ -13,7 +13,7 @@ import { connectionOf } from '../connection.js';
 import { QueueModule } from '../queue.module.js';
 import type { QueueOptions } from '../queue.options.js';
 import { QueueService } from '../queue.service.js';
-import { queueBackend } from '../queue-backend.js';
+import { queueBackend } from '../bullmq-patches/index.js';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from '../queues.js';
 import { endJob } from '../end-job.js';
 import { CrashTracker } from '../crash-tracker.js';
