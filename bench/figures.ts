@@ -1,5 +1,5 @@
 /** Values that a figure is compared with, measured in the same rounds. */
-export interface Comparison {
+interface Comparison {
   readonly what: string;
   /** One value per round. */
   readonly values: readonly number[];

@@ -62,7 +62,7 @@ export function peakMemoryOf(pid: number): number {
 }
 
 /** Sum of the peak memory of all running descendants in MiB: an upper bound of their memory at any one time. */
-export const peakMemoryOfChildren = (pid: number): number => sumOfDescendants(pid, peakMemoryOf);
+const peakMemoryOfChildren = (pid: number): number => sumOfDescendants(pid, peakMemoryOf);
 
 const WATCH_MS = 250;
 

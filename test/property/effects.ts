@@ -20,7 +20,7 @@ import type { Inventory } from './inventory.js';
  * `crash-before`, `crash-after`: the process dies right before or after the effect. `pause`: the operation is suspended
  * before the effect, for any number of other steps.
  */
-export type FaultKind = 'down' | 'lost' | 'bug' | 'crash-before' | 'crash-after' | 'pause';
+type FaultKind = 'down' | 'lost' | 'bug' | 'crash-before' | 'crash-after' | 'pause';
 
 export interface Fault {
   readonly kind: FaultKind;

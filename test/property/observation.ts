@@ -23,7 +23,7 @@ export interface AssetRow {
   readonly session: boolean;
 }
 
-export interface StoredRow {
+interface StoredRow {
   readonly id: number;
   readonly sum: string;
   readonly refs: number;
@@ -34,7 +34,7 @@ export interface StoredRow {
   readonly version: string | null;
 }
 
-export interface QuotaRow {
+interface QuotaRow {
   readonly owner: number;
   readonly usedBytes: number;
   readonly usedAssets: number;

@@ -6,7 +6,7 @@ import type { AssetRow, Tables } from './observation.js';
 import { CONTENTS, QUOTA } from './steps.js';
 
 /** One possible result of a step for an asset. */
-export interface Way {
+interface Way {
   /** Events that the log must have for this result. */
   readonly events: readonly string[];
   readonly state: AssetState;
@@ -27,7 +27,7 @@ export interface Known {
   readonly failures: number;
 }
 
-export interface Circumstances {
+interface Circumstances {
   /** Row of the asset before the step. */
   readonly row: AssetRow | undefined;
   readonly known: Known;

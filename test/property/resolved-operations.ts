@@ -20,7 +20,7 @@ export interface Slot {
 }
 
 /** A job in the queue. `jobId` is null for a repeated delivery, which the queue does not know. */
-export type QueuedJob = AssetReceived & { readonly jobId: string | null };
+type QueuedJob = AssetReceived & { readonly jobId: string | null };
 
 /** An operation whose choices are all resolved before it starts, so that none depends on timing. */
 export interface ResolvedOperation {

@@ -35,7 +35,7 @@ export type Operation =
  * or false. `die`: the queue found that workers died on the job three times. `vanish`: storage loses the incoming object.
  * `dismiss`: an operator discards the dead letter.
  */
-export type SlotVerb =
+type SlotVerb =
   | 'advance'
   | 'notify'
   | 'die'

@@ -41,7 +41,7 @@ const SETTINGS: Settings = {
 /** Waits until the test process ends in any way, then kills clamd and removes its folder. */
 const GUARD = `cat >/dev/null; kill -9 "$(cat "$1/pid")" 2>/dev/null; rm -rf "$1"`;
 
-export interface TestClamdOptions {
+interface TestClamdOptions {
   /** Settings that are added to the defaults or replace them. */
   readonly settings?: Settings;
   /** Listens on a Unix socket instead of a port. */

@@ -30,7 +30,7 @@ export interface TestPostgres {
   stop(): Promise<void>;
 }
 
-export interface TestPostgresOptions {
+interface TestPostgresOptions {
   /** Whether committed data survive a crash, which makes the server slower. Default: false. */
   readonly durable?: boolean;
 }

@@ -4,7 +4,7 @@ import type { Database } from '#libs/database';
 import type { AssetProperties, AssetStatus, VariantsReason } from '#libs/domain';
 import { propertyColumns } from '../../libs/assets/src/asset-contents.js';
 
-export interface StoredVariant {
+interface StoredVariant {
   readonly name: string;
   readonly spec?: string;
   readonly width?: number;

@@ -52,7 +52,7 @@ import { createTestDatabase, type TestDatabase } from './postgres.js';
 import { ScriptedScanner } from './scripted-scanner.js';
 import { LIMIT_MS } from './until.js';
 
-export interface WorldOptions {
+interface WorldOptions {
   readonly quotaBytes?: number;
   readonly quotaAssets?: number;
   readonly dedupeScope?: 'global' | 'owner';

@@ -4,7 +4,7 @@ import { StartFailure } from './data-folder.js';
 import { ChildLog, logFile, type Terminal } from './logs.js';
 import { type Processes, reportWaiting } from './processes.js';
 
-export interface ChildOptions {
+interface ChildOptions {
   readonly name: string;
   /** JavaScript file to run. */
   readonly entry: string;

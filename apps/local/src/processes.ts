@@ -13,7 +13,7 @@ interface Entry {
 }
 
 /** How to stop a process: a signal, and a second signal after the grace period in milliseconds. */
-export interface StopOptions {
+interface StopOptions {
   readonly signal: NodeJS.Signals;
   readonly force: NodeJS.Signals;
   readonly graceMs: number;

@@ -3,7 +3,7 @@ import { SignJWT } from 'jose';
 /** Issuer and audience of the tokens for the embedded stack. */
 export const TOKEN_ISSUER = 'stowage-local';
 
-export interface TokenOptions {
+interface TokenOptions {
   /** Subject of the token: the user's id, 1 to 255 characters. */
   readonly subject: string;
   readonly groups?: readonly string[];

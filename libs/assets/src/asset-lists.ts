@@ -148,7 +148,7 @@ export const LIST_BY = perDriver(listBy);
 export const LAST_BY = perDriver(lastBy);
 
 /** Limits the count of all properties to the index entries of one page. Of properties that reach the limit, the first is used. */
-export const MAX_MATCHES_COUNTED = Math.floor(MAX_SCANNED / FILTERED_PROPERTIES.length);
+const MAX_MATCHES_COUNTED = Math.floor(MAX_SCANNED / FILTERED_PROPERTIES.length);
 
 /** Counts the matches of each property, up to {@link MAX_MATCHES_COUNTED}. Without the order the planner may use no index. */
 export const COUNT_MATCHES: Statement<Record<FilteredProperty, number>> = {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { invalid } from './errors.js';
 
-export const VARIANT_FORMATS = ['webp', 'jpeg', 'avif'] as const;
+const VARIANT_FORMATS = ['webp', 'jpeg', 'avif'] as const;
 export type VariantFormat = (typeof VARIANT_FORMATS)[number];
 
 /** A smaller rendition that every image gets. New profiles need only configuration. */

@@ -19,7 +19,7 @@ const PROTOCOL_CODES = new Set([
 const TOO_MANY_TOKENS = /^Syntax Error: Document contains more tha[nt] \d+ tokens/;
 
 /** Finds the StowageError behind an error that was wrapped up to seven times; null if there is none. */
-export function stowageErrorIn(error: unknown): StowageError | null {
+function stowageErrorIn(error: unknown): StowageError | null {
   for (let at = error, depth = 0; at instanceof Error && depth < 8; depth++) {
     if (at instanceof StowageError) return at;
     at = at instanceof GraphQLError ? at.originalError : at.cause;

@@ -10,9 +10,9 @@ import { type Claims, type IdentityOptions, TokenVerifier, unauthenticated } fro
 export const IDENTITY_OPTIONS = Symbol('IDENTITY_OPTIONS');
 
 /** Scope of operators, who may see and do everything. */
-export const ADMIN_SCOPE = 'stowage.admin';
+const ADMIN_SCOPE = 'stowage.admin';
 /** Scope of a service that may act for the owner named in the header {@link ON_BEHALF_OF}. */
-export const DELEGATE_SCOPE = 'stowage.delegate';
+const DELEGATE_SCOPE = 'stowage.delegate';
 /** Request header with the subject of an owner in UTF-8, under the same rules as a token's `sub`. */
 export const ON_BEHALF_OF = 'x-stowage-on-behalf-of';
 

@@ -62,7 +62,7 @@ const ENTRY = import.meta.filename.endsWith('.ts')
 const ROOT = path.resolve(path.dirname(ENTRY), '../../../../..');
 
 /** Only folders that an administrator controls: a PATH could name others. */
-export const SYSTEM_FOLDERS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'];
+const SYSTEM_FOLDERS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'];
 
 /** Returns the path of an installed system program, or null. */
 export function findProgram(name: string, folders: readonly string[] = SYSTEM_FOLDERS): string | null {

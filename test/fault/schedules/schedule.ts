@@ -36,7 +36,7 @@ export type SideEffect =
 const prisma = (verb: 'INSERT INTO' | 'UPDATE', table: string) => `${verb} "public"."${table}"`;
 const accepting = prisma('UPDATE', 'media_assets');
 
-export const SIDE_EFFECTS: readonly SideEffect[] = [
+const SIDE_EFFECTS: readonly SideEffect[] = [
   { method: 'GET', bucket: NAMES.incomingBucket },
   // A copy is a POST to its source, into the content bucket or into quarantine.
   { method: 'POST', bucket: NAMES.incomingBucket },
@@ -71,7 +71,7 @@ export interface Kill {
   readonly isCollected: boolean;
 }
 
-export const OUTAGES = [
+const OUTAGES = [
   'nothing',
   'storage answers 503',
   'storage is silent',

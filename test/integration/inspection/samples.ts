@@ -2,7 +2,7 @@
 import { deflateSync } from 'node:zlib';
 import { chunk } from '../../e2e/samples.js';
 
-export const u16 = (value: number) => Buffer.from([value >>> 8, value & 255]);
+const u16 = (value: number) => Buffer.from([value >>> 8, value & 255]);
 export const u32 = (value: number) => {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value);
@@ -20,7 +20,7 @@ const latin1 = (text: string) => Buffer.from(text, 'latin1');
 // EXIF and TIFF
 
 /** Tag number and value: a string, fractions as pairs of numerator and denominator, or an integer. */
-export type TiffField = readonly [tag: number, value: string | readonly number[] | number];
+type TiffField = readonly [tag: number, value: string | readonly number[] | number];
 
 /** A directory at `offset`, followed by its values; `next` is the offset of the next directory. */
 function directory(fields: readonly TiffField[], offset: number, next = 0): Buffer {
@@ -90,7 +90,7 @@ export function tiff(fields: Readonly<Record<number, readonly number[]>>, data: 
 }
 
 /** Inserts a segment right after the start marker of a JPEG. */
-export const withSegment = (jpeg: Buffer, marker: number, content: Buffer) =>
+const withSegment = (jpeg: Buffer, marker: number, content: Buffer) =>
   Buffer.concat([
     jpeg.subarray(0, 2),
     Buffer.from([0xff, marker]),
@@ -312,7 +312,7 @@ export const avifTrack = (width: number, height: number) => {
   ]);
 };
 
-export interface Mp4 {
+interface Mp4 {
   readonly seconds?: number;
   /** Seconds since 1904. */
   readonly created?: number;

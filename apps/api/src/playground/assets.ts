@@ -12,7 +12,7 @@ export interface PageAsset {
 
 const SCRIPT = 'text/javascript; charset=utf-8';
 const STYLE = 'text/css; charset=utf-8';
-export const ASSETS_PATH = '/graphql/assets';
+const ASSETS_PATH = '/graphql/assets';
 
 const require = createRequire(import.meta.url);
 

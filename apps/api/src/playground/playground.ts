@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { type PageAsset, readPageAssets } from './assets.js';
 import { EXAMPLES } from './examples.js';
 
-export interface PlaygroundOptions {
+interface PlaygroundOptions {
   /** Token that the page contains for every visitor. Only for a stack that is reachable by its owner alone. */
   readonly token?: string;
 }

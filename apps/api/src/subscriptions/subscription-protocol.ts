@@ -25,7 +25,7 @@ import { headerOf } from '#libs/identity';
 import type { Connection, OwnerSockets } from './owner-sockets.js';
 
 /** Maximum number of open subscriptions on one socket. */
-export const MAX_SUBSCRIPTIONS = 100;
+const MAX_SUBSCRIPTIONS = 100;
 /**
  * Close code that asks the client to retry later; registered after https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1.
  */
@@ -35,7 +35,7 @@ const TRY_AGAIN_LATER = 1013;
  */
 const HEADERS = new Set(['authorization', 'x-stowage-on-behalf-of']);
 
-export interface ProtocolParts {
+interface ProtocolParts {
   readonly schema: () => GraphQLSchema;
   authenticate(headers: IncomingHttpHeaders): Promise<Actor>;
   readonly sockets: OwnerSockets;

@@ -17,7 +17,7 @@ import path from 'node:path';
 import { StartFailure } from '../data-folder.js';
 
 /** User and group of a child process; empty for those of this process. */
-export type Account = { readonly uid: number; readonly gid: number } | Record<string, never>;
+type Account = { readonly uid: number; readonly gid: number } | Record<string, never>;
 
 /** Locations of PostgreSQL's programs and cluster, and the account that runs the server. */
 export interface PostgresHome {

@@ -25,7 +25,7 @@ interface Range {
  * Parses one byte range (RFC 9110). Like GCS, ignores a header that is not a single well-formed range.
  * @throws {ApiError} rangeNotSatisfiable when the range begins after the end of the object
  */
-export function parseRange(header: string | undefined, size: number): Range | undefined {
+function parseRange(header: string | undefined, size: number): Range | undefined {
   const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
   if (first === '' && last === '') return undefined;
   const range =
@@ -39,7 +39,7 @@ export function parseRange(header: string | undefined, size: number): Range | un
   return range;
 }
 
-export function acceptsGzip(acceptEncoding = ''): boolean {
+function acceptsGzip(acceptEncoding = ''): boolean {
   return acceptEncoding.split(',').some((part) => {
     const [coding, ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
     return coding === 'gzip' && !parameters.some((parameter) => /^q\s*=\s*0(\.0*)?$/.test(parameter));
