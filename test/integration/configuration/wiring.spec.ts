@@ -251,6 +251,12 @@ describe('configuration variables', () => {
       expect(Object.keys(wires).filter((name) => !known.has(name))).toEqual([]);
     });
 
+    it('are listed in .env.example', () => {
+      const example = readFileSync(path.join(ROOT, '.env.example'), 'utf8');
+      const listed = new Set(Array.from(example.matchAll(/^#?([A-Z0-9_]+)=/gm), ([, name]) => name));
+      expect(variables.filter((name) => !listed.has(name.toUpperCase()))).toEqual([]);
+    });
+
     it.each(Object.entries(wires))(
       'change only the values that depend on %s',
       async (name, [value, reached]) => {
