@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { invalid } from './errors.js';
 
-const VARIANT_FORMATS = ['webp', 'jpeg', 'avif'] as const;
-export type VariantFormat = (typeof VARIANT_FORMATS)[number];
+export type VariantFormat = 'webp' | 'jpeg' | 'avif';
 
 /** A smaller rendition that every image gets. New profiles need only configuration. */
 export interface VariantProfile {
