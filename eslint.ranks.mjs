@@ -35,10 +35,10 @@ function resolve(from, specifier) {
 }
 
 const importVisitor = (check) => ({
-  ImportDeclaration: (node) => check(node, node.source.value, node.importKind === 'type'),
-  ExportAllDeclaration: (node) => check(node, node.source.value, node.exportKind === 'type'),
-  ExportNamedDeclaration: (node) => node.source && check(node, node.source.value, node.exportKind === 'type'),
-  ImportExpression: (node) => node.source.type === 'Literal' && check(node, node.source.value, false),
+  ImportDeclaration: (node) => check(node, node.source.value),
+  ExportAllDeclaration: (node) => check(node, node.source.value),
+  ExportNamedDeclaration: (node) => node.source && check(node, node.source.value),
+  ImportExpression: (node) => node.source.type === 'Literal' && check(node, node.source.value),
 });
 
 const ranksRule = {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Job, Queue } from 'bullmq';
-import { unavailable } from '#libs/domain';
+import { queueUnavailable } from './queues.js';
 import { CRASHES_PER_ATTEMPT, MAX_RETRY_MS, MAX_STALLS } from './worker-options.js';
 
 /** The shortest configurable lock, in milliseconds: a shorter run cannot have lost its lock. */
@@ -94,6 +94,3 @@ export class CrashTracker {
     }
   }
 }
-
-const queueUnavailable = (cause?: unknown) =>
-  unavailable('QUEUE_UNAVAILABLE', 'The work queue is not available. Try again later.', cause);

@@ -3,10 +3,10 @@ import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { PinoLogger } from 'nestjs-pino';
 import { Database, type Statement } from '#libs/database';
-import { type AssetReceived, kindOf, unavailable } from '#libs/domain';
+import { type AssetReceived, kindOf } from '#libs/domain';
 import { waitFor } from '#libs/runtime';
 import { QUEUE_OPTIONS, type QueueOptions } from './queue.options.js';
-import { INSPECT_QUEUE, PROCESS_QUEUE, SCHEMA } from './queues.js';
+import { INSPECT_QUEUE, PROCESS_QUEUE, queueUnavailable, SCHEMA } from './queues.js';
 
 const ENQUEUE_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -113,7 +113,7 @@ async function answered<T>(answer: Promise<T>): Promise<T> {
   try {
     return await withinTime(answer, ENQUEUE_TIMEOUT_MS, 'no answer from the queue');
   } catch (error) {
-    throw unavailable('QUEUE_UNAVAILABLE', 'The work queue is not available. Try again later.', error);
+    throw queueUnavailable(error);
   }
 }
 

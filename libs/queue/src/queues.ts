@@ -1,3 +1,5 @@
+import { unavailable } from '#libs/domain';
+
 /** PostgreSQL schema of BullMQ's tables, outside the schemas that Prisma migrates. */
 export const SCHEMA = 'bullmq';
 
@@ -6,3 +8,7 @@ export const PROCESS_QUEUE = 'process-asset';
 
 /** Queue for files that need a reader, also with an `AssetReceived`: these jobs take seconds, others milliseconds. */
 export const INSPECT_QUEUE = 'inspect-asset';
+
+/** The error of a queue whose server does not answer. */
+export const queueUnavailable = (cause?: unknown) =>
+  unavailable('QUEUE_UNAVAILABLE', 'The work queue is not available. Try again later.', cause);
