@@ -21,7 +21,7 @@ const isText = (type: string) => type === XML || isMediaTypeOf(type, TEXT);
 const isPlainText = (type: string) =>
   isMediaTypeOf(type, TEXT) && !isMediaTypeOf(type, XML) && !MEDIA.test(type);
 
-/** Whether a type that the tables do not describe may have plain text or XML as its content. Text has no signature. */
+/** Whether a file of a type may look like plain text, which has no signature, or like XML without a specific root. */
 const isPossibleForm = (type: string, form: string) =>
   !MEDIA.test(type) && ((form === TEXT && !isRecognised(type)) || (form === XML && isOfUnknownForm(type)));
 
