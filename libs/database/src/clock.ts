@@ -2,7 +2,8 @@ import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleIn
 import { Gauge, Registry } from 'prom-client';
 import { kindOf, unavailable } from '#libs/domain';
 import { HealthChecks, waitFor } from '#libs/runtime';
-import { Database, DATABASE_OPTIONS, type DatabaseOptions, type Statement } from './database.js';
+import { Database, DATABASE_OPTIONS, type DatabaseOptions } from './database.js';
+import type { Statement } from './statement.js';
 
 const READ_CLOCK: Statement<{ ms: number }> = {
   name: 'database_clock',

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { kindOf, StowageError, unavailable } from '#libs/domain';
 import { waitFor } from '#libs/runtime';
 import { Prisma, PrismaClient } from './generated/client.js';
+import type { Statement } from './statement.js';
 
 /** Connection and limits of a process. */
 export interface DatabaseOptions {
@@ -21,19 +22,15 @@ export const DATABASE_OPTIONS = Symbol('DATABASE_OPTIONS');
 /** Client through which a repository writes: the Prisma client itself or the caller's transaction. */
 export type Tx = Prisma.TransactionClient;
 
-/**
- * A prepared statement for a hot path: parsed and planned once per connection. `Row` is the type of the returned rows.
- */
-export interface Statement<Row> {
-  readonly name: string;
-  readonly text: string;
-  /** Never set; carries the row type for inference. */
-  readonly row?: Row;
-}
-
 const LOCK_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_ATTEMPTS = 5;
+
+/** Reads int8 as bigint, which is Prisma's type for it too; pg's default is a string. Prisma has parsers of its own. */
+const TYPES = {
+  getTypeParser: (oid: number, format?: 'text') =>
+    oid === Number(pg.types.builtins.INT8) ? BigInt : (pg.types.getTypeParser(oid, format) as unknown),
+} as pg.CustomTypesConfig;
 
 /** Deadlock and serialization failure: the transaction was rolled back and can be retried. */
 const RETRYABLE = new Set(['40001', '40P01', 'P2034']);
@@ -85,7 +82,7 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
       query_timeout: (options.statementTimeoutMs ?? 10_000) + 5_000,
       keepAlive: true,
     };
-    this.pool = new pg.Pool({ ...this.connection, max: options.poolSize ?? 10 });
+    this.pool = new pg.Pool({ ...this.connection, types: TYPES, max: options.poolSize ?? 10 });
     // The pool replaces an idle connection that breaks; without a listener the process would crash.
     this.pool.on('error', () => undefined);
     this.prisma = new PrismaClient({

@@ -4,5 +4,6 @@ export * from './connect.js';
 export * from './database.js';
 export * from './database.module.js';
 export * from './migrate.js';
+export * from './statement.js';
 export { Prisma } from './generated/client.js';
 export type * from './generated/client.js';

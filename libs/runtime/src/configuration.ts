@@ -1,0 +1,131 @@
+import { type ClassConstructor, plainToInstance, Transform } from 'class-transformer';
+import { IsArray, IsBoolean, IsInt, Max, Min, validateSync } from 'class-validator';
+
+const UNITS: Readonly<Record<string, number>> = {
+  B: 1,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TIB: 2 ** 40,
+};
+
+function parseBytes(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  const match = /^(\d+)\s*([KMGT]?i?B)?$/i.exec(value.trim());
+  const unit = UNITS[(match?.[2] ?? 'B').toUpperCase()];
+  return match === null || unit === undefined ? value : Number(match[1]) * unit;
+}
+
+/** The environment variables of each configuration class, by property. */
+const VARIABLES = new WeakMap<object, Map<string, string>>();
+
+/** Declares the environment variable that a property is read from. */
+export function Variable(name: string): PropertyDecorator {
+  return (target, property) => {
+    const variables = VARIABLES.get(target) ?? new Map<string, string>();
+    VARIABLES.set(target, variables.set(String(property), name));
+  };
+}
+
+/** Declares a whole number within bounds. */
+export function Whole(min: number, max: number = Number.MAX_SAFE_INTEGER): PropertyDecorator {
+  return (target, name) => {
+    const key = String(name);
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string' && /^\d+$/.test(value.trim()) ? Number(value) : value,
+    )(target, key);
+    IsInt()(target, key);
+    Min(min)(target, key);
+    Max(max)(target, key);
+  };
+}
+
+/** Declares a number of bytes: `5368709120`, `5 GiB`. */
+export function Bytes(): PropertyDecorator {
+  return (target, name) => {
+    const key = String(name);
+    Transform(({ value }: { value: unknown }) => parseBytes(value))(target, key);
+    IsInt({ message: '$property must be a number of bytes, such as 1048576 or 5 GiB' })(target, key);
+    Min(0)(target, key);
+    Max(Number.MAX_SAFE_INTEGER)(target, key);
+  };
+}
+
+/** Declares a boolean: `true` or `false`. */
+export function Flag(): PropertyDecorator {
+  return (target, name) => {
+    const key = String(name);
+    const flags: Record<string, boolean> = { true: true, false: false };
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string' ? (flags[value.trim()] ?? value) : value,
+    )(target, key);
+    IsBoolean({ message: '$property must be true or false' })(target, key);
+  };
+}
+
+/** Declares a list of words, separated by commas or white space and converted to lower case. */
+export function Words(): PropertyDecorator {
+  return (target, name) => {
+    const key = String(name);
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string'
+        ? value
+            .toLowerCase()
+            .split(/[\s,]+/)
+            .filter(Boolean)
+        : value,
+    )(target, key);
+    IsArray()(target, key);
+  };
+}
+
+type Classes = Readonly<Record<string, ClassConstructor<object>>>;
+
+/** An instance of each class, under the same name. */
+export type Configuration<C extends Classes> = { readonly [Name in keyof C]: InstanceType<C[Name]> };
+
+/**
+ * Reads the properties of several classes from their environment variables (see {@link Variable}) and validates them.
+ * An empty variable counts as unset. Decorators of class-validator may say `$property` for the name of the variable.
+ * @throws Error that names every invalid variable of all classes, but none of their values
+ * @example
+ * class AlbumsConfig {
+ *   @Variable('ALBUMS_MAX')
+ *   @Whole(1)
+ *   readonly max: number = 100;
+ * }
+ * const { albums } = readConfiguration({ albums: AlbumsConfig }, process.env);
+ */
+export function readConfiguration<C extends Classes>(classes: C, env: NodeJS.ProcessEnv): Configuration<C> {
+  const problems: string[] = [];
+  const read = Object.entries(classes).map(([name, type]) => {
+    const variables = variablesOf(type);
+    const given = [...variables].flatMap(([property, variable]) => {
+      const value = env[variable];
+      return value === undefined || value === '' ? [] : [[property, value] as const];
+    });
+    const config = plainToInstance(type, Object.fromEntries(given), { exposeDefaultValues: true });
+    for (const { property, constraints } of validateSync(config, {
+      validationError: { target: false, value: false },
+    })) {
+      const [problem] = Object.values(constraints ?? {});
+      const variable = variables.get(property) ?? property;
+      if (problem !== undefined) problems.push(nameVariable(problem, property, variable));
+    }
+    return [name, config];
+  });
+  if (problems.length > 0) throw new Error(`Configuration: ${problems.join('; ')}.`);
+  return Object.fromEntries(read) as Configuration<C>;
+}
+
+/** The environment variable of each property of a configuration class. */
+export const variablesOf = (type: ClassConstructor<object>): ReadonlyMap<string, string> =>
+  VARIABLES.get(type.prototype as object) ?? new Map<string, string>();
+
+/** Messages of class-validator begin with the property, which operators do not know. */
+const nameVariable = (problem: string, property: string, variable: string) =>
+  [`each value in ${property} `, `${property} `].reduce(
+    (message, start) =>
+      message.startsWith(start) ? start.replace(property, variable) + message.slice(start.length) : message,
+    problem,
+  );
