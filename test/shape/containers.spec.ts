@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { getMetadataStorage } from 'class-validator';
-import { ApiEnvironment, readConfig as readApiConfig } from '../../apps/api/src/config.js';
-import { readConfig as readWorkerConfig, WorkerEnvironment } from '../../apps/worker/src/config.js';
+import { CONFIGURATION as API, readConfig as readApiConfig } from '../../apps/api/src/config.js';
+import { CONFIGURATION as WORKER, readConfig as readWorkerConfig } from '../../apps/worker/src/config.js';
+import { variablesOf } from '#libs/runtime';
 import { MIGRATE_VARIABLES, PROVISION_VARIABLES, readVariables } from '../../scripts/environment.js';
 import { LIMIT_MS } from '../support/until.js';
 
@@ -100,13 +100,8 @@ const environmentOf = (service: Service | undefined): Record<string, string> =>
     }),
   );
 
-const fieldsOf = (type: new () => object) => [
-  ...new Set(
-    getMetadataStorage()
-      .getTargetValidationMetadatas(type, '', false, false)
-      .map(({ propertyName }) => propertyName),
-  ),
-];
+const variablesIn = (classes: Readonly<Record<string, new () => object>>) =>
+  Object.values(classes).flatMap((type) => [...variablesOf(type).values()]);
 const namesOf = ({ required, optional }: { required: readonly string[]; optional: readonly string[] }) => [
   ...required,
   ...optional,
@@ -148,8 +143,8 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
   });
 
   it.each([
-    ['api', fieldsOf(ApiEnvironment)],
-    ['worker', fieldsOf(WorkerEnvironment)],
+    ['api', variablesIn(API)],
+    ['worker', variablesIn(WORKER)],
     ['migrate', namesOf(MIGRATE_VARIABLES)],
     ['provision', namesOf(PROVISION_VARIABLES)],
     ['emulators', emulatorSettings],
@@ -159,13 +154,13 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
     expect(given.filter((variable) => !known.includes(variable))).toEqual([]);
   });
 
-  /** Variables that are fixed or useless in containers on one machine: files, tokens, proxies. */
+  /** Variables that are fixed or useless in containers on one machine: files, tokens, proxies, the mode of the image. */
   const NOT_CONFIGURABLE =
-    /_proxy$|^(JWT_JWKS_URL|GOOGLE_APPLICATION_CREDENTIALS|PLAYGROUND_TOKEN|MALWARE_HASHES|HOST)$/i;
+    /_proxy$|^(JWT_JWKS_URL|GOOGLE_APPLICATION_CREDENTIALS|PLAYGROUND_TOKEN|MALWARE_HASHES|HOST|NODE_ENV)$/i;
 
   it.each([
-    ['api', fieldsOf(ApiEnvironment)],
-    ['worker', fieldsOf(WorkerEnvironment)],
+    ['api', variablesIn(API)],
+    ['worker', variablesIn(WORKER)],
   ])('passes settings from .env to the %s', (name, known) => {
     const settings = Object.fromEntries(known.map((variable) => [variable, `said-${variable}`]));
     const { stdout } = compose({ ...settings, ...SECRETS }, '--profile', 'emulators');
@@ -181,18 +176,22 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
   it('passes every service the variables that it needs', () => {
     const { api, worker, migrate, provision } = services;
     const config = readApiConfig(environmentOf(api));
-    expect(config).toMatchObject({ PORT: 3000, HOST: '0.0.0.0', REDIS_URL: 'redis://redis:6379' });
-    expect(config.ALLOWED_HOSTS).toEqual(['127.0.0.1:3000', 'localhost:3000', '127.0.0.1:3000']);
-    expect(config.GCS_PUBLIC_ENDPOINT).toBe('http://127.0.0.1:3001');
-    const { DATABASE_URL } = readWorkerConfig(environmentOf(worker));
-    expect(DATABASE_URL).toBe(config.DATABASE_URL);
-    expect(readVariables(MIGRATE_VARIABLES, environmentOf(migrate))).toEqual({ DATABASE_URL });
+    expect(config.http).toMatchObject({ port: 3000, host: '0.0.0.0' });
+    expect(config.queue.redisUrl).toBe('redis://redis:6379');
+    expect(config.http.allowedHosts).toEqual(['127.0.0.1:3000', 'localhost:3000', '127.0.0.1:3000']);
+    expect(config.gcsSigning.publicEndpoint).toBe('http://127.0.0.1:3001');
+    const workerConfig = readWorkerConfig(environmentOf(worker));
+    const { url } = workerConfig.database;
+    expect(url).toBe(config.database.url);
+    expect(readVariables(MIGRATE_VARIABLES, environmentOf(migrate))).toEqual({ DATABASE_URL: url });
     const names = readVariables(PROVISION_VARIABLES, environmentOf(provision));
-    expect(readWorkerConfig(environmentOf(worker))).toMatchObject({
-      INCOMING_BUCKET: names.INCOMING_BUCKET,
-      PUBSUB_SUBSCRIPTION: names.PUBSUB_SUBSCRIPTION,
-      PUBSUB_DEAD_LETTER_SUBSCRIPTION: names.PUBSUB_DEAD_LETTER_SUBSCRIPTION,
-      QUARANTINE_BUCKET: names.QUARANTINE_BUCKET,
+    expect(workerConfig).toMatchObject({
+      assets: { incomingBucket: names.INCOMING_BUCKET },
+      pubSub: {
+        subscription: names.PUBSUB_SUBSCRIPTION,
+        deadLetterSubscription: names.PUBSUB_DEAD_LETTER_SUBSCRIPTION,
+      },
+      contentStore: { quarantineBucket: names.QUARANTINE_BUCKET },
     });
   });
 
@@ -203,13 +202,13 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
     const names = [new URL(GCS_API_ENDPOINT).host, PUBSUB_EMULATOR_HOST, new URL(GCS_PUBLIC_ENDPOINT).host];
     expect(EMULATOR_ALLOWED_HOSTS?.split(/[\s,]+/)).toEqual(expect.arrayContaining(names));
     // The health check of the image sends this host name.
-    expect(readWorkerConfig(environmentOf(worker)).WORKER_ALLOWED_HOSTS).toContain('127.0.0.1:3000');
+    expect(readWorkerConfig(environmentOf(worker)).monitoring.allowedHosts).toContain('127.0.0.1:3000');
   });
 
   it('connects the worker to an isolated ClamAV that scans files up to the size limit', () => {
     const { worker, clamav } = services;
-    const config = readWorkerConfig(environmentOf(worker));
-    expect(config).toMatchObject({ CLAMD_ADDRESS: 'clamav:3310', SCANNER_REQUIRED: true });
+    const { scanner } = readWorkerConfig(environmentOf(worker));
+    expect(scanner).toMatchObject({ address: 'clamav:3310', isRequired: true });
     const networks = (service: Service | undefined) => service?.networks?.map((line) => line.trim()) ?? [];
     expect(networks(clamav)).toHaveLength(1);
     expect(networks(worker)).toEqual(expect.arrayContaining(networks(clamav)));
@@ -223,7 +222,7 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
     expect(settings.get('TCPSocket')).toBe('3310');
     for (const limit of ['StreamMaxLength', 'MaxFileSize', 'MaxScanSize']) {
       const [, mebibytes] = /^(\d+)M$/.exec(settings.get(limit) ?? '') ?? [];
-      expect(Number(mebibytes) * 2 ** 20).toBeGreaterThanOrEqual(config.CLAMD_MAX_BYTES);
+      expect(Number(mebibytes) * 2 ** 20).toBeGreaterThanOrEqual(scanner.maxBytes);
     }
   });
 
@@ -231,15 +230,15 @@ if (isSkipped) process.stdout.write('skipped: docker-compose.yml (apt-get instal
     const workerOf = (env: NodeJS.ProcessEnv) =>
       environmentOf(servicesIn(compose({ ...SECRETS, ...env }, '--profile', 'emulators').stdout).worker);
     expect(() => readWorkerConfig(workerOf({ CLAMD_ADDRESS: '' }))).toThrow(/CLAMD_ADDRESS/);
-    const config = readWorkerConfig(workerOf({ CLAMD_ADDRESS: '', SCANNER_REQUIRED: 'false' }));
-    expect([config.CLAMD_ADDRESS, config.SCANNER_REQUIRED]).toEqual([undefined, false]);
+    const { scanner } = readWorkerConfig(workerOf({ CLAMD_ADDRESS: '', SCANNER_REQUIRED: 'false' }));
+    expect([scanner.address, scanner.isRequired]).toEqual([undefined, false]);
   });
 
   it('lets a worker write to its spool folder', () => {
     const { worker } = services;
-    const { SPOOL_DIR } = readWorkerConfig(environmentOf(worker));
+    const { spoolFolder } = readWorkerConfig(environmentOf(worker)).inspection;
     const volumes = [...(worker?.volumes?.join('\n') ?? '').matchAll(/(?:target: |:)(\/[^:\s]+)/g)];
-    expect(volumes.map(([, target]) => target)).toEqual([path.dirname(SPOOL_DIR)]);
+    expect(volumes.map(([, target]) => target)).toEqual([path.dirname(spoolFolder)]);
   });
 
   it('publishes only the api and storage, on loopback', () => {

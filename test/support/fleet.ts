@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { Queue } from 'bullmq';
 import { type JWTPayload, SignJWT } from 'jose';
-import { INSPECT_QUEUE, PROCESS_QUEUE } from '#libs/queue';
+import { INSPECT_QUEUE, PROCESS_QUEUE, QueueConfig } from '#libs/queue';
+import { configured } from '#libs/runtime';
 import { provision } from '#libs/storage/gcs';
 import { NODE_FLAGS } from '../../apps/local/src/child.js';
 import { Emulators, HMAC_KEY, NAMES, PROJECT, SESSION_KEY } from '../integration/storage/emulators.js';
@@ -191,8 +192,8 @@ export class Fleet implements AsyncDisposable {
 
   /** Opens a queue of the workers to inspect it. The caller must close it. */
   openQueue(name: string) {
-    const options = { databaseUrl: this.database.url, redisUrl: this.env.REDIS_URL };
-    const queue = new Queue(name, { connection: connectionOf(options) }, queueBackend);
+    const connection = connectionOf(this.database, configured(QueueConfig, { redisUrl: this.env.REDIS_URL }));
+    const queue = new Queue(name, { connection }, queueBackend);
     queue.on('error', () => undefined);
     return queue;
   }

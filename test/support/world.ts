@@ -8,14 +8,14 @@ import type { Queue } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
 import {
   AssetRemovalService,
+  AssetsConfig,
   AssetsService,
-  AssetsModule,
   AssetTransitionsService,
   IncomingObjectsService,
 } from '#libs/assets';
-import { ContentModule, QuarantineService, StoredObjectsService } from '#libs/content';
-import { type BatcherOptions, Database, DatabaseModule } from '#libs/database';
-import { DeliveryModule, DownloadUrlsService } from '#libs/delivery';
+import { ContentConfig, ContentStoreConfig, QuarantineService, StoredObjectsService } from '#libs/content';
+import { type BatcherOptions, Database, DatabaseConfig, DatabaseModule } from '#libs/database';
+import { DeliveryConfig, DeliveryModule, DownloadUrlsService } from '#libs/delivery';
 import {
   type Actor,
   type AssetReceived,
@@ -23,26 +23,26 @@ import {
   parseProfiles,
   type VariantProfile,
 } from '#libs/domain';
-import { findProgram, InspectionModule, Inspector } from '#libs/inspection';
-import { DeadLettersService, QueueService, QueueModule, PROCESS_QUEUE } from '#libs/queue';
-import { LifecycleModule, SweeperService } from '#libs/lifecycle';
+import { InspectionConfig, Inspector } from '#libs/inspection';
+import { DeadLettersService, QueueConfig, QueueService, PROCESS_QUEUE } from '#libs/queue';
+import { LifecycleConfig, LifecycleModule, SweeperService } from '#libs/lifecycle';
 import {
   InfectedContentService,
+  ProcessingConfig,
   ProcessingService,
-  ProcessingModule,
   VariantRebuildService,
   RescanService,
   FailedAssetRetryService,
   FailedAssetRetryModule,
 } from '#libs/processing';
-import { QuotaModule, QuotaService } from '#libs/quota';
-import { HealthModule, MetricsModule } from '#libs/runtime';
+import { QuotaConfig, QuotaService } from '#libs/quota';
+import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
 import { ScannerModule } from '#libs/scanner';
 import { ObjectStore, type SignedRequest, StorageModule, UploadSessions } from '#libs/storage';
 import { GcsObjectStore, GcsUploadSessions, GcsUrlSigner } from '#libs/storage/gcs';
 import {
   UploadCompletion,
-  UploadCompletionModule,
+  UploadConfig,
   UploadModule,
   type UploadRequest,
   UploadService,
@@ -115,58 +115,54 @@ export class World implements AsyncDisposable {
     for (const bucket of [INCOMING, CONTENT, QUARANTINE]) await emulators.client.createBucket(bucket);
     const real = new GcsObjectStore({ projectId: PROJECT, endpoint: emulators.gcs.url });
     const realSessions = new GcsUploadSessions({ projectId: PROJECT, endpoint: emulators.gcs.url });
+    const { batches } = options;
+    const config = {
+      database: configured(DatabaseConfig, { url: database.url }),
+      queue: configured(QueueConfig, { redisUrl: options.redisUrl }),
+      quota: configured(QuotaConfig, {
+        limitBytes: options.quotaBytes ?? 2 ** 30,
+        limitAssets: options.quotaAssets,
+      }),
+      content: configured(ContentConfig, { contentBucket: CONTENT, dedupeScope: options.dedupeScope }),
+      contentStore: configured(ContentStoreConfig, { quarantineBucket: QUARANTINE, profiles }),
+      assets: configured(AssetsConfig, {
+        incomingBucket: INCOMING,
+        allowedTypes: options.allowedTypes,
+        uploadSessionKeys: options.sessionKeys ?? [SESSION_KEY],
+        claimBatches: batches,
+      }),
+      upload: configured(UploadConfig, { maxUploadBytes: 2 ** 30, origins: [PAGE], batches }),
+      delivery: new DeliveryConfig(),
+      inspection: configured(InspectionConfig, {
+        processes: 1,
+        seconds: options.inspectSeconds ?? 30,
+        spoolFolder,
+        readers: options.readers,
+      }),
+      processing: configured(ProcessingConfig, {
+        spoolBytes: options.spoolBytes ?? 2 ** 30,
+        admitUnscannable: options.admitUnscannable,
+      }),
+      lifecycle: configured(LifecycleConfig, { rescanBytesPerSecond: 2 ** 30 }),
+    };
     const module = await Test.createTestingModule({
       imports: [
+        ConfigurationModule.forRoot(config),
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
         MetricsModule,
         HealthModule.forRoot(),
-        DatabaseModule.forRoot({ url: database.url, poolSize: 10 }),
-        QueueModule.forRoot({ databaseUrl: database.url, redisUrl: options.redisUrl, poolSize: 4 }),
+        DatabaseModule,
         StorageModule.forRoot({
           store: options.around?.(real) ?? real,
           sessions: options.aroundSessions?.(realSessions) ?? realSessions,
           probedBucket: INCOMING,
           signer: new GcsUrlSigner({ endpoint: emulators.gcs.url, key: HMAC_KEY }),
         }),
-        QuotaModule.forRoot({
-          limitBytes: options.quotaBytes ?? 2 ** 30,
-          limitAssets: options.quotaAssets ?? 100_000,
-        }),
-        ContentModule.forRoot({ contentBucket: CONTENT, dedupeScope: options.dedupeScope ?? 'global' }),
-        AssetsModule.forRoot({
-          incomingBucket: INCOMING,
-          allowedTypes: options.allowedTypes ?? [],
-          uploadSessionKeys: options.sessionKeys ?? [SESSION_KEY],
-          claimBatches: options.batches,
-        }),
-        UploadModule.forRoot({
-          maxUploadBytes: 2 ** 30,
-          urlSeconds: 900,
-          batches: options.batches,
-          origins: [PAGE],
-        }),
-        UploadCompletionModule,
-        InspectionModule.forRoot({
-          processes: 1,
-          seconds: options.inspectSeconds ?? 30,
-          memoryBytes: 2 ** 30,
-          maxPixels: 100_000_000,
-          maxFrames: 10_000,
-          spoolFolder,
-          ffprobe: findProgram('ffprobe'),
-          readers: options.readers,
-        }),
-        DeliveryModule.forRoot({ maxSeconds: 3600 }),
         ScannerModule.forRoot(scanner),
-        ProcessingModule.forRoot({
-          quarantineBucket: QUARANTINE,
-          spoolFolder,
-          spoolBytes: options.spoolBytes ?? 2 ** 30,
-          admitUnscannable: options.admitUnscannable ?? [],
-          profiles,
-        }),
+        UploadModule,
+        DeliveryModule,
         FailedAssetRetryModule,
-        LifecycleModule.forRoot({ rescanBytesPerSecond: 2 ** 30 }),
+        LifecycleModule,
       ],
     }).compile();
     return new World(module, emulators, database, scanner, spoolFolder, profiles);

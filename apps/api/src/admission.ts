@@ -1,9 +1,9 @@
 import { sourceCheck } from '#libs/domain';
 import type { AdmissionCheck } from '#libs/runtime';
-import type { ApiEnvironment } from './config.js';
+import type { HttpConfig } from './http.config.js';
 
-/** The check for requests and upgrades. Without `ALLOWED_HOSTS`, the API serves every request. */
-export function admissionOf({ ALLOWED_HOSTS, CORS_ORIGINS }: ApiEnvironment): AdmissionCheck {
-  if (ALLOWED_HOSTS === undefined) return () => null;
-  return sourceCheck({ hosts: ALLOWED_HOSTS, origins: CORS_ORIGINS, hasPages: true });
+/** The check for requests and upgrades. Without allowed hosts, the API serves every request. */
+export function admissionOf({ allowedHosts, corsOrigins }: HttpConfig): AdmissionCheck {
+  if (allowedHosts === undefined) return () => null;
+  return sourceCheck({ hosts: allowedHosts, origins: corsOrigins, hasPages: true });
 }

@@ -5,7 +5,7 @@ import { PinoLogger } from 'nestjs-pino';
 import { admitRequests, logRequests, NestLogger, requestIdOf } from '#libs/runtime';
 import { admissionOf } from './admission.js';
 import { AppModule } from './app.module.js';
-import type { ApiEnvironment } from './config.js';
+import type { ApiConfiguration } from './config.js';
 import { allowOrigins } from './cross-origin.js';
 import { servePlayground } from './playground/playground.js';
 
@@ -15,7 +15,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const IDLE_TIMEOUT_MS = 60_000;
 
 /** Creates the API server, ready to listen. */
-export async function createApi(config: ApiEnvironment): Promise<NestFastifyApplication> {
+export async function createApi(config: ApiConfiguration): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
     bodyLimit: MAX_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -33,11 +33,11 @@ export async function createApi(config: ApiEnvironment): Promise<NestFastifyAppl
   // Buffered log lines would otherwise appear only after a start that waits for a dependency.
   app.flushLogs();
   const server = adapter.getInstance();
-  admitRequests(server, admissionOf(config));
+  admitRequests(server, admissionOf(config.http));
   logRequests(server, await app.resolve(PinoLogger));
   // Leaves JSON as the only body type: a web page of another origin cannot send JSON without a preflight request.
   server.removeContentTypeParser('text/plain');
-  if (config.CORS_ORIGINS.length > 0) allowOrigins(app, config.CORS_ORIGINS, config.CORS_HEADERS);
-  if (config.PLAYGROUND) servePlayground(server, { token: config.PLAYGROUND_TOKEN });
+  if (config.http.corsOrigins.length > 0) allowOrigins(app, config.http);
+  if (config.playground.isServed) servePlayground(server, config.playground);
   return app;
 }

@@ -1,4 +1,5 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { HttpConfig } from './http.config.js';
 
 /** Headers that this API reads. */
 const OWN_HEADERS = ['authorization', 'content-type', 'x-request-id', 'x-stowage-on-behalf-of'];
@@ -28,16 +29,15 @@ const CORS_OPTIONS = {
 };
 
 /**
- * Enables CORS on /graphql only, for pages of these origins (`*` for all) with these headers in addition to the API's
- * own. Pages of other origins can still send requests without a preflight, but the API serves none of those.
+ * Enables CORS on /graphql only, for pages of the configured origins with the configured headers in addition to the
+ * API's own. Pages of other origins can still send requests without a preflight, but the API serves none of those.
  */
 export function allowOrigins(
   app: NestFastifyApplication,
-  origins: readonly string[],
-  headers: readonly string[],
+  { corsOrigins, corsHeaders }: Pick<HttpConfig, 'corsOrigins' | 'corsHeaders'>,
 ): void {
-  const allowedHeaders = [...new Set([...OWN_HEADERS, ...headers])];
-  const graphql = { ...CORS_OPTIONS, allowedHeaders, origin: [...origins] };
+  const allowedHeaders = [...new Set([...OWN_HEADERS, ...corsHeaders])];
+  const graphql = { ...CORS_OPTIONS, allowedHeaders, origin: [...corsOrigins] };
   app.enableCors({
     // Runs after the hooks that reject or answer earlier. The Host check comes first, and the playground page, which
     // may contain a token, must not be readable by other origins.

@@ -2,7 +2,7 @@ import type { ApolloServerPlugin } from '@apollo/server';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { ApolloServerPluginCacheControlDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
-import { type DynamicModule, Injectable, Module } from '@nestjs/common';
+import { Injectable, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { type GqlOptionsFactory, GraphQLModule } from '@nestjs/graphql';
 import { GraphQLError, OperationTypeNode } from 'graphql';
@@ -20,6 +20,7 @@ import {
   MAX_TOKENS,
   queryLimits,
 } from '#libs/graphql';
+import { IdentityModule } from '#libs/identity';
 import { ActorGuard, IdentityGraphQLModule } from '#libs/identity/graphql';
 import { ProcessingGraphQLModule } from '#libs/processing/graphql';
 import { QuotaGraphQLModule } from '#libs/quota/graphql';
@@ -29,6 +30,7 @@ import { RateLimiter } from './callers/rate-limiter.js';
 import { RequestMetrics } from './metrics/request-metrics.js';
 import { requestMetrics } from './metrics/request-metrics.plugin.js';
 import { SubscriptionServer } from './subscriptions/subscription-server.js';
+import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
 
 /** Modules with the resolvers of the schema. The schema file is generated from them too. */
 export const SCHEMA_MODULES = [
@@ -140,21 +142,17 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
   imports: [
     GraphQLModule.forRootAsync<ApolloDriverConfig>({
       driver: ApolloDriver,
-      imports: [RequestMetricsModule],
+      imports: [RequestMetricsModule, SubscriptionsModule],
       useClass: GraphQLOptions,
     }),
+    IdentityModule,
     ...SCHEMA_MODULES,
   ],
   providers: [
     ActorGuard,
+    RateLimiter,
     { provide: APP_GUARD, useClass: CallerGuard },
     { provide: APP_FILTER, useClass: ErrorsFilter },
   ],
 })
-export class ApiGraphQLModule {
-  /** @param ratePerMinute request weight that one caller may use per minute; 0 for no limit */
-  static forRoot(ratePerMinute: number): DynamicModule {
-    const limiter = new RateLimiter(ratePerMinute);
-    return { module: ApiGraphQLModule, providers: [{ provide: RateLimiter, useValue: limiter }] };
-  }
-}
+export class ApiGraphQLModule {}

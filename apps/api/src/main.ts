@@ -10,7 +10,7 @@ const FORCE_CLOSE_MS = 5_000;
 async function start(): Promise<Service> {
   const config = readConfig(process.env);
   const app = await createApi(config);
-  await app.listen(config.PORT, config.HOST);
+  await app.listen(config.http.port, config.http.host);
   return {
     close: async () => {
       const timer = setTimeout(() => app.getHttpServer().closeAllConnections(), FORCE_CLOSE_MS);

@@ -18,11 +18,18 @@ const REQUIRED = {
 
 describe('readConfig', () => {
   it('spools files in a folder for each user, which other users cannot access', () => {
-    expect(readConfig(REQUIRED).SPOOL_DIR).toBe(path.join(tmpdir(), `stowage-spool-${userInfo().uid}`));
+    expect(readConfig(REQUIRED).inspection.spoolFolder).toBe(
+      path.join(tmpdir(), `stowage-spool-${userInfo().uid}`),
+    );
+  });
+
+  it('resolves SPOOL_DIR, since inspection processes have another working directory', () => {
+    const { spoolFolder } = readConfig({ ...REQUIRED, SPOOL_DIR: 'spool' }).inspection;
+    expect(spoolFolder).toBe(path.resolve('spool'));
   });
 
   it.each(['2026-11-28', 'own.hdb:7', ''])('accepts SCANNER_LABEL=%j', (SCANNER_LABEL) => {
-    expect(readConfig({ ...REQUIRED, SCANNER_LABEL }).SCANNER_LABEL ?? '').toBe(SCANNER_LABEL);
+    expect(readConfig({ ...REQUIRED, SCANNER_LABEL }).scanner.suffix ?? '').toBe(SCANNER_LABEL);
   });
 
   it.each(['x'.repeat(41), 'two words', 'a/b'])('rejects SCANNER_LABEL=%j', (SCANNER_LABEL) => {
@@ -41,10 +48,8 @@ describe('readConfig', () => {
   ])('with %j, requires a virus scanner: %s', (env, isRequired) => {
     const read = () => readConfig({ ...REQUIRED, ...env });
     if (isRequired) expect(read).toThrow('set CLAMD_ADDRESS, or SCANNER_REQUIRED=false');
-    else expect(read().SCANNER_REQUIRED).toBe(false);
-    expect(readConfig({ ...REQUIRED, ...env, ...CLAMD })).toMatchObject({
-      ...CLAMD,
-      SCANNER_REQUIRED: isRequired,
-    });
+    else expect(read().scanner.isRequired).toBe(false);
+    const { address, isRequired: required } = readConfig({ ...REQUIRED, ...env, ...CLAMD }).scanner;
+    expect([address, required]).toEqual([CLAMD.CLAMD_ADDRESS, isRequired]);
   });
 });

@@ -4,20 +4,21 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { PinoLogger } from 'nestjs-pino';
 import { sourceCheck } from '#libs/domain';
 import { admitRequests, NestLogger, serve } from '#libs/runtime';
+import { scannerOf } from '#libs/scanner';
 import { AppModule } from './app.module.js';
 import { readConfig } from './config.js';
-import { scannerOf } from './scanner.js';
 
 const DRAIN_MS = 9_000;
 
 async function start(): Promise<NestFastifyApplication> {
   const config = readConfig(process.env);
   const adapter = new FastifyAdapter();
-  if (config.WORKER_ALLOWED_HOSTS !== undefined) {
-    admitRequests(adapter.getInstance(), sourceCheck({ hosts: config.WORKER_ALLOWED_HOSTS }));
+  const { port, host, allowedHosts } = config.monitoring;
+  if (allowedHosts !== undefined) {
+    admitRequests(adapter.getInstance(), sourceCheck({ hosts: allowedHosts }));
   }
   const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.forRoot(config, await scannerOf(config)),
+    AppModule.forRoot(config, await scannerOf(config.scanner)),
     adapter,
     {
       bufferLogs: true,
@@ -29,8 +30,8 @@ async function start(): Promise<NestFastifyApplication> {
   // Buffered log lines would otherwise appear only after a start that waits for a dependency.
   app.flushLogs();
   // The HTTP server is for monitoring only; the work comes from Pub/Sub and the queue.
-  if (config.WORKER_PORT === undefined) await app.init();
-  else await app.listen(config.WORKER_PORT, config.HOST);
+  if (port === undefined) await app.init();
+  else await app.listen(port, host);
   return app;
 }
 

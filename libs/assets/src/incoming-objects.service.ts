@@ -1,8 +1,8 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
 import { incomingKey, type ObjectRef } from '#libs/domain';
 import { type ObjectStat, ObjectStore } from '#libs/storage';
-import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
+import { AssetsConfig } from './assets.config.js';
 
 const RECORD_DISCARD: Statement<never> = {
   name: 'assets_incoming_settled',
@@ -15,13 +15,13 @@ const RECORD_DISCARD: Statement<never> = {
 @Injectable()
 export class IncomingObjectsService {
   constructor(
-    @Inject(ASSETS_OPTIONS) private readonly options: AssetsOptions,
+    private readonly config: AssetsConfig,
     private readonly store: ObjectStore,
     private readonly database: Database,
   ) {}
 
   refOf(assetId: string): ObjectRef {
-    return { bucket: this.options.incomingBucket, key: incomingKey(assetId) };
+    return { bucket: this.config.incomingBucket, key: incomingKey(assetId) };
   }
 
   /** The current object of an asset, read from storage. @returns null when there is none */

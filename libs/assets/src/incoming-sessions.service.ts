@@ -1,10 +1,10 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { Database, type Statement } from '#libs/database';
 import { unavailable } from '#libs/domain';
 import { type UploadSession, UploadSessions } from '#libs/storage';
 import type { Asset } from './asset.js';
-import { ASSETS_OPTIONS, type AssetsOptions } from './assets.options.js';
+import { AssetsConfig } from './assets.config.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
 import { EncryptedText } from './encrypted-text.js';
 
@@ -41,14 +41,14 @@ export class IncomingSessionsService {
   private readonly sealed: EncryptedText;
 
   constructor(
-    @Inject(ASSETS_OPTIONS) options: AssetsOptions,
+    { uploadSessionKeys }: AssetsConfig,
     private readonly incoming: IncomingObjectsService,
     private readonly sessions: UploadSessions,
     private readonly database: Database,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(IncomingSessionsService.name);
-    this.sealed = new EncryptedText(options.uploadSessionKeys);
+    this.sealed = new EncryptedText(uploadSessionKeys);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { Clock } from '#libs/database';
 import {
   contentKey,
@@ -14,12 +14,7 @@ import {
 } from '#libs/domain';
 import type { Rendition } from '#libs/inspection';
 import { type ExpectedVersion, type ObjectStat, ObjectStore } from '#libs/storage';
-import {
-  CONTENT_OPTIONS,
-  CONTENT_STORE_OPTIONS,
-  type ContentOptions,
-  type ContentStoreOptions,
-} from './content.options.js';
+import { ContentConfig, ContentStoreConfig } from './content.config.js';
 import type { Digest } from './content-digest.js';
 import { CorruptionService } from './corruption.service.js';
 import { type NewVariant, ObjectVariantsService } from './object-variants.service.js';
@@ -50,8 +45,8 @@ interface Written {
 @Injectable()
 export class ContentStore {
   constructor(
-    @Inject(CONTENT_OPTIONS) private readonly options: ContentOptions,
-    @Inject(CONTENT_STORE_OPTIONS) private readonly storeOptions: ContentStoreOptions,
+    private readonly config: ContentConfig,
+    private readonly storeConfig: ContentStoreConfig,
     private readonly store: ObjectStore,
     private readonly objects: StoredObjectsService,
     private readonly variants: ObjectVariantsService,
@@ -61,7 +56,7 @@ export class ContentStore {
 
   /** The dedupe scope of this owner's bytes: empty when all owners share objects. */
   scopeOf(ownerId: bigint): string {
-    return this.options.dedupeScope === 'owner' ? String(ownerId) : '';
+    return this.config.dedupeScope === 'owner' ? String(ownerId) : '';
   }
 
   /**
@@ -74,7 +69,7 @@ export class ContentStore {
     scope: string,
     signal?: AbortSignal,
   ): Promise<StoredContent> {
-    const to = { bucket: this.options.contentBucket, key: contentKey(digest.sha256, scope) };
+    const to = { bucket: this.config.contentBucket, key: contentKey(digest.sha256, scope) };
     for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
       const staged = await this.objects.stage({ scope, ...digest }, to, this.clock.now());
       if (staged === null) break;
@@ -110,7 +105,7 @@ export class ContentStore {
 
   /** The specifications to record for a picture that has no variants; it is tried again when the profiles change. */
   specsOfProfiles(): string {
-    return specsOf(this.storeOptions.profiles);
+    return specsOf(this.storeConfig.profiles);
   }
 
   /** Writes variants of a stored object. @returns false when the object was deleted meanwhile; its variants are deleted with it */
@@ -123,7 +118,7 @@ export class ContentStore {
   ): Promise<boolean> {
     for (const { profile, width, height, bytes } of renditions) {
       const spec = specOf(profile);
-      const to = { bucket: this.options.contentBucket, key: variantKey(sha256, spec, scope) };
+      const to = { bucket: this.config.contentBucket, key: variantKey(sha256, spec, scope) };
       const mimeType = variantType(profile.format);
       const size = { width, height, sizeBytes: bytes.length };
       const variant: NewVariant = { ...to, spec, name: profile.name, mimeType, ...size };

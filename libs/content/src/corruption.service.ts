@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { corruptKey, type ObjectVersion } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
-import { CONTENT_STORE_OPTIONS, type ContentStoreOptions } from './content.options.js';
+import { ContentStoreConfig } from './content.config.js';
 import { hashed } from './content-digest.js';
 import { ContentMetrics } from './content-metrics.js';
 import { StoredObjectsService } from './stored-objects.service.js';
@@ -22,7 +22,7 @@ export interface SuspectObject {
 @Injectable()
 export class CorruptionService {
   constructor(
-    @Inject(CONTENT_STORE_OPTIONS) private readonly options: ContentStoreOptions,
+    private readonly config: ContentStoreConfig,
     private readonly store: ObjectStore,
     private readonly objects: StoredObjectsService,
     private readonly metrics: ContentMetrics,
@@ -53,7 +53,7 @@ export class CorruptionService {
    * @throws StowageError unavailable
    */
   async remove({ id, sha256, location }: SuspectObject, signal?: AbortSignal): Promise<void> {
-    const to = { bucket: this.options.quarantineBucket, key: corruptKey(sha256) };
+    const to = { bucket: this.config.quarantineBucket, key: corruptKey(sha256) };
     const request = {
       from: location,
       to,

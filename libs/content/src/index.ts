@@ -1,5 +1,5 @@
+export * from './content.config.js';
 export * from './content.module.js';
-export * from './content.options.js';
 export * from './content-digest.js';
 export * from './content-store.js';
 export * from './corruption.service.js';

@@ -1,8 +1,8 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '#libs/database';
 import { type ObjectVersion, quarantineKey } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
-import { CONTENT_STORE_OPTIONS, type ContentStoreOptions } from './content.options.js';
+import { ContentStoreConfig } from './content.config.js';
 
 const MARK = (name: string, condition: string): Statement<{ id: string }> => ({
   name,
@@ -47,7 +47,7 @@ export interface InfectedObject {
 @Injectable()
 export class QuarantineService {
   constructor(
-    @Inject(CONTENT_STORE_OPTIONS) private readonly options: ContentStoreOptions,
+    private readonly config: ContentStoreConfig,
     private readonly database: Database,
     private readonly store: ObjectStore,
   ) {}
@@ -82,7 +82,7 @@ export class QuarantineService {
 
   /** Copies infected bytes to the quarantine bucket. @returns false when `from` does not exist any more */
   async copy(from: ObjectVersion, sha256: string, signal?: AbortSignal): Promise<boolean> {
-    const to = { bucket: this.options.quarantineBucket, key: quarantineKey(sha256) };
+    const to = { bucket: this.config.quarantineBucket, key: quarantineKey(sha256) };
     const request = { from, to, expect: 'absent' as const, contentType: 'application/octet-stream' };
     // `changed` means that an earlier copy of the same bytes exists.
     return (await this.store.copy(request, { signal })).outcome !== 'source-missing';

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Registry } from 'prom-client';
-import { HealthChecks } from '#libs/runtime';
+import { configured, HealthChecks } from '#libs/runtime';
 import { Clock } from './clock.js';
 import type { Database } from './database.js';
+import { DatabaseConfig } from './database.config.js';
 
 const START = Date.UTC(2031, 0, 1);
 const SECOND = 1000;
@@ -27,8 +28,8 @@ describe('Clock', () => {
     };
     registry = new Registry();
     health = new HealthChecks();
-    const options = { url: 'postgresql://unused', clockLimitSeconds: 30 };
-    clock = new Clock(options, { query } as unknown as Database, registry, health);
+    const config = configured(DatabaseConfig, { clockLimitSeconds: 30 });
+    clock = new Clock(config, { query } as unknown as Database, registry, health);
   });
   afterEach(() => {
     jest.useRealTimers();

@@ -1,8 +1,9 @@
-import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { Gauge, Registry } from 'prom-client';
 import { kindOf, unavailable } from '#libs/domain';
 import { HealthChecks, waitFor } from '#libs/runtime';
-import { Database, DATABASE_OPTIONS, type DatabaseOptions } from './database.js';
+import { Database } from './database.js';
+import { DatabaseConfig } from './database.config.js';
 import type { Statement } from './statement.js';
 
 const READ_CLOCK: Statement<{ ms: number }> = {
@@ -16,7 +17,6 @@ const BEYOND_LIMIT_INTERVAL_MS = 5_000;
 const MAX_SAMPLES = 10;
 /** Maximum drift of the two clocks between two samples. */
 const DRIFT_MS = 100;
-const DEFAULT_LIMIT_SECONDS = 30;
 
 interface Sample {
   readonly offsetMs: number;
@@ -38,12 +38,12 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
   private isStopped = false;
 
   constructor(
-    @Inject(DATABASE_OPTIONS) options: DatabaseOptions,
+    { clockLimitSeconds }: DatabaseConfig,
     private readonly database: Database,
     registry: Registry,
     health: HealthChecks,
   ) {
-    this.limitMs = (options.clockLimitSeconds ?? DEFAULT_LIMIT_SECONDS) * 1000;
+    this.limitMs = clockLimitSeconds * 1000;
     health.add(
       'clock',
       () => (this.isBeyondLimit ? Promise.reject(new Error('clock offset beyond limit')) : Promise.resolve()),

@@ -1,23 +1,11 @@
-import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { kindOf, StowageError, unavailable } from '#libs/domain';
 import { waitFor } from '#libs/runtime';
+import { DatabaseConfig } from './database.config.js';
 import { Prisma, PrismaClient } from './generated/client.js';
 import type { Statement } from './statement.js';
-
-/** Connection and limits of a process. */
-export interface DatabaseOptions {
-  readonly url: string;
-  /** Maximum number of connections in this process's pool; default 10. */
-  readonly poolSize?: number;
-  /** Maximum offset between this process's clock and the database's, in seconds; default 30. */
-  readonly clockLimitSeconds?: number;
-  /** Time limit of a statement, in milliseconds; default 10,000. */
-  readonly statementTimeoutMs?: number;
-}
-
-export const DATABASE_OPTIONS = Symbol('DATABASE_OPTIONS');
 
 /** Client through which a repository writes: the Prisma client itself or the caller's transaction. */
 export type Tx = Prisma.TransactionClient;
@@ -71,18 +59,18 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
   readonly prisma: PrismaClient;
   private readonly connection: pg.ClientConfig;
 
-  constructor(@Inject(DATABASE_OPTIONS) options: DatabaseOptions) {
+  constructor({ url, poolSize, statementTimeoutMs }: DatabaseConfig) {
     this.connection = {
-      connectionString: options.url,
+      connectionString: url,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      statement_timeout: options.statementTimeoutMs ?? 10_000,
+      statement_timeout: statementTimeoutMs,
       lock_timeout: LOCK_TIMEOUT_MS,
       idle_in_transaction_session_timeout: 15_000,
       // Client-side limit: the server's limits have no effect if the connection is silently dead.
-      query_timeout: (options.statementTimeoutMs ?? 10_000) + 5_000,
+      query_timeout: statementTimeoutMs + 5_000,
       keepAlive: true,
     };
-    this.pool = new pg.Pool({ ...this.connection, types: TYPES, max: options.poolSize ?? 10 });
+    this.pool = new pg.Pool({ ...this.connection, types: TYPES, max: poolSize });
     // The pool replaces an idle connection that breaks; without a listener the process would crash.
     this.pool.on('error', () => undefined);
     this.prisma = new PrismaClient({

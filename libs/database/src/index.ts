@@ -2,6 +2,7 @@ export * from './batcher.js';
 export * from './clock.js';
 export * from './connect.js';
 export * from './database.js';
+export * from './database.config.js';
 export * from './database.module.js';
 export * from './migrate.js';
 export * from './statement.js';

@@ -1,15 +1,7 @@
-import { type DynamicModule, Module } from '@nestjs/common';
-import { DELIVERY_OPTIONS, type DeliveryOptions, DownloadUrlsService } from './download-urls.service.js';
+import { Module } from '@nestjs/common';
+import { AssetsModule } from '#libs/assets';
+import { DownloadUrlsService } from './download-urls.service.js';
 
-/** Signs download URLs. Needs `AssetsModule` and a provider of the port `UrlSigner`. */
-@Module({})
-export class DeliveryModule {
-  static forRoot(options: DeliveryOptions): DynamicModule {
-    return {
-      module: DeliveryModule,
-      global: true,
-      providers: [{ provide: DELIVERY_OPTIONS, useValue: options }, DownloadUrlsService],
-      exports: [DownloadUrlsService],
-    };
-  }
-}
+/** Signs download URLs. Needs a provider of the port `UrlSigner`. */
+@Module({ imports: [AssetsModule], providers: [DownloadUrlsService], exports: [DownloadUrlsService] })
+export class DeliveryModule {}

@@ -1,19 +1,12 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { may } from '#libs/access';
 import { type Asset, AssetsService, type Variant } from '#libs/assets';
 import { Clock } from '#libs/database';
 import { type Actor, invalid, isSafeInline, type ObjectRef } from '#libs/domain';
 import { contentDisposition, UrlSigner } from '#libs/storage';
+import { DeliveryConfig } from './delivery.config.js';
 import { variantFilename } from './variant-filename.js';
-
-export interface DeliveryOptions {
-  /** Maximum lifetime of a URL, in seconds. */
-  readonly maxSeconds: number;
-}
-
-/** Injection token of {@link DeliveryOptions}. */
-export const DELIVERY_OPTIONS = Symbol('DELIVERY_OPTIONS');
 
 /** Whether a browser displays or saves the file. */
 export type Disposition = 'INLINE' | 'ATTACHMENT';
@@ -39,7 +32,7 @@ export class DownloadUrlsService {
   private readonly accessed = new Set<string>();
 
   constructor(
-    @Inject(DELIVERY_OPTIONS) private readonly options: DeliveryOptions,
+    private readonly config: DeliveryConfig,
     private readonly signer: UrlSigner,
     private readonly assets: AssetsService,
     private readonly clock: Clock,
@@ -82,7 +75,7 @@ export class DownloadUrlsService {
     expiresInSeconds: number,
     { bucket, key, mimeType, filename, disposition }: Download,
   ): Promise<DownloadUrl | null> {
-    const { maxSeconds } = this.options;
+    const { maxSeconds } = this.config;
     if (expiresInSeconds < 1 || expiresInSeconds > maxSeconds) {
       throw invalid('EXPIRY_OUT_OF_RANGE', `expiresInSeconds must be 1 to ${maxSeconds}.`, [
         'expiresInSeconds',

@@ -1,2 +1,3 @@
+export * from './delivery.config.js';
 export * from './delivery.module.js';
 export * from './download-urls.service.js';

@@ -1,13 +1,11 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Counter, Registry } from 'prom-client';
 import { Clock, Database, type Statement } from '#libs/database';
 import { type Actor, invalid, StowageError } from '#libs/domain';
+import { IdentityConfig } from './identity.config.js';
 import { isSubject, textOf } from './subject.js';
-import { type Claims, type IdentityOptions, TokenVerifier, unauthenticated } from './token-verifier.js';
-
-/** Injection token of {@link IdentityOptions}. */
-export const IDENTITY_OPTIONS = Symbol('IDENTITY_OPTIONS');
+import { type Claims, TokenVerifier, unauthenticated } from './token-verifier.js';
 
 /** Scope of operators, who may see and do everything. */
 const ADMIN_SCOPE = 'stowage.admin';
@@ -37,7 +35,7 @@ export class IdentityService {
   private readonly owners = new Map<string, bigint>();
 
   constructor(
-    @Inject(IDENTITY_OPTIONS) options: IdentityOptions,
+    config: IdentityConfig,
     private readonly database: Database,
     private readonly clock: Clock,
     registry: Registry,
@@ -49,7 +47,7 @@ export class IdentityService {
       registers: [registry],
     });
     this.verifier = new TokenVerifier(
-      options,
+      config,
       (reason, count) => dropped.inc({ reason }, count),
       () => clock.now(),
     );

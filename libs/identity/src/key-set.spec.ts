@@ -4,7 +4,8 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { SignJWT } from 'jose';
-import type { KeySetOptions } from './key-set.js';
+import { configured } from '#libs/runtime';
+import { IdentityConfig } from './identity.config.js';
 import { TokenVerifier } from './token-verifier.js';
 
 interface Key {
@@ -51,10 +52,11 @@ describe('TokenVerifier with a key set (real: jose, a local HTTP server as provi
 
   const publish = (text: string, status = 200) =>
     (answer = (_, response) => response.writeHead(status, { location: '/elsewhere' }).end(text));
-  const verifierOf = (options: Partial<KeySetOptions> = {}) => {
-    const { port } = server.address() as AddressInfo;
-    const key = { jwksUrl: `http://127.0.0.1:${port}/`, ...options };
-    return new TokenVerifier({ issuer: 'tests', audience: 'stowage', key });
+  const urlOfServer = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const verifierOf = (keySet?: IdentityConfig['keySet'], jwksUrl = urlOfServer()) => {
+    return new TokenVerifier(
+      configured(IdentityConfig, { issuer: 'tests', audience: 'stowage', jwksUrl, keySet }),
+    );
   };
   const verify = async (token: string | Promise<string>) => verifier.verify(await token);
 
@@ -223,7 +225,7 @@ describe('TokenVerifier with a key set (real: jose, a local HTTP server as provi
   });
 
   it('answers unavailable if the provider refuses connections', async () => {
-    verifier = verifierOf({ jwksUrl: 'http://127.0.0.1:1/' });
+    verifier = verifierOf({}, 'http://127.0.0.1:1/');
     await expect(verify(sign(a, 'a'))).rejects.toMatchObject(UNAVAILABLE);
   });
 });

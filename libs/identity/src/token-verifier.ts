@@ -1,23 +1,10 @@
 import { errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose';
 import { parseGroupName, StowageError, unavailable } from '#libs/domain';
+import type { IdentityConfig } from './identity.config.js';
 import { parsePointer, valueAt } from './json-pointer.js';
 import { KeySet, type KeySetOptions } from './key-set.js';
 import { isSubject } from './subject.js';
 import { VerifiedTokens } from './verified-tokens.js';
-
-/** Requirements on tokens, and where tokens hold groups and scopes. */
-export interface IdentityOptions {
-  readonly issuer: string;
-  readonly audience: string;
-  /**
-   * A shared secret (HS256) or a key set. This choice determines the accepted algorithms; the token's header never does.
-   */
-  readonly key: { readonly secret: string } | KeySetOptions;
-  /** JSON Pointer of the claim that names the caller's groups; `/groups` by default. */
-  readonly groupsPointer?: string;
-  /** JSON Pointer of the claim that names the token's scopes; `/scope` by default. */
-  readonly scopesPointer?: string;
-}
 
 /**
  * Reason to ignore an entry. `invalid`: not a valid group name. `too-many`: beyond the first {@link MAX_GROUPS} groups.
@@ -97,17 +84,17 @@ export class TokenVerifier {
    * @throws TypeError if a pointer is not a valid JSON Pointer
    */
   constructor(
-    { issuer, audience, key, groupsPointer = '/groups', scopesPointer = '/scope' }: IdentityOptions,
+    { issuer, audience, secret, jwksUrl, keySet, groupsPointer, scopesPointer }: IdentityConfig,
     private readonly dropped: (drop: GroupDrop, count: number) => void = () => undefined,
     private readonly now: () => Date = () => new Date(),
   ) {
     this.groupsAt = parsePointer(groupsPointer);
     this.scopesAt = parsePointer(scopesPointer);
-    this.payload = 'secret' in key ? bySecret(key.secret) : byKeySet(key);
+    this.payload = jwksUrl === undefined ? bySecret(secret ?? '') : byKeySet({ ...keySet, jwksUrl });
     this.checks = {
       issuer,
       audience,
-      algorithms: 'secret' in key ? ['HS256'] : ASYMMETRIC,
+      algorithms: jwksUrl === undefined ? ['HS256'] : ASYMMETRIC,
       requiredClaims: ['iss', 'aud', 'exp', 'sub'],
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
     };

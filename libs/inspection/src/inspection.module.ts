@@ -1,15 +1,6 @@
-import { type DynamicModule, Global, Module } from '@nestjs/common';
-import { INSPECTION_OPTIONS, type InspectionOptions, Inspector } from './inspector.js';
+import { Module } from '@nestjs/common';
+import { Inspector } from './inspector.js';
 
-/** Provides the global `Inspector`. Requires `HealthModule` and `LoggerModule`. */
-@Global()
-@Module({})
-export class InspectionModule {
-  static forRoot(options: InspectionOptions): DynamicModule {
-    return {
-      module: InspectionModule,
-      providers: [{ provide: INSPECTION_OPTIONS, useValue: options }, Inspector],
-      exports: [Inspector],
-    };
-  }
-}
+/** Provides the `Inspector`. Requires `HealthModule` and `LoggerModule`. */
+@Module({ providers: [Inspector], exports: [Inspector] })
+export class InspectionModule {}

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
-import { HealthModule } from '#libs/runtime';
+import { ConfigurationModule, configured, HealthModule } from '#libs/runtime';
+import { InspectionConfig } from './inspection.config.js';
 import { InspectionModule } from './inspection.module.js';
 import { RootRefused } from './isolation.js';
 
@@ -18,12 +19,13 @@ if (isSkipped) process.stdout.write('skipped: inspection startup as root (run as
     const folder = mkdtempSync(path.join(tmpdir(), 'spool-'));
     const spoolFolder = path.join(folder, 'closed');
     mkdirSync(spoolFolder, { mode: 0o700 });
-    const limits = { processes: 1, seconds: 1, memoryBytes: 2 ** 29, maxPixels: 1, maxFrames: 1 };
+    const inspection = configured(InspectionConfig, { processes: 1, spoolFolder, ffprobe: null });
     const module = await Test.createTestingModule({
       imports: [
+        ConfigurationModule.forRoot({ inspection }),
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
         HealthModule.forRoot(),
-        InspectionModule.forRoot({ ...limits, spoolFolder, ffprobe: null }),
+        InspectionModule,
       ],
     }).compile();
     try {

@@ -1,9 +1,10 @@
-import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import type { AssetProperties, VariantProfile, VariantsReason } from '#libs/domain';
 import { HealthChecks } from '#libs/runtime';
 import { toDetected, toFlag, toInspection } from './answer.js';
 import { END_SIGNATURE } from './child/zip-directory.js';
+import { InspectionConfig } from './inspection.config.js';
 import { longestLookAt } from './inspected-types.js';
 import { findLaunch, type Launch, type Protection, PROTECTIONS, RootRefused } from './isolation.js';
 import { ProcessPool } from './process-pool.js';
@@ -50,29 +51,6 @@ export interface Inspection {
   readonly opaque: string | null;
 }
 
-export interface InspectionOptions {
-  readonly processes: number;
-  /** Limit of one inspection in seconds: its processor time, and its wall time without waits for a processor. */
-  readonly seconds: number;
-  /** Limit of the resident memory of one process. */
-  readonly memoryBytes: number;
-  readonly maxPixels: number;
-  readonly maxFrames: number;
-  /** Absolute path of the folder with the files. The processes can read only this folder and the program itself. */
-  readonly spoolFolder: string;
-  /** Path of ffprobe, or null to do without it. */
-  readonly ffprobe: string | null;
-  /** Size in bytes of the largest archive entry that the scanner scans. */
-  readonly scannableBytes?: number;
-  /** Inspections after which a process is replaced; 200 by default. */
-  readonly recycleAfter?: number;
-  /** Absolute paths of modules that export additional `READERS`. */
-  readonly readers?: readonly string[];
-}
-
-export const INSPECTION_OPTIONS = Symbol('INSPECTION_OPTIONS');
-
-const RECYCLE_AFTER = 200;
 /** The kernel's limit is twice that of a task: a process is replaced after using one, which leaves one to its last task. */
 const CPU_LIMIT_FACTOR = 2;
 
@@ -89,17 +67,16 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
   private found: readonly Protection[] = [];
 
   constructor(
-    @Inject(INSPECTION_OPTIONS) private readonly options: InspectionOptions,
+    private readonly config: InspectionConfig,
     private readonly logger: PinoLogger,
     health: HealthChecks,
   ) {
     logger.setContext(Inspector.name);
-    const { recycleAfter = RECYCLE_AFTER } = options;
-    this.pool = new ProcessPool({ ...options, recycleAfter }, (slot) => this.command(slot), logger);
+    this.pool = new ProcessPool(config, (slot) => this.command(slot), logger);
     this.detectors = new ProcessPool(
-      { ...options, recycleAfter, processes: 1 },
+      { ...config, processes: 1 },
       // The detector's slot follows those of the pool, so that it runs as a user of its own.
-      () => this.command(options.processes),
+      () => this.command(config.processes),
       logger,
     );
     health.add('inspection', () => this.check());
@@ -115,7 +92,7 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
    * limits.
    */
   get limits(): string {
-    const { seconds, maxPixels, maxFrames } = this.options;
+    const { seconds, maxPixels, maxFrames } = this.config;
     return `${seconds} s, ${maxPixels} pixels, ${maxFrames} frames`.slice(0, 64);
   }
 
@@ -162,11 +139,11 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
    * @throws InspectionFailed; StowageError unavailable when no process can be started; the signal's reason
    */
   async inspect(request: InspectionRequest, signal?: AbortSignal): Promise<Inspection> {
-    const { maxPixels, maxFrames, ffprobe, scannableBytes } = this.options;
+    const { maxPixels, maxFrames, ffprobe, scannableBytes } = this.config;
     const limits = { maxPixels, maxFrames, ffprobe, scannableBytes };
     const { path, sizeBytes, detected, profiles, longestSide } = request;
     const file = { path, sizeBytes, detected, profiles, longestSide };
-    const seconds = Math.min(this.options.seconds, longestLookAt(detected));
+    const seconds = Math.min(this.config.seconds, longestLookAt(detected));
     return toInspection(await this.pool.run({ kind: 'inspect', file, limits }, signal, seconds), request);
   }
 
@@ -189,7 +166,7 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
   }
 
   private async findLaunch(): Promise<Launch> {
-    const { seconds, memoryBytes, spoolFolder, ffprobe, readers = [] } = this.options;
+    const { seconds, memoryBytes, spoolFolder, ffprobe, readers } = this.config;
     const cpuSeconds = seconds * CPU_LIMIT_FACTOR;
     const startsPrograms = ffprobe !== null;
     const launch = await findLaunch({ cpuSeconds, memoryBytes, spoolFolder, startsPrograms, readers });

@@ -1,2 +1,3 @@
+export * from './lifecycle.config.js';
 export * from './lifecycle.module.js';
 export * from './sweeper.service.js';

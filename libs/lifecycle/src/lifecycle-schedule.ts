@@ -1,17 +1,11 @@
-import { type BeforeApplicationShutdown, Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { Interval } from '@nestjs/schedule';
 import { PinoLogger } from 'nestjs-pino';
 import { Clock } from '#libs/database';
 import { unavailable } from '#libs/domain';
 import { InfectedContentService, RescanService, VariantRebuildService } from '#libs/processing';
+import { LifecycleConfig } from './lifecycle.config.js';
 import { SweeperService } from './sweeper.service.js';
-
-export interface LifecycleOptions {
-  /** Limit on the rate of rescans of stored objects, in bytes per second. */
-  readonly rescanBytesPerSecond: number;
-}
-
-export const LIFECYCLE_OPTIONS = Symbol('LIFECYCLE_OPTIONS');
 
 const EVERY_MS = 10_000;
 /** Interval of tasks that handle one object per run. */
@@ -25,7 +19,7 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
   private rescanAt = 0;
 
   constructor(
-    @Inject(LIFECYCLE_OPTIONS) private readonly options: LifecycleOptions,
+    private readonly config: LifecycleConfig,
     private readonly sweeper: SweeperService,
     private readonly rescan: RescanService,
     private readonly variantRebuild: VariantRebuildService,
@@ -68,7 +62,7 @@ export class LifecycleSchedule implements OnModuleDestroy, BeforeApplicationShut
       const time = () => this.clock.now().getTime();
       for (let now = time(); now >= this.rescanAt && !signal.aborted; now = time()) {
         const bytes = await this.rescan.next(new Date(now), signal);
-        const pauseMs = bytes === null ? EVERY_MS : (bytes * 1000) / this.options.rescanBytesPerSecond;
+        const pauseMs = bytes === null ? EVERY_MS : (bytes * 1000) / this.config.rescanBytesPerSecond;
         this.rescanAt = now + Math.floor(pauseMs);
       }
     });

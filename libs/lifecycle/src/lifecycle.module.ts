@@ -1,24 +1,17 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { Module } from '@nestjs/common';
 import { ScheduleModule } from '@nestjs/schedule';
+import { AssetsModule } from '#libs/assets';
+import { ContentModule } from '#libs/content';
+import { ProcessingModule } from '#libs/processing';
 import { UploadCompletionModule } from '#libs/upload';
-import { LIFECYCLE_OPTIONS, type LifecycleOptions, LifecycleSchedule } from './lifecycle-schedule.js';
+import { LifecycleSchedule } from './lifecycle-schedule.js';
 import { SweeperRepository } from './sweeper.repository.js';
 import { SweeperService } from './sweeper.service.js';
 
-/** Scheduled tasks of the worker. Requires the modules of `assets`, `queue`, `database` and `processing`. */
-@Module({})
-export class LifecycleModule {
-  static forRoot(options: LifecycleOptions): DynamicModule {
-    return {
-      module: LifecycleModule,
-      imports: [ScheduleModule.forRoot(), UploadCompletionModule],
-      providers: [
-        { provide: LIFECYCLE_OPTIONS, useValue: options },
-        SweeperRepository,
-        SweeperService,
-        LifecycleSchedule,
-      ],
-      exports: [SweeperService],
-    };
-  }
-}
+/** Scheduled tasks of the worker. Requires what `ProcessingModule` requires. */
+@Module({
+  imports: [ScheduleModule.forRoot(), AssetsModule, ContentModule, ProcessingModule, UploadCompletionModule],
+  providers: [SweeperRepository, SweeperService, LifecycleSchedule],
+  exports: [SweeperService],
+})
+export class LifecycleModule {}

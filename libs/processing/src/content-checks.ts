@@ -1,6 +1,6 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { type Asset, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
-import { ContentStore, type Digest, incomingGone, infected } from '#libs/content';
+import { Injectable } from '@nestjs/common';
+import { type Asset, AssetsConfig } from '#libs/assets';
+import { ContentStore, ContentStoreConfig, type Digest, incomingGone, infected } from '#libs/content';
 import {
   type AssetProperties,
   isAllowedType,
@@ -15,7 +15,7 @@ import { ObjectStore } from '#libs/storage';
 import { ContentInspector } from './content-inspector.js';
 import { ContentReader, type ReadOptions, type ReadResult } from './content-reader.js';
 import { InfectedContentService } from './infected-content.service.js';
-import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
+import { ProcessingConfig } from './processing.config.js';
 import { ReaderNeeded } from './reader-needed.js';
 import { rejected, verifyBytes, verifyStat, verifyType } from './verify.js';
 
@@ -40,8 +40,9 @@ export interface CheckedContent {
 @Injectable()
 export class ContentChecks {
   constructor(
-    @Inject(ASSETS_OPTIONS) private readonly assets: AssetsOptions,
-    @Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions,
+    private readonly assets: AssetsConfig,
+    private readonly variants: ContentStoreConfig,
+    private readonly config: ProcessingConfig,
     private readonly store: ObjectStore,
     private readonly contentReader: ContentReader,
     private readonly inspector: ContentInspector,
@@ -93,7 +94,7 @@ export class ContentChecks {
     const mimeType = verifyType(asset, found.detected, this.assets.allowedTypes);
     if (found.refusal !== null) throw rejected(found.refusal.code, found.refusal.message);
     this.verifyScannable(mimeType, read, found);
-    const { profiles } = this.options;
+    const { profiles } = this.variants;
     const hasVariants =
       found.renditions.length > 0 || profiles.some((profile) => existing.has(specOf(profile)));
     const isWanted = profiles.length > 0 && kindOfMediaType(mimeType) === 'IMAGE';
@@ -120,8 +121,8 @@ export class ContentChecks {
       opaque,
     };
     if (path === null) return uninspected;
-    const profiles = this.options.profiles.filter((profile) => !existing.has(specOf(profile)));
-    const longestSide = Math.max(0, ...this.options.profiles.map(({ maxSide }) => maxSide));
+    const profiles = this.variants.profiles.filter((profile) => !existing.has(specOf(profile)));
+    const longestSide = Math.max(0, ...this.variants.profiles.map(({ maxSide }) => maxSide));
     const { sizeBytes } = asset;
     const request = { path, sizeBytes, detected, profiles, longestSide };
     return this.inspector.inspect(request, { scope, sha256: digest.sha256 }, signal);
@@ -132,7 +133,7 @@ export class ContentChecks {
     // The reason from the inspection is more specific than the reason from the scanner.
     const why = opaque ?? (verdict.outcome === 'unscannable' ? verdict.why : null);
     if (why === null) return;
-    const { admitUnscannable } = this.options;
+    const { admitUnscannable } = this.config;
     if (admitUnscannable.length > 0 && isAllowedType(mimeType, admitUnscannable)) return;
     throw rejected('UNSCANNABLE', `The file could not be scanned for malware: ${why}.`);
   }

@@ -6,6 +6,9 @@ import { mkdir, mkdtemp, readFile, readdir, rm, stat, statfs, utimes, writeFile 
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { InspectionConfig } from '#libs/inspection';
+import { configured } from '#libs/runtime';
+import { ProcessingConfig } from './processing.config.js';
 import { Spool } from './spool.js';
 
 describe('Spool', () => {
@@ -16,12 +19,10 @@ describe('Spool', () => {
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
   const spoolOf = (spoolBytes: number, kind = Spool) =>
-    new kind({
-      spoolFolder: folder,
-      spoolBytes,
-      admitUnscannable: [],
-      profiles: [],
-    });
+    new kind(
+      configured(ProcessingConfig, { spoolBytes }),
+      configured(InspectionConfig, { spoolFolder: folder }),
+    );
   const ignore = () => undefined;
 
   it('keeps a file until it is disposed, and returns chunks after they are written', async () => {

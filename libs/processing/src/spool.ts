@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { chmod, type FileHandle, mkdir, open, readdir, rm, stat, statfs, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
-import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { unavailable } from '#libs/domain';
-import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
+import { InspectionConfig } from '#libs/inspection';
+import { ProcessingConfig } from './processing.config.js';
 
 /** Chunks are collected to this size before a write, because each write is a round trip to the thread pool. */
 const WRITE_BYTES = 512 * 1024;
@@ -39,9 +40,12 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
   private capacity: number;
   private prepared: Promise<void> | undefined;
 
-  constructor(@Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions) {
-    this.capacity = options.spoolBytes;
-    this.folder = path.join(options.spoolFolder, `${HOST}.${process.pid}`);
+  constructor(
+    private readonly config: ProcessingConfig,
+    private readonly inspection: InspectionConfig,
+  ) {
+    this.capacity = config.spoolBytes;
+    this.folder = path.join(inspection.spoolFolder, `${HOST}.${process.pid}`);
   }
 
   onModuleInit(): Promise<void> {
@@ -50,7 +54,7 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
 
   /** Creates the folder of this process, and deletes the folders of processes that have ended or were killed. */
   private async prepare(): Promise<void> {
-    const { spoolFolder } = this.options;
+    const { spoolFolder } = this.inspection;
     await mkdir(spoolFolder, { recursive: true });
     // Overrides the umask. Fails harmlessly when another user owns the folder.
     await chmod(spoolFolder, FOLDER_MODE).catch(() => undefined);
@@ -61,11 +65,11 @@ export class Spool implements OnModuleInit, OnApplicationShutdown {
     await mkdir(this.folder, { recursive: true, mode: FOLDER_MODE });
     // Limits the capacity by the size of the disk, not by its free space, which may grow later.
     const { sizeBytes } = await this.disk();
-    this.capacity = Math.min(this.options.spoolBytes, sizeBytes);
+    this.capacity = Math.min(this.config.spoolBytes, sizeBytes);
   }
 
   protected async disk(): Promise<Disk> {
-    const { blocks, bavail, bsize } = await statfs(this.options.spoolFolder);
+    const { blocks, bavail, bsize } = await statfs(this.inspection.spoolFolder);
     return { sizeBytes: blocks * bsize, freeBytes: bavail * bsize };
   }
 

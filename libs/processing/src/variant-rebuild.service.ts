@@ -1,8 +1,9 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import {
   type ClaimedObject,
   ContentStore,
+  ContentStoreConfig,
   CorruptionService,
   ObjectMaintenanceService,
   ObjectVariantsService,
@@ -12,13 +13,12 @@ import type { Inspection } from '#libs/inspection';
 import { ContentInspector } from './content-inspector.js';
 import { ContentReader, type ReadResult } from './content-reader.js';
 import { InfectedContentService } from './infected-content.service.js';
-import { PIPELINE_OPTIONS, type PipelineOptions } from './processing.options.js';
 
 /** Rebuilds the variants of stored pictures when the profiles have changed, newest first, and deletes the old ones. */
 @Injectable()
 export class VariantRebuildService {
   constructor(
-    @Inject(PIPELINE_OPTIONS) private readonly options: PipelineOptions,
+    private readonly config: ContentStoreConfig,
     private readonly maintenance: ObjectMaintenanceService,
     private readonly variants: ObjectVariantsService,
     private readonly contents: ContentStore,
@@ -37,7 +37,7 @@ export class VariantRebuildService {
    * @throws StowageError unavailable; InspectionFailed
    */
   async next(now: Date, signal?: AbortSignal): Promise<boolean> {
-    const { profiles } = this.options;
+    const { profiles } = this.config;
     const object = await this.maintenance.claim('variants', specsOf(profiles), null, now);
     if (object === null) return false;
     const existing = await this.variants.existing(object.scope, object.sha256, signal);
@@ -95,7 +95,7 @@ export class VariantRebuildService {
   private async inspect(
     { sizeBytes, scope, sha256 }: ClaimedObject,
     { path, detected }: ReadResult,
-    profiles: PipelineOptions['profiles'],
+    profiles: ContentStoreConfig['profiles'],
     signal?: AbortSignal,
   ): Promise<Inspection | null> {
     if (path === null) return null;

@@ -1,6 +1,7 @@
 import type { ConnectionOptions } from 'bullmq';
+import type { DatabaseConfig } from '#libs/database';
 import { ListenedClient } from './bullmq-patches/index.js';
-import type { QueueOptions } from './queue.options.js';
+import type { QueueConfig } from './queue.config.js';
 import { SCHEMA } from './queues.js';
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -9,7 +10,10 @@ const STATEMENT_TIMEOUT_MS = 10_000;
 const REDIS_SILENCE_MS = 15_000;
 
 /** Builds the BullMQ connection options of each queue and each worker. */
-export function connectionOf({ databaseUrl, redisUrl, poolSize = 4 }: QueueOptions): ConnectionOptions {
+export function connectionOf(
+  { url }: Pick<DatabaseConfig, 'url'>,
+  { redisUrl, poolSize }: QueueConfig,
+): ConnectionOptions {
   if (redisUrl !== undefined) {
     return {
       url: redisUrl,
@@ -21,7 +25,7 @@ export function connectionOf({ databaseUrl, redisUrl, poolSize = 4 }: QueueOptio
   // BullMQ's type covers Redis options only.
   const connection: object = {
     Client: ListenedClient,
-    connectionString: databaseUrl,
+    connectionString: url,
     schema: SCHEMA,
     max: poolSize,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,

@@ -1,6 +1,6 @@
 export * from './dead-letters.service.js';
+export * from './queue.config.js';
 export * from './queue.module.js';
-export * from './queue.options.js';
 export * from './queue.service.js';
 export * from './migrate.js';
 export * from './queues.js';

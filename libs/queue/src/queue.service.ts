@@ -1,11 +1,11 @@
 import { InjectQueue } from '@nestjs/bullmq';
-import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
+import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { PinoLogger } from 'nestjs-pino';
 import { Database, type Statement } from '#libs/database';
 import { type AssetReceived, kindOf } from '#libs/domain';
 import { waitFor } from '#libs/runtime';
-import { QUEUE_OPTIONS, type QueueOptions } from './queue.options.js';
+import { QueueConfig } from './queue.config.js';
 import { INSPECT_QUEUE, PROCESS_QUEUE, queueUnavailable, SCHEMA } from './queues.js';
 
 const ENQUEUE_TIMEOUT_MS = 5_000;
@@ -30,7 +30,7 @@ export interface NewJob {
 @Injectable()
 export class QueueService implements OnModuleInit {
   constructor(
-    @Inject(QUEUE_OPTIONS) private readonly options: QueueOptions,
+    private readonly config: QueueConfig,
     @InjectQueue(PROCESS_QUEUE) private readonly queue: Queue<AssetReceived>,
     @InjectQueue(INSPECT_QUEUE) private readonly inspections: Queue<AssetReceived>,
     private readonly database: Database,
@@ -49,7 +49,7 @@ export class QueueService implements OnModuleInit {
    * @throws Error with a message of one sentence
    */
   async onModuleInit(): Promise<void> {
-    if (this.options.redisUrl !== undefined) {
+    if (this.config.redisUrl !== undefined) {
       const refused = new Promise<never>((_, reject) => {
         this.queue.on('error', (error) => REFUSED.test(error.message) && reject(error));
       });

@@ -1,2 +1,3 @@
+export * from './quota.config.js';
 export * from './quota.module.js';
 export * from './quota.service.js';

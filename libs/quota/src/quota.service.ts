@@ -1,15 +1,7 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { Database, type Statement, type Tx } from '#libs/database';
 import type { QuotaEffect } from '#libs/domain';
-
-/** Default limits, for owners without limits set by an operator. */
-export interface QuotaOptions {
-  readonly limitBytes: number;
-  readonly limitAssets: number;
-}
-
-/** Injection token of {@link QuotaOptions}. */
-export const QUOTA_OPTIONS = Symbol('QUOTA_OPTIONS');
+import { QuotaConfig } from './quota.config.js';
 
 /**
  * Limits and usage of one owner. `reserved` counts unfinished uploads, `used` counts stored files; their sum counts
@@ -44,7 +36,7 @@ const FIND: Statement<{
 @Injectable()
 export class QuotaService {
   constructor(
-    @Inject(QUOTA_OPTIONS) readonly defaults: QuotaOptions,
+    readonly defaults: QuotaConfig,
     private readonly database: Database,
   ) {}
 

@@ -1,5 +1,14 @@
 import { type ClassConstructor, plainToInstance, Transform } from 'class-transformer';
-import { IsArray, IsBoolean, IsInt, Max, Min, validateSync } from 'class-validator';
+import {
+  IsArray,
+  IsBoolean,
+  IsInt,
+  Max,
+  Min,
+  ValidateBy,
+  type ValidationArguments,
+  validateSync,
+} from 'class-validator';
 
 const UNITS: Readonly<Record<string, number>> = {
   B: 1,
@@ -63,20 +72,36 @@ export function Flag(): PropertyDecorator {
   };
 }
 
-/** Declares a list of words, separated by commas or white space and converted to lower case. */
+/** Splits a text at commas and white space, and converts it to lower case. */
+export const wordsIn = (text: string): string[] =>
+  text
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(Boolean);
+
+/** Declares a list of words, see {@link wordsIn}. */
 export function Words(): PropertyDecorator {
   return (target, name) => {
     const key = String(name);
-    Transform(({ value }: { value: unknown }) =>
-      typeof value === 'string'
-        ? value
-            .toLowerCase()
-            .split(/[\s,]+/)
-            .filter(Boolean)
-        : value,
-    )(target, key);
+    Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wordsIn(value) : value))(
+      target,
+      key,
+    );
     IsArray()(target, key);
   };
+}
+
+/**
+ * Declares a rule for several properties. It is checked unless the property with this decorator is optional and unset.
+ * @param problem the whole text for operators, without a full stop
+ */
+export function Rule<T extends object>(problem: string, holds: (config: T) => boolean): PropertyDecorator {
+  const validate = (_: unknown, args?: ValidationArguments) => holds(args?.object as T);
+  return (target, name) =>
+    ValidateBy({ name: 'rule', validator: { validate, defaultMessage: () => problem } })(
+      target,
+      String(name),
+    );
 }
 
 type Classes = Readonly<Record<string, ClassConstructor<object>>>;
@@ -86,7 +111,8 @@ export type Configuration<C extends Classes> = { readonly [Name in keyof C]: Ins
 
 /**
  * Reads the properties of several classes from their environment variables (see {@link Variable}) and validates them.
- * An empty variable counts as unset. Decorators of class-validator may say `$property` for the name of the variable.
+ * An empty variable counts as unset. A message of class-validator may begin with `$property`, which stands for the name
+ * of the variable.
  * @throws Error that names every invalid variable of all classes, but none of their values
  * @example
  * class AlbumsConfig {
@@ -117,6 +143,16 @@ export function readConfiguration<C extends Classes>(classes: C, env: NodeJS.Pro
   if (problems.length > 0) throw new Error(`Configuration: ${problems.join('; ')}.`);
   return Object.fromEntries(read) as Configuration<C>;
 }
+
+/**
+ * Creates an instance with these values, and the defaults for missing and undefined ones.
+ * @example configured(AlbumsConfig, { max: 1 })
+ */
+export const configured = <T extends object>(type: ClassConstructor<T>, values: Partial<T> = {}): T =>
+  Object.assign(
+    new type(),
+    Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)),
+  );
 
 /** The environment variable of each property of a configuration class. */
 export const variablesOf = (type: ClassConstructor<object>): ReadonlyMap<string, string> =>

@@ -1,8 +1,10 @@
 export * from './admission.js';
-export * from './environment.js';
+export * from './configuration.js';
+export { ConfigurationModule } from './configuration.module.js';
 export * from './health/health-checks.js';
 export { HealthModule } from './health/health.module.js';
 export * from './logging.js';
+export { LoggingConfig } from './logging.config.js';
 export { MetricsModule } from './metrics/metrics.module.js';
 export * from './priority.js';
 export * from './release.js';

@@ -1,11 +1,10 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import {
   type Asset,
   AssetJobsService,
   AssetsService,
-  ASSETS_OPTIONS,
-  type AssetsOptions,
+  AssetsConfig,
   AssetTransitionsService,
   type Claim,
   type Claimed,
@@ -38,7 +37,7 @@ export class UploadCompletion {
   private readonly claims: Batcher<Claim, Claimed | null>;
 
   constructor(
-    @Inject(ASSETS_OPTIONS) { claimBatches = CLAIM_BATCHES }: AssetsOptions,
+    { claimBatches = CLAIM_BATCHES }: AssetsConfig,
     private readonly assets: AssetsService,
     private readonly transitions: AssetTransitionsService,
     private readonly incoming: IncomingObjectsService,

@@ -1,9 +1,9 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { type Asset, IncomingObjectsService, IncomingSessionsService } from '#libs/assets';
 import { Clock } from '#libs/database';
 import { type SignedRequest, UrlSigner } from '#libs/storage';
 import { UploadCompletion } from './upload-completion.js';
-import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
+import { UploadConfig } from './upload.config.js';
 
 type Signable = Pick<Asset, 'mimeType' | 'sizeBytes' | 'crc32c'>;
 
@@ -19,7 +19,7 @@ const PAGE_ORIGIN = /^https?:\/\/[^/?#@\s]{1,255}$/;
 @Injectable()
 export class UploadSigner {
   constructor(
-    @Inject(UPLOAD_OPTIONS) private readonly options: UploadOptions,
+    private readonly config: UploadConfig,
     private readonly incoming: IncomingObjectsService,
     private readonly sessions: IncomingSessionsService,
     private readonly signer: UrlSigner,
@@ -35,7 +35,7 @@ export class UploadSigner {
     this.clock.check();
     const { mimeType: contentType, sizeBytes, crc32c } = upload;
     const grant = { ...this.incoming.refOf(assetId), contentType, sizeBytes, crc32c: crc32c ?? undefined };
-    const request = await this.signer.signUpload(grant, { now, expiresInSeconds: this.options.urlSeconds });
+    const request = await this.signer.signUpload(grant, { now, expiresInSeconds: this.config.urlSeconds });
     return { ...request, protocol: 'PUT' };
   }
 
@@ -55,7 +55,7 @@ export class UploadSigner {
   }
 
   private isAllowed(origin: string | undefined): boolean {
-    const { origins = [] } = this.options;
+    const { origins } = this.config;
     return (
       origin !== undefined && PAGE_ORIGIN.test(origin) && (origins.includes('*') || origins.includes(origin))
     );

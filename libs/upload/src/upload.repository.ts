@@ -1,4 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { type Asset, assetOf, type AssetRow, assetSql, IncomingObjectsService } from '#libs/assets';
 import { Batcher, Database, isUniqueViolation, type Statement } from '#libs/database';
 import { type ObjectRef, TRANSITIONS, unavailable } from '#libs/domain';
@@ -7,7 +7,7 @@ import { OwnDuplicates } from './own-duplicates.js';
 import type { ParsedUploadRequest } from './upload-request.js';
 import { detailsSql, ITEM, existingAssetSql } from './upload-sql.js';
 import { UploadMetrics } from './upload-metrics.js';
-import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
+import { UploadConfig } from './upload.config.js';
 
 export interface NewAsset extends ParsedUploadRequest {
   readonly id: string;
@@ -104,7 +104,7 @@ export class UploadRepository {
     private readonly incoming: IncomingObjectsService,
     private readonly ownDuplicates: OwnDuplicates,
     private readonly metrics: UploadMetrics,
-    @Inject(UPLOAD_OPTIONS) { batches = BATCHES }: UploadOptions,
+    { batches = BATCHES }: UploadConfig,
   ) {
     this.batcher = new Batcher((all) => this.insertAll(all), batches);
   }

@@ -1,6 +1,6 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type Asset, AssetsService, ASSETS_OPTIONS, type AssetsOptions } from '#libs/assets';
+import { type Asset, AssetsConfig, AssetsService } from '#libs/assets';
 import { Clock } from '#libs/database';
 import { type Actor, FIRST_CHECK_MS, invalid, StowageError, uploadDeadline } from '#libs/domain';
 import { UploadCompletion } from './upload-completion.js';
@@ -12,7 +12,7 @@ import {
   type ParsedUploadRequest,
   type UploadRequest,
 } from './upload-request.js';
-import { UPLOAD_OPTIONS, type UploadOptions } from './upload.options.js';
+import { UploadConfig } from './upload.config.js';
 import { type Created, type NewAsset, UploadRepository } from './upload.repository.js';
 
 /** Uploads that one call may request. */
@@ -48,8 +48,8 @@ export class UploadService {
   private readonly limits: UploadLimits;
 
   constructor(
-    @Inject(UPLOAD_OPTIONS) private readonly options: UploadOptions,
-    @Inject(ASSETS_OPTIONS) { allowedTypes }: AssetsOptions,
+    private readonly config: UploadConfig,
+    { allowedTypes }: AssetsConfig,
     private readonly uploadSigner: UploadSigner,
     private readonly repository: UploadRepository,
     private readonly assets: AssetsService,
@@ -58,7 +58,7 @@ export class UploadService {
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(UploadService.name);
-    this.limits = { maxUploadBytes: options.maxUploadBytes, allowedTypes };
+    this.limits = { maxUploadBytes: config.maxUploadBytes, allowedTypes };
   }
 
   /**
@@ -151,7 +151,7 @@ export class UploadService {
       const parsed = parseUploadRequest(request, this.limits);
       const id = newAssetId(now);
       const ticket = parsed.method === 'PUT' ? await this.uploadSigner.forPut(id, parsed, now) : null;
-      const urlExpiresAt = ticket?.expiresAt ?? new Date(now.getTime() + this.options.urlSeconds * 1000);
+      const urlExpiresAt = ticket?.expiresAt ?? new Date(now.getTime() + this.config.urlSeconds * 1000);
       const asset = {
         ...parsed,
         id,

@@ -2,13 +2,13 @@ import { getQueueToken } from '@nestjs/bullmq';
 import { Test, type TestingModule } from '@nestjs/testing';
 import type { Queue } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
-import { AssetsModule } from '#libs/assets';
-import { ContentModule } from '#libs/content';
-import { DatabaseModule } from '#libs/database';
-import { INSPECT_QUEUE, QueueModule, PROCESS_QUEUE, SCHEMA } from '#libs/queue';
+import { AssetsConfig, AssetsModule } from '#libs/assets';
+import { ContentConfig, ContentModule } from '#libs/content';
+import { DatabaseConfig, DatabaseModule } from '#libs/database';
+import { INSPECT_QUEUE, PROCESS_QUEUE, QueueConfig, SCHEMA } from '#libs/queue';
 import { SweeperService } from '#libs/lifecycle';
-import { QuotaModule } from '#libs/quota';
-import { HealthModule, MetricsModule } from '#libs/runtime';
+import { QuotaConfig } from '#libs/quota';
+import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';
 import { GcsObjectStore, GcsUploadSessions } from '#libs/storage/gcs';
 import { UploadCompletionModule } from '#libs/upload';
@@ -23,27 +23,30 @@ import { rows } from '../uploads.js';
  */
 export class PassingTime implements AsyncDisposable {
   static async of(fleet: Fleet): Promise<PassingTime> {
-    const { url } = fleet.database;
     const gcs = { projectId: PROJECT, endpoint: fleet.emulators.gcs.url };
     const module = await Test.createTestingModule({
       imports: [
+        ConfigurationModule.forRoot({
+          database: configured(DatabaseConfig, { url: fleet.database.url, poolSize: 4 }),
+          queue: configured(QueueConfig, { poolSize: 2 }),
+          quota: configured(QuotaConfig, { limitBytes: 2 ** 40, limitAssets: 2 ** 20 }),
+          content: configured(ContentConfig, { contentBucket: NAMES.contentBucket }),
+          assets: configured(AssetsConfig, {
+            incomingBucket: NAMES.incomingBucket,
+            uploadSessionKeys: [SESSION_KEY],
+          }),
+        }),
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
         MetricsModule,
         HealthModule.forRoot(),
-        DatabaseModule.forRoot({ url, poolSize: 4 }),
-        QueueModule.forRoot({ databaseUrl: url, poolSize: 2 }),
+        DatabaseModule,
         StorageModule.forRoot({
           store: new GcsObjectStore(gcs),
           sessions: new GcsUploadSessions(gcs),
           probedBucket: NAMES.incomingBucket,
         }),
-        QuotaModule.forRoot({ limitBytes: 2 ** 40, limitAssets: 2 ** 20 }),
-        ContentModule.forRoot({ ...NAMES, dedupeScope: 'global' }),
-        AssetsModule.forRoot({
-          ...NAMES,
-          allowedTypes: [],
-          uploadSessionKeys: [SESSION_KEY],
-        }),
+        AssetsModule,
+        ContentModule,
         UploadCompletionModule,
       ],
       providers: [SweeperRepository, SweeperService],

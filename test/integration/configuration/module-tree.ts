@@ -2,18 +2,18 @@ import type { DynamicModule, ForwardReference, Type } from '@nestjs/common';
 
 type Imported = Type<unknown> | DynamicModule | Promise<DynamicModule> | ForwardReference;
 
-/** Deep enough for options and adapters, including their clients of vendors. */
+/** Deep enough for configuration and adapters, including their clients of vendors. */
 const MAX_DEPTH = 5;
 
 /**
- * The values that are provided to a module and its imports, by path: the names of the module's class, of the provider
- * token and of the fields. A list of strings is joined into one string.
+ * The values that are provided to a module and its imports, by path: the names of the provider token and of the fields.
+ * A list of strings is joined into one string.
  */
 export function valuesIn(module: Imported, values = new Map<string, unknown>()): Map<string, unknown> {
   if (!('module' in module)) return values;
   for (const provider of module.providers ?? []) {
     if (typeof provider === 'function' || !('useValue' in provider)) continue;
-    collect(`${module.module.name}.${nameOf(provider.provide)}`, provider.useValue, values, MAX_DEPTH);
+    collect(nameOf(provider.provide), provider.useValue, values, MAX_DEPTH);
   }
   for (const imported of module.imports ?? []) valuesIn(imported, values);
   return values;

@@ -7,15 +7,26 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { DynamicModule } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { getMetadataStorage } from 'class-validator';
+import type { WorkerOptions } from 'bullmq';
 import { AppModule as ApiModule } from '../../../apps/api/src/app.module.js';
-import { ApiEnvironment, readConfig as readApiConfig } from '../../../apps/api/src/config.js';
+import {
+  CONFIGURATION as API_CONFIGURATION,
+  readConfig as readApiConfig,
+} from '../../../apps/api/src/config.js';
 import { AppModule as WorkerModule } from '../../../apps/worker/src/app.module.js';
-import { readConfig as readWorkerConfig, WorkerEnvironment } from '../../../apps/worker/src/config.js';
-import { scannerOf } from '../../../apps/worker/src/scanner.js';
+import {
+  CONFIGURATION as WORKER_CONFIGURATION,
+  readConfig as readWorkerConfig,
+} from '../../../apps/worker/src/config.js';
+import { ProcessingJobsModule } from '#libs/processing/jobs';
+import { variablesOf } from '#libs/runtime';
+import { ClamdScanner, readMalwareHashes, scannerOf, SignatureListScanner } from '#libs/scanner';
 import { GcsObjectStore, GcsUrlSigner } from '#libs/storage/gcs';
-import { ClamdScanner, readMalwareHashes, SignatureListScanner } from '#libs/scanner';
 import { ObjectStore, UrlSigner } from '#libs/storage';
+import {
+  InspectAssetProcessor,
+  ProcessAssetProcessor,
+} from '../../../libs/processing/src/jobs/asset-processors.js';
 import { Fleet } from '../../support/fleet.js';
 import { valuesIn } from './module-tree.js';
 
@@ -39,12 +50,12 @@ const NEEDED = {
 const apiOf = (env: NodeJS.ProcessEnv) => ApiModule.forRoot(readApiConfig({ ...NEEDED, ...env }));
 async function workerOf(env: NodeJS.ProcessEnv) {
   const config = readWorkerConfig({ ...NEEDED, ...env });
-  return WorkerModule.forRoot(config, await scannerOf(config));
+  return WorkerModule.forRoot(config, await scannerOf(config.scanner));
 }
 
 type ModuleOf = (env: NodeJS.ProcessEnv) => DynamicModule | Promise<DynamicModule>;
 /** Values that clients of vendors derive from their options. */
-const VENDORS = /^BullModule\.|\.(storage|pubsub|agents)\./;
+const VENDORS = /\.(storage|pubsub|agents)\./;
 
 /** The values of a module tree that change when these variables are set. */
 async function changesBy(of: ModuleOf, env: NodeJS.ProcessEnv) {
@@ -58,143 +69,131 @@ type Reached = Readonly<Record<string, unknown>>;
 /** A value other than the default, and every value of the module tree that it changes. */
 type Wire = readonly [value: string, reached: Reached];
 
-const STORAGE = 'StorageModule';
 const HOST_OF_STORAGE = {
-  [`${STORAGE}.ObjectStore.client.host`]: 'other',
-  [`${STORAGE}.UploadSessions.client.host`]: 'other',
-  [`${STORAGE}.UploadSessions.origin`]: 'http://other:2',
-  [`${STORAGE}.UploadSessions.publicOrigin`]: 'http://other:2',
+  'GcsConfig.endpoint': 'http://other:2',
+  'ObjectStore.client.host': 'other',
+  'UploadSessions.client.host': 'other',
+  'UploadSessions.origin': 'http://other:2',
+  'UploadSessions.publicOrigin': 'http://other:2',
+};
+const INCOMING_BUCKET_OF_BOTH = {
+  'AssetsConfig.incomingBucket': 'other',
+  'ObjectEvents.options.incomingBucket': 'other',
+  PROBED_BUCKET: 'other',
 };
 
 const BOTH: Readonly<Record<string, Wire>> = {
-  DATABASE_URL: [
-    'postgresql://other/x',
-    {
-      'DatabaseModule.DATABASE_OPTIONS.url': 'postgresql://other/x',
-      'QueueModule.QUEUE_OPTIONS.databaseUrl': 'postgresql://other/x',
-    },
+  DATABASE_URL: ['postgresql://other/x', { 'DatabaseConfig.url': 'postgresql://other/x' }],
+  CLOCK_OFFSET_LIMIT_SECONDS: ['77', { 'DatabaseConfig.clockLimitSeconds': 77 }],
+  DATABASE_POOL: ['7', { 'DatabaseConfig.poolSize': 7 }],
+  REDIS_URL: ['redis://other:1', { 'QueueConfig.redisUrl': 'redis://other:1' }],
+  GOOGLE_CLOUD_PROJECT: [
+    'other',
+    { 'GcsConfig.projectId': 'other', 'ObjectEvents.options.projectId': 'other' },
   ],
-  CLOCK_OFFSET_LIMIT_SECONDS: ['77', { 'DatabaseModule.DATABASE_OPTIONS.clockLimitSeconds': 77 }],
-  DATABASE_POOL: ['7', { 'DatabaseModule.DATABASE_OPTIONS.poolSize': 7 }],
-  REDIS_URL: ['redis://other:1', { 'QueueModule.QUEUE_OPTIONS.redisUrl': 'redis://other:1' }],
-  GOOGLE_CLOUD_PROJECT: ['other', { [`${STORAGE}.ObjectEvents.options.projectId`]: 'other' }],
-  CONTENT_BUCKET: ['other', { 'ContentModule.CONTENT_OPTIONS.contentBucket': 'other' }],
-  UPLOAD_SESSION_KEYS: ['2'.repeat(64), { 'AssetsModule.ASSETS_OPTIONS.uploadSessionKeys': '2'.repeat(64) }],
-  DEDUPE_SCOPE: ['owner', { 'ContentModule.CONTENT_OPTIONS.dedupeScope': 'owner' }],
-  ALLOWED_TYPES: ['image/png', { 'AssetsModule.ASSETS_OPTIONS.allowedTypes': 'image/png' }],
-  QUOTA_BYTES: ['77', { 'QuotaModule.QUOTA_OPTIONS.limitBytes': 77 }],
-  QUOTA_ASSETS: ['77', { 'QuotaModule.QUOTA_OPTIONS.limitAssets': 77 }],
-  LOG_LEVEL: ['fatal', { 'LoggerModule.pino-params.pinoHttp.level': 'fatal' }],
-  PUBSUB_SUBSCRIPTION: ['other', { [`${STORAGE}.ObjectEvents.options.subscription`]: 'other' }],
-  PUBSUB_EMULATOR_HOST: ['other:4', { [`${STORAGE}.ObjectEvents.options.emulator`]: 'other:4' }],
+  CONTENT_BUCKET: ['other', { 'ContentConfig.contentBucket': 'other' }],
+  UPLOAD_SESSION_KEYS: ['2'.repeat(64), { 'AssetsConfig.uploadSessionKeys': '2'.repeat(64) }],
+  DEDUPE_SCOPE: ['owner', { 'ContentConfig.dedupeScope': 'owner' }],
+  ALLOWED_TYPES: ['image/png', { 'AssetsConfig.allowedTypes': 'image/png' }],
+  QUOTA_BYTES: ['77', { 'QuotaConfig.limitBytes': 77 }],
+  QUOTA_ASSETS: ['77', { 'QuotaConfig.limitAssets': 77 }],
+  LOG_LEVEL: ['fatal', { 'LoggingConfig.level': 'fatal', 'pino-params.pinoHttp.level': 'fatal' }],
 };
 
 const API: Readonly<Record<string, Wire>> = {
   ...BOTH,
+  PUBSUB_SUBSCRIPTION: [
+    'other',
+    { 'PubSubHealthConfig.subscription': 'other', 'ObjectEvents.options.subscription': 'other' },
+  ],
+  PUBSUB_EMULATOR_HOST: [
+    'other:4',
+    { 'PubSubHealthConfig.emulator': 'other:4', 'ObjectEvents.options.emulator': 'other:4' },
+  ],
   GCS_API_ENDPOINT: [
     'http://other:2',
-    {
-      ...HOST_OF_STORAGE,
-      [`${STORAGE}.UrlSigner.endpoint`]: 'http://other:2',
-      [`${STORAGE}.UrlSigner.host`]: 'host,other',
-    },
+    { ...HOST_OF_STORAGE, 'UrlSigner.endpoint': 'http://other:2', 'UrlSigner.host': 'host,other' },
   ],
   GCS_PUBLIC_ENDPOINT: [
     'http://public:5',
     {
-      [`${STORAGE}.UploadSessions.publicOrigin`]: 'http://public:5',
-      [`${STORAGE}.UrlSigner.endpoint`]: 'http://public:5',
-      [`${STORAGE}.UrlSigner.host`]: 'host,public',
+      'GcsSigningConfig.publicEndpoint': 'http://public:5',
+      'UploadSessions.publicOrigin': 'http://public:5',
+      'UrlSigner.endpoint': 'http://public:5',
+      'UrlSigner.host': 'host,public',
     },
   ],
-  INCOMING_BUCKET: [
-    'other',
-    {
-      [`${STORAGE}.ObjectEvents.options.incomingBucket`]: 'other',
-      [`${STORAGE}.ObjectEventReader.bucket`]: 'other',
-      [`${STORAGE}.PROBED_BUCKET`]: 'other',
-      'AssetsModule.ASSETS_OPTIONS.incomingBucket': 'other',
-    },
+  INCOMING_BUCKET: ['other', { ...INCOMING_BUCKET_OF_BOTH, 'ObjectEventReader.bucket': 'other' }],
+  JWT_SECRET: ['o'.repeat(32), { 'IdentityConfig.secret': 'o'.repeat(32) }],
+  JWT_ISSUER: ['other', { 'IdentityConfig.issuer': 'other' }],
+  JWT_AUDIENCE: ['other', { 'IdentityConfig.audience': 'other' }],
+  JWT_GROUPS_POINTER: ['/other', { 'IdentityConfig.groupsPointer': '/other' }],
+  JWT_SCOPES_POINTER: ['/other', { 'IdentityConfig.scopesPointer': '/other' }],
+  GCS_HMAC_ACCESS_ID: ['other', { 'GcsSigningConfig.accessId': 'other', 'UrlSigner.key.accessId': 'other' }],
+  MAX_UPLOAD_BYTES: ['77', { 'UploadConfig.maxUploadBytes': 77 }],
+  UPLOAD_URL_SECONDS: ['77', { 'UploadConfig.urlSeconds': 77 }],
+  DOWNLOAD_URL_MAX_SECONDS: ['7777', { 'DeliveryConfig.maxSeconds': 7777 }],
+  PORT: ['77', { 'HttpConfig.port': 77 }],
+  ALLOWED_HOSTS: ['other:1', { 'HttpConfig.allowedHosts': 'other:1' }],
+  CORS_ORIGINS: [
+    'https://other.example',
+    { 'HttpConfig.corsOrigins': 'https://other.example', 'UploadConfig.origins': 'https://other.example' },
   ],
-  JWT_SECRET: ['o'.repeat(32), { 'IdentityModule.IDENTITY_OPTIONS.key.secret': 'o'.repeat(32) }],
-  JWT_ISSUER: ['other', { 'IdentityModule.IDENTITY_OPTIONS.issuer': 'other' }],
-  JWT_AUDIENCE: ['other', { 'IdentityModule.IDENTITY_OPTIONS.audience': 'other' }],
-  JWT_GROUPS_POINTER: ['/other', { 'IdentityModule.IDENTITY_OPTIONS.groupsPointer': '/other' }],
-  JWT_SCOPES_POINTER: ['/other', { 'IdentityModule.IDENTITY_OPTIONS.scopesPointer': '/other' }],
-  GCS_HMAC_ACCESS_ID: ['other', { [`${STORAGE}.UrlSigner.key.accessId`]: 'other' }],
-  MAX_UPLOAD_BYTES: ['77', { 'UploadModule.UPLOAD_OPTIONS.maxUploadBytes': 77 }],
-  UPLOAD_URL_SECONDS: ['77', { 'UploadModule.UPLOAD_OPTIONS.urlSeconds': 77 }],
-  DOWNLOAD_URL_MAX_SECONDS: ['7777', { 'DeliveryModule.DELIVERY_OPTIONS.maxSeconds': 7777 }],
-  RATE_LIMIT_PER_MINUTE: ['77', { 'ApiGraphQLModule.RateLimiter.perMinute': 77 }],
-  SUBSCRIPTIONS_PER_OWNER: ['77', { 'SubscriptionsModule.SUBSCRIPTION_OPTIONS.perOwner.subscriptions': 77 }],
-  SUBSCRIPTION_BYTES_PER_OWNER: [
-    '777777',
-    { 'SubscriptionsModule.SUBSCRIPTION_OPTIONS.perOwner.unsentBytes': 777777 },
-  ],
-  SUBSCRIPTION_WORK_PER_SECOND: [
-    '77',
-    {
-      'SubscriptionsModule.SUBSCRIPTION_OPTIONS.rateLimiter.perSecond': 77,
-      'SubscriptionsModule.SubscriptionRateLimiter.perSecond': 77,
-    },
-  ],
-  CORS_ORIGINS: ['https://other.example', { 'UploadModule.UPLOAD_OPTIONS.origins': 'https://other.example' }],
+  CORS_HEADERS: ['x-other', { 'HttpConfig.corsHeaders': 'x-other' }],
+  PLAYGROUND: ['false', { 'PlaygroundConfig.served': false }],
+  PLAYGROUND_TOKEN: ['other', { 'PlaygroundConfig.token': 'other' }],
+  NODE_ENV: ['production', { 'PlaygroundConfig.nodeEnv': 'production' }],
+  RATE_LIMIT_PER_MINUTE: ['77', { 'RateLimitConfig.perMinute': 77 }],
+  SUBSCRIPTIONS_PER_OWNER: ['77', { 'SubscriptionsConfig.subscriptions': 77 }],
+  SUBSCRIPTION_BYTES_PER_OWNER: ['777777', { 'SubscriptionsConfig.unsentBytes': 777777 }],
+  SUBSCRIPTION_WORK_PER_SECOND: ['77', { 'SubscriptionRateConfig.perSecond': 77 }],
 };
 
 const WORKER: Readonly<Record<string, Wire>> = {
   ...BOTH,
-  GCS_API_ENDPOINT: ['http://other:2', HOST_OF_STORAGE],
-  INCOMING_BUCKET: [
+  PUBSUB_SUBSCRIPTION: [
     'other',
-    {
-      [`${STORAGE}.ObjectEvents.options.incomingBucket`]: 'other',
-      [`${STORAGE}.PROBED_BUCKET`]: 'other',
-      'AssetsModule.ASSETS_OPTIONS.incomingBucket': 'other',
-    },
+    { 'PubSubConfig.subscription': 'other', 'ObjectEvents.options.subscription': 'other' },
   ],
+  PUBSUB_EMULATOR_HOST: [
+    'other:4',
+    { 'PubSubConfig.emulator': 'other:4', 'ObjectEvents.options.emulator': 'other:4' },
+  ],
+  GCS_API_ENDPOINT: ['http://other:2', HOST_OF_STORAGE],
+  INCOMING_BUCKET: ['other', INCOMING_BUCKET_OF_BOTH],
   PUBSUB_DEAD_LETTER_SUBSCRIPTION: [
     'other',
-    { [`${STORAGE}.ObjectEvents.options.deadLetterSubscription`]: 'other' },
-  ],
-  QUARANTINE_BUCKET: ['other', { 'ContentStoreModule.CONTENT_STORE_OPTIONS.quarantineBucket': 'other' }],
-  SPOOL_DIR: [
-    '/other',
     {
-      'InspectionModule.INSPECTION_OPTIONS.spoolFolder': '/other',
-      'ProcessingModule.PIPELINE_OPTIONS.spoolFolder': '/other',
+      'PubSubConfig.deadLetterSubscription': 'other',
+      'ObjectEvents.options.deadLetterSubscription': 'other',
     },
   ],
-  INSPECT_PROCESSES: [
-    '7',
-    {
-      'InspectionModule.INSPECTION_OPTIONS.processes': 7,
-      'ProcessingModule.PIPELINE_OPTIONS.inspections': 8,
-    },
-  ],
-  INSPECT_SECONDS: ['77', { 'InspectionModule.INSPECTION_OPTIONS.seconds': 77 }],
-  INSPECT_MEMORY: ['777', { 'InspectionModule.INSPECTION_OPTIONS.memoryBytes': 777 }],
-  MAX_PIXELS: ['77', { 'InspectionModule.INSPECTION_OPTIONS.maxPixels': 77 }],
-  MAX_FRAMES: ['77', { 'InspectionModule.INSPECTION_OPTIONS.maxFrames': 77 }],
-  CLAMD_MAX_BYTES: ['77', { 'InspectionModule.INSPECTION_OPTIONS.scannableBytes': 77 }],
-  RESCAN_BYTES: ['77', { 'LifecycleModule.LIFECYCLE_OPTIONS.rescanBytesPerSecond': 77 }],
-  SPOOL_BYTES: ['77', { 'ProcessingModule.PIPELINE_OPTIONS.spoolBytes': 77 }],
-  ADMIT_UNSCANNABLE: ['image/png', { 'ProcessingModule.PIPELINE_OPTIONS.admitUnscannable': 'image/png' }],
+  QUARANTINE_BUCKET: ['other', { 'ContentStoreConfig.quarantineBucket': 'other' }],
+  SPOOL_DIR: ['/other', { 'InspectionConfig.spoolFolder': '/other' }],
+  INSPECT_PROCESSES: ['7', { 'InspectionConfig.processes': 7 }],
+  INSPECT_SECONDS: ['77', { 'InspectionConfig.seconds': 77 }],
+  INSPECT_MEMORY: ['777', { 'InspectionConfig.memoryBytes': 777 }],
+  MAX_PIXELS: ['77', { 'InspectionConfig.maxPixels': 77 }],
+  MAX_FRAMES: ['77', { 'InspectionConfig.maxFrames': 77 }],
+  CLAMD_MAX_BYTES: ['77', { 'ScannerConfig.maxBytes': 77, 'InspectionConfig.scannableBytes': 77 }],
+  RESCAN_BYTES: ['77', { 'LifecycleConfig.rescanBytesPerSecond': 77 }],
+  SPOOL_BYTES: ['77', { 'ProcessingConfig.spoolBytes': 77 }],
+  ADMIT_UNSCANNABLE: ['image/png', { 'ProcessingConfig.admitUnscannable': 'image/png' }],
   VARIANT_PROFILES: [
     'other=webp:77:50, large=webp:1280:80',
     {
-      'ProcessingModule.PIPELINE_OPTIONS.profiles.0.name': 'other',
-      'ContentStoreModule.CONTENT_STORE_OPTIONS.profiles.0.name': 'other',
-      'ProcessingModule.PIPELINE_OPTIONS.profiles.0.maxSide': 77,
-      'ContentStoreModule.CONTENT_STORE_OPTIONS.profiles.0.maxSide': 77,
-      'ProcessingModule.PIPELINE_OPTIONS.profiles.0.quality': 50,
-      'ContentStoreModule.CONTENT_STORE_OPTIONS.profiles.0.quality': 50,
+      'ContentStoreConfig.profiles.0.name': 'other',
+      'ContentStoreConfig.profiles.0.maxSide': 77,
+      'ContentStoreConfig.profiles.0.quality': 50,
     },
   ],
-  WORKER_CONCURRENCY: ['7', { 'ProcessingModule.PIPELINE_OPTIONS.concurrency': 7 }],
-  JOB_LOCK_SECONDS: ['77', { 'ProcessingModule.PIPELINE_OPTIONS.lockSeconds': 77 }],
+  WORKER_CONCURRENCY: ['7', { 'ProcessingConfig.concurrency': 7 }],
+  JOB_LOCK_SECONDS: ['77', { 'ProcessingConfig.lockSeconds': 77 }],
+  WORKER_PORT: ['77', { 'MonitoringConfig.port': 77 }],
+  WORKER_ALLOWED_HOSTS: ['other:1', { 'MonitoringConfig.allowedHosts': 'other:1' }],
 };
 
-/** Variables whose effect is not a value of the module tree, with the files that test them by name. */
+/** Variables whose effect goes beyond the values of the module tree, with the files that test them by name. */
 const TESTED_IN: Readonly<Record<string, string>> = {
   PORT: 'test/support/fleet.ts',
   WORKER_PORT: 'test/support/fleet.ts',
@@ -203,6 +202,7 @@ const TESTED_IN: Readonly<Record<string, string>> = {
   CORS_HEADERS: 'test/integration/api/cross-origin.spec.ts',
   PLAYGROUND: 'test/integration/api/playground.spec.ts',
   PLAYGROUND_TOKEN: 'test/integration/api/playground.spec.ts',
+  NODE_ENV: 'apps/worker/src/config.spec.ts',
   SCANNER_REQUIRED: 'apps/worker/src/config.spec.ts',
 };
 /** Variables that this suite tests below. */
@@ -231,30 +231,20 @@ describe('configuration variables', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
+  const variablesIn = (classes: Readonly<Record<string, new () => object>>) =>
+    Object.values(classes).flatMap((type) => [...variablesOf(type).values()]);
+
   describe.each([
-    ['api', ApiEnvironment, apiOf, API],
-    ['worker', WorkerEnvironment, workerOf, WORKER],
-  ] as const)('%s', (_, environment, of, wires) => {
-    const variables = [
-      ...new Set(
-        getMetadataStorage()
-          .getTargetValidationMetadatas(environment, '', false, false)
-          .map(({ propertyName }) => propertyName),
-      ),
-    ];
-
-    it('have a test case each', () => {
+    ['api', variablesIn(API_CONFIGURATION), apiOf, API],
+    ['worker', variablesIn(WORKER_CONFIGURATION), workerOf, WORKER],
+  ] as const)('%s', (_, variables, of, wires) => {
+    it('belong to one class and have a test case each', () => {
       const cases = new Set([...Object.keys(wires), ...Object.keys(TESTED_IN), ...TESTED_BELOW]);
-      expect(variables.length).toBeGreaterThan(20);
-      expect(variables.filter((name) => !cases.has(name))).toEqual([]);
       const known = new Set(variables);
+      expect(known.size).toBeGreaterThan(20);
+      expect(variables).toHaveLength(known.size);
+      expect(variables.filter((name) => !cases.has(name))).toEqual([]);
       expect(Object.keys(wires).filter((name) => !known.has(name))).toEqual([]);
-    });
-
-    it('are listed in .env.example', () => {
-      const example = readFileSync(path.join(ROOT, '.env.example'), 'utf8');
-      const listed = new Set(Array.from(example.matchAll(/^#?([A-Z0-9_]+)=/gm), ([, name]) => name));
-      expect(variables.filter((name) => !listed.has(name.toUpperCase()))).toEqual([]);
     });
 
     it.each(Object.entries(wires))(
@@ -300,6 +290,28 @@ describe('configuration variables', () => {
     });
   });
 
+  it('are listed in .env.example for the apps that read them', () => {
+    const namesIn = (classes: Parameters<typeof variablesIn>[0]) => [
+      ...new Set(variablesIn(classes).map((name) => name.toUpperCase())),
+    ];
+    const [api, worker] = [namesIn(API_CONFIGURATION), namesIn(WORKER_CONFIGURATION)];
+    const example = readFileSync(path.join(ROOT, '.env.example'), 'utf8');
+    const listedFor = (apps: string) => {
+      const section = example.split(/^# ── /m).find((text) => text.startsWith(`${apps} ─`)) ?? '';
+      return Array.from(section.matchAll(/^#?([A-Z0-9_]+)=/gm), ([, name]) => name).sort();
+    };
+    expect(listedFor('api and worker')).toEqual(api.filter((name) => worker.includes(name)).sort());
+    expect(listedFor('api')).toEqual(api.filter((name) => !worker.includes(name)).sort());
+    expect(listedFor('worker')).toEqual(worker.filter((name) => !api.includes(name)).sort());
+  });
+
+  it('are described in docs/operating.md', () => {
+    const guide = readFileSync(path.join(ROOT, 'docs/operating.md'), 'utf8');
+    const described = new Set(Array.from(guide.matchAll(/\b[A-Z][A-Z0-9_]+\b/g), ([name]) => name));
+    const variables = [API_CONFIGURATION, WORKER_CONFIGURATION].flatMap(variablesIn);
+    expect(variables.filter((name) => !described.has(name.toUpperCase()))).toEqual([]);
+  });
+
   it.each(Object.entries(TESTED_IN))('include %s, which %s tests', (name, file) => {
     expect(readFileSync(path.join(ROOT, file), 'utf8')).toMatch(new RegExp(`\\b${name}:`));
   });
@@ -307,8 +319,8 @@ describe('configuration variables', () => {
   it('replace JWT_SECRET by JWT_JWKS_URL', async () => {
     const url = 'https://keys.example/jwks';
     expect(await changesBy(apiOf, { JWT_SECRET: undefined, JWT_JWKS_URL: url })).toEqual({
-      'IdentityModule.IDENTITY_OPTIONS.key.secret': undefined,
-      'IdentityModule.IDENTITY_OPTIONS.key.jwksUrl': url,
+      'IdentityConfig.secret': undefined,
+      'IdentityConfig.jwksUrl': url,
     });
   });
 
@@ -344,7 +356,7 @@ describe('configuration variables', () => {
   });
 
   describe('the scanner', () => {
-    const scanner = (env: NodeJS.ProcessEnv) => scannerOf(readWorkerConfig({ ...NEEDED, ...env }));
+    const scanner = (env: NodeJS.ProcessEnv) => scannerOf(readWorkerConfig({ ...NEEDED, ...env }).scanner);
 
     it('is clamd at CLAMD_ADDRESS, with the limit CLAMD_MAX_BYTES and the label suffix SCANNER_LABEL', async () => {
       const found = await scanner({
@@ -364,6 +376,16 @@ describe('configuration variables', () => {
       expect(found).toEqual(new SignatureListScanner(await readMalwareHashes(file)));
       expect((await found.identify()).label).toContain(', 1 hashes,');
     });
+  });
+
+  it('set the limits of the workers of both queues', () => {
+    const limits = { WORKER_CONCURRENCY: '7', INSPECT_PROCESSES: '4', JOB_LOCK_SECONDS: '77' };
+    const { processing, inspection } = readWorkerConfig({ ...NEEDED, ...limits });
+    new ProcessingJobsModule(processing, inspection);
+    const optionsOf = (processor: object) =>
+      Reflect.getMetadata('bullmq:worker_metadata', processor) as WorkerOptions;
+    expect(optionsOf(ProcessAssetProcessor)).toMatchObject({ concurrency: 7, lockDuration: 77_000 });
+    expect(optionsOf(InspectAssetProcessor)).toMatchObject({ concurrency: 5, lockDuration: 77_000 });
   });
 
   it('make api and worker listen only on HOST', async () => {

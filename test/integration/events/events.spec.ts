@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
-import { Database, DatabaseModule, type Tx } from '#libs/database';
+import { Database, DatabaseConfig, DatabaseModule, type Tx } from '#libs/database';
 import { AssetFeed, DomainEvents, EventRelay, EventsModule, FeedModule } from '#libs/events';
-import { HealthModule, MetricsModule } from '#libs/runtime';
+import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 import { until } from '../../support/until.js';
 
@@ -21,12 +21,14 @@ describe('the event log', () => {
   });
 
   async function start() {
+    const database = configured(DatabaseConfig, { url: testDatabase.url, poolSize: 5 });
     const module = await Test.createTestingModule({
       imports: [
+        ConfigurationModule.forRoot({ database }),
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
         MetricsModule,
         HealthModule.forRoot(),
-        DatabaseModule.forRoot({ url: testDatabase.url, poolSize: 5 }),
+        DatabaseModule,
         EventsModule,
         FeedModule,
       ],

@@ -2,14 +2,15 @@ import type http from 'node:http';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Registry } from 'prom-client';
-import { Clock, Database } from '#libs/database';
-import { HealthChecks } from '#libs/runtime';
-import { IdentityService, type IdentityOptions } from '#libs/identity';
+import { Clock, Database, DatabaseConfig } from '#libs/database';
+import { configured, HealthChecks } from '#libs/runtime';
+import { IdentityConfig, IdentityService } from '#libs/identity';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 
 const SECRET = 'a secret of more than thirty-two characters';
-const OPTIONS: IdentityOptions = { issuer: 'tests', audience: 'stowage', key: { secret: SECRET } };
+const TOKENS = { issuer: 'tests', audience: 'stowage', secret: SECRET };
+const CONFIG = configured(IdentityConfig, TOKENS);
 const secretKey = new TextEncoder().encode(SECRET);
 
 const token = (sub: string | undefined, claims: Record<string, unknown> = {}) => {
@@ -34,10 +35,11 @@ describe('identity (real: PostgreSQL, jose)', () => {
 
   beforeAll(async () => {
     testDatabase = await createTestDatabase();
-    database = new Database({ url: testDatabase.url });
-    clock = new Clock({ url: testDatabase.url }, database, new Registry(), new HealthChecks());
+    const config = configured(DatabaseConfig, { url: testDatabase.url });
+    database = new Database(config);
+    clock = new Clock(config, database, new Registry(), new HealthChecks());
     await clock.measure();
-    identity = new IdentityService(OPTIONS, database, clock, registry);
+    identity = new IdentityService(CONFIG, database, clock, registry);
   });
   afterAll(async () => {
     await database.onApplicationShutdown();
@@ -58,7 +60,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
     const ids = await Promise.all(jwts.map(async (jwt) => (await as(jwt)).ownerId));
     expect(ids.every((id) => id > 2n ** 62n)).toBe(true);
     expect(new Set(ids).size).toBe(3);
-    const other = new IdentityService(OPTIONS, database, clock, new Registry());
+    const other = new IdentityService(CONFIG, database, clock, new Registry());
     expect((await other.authenticate({ authorization: `bearer ${jwts[0]!}` })).ownerId).toBe(ids[0]);
   });
 
@@ -71,9 +73,9 @@ describe('identity (real: PostgreSQL, jose)', () => {
         await expect(as(expired)).rejects.toMatchObject({ reason: 'CLOCK_OFFSET', kind: 'unavailable' });
         await expect(as(valid)).rejects.toMatchObject({ reason: 'CLOCK_OFFSET', kind: 'unavailable' });
       });
-      const options = { url: testDatabase.url, clockLimitSeconds: 86_400 };
-      const wider = new Clock(options, database, new Registry(), new HealthChecks());
-      const tolerant = new IdentityService(OPTIONS, database, wider, new Registry());
+      const config = configured(DatabaseConfig, { clockLimitSeconds: 86_400 });
+      const wider = new Clock(config, database, new Registry(), new HealthChecks());
+      const tolerant = new IdentityService(CONFIG, database, wider, new Registry());
       await withLocalClockOff(hours * 3_600_000, wider, async () => {
         const of = (jwt: string) => tolerant.authenticate({ authorization: `Bearer ${jwt}` });
         await expect(of(expired)).rejects.toMatchObject({ reason: 'TOKEN_EXPIRED' });
@@ -176,7 +178,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
     ],
   ])('reads groups only from %s and scopes only from %s', async (groupsPointer, scopesPointer, claims) => {
     const elsewhere = new IdentityService(
-      { ...OPTIONS, groupsPointer, scopesPointer },
+      configured(IdentityConfig, { ...TOKENS, groupsPointer, scopesPointer }),
       database,
       clock,
       new Registry(),
@@ -189,10 +191,10 @@ describe('identity (real: PostgreSQL, jose)', () => {
   });
 
   it.each(['groups', '/a~2', ''])('rejects the invalid JSON pointer %j', (pointer) => {
-    for (const name of ['groupsPointer', 'scopesPointer'] as const)
-      expect(
-        () => new IdentityService({ ...OPTIONS, [name]: pointer }, database, clock, new Registry()),
-      ).toThrow(TypeError);
+    for (const name of ['groupsPointer', 'scopesPointer'] as const) {
+      const config = configured(IdentityConfig, { ...TOKENS, [name]: pointer });
+      expect(() => new IdentityService(config, database, clock, new Registry())).toThrow(TypeError);
+    }
   });
 
   it('lets a service act for an owner only with the delegate scope', async () => {

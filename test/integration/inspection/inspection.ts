@@ -1,26 +1,28 @@
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
-import { InspectionModule, type InspectionOptions } from '#libs/inspection';
-import { HealthModule } from '#libs/runtime';
+import { InspectionConfig, InspectionModule } from '#libs/inspection';
+import { ConfigurationModule, configured, HealthModule } from '#libs/runtime';
 import { LIMITS } from './readers.harness.js';
 
 /** Starts the module with one real child process, which reads files in `spoolFolder`, a folder of mode 0711. */
 export async function startInspection(
   spoolFolder: string,
-  options: Partial<InspectionOptions> = {},
+  changes: Partial<InspectionConfig> = {},
 ): Promise<TestingModule> {
+  const inspection = configured(InspectionConfig, {
+    ...LIMITS,
+    processes: 1,
+    seconds: 20,
+    memoryBytes: 512 * 2 ** 20,
+    spoolFolder,
+    ...changes,
+  });
   const module = await Test.createTestingModule({
     imports: [
+      ConfigurationModule.forRoot({ inspection }),
       LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
       HealthModule.forRoot(),
-      InspectionModule.forRoot({
-        ...LIMITS,
-        processes: 1,
-        seconds: 20,
-        memoryBytes: 512 * 2 ** 20,
-        spoolFolder,
-        ...options,
-      }),
+      InspectionModule,
     ],
   }).compile();
   return module.init();

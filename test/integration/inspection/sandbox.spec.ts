@@ -16,7 +16,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TestingModule } from '@nestjs/testing';
-import { findProgram, InspectionFailed, type InspectionOptions, Inspector } from '#libs/inspection';
+import { findProgram, InspectionFailed, type InspectionConfig, Inspector } from '#libs/inspection';
 import { officeParts, zipArchive } from '#libs/inspection/testing';
 import { closedFolderAbove } from '../../../libs/inspection/src/file-view.js';
 import { until } from '../../support/until.js';
@@ -86,12 +86,12 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     module = undefined;
   });
 
-  async function start(options: Partial<InspectionOptions> = {}) {
+  async function start(config: Partial<InspectionConfig> = {}) {
     module = await startInspection(spoolFolder, {
       maxPixels: 1,
       maxFrames: 1,
       readers: [READERS],
-      ...options,
+      ...config,
     });
     inspector = module.get(Inspector);
   }

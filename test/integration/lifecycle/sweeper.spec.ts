@@ -1,8 +1,9 @@
 import { PinoLogger } from 'nestjs-pino';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { Clock } from '#libs/database';
-import { HealthChecks } from '#libs/runtime';
+import { Clock, DatabaseConfig } from '#libs/database';
+import { LifecycleConfig } from '#libs/lifecycle';
+import { configured, HealthChecks } from '#libs/runtime';
 import { LifecycleSchedule } from '../../../libs/lifecycle/src/lifecycle-schedule.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
@@ -52,13 +53,12 @@ describe.each(QUEUE_BACKENDS)(
           data: { uploadDeadlineAt: later(-1), nextCheckAt: later(-1) },
         });
         const sweep = async (clockLimitSeconds: number) => {
-          const options = { url: world.testDatabase.url, clockLimitSeconds };
-          const clock = new Clock(options, world.database, new Registry(), new HealthChecks());
+          const config = configured(DatabaseConfig, { clockLimitSeconds });
+          const clock = new Clock(config, world.database, new Registry(), new HealthChecks());
           const { sweeper, rescan, variantRebuild, infectedContent } = world;
           const logger = await world.module.resolve<PinoLogger>(PinoLogger);
-          const rate = { rescanBytesPerSecond: 1 };
           const schedule = new LifecycleSchedule(
-            rate,
+            configured(LifecycleConfig, { rescanBytesPerSecond: 1 }),
             sweeper,
             rescan,
             variantRebuild,

@@ -4,7 +4,10 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type ConnectionOptions, type Job, Queue, Worker } from 'bullmq';
+import { DatabaseConfig } from '#libs/database';
+import { QueueConfig } from '#libs/queue';
 import { queueContract, type QueueSetup } from '#libs/queue/testing';
+import { configured } from '#libs/runtime';
 import { connectionOf } from '../../../libs/queue/src/connection.js';
 import { queueBackend } from '../../../libs/queue/src/bullmq-patches/index.js';
 import { workerOptions } from '../../../libs/queue/src/worker-options.js';
@@ -24,11 +27,14 @@ const by = (proxy: TcpProxy): QueueSetup['outages'] => ({
   },
 });
 
+const connectionTo = (url: string) => connectionOf({ url }, new QueueConfig());
+
 queueContract('PostgreSQL', async () => {
   const database = await createTestDatabase();
   const proxy = await TcpProxy.start(new URL(database.url).host);
   return {
-    options: { databaseUrl: proxy.urlOf(database.url) },
+    database: configured(DatabaseConfig, { url: proxy.urlOf(database.url) }),
+    queue: new QueueConfig(),
     databaseUrl: database.url,
     outages: by(proxy),
     close: async () => {
@@ -43,7 +49,8 @@ queueContract('PostgreSQL', async () => {
     const [database, redis] = await Promise.all([createTestDatabase(), TestRedis.start()]);
     const proxy = await TcpProxy.start(new URL(redis.url).host);
     return {
-      options: { databaseUrl: database.url, redisUrl: proxy.urlOf(redis.url) },
+      database: configured(DatabaseConfig, { url: database.url }),
+      queue: configured(QueueConfig, { redisUrl: proxy.urlOf(redis.url) }),
       databaseUrl: database.url,
       outages: by(proxy),
       close: async () => {
@@ -58,7 +65,7 @@ queueContract('PostgreSQL', async () => {
 describe('PostgreSQL that disconnects during the first query', () => {
   let database: TestDatabase;
   let proxy: TcpProxy;
-  const connection = () => connectionOf({ databaseUrl: proxy.urlOf(database.url) });
+  const connection = () => connectionTo(proxy.urlOf(database.url));
   const running: Promise<void>[] = [];
   beforeEach(async () => {
     database = await createTestDatabase();
@@ -113,7 +120,7 @@ describe('PostgreSQL that disconnects during the first query', () => {
     await delay(2_500);
     expect(seen.errors).toBeLessThan(20);
     await proxy.pass();
-    const queue = queueOn(connectionOf({ databaseUrl: database.url }));
+    const queue = queueOn(connectionTo(database.url));
     await queue.add('a', { n: 1 });
     await until('the job is done', () => (seen.jobs.length > 0 ? true : null));
     expect(seen.jobs).toEqual([{ n: 1 }]);
@@ -138,8 +145,8 @@ describe('PostgreSQL that disconnects during the first query', () => {
     await once(server, 'listening');
     const url = new URL(database.url);
     url.port = String((server.address() as AddressInfo).port);
-    const queue = queueOn(connectionOf({ databaseUrl: database.url }));
-    const { worker, seen } = workerOn(connectionOf({ databaseUrl: String(url) }));
+    const queue = queueOn(connectionTo(database.url));
+    const { worker, seen } = workerOn(connectionTo(String(url)));
     if (isLater) {
       await queue.add('a', { n: 1 });
       await until('the job is done', () => (seen.jobs.length > 0 ? true : null));
@@ -167,8 +174,8 @@ it('reports a connection that is cut while a queue starts as a queue error witho
   try {
     // The queue's first query.
     const firstQuery = proxy.hold({ after: ['min_client_version'], what: 'answer' });
-    const options = { databaseUrl: proxy.urlOf(database.url) };
-    const queue = new Queue('q', { connection: connectionOf(options) }, queueBackend);
+    const connection = connectionTo(proxy.urlOf(database.url));
+    const queue = new Queue('q', { connection }, queueBackend);
     queue.on('error', () => undefined);
     const ready = queue.waitUntilReady().catch((error: unknown) => error);
     await firstQuery.held;

@@ -1,10 +1,30 @@
+import { IsOptional, IsString } from 'class-validator';
 import type { FastifyInstance } from 'fastify';
+import { Flag, Variable } from '#libs/runtime';
 import { type PageAsset, readPageAssets } from './assets.js';
 import { EXAMPLES } from './examples.js';
 
-interface PlaygroundOptions {
+export class PlaygroundConfig {
+  /** Whether browsers get GraphiQL at /graphql; by default only if NODE_ENV is not `production`. */
+  @Variable('PLAYGROUND')
+  @IsOptional()
+  @Flag()
+  readonly served?: boolean;
+
+  @Variable('NODE_ENV')
+  @IsOptional()
+  @IsString()
+  readonly nodeEnv?: string;
+
   /** Token that the page contains for every visitor. Only for a stack that is reachable by its owner alone. */
+  @Variable('PLAYGROUND_TOKEN')
+  @IsOptional()
+  @IsString()
   readonly token?: string;
+
+  get isServed(): boolean {
+    return this.served ?? this.nodeEnv !== 'production';
+  }
 }
 
 /**
@@ -42,9 +62,9 @@ const PAGE_HEADERS = {
 const ASSET_HEADERS = { ...SECURITY_HEADERS, 'cache-control': 'public, max-age=31536000, immutable' };
 
 /** Serves GraphiQL to browsers that open /graphql, without resources of other hosts. Other clients are not affected. */
-export function servePlayground(server: FastifyInstance, options: PlaygroundOptions): void {
+export function servePlayground(server: FastifyInstance, { token }: PlaygroundConfig): void {
   const { styles, scripts } = readPageAssets();
-  const page = pageOf(styles, scripts, options);
+  const page = pageOf(styles, scripts, token);
   // Apollo owns the route, so a hook serves the page.
   server.addHook('onRequest', async (request, reply) => {
     const isPage = request.method === 'GET' && request.url.split('?', 1)[0] === '/graphql';
@@ -57,7 +77,7 @@ export function servePlayground(server: FastifyInstance, options: PlaygroundOpti
   }
 }
 
-function pageOf(styles: PageAsset[], scripts: PageAsset[], { token }: PlaygroundOptions): string {
+function pageOf(styles: PageAsset[], scripts: PageAsset[], token?: string): string {
   const headers = token === undefined ? undefined : json({ Authorization: `Bearer ${token}` });
   const tabs = EXAMPLES.map(({ query, variables }) => ({ query, variables: variables && json(variables) }));
   return `<!doctype html>

@@ -1,11 +1,18 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { WebSocket } from 'ws';
+import { Bytes, Variable, Whole } from '#libs/runtime';
 
 /** Limits for all sockets of one owner together, in this process. */
-export interface OwnerLimits {
-  readonly subscriptions: number;
-  /** Bytes that were sent and that the peers have not read yet. */
-  readonly unsentBytes: number;
+export class SubscriptionsConfig {
+  /** Maximum number of open subscriptions of one owner, over all of the owner's sockets. */
+  @Variable('SUBSCRIPTIONS_PER_OWNER')
+  @Whole(1)
+  readonly subscriptions: number = 1000;
+
+  /** Bytes that all sockets of one owner may leave unread before the socket with the most unread bytes is closed. */
+  @Variable('SUBSCRIPTION_BYTES_PER_OWNER')
+  @Bytes()
+  readonly unsentBytes: number = 8 * 2 ** 20;
 }
 
 export interface Connection {
@@ -28,7 +35,7 @@ export class OwnerSockets {
   private readonly refusals: Counter<'limit'>;
 
   constructor(
-    private readonly limits: OwnerLimits,
+    private readonly limits: SubscriptionsConfig,
     registry: Registry,
   ) {
     const registers = [registry];

@@ -1,29 +1,21 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import { GraphQLSchemaHost } from '@nestjs/graphql';
 import { CloseCode, handleProtocols, makeServer, MessageType, parseMessage } from 'graphql-ws';
 import { PinoLogger } from 'nestjs-pino';
 import { Gauge, Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { SubscriptionRateLimiter } from '#libs/assets/graphql';
+import { SubscriptionRateLimiter } from '#libs/assets/graphql';
 import { logErrors } from '#libs/graphql';
 import { IdentityService } from '#libs/identity';
 import type { AdmissionCheck } from '#libs/runtime';
-import { type Connection, type OwnerLimits, OwnerSockets } from './owner-sockets.js';
+import { admissionOf } from '../admission.js';
+import { HttpConfig } from '../http.config.js';
+import { type Connection, OwnerSockets, SubscriptionsConfig } from './owner-sockets.js';
 import { subscriptionProtocol } from './subscription-protocol.js';
-
-export interface SubscriptionOptions {
-  /** Decides which WebSocket upgrades the server accepts. */
-  readonly admission: AdmissionCheck;
-  readonly perOwner: OwnerLimits;
-  /** Rate limiter of each owner for messages from the owner's sockets. */
-  readonly rateLimiter: SubscriptionRateLimiter;
-}
-
-export const SUBSCRIPTION_OPTIONS = Symbol('SUBSCRIPTION_OPTIONS');
 
 const PATH = '/graphql';
 /** Large enough for an operation with a hundred ids, which has about five thousand bytes. */
@@ -56,6 +48,8 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     clientTracking: true,
     handleProtocols: (protocols) => handleProtocols(protocols),
   });
+  /** Decides which upgrades are accepted. */
+  private readonly admission: AdmissionCheck;
   private readonly owners: OwnerSockets;
   private readonly protocol: ReturnType<typeof makeServer<Record<string, unknown>, Connection>>;
   /** Sockets with a message or a pong since the last ping. */
@@ -67,12 +61,15 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     private readonly adapter: HttpAdapterHost,
     private readonly modules: ModuleRef,
     private readonly identity: IdentityService,
-    @Inject(SUBSCRIPTION_OPTIONS) private readonly options: SubscriptionOptions,
+    private readonly rateLimiter: SubscriptionRateLimiter,
     private readonly logger: PinoLogger,
+    http: HttpConfig,
+    limits: SubscriptionsConfig,
     registry: Registry,
   ) {
     logger.setContext(SubscriptionServer.name);
-    this.owners = new OwnerSockets(options.perOwner, registry);
+    this.admission = admissionOf(http);
+    this.owners = new OwnerSockets(limits, registry);
     this.protocol = makeServer(
       subscriptionProtocol({
         schema: () => this.modules.get(GraphQLSchemaHost, { strict: false }).schema,
@@ -83,7 +80,6 @@ export class SubscriptionServer implements OnApplicationBootstrap {
       }),
     );
     const { clients } = this.sockets;
-    const { rateLimiter } = options;
     new Gauge({
       name: 'stowage_subscription_sockets',
       help: 'Number of open subscription sockets',
@@ -107,7 +103,7 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', () => undefined);
       const isGraphQLPath = request.url?.split('?', 1)[0] === PATH;
-      if (this.options.admission(request) !== null) refuse(socket, '403 Forbidden');
+      if (this.admission(request) !== null) refuse(socket, '403 Forbidden');
       else if (!isGraphQLPath) refuse(socket, '404 Not Found');
       else if (this.stopping) refuse(socket, '503 Service Unavailable');
       else this.sockets.handleUpgrade(request, socket, head, (opened) => this.open(opened));
@@ -159,7 +155,7 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     const { socket, ownerId } = connection;
     connection.pending++;
     applyBackpressure(connection);
-    if (ownerId !== undefined) await this.options.rateLimiter.take(ownerId);
+    if (ownerId !== undefined) await this.rateLimiter.take(ownerId);
     // The context ends with the message, so that fields that an operation assigns to its logger do not leak into later
     // ones.
     this.logger.runInContext(() => this.handle(socket, text, take));

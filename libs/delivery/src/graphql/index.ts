@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
+import { DeliveryModule } from '../delivery.module.js';
 import { DownloadUrlResolver, VariantUrlResolver } from './download-url.resolver.js';
 
-@Module({ providers: [DownloadUrlResolver, VariantUrlResolver] })
+@Module({ imports: [DeliveryModule], providers: [DownloadUrlResolver, VariantUrlResolver] })
 export class DeliveryGraphQLModule {}

@@ -1,4 +1,4 @@
-import { InjectQueue, Processor, WorkerHost } from '@nestjs/bullmq';
+import { InjectQueue, WorkerHost } from '@nestjs/bullmq';
 import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Job, Queue } from 'bullmq';
 import { PinoLogger } from 'nestjs-pino';
@@ -10,25 +10,8 @@ import {
   PROCESS_QUEUE,
   endJob,
   CrashTracker,
-  type WorkerLimits,
-  workerOptions,
 } from '#libs/queue';
 import { ProcessingService } from '../processing.service.js';
-
-export interface ProcessingOptions extends WorkerLimits {
-  /** Concurrent jobs of one worker for files that need a reader (a parser in a child process), besides `concurrency` others. */
-  readonly inspections: number;
-}
-
-/** Decorates the processors at run time, because Nest reads the options of a BullMQ worker from the decorator of its processor. */
-export function processorsOf(options: ProcessingOptions) {
-  Processor(PROCESS_QUEUE, workerOptions(options))(ProcessAssetProcessor);
-  Processor(
-    INSPECT_QUEUE,
-    workerOptions({ ...options, concurrency: options.inspections }),
-  )(InspectAssetProcessor);
-  return [ProcessAssetProcessor, InspectAssetProcessor];
-}
 
 /** The worker of one queue. Handles the end, failure, stall and return of its jobs. */
 abstract class AssetProcessor

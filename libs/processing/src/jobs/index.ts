@@ -1,18 +1,24 @@
-import { type DynamicModule, Module } from '@nestjs/common';
-import type { ContentStoreOptions } from '#libs/content';
+import { Processor } from '@nestjs/bullmq';
+import { Module } from '@nestjs/common';
+import { InspectionConfig } from '#libs/inspection';
+import { INSPECT_QUEUE, PROCESS_QUEUE, QueueModule, workerOptions } from '#libs/queue';
+import { ProcessingConfig } from '../processing.config.js';
 import { ProcessingModule } from '../processing.module.js';
-import type { PipelineOptions } from '../processing.options.js';
-import { type ProcessingOptions, processorsOf } from './asset-processors.js';
+import { InspectAssetProcessor, ProcessAssetProcessor } from './asset-processors.js';
 
-export type { PipelineOptions, ProcessingOptions };
-
-@Module({})
+@Module({
+  imports: [ProcessingModule, QueueModule],
+  providers: [ProcessAssetProcessor, InspectAssetProcessor],
+})
 export class ProcessingJobsModule {
-  static forRoot(options: ProcessingOptions & PipelineOptions & ContentStoreOptions): DynamicModule {
-    return {
-      module: ProcessingJobsModule,
-      imports: [ProcessingModule.forRoot(options)],
-      providers: processorsOf(options),
-    };
+  /**
+   * Decorates the processors at run time, because Nest reads the options of a BullMQ worker from the decorator of its
+   * processor when it initializes the modules.
+   */
+  constructor(config: ProcessingConfig, { processes }: InspectionConfig) {
+    // One extra inspection reads its file while all processes are busy.
+    const inspections = { ...config, concurrency: processes + 1 };
+    Processor(PROCESS_QUEUE, workerOptions(config))(ProcessAssetProcessor);
+    Processor(INSPECT_QUEUE, workerOptions(inspections))(InspectAssetProcessor);
   }
 }

@@ -6,12 +6,12 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { type Job, type Queue, Worker, type WorkerOptions } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
 import { Registry } from 'prom-client';
-import { DatabaseModule } from '#libs/database';
+import { Database, DatabaseConfig, DatabaseModule } from '#libs/database';
 import { type AssetReceived, unavailable } from '#libs/domain';
-import { HealthChecks, HealthModule, MetricsModule } from '#libs/runtime';
+import { ConfigurationModule, configured, HealthChecks, HealthModule, MetricsModule } from '#libs/runtime';
 import { connectionOf } from '../connection.js';
 import { QueueModule } from '../queue.module.js';
-import type { QueueOptions } from '../queue.options.js';
+import type { QueueConfig } from '../queue.config.js';
 import { QueueService } from '../queue.service.js';
 import { queueBackend } from '../bullmq-patches/index.js';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from '../queues.js';
@@ -20,7 +20,8 @@ import { CrashTracker } from '../crash-tracker.js';
 import { CRASHES_PER_ATTEMPT, workerOptions } from '../worker-options.js';
 
 export interface QueueSetup {
-  readonly options: QueueOptions;
+  readonly database: DatabaseConfig;
+  readonly queue: QueueConfig;
   /** A connection to the database that stays available. The queue may use the same database over another connection. */
   readonly databaseUrl: string;
   /** Outages by name. Each function makes the queue's backend unavailable and returns a function that restores it. */
@@ -57,16 +58,21 @@ async function eventually<T>(what: string, check: () => Promise<T | null> | T | 
 }
 
 /** Starts a module with the queue's producers, metrics and health check, as in one process. */
-async function startModule({ options, databaseUrl }: QueueSetup): Promise<TestingModule> {
+async function startModule({ database, queue, databaseUrl }: QueueSetup): Promise<TestingModule> {
+  const available = configured(DatabaseConfig, { url: databaseUrl, poolSize: 2 });
   const module = await Test.createTestingModule({
     imports: [
       LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
       MetricsModule,
       HealthModule.forRoot(),
-      DatabaseModule.forRoot({ url: databaseUrl, poolSize: 2 }),
-      QueueModule.forRoot(options),
+      ConfigurationModule.forRoot({ database, queue }),
+      DatabaseModule,
+      QueueModule,
     ],
-  }).compile();
+  })
+    .overrideProvider(Database)
+    .useFactory({ factory: () => new Database(available) })
+    .compile();
   return module.init();
 }
 
@@ -109,7 +115,7 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
           }
         });
       const limits = workerOptions({ concurrency: 4, lockSeconds });
-      const connection = connectionOf(given.options);
+      const connection = connectionOf(given.database, given.queue);
       const worker = new Worker(PROCESS_QUEUE, process, { connection, ...limits, ...changes }, queueBackend);
       worker.on('error', nothing);
       tracker.watch(worker);

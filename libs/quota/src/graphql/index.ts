@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
+import { QuotaModule } from '../quota.module.js';
 import { ViewerQuotaResolver } from './viewer-quota.resolver.js';
 
-@Module({ providers: [ViewerQuotaResolver] })
+@Module({ imports: [QuotaModule], providers: [ViewerQuotaResolver] })
 export class QuotaGraphQLModule {}

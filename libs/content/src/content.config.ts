@@ -1,0 +1,47 @@
+import { Transform } from 'class-transformer';
+import { IsArray, IsIn, IsString, MinLength } from 'class-validator';
+import { DEFAULT_PROFILES, parseProfiles, type VariantProfile } from '#libs/domain';
+import { Variable, wordsIn } from '#libs/runtime';
+
+export class ContentConfig {
+  /** Bucket of stored objects and variants; only the service writes there. */
+  @Variable('CONTENT_BUCKET')
+  @IsString()
+  @MinLength(3)
+  readonly contentBucket: string;
+
+  /** Whether identical files of different owners share one object. */
+  @Variable('DEDUPE_SCOPE')
+  @IsIn(['global', 'owner'])
+  readonly dedupeScope: 'global' | 'owner' = 'global';
+}
+
+/** Declares variant profiles: `small=webp:320:80, large=webp:1280:80`. */
+function Profiles(): PropertyDecorator {
+  const parse = ({ value }: { value: unknown }): unknown => {
+    try {
+      return typeof value === 'string' ? parseProfiles(wordsIn(value)) : value;
+    } catch (error) {
+      return error;
+    }
+  };
+  const message = ({ value }: { value: unknown }) => (value as Error).message.replace(/\.$/, '');
+  return (target, name) => {
+    const key = String(name);
+    Transform(parse)(target, key);
+    IsArray({ message })(target, key);
+  };
+}
+
+export class ContentStoreConfig {
+  /** Bucket of infected and damaged bytes; no URL of the service leads there. */
+  @Variable('QUARANTINE_BUCKET')
+  @IsString()
+  @MinLength(3)
+  readonly quarantineBucket: string;
+
+  /** Variants of every image: `name=format:longest side:quality`. */
+  @Variable('VARIANT_PROFILES')
+  @Profiles()
+  readonly profiles: readonly VariantProfile[] = parseProfiles(DEFAULT_PROFILES);
+}
