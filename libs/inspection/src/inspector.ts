@@ -114,10 +114,11 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
 
   /**
    * Detects the media type from the first bytes of a file; null when they show none. An empty file is text.
+   * @param head - the first 64 KiB, or all of a shorter file
    * @throws InspectionFailed; StowageError unavailable when no process can be started; the signal's reason
    */
-  async detect(head: Buffer, signal?: AbortSignal): Promise<string | null> {
-    return toDetected(await this.detectors.run({ kind: 'detect', head }, signal));
+  async detect(head: Buffer, sizeBytes: number, signal?: AbortSignal): Promise<string | null> {
+    return toDetected(await this.detectors.run({ kind: 'detect', head, sizeBytes }, signal));
   }
 
   /**

@@ -12,7 +12,7 @@ describe('ProcessPool with processes that do not start', () => {
     pool = new ProcessPool(options, command, new PinoLogger({ pinoHttp: { level: 'silent' } }));
     return pool;
   };
-  const task = { kind: 'detect', head: Buffer.from('x') } as const;
+  const task = { kind: 'detect', head: Buffer.from('x'), sizeBytes: 1 } as const;
 
   it.each([
     ['exits', '/bin/false'],

@@ -14,7 +14,7 @@ describe('SandboxedProcess', () => {
     child = new SandboxedProcess([execPath, '-e', program], 2 ** 31);
     return child.ready;
   };
-  const task = { kind: 'detect', head: Buffer.from('x') } as const;
+  const task = { kind: 'detect', head: Buffer.from('x'), sizeBytes: 1 } as const;
   const forever = 'setInterval(() => undefined, 1000);';
   const NEVER = 100_000;
 

@@ -73,7 +73,7 @@ export class ContentReader {
       file,
       digest,
       isNeeded,
-      (head) => this.inspector.detect(head, signal),
+      (head) => this.inspector.detect(head, sizeBytes, signal),
       mayNeedReader && !mayInspect,
     );
     const reading = new AbortController();

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, jest } from '@jest/globals';
 import { parseProfiles, type VariantProfile } from '#libs/domain';
-import { detectType } from '../../../libs/inspection/src/child/detect-type.js';
+import { detectType, HEAD_BYTES } from '../../../libs/inspection/src/child/detect-type.js';
 import type { Finding, Limits } from '../../../libs/inspection/src/child/reader.js';
 import { READERS } from '../../../libs/inspection/src/child/readers/index.js';
 
@@ -41,7 +41,7 @@ export async function readFileWith(
   bytes: Buffer,
   { detected, limits, profiles }: ReadOptions = {},
 ): Promise<Finding> {
-  const type = detected ?? (await detectType(bytes.subarray(0, 65_536))) ?? '';
+  const type = detected ?? (await detectType(bytes.subarray(0, HEAD_BYTES), bytes.length)) ?? '';
   const entries = READERS.filter(({ types }) => types.test(type));
   if (entries.length === 0) throw new Error(`no reader for ${type}`);
   const { size } = await stat(file);

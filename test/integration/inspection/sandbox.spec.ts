@@ -274,7 +274,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     writeFileSync(file, bytes, { mode: 0o644 });
     const request = { path: file, sizeBytes: bytes.length, detected, profiles: [] };
     expect(await inspector.inspect(request)).toMatchObject(found);
-    expect(await inspector.detect(Buffer.from('<svg/>'))).toBe('image/svg+xml');
+    expect(await inspector.detect(Buffer.from('<svg/>'), 6)).toBe('image/svg+xml');
   });
 
   it('replaces a process after its maximum number of tasks', async () => {
@@ -308,11 +308,11 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
   it('reports that no process can start, does not spin, and recovers when one can', async () => {
     const missing = path.join(spoolFolder, 'readers.mjs');
     await start({ readers: [missing] });
-    await expect(inspector.detect(Buffer.from('x'))).rejects.toMatchObject({ kind: 'unavailable' });
+    await expect(inspector.detect(Buffer.from('x'), 1)).rejects.toMatchObject({ kind: 'unavailable' });
     await expect(inspector.check()).rejects.toMatchObject({ reason: 'INSPECTION_UNAVAILABLE' });
-    await expect(inspector.detect(Buffer.from('x'))).rejects.toMatchObject({ kind: 'unavailable' });
+    await expect(inspector.detect(Buffer.from('x'), 1)).rejects.toMatchObject({ kind: 'unavailable' });
     writeFileSync(missing, 'export const READERS = [];', { mode: 0o644 });
-    const type = await until('an answer', () => inspector.detect(Buffer.from('x')).catch(() => null));
+    const type = await until('an answer', () => inspector.detect(Buffer.from('x'), 1).catch(() => null));
     expect(type).toBe('text/plain');
     // Each kind of process restarts on its own schedule.
     await until('all processes are ready', () =>
@@ -335,7 +335,7 @@ const gone = (pid: number) => until(`process ${pid} is gone`, () => (isRunning(p
     });
     expect(waited).toMatchObject({ reason: { kind: 'unavailable' } });
     await gone(pid);
-    await expect(inspector.detect(Buffer.from('x'))).rejects.toMatchObject({ kind: 'unavailable' });
+    await expect(inspector.detect(Buffer.from('x'), 1)).rejects.toMatchObject({ kind: 'unavailable' });
   });
 
   it('isolates readers from the environment, the network and files, under a user of their own', async () => {

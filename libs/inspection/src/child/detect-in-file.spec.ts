@@ -3,18 +3,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { detectInFile, detectType } from './detect-type.js';
+import { detectInFile, detectType, HEAD_BYTES } from './detect-type.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'detect-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const HEAD_BYTES = 65_536;
 const file = path.join(folder, 'file');
 
 /** The type that the head alone shows, and the type that the whole file shows. */
 async function typesOf(bytes: Buffer): Promise<[head: string | null, file: string | null]> {
   writeFileSync(file, bytes);
-  const head = await detectType(bytes.subarray(0, HEAD_BYTES));
+  const head = await detectType(bytes.subarray(0, HEAD_BYTES), bytes.length);
   return [head, await detectInFile(file, bytes.length, head)];
 }
 
@@ -58,6 +57,16 @@ function id3(contentBytes: number): Buffer {
   return Buffer.concat([header, Buffer.alloc(contentBytes)]);
 }
 
+/** An icon whose only image is at `offset`. */
+function icon(offset: number): Buffer {
+  const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from('\x89PNG', 'latin1')]);
+  bytes.writeUInt16LE(1, 2);
+  bytes.writeUInt16LE(1, 4);
+  bytes.writeUInt32LE(4, 14);
+  bytes.writeUInt32LE(offset, 18);
+  return bytes;
+}
+
 const noise = (bytes: number) => Buffer.from(randomBytes(bytes).map((byte) => (byte === 0xff ? 0 : byte)));
 const frame = () => Buffer.concat([Buffer.from([0xff, 0xfb, 0x90, 0]), noise(413)]);
 const frames = Buffer.concat([frame(), frame(), frame()]);
@@ -91,6 +100,20 @@ describe('detectInFile', () => {
     ],
     ['a TIFF cut before its directory', tiff(70_000, PLAIN).subarray(0, 69_000), 'image/tiff', null],
     ['a short TIFF cut before its directory', tiff(900, PLAIN).subarray(0, 800), null, null],
+    [
+      'a TIFF cut before its directory to a whole head',
+      tiff(70_000, PLAIN).subarray(0, HEAD_BYTES),
+      null,
+      null,
+    ],
+    ['an icon cut before its image to a whole head', icon(70_000).subarray(0, HEAD_BYTES), null, null],
+    ['an icon with its image beyond the head', icon(70_000), 'image/x-icon', 'image/x-icon'],
+    [
+      'noise of the length of a head after a tag',
+      Buffer.concat([id3(9), noise(HEAD_BYTES)]).subarray(0, HEAD_BYTES),
+      null,
+      null,
+    ],
     ['a TIFF with an empty directory', tiff(9, []), null, null],
     ['FLAC after a tag', Buffer.concat([id3(100), FLAC]), 'audio/flac', 'audio/flac'],
     ['FLAC after a large tag', Buffer.concat([id3(100_000), FLAC]), 'audio/mpeg', 'audio/flac'],

@@ -2,7 +2,7 @@ import { fileTypeFromBuffer } from 'file-type';
 import { ac3Frame, adtsFrame, isCutStream, mpegFrame } from './audio-frames.js';
 import { MAY_BE_AUDIO_ONLY, audioOnlyType } from './audio-only.js';
 import { BoundedFile, type ByteSource, bufferSource } from './bounded-file.js';
-import { CUT_BYTES, isSignatureConfirmed } from './signature-checks.js';
+import { isSignatureConfirmed } from './signature-checks.js';
 import { id3AudioType } from './id3.js';
 import { isoMediaType } from './iso-media.js';
 import { tiffType } from './tiff.js';
@@ -62,6 +62,9 @@ function typeOfText(text: string): string {
   return isXml || ELEMENT.test(rest) ? 'text/xml' : 'text/plain';
 }
 
+/** Length of the head that type detection reads, in bytes. */
+export const HEAD_BYTES = 65_536;
+
 const PDF_HEADER_WITHIN = 1024;
 const BIFF_VERSIONS = '[\\0\\x02\\x04\\x08]';
 
@@ -88,15 +91,15 @@ const STREAMS = [
 const OWN_DETECTION = /^(ID3|II[*+]\0|MM\0[*+])/;
 
 /** The type of the signature in the first bytes; null without one, or when the bytes after it contradict it. */
-async function signatureOf(head: Buffer, file: ByteSource): Promise<string | null> {
+async function signatureOf(head: Buffer, sizeBytes: number, file: ByteSource): Promise<string | null> {
   const start = head.toString('latin1', 0, PDF_HEADER_WITHIN);
   const known = PLAIN_SIGNATURES.find(([signature]) => signature.test(start));
   if (known !== undefined) return known[1];
-  const isCut = file.sizeBytes === head.length && head.length >= CUT_BYTES;
+  const isCut = file.sizeBytes < sizeBytes;
   const own = isoMediaType(head) ?? id3AudioType(file, isCut) ?? tiffType(file, isCut);
   if (own !== null || OWN_DETECTION.test(start) || start.startsWith('ftyp', 4)) return own;
   const found = (await fileTypeFromBuffer(head))?.mime ?? null;
-  return found !== null && isSignatureConfirmed(found, head) ? found : null;
+  return found !== null && isSignatureConfirmed(found, head, head.length < sizeBytes) ? found : null;
 }
 
 const streamOf = (head: Buffer) =>
@@ -104,13 +107,17 @@ const streamOf = (head: Buffer) =>
 
 /**
  * Detects the media type by the first bytes of a file; null for unknown formats. An empty file is text. TIFF and ID3
- * headers point to later offsets: when `file` ends with a full head, the bytes beyond the head are assumed to be valid.
+ * headers point to later offsets: bytes of the file that `file` does not have are assumed to be valid.
+ * @param head the first bytes of the file, at most {@link HEAD_BYTES}
+ * @param sizeBytes size of the whole file
+ * @param file the bytes that may be read: the head, or the whole file
  */
 export async function detectType(
   head: Buffer,
+  sizeBytes = head.length,
   file: ByteSource = bufferSource(head),
 ): Promise<string | null> {
-  const found = await signatureOf(head, file);
+  const found = await signatureOf(head, sizeBytes, file);
   const text = textOf(head) ?? (found === null ? legacyTextOf(head) : null);
   if (text === null) return found ?? streamOf(head);
   const isTextual = found !== null && TEXTUAL_SIGNATURES.test(found) && found !== 'application/xml';
@@ -136,5 +143,5 @@ export async function detectInFile(
   if (!mayBeAudioOnly && !INCONCLUSIVE.includes(detected)) return detected;
   using file = new BoundedFile(path, sizeBytes, MAX_READ);
   if (mayBeAudioOnly) return audioOnlyType(detected, file);
-  return detectType(file.read(0, Math.min(sizeBytes, CUT_BYTES)), file);
+  return detectType(file.read(0, Math.min(sizeBytes, HEAD_BYTES)), sizeBytes, file);
 }

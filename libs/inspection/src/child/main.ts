@@ -64,7 +64,7 @@ async function inspect(
 async function answer(question: ChildRequest, readers: readonly ReaderEntry[]): Promise<unknown> {
   switch (question.kind) {
     case 'detect':
-      return detectType(question.head);
+      return detectType(question.head, question.sizeBytes);
     case 'detect-archive':
       return hasAppendedArchive(question.tail, question.sizeBytes, question.detected);
     case 'inspect':

@@ -7,7 +7,7 @@ export const SERVE = 'serve';
 
 /** A request to a child process, which receives one at a time. */
 export type Task =
-  | { readonly kind: 'detect'; readonly head: Buffer }
+  | { readonly kind: 'detect'; readonly head: Buffer; readonly sizeBytes: number }
   | {
       readonly kind: 'detect-archive';
       readonly tail: Buffer;

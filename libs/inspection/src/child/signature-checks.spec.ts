@@ -79,7 +79,7 @@ describe('isSignatureConfirmed', () => {
     ['two packets and noise', 'video/mp2t', Buffer.concat([packets(2, 188), noise(2000)]), false],
     ['a type without a check', 'image/png', noise(10), true],
   ])('checks %s', (_, type, head, expected) => {
-    expect(isSignatureConfirmed(type, head)).toBe(expected);
+    expect(isSignatureConfirmed(type, head, false)).toBe(expected);
   });
 });
 

@@ -26,12 +26,12 @@ const ICON_HEADER_BYTES = 6;
  * Whether an icon has a directory, and its first image after the directory:
  * https://learn.microsoft.com/previous-versions/ms997538(v=msdn.10)
  */
-function hasIconDirectory(head: Buffer): boolean {
+function hasIconDirectory(head: Buffer, isCut: boolean): boolean {
   if (head.length < ICON_HEADER_BYTES + ICON_ENTRY_BYTES) return false;
   const count = head.readUInt16LE(4);
   const [bytes, offset] = [head.readUInt32LE(14), head.readUInt32LE(18)];
   if (count === 0 || bytes === 0 || offset < ICON_HEADER_BYTES + count * ICON_ENTRY_BYTES) return false;
-  if (offset + 4 > head.length) return head.length >= CUT_BYTES;
+  if (offset + 4 > head.length) return isCut;
   const start = head.readUInt32LE(offset);
   return start === PNG_START || BITMAP_HEADERS.includes(start);
 }
@@ -70,14 +70,11 @@ const hasCpioName = (head: Buffer) => {
 /** Bytes after the block size: the first block, or the end of an empty stream. https://sourceware.org/bzip2 */
 const BZIP2_BLOCKS = ['1AY&SY', '\x17rE8P\x90'];
 
-/** Length of the head that type detection reads, in bytes. A shorter head is the whole file. */
-export const CUT_BYTES = 65_536;
-
 /**
  * Checks for types with weak signatures: two bytes, or a few that other formats share. One in some thousands of
  * encrypted or compressed files begins with one of these by chance, and must not be reported as an undecodable image.
  */
-const SIGNATURE_CHECKS: Readonly<Record<string, (head: Buffer) => boolean>> = {
+const SIGNATURE_CHECKS: Readonly<Record<string, (head: Buffer, isCut: boolean) => boolean>> = {
   'application/postscript': startsWith('%!PS'),
   // Every zlib stream begins with this signature; the signature of a real disk image is at its end.
   'application/x-apple-diskimage': () => false,
@@ -97,6 +94,9 @@ const SIGNATURE_CHECKS: Readonly<Record<string, (head: Buffer) => boolean>> = {
   'video/mp2t': hasPackets,
 };
 
-/** Whether the bytes after a signature fit the type; true without a check for types with a strong signature. */
-export const isSignatureConfirmed = (type: string, head: Buffer): boolean =>
-  SIGNATURE_CHECKS[type]?.(head) ?? true;
+/**
+ * Whether the bytes after a signature fit the type; true without a check for types with a strong signature.
+ * @param isCut the file is longer than the head
+ */
+export const isSignatureConfirmed = (type: string, head: Buffer, isCut: boolean): boolean =>
+  SIGNATURE_CHECKS[type]?.(head, isCut) ?? true;

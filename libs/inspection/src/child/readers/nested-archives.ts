@@ -2,7 +2,7 @@ import { constants, inflateRawSync } from 'node:zlib';
 import { MEDIA, PROGRAMS } from '../../inspected-types.js';
 import { hasAppendedArchive } from '../appended-archive.js';
 import { type ByteSource, bufferSource, sourceSlice, InvalidArchiveError } from '../bounded-file.js';
-import { detectType } from '../detect-type.js';
+import { detectType, HEAD_BYTES } from '../detect-type.js';
 import { rethrowOutOfMemory } from '../exhaustion.js';
 import {
   ARCHIVE_TAIL_BYTES,
@@ -40,8 +40,6 @@ const STORED = 0;
 const DEFLATED = 8;
 /** Deflated bytes read of an entry: enough for the Huffman tables before its first byte. */
 const START_BYTES = 1024;
-/** Bytes read of a stored entry to detect its type. */
-const HEAD_BYTES = 65_536;
 const SIGNATURES = ['PK\x03\x04', 'PK\x05\x06'];
 
 /** Nested archives that are read, and their depth. */
@@ -105,7 +103,7 @@ async function archiveBehind(content: ByteSource): Promise<Found | null> {
   const tailBytes = Math.min(sizeBytes, ARCHIVE_TAIL_BYTES);
   const tail = content.read(sizeBytes - tailBytes, tailBytes);
   if (!tail.includes(END_SIGNATURE, 0, 'latin1')) return null;
-  const detected = await detectType(content.read(0, Math.min(sizeBytes, HEAD_BYTES)));
+  const detected = await detectType(content.read(0, Math.min(sizeBytes, HEAD_BYTES)), sizeBytes);
   if (detected !== null && PROGRAMS.test(detected)) return readAppendedArchive(content);
   const isArchiveToo =
     detected !== null && MEDIA.test(detected)
