@@ -4,8 +4,9 @@ import { type ByteSource, InvalidArchiveError } from './bounded-file.js';
  * Video containers with audio tracks only: phones and browsers write recordings in them, under the type of a video.
  */
 
-/** Limit of sibling elements, in any container. */
+/** Limit of sibling elements, in any container. More of them may hide a video track. */
 const MAX_ELEMENTS = 1024;
+const tooMany = () => new InvalidArchiveError(`it has more than ${MAX_ELEMENTS} sibling elements`);
 
 interface Tracks {
   readonly hasAudio: boolean;
@@ -18,9 +19,13 @@ interface Span {
   readonly end: number;
 }
 
-/** The boxes between two offsets; the last one may be cut off. ISO/IEC 14496-12, 4.2. */
+/**
+ * The boxes between two offsets; the last one may be cut off. ISO/IEC 14496-12, 4.2.
+ * @throws InvalidArchiveError when there are too many
+ */
 function* boxes(file: ByteSource, start: number, end: number): Generator<Span> {
-  for (let at = start, count = 0; at + 8 <= end && count < MAX_ELEMENTS; count++) {
+  for (let at = start, count = 0; at + 8 <= end; count++) {
+    if (count === MAX_ELEMENTS) throw tooMany();
     const head = file.read(at, 8);
     const isLong = head.readUInt32BE(0) === 1;
     const header = isLong ? 16 : 8;
@@ -84,8 +89,10 @@ function variableInteger(file: ByteSource, at: number, keepsMark: boolean): { va
   return { value: isUnknown && !keepsMark ? Infinity : value, bytes };
 }
 
+/** @throws InvalidArchiveError when there are too many */
 function* elements(file: ByteSource, start: number, end: number): Generator<Element> {
-  for (let at = start, count = 0; at < end && count < MAX_ELEMENTS; count++) {
+  for (let at = start, count = 0; at < end; count++) {
+    if (count === MAX_ELEMENTS) throw tooMany();
     const id = variableInteger(file, at, true);
     const size = variableInteger(file, at + id.bytes, false);
     const content = at + id.bytes + size.bytes;
@@ -182,7 +189,7 @@ const CONTAINERS: Readonly<
 /** Video types whose files may have audio only. */
 export const MAY_BE_AUDIO_ONLY: readonly string[] = Object.keys(CONTAINERS);
 
-/** The audio type of a video container that has audio only; `type` for other files, and when no tracks are found. */
+/** The audio type of a video container that has audio only; `type` for other files, and when not all tracks are found. */
 export function audioOnlyType(type: string, file: ByteSource): string {
   const container = CONTAINERS[type];
   if (container === undefined) return type;

@@ -142,24 +142,31 @@ describe('audio in video containers', () => {
   const track = (handler: string) =>
     box('trak', box('mdia', box('hdlr', Buffer.alloc(8), Buffer.from(handler), Buffer.alloc(13))));
   /** An MP4 with its `moov` box after the data, as phones write it. */
-  const iso = (brand: string, ...handlers: readonly string[]) =>
+  const iso = (brand: string, ...handlers: readonly string[]) => movie(brand, handlers.map(track));
+  const movie = (brand: string, tracks: readonly Buffer[]) =>
     Buffer.concat([
       box('ftyp', Buffer.from(brand), u32(0)),
       box('mdat', Buffer.alloc(100_000)),
-      box('moov', box('mvhd', Buffer.alloc(100)), ...handlers.map(track)),
+      box('moov', box('mvhd', Buffer.alloc(100)), ...tracks),
     ]);
   const element = (id: string, ...content: readonly Buffer[]) => {
     const size = u32(0x1000_0000 | Buffer.concat(content).length);
     return Buffer.concat([Buffer.from(id, 'hex'), size, ...content]);
   };
-  const matroska = (name: string, types: readonly number[], hasUnknownSize = false) => {
-    const tracks = types.map((type) => element('ae', element('83', Buffer.from([type]))));
+  const matroska = (
+    name: string,
+    types: readonly number[],
+    hasUnknownSize = false,
+    between: Buffer[] = [],
+  ) => {
+    const tracks = types.flatMap((type) => [element('ae', element('83', Buffer.from([type]))), ...between]);
     const inside = [element('ec', Buffer.alloc(9)), element('1654ae6b', ...tracks), element('1f43b675')];
     const segment = hasUnknownSize
       ? Buffer.concat([Buffer.from('1853806701ffffffffffffff', 'hex'), ...inside])
       : element('18538067', ...inside);
     return Buffer.concat([element('1a45dfa3', element('4282', Buffer.from(name))), segment]);
   };
+  const many = (part: Buffer) => Array.from({ length: 1024 }, () => part);
   /** A transport stream: the PAT and the PMT in one packet each, then audio packets. */
   const transport = (...streams: readonly number[]) => {
     const packet = (id: number, table: readonly number[]) => {
@@ -190,6 +197,16 @@ describe('audio in video containers', () => {
 
   it.each<[string, Buffer, string]>([
     ['MP4 with a video track', iso('isom', 'soun', 'vide'), 'video/mp4'],
+    [
+      'MP4 with a video track behind too many boxes',
+      movie('isom', [track('soun'), ...many(box('free')), track('vide')]),
+      'video/mp4',
+    ],
+    [
+      'WebM with a video track behind too many elements',
+      matroska('webm', [2, 1], false, many(element('ec'))),
+      'video/webm',
+    ],
     ['MP4 with a text track only', iso('isom', 'text'), 'video/mp4'],
     ['a fragmented MP4', Buffer.concat([box('ftyp', Buffer.from('isom'), u32(0)), box('moof')]), 'video/mp4'],
     ['WebM with a video track', matroska('webm', [2, 1]), 'video/webm'],
