@@ -1,7 +1,7 @@
 import { isPastEnd } from '../../exhaustion.js';
 import { type Box, boxAt, boxesIn, contentOf } from '../iso-boxes.js';
 import { type ReadAt, windowed } from '../read-at.js';
-import { cr3Size, jp2Size, jxlSize, psdSize, rawSize, svgSize } from './raw-size.js';
+import { cr3Size, jp2Size, jxlSize, psdSize, rawSize, svgSize, turns } from './raw-size.js';
 import { TiffReader } from './tiff-fields.js';
 
 /** The size that a file declares, in pixels, read before a decoder allocates memory. */
@@ -105,9 +105,6 @@ const webp: Sizer = async (at, _, maxFrames) => {
   return size((bits & 0x3fff) + 1, ((bits >>> 14) & 0x3fff) + 1);
 };
 
-/** The first orientation that rotates a picture by 90 degrees: TIFF 6.0, section 8. */
-const QUARTER_TURN = 5;
-
 /** TIFF 6.0, section 8: the first page, in its displayed orientation. */
 const tiff: Sizer = async (at) => {
   const reader = await TiffReader.open(at);
@@ -116,7 +113,7 @@ const tiff: Sizer = async (at) => {
   const [height] = (await reader?.numbers(fields?.get(257), 1)) ?? [];
   const [orientation = 1] = (await reader?.numbers(fields?.get(274), 1)) ?? [];
   if (width === undefined || height === undefined) return null;
-  return orientation >= QUARTER_TURN ? size(height, width) : size(width, height);
+  return turns(orientation) ? size(height, width) : size(width, height);
 };
 
 /** ISO/IEC 14496-12, 8.3.2: the size of the first track, in 1/65536 pixels at the end of its header. */

@@ -16,7 +16,7 @@ const [EXIF_WIDTH, EXIF_HEIGHT] = [0xa002, 0xa003];
 const [TOP, LEFT, BOTTOM, RIGHT] = [4, 5, 6, 7];
 const MAX_SUB_DIRECTORIES = 8;
 /** Tells whether an orientation rotates a picture by 90 degrees: TIFF 6.0, section 8. */
-const turns = (orientation: number) => orientation >= 5 && orientation <= 8;
+export const turns = (orientation: number) => orientation >= 5 && orientation <= 8;
 
 type Sides = readonly [width: number, height: number];
 
