@@ -153,6 +153,39 @@ describe('type detection of packages', () => {
   });
 });
 
+describe('an archive with names that differ only in case', () => {
+  const DOCX = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document';
+  const EPUB = 'application/epub+zip';
+  const JAR = 'application/java-archive';
+  const APK = 'application/vnd.android.package-archive';
+  const WHY = 'two entries have names that differ only in case';
+  const document = officeParts(`${DOCX}.main+xml`);
+  const named = (...names: readonly string[]) => names.map((name) => ({ name }));
+  const jar = named('META-INF/MANIFEST.MF', 'a/a.class');
+  const app = named('AndroidManifest.xml', 'classes.dex', 'res/a.xml');
+  const book: ArchivedFile[] = [{ name: 'mimetype', content: EPUB, method: 0 }, { name: 'a.xhtml' }];
+
+  it.each<[string, readonly ArchivedFile[], string]>([
+    ['content types of a document before the others', [...named('[content_types].XML'), ...document], DOCX],
+    ['content types of a document after the others', [...document, ...named('[content_types].xml')], ZIP],
+    ['parts of a document', [...document, ...named('WORD/Document.xml')], DOCX],
+    ['files of an EPUB', [...book, ...named('A.xhtml')], EPUB],
+    ['mimetype entries', [...book, ...named('MIMETYPE')], ZIP],
+    ['manifests of a JAR', [...jar, ...named('meta-inf/Manifest.mf')], JAR],
+    ['programs of an Android app', [...app, ...named('Classes.dex')], APK],
+  ])('is opaque with two %s', async (_, files, type) => {
+    expect(await inspect(zipArchive(files))).toEqual({ detected: type, opaque: WHY });
+  });
+
+  it.each<[string, readonly ArchivedFile[], string]>([
+    ['an ordinary archive', named('README', 'readme'), ZIP],
+    ['an obfuscated JAR', [...jar, ...named('a/A.class')], JAR],
+    ['an Android app with short resource names', [...app, ...named('res/A.xml')], APK],
+  ])('is not opaque as %s', async (_, files, type) => {
+    expect(await inspect(zipArchive(files))).toEqual({ detected: type, opaque: null });
+  });
+});
+
 describe('a document that requires a password', () => {
   const ODT = 'application/vnd.oasis.opendocument.text';
   const mimetype: ArchivedFile = { name: 'mimetype', content: ODT, method: 0 };

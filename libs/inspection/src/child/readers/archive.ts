@@ -86,18 +86,45 @@ function officeType(contentTypes: Buffer, names: Iterable<string>): string | nul
 const isMimetypePart = (text: string) =>
   text.length <= 100 && /^[a-z]+\/[a-z0-9.+-]+$/.test(text) && isMediaTypeOf(text, ZIP) && text !== ZIP;
 
+/** Folds the case of ASCII letters, as the comparison of part names does: ECMA-376 part 2, "Part names". */
+const folded = (name: string) => name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+
+const TYPES_PART = '[content_types].xml';
+const MIMETYPE = 'mimetype';
+const ANDROID_MANIFEST = 'androidmanifest.xml';
+const ANDROID_PARTS = ['classes.dex', 'resources.arsc'];
+const JAR_MANIFEST = 'meta-inf/manifest.mf';
+const ODF_MANIFEST = 'meta-inf/manifest.xml';
+/** Entries that determine the type of an archive or its encryption. */
+const DECISIVE = [TYPES_PART, MIMETYPE, ANDROID_MANIFEST, ...ANDROID_PARTS, JAR_MANIFEST, ODF_MANIFEST];
+
+const APK = 'application/vnd.android.package-archive';
+const JAR = 'application/java-archive';
+/** Detected types of archives that are no documents. Obfuscated programs have names that differ only in case. */
+const NO_DOCUMENTS: readonly (string | null)[] = [null, APK, JAR];
+
 /** Detects the type from the parts of an archive, wherever they are; null for an archive of no special type. */
 function typeOf(file: ByteSource, entries: readonly ZipEntry[]): string | null {
-  const byName = new Map(entries.map((entry) => [entry.name.toLowerCase(), entry]));
-  const contentTypes = partOf(file, byName.get('[content_types].xml'));
+  const byName = new Map(entries.map((entry) => [folded(entry.name), entry]));
+  const contentTypes = partOf(file, byName.get(TYPES_PART));
   const office = contentTypes && officeType(contentTypes, byName.keys());
   if (office) return office;
-  const mimetype = partOf(file, byName.get('mimetype'))?.toString('latin1').trim() ?? '';
+  const mimetype = partOf(file, byName.get(MIMETYPE))?.toString('latin1').trim() ?? '';
   if (isMimetypePart(mimetype)) return mimetype;
-  if (byName.has('androidmanifest.xml') && (byName.has('classes.dex') || byName.has('resources.arsc'))) {
-    return 'application/vnd.android.package-archive';
-  }
-  return byName.has('meta-inf/manifest.mf') ? 'application/java-archive' : null;
+  if (byName.has(ANDROID_MANIFEST) && ANDROID_PARTS.some((name) => byName.has(name))) return APK;
+  return byName.has(JAR_MANIFEST) ? JAR : null;
+}
+
+/**
+ * Tells why a reader that ignores case would use other entries; null if there is no reason. Documents have no two such
+ * names (ECMA-376 part 2, "Part names"; EPUB 3.3, "File paths and file names"). Other archives may have them, except for
+ * the decisive entries.
+ * @param type the type that the parts of the archive have shown
+ */
+function caseObjection(entries: readonly ZipEntry[], type: string | null): string | null {
+  const names = entries.map(({ name }) => folded(name));
+  const compared = NO_DOCUMENTS.includes(type) ? names.filter((name) => DECISIVE.includes(name)) : names;
+  return new Set(compared).size < compared.length ? 'two entries have names that differ only in case' : null;
 }
 
 /** Marks the encrypted entries of OpenDocument (part 2, 4.8). */
@@ -116,7 +143,7 @@ function isEncrypted(file: ByteSource, entries: readonly ZipEntry[]): boolean {
   if (entries.some(isIwork)) return true;
   const manifest = partOf(
     file,
-    entries.find(({ name }) => name.toLowerCase() === 'meta-inf/manifest.xml'),
+    entries.find(({ name }) => folded(name) === ODF_MANIFEST),
   );
   return manifest !== null && ODF_ENCRYPTION.test(xmlText(manifest));
 }
@@ -159,9 +186,13 @@ const objectionTo = async ({ entries, objection }: ZipDirectory, within: ByteSou
  */
 export const read = archiveReader(async (file, within, scannable, detected) => {
   const directory = readDirectory(file);
-  const type = typeOf(file, directory.entries) ?? (PROVABLE.test(detected) ? ZIP : detected);
-  const why = isEncrypted(file, directory.entries) ? ENCRYPTED : null;
-  return { detected: type, opaque: why ?? (await objectionTo(directory, within, scannable)) };
+  const type = typeOf(file, directory.entries);
+  const encrypted = isEncrypted(file, directory.entries) ? ENCRYPTED : null;
+  const objection = directory.objection ?? caseObjection(directory.entries, type);
+  return {
+    detected: type ?? (PROVABLE.test(detected) ? ZIP : detected),
+    opaque: encrypted ?? (await objectionTo({ ...directory, objection }, within, scannable)),
+  };
 });
 
 /** Reads self-extracting programs: the archive behind one follows the usual rules. Most programs have no archive. */
