@@ -12,3 +12,8 @@ export class InspectionFailed extends Error {
     this.isExhausted = isExhausted;
   }
 }
+
+/** A process ended before it had received its task, which another process can run. */
+export class TaskUndelivered extends Error {
+  override name = 'TaskUndelivered';
+}

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PinoLogger } from 'nestjs-pino';
 import type { Task } from './child/messages.js';
-import { InspectionFailed } from './inspection-failed.js';
+import { InspectionFailed, TaskUndelivered } from './inspection-failed.js';
 import { inspectionUnavailable, SandboxedProcess } from './sandboxed-process.js';
 
 export interface PoolOptions {
@@ -115,15 +115,13 @@ export class ProcessPool {
     }
   }
 
-  private async work(
-    process: SandboxedProcess,
-    { task, seconds, signal, resolve, reject }: WaitingTask,
-  ): Promise<void> {
+  private async work(process: SandboxedProcess, given: WaitingTask): Promise<void> {
     try {
-      resolve(await process.run(task, seconds, signal));
+      given.resolve(await process.run(given.task, given.seconds, given.signal));
       this.failures = 0;
     } catch (error) {
-      reject(error);
+      if (error instanceof TaskUndelivered) this.requeue(given);
+      else given.reject(error);
     }
     if (process.stderr !== '')
       this.logger.debug({ stderr: process.stderr }, 'inspection process wrote to stderr');
@@ -131,6 +129,13 @@ export class ProcessPool {
       process.tasks >= this.options.recycleAfter || !(process.cpuSeconds <= this.options.seconds);
     if (isSpent) process.kill('spent');
     else if (process.isAlive) this.offer(process);
+  }
+
+  /** Gives a task to the next process, because it never reached its own. */
+  private requeue(given: WaitingTask): void {
+    this.waiting.unshift(given);
+    if (this.closed.signal.aborted || this.hasGivenUp) this.refuseWaiting();
+    else this.dispatch();
   }
 
   private offer(process: SandboxedProcess): void {

@@ -7,7 +7,7 @@ import { lowerPriority } from '#libs/runtime';
 import { FrameReader, toFrame } from './child/frames.js';
 import { type ChildResponse, CHANNEL_FD, SERVE, type Task } from './child/messages.js';
 import { findOverrun } from './deadline.js';
-import { InspectionFailed } from './inspection-failed.js';
+import { InspectionFailed, TaskUndelivered } from './inspection-failed.js';
 import { treeOf, usageOf } from './process-usage.js';
 
 const START_TIMEOUT_MS = 30_000;
@@ -33,6 +33,8 @@ interface PendingTask {
   readonly id: string;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+  /** Whether the process can have read the whole task. */
+  isDelivered: boolean;
 }
 
 /** A child process with its process group, message channel and limits. */
@@ -41,6 +43,7 @@ export class SandboxedProcess {
   readonly ready: Promise<void>;
   /** Resolves with the reason when the process has ended: an exit code, a signal or the reason of `kill`. */
   readonly ended: Promise<string>;
+  /** Number of delivered tasks. */
   tasks = 0;
   cpuSeconds = 0;
   /** The last characters that the process wrote to stderr. They may quote file content, so only debug logs show them. */
@@ -97,10 +100,9 @@ export class SandboxedProcess {
   /**
    * Runs one task. The caller must not start a second one meanwhile. The process is killed unless it answers.
    * @param seconds - limit of the task: its processor time, and its wall time without waits for a processor
-   * @throws InspectionFailed; the signal's reason when it aborts
+   * @throws InspectionFailed; TaskUndelivered; the signal's reason when it aborts
    */
   async run(task: Task, seconds: number, signal?: AbortSignal): Promise<unknown> {
-    this.tasks++;
     this.stderr = '';
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const onAbort = () => {
@@ -110,11 +112,11 @@ export class SandboxedProcess {
     signal?.addEventListener('abort', onAbort);
     const stopWatch = this.watch(seconds);
     try {
-      this.pending = { id: randomUUID(), resolve, reject };
+      this.pending = { id: randomUUID(), resolve, reject, isDelivered: false };
       this.frames.maxBytes = Math.min(this.memoryBytes, maxPictureBytes(task));
       if (signal?.aborted === true) onAbort();
-      else if (this.isAlive) this.send({ ...task, id: this.pending.id });
-      else reject(new InspectionFailed('the process had ended'));
+      else if (this.isAlive) this.send(task, this.pending);
+      else reject(new TaskUndelivered('the process had ended'));
       return await promise;
     } finally {
       this.pending = null;
@@ -154,8 +156,13 @@ export class SandboxedProcess {
     for (const member of treeOf(pid)) void lowerPriority(os.constants.priority.PRIORITY_BELOW_NORMAL, member);
   }
 
-  private send(message: object): void {
-    this.channel?.write(toFrame(message));
+  private send(task: Task, pending: PendingTask): void {
+    this.channel?.write(toFrame({ ...task, id: pending.id }), (error) => {
+      // Node.js reports a write that a closed channel has cut off as successful.
+      if (error || this.channel?.destroyed === true) return;
+      this.tasks++;
+      pending.isDelivered = true;
+    });
   }
 
   private onData(chunk: Buffer, onReady: () => void): void {
@@ -194,7 +201,12 @@ export class SandboxedProcess {
     // Descendants outlive the process, in its group.
     this.killGroup();
     const isExhausted = this.isExhausted || how === 'SIGXCPU';
-    this.pending?.reject(new InspectionFailed(`the inspection process ended: ${how}`, { isExhausted }));
+    const message = `the inspection process ended: ${how}`;
+    this.pending?.reject(
+      this.pending.isDelivered
+        ? new InspectionFailed(message, { isExhausted })
+        : new TaskUndelivered(message),
+    );
   }
 
   private killGroup(): void {
