@@ -41,12 +41,14 @@ const jest = (args) =>
     NODE_OPTIONS: [process.env.NODE_OPTIONS, jestOptions].filter(Boolean).join(' '),
   });
 
+/** Runs Jest. A run that ends before the results are written has failed, and its output shows the reason. */
 async function jestResults(args) {
   const file = path.join(FOLDER, 'results.json');
   mkdirSync(FOLDER, { recursive: true });
   rmSync(file, { force: true });
   const code = await jest([...args, '--json', '--outputFile', file]);
-  return { code, suites: JSON.parse(readFileSync(file, 'utf8')).testResults };
+  const results = readJson(file, null);
+  return results === null ? { code: code || 1, suites: [] } : { code, suites: results.testResults };
 }
 
 const readJson = (file, otherwise) => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : otherwise);
