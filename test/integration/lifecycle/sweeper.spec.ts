@@ -1,103 +1,191 @@
 import { PinoLogger } from 'nestjs-pino';
 import { Registry } from 'prom-client';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Clock, DatabaseConfig } from '#libs/database';
 import { LifecycleConfig } from '#libs/lifecycle';
 import { configured, HealthChecks } from '#libs/runtime';
 import { LifecycleSchedule } from '../../../libs/lifecycle/src/lifecycle-schedule.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
+import { emptyWorld } from '../../support/empty-world.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { actor, INCOMING, World } from '../../support/world.js';
 
 const later = (minutes: number) => new Date(Date.now() + minutes * 60_000);
+
+describe('sweeper (real: PostgreSQL, storage emulator)', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.start();
+  });
+  afterEach(() => emptyWorld(world));
+  afterAll(() => world[Symbol.asyncDispose]());
+
+  it('claims an upload whose event was lost', async () => {
+    const { id, ticket } = await world.request('abc');
+    await world.put(ticket, 'abc');
+    expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: 0, failed: 0 });
+    expect(await world.sweeper.sweepUnfinished(later(2))).toEqual({ examined: 1, failed: 0 });
+    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
+  });
+
+  it('expires an upload without bytes at its deadline, not before, and releases the quota', async () => {
+    const { id } = await world.request('abc');
+    await world.sweeper.sweepUnfinished(later(70));
+    expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
+    await world.sweeper.sweepUnfinished(later(80));
+    expect(await world.asset(id)).toMatchObject({ status: 'EXPIRED' });
+    expect(await world.quotas.of(42n)).toMatchObject({ reservedAssets: 0, reservedBytes: 0 });
+    expect(await world.events(id)).toEqual(['asset.requested', 'asset.expired']);
+  });
+
+  it.each([-2, 2])(
+    'compares deadlines with database time and skips sweeps beyond the clock limit: %i hours ahead',
+    async (hours) => {
+      const fresh = await world.request('abc');
+      const due = await world.request('def');
+      await world.database.prisma.mediaAsset.update({
+        where: { assetId: due.id },
+        data: { uploadDeadlineAt: later(-1), nextCheckAt: later(-1) },
+      });
+      const sweep = async (clockLimitSeconds: number) => {
+        const config = configured(DatabaseConfig, { clockLimitSeconds });
+        const clock = new Clock(config, world.database, new Registry(), new HealthChecks());
+        const { sweeper, rescan, variantRebuild, infectedContent } = world;
+        const logger = await world.module.resolve<PinoLogger>(PinoLogger);
+        const schedule = new LifecycleSchedule(
+          configured(LifecycleConfig, { rescanBytesPerSecond: 1 }),
+          sweeper,
+          rescan,
+          variantRebuild,
+          infectedContent,
+          clock,
+          logger,
+        );
+        await withLocalClockOff(hours * 3_600_000, clock, () => schedule.unfinished());
+        return [(await world.asset(fresh.id)).status, (await world.asset(due.id)).status];
+      };
+      expect(await sweep(30)).toEqual(['PENDING', 'PENDING']);
+      expect(await sweep(86_400)).toEqual(['PENDING', 'EXPIRED']);
+    },
+  );
+
+  it('claims bytes that are stored at the deadline instead of expiring the upload', async () => {
+    const { id, ticket } = await world.request('abc');
+    await world.put(ticket, 'abc');
+    await world.sweeper.sweepUnfinished(later(80));
+    expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
+  });
+
+  it('does not expire an upload that was renewed meanwhile', async () => {
+    const { id, asset } = await world.request('abc');
+    await world.database.prisma.mediaAsset.update({
+      where: { assetId: id },
+      data: { uploadDeadlineAt: later(200) },
+    });
+    expect(await world.transitions.expire(asset, later(80))).toBe(false);
+    expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
+  });
+
+  it('checks each asset once among many workers', async () => {
+    await Promise.all(Array.from({ length: 20 }, (_, index) => world.request(`file ${index}`)));
+    const sweeps = await Promise.all(
+      Array.from({ length: 4 }, () => world.sweeper.sweepUnfinished(later(80))),
+    );
+    expect(sweeps.reduce((sum, { examined }) => sum + examined, 0)).toBe(20);
+    expect((await world.events()).filter((type) => type === 'asset.expired')).toHaveLength(20);
+  });
+
+  it('expires a FAILED asset after a week, deletes its bytes and releases its reservation', async () => {
+    const { id } = await world.received('abc');
+    const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
+    const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
+    expect(await world.transitions.fail(await world.asset(id), reason, letter, new Date())).toBe(true);
+    const held = await world.quotas.of(42n);
+    expect(held.reservedAssets).toBeGreaterThan(0);
+
+    await world.sweeper.sweepUnfinished(later(6 * 24 * 60));
+    expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+    expect(await world.objects(INCOMING)).toEqual([id]);
+
+    await world.sweeper.sweepUnfinished(later(7 * 24 * 60 + 1));
+    await world.sweeper.sweepAbandoned(later(7 * 24 * 60 + 10));
+    expect(await world.asset(id)).toMatchObject({
+      status: 'EXPIRED',
+      statusReason: { code: 'PROCESSING_FAILED' },
+    });
+    expect(await world.objects(INCOMING)).toEqual([]);
+    expect(await world.quotas.of(42n)).toMatchObject({
+      reservedAssets: held.reservedAssets - 1,
+      reservedBytes: held.reservedBytes - 3,
+    });
+  });
+
+  it('keeps a FAILED asset for a week even if an older version scheduled an earlier check', async () => {
+    const { id } = await world.received('abc');
+    const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
+    const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
+    await world.transitions.fail(await world.asset(id), reason, letter, new Date());
+    await world.database.prisma.mediaAsset.update({
+      where: { assetId: id },
+      data: { nextCheckAt: later(5) },
+    });
+
+    expect(await world.sweeper.sweepUnfinished(later(6))).toEqual({ examined: 1, failed: 0 });
+    expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
+    await world.sweeper.sweepUnfinished(later(7 * 24 * 60 + 1));
+    expect(await world.asset(id)).toMatchObject({ status: 'EXPIRED' });
+  });
+
+  it('deletes incoming objects that their assets no longer need', async () => {
+    const asset = await world.upload('abc');
+    expect(await world.objects(INCOMING)).toEqual([]);
+    await world.database.prisma.mediaAsset.update({
+      where: { assetId: asset.id },
+      data: { incomingPresent: true },
+    });
+    await world.emulators.put({ bucket: INCOMING, key: asset.id }, Buffer.from('abc'), {
+      contentType: 'text/plain',
+    });
+    expect(await world.sweeper.sweepAbandoned(later(80))).toEqual({ examined: 1, failed: 0 });
+    expect(await world.objects(INCOMING)).toEqual([]);
+    expect(await world.sweeper.sweepAbandoned(later(200))).toEqual({ examined: 0, failed: 0 });
+  });
+
+  it('deletes an object that was uploaded again after READY, at the upload deadline', async () => {
+    const { id, ticket } = await world.request('abc');
+    await world.put(ticket, 'abc');
+    await world.completion.checkObject(id);
+    await world.process(await world.job(id));
+    expect(await world.put(ticket, 'abc')).toBe(200);
+    await world.sweeper.sweepAbandoned(later(10));
+    expect(await world.objects(INCOMING)).toEqual([id]);
+    await world.sweeper.sweepAbandoned(later(80));
+    expect(await world.objects(INCOMING)).toEqual([]);
+  });
+
+  it('deletes an object that was uploaded after cancellation, at the upload deadline', async () => {
+    const { id, ticket } = await world.request('abc');
+    await world.uploads.cancel(actor(), id);
+    await world.put(ticket, 'abc');
+    expect((await world.sweeper.sweepAbandoned(later(10))).examined).toBe(0);
+    expect((await world.sweeper.sweepAbandoned(later(80))).examined).toBe(1);
+    expect(await world.objects(INCOMING)).toEqual([]);
+  });
+});
 
 describe.each(QUEUE_BACKENDS)(
   'sweeper (real: PostgreSQL, queue on %s, storage emulator)',
   (_, startQueue) => {
     let queue: QueueBackend;
     let world: World;
-    beforeEach(async () => {
+    beforeAll(async () => {
       queue = await startQueue();
       world = await World.start({ redisUrl: queue.url });
     });
-    afterEach(async () => {
+    afterEach(() => emptyWorld(world));
+    afterAll(async () => {
       await world[Symbol.asyncDispose]();
       await queue[Symbol.asyncDispose]();
-    });
-
-    it('claims an upload whose event was lost', async () => {
-      const { id, ticket } = await world.request('abc');
-      await world.put(ticket, 'abc');
-      expect(await world.sweeper.sweepUnfinished(new Date())).toEqual({ examined: 0, failed: 0 });
-      expect(await world.sweeper.sweepUnfinished(later(2))).toEqual({ examined: 1, failed: 0 });
-      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
-    });
-
-    it('expires an upload without bytes at its deadline, not before, and releases the quota', async () => {
-      const { id } = await world.request('abc');
-      await world.sweeper.sweepUnfinished(later(70));
-      expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
-      await world.sweeper.sweepUnfinished(later(80));
-      expect(await world.asset(id)).toMatchObject({ status: 'EXPIRED' });
-      expect(await world.quotas.of(42n)).toMatchObject({ reservedAssets: 0, reservedBytes: 0 });
-      expect(await world.events(id)).toEqual(['asset.requested', 'asset.expired']);
-    });
-
-    it.each([-2, 2])(
-      'compares deadlines with database time and skips sweeps beyond the clock limit: %i hours ahead',
-      async (hours) => {
-        const fresh = await world.request('abc');
-        const due = await world.request('def');
-        await world.database.prisma.mediaAsset.update({
-          where: { assetId: due.id },
-          data: { uploadDeadlineAt: later(-1), nextCheckAt: later(-1) },
-        });
-        const sweep = async (clockLimitSeconds: number) => {
-          const config = configured(DatabaseConfig, { clockLimitSeconds });
-          const clock = new Clock(config, world.database, new Registry(), new HealthChecks());
-          const { sweeper, rescan, variantRebuild, infectedContent } = world;
-          const logger = await world.module.resolve<PinoLogger>(PinoLogger);
-          const schedule = new LifecycleSchedule(
-            configured(LifecycleConfig, { rescanBytesPerSecond: 1 }),
-            sweeper,
-            rescan,
-            variantRebuild,
-            infectedContent,
-            clock,
-            logger,
-          );
-          await withLocalClockOff(hours * 3_600_000, clock, () => schedule.unfinished());
-          return [(await world.asset(fresh.id)).status, (await world.asset(due.id)).status];
-        };
-        expect(await sweep(30)).toEqual(['PENDING', 'PENDING']);
-        expect(await sweep(86_400)).toEqual(['PENDING', 'EXPIRED']);
-      },
-    );
-
-    it('claims bytes that are stored at the deadline instead of expiring the upload', async () => {
-      const { id, ticket } = await world.request('abc');
-      await world.put(ticket, 'abc');
-      await world.sweeper.sweepUnfinished(later(80));
-      expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING' });
-    });
-
-    it('does not expire an upload that was renewed meanwhile', async () => {
-      const { id, asset } = await world.request('abc');
-      await world.database.prisma.mediaAsset.update({
-        where: { assetId: id },
-        data: { uploadDeadlineAt: later(200) },
-      });
-      expect(await world.transitions.expire(asset, later(80))).toBe(false);
-      expect(await world.asset(id)).toMatchObject({ status: 'PENDING' });
-    });
-
-    it('checks each asset once among many workers', async () => {
-      await Promise.all(Array.from({ length: 20 }, (_, index) => world.request(`file ${index}`)));
-      const sweeps = await Promise.all(
-        Array.from({ length: 4 }, () => world.sweeper.sweepUnfinished(later(80))),
-      );
-      expect(sweeps.reduce((sum, { examined }) => sum + examined, 0)).toBe(20);
-      expect((await world.events()).filter((type) => type === 'asset.expired')).toHaveLength(20);
     });
 
     it('enqueues a PROCESSING asset again when its job is lost', async () => {
@@ -127,83 +215,7 @@ describe.each(QUEUE_BACKENDS)(
         }
       }
       expect(enqueue).not.toHaveBeenCalled();
-    });
-
-    it('expires a FAILED asset after a week, deletes its bytes and releases its reservation', async () => {
-      const { id } = await world.received('abc');
-      const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
-      const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
-      expect(await world.transitions.fail(await world.asset(id), reason, letter, new Date())).toBe(true);
-      const held = await world.quotas.of(42n);
-      expect(held.reservedAssets).toBeGreaterThan(0);
-
-      await world.sweeper.sweepUnfinished(later(6 * 24 * 60));
-      expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
-      expect(await world.objects(INCOMING)).toEqual([id]);
-
-      await world.sweeper.sweepUnfinished(later(7 * 24 * 60 + 1));
-      await world.sweeper.sweepAbandoned(later(7 * 24 * 60 + 10));
-      expect(await world.asset(id)).toMatchObject({
-        status: 'EXPIRED',
-        statusReason: { code: 'PROCESSING_FAILED' },
-      });
-      expect(await world.objects(INCOMING)).toEqual([]);
-      expect(await world.quotas.of(42n)).toMatchObject({
-        reservedAssets: held.reservedAssets - 1,
-        reservedBytes: held.reservedBytes - 3,
-      });
-    });
-
-    it('keeps a FAILED asset for a week even if an older version scheduled an earlier check', async () => {
-      const { id } = await world.received('abc');
-      const letter = { source: 'test', assetId: id, error: 'bug', attempts: 5, payload: '{}' };
-      const reason = { code: 'PROCESSING_FAILED', message: 'x' } as const;
-      await world.transitions.fail(await world.asset(id), reason, letter, new Date());
-      await world.database.prisma.mediaAsset.update({
-        where: { assetId: id },
-        data: { nextCheckAt: later(5) },
-      });
-
-      expect(await world.sweeper.sweepUnfinished(later(6))).toEqual({ examined: 1, failed: 0 });
-      expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
-      await world.sweeper.sweepUnfinished(later(7 * 24 * 60 + 1));
-      expect(await world.asset(id)).toMatchObject({ status: 'EXPIRED' });
-    });
-
-    it('deletes incoming objects that their assets no longer need', async () => {
-      const asset = await world.upload('abc');
-      expect(await world.objects(INCOMING)).toEqual([]);
-      await world.database.prisma.mediaAsset.update({
-        where: { assetId: asset.id },
-        data: { incomingPresent: true },
-      });
-      await world.emulators.put({ bucket: INCOMING, key: asset.id }, Buffer.from('abc'), {
-        contentType: 'text/plain',
-      });
-      expect(await world.sweeper.sweepAbandoned(later(80))).toEqual({ examined: 1, failed: 0 });
-      expect(await world.objects(INCOMING)).toEqual([]);
-      expect(await world.sweeper.sweepAbandoned(later(200))).toEqual({ examined: 0, failed: 0 });
-    });
-
-    it('deletes an object that was uploaded again after READY, at the upload deadline', async () => {
-      const { id, ticket } = await world.request('abc');
-      await world.put(ticket, 'abc');
-      await world.completion.checkObject(id);
-      await world.process(await world.job(id));
-      expect(await world.put(ticket, 'abc')).toBe(200);
-      await world.sweeper.sweepAbandoned(later(10));
-      expect(await world.objects(INCOMING)).toEqual([id]);
-      await world.sweeper.sweepAbandoned(later(80));
-      expect(await world.objects(INCOMING)).toEqual([]);
-    });
-
-    it('deletes an object that was uploaded after cancellation, at the upload deadline', async () => {
-      const { id, ticket } = await world.request('abc');
-      await world.uploads.cancel(actor(), id);
-      await world.put(ticket, 'abc');
-      expect((await world.sweeper.sweepAbandoned(later(10))).examined).toBe(0);
-      expect((await world.sweeper.sweepAbandoned(later(80))).examined).toBe(1);
-      expect(await world.objects(INCOMING)).toEqual([]);
+      enqueue.mockRestore();
     });
   },
 );

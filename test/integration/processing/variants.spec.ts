@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
 import { parseProfiles, quarantineKey, specOf, specsOf, variantKey } from '#libs/domain';
 import { zipArchive } from '#libs/inspection/testing';
 import type { ObjectStore, WriteRequest } from '#libs/storage';
 import * as samples from '../inspection/samples.js';
+import { emptyWorld } from '../../support/empty-world.js';
 import { actor, CONTENT, QUARANTINE, sha256, World } from '../../support/world.js';
 
 const DAY_MS = 24 * 3_600_000;
@@ -38,8 +39,19 @@ describe('variants (real: PostgreSQL, queue, storage emulator, inspection proces
     };
     world = await World.start({ profiles: PROFILES, around });
   });
+  afterEach(() => {
+    setProfiles(PROFILES);
+    world.scanner.answers.clear();
+  });
   afterAll(() => world[Symbol.asyncDispose]());
 
+  const setProfiles = (texts: readonly string[]) =>
+    world.profiles.splice(0, world.profiles.length, ...parseProfiles(texts));
+  /** Removes the assets of other tests, for tests of all stored objects. */
+  const empty = async (profiles = PROFILES) => {
+    await emptyWorld(world);
+    setProfiles(profiles);
+  };
   const specs = (texts = PROFILES) => parseProfiles(texts).map(specOf);
   const keysOf = async (bytes: Buffer) =>
     (await world.objects(CONTENT)).filter((key) => key.includes(sha256(bytes))).sort();
@@ -157,16 +169,16 @@ describe('variants (real: PostgreSQL, queue, storage emulator, inspection proces
 
   it('are rebuilt when profiles change, newest first, and outdated ones are deleted', async () => {
     const profiles = ['small=webp:48:80', 'large=webp:128:80', 'tiny=jpeg:16:60'];
-    await using other = await World.start({ profiles: PROFILES });
-    const text = await other.upload('no picture');
+    await empty();
+    const text = await world.upload('no picture');
     const bytes = await picture();
-    const asset = await other.upload(bytes, JPEG);
-    const kept = (await other.database.prisma.objectVariant.findMany({ where: { name: 'large' } }))[0]!;
-    expect(await other.variantRebuild.next(new Date())).toBe(false);
-    other.profiles.splice(0, other.profiles.length, ...parseProfiles(profiles));
-    expect(await other.variantRebuild.next(new Date())).toBe(true);
-    expect(await other.variantRebuild.next(new Date())).toBe(false);
-    const rows = await other.database.prisma.objectVariant.findMany({ orderBy: { width: 'asc' } });
+    const asset = await world.upload(bytes, JPEG);
+    const kept = (await world.database.prisma.objectVariant.findMany({ where: { name: 'large' } }))[0]!;
+    expect(await world.variantRebuild.next(new Date())).toBe(false);
+    setProfiles(profiles);
+    expect(await world.variantRebuild.next(new Date())).toBe(true);
+    expect(await world.variantRebuild.next(new Date())).toBe(false);
+    const rows = await world.database.prisma.objectVariant.findMany({ orderBy: { width: 'asc' } });
     expect(rows.map(({ name, width, mimeType }) => [name, width, mimeType])).toEqual([
       ['tiny', 16, 'image/jpeg'],
       ['small', 48, 'image/webp'],
@@ -174,32 +186,32 @@ describe('variants (real: PostgreSQL, queue, storage emulator, inspection proces
     ]);
     // A variant whose profile did not change is not rebuilt.
     expect(rows[2]).toEqual(kept);
-    expect((await other.objects(CONTENT)).sort()).toEqual(
+    expect((await world.objects(CONTENT)).sort()).toEqual(
       [...rows.map(({ key }) => key), asset.objectKey, text.objectKey].sort(),
     );
-    const object = await other.database.prisma.storedObject.findUniqueOrThrow({
+    const object = await world.database.prisma.storedObject.findUniqueOrThrow({
       where: { id: asset.storedObjectId! },
     });
     expect(object).toMatchObject({ variantSpecs: specsOf(parseProfiles(profiles)), claimedUntil: null });
-    expect(await other.asset(asset.id)).toMatchObject({ status: 'READY', version: asset.version });
+    expect(await world.asset(asset.id)).toMatchObject({ status: 'READY', version: asset.version });
   });
 
   describe('of an image without a decoder', () => {
     const AVIF = { filename: 'a.avif', mimeType: 'image/avif' };
-    const objectOf = (other: World, id: bigint | null) =>
-      other.database.prisma.storedObject.findUniqueOrThrow({ where: { id: id! } });
+    const objectOf = (where: World, id: bigint | null) =>
+      where.database.prisma.storedObject.findUniqueOrThrow({ where: { id: id! } });
 
     it('are missing for a reason that every asset of the object reports', async () => {
-      await using other = await World.start({ profiles: PROFILES });
+      await empty();
       const bytes = samples.animatedAvif(30, 20);
-      const first = await other.upload(bytes, AVIF, actor(1n));
-      const second = await other.upload(bytes, AVIF, actor(2n));
+      const first = await world.upload(bytes, AVIF, actor(1n));
+      const second = await world.upload(bytes, AVIF, actor(2n));
       expect(second).toMatchObject({ status: 'READY', storedObjectId: first.storedObjectId });
-      const contents = await other.assets.contents([first.id, second.id]);
+      const contents = await world.assets.contents([first.id, second.id]);
       for (const { id } of [first, second]) {
         expect(contents.get(id)).toMatchObject({ variants: [], variantsReason: 'UNSUPPORTED_LAYOUT' });
       }
-      expect(await other.variantRebuild.next(new Date())).toBe(false);
+      expect(await world.variantRebuild.next(new Date())).toBe(false);
     });
 
     it.each([
@@ -219,9 +231,9 @@ describe('variants (real: PostgreSQL, queue, storage emulator, inspection proces
     });
 
     it('are missing without a reason if no profile exists, and as TOO_LARGE for an oversized image', async () => {
-      await using none = await World.start({ profiles: [] });
-      const plain = await none.upload(samples.animatedAvif(3, 2), AVIF);
-      expect(await objectOf(none, plain.storedObjectId)).toMatchObject({
+      await empty([]);
+      const plain = await world.upload(samples.animatedAvif(3, 2), AVIF);
+      expect(await objectOf(world, plain.storedObjectId)).toMatchObject({
         variantsReason: null,
         variantSpecs: null,
       });
@@ -238,83 +250,82 @@ describe('variants (real: PostgreSQL, queue, storage emulator, inspection proces
     });
 
     it('are retried when the profiles change and made once the decoder supports the image', async () => {
-      await using other = await World.start({ profiles: PROFILES });
-      const layout = await other.upload(samples.animatedAvif(30, 20), AVIF);
+      await empty();
+      const layout = await world.upload(samples.animatedAvif(30, 20), AVIF);
       const bytes = await picture();
-      const asset = await other.upload(bytes, JPEG);
+      const asset = await world.upload(bytes, JPEG);
       // The state that a decoder without support for the layout would leave.
-      await other.database.prisma.objectVariant.deleteMany({
+      await world.database.prisma.objectVariant.deleteMany({
         where: { storedObjectId: asset.storedObjectId! },
       });
-      await other.database.prisma.storedObject.update({
+      await world.database.prisma.storedObject.update({
         where: { id: asset.storedObjectId! },
         data: { variantsReason: 'UNSUPPORTED_LAYOUT' },
       });
       const profiles = parseProfiles(['tiny=webp:16:80']);
-      other.profiles.splice(0, other.profiles.length, ...profiles);
-      while (await other.variantRebuild.next(new Date()));
-      expect(await objectOf(other, asset.storedObjectId)).toMatchObject({
+      world.profiles.splice(0, world.profiles.length, ...profiles);
+      while (await world.variantRebuild.next(new Date()));
+      expect(await objectOf(world, asset.storedObjectId)).toMatchObject({
         variantsReason: null,
         claimedUntil: null,
       });
-      expect(await objectOf(other, layout.storedObjectId)).toMatchObject({
+      expect(await objectOf(world, layout.storedObjectId)).toMatchObject({
         variantSpecs: specsOf(profiles),
         variantsReason: 'UNSUPPORTED_LAYOUT',
         claimedUntil: null,
       });
-      expect(await other.database.prisma.objectVariant.findMany()).toMatchObject([{ name: 'tiny' }]);
+      expect(await world.database.prisma.objectVariant.findMany()).toMatchObject([{ name: 'tiny' }]);
     });
   });
 
   describe('of an outdated image', () => {
     /** Stores an image, then changes the profiles so that its variants are outdated. */
-    const outdated = async (other: World) => {
+    const outdated = async () => {
       const bytes = await picture();
-      const asset = await other.upload(bytes, JPEG);
-      other.profiles.splice(0, other.profiles.length, ...parseProfiles(['tiny=jpeg:16:60']));
-      const before = await other.objects(CONTENT);
+      const asset = await world.upload(bytes, JPEG);
+      setProfiles(['tiny=jpeg:16:60']);
+      const before = await world.objects(CONTENT);
       return { bytes, asset, before };
     };
 
     it('are not rebuilt if the image is found infected, and its asset is rejected', async () => {
-      await using other = await World.start({ profiles: PROFILES });
-      const { bytes, asset } = await outdated(other);
-      other.scanner.answers.set('Maker', { outcome: 'infected', signature: 'Late.Signature' });
-      expect(await other.variantRebuild.next(new Date())).toBe(true);
-      expect(await other.asset(asset.id)).toMatchObject({
+      await empty();
+      const { bytes, asset } = await outdated();
+      world.scanner.answers.set('Maker', { outcome: 'infected', signature: 'Late.Signature' });
+      expect(await world.variantRebuild.next(new Date())).toBe(true);
+      expect(await world.asset(asset.id)).toMatchObject({
         status: 'REJECTED',
         statusReason: { code: 'MALWARE' },
       });
-      expect(await other.objects(CONTENT)).toEqual([]);
-      expect(await other.objects(QUARANTINE)).toEqual([quarantineKey(sha256(bytes))]);
-      expect(await other.variantRebuild.next(new Date())).toBe(false);
+      expect(await world.objects(CONTENT)).toEqual([]);
+      expect(await world.objects(QUARANTINE)).toEqual([quarantineKey(sha256(bytes))]);
+      expect(await world.variantRebuild.next(new Date())).toBe(false);
     });
 
     it('are kept while the scanner fails on the image', async () => {
-      await using other = await World.start({ profiles: PROFILES });
-      const { asset, before } = await outdated(other);
-      other.scanner.answers.set('Maker', { outcome: 'error', message: 'out of memory' });
-      expect(await other.variantRebuild.next(new Date())).toBe(true);
-      expect(await other.objects(CONTENT)).toEqual(before);
-      expect(await other.asset(asset.id)).toMatchObject({ status: 'READY' });
+      await empty();
+      const { asset, before } = await outdated();
+      world.scanner.answers.set('Maker', { outcome: 'error', message: 'out of memory' });
+      expect(await world.variantRebuild.next(new Date())).toBe(true);
+      expect(await world.objects(CONTENT)).toEqual(before);
+      expect(await world.asset(asset.id)).toMatchObject({ status: 'READY' });
       // The rebuild is retried after a delay.
-      expect(await other.variantRebuild.next(new Date())).toBe(false);
-      expect(await other.variantRebuild.next(new Date(Date.now() + 2 * 3_600_000))).toBe(true);
+      expect(await world.variantRebuild.next(new Date())).toBe(false);
+      expect(await world.variantRebuild.next(new Date(Date.now() + 2 * 3_600_000))).toBe(true);
     });
   });
 
   it('are renamed without a rebuild when only names of profiles change', async () => {
-    await using other = await World.start({ profiles: ['small=webp:32:80', 'large=webp:64:80'] });
+    await empty(['small=webp:32:80', 'large=webp:64:80']);
     const bytes = await picture();
-    await other.upload(bytes, JPEG);
-    const rows = () => other.database.prisma.objectVariant.findMany({ orderBy: { width: 'asc' } });
+    await world.upload(bytes, JPEG);
+    const rows = () => world.database.prisma.objectVariant.findMany({ orderBy: { width: 'asc' } });
     const before = await rows();
-    const profiles = parseProfiles(['thumb=webp:32:80', 'small=webp:64:80']);
-    other.profiles.splice(0, other.profiles.length, ...profiles);
+    setProfiles(['thumb=webp:32:80', 'small=webp:64:80']);
     // An upload of the image by another owner finds the existing variants.
-    await other.upload(bytes, JPEG, actor(44n));
-    expect(await other.variantRebuild.next(new Date())).toBe(true);
-    expect(await other.variantRebuild.next(new Date())).toBe(false);
+    await world.upload(bytes, JPEG, actor(44n));
+    expect(await world.variantRebuild.next(new Date())).toBe(true);
+    expect(await world.variantRebuild.next(new Date())).toBe(false);
     const after = await rows();
     expect(after.map(({ name }) => name)).toEqual(['thumb', 'small']);
     expect(after).toEqual(before.map((row, at) => ({ ...row, name: after[at]!.name })));

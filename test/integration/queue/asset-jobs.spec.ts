@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { emptyWorld } from '../../support/empty-world.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
 import { World } from '../../support/world.js';
 
@@ -7,11 +8,12 @@ describe.each(QUEUE_BACKENDS)(
   (_, startQueue) => {
     let queue: QueueBackend;
     let world: World;
-    beforeEach(async () => {
+    beforeAll(async () => {
       queue = await startQueue();
       world = await World.start({ redisUrl: queue.url });
     });
-    afterEach(async () => {
+    afterEach(() => emptyWorld(world));
+    afterAll(async () => {
       await world[Symbol.asyncDispose]();
       await queue[Symbol.asyncDispose]();
     });

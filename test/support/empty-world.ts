@@ -1,0 +1,17 @@
+import { getQueueToken } from '@nestjs/bullmq';
+import type { Queue } from 'bullmq';
+import { INSPECT_QUEUE, PROCESS_QUEUE } from '#libs/queue';
+import { CONTENT, INCOMING, QUARANTINE, type World } from './world.js';
+
+/** Removes all rows, jobs and objects of a world, which takes a fraction of the time that a new world takes. */
+export async function emptyWorld(world: World): Promise<void> {
+  const { rows } = await world.database.pool.query<{ names: string }>(
+    `select string_agg(quote_ident(tablename), ', ') as names from pg_tables
+     where schemaname = 'public' and tablename <> '_prisma_migrations'`,
+  );
+  await world.database.pool.query(`truncate ${rows[0]!.names}`);
+  for (const name of [PROCESS_QUEUE, INSPECT_QUEUE])
+    await world.module.get<Queue>(getQueueToken(name)).obliterate({ force: true });
+  for (const bucket of [INCOMING, CONTENT, QUARANTINE])
+    await world.emulators.client.bucket(bucket).deleteFiles({ force: true });
+}
