@@ -147,7 +147,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 2,
     what: 'An asset that was deleted before its bytes were found infected cannot be restored',
-    file: 'libs/content/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.repository.ts',
     guard: "where id = ${id} and state in ('LIVE', 'CORRUPT') for share",
     without: 'where id = ${id} for share',
     test: SCAN,
@@ -165,7 +165,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'A variant has a row before it has bytes, so that the collector finds it',
-    file: 'libs/content/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.repository.ts',
     guard: `    union all
     select v.bucket, v.key, v.version from condemned d join object_variants v on v.stored_object_id = d.id`,
     without: '',
@@ -229,7 +229,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 3,
     what: 'A lost job is enqueued again',
-    file: 'libs/lifecycle/src/sweeper.repository.ts',
+    file: 'libs/assets/src/due-assets.repository.ts',
     guard:
       "select asset_id from media_assets where status in ('PENDING', 'PROCESSING', 'FAILED') and next_check_at <= $1",
     without:
@@ -285,7 +285,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 4,
     what: 'A transition names the status that it leaves and the version that it read',
-    file: 'libs/assets/src/asset-transitions.service.ts',
+    file: 'libs/assets/src/asset-states.repository.ts',
     guard: 'assetId: snapshot.id, version: snapshot.version, status: { in: [...from] }',
     without: 'assetId: snapshot.id',
     test: PROCESSING,
@@ -294,7 +294,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 4,
     what: 'A transition checks the version, not only the status',
-    file: 'libs/assets/src/asset-transitions.service.ts',
+    file: 'libs/assets/src/asset-states.repository.ts',
     guard: 'version: snapshot.version, status: { in',
     without: 'status: { in',
     test: PROCESSING,
@@ -312,7 +312,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 4,
     what: 'An upload is claimed once',
-    file: 'libs/assets/src/asset-transitions.service.ts',
+    file: 'libs/assets/src/asset-states.repository.ts',
     guard: "where a.status = 'PENDING' order by a.asset_id for no key update of a)",
     without: 'order by a.asset_id for no key update of a)',
     test: UPLOAD,
@@ -381,7 +381,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'An upload does not share an object that is being deleted',
-    file: 'libs/content/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.repository.ts',
     guard: "where o.state in ('STAGING', 'LIVE', 'CORRUPT')",
     without: '',
     test: PROCESSING,
@@ -399,7 +399,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'Only an object without references moves to DELETING',
-    file: 'libs/content/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.repository.ts',
     guard: "where id = $1 and ref_count = 0 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING')",
     without: "where id = $1 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING')",
     test: REMOVAL,
@@ -408,7 +408,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'A pinned object is not collected',
-    file: 'libs/content/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.repository.ts',
     guard: 'and (pinned_until is null or pinned_until < $2)',
     without: 'and $2::timestamptz is not null',
     test: REMOVAL,
@@ -417,7 +417,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 5,
     what: 'The owner’s own duplicates count against the quota, too',
-    file: 'libs/upload/src/own-duplicates.ts',
+    file: 'libs/upload/src/own-duplicates.repository.ts',
     guard: 'and q.used_assets + q.reserved_assets + d.assets <= coalesce(q.limit_assets, $2::int)',
     without: 'and $2::int > 0',
     test: 'test/integration/upload/own-duplicates.spec.ts',
@@ -426,7 +426,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'An own duplicate does not share an object that is being deleted',
-    file: 'libs/upload/src/own-duplicates.ts',
+    file: 'libs/upload/src/own-duplicates.repository.ts',
     guard: "where id = any(array(select stored_object_id from twin)) and state in ('STAGING', 'LIVE')",
     without: 'where id = any(array(select stored_object_id from twin))',
     test: 'test/integration/upload/own-duplicates.spec.ts',
@@ -453,7 +453,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 4,
     what: 'Several relays deliver each event once',
-    file: 'libs/events/src/event-relay.ts',
+    file: 'libs/events/src/domain-events.repository.ts',
     guard: 'order by id limit $1 for update skip locked)',
     without: 'order by id limit $1)',
     test: EVENTS,
@@ -606,7 +606,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 5,
     what: 'No transition releases a reservation while an upload session is recorded',
-    file: 'libs/assets/src/asset-transitions.service.ts',
+    file: 'libs/assets/src/asset-states.repository.ts',
     guard: '{ ...snapshot.where, uploadSession: null }',
     without: 'snapshot.where',
     test: SESSIONS,
@@ -624,7 +624,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 5,
     what: 'An asset has at most one upload session',
-    file: 'libs/assets/src/incoming-sessions.service.ts',
+    file: 'libs/assets/src/incoming.repository.ts',
     guard: "status = 'PENDING' and upload_session is null and",
     without: "status = 'PENDING' and",
     test: SESSIONS,
@@ -733,8 +733,8 @@ export const GUARDS: readonly Guard[] = [
     invariant: 3,
     what: 'Bytes that exceed their reader’s time limit twice are REJECTED',
     file: 'libs/processing/src/content-inspector.ts',
-    guard: 'throw added !== undefined && added.exhausted >= MAX_EXHAUSTED ? tooCostly() : error;',
-    without: 'throw added === undefined ? tooCostly() : error;',
+    guard: 'throw (await this.costs.add(content, limits)) >= MAX_EXHAUSTED ? tooCostly() : error;',
+    without: 'throw (await this.costs.add(content, limits)) < 0 ? tooCostly() : error;',
     test: 'test/integration/processing/costs.spec.ts',
     name: 'is retried once, then rejected for every asset',
   },

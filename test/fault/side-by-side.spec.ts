@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createClient } from 'graphql-ws';
 import pg from 'pg';
 import { WebSocket } from 'ws';
-import { CHANNEL } from '../../libs/events/src/event-relay.js';
+import { CHANNEL } from '../../libs/events/src/domain-events.repository.js';
 import { put } from '../e2e/stack.js';
 import { NAMES } from '../integration/storage/emulators.js';
 import { type Member, signJwt } from '../support/fleet.js';

@@ -13,7 +13,13 @@ import {
   AssetTransitionsService,
   IncomingObjectsService,
 } from '#libs/assets';
-import { ContentConfig, ContentStoreConfig, QuarantineService, StoredObjectsService } from '#libs/content';
+import {
+  ContentConfig,
+  ContentStoreConfig,
+  QuarantineService,
+  StoredObjectsRepository,
+  StoredObjectsService,
+} from '#libs/content';
 import { type BatcherOptions, Database, DatabaseConfig, DatabaseModule } from '#libs/database';
 import { DeliveryConfig, DeliveryModule, DownloadUrlsService } from '#libs/delivery';
 import {
@@ -180,6 +186,7 @@ export class World implements AsyncDisposable {
   readonly incoming = this.module.get(IncomingObjectsService);
   readonly quotas = this.module.get(QuotaService);
   readonly stored = this.module.get(StoredObjectsService);
+  readonly storedRows = this.module.get(StoredObjectsRepository);
   readonly urls = this.module.get(DownloadUrlsService);
   readonly removal = this.module.get(AssetRemovalService);
   readonly store = this.module.get(ObjectStore);

@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type Statement } from '#libs/database';
 import type { AssetReceived } from '#libs/domain';
 import { QueueService } from '#libs/queue';
 import type { Asset } from './asset.js';
+import { AssetsRepository } from './assets.repository.js';
 
 /** The columns of an asset from which its job is built. */
 export type AssetToProcess = Pick<Asset, 'id' | 'ownerId' | 'claimedGeneration' | 'attempt' | 'requestId'>;
@@ -12,22 +12,11 @@ interface OwnedJob {
   readonly received: AssetReceived;
 }
 
-/** Index entries that are read at most to count the backlog of one owner; a longer backlog gets this priority. */
-const MAX_COUNTED = 1_000;
-
-/** Includes assets whose job is running. */
-const BACKLOGS: Statement<{ owner: string; assets: number }> = {
-  name: 'assets_backlogs',
-  text: `select o.id::text as owner, b.assets from unnest($1::bigint[]) as o (id), lateral (
-      select count(*)::int as assets from (
-        select 1 from media_assets a where a.owner_id = o.id and a.status = 'PROCESSING' limit ${MAX_COUNTED}) counted) b`,
-};
-
 /** Enqueues assets for processing so that owners share the workers fairly. */
 @Injectable()
 export class AssetJobsService {
   constructor(
-    private readonly database: Database,
+    private readonly assets: AssetsRepository,
     private readonly jobs: QueueService,
   ) {}
 
@@ -40,15 +29,13 @@ export class AssetJobsService {
   async enqueue(assets: readonly AssetToProcess[], delayMs = 0): Promise<void> {
     const owned = assets.flatMap(jobsOf);
     if (owned.length === 0) return;
-    const owners = [...new Set(owned.map(({ ownerId }) => ownerId))];
-    const rows = await this.database.query(BACKLOGS, [owners]);
-    const backlogs = new Map(rows.map(({ owner, assets: count }) => [owner, count]));
+    const backlogs = await this.assets.backlogs([...new Set(owned.map(({ ownerId }) => ownerId))]);
     const left = new Map<bigint, number>();
     for (const { ownerId } of owned) left.set(ownerId, (left.get(ownerId) ?? 0) + 1);
     const jobs = owned.map(({ ownerId, received }) => {
       const behind = left.get(ownerId)! - 1;
       left.set(ownerId, behind);
-      return { received, priority: Math.max(1, (backlogs.get(String(ownerId)) ?? 0) - behind) };
+      return { received, priority: Math.max(1, (backlogs.get(ownerId) ?? 0) - behind) };
     });
     await this.jobs.enqueue(jobs, delayMs);
   }

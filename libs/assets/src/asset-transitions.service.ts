@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, isForeignKeyViolation, type Prisma, type Statement, type Tx } from '#libs/database';
+import { Database, isForeignKeyViolation, type Prisma, type Tx } from '#libs/database';
 import {
   type AssetProperties,
   type AssetStatus,
@@ -12,14 +12,18 @@ import {
   type TransitionName,
 } from '#libs/domain';
 import { StoredObjectsService } from '#libs/content';
-import { DomainEvents, EventRelay } from '#libs/events';
+import { EventRelay } from '#libs/events';
 import { DeadLettersService, type NewDeadLetter } from '#libs/queue';
 import { QuotaService } from '#libs/quota';
 import type { Asset } from './asset.js';
-import { propertyColumns } from './asset-contents.js';
-
-/** An asset as the caller of a transition read it. The transition happens only if the row still has this version. */
-export type AssetSnapshot = Pick<Asset, 'id' | 'ownerId' | 'sizeBytes' | 'version'>;
+import {
+  type AssetSnapshot,
+  AssetStatesRepository,
+  type Claim,
+  type Claimed,
+  CONDEMN_BATCH,
+  type TransitionTarget,
+} from './asset-states.repository.js';
 
 /** Results of the pipeline for an asset that becomes READY. */
 export interface Accepted extends ObjectRef {
@@ -34,72 +38,6 @@ export interface Accepted extends ObjectRef {
   /** Why a picture has no variants; null for a picture with variants and for other files. */
   readonly variantsReason: VariantsReason | null;
 }
-
-/** `where` holds conditions of the transition besides status and version. */
-type AccessTarget = AssetSnapshot & { readonly where?: Prisma.MediaAssetWhereInput };
-
-/** A request to process this generation of an asset's incoming object. */
-export interface Claim {
-  readonly assetId: string;
-  readonly generation: string;
-  readonly now: Date;
-}
-
-export interface Claimed {
-  readonly ownerId: bigint;
-  readonly attempt: number;
-  readonly requestId: string;
-  readonly createdAt: Date;
-}
-
-interface ClaimedRow {
-  asset_id: string;
-  owner_id: string;
-  attempt: number;
-  request_id: string;
-  created_at: Date;
-}
-
-/** Locks rows in id order, so that two statements that claim some of the same assets cannot deadlock. */
-const CLAIM: Statement<ClaimedRow> = {
-  name: 'assets_claim',
-  text: `with waiting as (
-      select a.asset_id, c.generation, c.now
-      from unnest($1::uuid[], $2::text[], $3::timestamptz[]) as c (asset_id, generation, now)
-        join media_assets a on a.asset_id = c.asset_id
-      where a.status = 'PENDING' order by a.asset_id for no key update of a),
-    claimed as (
-      update media_assets a set status = 'PROCESSING', claimed_generation = w.generation, incoming_present = true, attempt = 1,
-        upload_session = null, next_check_at = w.now + $4::interval, updated_at = w.now, version = version + 1
-      from waiting w where a.asset_id = w.asset_id
-      returning a.asset_id, a.owner_id, a.attempt, a.request_id, a.created_at),
-    logged as (
-      insert into domain_events (type, asset_id, owner_id)
-      select '${TRANSITIONS.claim.event}', asset_id, owner_id from claimed)
-    select asset_id, owner_id::text, attempt, request_id, created_at from claimed`,
-};
-
-const CONDEMN_BATCH = 200;
-const CONDEMN = `with taken as (
-    select asset_id from media_assets
-    where stored_object_id = $1 and status in (${TRANSITIONS.condemn.from.map((status) => `'${status}'`).join(', ')})
-    order by asset_id limit ${CONDEMN_BATCH} for update),
-  refused as (
-    update media_assets a set status = '${TRANSITIONS.condemn.to}', status_reason = 'MALWARE',
-      status_detail = 'The file was found to be infected after it had been stored.',
-      stored_object_id = null, updated_at = $2, version = version + 1
-    from taken t where a.asset_id = t.asset_id
-    returning a.asset_id, a.owner_id, a.size_bytes),
-  logged as (
-    insert into domain_events (type, asset_id, owner_id) select '${TRANSITIONS.condemn.event}', asset_id, owner_id from refused)
-  select owner_id::text, size_bytes::text from refused`;
-
-interface CondemnedRow {
-  owner_id: string;
-  size_bytes: string;
-}
-
-const byOwner = (a: CondemnedRow, b: CondemnedRow) => Number(BigInt(a.owner_id) - BigInt(b.owner_id));
 
 /** Time without progress after which a sweep checks whether the job of a PROCESSING asset was lost. */
 const PROCESSING_SILENCE_MS = 5 * 60_000;
@@ -119,8 +57,8 @@ const after = (now: Date, ms: number) => new Date(now.getTime() + ms);
 export class AssetTransitionsService {
   constructor(
     private readonly database: Database,
+    private readonly states: AssetStatesRepository,
     private readonly quotas: QuotaService,
-    private readonly events: DomainEvents,
     private readonly relay: EventRelay,
     private readonly objects: StoredObjectsService,
     private readonly deadLetters: DeadLettersService,
@@ -135,27 +73,18 @@ export class AssetTransitionsService {
   async claim(claims: readonly Claim[]): Promise<(Claimed | null)[]> {
     const first = new Map<string, Claim>();
     for (const claim of claims) if (!first.has(claim.assetId)) first.set(claim.assetId, claim);
-    const distinct = [...first.values()];
-    const rows = await this.database.query(CLAIM, [
-      distinct.map(({ assetId }) => assetId),
-      distinct.map(({ generation }) => generation),
-      distinct.map(({ now }) => now),
-      `${PROCESSING_SILENCE_MS} milliseconds`,
-    ]);
+    const rows = await this.states.claim([...first.values()], PROCESSING_SILENCE_MS);
     if (rows.length > 0) this.relay.wake();
-    const claimed = new Map(rows.map((row) => [row.asset_id, row]));
-    return claims.map((claim) => {
-      const row = first.get(claim.assetId) === claim ? claimed.get(claim.assetId) : undefined;
-      if (row === undefined) return null;
-      const { owner_id: owner, attempt, request_id: requestId, created_at: createdAt } = row;
-      return { ownerId: BigInt(owner), attempt, requestId, createdAt };
-    });
+    const claimed = new Map(rows.map((row) => [row.assetId, row]));
+    return claims.map(
+      (claim) => (first.get(claim.assetId) === claim ? claimed.get(claim.assetId) : undefined) ?? null,
+    );
   }
 
   /** Starts the next attempt after a failure of processing that may be temporary. */
   retry(snapshot: AssetSnapshot, now: Date): Promise<boolean> {
     const data = { attempt: { increment: 1 }, nextCheckAt: after(now, PROCESSING_SILENCE_MS) };
-    return this.commit((tx) => this.move(tx, 'retry', snapshot, data, now));
+    return this.commit((tx) => this.states.move(tx, 'retry', snapshot, data, now));
   }
 
   /**
@@ -181,11 +110,7 @@ export class AssetTransitionsService {
       const { variantSpecs, variantsReason } = accepted;
       const facts = { scannedBy, variantSpecs, variantsReason, now };
       if (!(await this.objects.addReference(tx, objectId, facts))) return false;
-      const { id: assetId, ownerId, createdAt } = snapshot;
-      await tx.assetProperties.create({
-        data: { assetId, ownerId, createdAt, ...propertyColumns(properties) },
-        select: { assetId: true },
-      });
+      await this.states.addProperties(tx, snapshot, properties);
       return true;
     });
   }
@@ -250,10 +175,7 @@ export class AssetTransitionsService {
    * Deletes an asset, which can be restored while it has a stored object. A PROCESSING asset is only marked; the transition that
    * ends PROCESSING deletes it. Returns false when the status changed meanwhile.
    */
-  async delete(
-    snapshot: AssetSnapshot & Pick<Asset, 'status' | 'uploadDeadlineAt'>,
-    now: Date,
-  ): Promise<boolean> {
+  delete(snapshot: AssetSnapshot & Pick<Asset, 'status' | 'uploadDeadlineAt'>, now: Date): Promise<boolean> {
     const name = deletionOf(snapshot.status);
     if (name !== null) {
       const nextCheckAt =
@@ -261,13 +183,7 @@ export class AssetTransitionsService {
       const incomingPresent = snapshot.status === 'READY' ? undefined : true;
       return this.transition(name, snapshot, { deletedAt: now, incomingPresent, nextCheckAt }, now);
     }
-    const { count } = await this.database.read((prisma) =>
-      prisma.mediaAsset.updateMany({
-        where: { assetId: snapshot.id, status: 'PROCESSING' },
-        data: { deletedAt: now, updatedAt: now },
-      }),
-    );
-    return count === 1;
+    return this.states.requestDeletion(snapshot.id, now);
   }
 
   /** Restores an asset that was READY and whose bytes were not found infected since; returns false for any other. */
@@ -288,13 +204,10 @@ export class AssetTransitionsService {
    * when the asset holds a reservation (then it must be deleted first), has changed or does not exist.
    */
   purge(snapshot: AssetSnapshot & Pick<Asset, 'status'>): Promise<boolean> {
+    if (HOLDS_RESERVATION.has(snapshot.status)) return Promise.resolve(false);
     return this.commit(async (tx) => {
-      const where = { assetId: snapshot.id, version: snapshot.version, status: snapshot.status };
-      const asset = await tx.mediaAsset.findFirst({ where, select: { storedObjectId: true } });
-      if (asset === null || HOLDS_RESERVATION.has(snapshot.status)) return false;
-      const { count } = await tx.mediaAsset.deleteMany({ where });
-      if (count === 0) return false;
-      await this.events.append(tx, { type: 'asset.purged', assetId: snapshot.id, ownerId: snapshot.ownerId });
+      const asset = await this.states.purge(tx, snapshot);
+      if (asset === null) return false;
       if (asset.storedObjectId !== null) await this.objects.removeReferences(tx, asset.storedObjectId);
       const effect = asset.storedObjectId === null ? 'none' : 'return';
       await this.quotas.apply(tx, effect, snapshot.ownerId, BigInt(snapshot.sizeBytes));
@@ -303,7 +216,7 @@ export class AssetTransitionsService {
   }
 
   /**
-   * Rejects all READY and DELETED assets of an infected stored object, in batches. @returns the number of rejected assets
+   * Rejects all READY assets of an infected stored object, in batches. @returns the number of rejected assets
    */
   async condemn(objectId: bigint, now: Date): Promise<number> {
     let condemned = 0;
@@ -316,11 +229,11 @@ export class AssetTransitionsService {
 
   /** Locks assets, then the stored object, then quotas: the order of all transactions. */
   private async condemnBatch(tx: Tx, objectId: bigint, now: Date): Promise<number> {
-    const rows = await tx.$queryRawUnsafe<CondemnedRow[]>(CONDEMN, objectId, now);
+    const rows = await this.states.condemn(tx, objectId, now);
     if (rows.length === 0) return 0;
     await this.objects.removeReferences(tx, objectId, rows.length);
-    for (const { owner_id: owner, size_bytes: size } of rows.toSorted(byOwner)) {
-      await this.quotas.apply(tx, TRANSITIONS.condemn.quota, BigInt(owner), BigInt(size));
+    for (const { ownerId, sizeBytes } of rows.toSorted((a, b) => Number(a.ownerId - b.ownerId))) {
+      await this.quotas.apply(tx, TRANSITIONS.condemn.quota, ownerId, sizeBytes);
     }
     return rows.length;
   }
@@ -334,7 +247,7 @@ export class AssetTransitionsService {
 
   private async transition(
     name: TransitionName,
-    snapshot: AccessTarget,
+    snapshot: TransitionTarget,
     data: Prisma.MediaAssetUncheckedUpdateManyInput,
     now: Date,
     also: (tx: Tx) => Promise<boolean> = () => Promise.resolve(true),
@@ -342,7 +255,7 @@ export class AssetTransitionsService {
     class Undo extends Error {}
     try {
       return await this.commit(async (tx) => {
-        if (!(await this.move(tx, name, snapshot, data, now))) return false;
+        if (!(await this.states.move(tx, name, snapshot, data, now))) return false;
         // All transactions lock in this order, which avoids deadlocks: asset, stored object, quota.
         if (!(await also(tx))) throw new Undo();
         await this.quotas.apply(tx, TRANSITIONS[name].quota, snapshot.ownerId, BigInt(snapshot.sizeBytes));
@@ -368,28 +281,9 @@ export class AssetTransitionsService {
     if (name === null) return;
     const current = { ...snapshot, version: snapshot.version + 1, where: { deletedAt: { not: null } } };
     const data = { incomingPresent: true, nextCheckAt: after(now, CLEANUP_DELAY_MS) };
-    if (await this.move(tx, name, current, data, now)) {
+    if (await this.states.move(tx, name, current, data, now)) {
       await this.quotas.apply(tx, TRANSITIONS[name].quota, snapshot.ownerId, BigInt(snapshot.sizeBytes));
     }
-  }
-
-  private async move(
-    tx: Tx,
-    name: TransitionName,
-    snapshot: AccessTarget,
-    data: Prisma.MediaAssetUncheckedUpdateManyInput,
-    now: Date,
-  ): Promise<boolean> {
-    const { from, to, event, quota } = TRANSITIONS[name];
-    // Storage may hold bytes of a recorded session, which the reservation covers until `IncomingSessionsService.end`.
-    const where = quota === 'release' ? { ...snapshot.where, uploadSession: null } : snapshot.where;
-    const { count } = await tx.mediaAsset.updateMany({
-      where: { ...where, assetId: snapshot.id, version: snapshot.version, status: { in: [...from] } },
-      data: { ...data, status: to, updatedAt: now, version: { increment: 1 } },
-    });
-    if (count === 0) return false;
-    await this.events.append(tx, { type: event, assetId: snapshot.id, ownerId: snapshot.ownerId });
-    return true;
   }
 }
 

@@ -4,17 +4,24 @@ import { EventsModule } from '#libs/events';
 import { QueueModule } from '#libs/queue';
 import { QuotaModule } from '#libs/quota';
 import { AssetJobsService } from './asset-jobs.service.js';
+import { AssetListsRepository } from './asset-lists.repository.js';
 import { AssetRemovalService } from './asset-removal.service.js';
+import { AssetStatesRepository } from './asset-states.repository.js';
+import { AssetsRepository } from './assets.repository.js';
 import { AssetsService } from './assets.service.js';
+import { DueAssetsRepository } from './due-assets.repository.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
 import { IncomingSessionsService } from './incoming-sessions.service.js';
+import { IncomingRepository } from './incoming.repository.js';
 import { AssetTransitionsService } from './asset-transitions.service.js';
 
+const REPOSITORIES = [AssetsRepository, AssetListsRepository, AssetStatesRepository, IncomingRepository];
 const SERVICES = [
   AssetsService,
   AssetJobsService,
   AssetRemovalService,
   AssetTransitionsService,
+  DueAssetsRepository,
   IncomingObjectsService,
   IncomingSessionsService,
 ];
@@ -22,7 +29,7 @@ const SERVICES = [
 /** Requires `DatabaseModule` and providers of the ports `ObjectStore` and `UploadSessions`. */
 @Module({
   imports: [ContentModule, EventsModule, QueueModule, QuotaModule],
-  providers: SERVICES,
+  providers: [...REPOSITORIES, ...SERVICES],
   exports: SERVICES,
 })
 export class AssetsModule {}

@@ -1,15 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type Statement } from '#libs/database';
 import { incomingKey, type ObjectRef } from '#libs/domain';
 import { type ObjectStat, ObjectStore } from '#libs/storage';
 import { AssetsConfig } from './assets.config.js';
-
-const RECORD_DISCARD: Statement<never> = {
-  name: 'assets_incoming_settled',
-  text: `update media_assets set incoming_present = upload_deadline_at > $2,
-      next_check_at = greatest(next_check_at, upload_deadline_at)
-    where asset_id = $1 and status not in ('PENDING', 'PROCESSING')`,
-};
+import { IncomingRepository } from './incoming.repository.js';
 
 /** Objects that clients wrote to the incoming bucket. They stay there until the asset is stored or rejected. */
 @Injectable()
@@ -17,7 +10,7 @@ export class IncomingObjectsService {
   constructor(
     private readonly config: AssetsConfig,
     private readonly store: ObjectStore,
-    private readonly database: Database,
+    private readonly repository: IncomingRepository,
   ) {}
 
   refOf(assetId: string): ObjectRef {
@@ -27,6 +20,11 @@ export class IncomingObjectsService {
   /** The current object of an asset, read from storage. @returns null when there is none */
   stat(assetId: string): Promise<ObjectStat | null> {
     return this.store.stat(this.refOf(assetId));
+  }
+
+  /** Records the expiry of a new ticket and extends the upload deadline. @returns false when the asset is no longer PENDING */
+  extend(assetId: string, urlExpiresAt: Date, uploadDeadlineAt: Date, now: Date): Promise<boolean> {
+    return this.repository.extend(assetId, urlExpiresAt, uploadDeadlineAt, now);
   }
 
   /** Deletes this generation only. */
@@ -42,6 +40,6 @@ export class IncomingObjectsService {
     if (claimed !== null) await this.delete(assetId, claimed);
     const late = await this.stat(assetId);
     if (late !== null) await this.delete(assetId, late.version);
-    await this.database.query(RECORD_DISCARD, [assetId, now]);
+    await this.repository.recordDiscard(assetId, now);
   }
 }

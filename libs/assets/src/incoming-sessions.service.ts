@@ -1,31 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { Database, type Statement } from '#libs/database';
 import { unavailable } from '#libs/domain';
 import { type UploadSession, UploadSessions } from '#libs/storage';
 import type { Asset } from './asset.js';
 import { AssetsConfig } from './assets.config.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
+import { IncomingRepository } from './incoming.repository.js';
 import { EncryptedText } from './encrypted-text.js';
-
-const FIND: Statement<{ sealed: string; expires_at: Date }> = {
-  name: 'assets_session_find',
-  text: `select upload_session as sealed, url_expires_at as expires_at from media_assets
-    where asset_id = $1 and upload_session is not null`,
-};
-
-const KEEP: Statement<{ asset_id: string }> = {
-  name: 'assets_session_keep',
-  text: `update media_assets set upload_session = $2, url_expires_at = $3,
-      upload_deadline_at = greatest(upload_deadline_at, $3), updated_at = $4, version = version + 1
-    where asset_id = $1 and status = 'PENDING' and upload_session is null and upload_deadline_at > $4
-    returning asset_id`,
-};
-
-const FORGET: Statement<never> = {
-  name: 'assets_session_forget',
-  text: `update media_assets set upload_session = null where asset_id = $1 and upload_session = $2`,
-};
 
 type Uploaded = Pick<Asset, 'id' | 'uploadMethod'>;
 
@@ -44,7 +25,7 @@ export class IncomingSessionsService {
     { uploadSessionKeys }: AssetsConfig,
     private readonly incoming: IncomingObjectsService,
     private readonly sessions: UploadSessions,
-    private readonly database: Database,
+    private readonly repository: IncomingRepository,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(IncomingSessionsService.name);
@@ -82,12 +63,12 @@ export class IncomingSessionsService {
    */
   async end({ id, uploadMethod }: Uploaded, now: Date): Promise<boolean> {
     if (uploadMethod === 'PUT') return false;
-    const [row] = await this.database.query(FIND, [id]);
-    if (row === undefined) return false;
-    const url = this.sealed.open(id, row.sealed);
+    const row = await this.repository.findSession(id);
+    if (row === null) return false;
+    const url = this.sealed.open(id, row.uploadSession);
     if (url !== null) await this.sessions.end(url);
-    else if (row.expires_at > now) throw this.unreadable(id);
-    await this.database.query(FORGET, [id, row.sealed]);
+    else if (row.urlExpiresAt > now) throw this.unreadable(id);
+    await this.repository.removeSession(id, row.uploadSession);
     return true;
   }
 
@@ -99,19 +80,19 @@ export class IncomingSessionsService {
     const request = { ...this.incoming.refOf(id), contentType: mimeType, sizeBytes, origin, now };
     const session = await this.sessions.open(request);
     if (session === null) return null;
-    const values = [id, this.sealed.seal(id, session.url), session.expiresAt, now];
-    if ((await this.database.query(KEEP, values)).length === 1) return session;
+    const row = { uploadSession: this.sealed.seal(id, session.url), urlExpiresAt: session.expiresAt };
+    if (await this.repository.keepSession(id, row, now)) return session;
     await this.abandon(id, session);
     // Another request recorded a session first, or the asset is no longer PENDING.
     return this.find(id);
   }
 
   private async find(id: string): Promise<UploadSession | null> {
-    const [row] = await this.database.query(FIND, [id]);
-    if (row === undefined) return null;
-    const url = this.sealed.open(id, row.sealed);
+    const row = await this.repository.findSession(id);
+    if (row === null) return null;
+    const url = this.sealed.open(id, row.uploadSession);
     if (url === null) throw this.unreadable(id);
-    return { url, expiresAt: row.expires_at };
+    return { url, expiresAt: row.urlExpiresAt };
   }
 
   private async abandon(assetId: string, { url }: UploadSession): Promise<void> {

@@ -1,11 +1,19 @@
 export * from './asset.js';
 export type { AssetContents, Variant } from './asset-contents.js';
-export type { AssetList, AssetListing, ListedAsset, ListPosition, PropertyFilter } from './asset-lists.js';
+export type {
+  AssetList,
+  AssetListing,
+  ListedAsset,
+  ListPosition,
+  PropertyFilter,
+} from './asset-lists.repository.js';
 export * from './asset-jobs.service.js';
 export * from './asset-removal.service.js';
 export * from './assets.config.js';
+export type { Claim, Claimed } from './asset-states.repository.js';
 export * from './assets.module.js';
 export * from './assets.service.js';
+export { type DueAsset, DueAssetsRepository } from './due-assets.repository.js';
 export * from './incoming-objects.service.js';
 export * from './incoming-sessions.service.js';
 export * from './asset-transitions.service.js';

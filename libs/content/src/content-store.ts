@@ -10,6 +10,7 @@ import {
   StowageError,
   unavailable,
   variantKey,
+  type VariantProfile,
   variantType,
 } from '#libs/domain';
 import type { Rendition } from '#libs/inspection';
@@ -17,8 +18,8 @@ import { type ExpectedVersion, type ObjectStat, ObjectStore } from '#libs/storag
 import { ContentConfig, ContentStoreConfig } from './content.config.js';
 import type { Digest } from './content-digest.js';
 import { CorruptionService } from './corruption.service.js';
-import { type NewVariant, ObjectVariantsService } from './object-variants.service.js';
-import { StoredObjectsService } from './stored-objects.service.js';
+import { type NewVariant, ObjectVariantsRepository } from './object-variants.repository.js';
+import { StoredObjectsRepository } from './stored-objects.repository.js';
 
 /** Signed URLs carry the type of the asset; the object itself has no metadata of the client. */
 const STORED_TYPE = 'application/octet-stream';
@@ -48,8 +49,8 @@ export class ContentStore {
     private readonly config: ContentConfig,
     private readonly storeConfig: ContentStoreConfig,
     private readonly store: ObjectStore,
-    private readonly objects: StoredObjectsService,
-    private readonly variants: ObjectVariantsService,
+    private readonly objects: StoredObjectsRepository,
+    private readonly variants: ObjectVariantsRepository,
     private readonly corruption: CorruptionService,
     private readonly clock: Clock,
   ) {}
@@ -90,9 +91,21 @@ export class ContentStore {
     throw busy();
   }
 
-  /** Specifications of the variants that exist for these bytes, with their names. */
-  variantsOf(sha256: string, scope: string, signal?: AbortSignal): Promise<ReadonlyMap<string, string>> {
-    return this.variants.existing(scope, sha256, signal);
+  /**
+   * Specifications, with their names, of the variants that both the rows and storage have at the same version: a worker that died
+   * between writing a variant and recording it left a row with the version before.
+   */
+  async variantsOf(
+    sha256: string,
+    scope: string,
+    signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, string>> {
+    const recorded = await this.variants.recorded(scope, sha256);
+    const stats = await Promise.all(
+      recorded.map(({ bucket, key }) => this.store.stat({ bucket, key }, { signal })),
+    );
+    const existing = recorded.filter(({ version }, at) => stats[at]?.version === version);
+    return new Map(existing.map(({ spec, name }) => [spec, name]));
   }
 
   /**
@@ -100,7 +113,7 @@ export class ContentStore {
    * another worker may have deleted or added variants meanwhile; then the variants are rebuilt.
    */
   async specsOfVariants({ sha256 }: Digest, scope: string): Promise<string> {
-    return specsText(await this.variants.existing(scope, sha256)).slice(0, MAX_SPECS);
+    return specsText(await this.variantsOf(sha256, scope)).slice(0, MAX_SPECS);
   }
 
   /** The specifications to record for a picture that has no variants; it is tried again when the profiles change. */
@@ -125,6 +138,17 @@ export class ContentStore {
       if (!(await this.putVariant(objectId, variant, bytes, signal))) return false;
     }
     return true;
+  }
+
+  /** Keeps exactly the variants of these profiles, under their present names: deletes the others and records the specifications. */
+  async keepVariants(objectId: bigint, profiles: readonly VariantProfile[]): Promise<void> {
+    for (const { spec, bucket, key, version } of await this.variants.others(objectId, profiles.map(specOf))) {
+      const found = version === null ? await this.store.stat({ bucket, key }) : { bucket, key, version };
+      if (found !== null) await this.store.delete(found);
+      await this.variants.drop(objectId, spec);
+    }
+    for (const profile of profiles) await this.variants.rename(objectId, specOf(profile), profile.name);
+    await this.variants.recordSpecs(objectId, specsOf(profiles), null);
   }
 
   private async putVariant(objectId: bigint, variant: NewVariant, body: Buffer, signal?: AbortSignal) {

@@ -2,12 +2,18 @@ import { Module } from '@nestjs/common';
 import { ContentMetrics } from './content-metrics.js';
 import { ContentStore } from './content-store.js';
 import { CorruptionService } from './corruption.service.js';
-import { ObjectMaintenanceService } from './object-maintenance.service.js';
-import { ObjectVariantsService } from './object-variants.service.js';
+import { ObjectMaintenanceRepository } from './object-maintenance.repository.js';
+import { ObjectVariantsRepository } from './object-variants.repository.js';
 import { QuarantineService } from './quarantine.service.js';
+import { StoredObjectsRepository } from './stored-objects.repository.js';
 import { StoredObjectsService } from './stored-objects.service.js';
 
-const RECORDS = [ObjectMaintenanceService, ObjectVariantsService, StoredObjectsService];
+const RECORDS = [
+  ObjectMaintenanceRepository,
+  ObjectVariantsRepository,
+  StoredObjectsRepository,
+  StoredObjectsService,
+];
 
 /** Records of stored objects. Needs `DatabaseModule` and a provider of the port `ObjectStore`. */
 @Module({ providers: RECORDS, exports: RECORDS })

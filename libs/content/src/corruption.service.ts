@@ -1,19 +1,16 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { corruptKey, type ObjectVersion } from '#libs/domain';
+import { corruptKey } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
-import { ContentStoreConfig } from './content.config.js';
 import { hashed } from './content-digest.js';
 import { ContentMetrics } from './content-metrics.js';
-import { StoredObjectsService } from './stored-objects.service.js';
+import type { ClaimedObject } from './object-maintenance.repository.js';
+import { QuarantineService } from './quarantine.service.js';
+import { StoredObjectsRepository } from './stored-objects.repository.js';
 
 /** A stored object at its recorded version. */
-export interface SuspectObject {
-  readonly id: bigint;
-  readonly sha256: string;
-  readonly location: ObjectVersion;
-}
+export type SuspectObject = Pick<ClaimedObject, 'id' | 'sha256' | 'location'>;
 
 /**
  * Takes damaged objects out of service. The damaged bytes move to the quarantine bucket for an operator; the object is CORRUPT
@@ -22,9 +19,9 @@ export interface SuspectObject {
 @Injectable()
 export class CorruptionService {
   constructor(
-    private readonly config: ContentStoreConfig,
     private readonly store: ObjectStore,
-    private readonly objects: StoredObjectsService,
+    private readonly objects: StoredObjectsRepository,
+    private readonly quarantine: QuarantineService,
     private readonly metrics: ContentMetrics,
     private readonly logger: PinoLogger,
   ) {
@@ -53,14 +50,7 @@ export class CorruptionService {
    * @throws StowageError unavailable
    */
   async remove({ id, sha256, location }: SuspectObject, signal?: AbortSignal): Promise<void> {
-    const to = { bucket: this.config.quarantineBucket, key: corruptKey(sha256) };
-    const request = {
-      from: location,
-      to,
-      expect: 'absent' as const,
-      contentType: 'application/octet-stream',
-    };
-    await this.store.copy(request, { signal });
+    await this.quarantine.copy(location, corruptKey(sha256), signal);
     if (!(await this.objects.markCorrupt(id, location.version))) return;
     this.metrics.foundCorrupt();
     this.logger.error({ storedObject: String(id) }, 'stored object is corrupt');

@@ -4,12 +4,12 @@ import { kindOf, unavailable } from '#libs/domain';
 import { HealthChecks, waitFor } from '#libs/runtime';
 import { Database } from './database.js';
 import { DatabaseConfig } from './database.config.js';
-import type { Statement } from './statement.js';
+import { statement } from './statement.js';
 
-const READ_CLOCK: Statement<{ ms: number }> = {
-  name: 'database_clock',
-  text: 'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
-};
+const READ_CLOCK = statement<{ ms: number }>(
+  'database_clock',
+  'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
+);
 
 const INTERVAL_MS = 60_000;
 /** Shorter interval while the offset exceeds the limit, to detect a corrected clock soon. */

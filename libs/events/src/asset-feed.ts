@@ -2,7 +2,7 @@ import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } f
 import type pg from 'pg';
 import { PinoLogger } from 'nestjs-pino';
 import { Database } from '#libs/database';
-import { CHANNEL } from './event-relay.js';
+import { CHANNEL } from './domain-events.repository.js';
 
 const MIN_BACKOFF_MS = 250;
 const MAX_BACKOFF_MS = 10_000;

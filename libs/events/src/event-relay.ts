@@ -1,8 +1,5 @@
 import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { Database, type Statement } from '#libs/database';
-
-/** Notification channel of {@link AssetFeed}. A notification is a list of asset ids, separated by spaces. */
-export const CHANNEL = 'stowage_assets';
+import { DomainEventsRepository } from './domain-events.repository.js';
 
 const BATCH = 1_000;
 /** Interval at which every process delivers the events that another process left undelivered when it died. */
@@ -11,20 +8,6 @@ const HEARTBEAT_MS = 1_000;
 const BATCH_DELAY_MS = 5;
 /** Delay after a delivery during which more events were committed: a busy process delivers larger batches. */
 const BUSY_BATCH_DELAY_MS = 25;
-
-// 200 ids fit into the 8000 bytes of a notification: https://www.postgresql.org/docs/current/sql-notify.html
-const DELIVER: Statement<{ taken: number; notified: number }> = {
-  name: 'events_deliver',
-  text: `with due as (
-      select id from domain_events where delivered_at is null order by id limit $1 for update skip locked),
-    taken as (
-      update domain_events e set delivered_at = now() from due where e.id = due.id returning e.asset_id),
-    pages as (
-      select string_agg(asset_id::text, ' ') as ids
-      from (select asset_id, (row_number() over () - 1) / 200 as page from (select distinct asset_id from taken) a) p
-      group by page)
-    select (select count(*) from taken)::int as taken, (select count(pg_notify('${CHANNEL}', ids)) from pages)::int as notified`,
-};
 
 /**
  * Delivers the event log: claims undelivered events and notifies all listening processes of the affected assets. Any
@@ -40,7 +23,7 @@ export class EventRelay implements OnApplicationBootstrap, BeforeApplicationShut
   private scheduled = false;
   private started = false;
 
-  constructor(private readonly database: Database) {}
+  constructor(private readonly events: DomainEventsRepository) {}
 
   onApplicationBootstrap(): void {
     this.started = true;
@@ -80,8 +63,7 @@ export class EventRelay implements OnApplicationBootstrap, BeforeApplicationShut
   /** Ignores a database error: the health check reports it, and the next heartbeat tries again. */
   private async deliver(): Promise<void> {
     try {
-      const [row] = await this.database.query(DELIVER, [BATCH]);
-      if ((row?.taken ?? 0) === BATCH) this.rerun = true;
+      if ((await this.events.deliver(BATCH)) === BATCH) this.rerun = true;
     } catch {
       this.rerun = false;
     }

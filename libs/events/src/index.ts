@@ -1,4 +1,4 @@
 export * from './asset-feed.js';
-export * from './domain-events.js';
+export { DomainEventsRepository } from './domain-events.repository.js';
 export { EventRelay } from './event-relay.js';
 export * from './events.module.js';

@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { IncomingHttpHeaders } from 'node:http';
 import { Counter, Registry } from 'prom-client';
-import { Clock, Database, type Statement } from '#libs/database';
+import { Clock } from '#libs/database';
 import { type Actor, invalid, StowageError } from '#libs/domain';
 import { IdentityConfig } from './identity.config.js';
+import { OwnersRepository } from './owners.repository.js';
 import { isSubject, textOf } from './subject.js';
 import { type Claims, TokenVerifier, unauthenticated } from './token-verifier.js';
 
@@ -14,29 +15,14 @@ const DELEGATE_SCOPE = 'stowage.delegate';
 /** Request header with the subject of an owner in UTF-8, under the same rules as a token's `sub`. */
 export const ON_BEHALF_OF = 'x-stowage-on-behalf-of';
 
-const DECIMAL = /^(0|[1-9][0-9]{0,18})$/;
-const MAX_DIRECT_ID = 2n ** 62n;
-const MAX_CACHED_SUBJECTS = 10_000;
-
-const FIND_OWNER: Statement<{ owner_id: string }> = {
-  name: 'identity_find_owner',
-  text: 'select owner_id from owners where issuer = $1 and subject = $2',
-};
-const ADD_OWNER: Statement<{ owner_id: string }> = {
-  name: 'identity_add_owner',
-  text: `insert into owners (issuer, subject) values ($1, $2)
-         on conflict (issuer, subject) do update set subject = excluded.subject returning owner_id`,
-};
-
 /** Authenticates requests: derives the {@link Actor} from the request headers. */
 @Injectable()
 export class IdentityService {
   private readonly verifier: TokenVerifier;
-  private readonly owners = new Map<string, bigint>();
 
   constructor(
     config: IdentityConfig,
-    private readonly database: Database,
+    private readonly owners: OwnersRepository,
     private readonly clock: Clock,
     registry: Registry,
   ) {
@@ -69,7 +55,7 @@ export class IdentityService {
     const onBehalfOf = headers[ON_BEHALF_OF];
     if (onBehalfOf !== undefined) return this.delegate(claims, onBehalfOf);
     return {
-      ownerId: await this.ownerOf(claims.issuer, claims.subject),
+      ownerId: await this.owners.idOf(claims.issuer, claims.subject),
       groups: claims.groups,
       isAdmin: claims.scopes.has(ADMIN_SCOPE),
       until: claims.expiresAt,
@@ -86,29 +72,11 @@ export class IdentityService {
       throw invalid('SUBJECT_INVALID', message);
     }
     return {
-      ownerId: await this.ownerOf(claims.issuer, subject),
+      ownerId: await this.owners.idOf(claims.issuer, subject),
       groups: [],
       isAdmin: false,
       delegate: claims.subject,
       until: claims.expiresAt,
     };
-  }
-
-  /**
-   * A decimal subject up to 2^62 is the owner id itself. The database maps any other subject permanently to an id above
-   * 2^62.
-   */
-  private async ownerOf(issuer: string, subject: string): Promise<bigint> {
-    if (DECIMAL.test(subject) && BigInt(subject) <= MAX_DIRECT_ID) return BigInt(subject);
-    const key = `${issuer}\n${subject}`;
-    const cached = this.owners.get(key);
-    if (cached !== undefined) return cached;
-    const values = [issuer, subject];
-    const [row] = await this.database.query(FIND_OWNER, values);
-    const [owner] = row === undefined ? await this.database.query(ADD_OWNER, values) : [row];
-    const ownerId = BigInt(owner!.owner_id);
-    if (this.owners.size >= MAX_CACHED_SUBJECTS) this.owners.clear();
-    this.owners.set(key, ownerId);
-    return ownerId;
   }
 }

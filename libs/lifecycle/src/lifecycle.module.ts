@@ -5,13 +5,12 @@ import { ContentModule } from '#libs/content';
 import { ProcessingModule } from '#libs/processing';
 import { UploadCompletionModule } from '#libs/upload';
 import { LifecycleSchedule } from './lifecycle-schedule.js';
-import { SweeperRepository } from './sweeper.repository.js';
 import { SweeperService } from './sweeper.service.js';
 
 /** Scheduled tasks of the worker. Requires what `ProcessingModule` requires. */
 @Module({
   imports: [ScheduleModule.forRoot(), AssetsModule, ContentModule, ProcessingModule, UploadCompletionModule],
-  providers: [SweeperRepository, SweeperService, LifecycleSchedule],
+  providers: [SweeperService, LifecycleSchedule],
   exports: [SweeperService],
 })
 export class LifecycleModule {}

@@ -4,12 +4,13 @@ import {
   AssetJobsService,
   AssetsService,
   AssetTransitionsService,
+  type DueAsset,
+  DueAssetsRepository,
   IncomingObjectsService,
 } from '#libs/assets';
 import { StoredObjectsService } from '#libs/content';
 import { kindOf } from '#libs/domain';
 import { UploadCompletion } from '#libs/upload';
-import { SweeperRepository, type Unfinished } from './sweeper.repository.js';
 
 const BATCH = 100;
 /** Rows that are handled concurrently. They mostly wait for storage, but share the database connections with other work. */
@@ -41,7 +42,7 @@ interface Step<Row> {
 @Injectable()
 export class SweeperService {
   constructor(
-    private readonly repository: SweeperRepository,
+    private readonly due: DueAssetsRepository,
     private readonly assets: AssetsService,
     private readonly transitions: AssetTransitionsService,
     private readonly incoming: IncomingObjectsService,
@@ -55,7 +56,7 @@ export class SweeperService {
 
   /** Handles PENDING assets with a lost event or a passed deadline, PROCESSING assets without progress and old FAILED assets. */
   sweepUnfinished(now: Date, signal?: AbortSignal): Promise<Sweep> {
-    const take = (excluded: string[]) => this.repository.takeUnfinished(now, BATCH, excluded);
+    const take = (excluded: bigint[]) => this.due.takeUnfinished(now, BATCH, excluded);
     return this.sweepFairly(take, (asset) => this.advance(asset, now), signal);
   }
 
@@ -64,7 +65,7 @@ export class SweeperService {
    * request for the current generation suffices.
    */
   sweepAbandoned(now: Date, signal?: AbortSignal): Promise<Sweep> {
-    const take = (excluded: string[]) => this.repository.takeAbandoned(now, BATCH, excluded);
+    const take = (excluded: bigint[]) => this.due.takeAbandoned(now, BATCH, excluded);
     return this.sweepFairly(take, ({ assetId }) => this.incoming.discard(assetId, null, now), signal);
   }
 
@@ -79,7 +80,7 @@ export class SweeperService {
     return this.sweep(take, { fieldsOf, work, endsAt: 'failures' }, signal);
   }
 
-  private async advance({ assetId, status, version }: Unfinished, now: Date): Promise<void> {
+  private async advance({ assetId, status, version }: DueAsset, now: Date): Promise<void> {
     if (status === 'PENDING') {
       if ((await this.completion.checkObject(assetId)) !== 'nothing-there') return;
       const asset = await this.assets.findWithoutAccessCheck(assetId);
@@ -99,12 +100,12 @@ export class SweeperService {
     if (asset?.status === 'PROCESSING') await this.jobs.enqueueMissing(asset);
   }
 
-  private sweepFairly<Row extends { assetId: string; ownerId: string }>(
-    take: (excluded: string[]) => Promise<Row[]>,
-    work: (row: Row) => Promise<void>,
+  private sweepFairly(
+    take: (excluded: bigint[]) => Promise<DueAsset[]>,
+    work: (row: DueAsset) => Promise<void>,
     signal?: AbortSignal,
   ): Promise<Sweep> {
-    const taken = new Map<string, number>();
+    const taken = new Map<bigint, number>();
     const takeNext = async () => {
       const excluded = [...taken].filter(([, count]) => count >= MAX_PER_OWNER).map(([ownerId]) => ownerId);
       const rows = await take(excluded);

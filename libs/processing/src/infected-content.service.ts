@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { AssetTransitionsService } from '#libs/assets';
-import { incomingGone, type InfectedObject, QuarantineService } from '#libs/content';
+import { incomingGone, type InfectedObject, QuarantineService, StoredObjectsRepository } from '#libs/content';
 import { Clock } from '#libs/database';
-import type { ObjectVersion } from '#libs/domain';
+import { type ObjectVersion, quarantineKey } from '#libs/domain';
 
 /** Objects per query of {@link InfectedContentService.resume}. */
 const BATCH = 10;
@@ -12,6 +12,7 @@ const BATCH = 10;
 @Injectable()
 export class InfectedContentService {
   constructor(
+    private readonly objects: StoredObjectsRepository,
     private readonly quarantine: QuarantineService,
     private readonly transitions: AssetTransitionsService,
     private readonly clock: Clock,
@@ -30,20 +31,21 @@ export class InfectedContentService {
     scope: string,
     signal?: AbortSignal,
   ): Promise<void> {
-    if (!(await this.quarantine.copy(from, sha256, signal))) throw incomingGone();
-    const id = await this.quarantine.markContent(scope, sha256);
+    if (!(await this.quarantine.copy(from, quarantineKey(sha256), signal))) throw incomingGone();
+    const id = await this.objects.markInfected({ scope, sha256 });
     if (id !== null) await this.finish({ id, sha256 }, this.clock.now());
   }
 
   /** Quarantines a stored object, unless another worker has begun to. */
   async quarantineObject(object: InfectedObject, now: Date): Promise<void> {
-    if (await this.quarantine.mark(object.id)) await this.finish(object, now);
+    const id = await this.objects.markInfected({ id: object.id });
+    if (id !== null) await this.finish(object, now);
   }
 
   /** Finishes quarantines that a worker began and did not finish. One failure does not stop the others. */
   async resume(now: Date, signal?: AbortSignal): Promise<void> {
     for (let after: bigint | undefined = 0n; after !== undefined;) {
-      const objects = await this.quarantine.unfinished(after, BATCH);
+      const objects = await this.objects.unfinishedQuarantines(after, BATCH);
       for (const object of objects) {
         if (signal?.aborted) return;
         try {

@@ -4,6 +4,7 @@ import { ContentModule, ContentStoreModule } from '#libs/content';
 import { InspectionModule } from '#libs/inspection';
 import { QueueModule } from '#libs/queue';
 import { ContentChecks } from './content-checks.js';
+import { ContentCostsRepository } from './content-costs.repository.js';
 import { ContentInspector } from './content-inspector.js';
 import { ContentReader } from './content-reader.js';
 import { FailedAssetRetryService } from './failed-asset-retry.service.js';
@@ -22,7 +23,15 @@ const SERVICES = [InfectedContentService, ProcessingService, RescanService, Vari
  */
 @Module({
   imports: [AssetsModule, ContentModule, ContentStoreModule, InspectionModule],
-  providers: [ContentChecks, ContentInspector, ContentReader, ProcessingMetrics, Spool, ...SERVICES],
+  providers: [
+    ContentChecks,
+    ContentCostsRepository,
+    ContentInspector,
+    ContentReader,
+    ProcessingMetrics,
+    Spool,
+    ...SERVICES,
+  ],
   exports: SERVICES,
 })
 export class ProcessingModule {}

@@ -5,7 +5,7 @@ import {
   type ClaimedObject,
   CorruptionService,
   hashed,
-  ObjectMaintenanceService,
+  ObjectMaintenanceRepository,
   shared,
 } from '#libs/content';
 import { Scanner, type Verdict } from '#libs/scanner';
@@ -30,7 +30,7 @@ export class RescanService {
   constructor(
     private readonly scanner: Scanner,
     private readonly store: ObjectStore,
-    private readonly maintenance: ObjectMaintenanceService,
+    private readonly maintenance: ObjectMaintenanceRepository,
     private readonly infected: InfectedContentService,
     private readonly corruption: CorruptionService,
     private readonly metrics: ProcessingMetrics,

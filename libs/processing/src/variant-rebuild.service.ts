@@ -5,8 +5,8 @@ import {
   ContentStore,
   ContentStoreConfig,
   CorruptionService,
-  ObjectMaintenanceService,
-  ObjectVariantsService,
+  ObjectMaintenanceRepository,
+  ObjectVariantsRepository,
 } from '#libs/content';
 import { OCTET_STREAM, specOf, specsOf, StowageError } from '#libs/domain';
 import type { Inspection } from '#libs/inspection';
@@ -19,8 +19,8 @@ import { InfectedContentService } from './infected-content.service.js';
 export class VariantRebuildService {
   constructor(
     private readonly config: ContentStoreConfig,
-    private readonly maintenance: ObjectMaintenanceService,
-    private readonly variants: ObjectVariantsService,
+    private readonly maintenance: ObjectMaintenanceRepository,
+    private readonly variants: ObjectVariantsRepository,
     private readonly contents: ContentStore,
     private readonly corruption: CorruptionService,
     private readonly infected: InfectedContentService,
@@ -40,7 +40,7 @@ export class VariantRebuildService {
     const { profiles } = this.config;
     const object = await this.maintenance.claim('variants', specsOf(profiles), null, now);
     if (object === null) return false;
-    const existing = await this.variants.existing(object.scope, object.sha256, signal);
+    const existing = await this.contents.variantsOf(object.sha256, object.scope, signal);
     const missing = profiles.filter((profile) => !existing.has(specOf(profile)));
     if (missing.length > 0) {
       const { location, sizeBytes } = object;
@@ -63,7 +63,7 @@ export class VariantRebuildService {
       }
       await this.contents.putVariants(object.id, object, object.scope, found.renditions, signal);
     }
-    await this.variants.keepOnly(object.id, profiles);
+    await this.contents.keepVariants(object.id, profiles);
     return true;
   }
 

@@ -2,7 +2,7 @@ import { InjectQueue } from '@nestjs/bullmq';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { PinoLogger } from 'nestjs-pino';
-import { Database, type Statement } from '#libs/database';
+import { Database, statement } from '#libs/database';
 import { type AssetReceived, kindOf } from '#libs/domain';
 import { waitFor } from '#libs/runtime';
 import { QueueConfig } from './queue.config.js';
@@ -14,10 +14,10 @@ const NO_ANSWER = 'Redis does not answer';
 /** Authentication errors, after which another attempt fails too: https://redis.io/docs/latest/commands/auth/ */
 const REFUSED = /^(WRONGPASS|NOAUTH|NOPERM|ERR (AUTH|invalid password))/;
 
-const FIND_TABLES: Statement<object> = {
-  name: 'jobs_find_tables',
-  text: `select 1 where to_regclass('${SCHEMA}.job') is not null`,
-};
+const FIND_TABLES = statement<object>(
+  'jobs_find_tables',
+  `select 1 where to_regclass('${SCHEMA}.job') is not null`,
+);
 
 /** A job to enqueue. */
 export interface NewJob {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type Statement, type Tx } from '#libs/database';
+import { columnsSql, Database, type OwnerQuota, statement, type Tx } from '#libs/database';
 import type { QuotaEffect } from '#libs/domain';
 import { QuotaConfig } from './quota.config.js';
 
@@ -7,26 +7,29 @@ import { QuotaConfig } from './quota.config.js';
  * Limits and usage of one owner. `reserved` counts unfinished uploads, `used` counts stored files; their sum counts
  * against the limit.
  */
-export interface Quota {
-  readonly limitBytes: number;
-  readonly limitAssets: number;
-  readonly usedBytes: number;
-  readonly reservedBytes: number;
-  readonly usedAssets: number;
-  readonly reservedAssets: number;
-}
+export type Quota = { readonly [Column in keyof Omit<OwnerQuota, 'ownerId'>]: number };
 
-const FIND: Statement<{
-  limit_bytes: string | null;
-  limit_assets: number | null;
-  used_bytes: string;
-  reserved_bytes: string;
-  used_assets: number;
-  reserved_assets: number;
-}> = {
-  name: 'quota_find',
-  text: `select limit_bytes, limit_assets, used_bytes, reserved_bytes, used_assets, reserved_assets
-         from owner_quotas where owner_id = $1`,
+const FIND = statement<Omit<OwnerQuota, 'ownerId'>>(
+  'quota_find',
+  `select ${columnsSql<OwnerQuota>('q', [
+    'limitBytes',
+    'limitAssets',
+    'usedBytes',
+    'reservedBytes',
+    'usedAssets',
+    'reservedAssets',
+  ])} from owner_quotas q where q.owner_id = $1`,
+);
+
+/** Assets by which each effect changes the owner's usage; null if no transition has to change it. */
+const CHANGES: Readonly<Record<QuotaEffect, { reserved: number; used: number } | null>> = {
+  // The statement that creates the asset changes the usage.
+  reserve: null,
+  use: null,
+  settle: { reserved: -1, used: 1 },
+  release: { reserved: -1, used: 0 },
+  return: { reserved: 0, used: -1 },
+  none: null,
 };
 
 /**
@@ -44,48 +47,28 @@ export class QuotaService {
   async of(ownerId: bigint): Promise<Quota> {
     const [row] = await this.database.query(FIND, [ownerId]);
     return {
-      limitBytes: Number(row?.limit_bytes ?? this.defaults.limitBytes),
-      limitAssets: row?.limit_assets ?? this.defaults.limitAssets,
-      usedBytes: Number(row?.used_bytes ?? 0),
-      reservedBytes: Number(row?.reserved_bytes ?? 0),
-      usedAssets: row?.used_assets ?? 0,
-      reservedAssets: row?.reserved_assets ?? 0,
+      limitBytes: Number(row?.limitBytes ?? this.defaults.limitBytes),
+      limitAssets: row?.limitAssets ?? this.defaults.limitAssets,
+      usedBytes: Number(row?.usedBytes ?? 0),
+      reservedBytes: Number(row?.reservedBytes ?? 0),
+      usedAssets: row?.usedAssets ?? 0,
+      reservedAssets: row?.reservedAssets ?? 0,
     };
   }
 
   /** Applies a status transition to the owner's usage, within the transaction of the transition. */
   async apply(tx: Tx, effect: QuotaEffect, ownerId: bigint, sizeBytes: bigint): Promise<void> {
-    switch (effect) {
-      case 'settle':
-        await tx.ownerQuota.update({
-          where: { ownerId },
-          data: {
-            reservedBytes: { decrement: sizeBytes },
-            reservedAssets: { decrement: 1 },
-            usedBytes: { increment: sizeBytes },
-            usedAssets: { increment: 1 },
-          },
-          select: { ownerId: true },
-        });
-        return;
-      case 'release':
-        await tx.ownerQuota.update({
-          where: { ownerId },
-          data: { reservedBytes: { decrement: sizeBytes }, reservedAssets: { decrement: 1 } },
-          select: { ownerId: true },
-        });
-        return;
-      case 'return':
-        await tx.ownerQuota.update({
-          where: { ownerId },
-          data: { usedBytes: { decrement: sizeBytes }, usedAssets: { decrement: 1 } },
-          select: { ownerId: true },
-        });
-        return;
-      case 'reserve':
-      case 'use':
-      case 'none':
-        return;
-    }
+    const change = CHANGES[effect];
+    if (change === null) return;
+    await tx.ownerQuota.update({
+      where: { ownerId },
+      data: {
+        reservedBytes: { increment: sizeBytes * BigInt(change.reserved) },
+        reservedAssets: { increment: change.reserved },
+        usedBytes: { increment: sizeBytes * BigInt(change.used) },
+        usedAssets: { increment: change.used },
+      },
+      select: { ownerId: true },
+    });
   }
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type Asset, IncomingObjectsService, IncomingSessionsService } from '#libs/assets';
 import { Clock } from '#libs/database';
+import { uploadDeadline } from '#libs/domain';
 import { type SignedRequest, UrlSigner } from '#libs/storage';
 import { UploadCompletion } from './upload-completion.js';
 import { UploadConfig } from './upload.config.js';
@@ -37,6 +38,17 @@ export class UploadSigner {
     const grant = { ...this.incoming.refOf(assetId), contentType, sizeBytes, crc32c: crc32c ?? undefined };
     const request = await this.signer.signUpload(grant, { now, expiresInSeconds: this.config.urlSeconds });
     return { ...request, protocol: 'PUT' };
+  }
+
+  /**
+   * Signs a new PUT for an existing asset and extends its deadline.
+   * @returns null when the asset does not wait for bytes
+   * @throws StowageError unavailable
+   */
+  async renewPut(asset: Asset, now: Date): Promise<UploadTicket | null> {
+    const ticket = await this.forPut(asset.id, asset, now);
+    const deadline = uploadDeadline(ticket.expiresAt, asset.sizeBytes, 'PUT');
+    return (await this.incoming.extend(asset.id, ticket.expiresAt, deadline, now)) ? ticket : null;
   }
 
   /**

@@ -2,7 +2,7 @@ import { Module } from '@nestjs/common';
 import { AssetsModule } from '#libs/assets';
 import { QueueModule } from '#libs/queue';
 import { QuotaModule } from '#libs/quota';
-import { OwnDuplicates } from './own-duplicates.js';
+import { OwnDuplicatesRepository } from './own-duplicates.repository.js';
 import { UploadCompletion } from './upload-completion.js';
 import { EventRetriesService } from './event-retries.service.js';
 import { UploadSigner } from './upload-signer.js';
@@ -25,7 +25,7 @@ export class EventRetriesModule {}
 /** Upload requests of clients. Also requires a provider of the port `UrlSigner`. */
 @Module({
   imports: [AssetsModule, QuotaModule, UploadCompletionModule],
-  providers: [UploadRepository, OwnDuplicates, UploadSigner, UploadService],
+  providers: [UploadRepository, OwnDuplicatesRepository, UploadSigner, UploadService],
   exports: [UploadService],
 })
 export class UploadModule {}

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { type Asset, assetOf, type AssetRow, assetSql, IncomingObjectsService } from '#libs/assets';
-import { Batcher, Database, isUniqueViolation, type Statement } from '#libs/database';
+import { Batcher, columnsSql, Database, isUniqueViolation, type MediaAsset, statement } from '#libs/database';
 import { type ObjectRef, TRANSITIONS, unavailable } from '#libs/domain';
 import { QuotaService } from '#libs/quota';
-import { OwnDuplicates } from './own-duplicates.js';
+import { OwnDuplicatesRepository } from './own-duplicates.repository.js';
 import type { ParsedUploadRequest } from './upload-request.js';
 import { detailsSql, ITEM, existingAssetSql } from './upload-sql.js';
 import { UploadMetrics } from './upload-metrics.js';
@@ -31,9 +31,9 @@ export type Created =
  * or that the owner already has the bytes of one item. Locks owners in id order to avoid deadlock. The event is recorded as
  * delivered, since no client knows the id of the asset yet. {@link newAssetOf} builds the assets, so no row is read back.
  */
-export const CREATE: Statement<{ asset_id: string }> = {
-  name: 'upload_create',
-  text: `with ${ITEM},
+export const CREATE = statement<{ id: string }>(
+  'upload_create',
+  `with ${ITEM},
     twin as (select i."ownerId" as owner_id from item i, ${existingAssetSql('1')} a where i.adopt),
     demand as (
       select "ownerId" as owner_id, sum("sizeBytes")::bigint as bytes, count(*)::int as assets from item group by 1),
@@ -63,8 +63,8 @@ export const CREATE: Statement<{ asset_id: string }> = {
     logged as (
       insert into domain_events (type, asset_id, owner_id, delivered_at)
       select '${TRANSITIONS.request.event}', asset_id, owner_id, now() from created)
-    select asset_id from created`,
-};
+    select asset_id as id from created`,
+);
 
 /** Single requests share statements: at most 4 run concurrently, and requests that arrive meanwhile join the next one. */
 const BATCHES = { atOnce: 4, most: 100 };
@@ -77,23 +77,16 @@ interface Insertion {
   readonly mustSend: ReadonlySet<NewAsset>;
 }
 
-const FIND_REPLAYED: Statement<AssetRow & { key: string; fingerprint: string }> = {
-  name: 'upload_find_replayed',
-  text: `select ${assetSql("'{}'::text[]")}, a.idempotency_key as key, a.idempotency_fingerprint as fingerprint
+const FIND_REPLAYED = statement<AssetRow & { idempotencyKey: string; idempotencyFingerprint: string }>(
+  'upload_find_replayed',
+  `select ${assetSql("'{}'::text[]")}, ${columnsSql<MediaAsset>('a', ['idempotencyKey', 'idempotencyFingerprint'])}
     from media_assets a where a.owner_id = $1 and a.idempotency_key = any($2)`,
-};
+);
 
 /** Each round without progress means that another request of the owner succeeded meanwhile. */
 const MAX_ROUNDS = 10;
 
-const EXTEND: Statement<{ asset_id: string }> = {
-  name: 'upload_extend',
-  text: `update media_assets set url_expires_at = $2, upload_deadline_at = greatest(upload_deadline_at, $3),
-      updated_at = $4, version = version + 1
-    where asset_id = $1 and status = 'PENDING' and upload_deadline_at > $4 returning asset_id`,
-};
-
-/** Creates assets for upload requests, and extends their deadlines. */
+/** Creates assets for upload requests. */
 @Injectable()
 export class UploadRepository {
   private readonly batcher: Batcher<Insertion, boolean>;
@@ -102,7 +95,7 @@ export class UploadRepository {
     private readonly database: Database,
     private readonly quotas: QuotaService,
     private readonly incoming: IncomingObjectsService,
-    private readonly ownDuplicates: OwnDuplicates,
+    private readonly ownDuplicates: OwnDuplicatesRepository,
     private readonly metrics: UploadMetrics,
     { batches = BATCHES }: UploadConfig,
   ) {
@@ -159,7 +152,7 @@ export class UploadRepository {
     );
     try {
       const rows = await this.database.query(CREATE, [limitBytes, limitAssets, JSON.stringify(items)]);
-      const created = new Set(rows.map(({ asset_id: id }) => id));
+      const created = new Set(rows.map(({ id }) => id));
       return insertions.map(({ assets }) => created.has(assets[0]!.id));
     } catch (error) {
       if (insertions.length === 1 && isUniqueViolation(error)) return [false];
@@ -182,14 +175,15 @@ export class UploadRepository {
       keys.length === 0 ? [] : this.database.query(FIND_REPLAYED, [ownerId, keys]),
       this.quotas.of(ownerId),
     ]);
-    const replayed = new Map(rows.map((row) => [row.key, row]));
+    const replayed = new Map(rows.map(({ idempotencyKey: key, ...row }) => [key, row]));
     let bytes = quota.limitBytes - quota.usedBytes - quota.reservedBytes;
     let count = quota.limitAssets - quota.usedAssets - quota.reservedAssets;
     const shareable: NewAsset[] = [];
     for (const asset of withoutRepeatedKeys(open)) {
       const row = asset.idempotencyKey === null ? undefined : replayed.get(asset.idempotencyKey);
       if (row !== undefined) {
-        created.set(asset, { outcome: 'replayed', asset: assetOf(row), fingerprint: row.fingerprint });
+        const { idempotencyFingerprint: fingerprint, ...columns } = row;
+        created.set(asset, { outcome: 'replayed', asset: assetOf(columns), fingerprint });
       } else if (hasExpiredGrant(asset)) {
         created.set(asset, { outcome: 'grant-expired' });
       } else if (asset.sizeBytes > bytes || count < 1) {
@@ -207,11 +201,6 @@ export class UploadRepository {
       if (asset === undefined) mustSend.add(item);
       else if (asset !== null) created.set(item, { outcome: 'created', asset });
     }
-  }
-
-  /** Records the expiry of a new ticket and extends the upload deadline. @returns false when the asset is no longer PENDING */
-  async extend(assetId: string, urlExpiresAt: Date, uploadDeadlineAt: Date, now: Date): Promise<boolean> {
-    return (await this.database.query(EXTEND, [assetId, urlExpiresAt, uploadDeadlineAt, now])).length === 1;
   }
 }
 

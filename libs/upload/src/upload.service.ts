@@ -249,12 +249,10 @@ export class UploadService {
   }
 
   /** Issues a ticket with the parameters of the first one. @returns null when the asset does not wait for bytes any more */
-  private async freshTicket(asset: Asset, { now, origin }: Call): Promise<UploadTicket | null> {
-    if (asset.uploadMethod === 'RESUMABLE') return this.uploadSigner.forSession(asset, now, origin);
-    const { id, sizeBytes } = asset;
-    const ticket = await this.uploadSigner.forPut(id, asset, now);
-    const deadline = uploadDeadline(ticket.expiresAt, sizeBytes, 'PUT');
-    return (await this.repository.extend(id, ticket.expiresAt, deadline, now)) ? ticket : null;
+  private freshTicket(asset: Asset, { now, origin }: Call): Promise<UploadTicket | null> {
+    return asset.uploadMethod === 'RESUMABLE'
+      ? this.uploadSigner.forSession(asset, now, origin)
+      : this.uploadSigner.renewPut(asset, now);
   }
 }
 

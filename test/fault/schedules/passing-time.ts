@@ -12,7 +12,6 @@ import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#l
 import { StorageModule } from '#libs/storage';
 import { GcsObjectStore, GcsUploadSessions } from '#libs/storage/gcs';
 import { UploadCompletionModule } from '#libs/upload';
-import { SweeperRepository } from '../../../libs/lifecycle/src/sweeper.repository.js';
 import { NAMES, PROJECT, SESSION_KEY } from '../../integration/storage/emulators.js';
 import type { Fleet } from '../../support/fleet.js';
 import { rows } from '../uploads.js';
@@ -49,7 +48,7 @@ export class PassingTime implements AsyncDisposable {
         ContentModule,
         UploadCompletionModule,
       ],
-      providers: [SweeperRepository, SweeperService],
+      providers: [SweeperService],
     }).compile();
     return new PassingTime(fleet, await module.init());
   }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Database } from '#libs/database';
-import { FILTERED_PROPERTIES, MAX_SCANNED } from '../../../libs/assets/src/asset-lists.js';
+import { FILTERED_PROPERTIES, MAX_SCANNED } from '../../../libs/assets/src/asset-lists.repository.js';
 import { storeAsset } from '../../support/stored-asset.js';
 import { type Answer, TestApi } from './test-api.js';
 

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { Statement } from '#libs/database';
-import { CONTENTS } from '../../../libs/assets/src/asset-contents.js';
 import {
   COUNT_MATCHES,
   FILTERED_PROPERTIES,
@@ -9,7 +8,8 @@ import {
   LIST,
   LIST_BY,
   MAX_SCANNED,
-} from '../../../libs/assets/src/asset-lists.js';
+} from '../../../libs/assets/src/asset-lists.repository.js';
+import { CONTENTS } from '../../../libs/assets/src/assets.repository.js';
 import { type Plan, SeededDatabase } from '../../support/plans.js';
 
 const ASSETS = 100_000;

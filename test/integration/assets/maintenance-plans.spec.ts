@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
-import { CLAIMS } from '../../../libs/content/src/object-maintenance.service.js';
+import { CLAIMS } from '../../../libs/content/src/object-maintenance.repository.js';
 import { blocksOf, SeededDatabase } from '../../support/plans.js';
 
 const OBJECTS = 50_000;

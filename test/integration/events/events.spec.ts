@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
 import { Database, DatabaseConfig, DatabaseModule, type Tx } from '#libs/database';
-import { AssetFeed, DomainEvents, EventRelay, EventsModule, FeedModule } from '#libs/events';
+import { AssetFeed, DomainEventsRepository, EventRelay, EventsModule, FeedModule } from '#libs/events';
 import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 import { until } from '../../support/until.js';
@@ -39,7 +39,7 @@ describe('the event log', () => {
     await until('the feed listens', () => feed.isListening || null);
     return {
       database: module.get(Database),
-      events: module.get(DomainEvents),
+      events: module.get(DomainEventsRepository),
       relay: module.get(EventRelay),
       feed,
     };
@@ -91,10 +91,10 @@ describe('the event log', () => {
       await new Promise<void>((resolve) => (commit = resolve));
     });
     await until('the slow transaction has its id', async () => {
-      const { rows } = await database.pool.query<{ last: string }>(
+      const { rows } = await database.pool.query<{ last: bigint }>(
         'select last_value as last from domain_events_id_seq where is_called',
       );
-      return rows[0]?.last === '1' || null;
+      return rows[0]?.last === 1n || null;
     });
     await database.transaction((tx: Tx) => events.append(tx, event(early)));
     relay.wake();

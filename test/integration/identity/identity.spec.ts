@@ -5,6 +5,7 @@ import { Registry } from 'prom-client';
 import { Clock, Database, DatabaseConfig } from '#libs/database';
 import { configured, HealthChecks } from '#libs/runtime';
 import { IdentityConfig, IdentityService } from '#libs/identity';
+import { OwnersRepository } from '../../../libs/identity/src/owners.repository.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
 
@@ -27,6 +28,7 @@ const token = (sub: string | undefined, claims: Record<string, unknown> = {}) =>
 describe('identity (real: PostgreSQL, jose)', () => {
   let testDatabase: TestDatabase;
   let database: Database;
+  let owners: OwnersRepository;
   let identity: IdentityService;
   let clock: Clock;
   const registry = new Registry();
@@ -39,7 +41,8 @@ describe('identity (real: PostgreSQL, jose)', () => {
     database = new Database(config);
     clock = new Clock(config, database, new Registry(), new HealthChecks());
     await clock.measure();
-    identity = new IdentityService(CONFIG, database, clock, registry);
+    owners = new OwnersRepository(database);
+    identity = new IdentityService(CONFIG, owners, clock, registry);
   });
   afterAll(async () => {
     await database.onApplicationShutdown();
@@ -60,7 +63,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
     const ids = await Promise.all(jwts.map(async (jwt) => (await as(jwt)).ownerId));
     expect(ids.every((id) => id > 2n ** 62n)).toBe(true);
     expect(new Set(ids).size).toBe(3);
-    const other = new IdentityService(CONFIG, database, clock, new Registry());
+    const other = new IdentityService(CONFIG, new OwnersRepository(database), clock, new Registry());
     expect((await other.authenticate({ authorization: `bearer ${jwts[0]!}` })).ownerId).toBe(ids[0]);
   });
 
@@ -75,7 +78,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
       });
       const config = configured(DatabaseConfig, { clockLimitSeconds: 86_400 });
       const wider = new Clock(config, database, new Registry(), new HealthChecks());
-      const tolerant = new IdentityService(CONFIG, database, wider, new Registry());
+      const tolerant = new IdentityService(CONFIG, owners, wider, new Registry());
       await withLocalClockOff(hours * 3_600_000, wider, async () => {
         const of = (jwt: string) => tolerant.authenticate({ authorization: `Bearer ${jwt}` });
         await expect(of(expired)).rejects.toMatchObject({ reason: 'TOKEN_EXPIRED' });
@@ -179,7 +182,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
   ])('reads groups only from %s and scopes only from %s', async (groupsPointer, scopesPointer, claims) => {
     const elsewhere = new IdentityService(
       configured(IdentityConfig, { ...TOKENS, groupsPointer, scopesPointer }),
-      database,
+      owners,
       clock,
       new Registry(),
     );
@@ -193,7 +196,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
   it.each(['groups', '/a~2', ''])('rejects the invalid JSON pointer %j', (pointer) => {
     for (const name of ['groupsPointer', 'scopesPointer'] as const) {
       const config = configured(IdentityConfig, { ...TOKENS, [name]: pointer });
-      expect(() => new IdentityService(config, database, clock, new Registry())).toThrow(TypeError);
+      expect(() => new IdentityService(config, owners, clock, new Registry())).toThrow(TypeError);
     }
   });
 

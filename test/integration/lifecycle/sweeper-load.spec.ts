@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { unavailable } from '#libs/domain';
-import { COLLECTABLE } from '../../../libs/content/src/stored-objects.service.js';
-import { TAKE_UNFINISHED, TAKE_ABANDONED } from '../../../libs/lifecycle/src/sweeper.repository.js';
+import { TAKE_ABANDONED, TAKE_UNFINISHED } from '../../../libs/assets/src/due-assets.repository.js';
+import { COLLECTABLE } from '../../../libs/content/src/stored-objects.repository.js';
 import { type Plan, SeededDatabase } from '../../support/plans.js';
 import { storeAsset } from '../../support/stored-asset.js';
 import { CONTENT, World } from '../../support/world.js';
@@ -120,14 +120,14 @@ describe('sweeps over more than one batch (real: PostgreSQL, storage emulator)',
     for (let n = 0; n < 25; n++) await storeAsset(world.database);
     await world.database.prisma.mediaAsset.deleteMany();
     const objects = await world.storedObjects();
-    for (const { id } of objects) await world.quarantine.mark(id);
+    for (const { id } of objects) await world.storedRows.markInfected({ id });
     const last = objects.at(-1)!.id;
     const removeBytes = world.quarantine.removeBytes.bind(world.quarantine);
     jest.spyOn(world.quarantine, 'removeBytes').mockImplementation((object) => {
       return object.id === last ? removeBytes(object) : Promise.reject(new Error('forbidden'));
     });
     await world.infectedContent.resume(new Date());
-    const left = await world.quarantine.unfinished(0n, 100);
+    const left = await world.storedRows.unfinishedQuarantines(0n, 100);
     expect(left.map(({ id }) => id)).toEqual(objects.slice(0, -1).map(({ id }) => id));
   });
 });

@@ -15,6 +15,7 @@ import {
   Worker,
 } from 'bullmq';
 import pg from 'pg';
+import { QueueConfig } from '#libs/queue';
 import { redisBackend } from '../../../libs/queue/src/bullmq-patches/redis-backend.js';
 import { connectionOf } from '../../../libs/queue/src/connection.js';
 import { SCHEMA } from '../../../libs/queue/src/queues.js';
@@ -102,7 +103,7 @@ describe('the PostgreSQL backend of BullMQ', () => {
   });
 
   const connection = () =>
-    connectionOf({ databaseUrl: proxy.urlOf(database.url) }) as PostgresConnectionOptions;
+    connectionOf({ url: proxy.urlOf(database.url) }, new QueueConfig()) as PostgresConnectionOptions;
   function startBackend() {
     // A worker's backend has a connection of its own for notifications.
     const backend = createPostgresBackend(

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
-import { SHARE_EXISTING } from '../../../libs/upload/src/own-duplicates.js';
+import { SHARE_EXISTING } from '../../../libs/upload/src/own-duplicates.repository.js';
 import { CREATE } from '../../../libs/upload/src/upload.repository.js';
 import { blocksOf, SeededDatabase } from '../../support/plans.js';
 
@@ -79,6 +79,6 @@ describe('query plans of upload requests (real: PostgreSQL)', () => {
   it('insert no row for a duplicate of the owner’s object', async () => {
     const items = [item(1, '7'.padStart(64, '0')), item(2, '7'.padStart(64, '0'))];
     const { rows } = await client.query(CREATE.text, [1_000_000, 1_000_000, JSON.stringify(items)]);
-    expect(rows).toEqual([{ asset_id: items[1]!.id }]);
+    expect(rows).toEqual([{ id: items[1]!.id }]);
   });
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { Statement } from '#libs/database';
 import type { StowageError } from '#libs/domain';
-import { SHARE_EXISTING } from '../../../libs/upload/src/own-duplicates.js';
+import { SHARE_EXISTING } from '../../../libs/upload/src/own-duplicates.repository.js';
 import { actor, INCOMING, requestFor, sha256, World } from '../../support/world.js';
 
 const kinds = (results: PromiseSettledResult<unknown>[]) =>

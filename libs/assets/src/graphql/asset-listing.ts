@@ -13,7 +13,7 @@ import {
   FILTERED_PROPERTIES,
   type ListPosition,
   type PropertyFilter,
-} from '../asset-lists.js';
+} from '../asset-lists.repository.js';
 import type { AssetFilterInput, AssetsArgs, PropertiesFilterInput } from './assets.args.js';
 import type { AssetOrderEnum } from './enums.js';
 

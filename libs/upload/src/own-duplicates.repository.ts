@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow } from '#libs/assets';
-import { Database, isUniqueViolation, type Statement } from '#libs/database';
+import { Database, isUniqueViolation, statement } from '#libs/database';
 import { TRANSITIONS } from '#libs/domain';
 import { QuotaService } from '#libs/quota';
 import type { NewAsset } from './upload.repository.js';
 import { detailsSql, ITEM, existingAssetSql } from './upload-sql.js';
 
-type SharedRow = { item: string } & (AssetRow | { asset_id: null });
+type SharedRow = { item: string } & (AssetRow | { assetId: null });
 
 /**
  * Creates READY assets that share the bytes of another READY asset of their owner, with its properties. Each adds a reference
@@ -15,9 +15,9 @@ type SharedRow = { item: string } & (AssetRow | { asset_id: null });
  * events. Locks stored objects in id order, then the quota: the lock order of all transactions. Returns one row per shareable
  * item, with the asset as written, because other requests may purge the asset as soon as it is visible.
  */
-export const SHARE_EXISTING: Statement<SharedRow> = {
-  name: 'upload_adopt',
-  text: `with ${ITEM},
+export const SHARE_EXISTING = statement<SharedRow>(
+  'upload_adopt',
+  `with ${ITEM},
     twin as (
       select i.*, t.asset_id as twin_id, t.stored_object_id, t.bucket as twin_bucket, t.object_key, t.mime_type, t.scanned_by
       from item i, ${existingAssetSql('a.*')} t),
@@ -54,13 +54,13 @@ export const SHARE_EXISTING: Statement<SharedRow> = {
     ${detailsSql('adopted')},
     logged as (
       insert into domain_events (type, asset_id, owner_id)
-      select '${TRANSITIONS.adopt.event}', asset_id, owner_id from created)
-    select i.id as item, c.* from adoptable i left join created c on c.asset_id = i.id`,
-};
+      select '${TRANSITIONS.adopt.event}', "assetId", "ownerId" from created)
+    select i.id as item, c.* from adoptable i left join created c on c."assetId" = i.id`,
+);
 
 /** Uploads whose bytes the owner already has in another asset, so that none need to be sent. Other owners' bytes never count. */
 @Injectable()
-export class OwnDuplicates {
+export class OwnDuplicatesRepository {
   constructor(
     private readonly database: Database,
     private readonly quotas: QuotaService,
@@ -84,7 +84,9 @@ export class OwnDuplicates {
         limitAssets,
         JSON.stringify(rows),
       ]);
-      const assets = new Map(found.map((row) => [row.item, row.asset_id === null ? null : assetOf(row)]));
+      const assets = new Map(
+        found.map(({ item, ...row }) => [item, row.assetId === null ? null : assetOf(row)]),
+      );
       return new Map(
         items.flatMap(({ id, metadata, acl }) => {
           const asset = assets.get(id);

@@ -1,25 +1,16 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type Statement } from '#libs/database';
+import { columnsSql, Database, type MediaAsset, statement } from '#libs/database';
 
-/** A PENDING, PROCESSING or FAILED asset that is due for a sweep. */
-export interface Unfinished {
-  readonly assetId: string;
-  readonly ownerId: string;
-  readonly status: 'PENDING' | 'PROCESSING' | 'FAILED';
-  readonly version: number;
-}
+/** An asset that is due for a check of the sweeper. */
+export type DueAsset = Pick<MediaAsset, 'assetId' | 'ownerId' | 'status' | 'version'>;
 
-/** A terminal asset whose incoming object may still exist. */
-export interface AbandonedObject {
-  readonly assetId: string;
-  readonly ownerId: string;
-}
+const DUE = columnsSql<MediaAsset>('a', ['assetId', 'ownerId', 'status', 'version']);
 
 // Taking a row postpones its next check, so that the row is taken again if the worker crashes. The delay starts at `now()`, because
 // `$1` is the start of the sweep, which may be long ago.
-export const TAKE_UNFINISHED: Statement<Unfinished> = {
-  name: 'lifecycle_take_unfinished',
-  text: `update media_assets set next_check_at = case
+export const TAKE_UNFINISHED = statement<DueAsset>(
+  'lifecycle_take_unfinished',
+  `update media_assets a set next_check_at = case
       when status = 'PENDING' and upload_deadline_at > $1 then
         least(greatest($1, now()) + least(greatest($1 - created_at, interval '1 minute'), interval '1 hour'), upload_deadline_at)
       when status = 'PROCESSING' then
@@ -30,30 +21,32 @@ export const TAKE_UNFINISHED: Statement<Unfinished> = {
         and owner_id <> all($3::bigint[])
       order by next_check_at limit $2 for update skip locked)
       and status in ('PENDING', 'PROCESSING', 'FAILED')
-    returning asset_id as "assetId", owner_id::text as "ownerId", status, version`,
-};
+    returning ${DUE}`,
+);
 
-export const TAKE_ABANDONED: Statement<AbandonedObject> = {
-  name: 'lifecycle_take_waste',
-  text: `update media_assets set next_check_at = greatest($1, now()) + interval '10 minutes'
+export const TAKE_ABANDONED = statement<DueAsset>(
+  'lifecycle_take_waste',
+  `update media_assets a set next_check_at = greatest($1, now()) + interval '10 minutes'
     where asset_id in (
       select asset_id from media_assets
       where incoming_present and status not in ('PENDING', 'PROCESSING', 'FAILED') and next_check_at <= $1
         and owner_id <> all($3::bigint[])
       order by next_check_at limit $2 for update skip locked)
-    returning asset_id as "assetId", owner_id::text as "ownerId"`,
-};
+    returning ${DUE}`,
+);
 
-/** Takes the rows that are due, oldest first and each by one worker only, except those of the excluded owners. */
+/** Takes the assets that are due for a check, oldest first and each by one worker only, except those of the excluded owners. */
 @Injectable()
-export class SweeperRepository {
+export class DueAssetsRepository {
   constructor(private readonly database: Database) {}
 
-  takeUnfinished(now: Date, limit: number, excludedOwners: readonly string[]): Promise<Unfinished[]> {
+  /** PENDING, PROCESSING and FAILED assets. */
+  takeUnfinished(now: Date, limit: number, excludedOwners: readonly bigint[]): Promise<DueAsset[]> {
     return this.database.query(TAKE_UNFINISHED, [now, limit, excludedOwners]);
   }
 
-  takeAbandoned(now: Date, limit: number, excludedOwners: readonly string[]): Promise<AbandonedObject[]> {
+  /** Terminal assets whose incoming object may still exist. */
+  takeAbandoned(now: Date, limit: number, excludedOwners: readonly bigint[]): Promise<DueAsset[]> {
     return this.database.query(TAKE_ABANDONED, [now, limit, excludedOwners]);
   }
 }

@@ -1,36 +1,26 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type Statement } from '#libs/database';
+import { columnsSql, Database, statement, type StoredObject } from '#libs/database';
 import type { ObjectVersion } from '#libs/domain';
 
 /** Lease of a claimed object: afterwards another worker may claim it. */
 const CLAIM_MS = 60 * 60_000;
 
+type ClaimedRow = Pick<StoredObject, 'id' | 'scope' | 'sha256' | 'sizeBytes'>;
+
 /** A stored object that this worker has claimed. */
-export interface ClaimedObject {
-  readonly id: bigint;
-  readonly scope: string;
-  readonly sha256: string;
+export interface ClaimedObject extends Omit<ClaimedRow, 'sizeBytes'> {
   readonly sizeBytes: number;
   readonly location: ObjectVersion;
-}
-
-interface ClaimedRow {
-  id: string;
-  scope: string;
-  sha256: string;
-  size_bytes: string;
-  bucket: string;
-  key: string;
-  version: string;
 }
 
 /**
  * Claims the newest object whose recorded value differs from $2. Recursive loose index scan: the few distinct values cost one index
  * probe each. A plain search, which mostly finds no object, would read the whole table every second.
  */
-const CLAIM = (name: string, note: string, condition: string): Statement<ClaimedRow> => ({
-  name,
-  text: `with recursive notes as (
+const CLAIM = (name: string, note: string, condition: string) =>
+  statement<ClaimedRow & ObjectVersion>(
+    name,
+    `with recursive notes as (
       (select ${note} as note from stored_objects where ${condition} order by ${note} desc limit 1)
       union all
       select (select ${note} from stored_objects where ${condition} and ${note} < n.note order by ${note} desc limit 1)
@@ -44,26 +34,19 @@ const CLAIM = (name: string, note: string, condition: string): Statement<Claimed
       where n.note <> $2 order by o.id desc limit 1),
     claimed as (
       update stored_objects o set claimed_until = $4 from next n where o.id = n.id
-      returning o.id, o.scope, o.sha256, o.size_bytes)
+      returning ${columnsSql<StoredObject>('o', ['id', 'scope', 'sha256', 'sizeBytes'])})
     select o.*, c.bucket, c.key, c.version from claimed o
       join object_copies c on c.stored_object_id = o.id and c.version is not null order by c.location limit 1`,
-});
+  );
 
 export const CLAIMS = {
   scan: CLAIM('upkeep_claim_scan', "coalesce(scanned_by, '')", `state = 'LIVE'`),
   variants: CLAIM('upkeep_claim_variants', 'variant_specs', `state = 'LIVE' and variant_specs is not null`),
 };
 
-const SCANNED: Statement<never> = {
-  name: 'upkeep_scanned',
-  text: `update stored_objects set scanned_by = $2, scanned_at = $3, claimed_until = null where id = $1`,
-};
-
-export type MaintenanceTask = keyof typeof CLAIMS;
-
 /** Claims stored objects for repeated tasks, newest first, each for one worker at a time. */
 @Injectable()
-export class ObjectMaintenanceService {
+export class ObjectMaintenanceRepository {
   constructor(private readonly database: Database) {}
 
   /**
@@ -71,7 +54,7 @@ export class ObjectMaintenanceService {
    * specifications of its variants for `variants`. @returns null when there is none
    */
   async claim(
-    task: MaintenanceTask,
+    task: keyof typeof CLAIMS,
     current: string,
     before: bigint | null,
     now: Date,
@@ -80,17 +63,12 @@ export class ObjectMaintenanceService {
     const values = [before ?? 2n ** 63n - 1n, current, now, until];
     const [row] = await this.database.query(CLAIMS[task], values);
     if (row === undefined) return null;
-    const { bucket, key, version } = row;
-    return {
-      id: BigInt(row.id),
-      scope: row.scope,
-      sha256: row.sha256,
-      sizeBytes: Number(row.size_bytes),
-      location: { bucket, key, version },
-    };
+    const { bucket, key, version, sizeBytes, ...object } = row;
+    return { ...object, sizeBytes: Number(sizeBytes), location: { bucket, key, version } };
   }
 
   async recordScan(id: bigint, scannedBy: string, now: Date): Promise<void> {
-    await this.database.query(SCANNED, [id, scannedBy, now]);
+    const data = { scannedBy, scannedAt: now, claimedUntil: null };
+    await this.database.read((prisma) => prisma.storedObject.updateMany({ where: { id }, data }));
   }
 }

@@ -1,0 +1,232 @@
+import { Injectable } from '@nestjs/common';
+import {
+  Database,
+  type ObjectCopy,
+  type ObjectState,
+  statement,
+  type StoredObject,
+  type Tx,
+} from '#libs/database';
+import type { ObjectRef } from '#libs/domain';
+
+/** The only location so far. */
+const PRIMARY = 'primary';
+/** How long a pin protects bytes from the collector while they are copied. */
+const PIN_MS = 60 * 60_000;
+
+/** Bytes to store. The scope is the dedupe scope: empty when all owners share objects. */
+export type Content = Pick<StoredObject, 'scope' | 'sha256' | 'crc32c'> & { readonly sizeBytes: number };
+
+/** A pinned row, to which assets may point once the bytes are stored. The version of the copy is null until it is recorded. */
+export type StagedObject = Pick<StoredObject, 'id'> & Pick<ObjectCopy, 'version'>;
+
+/** A copy or variant. The version is null until it is recorded. */
+type Location = Pick<ObjectCopy, 'bucket' | 'key' | 'version'>;
+
+/** A stored object whose bytes are infected. */
+export type InfectedObject = Pick<StoredObject, 'id' | 'sha256'>;
+
+/** The lease of a collector on an object in DELETING. The row stores its end as the end of the pin. */
+export interface DeletionLease {
+  readonly id: bigint;
+  readonly until: Date;
+}
+
+const STAGE = statement<StagedObject>(
+  'objects_stage',
+  `with staged as (
+      insert into stored_objects as o (scope, sha256, crc32c, size_bytes, state, pinned_until, created_at)
+      values ($1, $2, $3, $4, 'STAGING', $5, $6)
+      on conflict (scope, sha256) do update set pinned_until = greatest(o.pinned_until, excluded.pinned_until)
+        where o.state in ('STAGING', 'LIVE', 'CORRUPT')
+      returning id),
+    located as (
+      insert into object_copies (stored_object_id, location, bucket, key)
+      select id, '${PRIMARY}', $7, $8 from staged on conflict do nothing)
+    select s.id, c.version from staged s
+      left join object_copies c on c.stored_object_id = s.id and c.location = '${PRIMARY}'`,
+);
+
+const RECORD_COPY = statement<Pick<ObjectCopy, 'version'>>(
+  'objects_record_copy',
+  // The lock orders this against a collector: one that starts later sees the version, one that has started keeps the row from changing.
+  `with o as (select id from stored_objects where id = $1 and state in ('STAGING', 'LIVE', 'CORRUPT') for share)
+    update object_copies c set version = $2, storage_class = $3 from o
+    where c.stored_object_id = o.id and c.location = '${PRIMARY}' and (c.version is null or c.version = any($4::text[]))
+    returning c.version`,
+);
+
+const KNOWN_INFECTED = statement<Pick<StoredObject, 'id'>>(
+  'objects_known_infected',
+  `select id from stored_objects where sha256 = $1 and state = 'QUARANTINED' limit 1`,
+);
+
+/** The mark clears the version, so that any copy recorded afterwards was made from verified bytes. */
+const MARK_CORRUPT = statement<Pick<StoredObject, 'id'>>(
+  'objects_mark_corrupt',
+  `with marked as (
+      update stored_objects o set state = 'CORRUPT', claimed_until = null
+      where id = $1 and state in ('STAGING', 'LIVE') and exists (
+        select from object_copies c where c.stored_object_id = o.id and c.location = '${PRIMARY}' and c.version = $2)
+      returning id)
+    update object_copies c set version = null from marked m
+    where c.stored_object_id = m.id and c.location = '${PRIMARY}' and c.version = $2 returning m.id`,
+);
+
+// Prisma would send the state as a parameter, which cannot use the partial index.
+const UNFINISHED_QUARANTINES = statement<InfectedObject>(
+  'quarantine_unfinished',
+  `select o.id, o.sha256 from stored_objects o
+    where o.state = 'QUARANTINED' and o.id > $2 and exists (select from object_copies c where c.stored_object_id = o.id)
+    order by o.id limit $1`,
+);
+
+const LOCATIONS = statement<Location & { isVariant: boolean }>(
+  'quarantine_places',
+  `select bucket, key, version, false as "isVariant" from object_copies where stored_object_id = $1
+    union all select bucket, key, version, true from object_variants where stored_object_id = $1`,
+);
+
+const FORGET_LOCATIONS = statement<never>(
+  'quarantine_forget',
+  `with variants as (delete from object_variants where stored_object_id = $1)
+    delete from object_copies where stored_object_id = $1`,
+);
+
+export const COLLECTABLE = statement<Pick<StoredObject, 'id'>>(
+  'objects_collectable',
+  `select id from stored_objects
+    where ref_count = 0 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING') and (pinned_until is null or pinned_until < $1)
+    order by pinned_until nulls first, id limit $2`,
+);
+
+const CONDEMN = statement<Location>(
+  'objects_condemn',
+  `with condemned as (
+      update stored_objects set state = 'DELETING', pinned_until = $3
+      where id = $1 and ref_count = 0 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING')
+        and (pinned_until is null or pinned_until < $2)
+      returning id)
+    select c.bucket, c.key, c.version from condemned d join object_copies c on c.stored_object_id = d.id
+    union all
+    select v.bucket, v.key, v.version from condemned d join object_variants v on v.stored_object_id = d.id`,
+);
+
+const PUT_OFF = statement<never>(
+  'objects_put_off',
+  `with kept as (
+      update stored_objects set state = $3::object_state, pinned_until = $4
+      where id = $1 and state = 'DELETING' and pinned_until = $2
+      returning id)
+    delete from object_variants v using kept k where v.stored_object_id = k.id and v.key = any($5::text[])`,
+);
+
+const leased = ({ id, until }: DeletionLease) => ({ id, state: 'DELETING' as const, pinnedUntil: until });
+
+/** Rows of stored objects and of their copies: staging, states, deletion. */
+@Injectable()
+export class StoredObjectsRepository {
+  constructor(private readonly database: Database) {}
+
+  /**
+   * Creates and pins the row before any byte is copied. @returns null while the object is being deleted or is quarantined; the caller
+   * tries again later
+   */
+  async stage(content: Content, at: ObjectRef, now: Date): Promise<StagedObject | null> {
+    const { scope, sha256, crc32c, sizeBytes } = content;
+    const pinnedUntil = new Date(now.getTime() + PIN_MS);
+    const values = [scope, sha256, crc32c, sizeBytes, pinnedUntil, now, at.bucket, at.key];
+    return (await this.database.query(STAGE, values))[0] ?? null;
+  }
+
+  /**
+   * Records the version of a new copy. @param superseded the versions that it has replaced in storage
+   * @returns false when another copy was recorded meanwhile, or the object is being deleted
+   */
+  async recordCopy(
+    id: bigint,
+    copy: { version: string; storageClass: string | null },
+    superseded: readonly string[],
+  ): Promise<boolean> {
+    const rows = await this.database.query(RECORD_COPY, [id, copy.version, copy.storageClass, superseded]);
+    return rows.length === 1;
+  }
+
+  /** Whether a READY asset may point at the object. Locks the row until the transaction ends. */
+  async isStored(tx: Tx, id: bigint): Promise<boolean> {
+    const rows = await tx.$queryRaw<object[]>`
+      select 1 from stored_objects where id = ${id} and state in ('LIVE', 'CORRUPT') for share`;
+    return rows.length === 1;
+  }
+
+  /** Whether these bytes were found infected before, with any owner. */
+  async isKnownInfected(sha256: string): Promise<boolean> {
+    return (await this.database.query(KNOWN_INFECTED, [sha256])).length > 0;
+  }
+
+  /**
+   * Stops serving an object whose bytes at this version are damaged. The next upload of the same bytes stores them again, for all
+   * assets that share the object. @returns false when another version is recorded or the state has changed
+   */
+  async markCorrupt(id: bigint, version: string): Promise<boolean> {
+    return (await this.database.query(MARK_CORRUPT, [id, version])).length === 1;
+  }
+
+  /** Marks an object as infected, so that no asset can point at it. @returns its id; null when there is none to mark */
+  async markInfected(object: { id: bigint } | { scope: string; sha256: string }): Promise<bigint | null> {
+    const [marked] = await this.database.read((prisma) =>
+      prisma.storedObject.updateManyAndReturn({
+        where: { ...object, state: { in: ['STAGING', 'LIVE'] } },
+        data: { state: 'QUARANTINED', pinnedUntil: null, claimedUntil: null },
+        select: { id: true },
+      }),
+    );
+    return marked?.id ?? null;
+  }
+
+  /** Infected objects whose bytes have not been moved yet, in the order of their ids. */
+  unfinishedQuarantines(after: bigint, limit: number): Promise<InfectedObject[]> {
+    return this.database.query(UNFINISHED_QUARANTINES, [limit, after]);
+  }
+
+  /** All copies and variants of an object. */
+  locations(id: bigint): Promise<(Location & { isVariant: boolean })[]> {
+    return this.database.query(LOCATIONS, [id]);
+  }
+
+  async forgetLocations(id: bigint): Promise<void> {
+    await this.database.query(FORGET_LOCATIONS, [id]);
+  }
+
+  /** Objects without references and pins; those whose deletion is due again come last. */
+  async collectable(now: Date, limit: number): Promise<bigint[]> {
+    const rows = await this.database.query(COLLECTABLE, [now, limit]);
+    return rows.map(({ id }) => id);
+  }
+
+  /** Moves an object without references and pins to DELETING. @returns its copies and variants; empty when it was not moved */
+  condemn({ id, until }: DeletionLease, now: Date): Promise<Location[]> {
+    return this.database.query(CONDEMN, [id, now, until]);
+  }
+
+  /** Whether the lease is still valid. */
+  async isCondemned(lease: DeletionLease): Promise<boolean> {
+    const where = leased(lease);
+    return (await this.database.read((prisma) => prisma.storedObject.count({ where }))) > 0;
+  }
+
+  /** Ends the lease until the next attempt. @param deleted keys of the variants whose bytes are deleted */
+  async putOff(
+    { id, until }: DeletionLease,
+    state: ObjectState,
+    next: Date,
+    deleted: readonly string[],
+  ): Promise<void> {
+    await this.database.query(PUT_OFF, [id, until, state, next, deleted]);
+  }
+
+  /** Deletes the row, with those of its copies and variants. */
+  async drop(lease: DeletionLease): Promise<void> {
+    await this.database.read((prisma) => prisma.storedObject.deleteMany({ where: leased(lease) }));
+  }
+}
