@@ -179,9 +179,10 @@ export class Chromium implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const exit = once(this.child, 'exit');
     if (this.child.exitCode === null) {
-      await this.call('Browser.close').catch(() => this.child.kill('SIGKILL'));
+      const exit = once(this.child, 'exit');
+      // Chromium may hang while it closes, until its own watchdog ends it after five minutes.
+      this.child.kill('SIGKILL');
       await exit;
     }
     // Chromium's child processes may still be writing to the profile.
