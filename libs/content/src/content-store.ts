@@ -4,6 +4,7 @@ import {
   contentKey,
   type ObjectRef,
   type ObjectVersion,
+  OCTET_STREAM,
   specOf,
   specsOf,
   specsText,
@@ -21,8 +22,6 @@ import { CorruptionService } from './corruption.service.js';
 import { type NewVariant, ObjectVariantsRepository } from './object-variants.repository.js';
 import { StoredObjectsRepository } from './stored-objects.repository.js';
 
-/** Signed URLs carry the type of the asset; the object itself has no metadata of the client. */
-const STORED_TYPE = 'application/octet-stream';
 const CACHE_CONTROL = 'private, max-age=31536000, immutable';
 /** Length of the column. A text that was cut off differs from every configured one, so the variants are rebuilt. */
 const MAX_SPECS = 512;
@@ -208,7 +207,8 @@ export class ContentStore {
     expect: ExpectedVersion,
     signal?: AbortSignal,
   ): Promise<Written | null> {
-    const request = { from, to, expect, contentType: STORED_TYPE, cacheControl: CACHE_CONTROL };
+    // Signed URLs carry the type of the asset; the object itself has no metadata of the client.
+    const request = { from, to, expect, contentType: OCTET_STREAM, cacheControl: CACHE_CONTROL };
     const result = await this.store.copy(request, { signal });
     switch (result.outcome) {
       case 'copied':
