@@ -19,10 +19,13 @@ import { until } from '../support/until.js';
 
 const HOUR_MS = 3_600_000;
 
+/** The statuses of an asset that becomes READY, in order. */
+const STATUSES = ['PENDING', 'PROCESSING', 'READY'];
+
 /** A step at which the worker is killed. */
 interface Step {
   readonly name: string;
-  readonly status: 'PENDING' | 'PROCESSING' | 'READY';
+  readonly status: string;
   /** Set if the matched texts name no asset: no other asset may reach the step, so it comes before or after the others. */
   readonly isAlone?: 'first' | 'last';
   /** Holds the asset's work at this step. The returned function tells whether the work is held. */
@@ -193,7 +196,7 @@ describe.each(QUEUE_BACKENDS)(
     };
 
     let owners = 7_000_000;
-    /** Uploads a new file for a step and waits until the worker is held at the step. */
+    /** Uploads a new file for a step and waits until the worker is held at the step, or was and has gone on. */
     async function holdAt(step: Step): Promise<Subject> {
       const owner = String(++owners);
       const bytes = `bytes of ${owner} for "${step.name}"`;
@@ -202,25 +205,25 @@ describe.each(QUEUE_BACKENDS)(
       expect(await put(subject.ticket, bytes)).toBe(200);
       const hasReached = async () => {
         const [asset] = await assetStates(fleet, [subject.id]);
-        return (await isHeld()) && asset?.status === step.status ? true : null;
+        return (await isHeld()) && STATUSES.indexOf(asset!.status) >= STATUSES.indexOf(step.status) ? true : null;
       };
       await until(`the worker is held: ${step.name}`, hasReached);
       return subject;
     }
 
-    /** Holds the worker at all of these steps at once, kills it, and lets another worker complete the assets. */
-    async function killAt(all: readonly Step[], lateCalls: 'before' | 'after'): Promise<void> {
+    /**
+     * Holds a worker at all of these steps at once, kills it, and lets another worker complete the assets.
+     * @returns the steps that the worker had left when it was killed: it abandons a held statement or call after 15 s
+     */
+    async function killOnceAt(all: readonly Step[], lateCalls: 'before' | 'after'): Promise<Step[]> {
       const first = await startWorker(7);
       const subjects: Subject[] = [];
       for (const step of all.filter(({ isAlone }) => isAlone === 'first')) subjects.push(await holdAt(step));
       subjects.push(...(await Promise.all(all.filter(({ isAlone }) => isAlone === undefined).map(holdAt))));
       for (const step of all.filter(({ isAlone }) => isAlone === 'last')) subjects.push(await holdAt(step));
+      expect(await first.end('SIGKILL')).toBeNull();
       const ids = subjects.map(({ id }) => id);
       const there = await assetStates(fleet, ids);
-      expect(there.map(({ status }, index) => [subjects[index]!.step.name, status])).toEqual(
-        subjects.map(({ step: { name, status } }) => [name, status]),
-      );
-      expect(await first.end('SIGKILL')).toBeNull();
       // Storage still executes the calls that the killed worker had sent.
       if (lateCalls === 'before') await faults.clear();
       const second = await startWorker(2);
@@ -232,9 +235,14 @@ describe.each(QUEUE_BACKENDS)(
         { ref_count: 1, state: 'LIVE' },
       ]);
       expect(await second.end()).toBe(0);
+      return subjects.map(({ step }) => step).filter(({ status }, index) => there[index]!.status !== status);
     }
 
-    // All steps of a group must be held before the first one times out (statements after 15 s), also on a busy machine.
+    /** Kills a worker at each of these steps. A slow machine, on which not all are held at once, needs several kills. */
+    async function killAt(all: readonly Step[], lateCalls: 'before' | 'after'): Promise<void> {
+      for (let left = all; left.length > 0; ) left = await killOnceAt(left, lateCalls);
+    }
+
     const half = Math.floor(STATEMENTS.length / 2);
     const isSql = backend === 'PostgreSQL';
     const atEnd = isSql ? steps(FINISHING, 'last') : [];
