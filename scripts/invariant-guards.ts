@@ -369,7 +369,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'A reference is counted only on STAGING and LIVE objects, and on a CORRUPT one that was stored again',
-    file: 'libs/content/src/stored-objects.service.ts',
+    file: 'libs/content/src/stored-objects.repository.ts',
     guard: `OR: [
           { state: { in: ['STAGING', 'LIVE'] } },
           { state: 'CORRUPT', copies: { some: { version: { not: null } } } },

@@ -205,7 +205,9 @@ describe.each(QUEUE_BACKENDS)(
       expect(await put(subject.ticket, bytes)).toBe(200);
       const hasReached = async () => {
         const [asset] = await assetStates(fleet, [subject.id]);
-        return (await isHeld()) && STATUSES.indexOf(asset!.status) >= STATUSES.indexOf(step.status) ? true : null;
+        return (await isHeld()) && STATUSES.indexOf(asset!.status) >= STATUSES.indexOf(step.status)
+          ? true
+          : null;
       };
       await until(`the worker is held: ${step.name}`, hasReached);
       return subject;
@@ -240,7 +242,7 @@ describe.each(QUEUE_BACKENDS)(
 
     /** Kills a worker at each of these steps. A slow machine, on which not all are held at once, needs several kills. */
     async function killAt(all: readonly Step[], lateCalls: 'before' | 'after'): Promise<void> {
-      for (let left = all; left.length > 0; ) left = await killOnceAt(left, lateCalls);
+      for (let left = all; left.length > 0;) left = await killOnceAt(left, lateCalls);
     }
 
     const half = Math.floor(STATEMENTS.length / 2);

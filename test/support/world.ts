@@ -14,11 +14,11 @@ import {
   IncomingObjectsService,
 } from '#libs/assets';
 import {
+  CollectionService,
   ContentConfig,
   ContentStoreConfig,
   QuarantineService,
   StoredObjectsRepository,
-  StoredObjectsService,
 } from '#libs/content';
 import { type BatcherOptions, Database, DatabaseConfig, DatabaseModule } from '#libs/database';
 import { DeliveryConfig, DeliveryModule, DownloadUrlsService } from '#libs/delivery';
@@ -185,8 +185,8 @@ export class World implements AsyncDisposable {
   readonly transitions = this.module.get(AssetTransitionsService);
   readonly incoming = this.module.get(IncomingObjectsService);
   readonly quotas = this.module.get(QuotaService);
-  readonly stored = this.module.get(StoredObjectsService);
-  readonly storedRows = this.module.get(StoredObjectsRepository);
+  readonly collection = this.module.get(CollectionService);
+  readonly stored = this.module.get(StoredObjectsRepository);
   readonly urls = this.module.get(DownloadUrlsService);
   readonly removal = this.module.get(AssetRemovalService);
   readonly store = this.module.get(ObjectStore);

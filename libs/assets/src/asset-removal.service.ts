@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { StoredObjectsService } from '#libs/content';
+import { CollectionService, StoredObjectsRepository } from '#libs/content';
 import { Clock } from '#libs/database';
 import { type Actor, STATUSES_WITHOUT_INCOMING_OBJECT, StowageError } from '#libs/domain';
 import type { Asset } from './asset.js';
@@ -20,7 +20,8 @@ export class AssetRemovalService {
     private readonly transitions: AssetTransitionsService,
     private readonly incoming: IncomingObjectsService,
     private readonly sessions: IncomingSessionsService,
-    private readonly objects: StoredObjectsService,
+    private readonly objects: StoredObjectsRepository,
+    private readonly collection: CollectionService,
     private readonly logger: PinoLogger,
     private readonly clock: Clock,
   ) {
@@ -112,7 +113,7 @@ export class AssetRemovalService {
   /** Best effort: the collector deletes objects that remain. */
   private async collect(objectId: bigint, assetId: string): Promise<void> {
     try {
-      await this.objects.collect(objectId, this.clock.now());
+      await this.collection.collect(objectId, this.clock.now());
     } catch (err) {
       this.logger.warn({ err, assetId }, 'bytes of a purged asset not deleted yet');
     }

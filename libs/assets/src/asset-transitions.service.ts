@@ -11,7 +11,7 @@ import {
   TRANSITIONS,
   type TransitionName,
 } from '#libs/domain';
-import { StoredObjectsService } from '#libs/content';
+import { StoredObjectsRepository } from '#libs/content';
 import { EventRelay } from '#libs/events';
 import { DeadLettersService, type NewDeadLetter } from '#libs/queue';
 import { QuotaService } from '#libs/quota';
@@ -60,7 +60,7 @@ export class AssetTransitionsService {
     private readonly states: AssetStatesRepository,
     private readonly quotas: QuotaService,
     private readonly relay: EventRelay,
-    private readonly objects: StoredObjectsService,
+    private readonly objects: StoredObjectsRepository,
     private readonly deadLetters: DeadLettersService,
   ) {}
 

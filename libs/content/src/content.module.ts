@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { CollectionService } from './collection.service.js';
 import { ContentMetrics } from './content-metrics.js';
 import { ContentStore } from './content-store.js';
 import { CorruptionService } from './corruption.service.js';
@@ -6,16 +7,15 @@ import { ObjectMaintenanceRepository } from './object-maintenance.repository.js'
 import { ObjectVariantsRepository } from './object-variants.repository.js';
 import { QuarantineService } from './quarantine.service.js';
 import { StoredObjectsRepository } from './stored-objects.repository.js';
-import { StoredObjectsService } from './stored-objects.service.js';
 
 const RECORDS = [
+  CollectionService,
   ObjectMaintenanceRepository,
   ObjectVariantsRepository,
   StoredObjectsRepository,
-  StoredObjectsService,
 ];
 
-/** Records of stored objects. Needs `DatabaseModule` and a provider of the port `ObjectStore`. */
+/** Records of stored objects, and their deletion. Needs `DatabaseModule` and a provider of the port `ObjectStore`. */
 @Module({ providers: RECORDS, exports: RECORDS })
 export class ContentModule {}
 

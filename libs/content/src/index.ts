@@ -1,3 +1,4 @@
+export * from './collection.service.js';
 export * from './content.config.js';
 export * from './content.module.js';
 export * from './content-digest.js';
@@ -7,4 +8,3 @@ export * from './object-maintenance.repository.js';
 export * from './object-variants.repository.js';
 export * from './quarantine.service.js';
 export * from './stored-objects.repository.js';
-export * from './stored-objects.service.js';

@@ -7,7 +7,7 @@ import {
   type StoredObject,
   type Tx,
 } from '#libs/database';
-import type { ObjectRef } from '#libs/domain';
+import type { ObjectRef, VariantsReason } from '#libs/domain';
 
 /** The only location so far. */
 const PRIMARY = 'primary';
@@ -25,6 +25,17 @@ type Location = Pick<ObjectCopy, 'bucket' | 'key' | 'version'>;
 
 /** A stored object whose bytes are infected. */
 export type InfectedObject = Pick<StoredObject, 'id' | 'sha256'>;
+
+/** Facts about the bytes, recorded when an asset begins to point at them. */
+export interface ObjectFacts {
+  /** Label of the scanner that scanned them last; a scanner with another label scans them again. The verdict stands on the asset. */
+  readonly scannedBy: string;
+  /** Specifications of the variants, made or tried; null for bytes that get none. */
+  readonly variantSpecs: string | null;
+  /** Why a picture has no variants; null when it has them, and for other files. */
+  readonly variantsReason: VariantsReason | null;
+  readonly now: Date;
+}
 
 /** The lease of a collector on an object in DELETING. The row stores its end as the end of the pin. */
 export interface DeletionLease {
@@ -123,7 +134,7 @@ const PUT_OFF = statement<never>(
 
 const leased = ({ id, until }: DeletionLease) => ({ id, state: 'DELETING' as const, pinnedUntil: until });
 
-/** Rows of stored objects and of their copies: staging, states, deletion. */
+/** Rows of stored objects and of their copies: staging, references, states, deletion. */
 @Injectable()
 export class StoredObjectsRepository {
   constructor(private readonly database: Database) {}
@@ -150,6 +161,42 @@ export class StoredObjectsRepository {
   ): Promise<boolean> {
     const rows = await this.database.query(RECORD_COPY, [id, copy.version, copy.storageClass, superseded]);
     return rows.length === 1;
+  }
+
+  /**
+   * Adds a reference, in the transaction that points an asset here. A CORRUPT object with a new copy becomes LIVE.
+   * @returns false when no asset may point at the object
+   */
+  async addReference(tx: Tx, id: bigint, facts: ObjectFacts): Promise<boolean> {
+    const { count } = await tx.storedObject.updateMany({
+      where: {
+        id,
+        OR: [
+          { state: { in: ['STAGING', 'LIVE'] } },
+          { state: 'CORRUPT', copies: { some: { version: { not: null } } } },
+        ],
+      },
+      data: {
+        refCount: { increment: 1 },
+        state: 'LIVE',
+        // A referenced object needs no pin. Another upload that loses its pin here stores the bytes again.
+        pinnedUntil: null,
+        scannedBy: facts.scannedBy,
+        scannedAt: facts.now,
+        variantSpecs: facts.variantSpecs,
+        variantsReason: facts.variantsReason,
+      },
+    });
+    return count === 1;
+  }
+
+  /** Removes references, in the transaction that takes the object from its assets. */
+  async removeReferences(tx: Tx, id: bigint, count = 1): Promise<void> {
+    await tx.storedObject.update({
+      where: { id },
+      data: { refCount: { decrement: count } },
+      select: { id: true },
+    });
   }
 
   /** Whether a READY asset may point at the object. Locks the row until the transaction ends. */
@@ -187,6 +234,11 @@ export class StoredObjectsRepository {
   /** Infected objects whose bytes have not been moved yet, in the order of their ids. */
   unfinishedQuarantines(after: bigint, limit: number): Promise<InfectedObject[]> {
     return this.database.query(UNFINISHED_QUARANTINES, [limit, after]);
+  }
+
+  async isQuarantined(id: bigint): Promise<boolean> {
+    const where = { id, state: 'QUARANTINED' as const };
+    return (await this.database.read((prisma) => prisma.storedObject.count({ where }))) > 0;
   }
 
   /** All copies and variants of an object. */

@@ -8,7 +8,7 @@ import {
   DueAssetsRepository,
   IncomingObjectsService,
 } from '#libs/assets';
-import { StoredObjectsService } from '#libs/content';
+import { CollectionService, StoredObjectsRepository } from '#libs/content';
 import { kindOf } from '#libs/domain';
 import { UploadCompletion } from '#libs/upload';
 
@@ -46,7 +46,8 @@ export class SweeperService {
     private readonly assets: AssetsService,
     private readonly transitions: AssetTransitionsService,
     private readonly incoming: IncomingObjectsService,
-    private readonly objects: StoredObjectsService,
+    private readonly objects: StoredObjectsRepository,
+    private readonly collection: CollectionService,
     private readonly completion: UploadCompletion,
     private readonly jobs: AssetJobsService,
     private readonly logger: PinoLogger,
@@ -74,7 +75,7 @@ export class SweeperService {
     const take = () => this.objects.collectable(now, BATCH);
     const fieldsOf = (id: bigint) => ({ storedObject: String(id) });
     const work = async (id: bigint) => {
-      if (await this.objects.collect(id, now, signal)) this.logger.info(fieldsOf(id), 'object collected');
+      if (await this.collection.collect(id, now, signal)) this.logger.info(fieldsOf(id), 'object collected');
     };
     // The query may return failed objects again at once, since it does not postpone them as the other sweeps do.
     return this.sweep(take, { fieldsOf, work, endsAt: 'failures' }, signal);

@@ -140,10 +140,10 @@ describe('delete, restore and purge (real: PostgreSQL, queue, storage emulator)'
     const { id, job } = await world.received(bytes, {}, actor(22n));
     const digest = { sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
     const location = { bucket: CONTENT, key: contentKey(digest.sha256) };
-    const staged = await world.storedRows.stage({ scope: '', ...digest }, location, new Date());
+    const staged = await world.stored.stage({ scope: '', ...digest }, location, new Date());
     await world.emulators.put(location, Buffer.from(bytes), { contentType: 'text/plain' });
     expect(await world.sweeper.sweepObjects(new Date())).toMatchObject({ failed: 0 });
-    expect(await world.stored.collect(staged!.id, new Date())).toBe(false);
+    expect(await world.collection.collect(staged!.id, new Date())).toBe(false);
     expect(await storedCopy(bytes)).not.toBeNull();
     await world.sweeper.sweepObjects(new Date(Date.now() + 2 * 3_600_000));
     expect(await storedCopy(bytes)).toBeNull();
@@ -193,15 +193,15 @@ it('deletes no object that was stored again while a collector was paused', async
   const bytes = 'copied, and never recorded';
   const digest = { sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
   const location = { bucket: CONTENT, key: contentKey(digest.sha256) };
-  const staged = await world.storedRows.stage({ scope: '', ...digest }, location, new Date());
+  const staged = await world.stored.stage({ scope: '', ...digest }, location, new Date());
   await world.emulators.put(location, Buffer.from(bytes), { contentType: 'text/plain' });
   const later = new Date(Date.now() + 2 * 3_600_000);
   isHeld = true;
-  const slow = world.stored.collect(staged!.id, later);
+  const slow = world.collection.collect(staged!.id, later);
   await until('the collector is about to stat the object', () => (isHeld ? null : true));
-  expect(await world.stored.collect(staged!.id, later)).toBe(false);
+  expect(await world.collection.collect(staged!.id, later)).toBe(false);
   const muchLater = new Date(later.getTime() + 3_600_000);
-  expect(await world.stored.collect(staged!.id, muchLater)).toBe(true);
+  expect(await world.collection.collect(staged!.id, muchLater)).toBe(true);
   expect(await world.upload(bytes)).toMatchObject({ status: 'READY' });
   resume();
   await slow;
@@ -243,7 +243,7 @@ describe('an object that storage does not delete', () => {
     expect(row).toMatchObject({ state: 'STAGING', refCount: 0 });
     // A sweep with an old start time also claims the row, and the retry is scheduled in the future.
     await world.database.prisma.storedObject.update({ where: { id }, data: { pinnedUntil: null } });
-    await expect(world.stored.collect(id, at(-2))).rejects.toThrow('403');
+    await expect(world.collection.collect(id, at(-2))).rejects.toThrow('403');
     expect((await rowOf(world, 'held'))!.pinnedUntil!.getTime()).toBeGreaterThan(Date.now());
   });
 
@@ -263,8 +263,8 @@ describe('an object that storage does not delete', () => {
     const stage = async (bytes: string, now: Date) => {
       const content = { scope: '', sizeBytes: bytes.length, sha256: sha256(bytes), crc32c: 'AAAAAA==' };
       const location = { bucket: CONTENT, key: contentKey(content.sha256) };
-      const staged = await world.storedRows.stage(content, location, now);
-      await world.storedRows.recordCopy(staged!.id, { version: '1', storageClass: null }, []);
+      const staged = await world.stored.stage(content, location, now);
+      await world.stored.recordCopy(staged!.id, { version: '1', storageClass: null }, []);
     };
     for (const bytes of held) await stage(bytes, at(-2));
     // Due before the last of the held objects.

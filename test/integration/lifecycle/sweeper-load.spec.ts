@@ -120,14 +120,14 @@ describe('sweeps over more than one batch (real: PostgreSQL, storage emulator)',
     for (let n = 0; n < 25; n++) await storeAsset(world.database);
     await world.database.prisma.mediaAsset.deleteMany();
     const objects = await world.storedObjects();
-    for (const { id } of objects) await world.storedRows.markInfected({ id });
+    for (const { id } of objects) await world.stored.markInfected({ id });
     const last = objects.at(-1)!.id;
     const removeBytes = world.quarantine.removeBytes.bind(world.quarantine);
     jest.spyOn(world.quarantine, 'removeBytes').mockImplementation((object) => {
       return object.id === last ? removeBytes(object) : Promise.reject(new Error('forbidden'));
     });
     await world.infectedContent.resume(new Date());
-    const left = await world.storedRows.unfinishedQuarantines(0n, 100);
+    const left = await world.stored.unfinishedQuarantines(0n, 100);
     expect(left.map(({ id }) => id)).toEqual(objects.slice(0, -1).map(({ id }) => id));
   });
 });

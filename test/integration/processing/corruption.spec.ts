@@ -161,7 +161,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
 
   it('does not mark an object corrupt after its copy was replaced', async () => {
     const asset = await world.upload('a newer copy');
-    expect(await world.storedRows.markCorrupt(asset.storedObjectId!, '1')).toBe(false);
+    expect(await world.stored.markCorrupt(asset.storedObjectId!, '1')).toBe(false);
     expect(await stateOf(asset.storedObjectId)).toBe('LIVE');
   });
 });

@@ -89,7 +89,7 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
       await world.transitions.purge(deleted);
       const [object] = await objectOf(bytes);
       await Promise.all([
-        world.stored.collect(object!.id, new Date(Date.now() + DAY_MS)),
+        world.collection.collect(object!.id, new Date(Date.now() + DAY_MS)),
         finish(world, job),
       ]);
       const asset = await world.asset(id);

@@ -82,9 +82,9 @@ describe('races of processing with deletion and quarantine (real: PostgreSQL, st
     const bytes = await picture();
     const first = await world.upload(bytes, JPEG, actor(1n));
     const { id, job } = await world.received(bytes, JPEG, actor(2n));
-    const stage = world.storedRows.stage.bind(world.storedRows);
-    world.storedRows.stage = async (...content) => {
-      world.storedRows.stage = stage;
+    const stage = world.stored.stage.bind(world.stored);
+    world.stored.stage = async (...content) => {
+      world.stored.stage = stage;
       await world.removal.purge(actor(1n), first.id);
       return stage(...content);
     };
@@ -143,7 +143,7 @@ describe('races of processing with deletion and quarantine (real: PostgreSQL, st
     const first = await world.upload(bytes, {}, actor(6n));
     const { id, job } = await world.received(bytes, {}, actor(7n));
     once('copy', CONTENT, async () => {
-      await world.storedRows.markInfected({ id: first.storedObjectId! });
+      await world.stored.markInfected({ id: first.storedObjectId! });
       await world.infectedContent.resume(new Date());
     });
     await world.process(job);
@@ -169,7 +169,7 @@ describe('races of processing with deletion and quarantine (real: PostgreSQL, st
     const texts = ['condemned one', 'condemned two'];
     const assets = [];
     for (const text of texts) assets.push(await world.upload(text, {}, actor(10n)));
-    for (const { storedObjectId: id } of assets) await world.storedRows.markInfected({ id: id! });
+    for (const { storedObjectId: id } of assets) await world.stored.markInfected({ id: id! });
     hooks.before.set('copy', (key, bucket) => {
       if (bucket === QUARANTINE && key.includes(sha256(texts[0]!))) throw new Error('forbidden');
     });

@@ -180,8 +180,8 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scripted scanne
     it('finishes a quarantine that a crashed worker began', async () => {
       const asset = await world.upload('half condemned', {}, actor(20n));
       const id = asset.storedObjectId!;
-      expect(await world.storedRows.markInfected({ id })).toBe(id);
-      expect(await world.storedRows.markInfected({ id })).toBeNull();
+      expect(await world.stored.markInfected({ id })).toBe(id);
+      expect(await world.stored.markInfected({ id })).toBeNull();
       await world.infectedContent.resume(new Date());
       await world.infectedContent.resume(new Date());
       expect(await world.asset(asset.id)).toMatchObject({ status: 'REJECTED' });

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Clock, Database, type Tx } from '#libs/database';
-import { kindOf, type ObjectRef, type VariantsReason } from '#libs/domain';
+import { Clock } from '#libs/database';
+import { kindOf, type ObjectRef } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
 import { type DeletionLease, StoredObjectsRepository } from './stored-objects.repository.js';
 
@@ -11,77 +11,14 @@ const DELETE_MS = COLLECT_MS / 2;
 const UNANSWERED_MS = 60_000;
 const REFUSED_MS = 60 * 60_000;
 
-/** Facts about the bytes, recorded when an asset begins to point at them. */
-export interface ObjectFacts {
-  /** Label of the scanner that scanned them last; a scanner with another label scans them again. The verdict stands on the asset. */
-  readonly scannedBy: string;
-  /** Specifications of the variants, made or tried; null for bytes that get none. */
-  readonly variantSpecs: string | null;
-  /** Why a picture has no variants; null when it has them, and for other files. */
-  readonly variantsReason: VariantsReason | null;
-  readonly now: Date;
-}
-
-/** Objects that assets share: their references, and the deletion of those without references. */
+/** Deletes stored objects without references. */
 @Injectable()
-export class StoredObjectsService {
+export class CollectionService {
   constructor(
-    private readonly database: Database,
     private readonly objects: StoredObjectsRepository,
     private readonly store: ObjectStore,
     private readonly clock: Clock,
   ) {}
-
-  async isQuarantined(id: bigint): Promise<boolean> {
-    const where = { id, state: 'QUARANTINED' as const };
-    return (await this.database.read((prisma) => prisma.storedObject.count({ where }))) > 0;
-  }
-
-  /**
-   * Adds a reference, in the transaction that points an asset here. A CORRUPT object with a new copy becomes LIVE.
-   * @returns false when no asset may point at the object
-   */
-  async addReference(tx: Tx, id: bigint, facts: ObjectFacts): Promise<boolean> {
-    const { count } = await tx.storedObject.updateMany({
-      where: {
-        id,
-        OR: [
-          { state: { in: ['STAGING', 'LIVE'] } },
-          { state: 'CORRUPT', copies: { some: { version: { not: null } } } },
-        ],
-      },
-      data: {
-        refCount: { increment: 1 },
-        state: 'LIVE',
-        // A referenced object needs no pin. Another upload that loses its pin here stores the bytes again.
-        pinnedUntil: null,
-        scannedBy: facts.scannedBy,
-        scannedAt: facts.now,
-        variantSpecs: facts.variantSpecs,
-        variantsReason: facts.variantsReason,
-      },
-    });
-    return count === 1;
-  }
-
-  /** Whether a READY asset may point at the object. Locks the row until the transaction ends. */
-  isStored(tx: Tx, id: bigint): Promise<boolean> {
-    return this.objects.isStored(tx, id);
-  }
-
-  /** Removes references, in the transaction that takes the object from its assets. */
-  async removeReferences(tx: Tx, id: bigint, count = 1): Promise<void> {
-    await tx.storedObject.update({
-      where: { id },
-      data: { refCount: { decrement: count } },
-      select: { id: true },
-    });
-  }
-
-  /** Objects without references and pins; those whose deletion is due again come last. */
-  collectable(now: Date, limit: number): Promise<bigint[]> {
-    return this.objects.collectable(now, limit);
-  }
 
   /**
    * Deletes an unreferenced object. The row moves to DELETING first, where no asset can point at it and no other collector takes it;
