@@ -38,10 +38,10 @@ export class StorageModule implements OnApplicationShutdown {
     const ports = [
       { provide: ObjectStore, useValue: store },
       { provide: UploadSessions, useValue: sessions },
-      ...(signer === undefined ? [] : [{ provide: UrlSigner, useValue: signer }]),
-      ...(events === undefined ? [] : [{ provide: ObjectEvents, useValue: events }]),
-      ...(eventReader === undefined ? [] : [{ provide: ObjectEventReader, useValue: eventReader }]),
-    ];
+      { provide: UrlSigner, useValue: signer },
+      { provide: ObjectEvents, useValue: events },
+      { provide: ObjectEventReader, useValue: eventReader },
+    ].filter(({ useValue }) => useValue !== undefined);
     return {
       module: StorageModule,
       providers: [...ports, { provide: PROBED_BUCKET, useValue: probedBucket }],

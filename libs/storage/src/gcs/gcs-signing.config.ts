@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { IsOptional, IsString, Matches } from 'class-validator';
+import { IsOptional, IsString } from 'class-validator';
 import { Variable } from '#libs/runtime';
+import { HttpUrl } from './gcs.config.js';
 import type { GcsUrlSignerOptions } from './gcs-url-signer.js';
 
 /** Key and endpoint of the URLs for clients. */
@@ -24,7 +25,7 @@ export class GcsSigningConfig {
   /** Storage endpoint for clients, if it differs from the API's endpoint. */
   @Variable('GCS_PUBLIC_ENDPOINT')
   @IsOptional()
-  @Matches(/^https?:\/\//, { message: '$property must be an http:// or https:// URL' })
+  @HttpUrl()
   readonly publicEndpoint?: string;
 }
 

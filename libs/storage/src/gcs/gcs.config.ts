@@ -3,14 +3,9 @@ import { Variable } from '#libs/runtime';
 import type { GcsOptions } from './gcs-client.js';
 import type { Proxy } from './media.js';
 
-/** Declares the optional URL of a proxy, `http://host:port`. */
-function ProxyUrl(): PropertyDecorator {
-  return (target, name) => {
-    const key = String(name);
-    IsOptional()(target, key);
-    Matches(/^https?:\/\//, { message: '$property must be an http:// or https:// URL' })(target, key);
-  };
-}
+/** Property decorator: the value must be an HTTP URL, e.g. of a proxy `http://host:port`. */
+export const HttpUrl = () =>
+  Matches(/^https?:\/\//, { message: '$property must be an http:// or https:// URL' });
 
 /** Connection of the Google Cloud Storage adapters. */
 export class GcsConfig implements GcsOptions {
@@ -21,24 +16,28 @@ export class GcsConfig implements GcsOptions {
 
   @Variable('GCS_API_ENDPOINT')
   @IsOptional()
-  @Matches(/^https?:\/\//, { message: '$property must be an http:// or https:// URL' })
+  @HttpUrl()
   readonly endpoint?: string;
 
   /** The proxy variables have these names because Google's clients read them from the environment. */
   @Variable('HTTP_PROXY')
-  @ProxyUrl()
+  @IsOptional()
+  @HttpUrl()
   readonly HTTP_PROXY?: string;
 
   @Variable('http_proxy')
-  @ProxyUrl()
+  @IsOptional()
+  @HttpUrl()
   readonly http_proxy?: string;
 
   @Variable('HTTPS_PROXY')
-  @ProxyUrl()
+  @IsOptional()
+  @HttpUrl()
   readonly HTTPS_PROXY?: string;
 
   @Variable('https_proxy')
-  @ProxyUrl()
+  @IsOptional()
+  @HttpUrl()
   readonly https_proxy?: string;
 
   @Variable('NO_PROXY')

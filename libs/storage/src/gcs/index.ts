@@ -1,4 +1,4 @@
-export * from './gcs.config.js';
+export { GcsConfig } from './gcs.config.js';
 export * from './gcs-object-store.js';
 export * from './gcs-signing.config.js';
 export * from './gcs-upload-sessions.js';

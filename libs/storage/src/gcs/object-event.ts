@@ -25,28 +25,25 @@ function isJson(data: Buffer): boolean {
   }
 }
 
-/** Returns why the message cannot be a notification of an object in `bucket`; null if it can. */
-function problemOf({ attributes, data }: NotificationMessage, bucket: string): string | null {
-  const { bucketId, objectId, objectGeneration, payloadFormat } = attributes;
-  if (bucketId === undefined || objectId === undefined || objectGeneration === undefined) {
-    return 'an attribute is missing';
-  }
-  if (bucketId !== bucket) return 'the event names another bucket';
-  if (objectId === '') return 'the object has no name';
-  if (!GENERATION.test(objectGeneration)) return 'the generation is not a number';
-  if (payloadFormat === 'JSON_API_V1' && data !== null && !isJson(data)) return 'the payload is not JSON';
-  return null;
-}
-
 /**
  * Decodes a notification of Cloud Storage from its attributes. The payload is neither needed nor trusted.
  * @see https://docs.cloud.google.com/storage/docs/pubsub-notifications
  */
-export function decodeObjectEvent(message: NotificationMessage, bucket: string): DecodedEvent {
-  const messageId = message.id;
-  const { eventType, objectId = '', objectGeneration = '' } = message.attributes;
+export function decodeObjectEvent(
+  { id: messageId, attributes, data }: NotificationMessage,
+  bucket: string,
+): DecodedEvent {
+  const { eventType, bucketId, objectId: key, objectGeneration: version, payloadFormat } = attributes;
+  const malformed = (problem: string): DecodedEvent => ({ kind: 'malformed', problem });
   if (eventType !== undefined && eventType !== 'OBJECT_FINALIZE') return { kind: 'other' };
-  const problem = eventType === undefined ? 'an attribute is missing' : problemOf(message, bucket);
-  if (problem !== null) return { kind: 'malformed', problem };
-  return { kind: 'finalized', event: { messageId, bucket, key: objectId, version: objectGeneration } };
+  if (eventType === undefined || bucketId === undefined || key === undefined || version === undefined) {
+    return malformed('an attribute is missing');
+  }
+  if (bucketId !== bucket) return malformed('the event names another bucket');
+  if (key === '') return malformed('the object has no name');
+  if (!GENERATION.test(version)) return malformed('the generation is not a number');
+  if (payloadFormat === 'JSON_API_V1' && data !== null && !isJson(data)) {
+    return malformed('the payload is not JSON');
+  }
+  return { kind: 'finalized', event: { messageId, bucket, key, version } };
 }

@@ -4,6 +4,7 @@ import { GcsClient } from './gcs-client.js';
 import type { GcsOptions } from './gcs-client.js';
 import { pubSubClient } from './pubsub-client.js';
 import type { PubSubOptions } from './pubsub-client.js';
+import { StorageAnswerError } from './storage-error.js';
 import { wantedResources } from './wanted-resources.js';
 import type { WantedResource } from './wanted-resources.js';
 
@@ -12,12 +13,11 @@ export interface ResourceNames {
   readonly incomingBucket: string;
   readonly contentBucket: string;
   readonly quarantineBucket: string;
+  /** Name of the topic for events, and of its subscription. */
   readonly subscription: string;
-  /** Default: the subscription's name. */
-  readonly topic?: string;
   /**
    * Name of the topic for events that exhausted their deliveries, and of its subscription; default
-   * `<topic>-dead-letter`.
+   * `<subscription>-dead-letter`.
    */
   readonly deadLetter?: string;
 }
@@ -70,13 +70,20 @@ export async function provision(options: ProvisionOptions): Promise<ProvisionedR
   }
 }
 
+/** HTTP status of Cloud Storage, and gRPC status of Pub/Sub. */
+const MISSING: readonly unknown[] = [404, 5];
+const EXISTS: readonly unknown[] = [409, 6];
+
 async function applyResource(wanted: WantedResource, dryRun: boolean): Promise<ProvisionedResource> {
   const { resource, fields } = wanted;
-  let current = await wanted.read();
+  const read = () => nullIf(MISSING, wanted.read());
+  let current = await read();
   if (current === null) {
-    if (dryRun || (await wanted.create())) return { resource, action: 'created', changes: [] };
+    if (dryRun || (await nullIf(EXISTS, wanted.create())) !== null) {
+      return { resource, action: 'created', changes: [] };
+    }
     // A concurrent run has created the resource since the first read.
-    current = await wanted.read();
+    current = await read();
   }
   const changes = Object.entries(fields).map(([name, value]) => ({
     name,
@@ -85,6 +92,17 @@ async function applyResource(wanted: WantedResource, dryRun: boolean): Promise<P
   }));
   const outdated = changes.filter((change) => change.differences.length > 0);
   if (outdated.length === 0) return { resource, action: 'unchanged', changes: [] };
-  if (!dryRun) await wanted.update(Object.fromEntries(outdated.map(({ name, value }) => [name, value])));
+  if (!dryRun) await wanted.update?.(Object.fromEntries(outdated.map(({ name, value }) => [name, value])));
   return { resource, action: 'updated', changes: outdated.flatMap((change) => change.differences) };
+}
+
+/** Waits for an answer; returns null if the service refuses with one of the statuses. */
+async function nullIf<T>(statuses: readonly unknown[], answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    const status = error instanceof StorageAnswerError ? error.status : (error as { code?: unknown }).code;
+    if (statuses.includes(status)) return null;
+    throw error;
+  }
 }

@@ -27,7 +27,7 @@ const SUBSCRIPTION_NAME = /^[\w.~+%-]{1,255}$/;
  */
 export class PubSubObjectEvents extends ObjectEvents {
   private readonly pubsub: PubSub;
-  private pulls?: readonly PubSubPull[];
+  private readonly pulls: PubSubPull[] = [];
 
   constructor(private readonly options: PubSubObjectEventsOptions) {
     super();
@@ -35,24 +35,21 @@ export class PubSubObjectEvents extends ObjectEvents {
   }
 
   override async start(handler: ObjectEventHandler): Promise<void> {
-    if (this.pulls !== undefined) throw new Error('These events are already being handled');
+    if (this.pulls.length > 0) throw new Error('These events are already being handled');
     const { deadLetterSubscription: subscription } = this.options;
-    this.pulls = [
-      new PubSubPull(this.pubsub, this.options, (message) => this.handle(message, handler)),
-      ...(subscription === undefined
-        ? []
-        : [
-            new PubSubPull(this.pubsub, { ...this.options, subscription }, (message) =>
-              this.handleDeadLetter(message, handler),
-            ),
-          ]),
-    ];
+    this.pulls.push(new PubSubPull(this.pubsub, this.options, (message) => this.handle(message, handler)));
+    if (subscription !== undefined) {
+      const options = { ...this.options, subscription };
+      this.pulls.push(
+        new PubSubPull(this.pubsub, options, (message) => this.handleDeadLetter(message, handler)),
+      );
+    }
     for (const pull of this.pulls) pull.start();
     return Promise.resolve();
   }
 
   override async stop(timeoutMs: number): Promise<void> {
-    await Promise.all((this.pulls ?? []).map((pull) => pull.stop(timeoutMs)));
+    await Promise.all(this.pulls.map((pull) => pull.stop(timeoutMs)));
     await this.pubsub.close();
   }
 
@@ -64,21 +61,16 @@ export class PubSubObjectEvents extends ObjectEvents {
 
   private async handle(message: Message, handler: ObjectEventHandler): Promise<EventVerdict> {
     const decoded = decodeObjectEvent(message, this.options.incomingBucket);
-    switch (decoded.kind) {
-      case 'finalized':
-        return handler.finalized(decoded.event);
-      case 'malformed':
-        return handler.undeliverable({
-          messageId: message.id,
-          problem: `malformed: ${decoded.problem}`,
-          // deliveryAttempt is 0 if the subscription has no dead-letter policy.
-          attempts: Math.max(1, message.deliveryAttempt),
-          key: null,
-          payload: encodeMessage(message),
-        });
-      case 'other':
-        return 'ack';
-    }
+    if (decoded.kind === 'other') return 'ack';
+    if (decoded.kind === 'finalized') return handler.finalized(decoded.event);
+    return handler.undeliverable({
+      messageId: message.id,
+      problem: `malformed: ${decoded.problem}`,
+      // deliveryAttempt is 0 if the subscription has no dead-letter policy.
+      attempts: Math.max(1, message.deliveryAttempt),
+      key: null,
+      payload: encodeMessage(message),
+    });
   }
 
   private async handleDeadLetter(message: Message, handler: ObjectEventHandler): Promise<EventVerdict> {

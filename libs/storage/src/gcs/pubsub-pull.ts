@@ -26,7 +26,6 @@ const LAST_NACKS_MS = 1000;
  * message again.
  */
 export class PubSubPull {
-  private readonly pauseMs: { readonly first: number; readonly longest: number };
   private open?: { readonly subscription: Subscription; readonly closed: Promise<void> };
   private reopenTimer?: NodeJS.Timeout;
   private pauses = 0;
@@ -36,9 +35,7 @@ export class PubSubPull {
     private readonly pubsub: PubSub,
     private readonly options: PullOptions,
     private readonly handle: (message: Message) => Promise<EventVerdict>,
-  ) {
-    this.pauseMs = options.pauseMs ?? { first: 1000, longest: 30_000 };
-  }
+  ) {}
 
   start(): void {
     const { logger, subscription: name } = this.options;
@@ -80,7 +77,7 @@ export class PubSubPull {
   }
 
   private nextPause(): number {
-    const { first, longest } = this.pauseMs;
+    const { first, longest } = this.options.pauseMs ?? { first: 1000, longest: 30_000 };
     return Math.min(first * 2 ** this.pauses++, longest) * (0.5 + Math.random() / 2);
   }
 

@@ -37,13 +37,7 @@ export class StoredNotificationReader extends ObjectEventReader {
 
   override read(payload: string): { readonly key: string } | { readonly problem: string } {
     const decoded = decodeObjectEvent(messageIn(payload), this.bucket);
-    switch (decoded.kind) {
-      case 'finalized':
-        return { key: decoded.event.key };
-      case 'malformed':
-        return { problem: decoded.problem };
-      case 'other':
-        return { problem: 'the event is of another type' };
-    }
+    if (decoded.kind === 'finalized') return { key: decoded.event.key };
+    return { problem: decoded.kind === 'malformed' ? decoded.problem : 'the event is of another type' };
   }
 }

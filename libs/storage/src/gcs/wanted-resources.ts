@@ -1,27 +1,24 @@
-import type { PubSub, SubscriptionMetadata, Topic } from '@google-cloud/pubsub';
+import type { PubSub, SubscriptionMetadata } from '@google-cloud/pubsub';
 import type { Fields } from './field-differences.js';
 import type { CallLimits, GcsClient } from './gcs-client.js';
 import type { ProvisionOptions } from './provision.js';
-import { StorageAnswerError } from './storage-error.js';
 
 /** One cloud resource that must exist with given settings. */
 export interface WantedResource {
   readonly resource: string;
   /** The settings that must match; other settings belong to the operator. */
   readonly fields: Fields;
-  /** Reads the current settings; null if the resource does not exist. */
+  /** Reads the current settings; null, or the error of a missing resource, if it does not exist. */
   read(): Promise<Fields | null>;
-  /** Creates the resource; false if it already exists. */
-  create(): Promise<boolean>;
-  /** Applies the changed fields. */
-  update(changes: Fields): Promise<void>;
+  /** Creates the resource. */
+  create(): Promise<unknown>;
+  /** Applies the changed fields; absent if `fields` is empty. */
+  update?(changes: Fields): Promise<unknown>;
 }
 
 const TIMEOUT_MS = 15_000;
 const LIMITS: CallLimits = { timeoutMs: TIMEOUT_MS };
 const GRPC = { timeout: TIMEOUT_MS, retry: null };
-const NOT_FOUND = 5;
-const ALREADY_EXISTS = 6;
 
 const PRIVATE = { uniformBucketLevelAccess: { enabled: true }, publicAccessPrevention: 'enforced' };
 /** Soft-deleted bytes are billed, and deleted uploads and infected files must not be recoverable. */
@@ -62,19 +59,19 @@ export function wantedResources(
   pubsub: PubSub,
   { names, location, allowedOrigins = ['*'], quarantineDays = QUARANTINE_DAYS }: ProvisionOptions,
 ): WantedResource[] {
-  const { incomingBucket, contentBucket, quarantineBucket, subscription, topic = subscription } = names;
-  const { deadLetter = `${topic}-dead-letter` } = names;
+  const { incomingBucket, contentBucket, quarantineBucket, subscription } = names;
+  const { deadLetter = `${subscription}-dead-letter` } = names;
   const cors = (method: string[], responseHeader: string[]) => [
     { origin: [...allowedOrigins], method, responseHeader, maxAgeSeconds: 3600 },
   ];
   const bucket = (name: string, fields: Fields) =>
-    wantedBucket(gcs, { name, location }, { iamConfiguration: PRIVATE, ...fields });
+    wantedBucket(gcs, name, location, { iamConfiguration: PRIVATE, ...fields });
 
   return [
-    wantedTopic(pubsub, topic),
+    wantedTopic(pubsub, subscription),
     wantedTopic(pubsub, deadLetter),
-    wantedSubscription(pubsub, deadLetter, deadLetter, SUBSCRIPTION_DEFAULTS),
-    wantedSubscription(pubsub, topic, subscription, {
+    wantedSubscription(pubsub, deadLetter, SUBSCRIPTION_DEFAULTS),
+    wantedSubscription(pubsub, subscription, {
       ...SUBSCRIPTION_DEFAULTS,
       ackDeadlineSeconds: 60,
       deadLetterPolicy: {
@@ -94,7 +91,7 @@ export function wantedResources(
       softDeletePolicy: NO_SOFT_DELETE,
       lifecycle: deletedAfter(quarantineDays),
     }),
-    wantedNotification(gcs, incomingBucket, pubsub.topic(topic).name),
+    wantedNotification(gcs, incomingBucket, pubsub.topic(subscription).name),
   ];
 }
 
@@ -107,21 +104,16 @@ const SUBSCRIPTION_DEFAULTS: SubscriptionMetadata = {
 
 function wantedBucket(
   gcs: GcsClient,
-  { name, location }: { name: string; location?: string },
+  name: string,
+  location: string | undefined,
   fields: Fields,
 ): WantedResource {
   return {
     resource: `bucket ${name}`,
     fields,
-    read: () =>
-      nullIfMissing(
-        gcs.call(LIMITS, async (storage): Promise<Fields> => (await storage.bucket(name).getMetadata())[0]),
-      ),
-    create: () =>
-      falseIfExists(gcs.call(LIMITS, (storage) => storage.createBucket(name, { location, ...fields }))),
-    update: async (changes) => {
-      await gcs.call(LIMITS, (storage) => storage.bucket(name).setMetadata(changes));
-    },
+    read: async () => (await gcs.call(LIMITS, (storage) => storage.bucket(name).getMetadata()))[0],
+    create: () => gcs.call(LIMITS, (storage) => storage.createBucket(name, { location, ...fields })),
+    update: (changes) => gcs.call(LIMITS, (storage) => storage.bucket(name).setMetadata(changes)),
   };
 }
 
@@ -133,10 +125,8 @@ function wantedNotification(gcs: GcsClient, bucketName: string, topic: string): 
     fields: {},
     // Notifications have no name and cannot be changed, so an equal one counts as existing.
     read: async () => {
-      const list = await nullIfMissing(
-        gcs.call(LIMITS, async (storage) => (await storage.bucket(bucketName).getNotifications())[0]),
-      );
-      const found = list?.some(
+      const [list] = await gcs.call(LIMITS, (storage) => storage.bucket(bucketName).getNotifications());
+      const found = list.some(
         ({ metadata }) =>
           metadata.topic === `//pubsub.googleapis.com/${topic}` &&
           metadata.event_types?.join() === eventTypes.join() &&
@@ -147,71 +137,36 @@ function wantedNotification(gcs: GcsClient, bucketName: string, topic: string): 
     },
     // A single attempt: if only the answer were lost, a retry would create a second notification and every event twice.
     create: () =>
-      falseIfExists(
-        gcs.call({ ...LIMITS, attempts: 1 }, (storage) =>
-          storage.bucket(bucketName).createNotification(topic, { eventTypes, payloadFormat }),
-        ),
+      gcs.call({ ...LIMITS, attempts: 1 }, (storage) =>
+        storage.bucket(bucketName).createNotification(topic, { eventTypes, payloadFormat }),
       ),
-    update: () => Promise.resolve(),
   };
 }
-
-const topicFields = async (topic: Topic): Promise<Fields> => ({ ...(await topic.getMetadata(GRPC))[0] });
 
 function wantedTopic(pubsub: PubSub, name: string): WantedResource {
   return {
     resource: `topic ${name}`,
     fields: {},
-    read: () => nullIfMissing(topicFields(pubsub.topic(name))),
-    create: () => falseIfExists(pubsub.createTopic(name, GRPC)),
-    update: () => Promise.resolve(),
+    read: async () => ({ ...(await pubsub.topic(name).getMetadata(GRPC))[0] }),
+    create: () => pubsub.createTopic(name, GRPC),
   };
 }
 
-function wantedSubscription(
-  pubsub: PubSub,
-  topicName: string,
-  name: string,
-  fields: SubscriptionMetadata,
-): WantedResource {
-  const topic = pubsub.topic(topicName);
+/** A subscription to the topic of the same name. */
+function wantedSubscription(pubsub: PubSub, name: string, fields: SubscriptionMetadata): WantedResource {
+  const topic = pubsub.topic(name);
   const subscription = pubsub.subscription(name);
-  const read = async () => {
-    const [current] = await subscription.getMetadata(GRPC);
-    if (current.topic !== topic.name) {
-      throw new Error(`Subscription ${name} belongs to ${current.topic}, not to ${topic.name}`);
-    }
-    return { ...current };
-  };
   return {
     resource: `subscription ${name}`,
     fields: { ...fields },
-    read: () => nullIfMissing(read()),
-    create: () => falseIfExists(topic.createSubscription(name, { ...fields, gaxOpts: GRPC })),
-    update: async (changes) => {
-      await subscription.setMetadata(changes, GRPC);
+    read: async () => {
+      const [current] = await subscription.getMetadata(GRPC);
+      if (current.topic !== topic.name) {
+        throw new Error(`Subscription ${name} belongs to ${current.topic}, not to ${topic.name}`);
+      }
+      return { ...current };
     },
+    create: () => topic.createSubscription(name, { ...fields, gaxOpts: GRPC }),
+    update: (changes) => subscription.setMetadata(changes, GRPC),
   };
-}
-
-const codeOf = (error: unknown) =>
-  error instanceof StorageAnswerError ? error.status : (error as { code?: unknown }).code;
-
-async function nullIfMissing<T>(answer: Promise<T>): Promise<T | null> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (codeOf(error) === 404 || codeOf(error) === NOT_FOUND) return null;
-    throw error;
-  }
-}
-
-async function falseIfExists(creation: Promise<unknown>): Promise<boolean> {
-  try {
-    await creation;
-    return true;
-  } catch (error) {
-    if (codeOf(error) === 409 || codeOf(error) === ALREADY_EXISTS) return false;
-    throw error;
-  }
 }
