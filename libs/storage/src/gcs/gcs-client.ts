@@ -67,20 +67,19 @@ export class GcsClient {
     const { timeoutMs, signal, attempts = ATTEMPTS } = limits;
     signal?.throwIfAborted();
     const controller = new AbortController();
-    const onTimeout = () => controller.abort(new NoAnswerError('Storage did not answer in time'));
-    const forward = () => controller.abort(signal?.reason);
-    const timer = setTimeout(onTimeout, timeoutMs);
-    signal?.addEventListener('abort', forward, { once: true });
     // The race is needed because an attempt may also hang outside of storage requests, e.g. while fetching an access
     // token.
-    const ended = new Promise<never>((_, reject) =>
-      controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error), {
-        once: true,
-      }),
-    );
+    const ended = Promise.withResolvers<never>();
+    const end = (reason: unknown) => {
+      ended.reject(reason);
+      controller.abort(reason);
+    };
+    const forward = () => end(signal?.reason);
+    const timer = setTimeout(() => end(new NoAnswerError('Storage did not answer in time')), timeoutMs);
+    signal?.addEventListener('abort', forward, { once: true });
     try {
       return await Promise.race([
-        ended,
+        ended.promise,
         abortingRequests({ host: this.host, signal: controller.signal }, () =>
           withRetries(() => attempt(this.storage), attempts, controller.signal),
         ),

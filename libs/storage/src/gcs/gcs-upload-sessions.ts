@@ -1,5 +1,3 @@
-import http, { type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
-import https from 'node:https';
 import type { CallOptions } from '../object-store.js';
 import {
   type SessionRequest,
@@ -8,8 +6,8 @@ import {
   UploadSessions,
 } from '../upload-sessions.js';
 import { GcsClient, type GcsOptions } from './gcs-client.js';
-import { answerTo, explanationIn } from './media.js';
-import { answerError, isChanged, NoAnswerError, portError } from './storage-error.js';
+import { type BodilessRequest, explanationIn, sendRequest } from './media.js';
+import { answerError, NoAnswerError, portError } from './storage-error.js';
 
 export interface GcsUploadSessionsOptions extends GcsOptions {
   /** Origin at which clients reach storage; default `endpoint`. */
@@ -18,10 +16,7 @@ export interface GcsUploadSessionsOptions extends GcsOptions {
   readonly callTimeoutMs?: number;
 }
 
-interface Call {
-  readonly method: 'POST' | 'PUT' | 'DELETE';
-  readonly url: URL;
-  readonly headers: OutgoingHttpHeaders;
+interface Call extends Omit<BodilessRequest, 'authClient'> {
   /** Statuses that are a valid answer; any other status is an error. */
   readonly expected: readonly number[];
 }
@@ -29,8 +24,8 @@ interface Call {
 /** A session lives for one week: https://docs.cloud.google.com/storage/docs/resumable-uploads#session-uris */
 const SESSION_MS = 7 * 24 * 3_600_000;
 
-/** Value of `x-goog-api-client`: https://cloud.google.com/apis/docs/system-parameters */
-const API_CLIENT = 'stowage';
+/** The precondition failed: the object exists. */
+const EXISTS = 412;
 
 /** 404, 410: storage no longer knows the session. 499: the session was cancelled. */
 const GONE = [404, 410, 499];
@@ -65,32 +60,32 @@ export class GcsUploadSessions extends UploadSessions {
       ifGenerationMatch: '0',
     }).toString();
     const headers = {
-      'content-length': 0,
       'x-upload-content-type': contentType,
       'x-upload-content-length': sizeBytes,
       // The official clients send this header; it distinguishes a program that sets Origin from a browser.
-      'x-goog-api-client': API_CLIENT,
+      // https://cloud.google.com/apis/docs/system-parameters
+      'x-goog-api-client': 'stowage',
       ...(origin !== undefined && { origin }),
     };
     // Storage counts from the receipt of the request, so the real expiry is slightly later.
     const expiresAt = new Date(now.getTime() + SESSION_MS);
-    try {
-      const { location } = (await this.call({ method: 'POST', url, headers, expected: [200, 201] }, signal))
-        .headers;
-      if (location === undefined || !URL.canParse(location))
-        throw new NoAnswerError('Storage returned no session URL');
-      return { url: this.at(this.publicOrigin, location).href, expiresAt };
-    } catch (error) {
-      if (isChanged(error)) return null;
-      throw portError(error);
+    const call = { method: 'POST', url, headers, expected: [200, 201, EXISTS] };
+    const { status, location } = await this.call(call, signal);
+    if (status === EXISTS) return null;
+    if (location === undefined || !URL.canParse(location)) {
+      throw portError(new NoAnswerError('Storage returned no session URL'));
     }
+    return { url: this.at(this.publicOrigin, location).href, expiresAt };
   }
 
   override async stateOf(url: string, { signal }: CallOptions = {}): Promise<SessionState> {
-    const headers = { 'content-length': 0, 'content-range': 'bytes */*' };
-    const status = await this.request(
-      { method: 'PUT', headers, expected: [200, 201, 308, ...GONE] },
-      url,
+    const { status } = await this.call(
+      {
+        method: 'PUT',
+        url: this.at(this.origin, url),
+        headers: { 'content-range': 'bytes */*' },
+        expected: [200, 201, 308, ...GONE],
+      },
       signal,
     );
     if (status === 308) return 'open';
@@ -98,19 +93,10 @@ export class GcsUploadSessions extends UploadSessions {
   }
 
   override async end(url: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.request(
-      { method: 'DELETE', headers: { 'content-length': 0 }, expected: [200, 204, ...GONE] },
-      url,
+    await this.call(
+      { method: 'DELETE', url: this.at(this.origin, url), headers: {}, expected: [200, 204, ...GONE] },
       signal,
     );
-  }
-
-  private async request(call: Omit<Call, 'url'>, url: string, signal?: AbortSignal): Promise<number> {
-    try {
-      return (await this.call({ ...call, url: this.at(this.origin, url) }, signal)).statusCode ?? 0;
-    } catch (error) {
-      throw portError(error);
-    }
   }
 
   /** Moves the session URL to another origin. The service itself calls no origin but its own endpoint. */
@@ -119,20 +105,19 @@ export class GcsUploadSessions extends UploadSessions {
     return new URL(pathname + search, origin);
   }
 
-  private call({ method, url, headers, expected }: Call, signal?: AbortSignal): Promise<IncomingMessage> {
-    return this.client.call({ timeoutMs: this.callTimeoutMs, signal }, async ({ authClient }) => {
-      const isSecure = url.protocol === 'https:';
-      const credentials = isSecure && method === 'POST' ? await authClient.getRequestHeaders() : [];
-      const options = { method, headers: { ...Object.fromEntries(credentials), ...headers } };
-      const request = isSecure
-        ? https.request(url, { ...options, agent: this.client.agents.https })
-        : http.request(url, { ...options, agent: this.client.agents.http });
-      const answered = answerTo(request);
-      request.end();
-      const answer = await answered;
-      const explanation = await explanationIn(answer);
-      if (!expected.includes(answer.statusCode ?? 0)) throw answerError(answer.statusCode ?? 0, explanation);
-      return answer;
-    });
+  private async call({ method, url, headers, expected }: Call, signal?: AbortSignal) {
+    try {
+      return await this.client.call({ timeoutMs: this.callTimeoutMs, signal }, async (storage) => {
+        const authClient = method === 'POST' ? storage.authClient : undefined;
+        const sent = { method, url, headers: { 'content-length': 0, ...headers }, authClient };
+        const answer = await sendRequest(sent, this.client.agents);
+        const explanation = await explanationIn(answer);
+        const status = answer.statusCode ?? 0;
+        if (!expected.includes(status)) throw answerError(status, explanation);
+        return { status, location: answer.headers.location };
+      });
+    } catch (error) {
+      throw portError(error);
+    }
   }
 }

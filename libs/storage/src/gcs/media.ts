@@ -1,4 +1,4 @@
-import http, { type ClientRequest, type IncomingMessage } from 'node:http';
+import http, { type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import https from 'node:https';
 import { gunzipSync } from 'node:zlib';
 import type { File, Storage } from '@google-cloud/storage';
@@ -43,16 +43,8 @@ export async function openMedia(storage: Storage, file: File, agents: Agents): P
   url.searchParams.set('alt', 'media');
   if (file.generation !== undefined) url.searchParams.set('generation', String(file.generation));
   // Without `gzip` here, storage decompresses objects stored as gzip, which changes their length.
-  const headers: http.OutgoingHttpHeaders = { 'accept-encoding': 'gzip', 'cache-control': 'no-store' };
-  const isSecure = url.protocol === 'https:';
-  if (isSecure) {
-    for (const [name, value] of await storage.authClient.getRequestHeaders()) headers[name] = value;
-  }
-  const body = await answerTo(
-    isSecure
-      ? https.get(url, { headers, agent: agents.https })
-      : http.get(url, { headers, agent: agents.http }),
-  );
+  const headers = { 'accept-encoding': 'gzip', 'cache-control': 'no-store' };
+  const body = await sendRequest({ method: 'GET', url, headers, authClient: storage.authClient }, agents);
   if (body.statusCode !== 200) throw answerError(body.statusCode ?? 0, await explanationIn(body));
   releaseReadChunks(body);
   return { body, storedBytes: Number(body.headers['x-goog-stored-content-length'] ?? NaN) };
@@ -69,18 +61,38 @@ function releaseReadChunks(body: IncomingMessage): void {
   body.once('close', () => socket.off('data', release));
 }
 
+export interface BodilessRequest {
+  readonly method: string;
+  readonly url: URL;
+  readonly headers: OutgoingHttpHeaders;
+  /** Client whose credentials are sent, over TLS only; without it the request has no credentials. */
+  readonly authClient?: Storage['authClient'];
+}
+
 /**
- * Waits for the head of the answer. A connection error after the head also ends the body with an error, so the late
- * `reject` can be ignored.
- * @throws NoAnswerError if the connection closes without an answer; an error of the connection unchanged
+ * Sends a request without a body and waits for the head of the answer. A connection error after the head also ends the
+ * answer's body with an error, so the late `reject` can be ignored.
+ * @throws NoAnswerError if the connection closes without an answer; errors of the connection or of fetching credentials
+ * unchanged
  */
-export const answerTo = (request: ClientRequest): Promise<IncomingMessage> =>
-  new Promise((resolve, reject) => {
-    request
+export async function sendRequest(
+  { method, url, headers, authClient }: BodilessRequest,
+  agents: Agents,
+): Promise<IncomingMessage> {
+  const isSecure = url.protocol === 'https:';
+  const credentials = isSecure && authClient ? await authClient.getRequestHeaders() : [];
+  const options = { method, headers: { ...headers, ...Object.fromEntries(credentials) } };
+  return new Promise((resolve, reject) => {
+    const sent = isSecure
+      ? https.request(url, { ...options, agent: agents.https })
+      : http.request(url, { ...options, agent: agents.http });
+    sent
       .once('response', resolve)
       .on('error', reject)
-      .once('close', () => reject(new NoAnswerError('The connection closed without an answer')));
+      .once('close', () => reject(new NoAnswerError('The connection closed without an answer')))
+      .end();
   });
+}
 
 /** Reads an error answer's body as text, up to 64 KiB. */
 export async function explanationIn(body: IncomingMessage): Promise<string> {

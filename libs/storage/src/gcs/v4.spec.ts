@@ -158,7 +158,7 @@ describe('a signed header', () => {
       GOOGLE,
     );
 
-  it.each(['image/png\nx-goog-acl:public-read', 'image/png\r\nx:y', 'a\0b', 'a\x7fb', '\n'])(
+  it.each(['image/png\nx-goog-acl:public-read', 'image/png\r\nx:y', 'a\0b', 'a\x7fb', '\n', 'a  b\nc'])(
     'is rejected with a control character: %j',
     (value) => expect(() => prepare(value)).toThrow(TypeError),
   );

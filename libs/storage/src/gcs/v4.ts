@@ -24,25 +24,15 @@ export interface V4Unsigned {
 type Pair = readonly [name: string, value: string];
 const byName = (a: Pair, b: Pair) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0);
 
-/** RFC 3986 unreserved characters, by character code; `/` too where `slash` is set. */
-const UNRESERVED = Uint8Array.from({ length: 128 }, (_, code) =>
-  /[A-Za-z0-9\-._~]/.test(String.fromCharCode(code)) ? 1 : 0,
-);
-const SLASH = 0x2f;
-
-function isPlain(text: string, slash: boolean): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (UNRESERVED[code] !== 1 && !(slash && code === SLASH)) return false;
-  }
-  return true;
-}
+/** RFC 3986 unreserved characters. */
+const PLAIN_PARAMETER = /^[A-Za-z0-9\-._~]*$/;
+const PLAIN_PATH = /^[A-Za-z0-9\-._~/]*$/;
 
 const percent = (char: string) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`;
 const encodeStrictly = (text: string) => encodeURIComponent(text).replace(/[!'()*]/g, percent);
 
 /** Percent-encodes all but the unreserved characters. */
-export const encodeParameter = (text: string) => (isPlain(text, false) ? text : encodeStrictly(text));
+export const encodeParameter = (text: string) => (PLAIN_PARAMETER.test(text) ? text : encodeStrictly(text));
 
 /** Memoizes the last call of {@link encodeParameter}: consecutive URLs mostly share credential and header names. */
 function memoizedEncoder(): typeof encodeParameter {
@@ -57,23 +47,22 @@ const encodeNames = memoizedEncoder();
 
 /** Percent-encodes all but the unreserved characters and the slash. */
 export const encodePath = (text: string) =>
-  isPlain(text, true) ? text : encodeStrictly(text).replaceAll('%2F', '/');
+  PLAIN_PATH.test(text) ? text : encodeStrictly(text).replaceAll('%2F', '/');
 
 /**
  * Trims the value and collapses white space.
  * @throws TypeError for a control character: a line break would inject a header
  */
 function canonicalValue(value: string): string {
+  let isCanonical = true;
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i);
     if (code > 0x20 && code !== 0x7f) continue;
     if (code !== 0x20 && code !== 0x09) throw new TypeError('A signed header contains a control character');
     const next = value.charCodeAt(i + 1);
-    if (i === 0 || i === value.length - 1 || next === 0x20 || next === 0x09) {
-      return value.trim().replace(/[ \t]{2,}/g, ' ');
-    }
+    if (i === 0 || i === value.length - 1 || next === 0x20 || next === 0x09) isCanonical = false;
   }
-  return value;
+  return isCanonical ? value : value.trim().replace(/[ \t]{2,}/g, ' ');
 }
 
 function canonicalHeaders(headers: Iterable<Pair>): { lines: string; names: string; payload: string } {
@@ -97,9 +86,7 @@ let lastSecond = { second: NaN, text: '' };
 function timestamp(at: Date): string {
   const second = Math.floor(at.getTime() / 1000);
   if (second !== lastSecond.second) {
-    const iso = at.toISOString();
-    const time = `${iso.slice(11, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}`;
-    lastSecond = { second, text: `${iso.slice(0, 4)}${iso.slice(5, 7)}${iso.slice(8, 10)}T${time}Z` };
+    lastSecond = { second, text: at.toISOString().replace(/[-:]|\.\d+/g, '') };
   }
   return lastSecond.text;
 }
