@@ -1,4 +1,4 @@
-import type { ApolloServerPlugin, GraphQLRequestContext } from '@apollo/server';
+import type { ApolloServerPlugin } from '@apollo/server';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import { GqlExecutionContext } from '@nestjs/graphql';
 import {
@@ -34,7 +34,7 @@ export interface Batch {
   readonly most: number;
 }
 
-type Refusals = Map<FieldNode, Map<number, StowageError>>;
+type Refusals = Map<FieldNode, ReadonlyMap<number, StowageError>>;
 
 /** A valid value of each scalar, which replaces an invalid one. The resolver never accepts an item with an empty name. */
 const SAMPLES: Readonly<Record<string, string>> = {
@@ -72,20 +72,18 @@ export function batchItems(batch: Batch): ApolloServerPlugin<GraphQLContext> {
    */
   const literalRefusals = new WeakMap<DocumentNode, Refusals>();
   const variableSitesIn = new WeakMap<DocumentNode, Map<string, InputSite[]>>();
-  const isBatched = ({ source }: GraphQLRequestContext<GraphQLContext>) => source?.includes(batch.field);
 
   return {
     requestDidStart: () =>
       Promise.resolve({
-        validationDidStart: (request) => {
-          const { schema, document } = request;
-          if (isBatched(request)) literalRefusals.set(document, refuseLiterals(batch, schema, document));
+        validationDidStart: ({ source, schema, document }) => {
+          if (source.includes(batch.field)) {
+            literalRefusals.set(document, refuseLiterals(batch, schema, document));
+          }
           return Promise.resolve();
         },
-        didResolveOperation: ({ request, contextValue, ...rest }) => {
-          const { schema, document, operation } = rest;
-          if (!isBatched({ ...rest, request, contextValue }) || operation === undefined)
-            return Promise.resolve();
+        didResolveOperation: ({ source, schema, document, operation, request, contextValue }) => {
+          if (!source.includes(batch.field) || operation === undefined) return Promise.resolve();
           const refused = new Map(literalRefusals.get(document));
           if (request.variables !== undefined) {
             const sitesByVariable = variableSitesIn.get(document) ?? variableSites(schema, document);
@@ -107,7 +105,6 @@ const isItemOf = ({ field, argument }: Batch, site: InputSite) =>
  */
 const itemPath = ([argument, ...steps]: InputPath): InputPath =>
   typeof steps[0] === 'number' ? [argument!, ...steps] : [argument!, 0, ...steps];
-const indexOf = ({ path }: InputSite) => itemPath(path)[1] as number;
 
 /** Changes the document in place. The document was parsed for this request, and resolvers receive these field nodes. */
 function refuseLiterals(batch: Batch, schema: GraphQLSchema, document: DocumentNode): Refusals {
@@ -121,14 +118,14 @@ function refuseLiterals(batch: Batch, schema: GraphQLSchema, document: DocumentN
     ([, site]) => site.field!,
   );
   for (const [field, ofField] of items) {
-    for (const [index, ofItem] of Map.groupBy(ofField, ([, site]) => indexOf(site))) {
+    for (const ofItem of Map.groupBy(ofField, ([, { path }]) => itemPath(path)[1]).values()) {
       const named = ofItem.map(([node, { type }]) => ({ node, type: type && getNamedType(type) }));
       const isScalar = named.every(
         ({ node: { kind }, type }) => isScalarType(type) && kind !== Kind.NULL && kind !== Kind.OBJECT_FIELD,
       );
       if (!isScalar) continue;
       const [[node, { path }]] = ofItem as [(typeof ofItem)[number]];
-      addRefusal(refused, field, index, refusalOf(faults.get(node)!, path));
+      addRefusal(refused, field, faults.get(node)!, path);
       for (const each of named) {
         Object.assign(each.node, { kind: Kind.STRING, value: SAMPLES[each.type!.name] ?? '', block: false });
       }
@@ -154,48 +151,40 @@ function refuseVariables(
     const name = variable.name.value;
     const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
     const sites = sitesByVariable.get(name) ?? [];
+    const [site] = sites;
     const expected = typeFromAST(schema, type);
     // A variable that is also used outside the batch fails the request as usual.
-    if (!isInputType(expected) || !sites.every((site) => isItemOf(batch, site))) continue;
-    if (value === undefined || value === null || sites.length === 0) continue;
-    const refuseAll = (error: GraphQLError, path: InputPath, index: (site: InputSite) => number) => {
-      for (const site of sites)
-        addRefusal(refused, site.field!, index(site), refusalOf(error, [...site.path, ...path]));
+    if (!isInputType(expected) || !sites.every((each) => isItemOf(batch, each))) continue;
+    if (value === undefined || value === null || site === undefined) continue;
+    const acceptable = (part: unknown, partType: GraphQLInputType, at: InputPath) => {
+      const faults = faultsOf(part, partType);
+      const [fault] = faults;
+      if (fault === undefined || !faults.every(({ isScalar }) => isScalar)) return part;
+      for (const { field, path } of sites) {
+        addRefusal(refused, field!, fault.error, [...path, ...at, ...fault.path]);
+      }
+      return sampleOf(partType);
     };
-    const isList = sites[0]!.path.length === 1;
-    if (!isList) {
-      const fault = firstIfAllScalar(value, expected);
-      if (fault === undefined) continue;
-      refuseAll(fault.error, fault.path, indexOf);
-      variables[name] = sampleOf(expected);
-      continue;
-    }
     const list = getNullableType(expected);
     const items: readonly unknown[] = Array.isArray(value) ? value : [value];
-    if (!isListType(list) || items.length > batch.most) continue;
-    variables[name] = items.map((item, index) => {
-      const fault = firstIfAllScalar(item, list.ofType);
-      if (fault === undefined) return item;
-      refuseAll(fault.error, [index, ...fault.path], () => index);
-      return sampleOf(list.ofType);
-    });
+    const isPartOfList = site.path.length > 1;
+    if (isPartOfList) {
+      variables[name] = acceptable(value, expected, []);
+    } else if (isListType(list) && items.length <= batch.most) {
+      variables[name] = items.map((item, index) => acceptable(item, list.ofType, [index]));
+    }
   }
 }
 
-function firstIfAllScalar(value: unknown, type: GraphQLInputType) {
-  const faults = faultsOf(value, type);
-  return faults.every(({ isScalar }) => isScalar) ? faults[0] : undefined;
-}
-
-/** Keeps the first refusal of each item. */
-function addRefusal(refused: Refusals, field: FieldNode, index: number, error: StowageError): void {
-  const items = refused.get(field) ?? new Map<number, StowageError>();
-  if (!items.has(index)) items.set(index, error);
-  refused.set(field, items);
-}
-
-function refusalOf(error: GraphQLError, at: InputPath): StowageError {
+/** Keeps the first refusal of each item. Changes no map of items: a cached document's refusals are shared. */
+function addRefusal(refused: Refusals, field: FieldNode, error: GraphQLError, at: InputPath): void {
   const path = itemPath(at);
+  const index = path[1] as number;
+  const items = refused.get(field) ?? NONE;
+  if (!items.has(index)) refused.set(field, new Map(items).set(index, refusalOf(error, path)));
+}
+
+function refusalOf(error: GraphQLError, path: InputPath): StowageError {
   const { originalError } = error;
   const reason = originalError instanceof StowageError ? originalError.reason : 'VALUE_INVALID';
   const { message } = originalError ?? error;

@@ -27,9 +27,9 @@ export type InputPath = readonly (string | number)[];
 /** Position of a value in a document. */
 export interface InputSite {
   /** The field whose argument contains the value. */
-  readonly field: FieldNode | undefined;
+  readonly field?: FieldNode;
   /** Name of the type that declares the field. */
-  readonly parent: string | undefined;
+  readonly parent?: string;
   /** Name of the argument, followed by field names and list indexes. */
   readonly path: InputPath;
   readonly type: GraphQLInputType | undefined;
@@ -62,7 +62,7 @@ export function inputSites(
 ): Map<ASTNode, InputSite> {
   const types = new TypeInfo(schema);
   const sites = new Map<ASTNode, InputSite>();
-  const fields: { field: FieldNode; parent: string | undefined }[] = [];
+  const fields: Pick<InputSite, 'field' | 'parent'>[] = [];
   const path: (string | number)[] = [];
   visit(
     document,
@@ -73,8 +73,7 @@ export function inputSites(
         if (step !== undefined) path.push(step);
         const isInput = node.kind === Kind.OBJECT_FIELD || (isValueNode(node) && key !== 'variable');
         if (!isInput || !isWanted(node)) return;
-        const { field, parent } = fields.at(-1) ?? { field: undefined, parent: undefined };
-        sites.set(node, { field, parent, path: [...path], type: types.getInputType() ?? undefined });
+        sites.set(node, { ...fields.at(-1), path: [...path], type: types.getInputType() ?? undefined });
       },
       leave(node, key) {
         if (node.kind === Kind.FIELD) fields.pop();

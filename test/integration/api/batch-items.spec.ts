@@ -100,6 +100,15 @@ describe('invalid scalar values (real: PostgreSQL, HTTP)', () => {
     },
   );
 
+  it('reject an item for the variables of its own request only, in a document with an invalid literal', async () => {
+    const second = `{ ${literal({ ...RIGHT, sizeBytes: undefined }).slice(2, -2)}, sizeBytes: $size }`;
+    const query = `mutation ($size: ByteSize!) {
+      requestUploads(inputs: [${literal({ ...RIGHT, sizeBytes: -1 })}, ${second}]) { ${RESULT} } }`;
+    const [first, rejected] = [0, 1].map((index) => refusal(index, [index, 'sizeBytes'], 'NUMBER_INVALID'));
+    expect(await results(query, { size: -1 })).toEqual([first, rejected]);
+    expect(await results(query, { size: 1 })).toEqual([first, ACCEPTED]);
+  });
+
   it.each(WRONG)('fail a single request with the path of the invalid %j (%#)', async (at, wrong, reason) => {
     const i = { ...RIGHT, ...wrong };
     const code = reason === 'VALUE_INVALID' ? {} : { code: 'BAD_USER_INPUT', reason };
