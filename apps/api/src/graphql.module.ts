@@ -92,7 +92,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
       csrfPrevention: true,
       allowBatchedHttpRequests: false,
       parseOptions: { maxTokens: MAX_TOKENS },
-      validationRules: [queryLimits()],
+      validationRules: [queryLimits],
       context: (req: GraphQLContext['req']): GraphQLContext => ({ req }),
       formatError: (formatted, error) => formatGraphQLError(formatted, unwrapResolverError(error)),
       plugins: [

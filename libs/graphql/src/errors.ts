@@ -3,7 +3,7 @@ import { GraphQLError } from 'graphql';
 import { ERROR_KINDS, StowageError } from '#libs/domain';
 
 /** Codes of Apollo's own rejections, whose messages are safe to return unchanged. */
-const PROTOCOL_CODES = new Set([
+const PROTOCOL_CODES = new Set<unknown>([
   'GRAPHQL_PARSE_FAILED',
   'GRAPHQL_VALIDATION_FAILED',
   'OPERATION_RESOLUTION_FAILURE',
@@ -30,7 +30,7 @@ function stowageErrorIn(error: unknown): StowageError | null {
 /** Whether the server raised the error about the operation or its transport before any resolver ran. */
 function isProtocolError(error: unknown): boolean {
   for (let at = error, depth = 0; at instanceof GraphQLError && depth < 8; depth++) {
-    if (at.originalError === undefined || at.originalError === null) return true;
+    if (at.originalError === undefined) return true;
     at = at.originalError;
   }
   return false;
@@ -46,35 +46,24 @@ export function formatGraphQLError(formatted: GraphQLFormattedError, error: unkn
   const known = stowageErrorIn(error);
   const code = formatted.extensions?.code;
   const inputPath = known?.inputPath ?? formatted.extensions?.path;
-  const at = inputPath === undefined ? {} : { path: inputPath };
+  const answer = (message: string, extensions: Record<string, unknown>) => ({
+    message,
+    locations,
+    path,
+    extensions,
+  });
   if (known !== null && known.kind !== 'internal') {
-    return {
-      message: known.message,
-      locations,
-      path,
-      extensions: {
-        code: ERROR_KINDS[known.kind].graphql,
-        reason: known.reason,
-        ...at,
-        ...(known.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: known.retryAfterSeconds }),
-      },
-    };
+    const { kind, reason, message, retryAfterSeconds } = known;
+    return answer(message, { code: ERROR_KINDS[kind].graphql, reason, path: inputPath, retryAfterSeconds });
   }
   if (code === 'GRAPHQL_PARSE_FAILED' && TOO_MANY_TOKENS.test(formatted.message)) {
     const extensions = { code: ERROR_KINDS.invalid.graphql, reason: 'TOO_MANY_TOKENS' };
-    return { message: 'The operation is too long.', locations, path, extensions };
+    return answer('The operation is too long.', extensions);
   }
-  if (typeof code === 'string' && PROTOCOL_CODES.has(code)) {
-    return { message: formatted.message, locations, path, extensions: { code, ...at } };
-  }
+  if (PROTOCOL_CODES.has(code)) return answer(formatted.message, { code, path: inputPath });
   // graphql-js and Apollo raise some rejections without a code.
   if (path === undefined && isProtocolError(error)) {
-    return { message: formatted.message, locations, extensions: { code: 'BAD_REQUEST', ...at } };
+    return answer(formatted.message, { code: 'BAD_REQUEST', path: inputPath });
   }
-  return {
-    message: 'Something went wrong on our side.',
-    locations,
-    path,
-    extensions: { code: ERROR_KINDS.internal.graphql },
-  };
+  return answer('Something went wrong on our side.', { code: ERROR_KINDS.internal.graphql });
 }

@@ -5,5 +5,5 @@ export * from './errors.filter.js';
 export * from './errors.js';
 export { addInputPaths } from './input-paths.js';
 export * from './paging.js';
-export { MAX_TOKENS, QUERY_LIMITS, queryLimits, type QueryMeasure } from './query-limits.js';
+export { MAX_TOKENS, queryLimits } from './query-limits.js';
 export * from './scalars.js';

@@ -8,7 +8,7 @@ import { MAX_TOKENS, QUERY_LIMITS, queryLimits } from './query-limits.js';
 const schema = buildSchema(
   readFileSync(path.resolve(import.meta.dirname, '../../../apps/api/schema.graphql'), 'utf8'),
 );
-const rules = [...specifiedRules, queryLimits()];
+const rules = [...specifiedRules, queryLimits];
 
 const rejections = (query: string) =>
   validate(schema, parse(query, { maxTokens: MAX_TOKENS }), rules).map(({ originalError, message }) =>

@@ -1,16 +1,15 @@
 import {
+  type ASTVisitor,
   type FieldNode,
-  type FragmentDefinitionNode,
   getNamedType,
   GraphQLError,
   type GraphQLNamedType,
-  type GraphQLSchema,
   isInterfaceType,
   isObjectType,
   Kind,
   type OperationDefinitionNode,
-  type SelectionSetNode,
-  type ValidationRule,
+  type SelectionNode,
+  type ValidationContext,
 } from 'graphql';
 import { invalid } from '#libs/domain';
 import { DEFAULT_PAGE, MAX_PAGE } from './paging.js';
@@ -52,25 +51,21 @@ const REFUSALS: Readonly<Record<keyof QueryMeasure, { reason: string; unit: stri
 /**
  * GraphQL validation rule that rejects an operation beyond a limit as `invalid`, with a separate reason for each limit.
  */
-export const queryLimits =
-  (limits: QueryMeasure = QUERY_LIMITS): ValidationRule =>
-  (context) => {
-    const meter = new Meter(context.getSchema(), (name) => context.getFragment(name) ?? undefined);
-    return {
-      OperationDefinition(operation) {
-        const measure = meter.measure(operation);
-        for (const limit of Object.keys(limits) as (keyof QueryMeasure)[]) {
-          if (measure[limit] <= limits[limit]) continue;
-          const { reason, unit } = REFUSALS[limit];
-          const message = `An operation may have at most ${limits[limit]} ${unit}; this one has ${measure[limit]}.`;
-          const originalError = invalid(reason, message);
-          context.reportError(new GraphQLError(message, { nodes: operation, originalError }));
-        }
-      },
-    };
+export function queryLimits(context: ValidationContext): ASTVisitor {
+  const meter = new Meter(context);
+  return {
+    OperationDefinition(operation) {
+      const measure = meter.measure(operation);
+      for (const limit of Object.keys(QUERY_LIMITS) as (keyof QueryMeasure)[]) {
+        if (measure[limit] <= QUERY_LIMITS[limit]) continue;
+        const { reason, unit } = REFUSALS[limit];
+        const message = `An operation may have at most ${QUERY_LIMITS[limit]} ${unit}; this one has ${measure[limit]}.`;
+        const originalError = invalid(reason, message);
+        context.reportError(new GraphQLError(message, { nodes: operation, originalError }));
+      }
+    },
   };
-
-type Fragments = (name: string) => FragmentDefinitionNode | undefined;
+}
 
 const ZERO: QueryMeasure = { depth: 0, rootFields: 0, aliases: 0, directives: 0, cost: 0 };
 
@@ -86,43 +81,38 @@ const combine = (a: QueryMeasure, b: QueryMeasure): QueryMeasure => ({
 class Meter {
   private readonly measured = new Map<string, QueryMeasure>();
 
-  constructor(
-    private readonly schema: GraphQLSchema,
-    private readonly fragments: Fragments,
-  ) {}
+  constructor(private readonly context: ValidationContext) {}
 
   measure(operation: OperationDefinitionNode): QueryMeasure {
-    const root = this.schema.getRootType(operation.operation);
-    const within = this.inside(operation.selectionSet, root ?? undefined);
-    return { ...within, directives: within.directives + (operation.directives?.length ?? 0) };
+    return this.inside(operation, this.context.getSchema().getRootType(operation.operation));
   }
 
-  private inside(set: SelectionSetNode | undefined, type: GraphQLNamedType | undefined): QueryMeasure {
-    let sum = ZERO;
-    for (const selection of set?.selections ?? []) {
-      const directives = selection.directives?.length ?? 0;
-      if (directives > 0) sum = { ...sum, directives: sum.directives + directives };
-      switch (selection.kind) {
-        case Kind.FIELD:
-          sum = combine(sum, this.field(selection, type));
-          break;
-        case Kind.INLINE_FRAGMENT:
-          sum = combine(
-            sum,
-            this.inside(selection.selectionSet, this.typeOf(selection.typeCondition) ?? type),
-          );
-          break;
-        case Kind.FRAGMENT_SPREAD:
-          sum = combine(sum, this.fragment(selection.name.value));
-      }
+  /** Measures the directives and selections of a node. */
+  private inside(
+    { directives = [], selectionSet }: Pick<FieldNode, 'directives' | 'selectionSet'>,
+    type?: GraphQLNamedType | null,
+  ): QueryMeasure {
+    const selections = selectionSet?.selections ?? [];
+    return selections
+      .map((selection) => this.selection(selection, type))
+      .reduce(combine, { ...ZERO, directives: directives.length });
+  }
+
+  private selection(node: SelectionNode, type?: GraphQLNamedType | null): QueryMeasure {
+    switch (node.kind) {
+      case Kind.FIELD:
+        return this.field(node, type);
+      case Kind.INLINE_FRAGMENT:
+        return this.inside(node, this.typeOf(node.typeCondition) ?? type);
+      case Kind.FRAGMENT_SPREAD:
+        return combine(this.inside(node), this.fragment(node.name.value));
     }
-    return sum;
   }
 
-  private field(node: FieldNode, parent: GraphQLNamedType | undefined): QueryMeasure {
+  private field(node: FieldNode, parent?: GraphQLNamedType | null): QueryMeasure {
     const field =
       isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[node.name.value] : undefined;
-    const within = this.inside(node.selectionSet, field && getNamedType(field.type));
+    const within = this.inside(node, field && getNamedType(field.type));
     const isPaged = field?.args.some(({ name }) => name === 'first') ?? false;
     return {
       depth: within.depth + 1,
@@ -138,14 +128,14 @@ class Meter {
     if (known !== undefined) return known;
     // Stops the recursion of a fragment that contains itself; a rule of graphql-js rejects that document.
     this.measured.set(name, ZERO);
-    const definition = this.fragments(name);
-    const measure = this.inside(definition?.selectionSet, this.typeOf(definition?.typeCondition));
+    const { selectionSet, typeCondition } = this.context.getFragment(name) ?? {};
+    const measure = this.inside({ selectionSet }, this.typeOf(typeCondition));
     this.measured.set(name, measure);
     return measure;
   }
 
   private typeOf(condition: { readonly name: { readonly value: string } } | undefined) {
-    return condition && this.schema.getType(condition.name.value);
+    return condition && this.context.getSchema().getType(condition.name.value);
   }
 }
 

@@ -1,4 +1,4 @@
-import { GraphQLScalarType, Kind, type ValueNode } from 'graphql';
+import { GraphQLScalarType, Kind } from 'graphql';
 import { invalid, parseLocalDateTime, parseSha256 } from '#libs/domain';
 
 const SAFE = BigInt(Number.MAX_SAFE_INTEGER);
@@ -7,42 +7,30 @@ const SAFE = BigInt(Number.MAX_SAFE_INTEGER);
  * Parses a whole number from 0 to 2^53-1, given as an integer or as decimal digits.
  * @throws StowageError NUMBER_INVALID
  */
-function parseWhole(name: string, value: unknown): number {
+function parseByteSize(value: unknown): number {
   const text = typeof value === 'number' || typeof value === 'bigint' ? String(value) : value;
   if (typeof text === 'string' && /^(0|[1-9][0-9]{0,15})$/.test(text) && BigInt(text) <= SAFE)
     return Number(text);
   throw invalid(
     'NUMBER_INVALID',
-    `${name} must be a whole number from 0 to ${SAFE}, as a number or as decimal digits.`,
+    `ByteSize must be a whole number from 0 to ${SAFE}, as a number or as decimal digits.`,
   );
-}
-
-function literal(node: ValueNode): string | null {
-  return node.kind === Kind.INT || node.kind === Kind.STRING ? node.value : null;
 }
 
 function scalar<T>(
   name: string,
   description: string,
   parse: (value: unknown) => T,
-  serialize: (value: unknown) => unknown,
+  serialize: (value: unknown) => unknown = String,
 ) {
   return new GraphQLScalarType<T, unknown>({
     name,
     description,
     parseValue: parse,
-    parseLiteral: (node) => parse(literal(node)),
+    parseLiteral: (node) => parse(node.kind === Kind.INT || node.kind === Kind.STRING ? node.value : null),
     serialize,
   });
 }
-
-const whole = (name: string, description: string) =>
-  scalar(
-    name,
-    description,
-    (value) => parseWhole(name, value),
-    (value) => parseWhole(name, value),
-  );
 
 /** The range of RFC 3339 in UTC without the year 0, which PostgreSQL does not have. */
 const FIRST_INSTANT = Date.parse('0001-01-01T00:00:00Z');
@@ -81,16 +69,16 @@ export const LocalDateTime = scalar(
   'LocalDateTime',
   'Local date and time without a time zone: 2026-01-31T12:00:00.',
   parseLocal,
-  String,
 );
-export const ByteSize = whole(
+export const ByteSize = scalar(
   'ByteSize',
   'Number of bytes, 0 to 2^53-1. Accepts a safe integer or a decimal string; returned as a number.',
+  parseByteSize,
+  parseByteSize,
 );
 export const Sha256 = scalar(
   'Sha256',
   'SHA-256 digest, 64 hexadecimal characters; accepted in either case, returned in lower case.',
   (value) => parseSha256(typeof value === 'string' ? value : ''),
-  String,
 );
-export const Url = scalar('URL', 'Absolute http or https URL.', parseUrl, String);
+export const Url = scalar('URL', 'Absolute http or https URL.', parseUrl);

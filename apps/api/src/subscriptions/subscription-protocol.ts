@@ -59,7 +59,7 @@ function headersOf({ connectionParams }: SocketContext): IncomingHttpHeaders {
   );
 }
 
-const RULES = [...specifiedRules, queryLimits()];
+const RULES = [...specifiedRules, queryLimits];
 
 /** The arguments for `subscribe`, or the errors of the operation. */
 function operationOf(
