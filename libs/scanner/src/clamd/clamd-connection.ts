@@ -87,7 +87,7 @@ export class ClamdConnection {
   }
 
   /** Closes the connection at once; afterwards the caller's buffers are no longer read. */
-  close(): void {
+  [Symbol.dispose](): void {
     this.lose('The caller closed the connection');
     this.signal?.removeEventListener('abort', this.abort);
   }

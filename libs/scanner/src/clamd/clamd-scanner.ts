@@ -1,4 +1,5 @@
 import type { NetConnectOpts } from 'node:net';
+import { Readable } from 'node:stream';
 import { type StowageError, unavailable } from '#libs/domain';
 import { abortable } from '../abortable.js';
 import { Scanner, type ScannerIdentity, type ScanOptions, type Verdict } from '../scanner.js';
@@ -43,6 +44,14 @@ const MAX_LOSSES = 3;
 const scannerUnavailable = (error: unknown): StowageError =>
   unavailable('SCANNER_UNAVAILABLE', 'The virus scanner is not available. Try again later.', error);
 
+const unexpectedReply = (reply: string, command: string) =>
+  scannerUnavailable(new Error(`clamd answers ${printable(reply)} to ${command}`));
+
+/** Maps a lost connection to `unavailable`. */
+function throwUnavailable(error: unknown): never {
+  throw error instanceof ConnectionLostError ? scannerUnavailable(error) : error;
+}
+
 /** Identity of a daemon that passed its self-test, valid until `until` on the monotonic clock. */
 interface Verified {
   readonly identity: ScannerIdentity;
@@ -80,13 +89,13 @@ export class ClamdScanner extends Scanner {
 
   override async scan(content: AsyncIterable<Buffer>, options: ScanOptions): Promise<Verdict> {
     const { sizeBytes, sha256, signal } = options;
-    if (sizeBytes > this.options.maxBytes) return TOO_LARGE;
+    const { maxBytes } = this.options;
+    if (sizeBytes > maxBytes) return TOO_LARGE;
     await this.ensureVerified(signal);
     const begunAt = performance.now();
     let isAllSent = false;
     try {
-      const { maxBytes } = this.options;
-      const verdict = await this.instream(content, maxBytes, () => (isAllSent = true), signal);
+      const verdict = await this.instream(content, maxBytes, signal, () => (isAllSent = true));
       if (isAllSent) this.lost.forget(sha256);
       return verdict;
     } catch (error) {
@@ -109,7 +118,7 @@ export class ClamdScanner extends Scanner {
 
   override async check(signal?: AbortSignal): Promise<void> {
     const answer = await this.command('PING', signal);
-    if (answer !== 'PONG') throw scannerUnavailable(new Error(`clamd answers ${printable(answer)} to PING`));
+    if (answer !== 'PONG') throw unexpectedReply(answer, 'PING');
     await this.ensureVerified(signal);
   }
 
@@ -120,25 +129,21 @@ export class ClamdScanner extends Scanner {
   private async instream(
     content: AsyncIterable<Buffer>,
     maxBytes: number,
-    onAllSent: () => void,
     signal?: AbortSignal,
+    onAllSent?: () => void,
   ): Promise<Verdict> {
-    const connection = await ClamdConnection.open(this.target, this.options, signal);
-    try {
-      await connection.send(Buffer.from('zINSTREAM\0'));
-      const sent = await abortable(sendContent(content, connection, maxBytes), signal);
-      if (sent === 'too-large') return TOO_LARGE;
-      if (sent === 'all') onAllSent();
-      const reply = await connection.reply(this.options.replyMs);
-      const verdict = verdictOf(reply);
-      // A server that reports a partly received content as clean is not clamd.
-      if (verdict === null || (verdict.outcome === 'clean' && sent !== 'all')) {
-        throw scannerUnavailable(new Error(`clamd answers ${printable(reply)} to INSTREAM`));
-      }
-      return verdict;
-    } finally {
-      connection.close();
+    using connection = await ClamdConnection.open(this.target, this.options, signal);
+    await connection.send(Buffer.from('zINSTREAM\0'));
+    const sent = await abortable(sendContent(content, connection, maxBytes), signal);
+    if (sent === 'too-large') return TOO_LARGE;
+    if (sent === 'all') onAllSent?.();
+    const reply = await connection.reply(this.options.replyMs);
+    const verdict = verdictOf(reply);
+    // A server that reports a partly received content as clean is not clamd.
+    if (verdict === null || (verdict.outcome === 'clean' && sent !== 'all')) {
+      throw unexpectedReply(reply, 'INSTREAM');
     }
+    return verdict;
   }
 
   /**
@@ -156,35 +161,19 @@ export class ClamdScanner extends Scanner {
   private async verify(): Promise<Verified> {
     const reply = await this.command('VERSION');
     const identity = parseVersion(reply, this.suffix);
-    if (identity === null)
-      throw scannerUnavailable(new Error(`clamd answers ${printable(reply)} to VERSION`));
-    const complaint = await selfTest((probe) => this.scanProbe(probe));
+    if (identity === null) throw unexpectedReply(reply, 'VERSION');
+    const complaint = await selfTest((probe) => this.instream(Readable.from([probe]), probe.length)).catch(
+      throwUnavailable,
+    );
     if (complaint !== null) throw unavailable('SCANNER_UNAVAILABLE', complaint);
     this.verified = { identity, until: performance.now() + this.options.identityMs };
     return this.verified;
   }
 
-  private async scanProbe(probe: Buffer): Promise<Verdict> {
-    const content = (async function* () {
-      yield await Promise.resolve(probe);
-    })();
-    try {
-      return await this.instream(content, probe.length, () => undefined);
-    } catch (error) {
-      throw error instanceof ConnectionLostError ? scannerUnavailable(error) : error;
-    }
-  }
-
   /** Sends a command that scans nothing. @throws StowageError unavailable; the signal's reason */
   private async command(command: 'PING' | 'VERSION', signal?: AbortSignal): Promise<string> {
-    const connection = await ClamdConnection.open(this.target, this.options, signal);
-    try {
-      await connection.send(Buffer.from(`z${command}\0`));
-      return await connection.reply(this.options.commandMs);
-    } catch (error) {
-      throw error instanceof ConnectionLostError ? scannerUnavailable(error) : error;
-    } finally {
-      connection.close();
-    }
+    using connection = await ClamdConnection.open(this.target, this.options, signal);
+    await connection.send(Buffer.from(`z${command}\0`));
+    return await connection.reply(this.options.commandMs).catch(throwUnavailable);
   }
 }

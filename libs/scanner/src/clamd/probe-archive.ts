@@ -10,25 +10,18 @@ const DATE = 0x21;
 /** Length of ZipCrypto's header before the data. */
 const ENCRYPTION_HEADER_BYTES = 12;
 
-interface Entry {
-  readonly bytes: Buffer;
-  readonly sizeBytes: number;
-  readonly crc: number;
-  readonly flags: number;
-  readonly method: number;
-}
-
-/** Builds a ZIP file with one entry (PKWARE APPNOTE.TXT 4.3.7, 4.3.12, 4.3.16). */
-function archiveOf({ bytes, sizeBytes, crc, flags, method }: Entry): Buffer {
+/** Builds a ZIP file with one compressed entry (PKWARE APPNOTE.TXT 4.3.7, 4.3.12, 4.3.16). */
+function archiveOf(content: Buffer, flags = 0): Buffer {
+  const bytes = deflateRawSync(content);
   const local = Buffer.alloc(30);
   local.writeUInt32LE(0x04034b50, 0);
   local.writeUInt16LE(VERSION_NEEDED, 4);
   local.writeUInt16LE(flags, 6);
-  local.writeUInt16LE(method, 8);
+  local.writeUInt16LE(DEFLATED, 8);
   local.writeUInt16LE(DATE, 12);
-  local.writeUInt32LE(crc, 14);
+  local.writeUInt32LE(crc32(content), 14);
   local.writeUInt32LE(bytes.length, 18);
-  local.writeUInt32LE(sizeBytes, 22);
+  local.writeUInt32LE(content.length, 22);
   local.writeUInt16LE(NAME.length, 26);
   const central = Buffer.alloc(46);
   central.writeUInt32LE(0x02014b50, 0);
@@ -46,26 +39,9 @@ function archiveOf({ bytes, sizeBytes, crc, flags, method }: Entry): Buffer {
 /** Builds `depth` nested ZIP files around random bytes. */
 export function nestedArchive(depth: number): Buffer {
   let content: Buffer = randomBytes(16);
-  for (let level = 0; level < depth; level++) {
-    content = archiveOf({
-      bytes: deflateRawSync(content),
-      sizeBytes: content.length,
-      crc: crc32(content),
-      flags: 0,
-      method: DEFLATED,
-    });
-  }
+  for (let level = 0; level < depth; level++) content = archiveOf(content);
   return content;
 }
 
 /** Builds a ZIP file whose entry is flagged as encrypted and contains random bytes. */
-export function encryptedArchive(): Buffer {
-  const bytes = randomBytes(ENCRYPTION_HEADER_BYTES + 16);
-  return archiveOf({
-    bytes,
-    sizeBytes: bytes.length - ENCRYPTION_HEADER_BYTES,
-    crc: 0,
-    flags: ENCRYPTED,
-    method: 0,
-  });
-}
+export const encryptedArchive = (): Buffer => archiveOf(randomBytes(ENCRYPTION_HEADER_BYTES + 16), ENCRYPTED);

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { abortable } from '../abortable.js';
 import { EICAR_MAX_BYTES, isEicar } from '../eicar.js';
 import { Scanner, type ScannerIdentity, type ScanOptions, type Verdict } from '../scanner.js';
@@ -32,9 +32,8 @@ export class SignatureListScanner extends Scanner {
   constructor(hashes: readonly MalwareHash[] = []) {
     super();
     this.names = new Map(hashes.map(({ sha256, name }) => [sha256, name ?? `SHA-256 ${sha256}`]));
-    const digest = createHash('sha256');
-    for (const entry of [...this.names].map((pair) => pair.join(' ')).sort()) digest.update(`${entry}\n`);
-    const version = digest.digest('hex').slice(0, 12);
+    const entries = [...this.names].map((pair) => `${pair.join(' ')}\n`).sort();
+    const version = hash('sha256', entries.join('')).slice(0, 12);
     this.identity = {
       label: `signature list (no antivirus), ${this.names.size} hashes, ${version}`,
       signaturesAt: null,
