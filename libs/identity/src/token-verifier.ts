@@ -2,7 +2,7 @@ import { errors, type JWTPayload, jwtVerify, type JWTVerifyOptions } from 'jose'
 import { parseGroupName, StowageError, unavailable } from '#libs/domain';
 import type { IdentityConfig } from './identity.config.js';
 import { parsePointer, valueAt } from './json-pointer.js';
-import { KeySet, type KeySetOptions } from './key-set.js';
+import { KeySet } from './key-set.js';
 import { isSubject } from './subject.js';
 import { VerifiedTokens } from './verified-tokens.js';
 
@@ -42,37 +42,26 @@ const END_OF_TIME_MS = 8.64e15;
 export const unauthenticated = (reason: string, message: string) =>
   new StowageError('unauthenticated', reason, message);
 
-const INVALID = ['TOKEN_INVALID', 'The token is not valid.'] as const;
-/**
- * Rejections by jose's error code. Any other error, such as an unreachable key set, is a server problem and not the
- * token's.
- */
-const REFUSALS: Readonly<Record<string, readonly [reason: string, message: string]>> = {
-  [errors.JWTExpired.code]: ['TOKEN_EXPIRED', 'The token has expired.'],
-  [errors.JWTInvalid.code]: INVALID,
-  [errors.JWTClaimValidationFailed.code]: INVALID,
-  [errors.JWSInvalid.code]: INVALID,
-  [errors.JWSSignatureVerificationFailed.code]: INVALID,
-  [errors.JWKSNoMatchingKey.code]: INVALID,
-  [errors.JOSEAlgNotAllowed.code]: INVALID,
-  [errors.JOSENotSupported.code]: INVALID,
-};
+/** Codes of jose's errors about an invalid token. */
+const INVALID = new Set([
+  errors.JWTInvalid.code,
+  errors.JWTClaimValidationFailed.code,
+  errors.JWSInvalid.code,
+  errors.JWSSignatureVerificationFailed.code,
+  errors.JWKSNoMatchingKey.code,
+  errors.JOSEAlgNotAllowed.code,
+  errors.JOSENotSupported.code,
+]);
 
-type Verify = (token: string, checks: JWTVerifyOptions) => Promise<JWTPayload>;
-
-function bySecret(secret: string): Verify {
+/** Verifies by a shared secret, as {@link KeySet} does by published keys. */
+function bySecret(secret: string): Pick<KeySet, 'verify'> {
   const key = new TextEncoder().encode(secret);
-  return async (token, checks) => (await jwtVerify(token, key, checks)).payload;
-}
-
-function byKeySet(options: KeySetOptions): Verify {
-  const keys = new KeySet(options);
-  return (token, checks) => keys.verify(token, checks);
+  return { verify: async (token, checks) => (await jwtVerify(token, key, checks)).payload };
 }
 
 /** Verifies JSON Web Tokens (RFC 7519). Issuer, audience, expiry and subject are required. */
 export class TokenVerifier {
-  private readonly payload: Verify;
+  private readonly keys: Pick<KeySet, 'verify'>;
   private readonly checks: JWTVerifyOptions;
   private readonly groupsAt: readonly string[];
   private readonly scopesAt: readonly string[];
@@ -90,7 +79,7 @@ export class TokenVerifier {
   ) {
     this.groupsAt = parsePointer(groupsPointer);
     this.scopesAt = parsePointer(scopesPointer);
-    this.payload = jwksUrl === undefined ? bySecret(secret ?? '') : byKeySet({ ...keySet, jwksUrl });
+    this.keys = jwksUrl === undefined ? bySecret(secret ?? '') : new KeySet({ ...keySet, jwksUrl });
     this.checks = {
       issuer,
       audience,
@@ -108,20 +97,19 @@ export class TokenVerifier {
     const now = this.now();
     const known = this.verified.find(token, now.getTime());
     if (known !== undefined) return known;
-    const payload = await this.payload(token, { ...this.checks, currentDate: now }).catch(
-      (error: unknown) => {
+    const payload = await this.keys
+      .verify(token, { ...this.checks, currentDate: now })
+      .catch((error: unknown) => {
         throw refusalOf(error);
-      },
-    );
+      });
     const claims = this.claimsOf(payload);
     this.verified.add(token, claims, (payload.exp ?? 0) * 1000, now.getTime());
     return claims;
   }
 
   private claimsOf(payload: JWTPayload): Claims {
-    const { iss, sub, exp } = payload;
+    const { iss, sub: subject, exp } = payload;
     // The types promise a string, but jose checks only that the claim exists.
-    const subject: unknown = sub;
     if (iss === undefined || exp === undefined || !isSubject(subject)) {
       throw unauthenticated('TOKEN_INVALID', "The token's subject is not valid.");
     }
@@ -162,9 +150,11 @@ function entriesOf(claim: unknown, separator: string): readonly unknown[] {
 const scopesOf = (claim: unknown): string[] =>
   entriesOf(claim, ' ').flatMap((entry) => (typeof entry === 'string' ? entry.split(' ') : []));
 
+/** An error that is not about the token, such as an unreachable key set, is a server problem. */
 function refusalOf(error: unknown): StowageError {
-  const refusal = error instanceof errors.JOSEError ? REFUSALS[error.code] : undefined;
-  return refusal === undefined
-    ? unavailable('KEYS_UNAVAILABLE', 'Tokens cannot be verified at the moment. Try again later.', error)
-    : unauthenticated(...refusal);
+  if (error instanceof errors.JWTExpired) return unauthenticated('TOKEN_EXPIRED', 'The token has expired.');
+  if (error instanceof errors.JOSEError && INVALID.has(error.code)) {
+    return unauthenticated('TOKEN_INVALID', 'The token is not valid.');
+  }
+  return unavailable('KEYS_UNAVAILABLE', 'Tokens cannot be verified at the moment. Try again later.', error);
 }

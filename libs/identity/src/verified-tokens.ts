@@ -36,11 +36,7 @@ export class VerifiedTokens {
     // A new insertion moves the entry to the end of the map, which is ordered by age.
     this.entries.delete(digest);
     this.entries.set(digest, { claims, until: Math.min(expiresAt, now + MAX_AGE_MS) });
-    if (this.entries.size <= this.maxEntries) return;
-    for (const oldest of this.entries.keys()) {
-      this.entries.delete(oldest);
-      return;
-    }
+    if (this.entries.size > this.maxEntries) this.entries.delete(this.entries.keys().next().value!);
   }
 }
 
