@@ -16,19 +16,12 @@ const DISCONNECTED_HEARTBEAT_MS = 2_000;
 export class Watch {
   /** Assets that may have changed since the last call of `next`. */
   private readonly changed = new Set<string>();
-  private readonly watched: Set<string>;
   private wake: (() => void) | undefined;
 
   constructor(
     private readonly feed: AssetFeed,
-    ids: Iterable<string>,
-  ) {
-    this.watched = new Set(ids);
-  }
-
-  get ids(): ReadonlySet<string> {
-    return this.watched;
-  }
+    private readonly watched: Set<string>,
+  ) {}
 
   /** Called by the feed when an asset may have changed. */
   notify(id: string): void {
@@ -87,7 +80,8 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
   private timer: NodeJS.Timeout | undefined;
   private backoffMs = MIN_BACKOFF_MS;
   private stopped = false;
-  private listening = false;
+  /** Whether the feed is connected and receives notifications. */
+  isListening = false;
 
   constructor(
     private readonly database: Database,
@@ -106,11 +100,6 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
     await this.client?.end().catch(() => undefined);
   }
 
-  /** Whether the feed is connected and receives notifications. */
-  get isListening(): boolean {
-    return this.listening;
-  }
-
   /**
    * Watches assets until `close`.
    * @example
@@ -122,12 +111,9 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
    * watch.close();
    */
   watch(ids: Iterable<string>): Watch {
-    const watch = new Watch(this, ids);
-    for (const id of watch.ids) {
-      const others = this.watches.get(id);
-      if (others === undefined) this.watches.set(id, new Set([watch]));
-      else others.add(watch);
-    }
+    const watched = new Set(ids);
+    const watch = new Watch(this, watched);
+    for (const id of watched) this.watches.set(id, (this.watches.get(id) ?? new Set<Watch>()).add(watch));
     return watch;
   }
 
@@ -154,7 +140,7 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
     try {
       await client.connect();
       await client.query(`listen ${CHANNEL}`);
-      this.listening = true;
+      this.isListening = true;
       this.backoffMs = MIN_BACKOFF_MS;
       // Notifications during the disconnection were lost, so every watcher re-reads its assets.
       for (const [id, watches] of this.watches) for (const watch of watches) watch.notify(id);
@@ -178,7 +164,7 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
   private reconnect(client: pg.Client): void {
     if (client !== this.client) return;
     this.client = undefined;
-    this.listening = false;
+    this.isListening = false;
     clearTimeout(this.timer);
     client.end().catch(() => undefined);
     if (this.stopped) return;
