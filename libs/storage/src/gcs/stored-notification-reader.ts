@@ -29,7 +29,7 @@ function messageIn(payload: string): NotificationMessage {
   return { id: '', attributes, data: data === null ? null : Buffer.from(data, 'base64') };
 }
 
-/** Reads Cloud Storage notifications of one bucket from the text that {@link textOfMessage} wrote. */
+/** Reads Cloud Storage notifications of one bucket from the text that {@link encodeMessage} wrote. */
 export class StoredNotificationReader extends ObjectEventReader {
   constructor(private readonly bucket: string) {
     super();
