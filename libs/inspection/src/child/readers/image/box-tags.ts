@@ -1,14 +1,11 @@
 import { brotliDecompressSync } from 'node:zlib';
-import { type Box, boxAt, boxesIn, contentOf } from '../iso-boxes.js';
+import { afterVersion, boxAt, boxesIn, contentOf, type Span, wholeFile } from '../iso-boxes.js';
 import { bytesAt, type ReadAt, windowed } from '../read-at.js';
-import type { Tags } from '../tags.js';
-import { type Blocks, type Finder, MAX_BLOCK_BYTES, withoutPrefix } from './blocks.js';
+import { type Blocks, decompressed, type Finder, MAX_BLOCK_BYTES, withoutPrefix } from './blocks.js';
 import { exifTags } from './exif.js';
-import { type Fields, TiffReader } from './tiff-fields.js';
+import { TiffDirectory } from './tiff-fields.js';
 
 /* Tags in pictures made of boxes: HEIF and AVIF, JPEG XL, JPEG 2000, Canon's CR3. */
-
-const wholeFile = (sizeBytes: number): Box => ({ type: '', start: 0, end: sizeBytes });
 
 /** Skips the offset of the TIFF header in the EXIF of an item or a box. ISO/IEC 23008-12, A.2.1. */
 function offsetExif(bytes: Buffer): Buffer {
@@ -63,10 +60,10 @@ function itemExtents(bytes: Buffer): ReadonlyMap<number, Extent> {
 const XMP_ITEM = 'application/rdf+xml';
 
 /** Finds the ids of the items with EXIF and XMP. ISO/IEC 14496-12, 8.11.6. */
-async function tagItems(at: ReadAt, items: Box): Promise<{ exif?: number; xmp?: number }> {
+async function tagItems(at: ReadAt, items: Span): Promise<{ exif?: number; xmp?: number }> {
   const found: { exif?: number; xmp?: number } = {};
   const isLong = (await at(items.start, 1))[0] !== 0;
-  for await (const entry of boxesIn(at, items.start + (isLong ? 8 : 6), items.end)) {
+  for await (const entry of boxesIn(at, { ...items, start: items.start + (isLong ? 8 : 6) })) {
     const info = entry.type === 'infe' ? await contentOf(at, entry, 128) : Buffer.alloc(0);
     if (info.length < 12 || info[0]! < 2) continue;
     const idSize = info[0] === 2 ? 2 : 4;
@@ -81,14 +78,11 @@ async function tagItems(at: ReadAt, items: Box): Promise<{ exif?: number; xmp?: 
 /** HEIF and AVIF: tags are items like pictures. */
 export const heif: Finder = async (file, sizeBytes) => {
   const at = windowed(file);
-  const meta = await boxAt(at, wholeFile(sizeBytes), 'meta');
-  if (meta === null) return {};
-  // `meta` is a full box: a version and flags come first.
-  const body = { ...meta, start: meta.start + 4 };
-  const items = await boxAt(at, body, 'iinf');
+  const meta = afterVersion(await boxAt(at, wholeFile(sizeBytes), 'meta'));
+  const items = await boxAt(at, meta, 'iinf');
   if (items === null) return {};
-  const extents = itemExtents(await contentOf(at, await boxAt(at, body, 'iloc'), MAX_BLOCK_BYTES));
-  const data = await boxAt(at, body, 'idat');
+  const extents = itemExtents(await contentOf(at, await boxAt(at, meta, 'iloc'), MAX_BLOCK_BYTES));
+  const data = await boxAt(at, meta, 'idat');
   const content = async (id: number | undefined): Promise<Buffer | undefined> => {
     const extent = id === undefined ? undefined : extents.get(id);
     if (extent === undefined) return undefined;
@@ -98,35 +92,26 @@ export const heif: Finder = async (file, sizeBytes) => {
       : file(start + extent.offset, Math.min(extent.length, MAX_BLOCK_BYTES));
   };
   const { exif, xmp } = await tagItems(at, items);
-  const [block, packet] = [await content(exif), await content(xmp)];
-  return { ...(block && { exif: offsetExif(block) }), ...(packet && { xmp: packet }) };
+  const block = await content(exif);
+  return { exif: block && offsetExif(block), xmp: await content(xmp) };
 };
-
-function decompressBrotli(bytes: Buffer): Buffer {
-  try {
-    return brotliDecompressSync(bytes, { maxOutputLength: MAX_BLOCK_BYTES });
-  } catch {
-    return Buffer.alloc(0);
-  }
-}
 
 /** ISO/IEC 18181-2, 9: boxes of JPEG XL. Compressed ones name their type first. */
 export const jxl: Finder = async (file, sizeBytes) => {
   const blocks: Blocks = {};
   const at = windowed(file);
-  for await (const box of boxesIn(at, 0, sizeBytes)) {
+  for await (const box of boxesIn(at, wholeFile(sizeBytes))) {
     if (!['Exif', 'xml ', 'brob'].includes(box.type)) continue;
     const content = await contentOf(file, box, MAX_BLOCK_BYTES);
     const isPacked = box.type === 'brob';
     const type = isPacked ? content.toString('latin1', 0, 4) : box.type;
-    const bytes = isPacked ? decompressBrotli(content.subarray(4)) : content;
+    const bytes = isPacked ? decompressed(brotliDecompressSync, content.subarray(4)) : content;
     if (type === 'Exif') blocks.exif ??= offsetExif(bytes);
     if (type === 'xml ') blocks.xmp ??= bytes;
   }
   return blocks;
 };
 
-const UUID_BYTES = 16;
 const UUIDS: Readonly<Record<string, 'exif' | 'xmp'>> = {
   '4a706754694666664578696600000000': 'exif',
   '4a706754696666457869662d3e4a5032': 'exif',
@@ -137,40 +122,22 @@ const UUIDS: Readonly<Record<string, 'exif' | 'xmp'>> = {
 export const jp2: Finder = async (file, sizeBytes) => {
   const blocks: Blocks = {};
   const at = windowed(file);
-  for await (const box of boxesIn(at, 0, sizeBytes)) {
-    if (box.type !== 'uuid') continue;
-    const kind = UUIDS[(await contentOf(at, box, UUID_BYTES)).toString('hex')];
-    if (kind === undefined) continue;
-    const content = await contentOf(file, { ...box, start: box.start + UUID_BYTES }, MAX_BLOCK_BYTES);
-    blocks[kind] ??= withoutPrefix(content);
+  for await (const box of boxesIn(at, wholeFile(sizeBytes))) {
+    const kind = UUIDS[box.type];
+    if (kind !== undefined) blocks[kind] ??= withoutPrefix(await contentOf(file, box, MAX_BLOCK_BYTES));
   }
   return blocks;
 };
 
-const CANON_UUID = '85c0b687820f11e08111f4ce462b6a48';
+/** Path of the box with the directories of a Canon CR3: https://github.com/lclevy/canon_cr3 */
+export const CANON_BOX = ['moov', '85c0b687820f11e08111f4ce462b6a48'];
 
-/** The directories of a Canon CR3, each in the form of a TIFF file: https://github.com/lclevy/canon_cr3 */
+/** The directories of a Canon CR3, each in the form of a TIFF file. */
 export const cr3: Finder = async (file, sizeBytes) => {
   const at = windowed(file);
-  const movie = await boxAt(at, wholeFile(sizeBytes), 'moov');
-  for await (const box of movie === null ? [] : boxesIn(at, movie.start, movie.end)) {
-    const isCanon =
-      box.type === 'uuid' && (await contentOf(at, box, UUID_BYTES)).toString('hex') === CANON_UUID;
-    if (!isCanon) continue;
-    const inner = { ...box, start: box.start + UUID_BYTES };
-    const none = new Map<number, never>();
-    const part = async (
-      name: string,
-      roles: (own: Fields) => readonly [main: Fields, exif: Fields, gps: Fields],
-    ): Promise<Tags> => {
-      const bytes = await contentOf(file, await boxAt(at, inner, name), MAX_BLOCK_BYTES);
-      const tiff = await TiffReader.open(bytesAt(bytes));
-      return tiff === null ? {} : exifTags(tiff, ...roles(await tiff.fields(tiff.start)));
-    };
-    const { cameraMake, cameraModel } = await part('CMT1', (own) => [own, none, none]);
-    const { taken, digitized } = await part('CMT2', (own) => [none, own, none]);
-    const { place } = await part('CMT4', (own) => [none, none, own]);
-    return { more: { exif: { cameraMake, cameraModel, taken, digitized, place } } };
-  }
-  return {};
+  const canon = await boxAt(at, wholeFile(sizeBytes), ...CANON_BOX);
+  const directory = async (name: string) =>
+    TiffDirectory.open(bytesAt(await contentOf(file, await boxAt(at, canon, name), MAX_BLOCK_BYTES)));
+  const exif = await exifTags(await directory('CMT1'), await directory('CMT2'), await directory('CMT4'));
+  return { more: { exif } };
 };

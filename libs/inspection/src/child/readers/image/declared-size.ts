@@ -1,8 +1,9 @@
 import { isPastEnd } from '../../exhaustion.js';
-import { type Box, boxAt, boxesIn, contentOf } from '../iso-boxes.js';
-import { type ReadAt, windowed } from '../read-at.js';
+import { afterVersion, boxAt, boxesIn, contentOf, type Span, wholeFile } from '../iso-boxes.js';
+import type { ReadAt } from '../read-at.js';
+import { jpegSegments, MAX_SEGMENTS, pngChunks, webpChunks } from './chunks.js';
 import { cr3Size, jp2Size, jxlSize, psdSize, rawSize, svgSize, turns } from './raw-size.js';
-import { TiffReader } from './tiff-fields.js';
+import { TiffDirectory } from './tiff-fields.js';
 
 /** The size that a file declares, in pixels, read before a decoder allocates memory. */
 export interface DeclaredSize {
@@ -15,7 +16,6 @@ type Sizer = (at: ReadAt, sizeBytes: number, maxFrames: number) => Promise<Decla
 
 const size = (width: number, height: number, frames = 1): DeclaredSize => ({ width, height, frames });
 
-const MAX_SEGMENTS = 1000;
 /** Bytes of a track header of version 0 and 1, without the version. */
 const [MIN_TRACK_HEADER, MAX_TRACK_HEADER] = [84, 96];
 
@@ -29,17 +29,10 @@ export interface JpegFrame {
 
 /** Reads the first frame header of a JPEG; null if none precedes the data. */
 export async function jpegFrame(at: ReadAt): Promise<JpegFrame | null> {
-  let offset = 2;
-  for (let count = 0; count < MAX_SEGMENTS; count++) {
-    const segment = await at(offset, 9);
-    if (segment.length < 9 || segment[0] !== 0xff) return null;
-    const marker = segment[1]!;
-    if (marker === 0xff) offset += 1;
-    else if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) {
-      const [height, width] = [segment.readUInt16BE(5), segment.readUInt16BE(7)];
-      return { marker, precision: segment[4]!, width, height };
-    } else if (marker === 0xda || marker === 0xd9) return null;
-    else offset += 2 + segment.readUInt16BE(2);
+  for await (const { head } of jpegSegments(at, 0)) {
+    const marker = head[1]!;
+    if (marker < 0xc0 || marker > 0xcf || [0xc4, 0xc8, 0xcc].includes(marker)) continue;
+    return { marker, precision: head[4]!, width: head.readUInt16BE(7), height: head.readUInt16BE(5) };
   }
   return null;
 }
@@ -56,16 +49,13 @@ export const APPLE_CHUNK = 'CgBI';
 const png: Sizer = async (at) => {
   const first = await at(8, 8);
   const isApples = first.toString('latin1', 4) === APPLE_CHUNK;
-  let offset = isApples ? 20 + first.readUInt32BE(0) : 8;
+  const offset = isApples ? 20 + first.readUInt32BE(0) : 8;
   const head = await at(offset + 8, 8);
   if (head.length < 8) return null;
   const [width, height] = [head.readUInt32BE(0), head.readUInt32BE(4)];
-  for (let count = 0; count < MAX_SEGMENTS; count++) {
-    const chunk = await at(offset, 12);
-    const type = chunk.toString('latin1', 4, 8);
-    if (chunk.length < 12 || type === 'IDAT') break;
-    if (type === 'acTL') return size(width, height, chunk.readUInt32BE(8));
-    offset += 12 + chunk.readUInt32BE(0);
+  for await (const { type, start } of pngChunks(at, offset, MAX_SEGMENTS)) {
+    if (type === 'IDAT') break;
+    if (type === 'acTL') return size(width, height, (await at(start, 4)).readUInt32BE());
   }
   return size(width, height);
 };
@@ -77,16 +67,11 @@ const gif: Sizer = async (at) => {
 };
 
 /** RFC 9649, 2.7.1.1: counts the frames of an animation, up to `maxFrames` + 1. */
-async function framesOf(file: ReadAt, maxFrames: number): Promise<number> {
-  const at = windowed(file);
+async function framesOf(at: ReadAt, maxFrames: number): Promise<number> {
   let frames = 0;
-  let offset = 12;
-  for (let count = 0; count < MAX_SEGMENTS + maxFrames && frames <= maxFrames; count++) {
-    const chunk = await at(offset, 8);
-    if (chunk.length < 8) break;
-    if (chunk.toString('latin1', 0, 4) === 'ANMF') frames += 1;
-    const bytes = chunk.readUInt32LE(4);
-    offset += 8 + bytes + (bytes % 2);
+  for await (const { type } of webpChunks(at, MAX_SEGMENTS + maxFrames)) {
+    if (type === 'ANMF') frames += 1;
+    if (frames > maxFrames) break;
   }
   return Math.max(frames, 1);
 }
@@ -107,17 +92,14 @@ const webp: Sizer = async (at, _, maxFrames) => {
 
 /** TIFF 6.0, section 8: the first page, in its displayed orientation. */
 const tiff: Sizer = async (at) => {
-  const reader = await TiffReader.open(at);
-  const fields = await reader?.fields(reader.start);
-  const [width] = (await reader?.numbers(fields?.get(256), 1)) ?? [];
-  const [height] = (await reader?.numbers(fields?.get(257), 1)) ?? [];
-  const [orientation = 1] = (await reader?.numbers(fields?.get(274), 1)) ?? [];
+  const main = await TiffDirectory.open(at);
+  const [width, height] = [await main.number(256), await main.number(257)];
   if (width === undefined || height === undefined) return null;
-  return turns(orientation) ? size(height, width) : size(width, height);
+  return turns((await main.number(274)) ?? 1) ? size(height, width) : size(width, height);
 };
 
 /** ISO/IEC 14496-12, 8.3.2: the size of the first track, in 1/65536 pixels at the end of its header. */
-async function trackSize(at: ReadAt, file: Box): Promise<DeclaredSize | null> {
+async function trackSize(at: ReadAt, file: Span): Promise<DeclaredSize | null> {
   const header = await contentOf(at, await boxAt(at, file, 'moov', 'trak', 'tkhd'), MAX_TRACK_HEADER);
   if (header.length < MIN_TRACK_HEADER) return null;
   const [width = 0, height = 0] = [8, 4].map((end) => header.readUInt32BE(header.length - end) >>> 16);
@@ -126,14 +108,13 @@ async function trackSize(at: ReadAt, file: Box): Promise<DeclaredSize | null> {
 
 /** ISO/IEC 23008-12, 6.5.3: the largest picture in the file. Smaller ones are tiles and thumbnails. */
 const heif: Sizer = async (at, sizeBytes) => {
-  const file = { type: '', start: 0, end: sizeBytes };
-  const meta = await boxAt(at, file, 'meta');
-  // `meta` is a full box: a version and flags come first.
-  const properties = meta && (await boxAt(at, { ...meta, start: meta.start + 4 }, 'iprp', 'ipco'));
+  const file = wholeFile(sizeBytes);
+  const meta = afterVersion(await boxAt(at, file, 'meta'));
+  const properties = await boxAt(at, meta, 'iprp', 'ipco');
   let largest: DeclaredSize | null = null;
   // An animation may have no still picture.
   if (properties === null) return trackSize(at, file);
-  for await (const box of boxesIn(at, properties.start, properties.end)) {
+  for await (const box of boxesIn(at, properties)) {
     const content = box.type === 'ispe' ? await contentOf(at, box, 12) : null;
     if (content?.length !== 12) continue;
     const found = size(content.readUInt32BE(4), content.readUInt32BE(8));

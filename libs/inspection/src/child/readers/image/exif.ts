@@ -2,7 +2,7 @@ import { instantOf } from '../instants.js';
 import type { ReadAt } from '../read-at.js';
 import type { Place, Tags, TagSources } from '../tags.js';
 import { readIptc } from './iptc.js';
-import { type Fields, TiffReader } from './tiff-fields.js';
+import { TiffDirectory } from './tiff-fields.js';
 import { degrees, MAX_XMP_BYTES, readXmp } from './xmp.js';
 
 /** Field numbers: CIPA DC-008 (Exif 3.0), 4.6. */
@@ -23,9 +23,9 @@ const DIGITIZED = [0x9004, 0x9292, 0x9012] as const;
 
 const MAX_IPTC_BYTES = 65_536;
 
-async function placeIn(tiff: TiffReader, gps: Fields): Promise<Place> {
+async function placeIn(gps: TiffDirectory): Promise<Place> {
   const coordinate = async (field: number, ref: number, negative: string, positive: string) =>
-    degrees(await tiff.numbers(gps.get(field), 3), await tiff.text(gps.get(ref)), negative, positive);
+    degrees(await gps.numbers(field, 3), await gps.text(ref), negative, positive);
   return {
     latitude: await coordinate(LATITUDE, LATITUDE_REF, 'S', 'N'),
     longitude: await coordinate(LONGITUDE, LONGITUDE_REF, 'W', 'E'),
@@ -36,32 +36,25 @@ async function placeIn(tiff: TiffReader, gps: Fields): Promise<Place> {
  * Reads the tags from the directories with the camera, the times and the location. They belong to one file, or each is a
  * file of its own (CR3).
  */
-export async function exifTags(tiff: TiffReader, main: Fields, exif: Fields, gps: Fields): Promise<Tags> {
+export async function exifTags(main: TiffDirectory, exif: TiffDirectory, gps: TiffDirectory): Promise<Tags> {
   const time = async ([field, subSeconds, offset]: readonly [number, number, number]) =>
-    instantOf(
-      await tiff.text(exif.get(field)),
-      await tiff.text(exif.get(offset)),
-      await tiff.text(exif.get(subSeconds)),
-    );
+    instantOf(await exif.text(field), await exif.text(offset), await exif.text(subSeconds));
   return {
     taken: await time(TAKEN),
     digitized: await time(DIGITIZED),
-    place: await placeIn(tiff, gps),
-    cameraMake: await tiff.text(main.get(MAKE)),
-    cameraModel: await tiff.text(main.get(MODEL)),
+    place: await placeIn(gps),
+    cameraMake: await main.text(MAKE),
+    cameraModel: await main.text(MODEL),
   };
 }
 
-/** Reads the tags of a TIFF, a raw photograph or a block of EXIF; none if it is not a TIFF. */
+/** Reads the tags of a TIFF, a raw photograph or a block of EXIF. */
 export async function readExif(at: ReadAt): Promise<TagSources> {
-  const tiff = await TiffReader.open(at);
-  if (tiff === null) return {};
-  const main = await tiff.fields(tiff.start);
-  const directory = async (field: number) => tiff.fields((await tiff.numbers(main.get(field), 1))[0]);
-  const xmp = main.get(XMP);
-  const iptc = main.get(IPTC);
+  const main = await TiffDirectory.open(at);
+  const xmp = main.fields.get(XMP);
+  const iptc = main.fields.get(IPTC);
   return {
-    exif: await exifTags(tiff, main, await directory(EXIF_DIRECTORY), await directory(GPS_DIRECTORY)),
+    exif: await exifTags(main, await main.directory(EXIF_DIRECTORY), await main.directory(GPS_DIRECTORY)),
     ...(xmp && { xmp: readXmp(await at(xmp.offset, Math.min(xmp.count, MAX_XMP_BYTES))) }),
     ...(iptc && { iptc: readIptc(await at(iptc.offset, MAX_IPTC_BYTES)) }),
   };

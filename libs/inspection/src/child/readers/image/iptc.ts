@@ -1,18 +1,11 @@
 import { instantOf } from '../instants.js';
 import type { Tags } from '../tags.js';
+import { decodeText } from './text.js';
 
 const MARK = 0x1c;
 const APPLICATION_RECORD = 2;
 const [TITLE, DATE, TIME] = [5, 55, 60];
 const MAX_FIELDS = 512;
-
-const decode = (bytes: Buffer | undefined): string | undefined => {
-  try {
-    return bytes && new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return bytes?.toString('latin1');
-  }
-};
 
 /** Reads the tags that news agencies use: IPTC IIM 4.2, 1.5 and 6. */
 export function readIptc(bytes: Buffer): Tags {
@@ -26,18 +19,20 @@ export function readIptc(bytes: Buffer): Tags {
       values.set(bytes[at + 2]!, value);
     at += 5 + length;
   }
-  const [, year, month, day] = /^(\d{4})(\d\d)(\d\d)$/.exec(decode(values.get(DATE)) ?? '') ?? [];
-  const [, hour, minute, second, zone = ''] =
-    /^(\d\d)(\d\d)(\d\d)([+-]\d{4})?$/.exec(decode(values.get(TIME)) ?? '') ?? [];
+  const text = (field: number) => {
+    const value = values.get(field);
+    return value && decodeText(value);
+  };
+  const [, year, month, day] = /^(\d{4})(\d\d)(\d\d)$/.exec(text(DATE) ?? '') ?? [];
+  const [, hour, minute, second, zone = ''] = /^(\d\d)(\d\d)(\d\d)([+-]\d{4})?$/.exec(text(TIME) ?? '') ?? [];
   const isTimed = year !== undefined && hour !== undefined;
   return {
     created: isTimed ? instantOf(`${year}-${month}-${day}T${hour}:${minute}:${second}${zone}`) : null,
-    title: decode(values.get(TITLE)),
+    title: text(TITLE),
   };
 }
 
 const RESOURCE = '8BIM';
-const IPTC_RESOURCE = 0x0404;
 const MAX_RESOURCES = 256;
 
 /** Splits the image resources of a PSD or JPEG file by id. Photoshop File Formats, "Image Resources". */
@@ -55,7 +50,3 @@ export function photoshopResources(bytes: Buffer): ReadonlyMap<number, Buffer> {
   }
   return resources;
 }
-
-/** Reads IPTC tags from Photoshop image resources. */
-export const iptcOf = (resources: ReadonlyMap<number, Buffer>): Tags =>
-  readIptc(resources.get(IPTC_RESOURCE) ?? Buffer.alloc(0));

@@ -1,7 +1,7 @@
-import { type Box, boxAt, boxesIn } from '../iso-boxes.js';
+import { afterVersion, type Box, boxAt, boxesIn, wholeFile } from '../iso-boxes.js';
 import type { ReadAt } from '../read-at.js';
 import { APPLE_CHUNK, jpegFrame } from './declared-size.js';
-import { type Fields, TiffReader } from './tiff-fields.js';
+import { TiffDirectory } from './tiff-fields.js';
 
 /*
  * Structural checks for pictures that the decoder refuses. A layout that the decoder does not support is not a damaged
@@ -30,22 +30,21 @@ const MAX_EXTENTS = 65_536;
 
 /** Tells whether a TIFF has pixel data, and all data of the first page and of its sub-directories are inside the file. */
 const tiff: Check = async (at, sizeBytes) => {
-  const reader = await TiffReader.open(at);
-  if (reader === null) return false;
-  const first = await reader.fields(reader.start);
-  const others = await reader.numbers(first.get(SUB_DIRECTORIES), MAX_DIRECTORIES);
+  const first = await TiffDirectory.open(at);
   let hasData = false;
-  const isInside = async (fields: Fields) => {
+  const isInside = async (directory: TiffDirectory) => {
     for (const [offsets, lengths] of EXTENTS) {
-      const starts = await reader.numbers(fields.get(offsets), MAX_EXTENTS);
-      const sizes = await reader.numbers(fields.get(lengths), MAX_EXTENTS);
+      const starts = await directory.numbers(offsets, MAX_EXTENTS);
+      const sizes = await directory.numbers(lengths, MAX_EXTENTS);
       if (starts.some((start, index) => start + Math.max(1, sizes[index] ?? 1) > sizeBytes)) return false;
       hasData ||= starts.length > 0;
     }
     return true;
   };
   if (!(await isInside(first))) return false;
-  for (const offset of others) if (!(await isInside(await reader.fields(offset)))) return false;
+  for await (const directory of first.directories(SUB_DIRECTORIES, MAX_DIRECTORIES)) {
+    if (!(await isInside(directory))) return false;
+  }
   return hasData;
 };
 
@@ -56,17 +55,15 @@ const MEDIA_DATA = 'mdat';
 /** Tells whether an AVIF has a description and data, and none of these boxes is truncated. */
 const avif: Check = async (at, sizeBytes) => {
   const found: Box[] = [];
-  for await (const box of boxesIn(at, 0, Number.MAX_SAFE_INTEGER)) {
+  for await (const box of boxesIn(at, wholeFile(Number.MAX_SAFE_INTEGER))) {
     if (![...DESCRIPTIONS, MEDIA_DATA].includes(box.type)) continue;
     const isOpen = box.end === Number.MAX_SAFE_INTEGER;
     if (!isOpen && box.end > sizeBytes) return false;
     found.push(box);
   }
-  const meta = found.find(({ type }) => type === 'meta');
-  // `meta` is a full box: a version and flags come first.
-  const hasItemData =
-    meta !== undefined && (await boxAt(at, { ...meta, start: meta.start + 4 }, 'idat')) !== null;
-  const hasData = hasItemData || found.some(({ type }) => type === MEDIA_DATA);
+  const meta = found.find(({ type }) => type === 'meta') ?? null;
+  const itemData = await boxAt(at, afterVersion(meta), 'idat');
+  const hasData = itemData !== null || found.some(({ type }) => type === MEDIA_DATA);
   return hasData && found.some(({ type }) => DESCRIPTIONS.includes(type));
 };
 

@@ -1,7 +1,8 @@
-import { boxAt, boxesIn, contentOf } from '../iso-boxes.js';
+import { boxAt, boxesIn, contentOf, wholeFile } from '../iso-boxes.js';
 import { bytesAt, type ReadAt, windowed } from '../read-at.js';
+import { CANON_BOX } from './box-tags.js';
 import type { DeclaredSize } from './declared-size.js';
-import { type Fields, TiffReader } from './tiff-fields.js';
+import { TiffDirectory } from './tiff-fields.js';
 
 /* Sizes of formats that are not decoded. */
 
@@ -26,47 +27,41 @@ const sized = (sides: Sides | null, isTurned = false): DeclaredSize | null => {
   return { width, height, frames: 1 };
 };
 
-const larger = (one: Sides | null, other: Sides) =>
-  one === null || other[0] * other[1] > one[0] * one[1] ? other : one;
+const larger = (one: Sides | null, other: Sides | null) =>
+  one === null || (other !== null && other[0] * other[1] > one[0] * one[1]) ? other : one;
+
+async function sidesIn(directory: TiffDirectory, across: number, down: number): Promise<Sides | null> {
+  const [width, height] = [await directory.number(across), await directory.number(down)];
+  return width === undefined || height === undefined ? null : [width, height];
+}
+
+/** The sides of the picture in a directory; null without one, and for a preview. */
+async function pictureIn(directory: TiffDirectory): Promise<Sides | null> {
+  const isPreview = (((await directory.number(SUBFILE_TYPE)) ?? 0) & 1) !== 0;
+  return isPreview ? null : sidesIn(directory, WIDTH, HEIGHT);
+}
 
 /** Reads the size of a TIFF-based raw photograph: its largest picture that is not a preview, as it is displayed. */
 export async function rawSize(at: ReadAt): Promise<DeclaredSize | null> {
-  const reader = await TiffReader.open(at);
-  if (reader === null) return null;
-  const number = async (fields: Fields, tag: number) => (await reader.numbers(fields.get(tag), 1))[0];
-  const pair = async (fields: Fields, across: number, down: number): Promise<Sides | null> => {
-    const [width, height] = [await number(fields, across), await number(fields, down)];
-    return width === undefined || height === undefined ? null : [width, height];
-  };
-  const main = await reader.fields(reader.start);
-  const isTurned = turns((await number(main, ORIENTATION)) ?? 1);
-  const [start, end] = [await pair(main, LEFT, TOP), await pair(main, RIGHT, BOTTOM)];
+  const main = await TiffDirectory.open(at);
+  const isTurned = turns((await main.number(ORIENTATION)) ?? 1);
+  const [start, end] = [await sidesIn(main, LEFT, TOP), await sidesIn(main, RIGHT, BOTTOM)];
   if (start !== null && end !== null) return sized([end[0] - start[0], end[1] - start[1]], isTurned);
-  let largest: Sides | null = null;
-  const offsets = await reader.numbers(main.get(SUB_DIRECTORIES), MAX_SUB_DIRECTORIES);
-  for (const directory of [main, ...(await Promise.all(offsets.map((offset) => reader.fields(offset))))]) {
-    const isPreview = (((await number(directory, SUBFILE_TYPE)) ?? 0) & 1) !== 0;
-    const sides = isPreview ? null : await pair(directory, WIDTH, HEIGHT);
-    if (sides !== null) largest = larger(largest, sides);
+  let largest = await pictureIn(main);
+  for await (const directory of main.directories(SUB_DIRECTORIES, MAX_SUB_DIRECTORIES)) {
+    largest = larger(largest, await pictureIn(directory));
   }
-  const exif = await reader.fields(await number(main, EXIF_DIRECTORY));
-  return sized(largest ?? (await pair(exif, EXIF_WIDTH, EXIF_HEIGHT)), isTurned);
+  const exif = await main.directory(EXIF_DIRECTORY);
+  return sized(largest ?? (await sidesIn(exif, EXIF_WIDTH, EXIF_HEIGHT)), isTurned);
 }
 
-const CANON_UUID = '85c0b687820f11e08111f4ce462b6a48';
 const MAX_DIRECTORY_BYTES = 65_536;
 
-/** Reads the size of a Canon CR3, whose first directory has the form of a TIFF: https://github.com/lclevy/canon_cr3 */
+/** Reads the size of a Canon CR3, whose first directory has the form of a TIFF. */
 export async function cr3Size(file: ReadAt, sizeBytes: number): Promise<DeclaredSize | null> {
   const at = windowed(file);
-  const movie = await boxAt(at, { type: '', start: 0, end: sizeBytes }, 'moov');
-  for await (const box of movie === null ? [] : boxesIn(at, movie.start, movie.end)) {
-    const isCanon = box.type === 'uuid' && (await contentOf(at, box, 16)).toString('hex') === CANON_UUID;
-    if (!isCanon) continue;
-    const directory = await boxAt(at, { ...box, start: box.start + 16 }, 'CMT1');
-    return rawSize(bytesAt(await contentOf(at, directory, MAX_DIRECTORY_BYTES)));
-  }
-  return null;
+  const directory = await boxAt(at, wholeFile(sizeBytes), ...CANON_BOX, 'CMT1');
+  return rawSize(bytesAt(await contentOf(at, directory, MAX_DIRECTORY_BYTES)));
 }
 
 /** Reads the size of a Photoshop document: Photoshop File Formats, "File Header Section". */
@@ -85,7 +80,7 @@ export async function jp2Size(file: ReadAt, sizeBytes: number): Promise<Declared
       head.readUInt32BE(12) - head.readUInt32BE(20),
     ]);
   }
-  const header = await boxAt(at, { type: '', start: 0, end: sizeBytes }, 'jp2h', 'ihdr');
+  const header = await boxAt(at, wholeFile(sizeBytes), 'jp2h', 'ihdr');
   const sides = await contentOf(at, header, 8);
   return sides.length < 8 ? null : sized([sides.readUInt32BE(4), sides.readUInt32BE(0)]);
 }
@@ -129,7 +124,7 @@ const JXL_STREAM = 0xff0a;
 export async function jxlSize(file: ReadAt, sizeBytes: number): Promise<DeclaredSize | null> {
   const at = windowed(file);
   let stream = await at(0, 32);
-  for await (const box of stream.readUInt16BE(0) === JXL_STREAM ? [] : boxesIn(at, 0, sizeBytes)) {
+  for await (const box of stream.readUInt16BE(0) === JXL_STREAM ? [] : boxesIn(at, wholeFile(sizeBytes))) {
     if (box.type !== 'jxlc' && box.type !== 'jxlp') continue;
     stream = (await contentOf(at, box, 36)).subarray(box.type === 'jxlc' ? 0 : 4);
     break;
@@ -163,21 +158,15 @@ export async function svgSize(at: ReadAt): Promise<DeclaredSize | null> {
     const [, number, unit = ''] = LENGTH.exec(attribute(name) ?? '') ?? [];
     return number === undefined ? null : Number(number) * UNITS[unit.toLowerCase()]!;
   };
-  const [, , across, down] = (attribute('viewBox') ?? '')
+  const [, , across = NaN, down = NaN] = (attribute('viewBox') ?? '')
     .trim()
     .split(/[\s,]+/, 4)
     .map(Number);
   const [width, height] = [length('width'), length('height')];
-  const ratio = across && down ? across / down : null;
-  const sides: Sides | null =
-    width !== null && height !== null
-      ? [width, height]
-      : width !== null && ratio !== null
-        ? [width, width / ratio]
-        : height !== null && ratio !== null
-          ? [height * ratio, height]
-          : across && down
-            ? [across, down]
-            : null;
-  return sides && sized([Math.round(sides[0]), Math.round(sides[1])]);
+  const ratio = across / down;
+  const sides: Sides = [
+    width ?? (height === null ? across : height * ratio),
+    height ?? (width === null ? down : width / ratio),
+  ];
+  return sized([Math.round(sides[0]), Math.round(sides[1])]);
 }

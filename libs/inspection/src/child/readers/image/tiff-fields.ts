@@ -1,8 +1,10 @@
 import type { ReadAt } from '../read-at.js';
+import { decodeText } from './text.js';
 
 /** More fields than any ordinary directory has. Further fields are ignored. */
 const MAX_FIELDS = 512;
 const MAX_TEXT_BYTES = 2048;
+const ENTRY_BYTES = 12;
 /** Bytes of one value, by type. TIFF 6.0, section 2; 13 is the offset of a directory, 129 the UTF-8 text of EXIF 3. */
 const SIZES: Record<number, number> = {
   1: 1,
@@ -18,100 +20,102 @@ const SIZES: Record<number, number> = {
   129: 1,
 };
 
-export interface Field {
+interface Field {
   readonly type: number;
   readonly count: number;
   /** Offset of the values in the file. */
   readonly offset: number;
 }
 
-export type Fields = ReadonlyMap<number, Field>;
-
-const decode = (bytes: Buffer): string => {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return bytes.toString('latin1');
-  }
-};
+const viewOf = (bytes: Buffer) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
 /**
- * Reads a TIFF, a TIFF-based raw photograph, or a block of EXIF. Reads only requested fields: libraries that read every
- * field need seconds and gigabytes for one mebibyte of fields that all share their values.
+ * A directory of a TIFF, a TIFF-based raw photograph, or a block of EXIF. Reads only requested fields: libraries that read
+ * every field need seconds and gigabytes for one mebibyte of fields that all share their values.
  */
-export class TiffReader {
+export class TiffDirectory {
+  readonly fields = new Map<number, Field>();
+
   private constructor(
     private readonly at: ReadAt,
     private readonly isLittle: boolean,
-    /** Offset of the first directory. */
-    readonly start: number,
   ) {}
 
-  /** Opens a TIFF; null when the header is not one. */
-  static async open(at: ReadAt): Promise<TiffReader | null> {
+  /** Reads the first directory of a TIFF; an empty one for other files. */
+  static async open(at: ReadAt): Promise<TiffDirectory> {
     const head = await at(0, 8);
     const order = head.toString('latin1', 0, 2);
-    if (head.length < 8 || (order !== 'II' && order !== 'MM')) return null;
     const isLittle = order === 'II';
-    return new TiffReader(at, isLittle, isLittle ? head.readUInt32LE(4) : head.readUInt32BE(4));
+    const isTiff = head.length === 8 && (isLittle || order === 'MM');
+    return new TiffDirectory(at, isLittle).load(isTiff ? viewOf(head).getUint32(4, isLittle) : undefined);
   }
 
-  /** Reads the fields of a directory; none where there is no directory. */
-  async fields(offset: number | undefined): Promise<Fields> {
-    const fields = new Map<number, Field>();
-    if (offset === undefined) return fields;
-    const head = await this.at(offset, 2);
-    if (head.length < 2) return fields;
-    const entries = await this.at(offset + 2, 12 * Math.min(this.short(head, 0), MAX_FIELDS));
-    for (let entry = 0; entry + 12 <= entries.length; entry += 12) {
-      const type = this.short(entries, entry + 2);
-      const count = this.long(entries, entry + 4);
-      const isInline = (SIZES[type] ?? 1) * count <= 4;
-      const value = isInline ? offset + 2 + entry + 8 : this.long(entries, entry + 8);
-      const tag = this.short(entries, entry);
-      if (!fields.has(tag)) fields.set(tag, { type, count, offset: value });
+  /** Reads the directory that a field refers to; an empty one where there is no directory. */
+  async directory(tag: number): Promise<TiffDirectory> {
+    return new TiffDirectory(this.at, this.isLittle).load(await this.number(tag));
+  }
+
+  /** Reads the first `most` directories that a field refers to. */
+  async *directories(tag: number, most: number): AsyncGenerator<TiffDirectory> {
+    for (const offset of await this.numbers(tag, most)) {
+      yield new TiffDirectory(this.at, this.isLittle).load(offset);
     }
-    return fields;
   }
 
   /** Reads a text up to its first zero byte; undefined when the field is missing or not a text. */
-  async text(field: Field | undefined): Promise<string | undefined> {
+  async text(tag: number): Promise<string | undefined> {
+    const field = this.fields.get(tag);
     if (field === undefined || SIZES[field.type] !== 1) return undefined;
     const bytes = await this.at(field.offset, Math.min(field.count, MAX_TEXT_BYTES));
     const end = bytes.indexOf(0);
-    return decode(end < 0 ? bytes : bytes.subarray(0, end));
+    return decodeText(end < 0 ? bytes : bytes.subarray(0, end));
   }
 
   /** Reads the first `most` values of a field of integers, fractions or floating-point numbers; NaN for 0/0. */
-  async numbers(field: Field | undefined, most: number): Promise<number[]> {
+  async numbers(tag: number, most: number): Promise<number[]> {
+    const field = this.fields.get(tag);
     const size = field && SIZES[field.type];
     if (field === undefined || size === undefined) return [];
     const bytes = await this.at(field.offset, size * Math.min(field.count, most));
+    const view = viewOf(bytes);
     const values: number[] = [];
     for (let offset = 0; offset + size <= bytes.length; offset += size) {
-      values.push(this.number(bytes, field.type, offset));
+      values.push(this.valueIn(view, field.type, offset));
     }
     return values;
   }
 
-  private number(bytes: Buffer, type: number, offset: number): number {
-    if (type === 5) return this.long(bytes, offset) / this.long(bytes, offset + 4);
-    if (type === 10) return this.signed(bytes, offset) / this.signed(bytes, offset + 4);
-    if (type === 12) return this.isLittle ? bytes.readDoubleLE(offset) : bytes.readDoubleBE(offset);
-    if (type === 9) return this.signed(bytes, offset);
-    if (type === 3) return this.short(bytes, offset);
-    return type === 4 || type === 13 ? this.long(bytes, offset) : bytes.readUInt8(offset);
+  /** Reads the first value of a field of numbers; undefined when there is none. */
+  async number(tag: number): Promise<number | undefined> {
+    const [value] = await this.numbers(tag, 1);
+    return value;
   }
 
-  private signed(bytes: Buffer, offset: number): number {
-    return this.isLittle ? bytes.readInt32LE(offset) : bytes.readInt32BE(offset);
+  private async load(start: number | undefined): Promise<this> {
+    if (start === undefined) return this;
+    const head = await this.at(start, 2);
+    if (head.length < 2) return this;
+    const most = Math.min(viewOf(head).getUint16(0, this.isLittle), MAX_FIELDS);
+    const entries = await this.at(start + 2, ENTRY_BYTES * most);
+    const view = viewOf(entries);
+    for (let entry = 0; entry + ENTRY_BYTES <= entries.length; entry += ENTRY_BYTES) {
+      const tag = view.getUint16(entry, this.isLittle);
+      const type = view.getUint16(entry + 2, this.isLittle);
+      const count = view.getUint32(entry + 4, this.isLittle);
+      const isInline = (SIZES[type] ?? 1) * count <= 4;
+      const offset = isInline ? start + 2 + entry + 8 : view.getUint32(entry + 8, this.isLittle);
+      if (!this.fields.has(tag)) this.fields.set(tag, { type, count, offset });
+    }
+    return this;
   }
 
-  private short(bytes: Buffer, offset: number): number {
-    return this.isLittle ? bytes.readUInt16LE(offset) : bytes.readUInt16BE(offset);
-  }
-
-  private long(bytes: Buffer, offset: number): number {
-    return this.isLittle ? bytes.readUInt32LE(offset) : bytes.readUInt32BE(offset);
+  private valueIn(view: DataView, type: number, offset: number): number {
+    const { isLittle } = this;
+    if (type === 5) return view.getUint32(offset, isLittle) / view.getUint32(offset + 4, isLittle);
+    if (type === 10) return view.getInt32(offset, isLittle) / view.getInt32(offset + 4, isLittle);
+    if (type === 12) return view.getFloat64(offset, isLittle);
+    if (type === 9) return view.getInt32(offset, isLittle);
+    if (type === 3) return view.getUint16(offset, isLittle);
+    return type === 4 || type === 13 ? view.getUint32(offset, isLittle) : view.getUint8(offset);
   }
 }

@@ -1,6 +1,6 @@
 import type { AssetProperties } from '#libs/domain';
 import { instantOf, instantOfUtc } from '../instants.js';
-import { type Box, boxAt, boxesIn, contentOf } from '../iso-boxes.js';
+import { afterVersion, boxAt, boxesIn, contentOf, type Span, wholeFile } from '../iso-boxes.js';
 import { parseIso6709 } from '../iso6709.js';
 import { affordable, type ReadAt, windowed } from '../read-at.js';
 import type { Tags, TagSources } from '../tags.js';
@@ -27,7 +27,7 @@ const fixed = (bytes: Buffer, offset: number) => bytes.readInt32BE(offset) / 65_
 const hasLongTimes = (bytes: Buffer) => bytes[0] === 1;
 
 /** Reads creation time and duration. ISO/IEC 14496-12, 8.2.2 and, for fragmented files, 8.8.2. */
-async function timesOf(at: ReadAt, moov: Box) {
+async function timesOf(at: ReadAt, moov: Span) {
   const header = await contentOf(at, await boxAt(at, moov, 'mvhd'), 32);
   const isLong = hasLongTimes(header);
   if (header.length < (isLong ? 32 : 20)) return { created: null };
@@ -50,8 +50,8 @@ async function timesOf(at: ReadAt, moov: Box) {
 }
 
 /** Reads the size of the first video track, in its displayed orientation. ISO/IEC 14496-12, 8.3.2. */
-async function displayedSize(at: ReadAt, moov: Box): Promise<Pick<VideoInfo, 'width' | 'height'>> {
-  for await (const track of boxesIn(at, moov.start, moov.end)) {
+async function displayedSize(at: ReadAt, moov: Span): Promise<Pick<VideoInfo, 'width' | 'height'>> {
+  for await (const track of boxesIn(at, moov)) {
     if (track.type !== 'trak') continue;
     const handler = await contentOf(at, await boxAt(at, track, 'mdia', 'hdlr'), 12);
     if (handler.toString('latin1', 8, 12) !== 'vide') continue;
@@ -67,12 +67,12 @@ async function displayedSize(at: ReadAt, moov: Box): Promise<Pick<VideoInfo, 'wi
 }
 
 /** Reads QuickTime metadata by key. QuickTime File Format, "Metadata". */
-async function namedValues(at: ReadAt, meta: Box | null): Promise<Map<string, string>> {
+async function namedValues(at: ReadAt, meta: Span | null): Promise<Map<string, string>> {
   const values = new Map<string, string>();
   if (meta === null) return values;
   // QuickTime writes a plain box, ISO a full box, in which a version and flags come first.
   const isFull = (await at(meta.start, 4)).equals(Buffer.alloc(4));
-  const body = isFull ? { ...meta, start: meta.start + 4 } : meta;
+  const body = isFull ? afterVersion(meta) : meta;
   const keys = await contentOf(at, await boxAt(at, body, 'keys'), MAX_KEYS_BYTES);
   const names: string[] = [];
   for (let offset = 8; offset + 8 <= keys.length;) {
@@ -81,9 +81,8 @@ async function namedValues(at: ReadAt, meta: Box | null): Promise<Map<string, st
     names.push(keys.toString('latin1', offset + 8, offset + size));
     offset += size;
   }
-  const list = names.length > 0 && (await boxAt(at, body, 'ilst'));
-  if (!list) return values;
-  for await (const item of boxesIn(at, list.start, list.end)) {
+  const list = names.length > 0 ? await boxAt(at, body, 'ilst') : null;
+  for await (const item of boxesIn(at, list)) {
     const name = names[Buffer.from(item.type, 'latin1').readUInt32BE(0) - 1];
     const data = await contentOf(at, await boxAt(at, item, 'data'), MAX_VALUE_BYTES);
     if (name !== undefined) values.set(name, data.toString('utf8', 8));
@@ -105,9 +104,9 @@ const quicktimeTags = (values: ReadonlyMap<string, string>): Tags => {
 };
 
 /** Reads an iTunes item list, as music players write it. */
-async function itemList(at: ReadAt, list: Box | null): Promise<Tags> {
+async function itemList(at: ReadAt, list: Span | null): Promise<Tags> {
   const values = new Map<string, string>();
-  for await (const item of list === null ? [] : boxesIn(at, list.start, list.end)) {
+  for await (const item of boxesIn(at, list)) {
     if (!item.type.startsWith('\xa9') && item.type !== 'aART') continue;
     const data = await contentOf(at, await boxAt(at, item, 'data'), MAX_VALUE_BYTES);
     // Each value follows a type and a language.
@@ -150,9 +149,9 @@ function place3gpp(bytes: Buffer) {
 }
 
 /** Reads the tags in the user data, of QuickTime and of 3GPP. */
-async function userData(at: ReadAt, udta: Box | null): Promise<Tags> {
+async function userData(at: ReadAt, udta: Span | null): Promise<Tags> {
   const values = new Map<string, Buffer>();
-  for await (const box of udta === null ? [] : boxesIn(at, udta.start, udta.end)) {
+  for await (const box of boxesIn(at, udta)) {
     if (!/^(\xa9...|titl|perf|albm|loci)$/.test(box.type) || values.has(box.type)) continue;
     values.set(box.type, await contentOf(at, box, MAX_VALUE_BYTES));
   }
@@ -172,17 +171,17 @@ async function userData(at: ReadAt, udta: Box | null): Promise<Tags> {
 
 /** Reads a few hundred bytes, whatever the size of the file. */
 async function readBoxes(at: ReadAt, sizeBytes: number): Promise<VideoInfo> {
-  const moov = await boxAt(at, { type: '', start: 0, end: sizeBytes }, 'moov');
+  const moov = await boxAt(at, wholeFile(sizeBytes), 'moov');
   if (moov === null) return { sources: {} };
   const { created, ...length } = await timesOf(at, moov);
   const udta = await boxAt(at, moov, 'udta');
-  const userMeta = udta && (await boxAt(at, udta, 'meta'));
+  const userMeta = await boxAt(at, udta, 'meta');
   // Cameras write the keys beside the tracks, other programs inside the user data.
   const named = new Map([
     ...(await namedValues(at, userMeta)),
     ...(await namedValues(at, await boxAt(at, moov, 'meta'))),
   ]);
-  const list = userMeta && (await boxAt(at, { ...userMeta, start: userMeta.start + 4 }, 'ilst'));
+  const list = await boxAt(at, afterVersion(userMeta), 'ilst');
   return {
     ...length,
     ...(await displayedSize(at, moov)),
