@@ -54,8 +54,8 @@ export interface ZipDirectory {
 
 export interface End {
   readonly position: number;
-  readonly disks: readonly [here: number, directory: number];
-  readonly entriesHere: number;
+  /** Whether the archive has other parts, which are files of their own. */
+  readonly isPart: boolean;
   readonly entries: number;
   readonly directoryBytes: number;
   readonly directoryOffset: number;
@@ -78,8 +78,7 @@ export function findEndRecords(file: ByteSource): End[] {
     const field = (offset: number) => tail.readUInt16LE(at + offset);
     ends.push({
       position: start + at,
-      disks: [field(4), field(6)],
-      entriesHere: field(8),
+      isPart: field(4) !== 0 || field(6) !== 0 || field(8) !== field(10),
       entries: field(10),
       directoryBytes: tail.readUInt32LE(at + 12),
       directoryOffset: tail.readUInt32LE(at + 16),
@@ -171,10 +170,7 @@ function findDirectory(file: ByteSource, isAppended: boolean, objections: Object
   const { position, directoryBytes, directoryOffset } = end;
   const isLarge = end.entries === 0xffff || directoryBytes === 0xffffffff || directoryOffset === 0xffffffff;
   objections.add(isLarge || isZip64(file, end), WITH_ZIP64);
-  objections.add(
-    end.disks.some((disk) => disk !== 0) || end.entriesHere !== end.entries,
-    'it is one part of several',
-  );
+  objections.add(end.isPart, 'it is one part of several');
   objections.add(directoryOffset + directoryBytes !== position, 'its directory does not end where it should');
   const others = ends.filter(
     (other) =>

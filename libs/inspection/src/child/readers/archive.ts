@@ -4,8 +4,8 @@ import { BoundedFile, type ByteSource, sourceSlice, InvalidArchiveError } from '
 import { ENCRYPTED } from '../encryption.js';
 import { rethrowOutOfMemory } from '../exhaustion.js';
 import type { Finding, Reader } from '../reader.js';
-import { nestedObjection, sizeObjection } from './nested-archives.js';
-import { readAppendedArchive, readDirectory, type ZipDirectory, type ZipEntry } from '../zip-directory.js';
+import { objectionTo } from './nested-archives.js';
+import { readAppendedArchive, readDirectory, type ZipEntry } from '../zip-directory.js';
 
 /** Bytes read of a whole archive. The directory of an ordinary archive with 10,000 entries is far smaller. */
 const MAX_READ = 16 * 2 ** 20;
@@ -172,11 +172,6 @@ const archiveReader =
       return { opaque: error.message };
     }
   };
-
-const objectionTo = async ({ entries, objection }: ZipDirectory, within: ByteSource, scannable: number) =>
-  objection ??
-  sizeObjection(entries, within.sizeBytes, scannable) ??
-  (await nestedObjection(within, entries, scannable));
 
 /**
  * Reads archives of the ZIP family: detects their type from their parts and checks that a scanner sees all content that an

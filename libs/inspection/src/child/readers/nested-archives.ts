@@ -5,6 +5,7 @@ import { type ByteSource, bufferSource, sourceSlice, InvalidArchiveError } from 
 import { detectType, HEAD_BYTES } from '../detect-type.js';
 import { rethrowOutOfMemory } from '../exhaustion.js';
 import {
+  type AppendedArchive,
   ARCHIVE_TAIL_BYTES,
   END_SIGNATURE,
   readAppendedArchive,
@@ -20,11 +21,7 @@ const BOMB_TOTAL = 100 * 2 ** 20;
 const BOMB_RATIO = 200;
 
 /** Tells why the sizes of the entries are not acceptable; null if they are. `scannable` is the scanner's limit in bytes. */
-export function sizeObjection(
-  entries: readonly ZipEntry[],
-  sizeBytes: number,
-  scannable: number,
-): string | null {
+function sizeObjection(entries: readonly ZipEntry[], sizeBytes: number, scannable: number): string | null {
   const total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
   const isBomb = (unpacked: number, packed: number) =>
     unpacked > BOMB_TOTAL && unpacked > packed * BOMB_RATIO;
@@ -92,10 +89,7 @@ function contentOf(
   }
 }
 
-interface Found {
-  readonly archive: ByteSource;
-  readonly directory: ZipDirectory;
-}
+type Found = Pick<AppendedArchive, 'archive' | 'directory'>;
 
 /** Finds the archive behind a stored program. @throws InvalidArchiveError when another kind of file is also an archive */
 async function archiveBehind(content: ByteSource): Promise<Found | null> {
@@ -142,12 +136,27 @@ export async function nestedObjection(
     const { archive, directory } = found;
     const held = entry.method === STORED ? 0 : entry.bytes;
     allowed.held -= held;
-    const why =
-      directory.objection ??
-      sizeObjection(directory.entries, archive.sizeBytes, scannable) ??
-      (await nestedObjection(archive, directory.entries, scannable, depth + 1, allowed));
+    const why = await objectionTo(directory, archive, scannable, depth + 1, allowed);
     allowed.held += held;
     if (why !== null) return why;
   }
   return null;
+}
+
+/**
+ * Tells why a scanner may miss content of an archive, or of the archives nested in it; null if there is no reason.
+ * @throws InvalidArchiveError when a nested archive cannot be read
+ */
+export async function objectionTo(
+  { entries, objection }: ZipDirectory,
+  archive: ByteSource,
+  scannable: number,
+  depth?: number,
+  allowed?: Allowance,
+): Promise<string | null> {
+  return (
+    objection ??
+    sizeObjection(entries, archive.sizeBytes, scannable) ??
+    (await nestedObjection(archive, entries, scannable, depth, allowed))
+  );
 }
