@@ -1,6 +1,8 @@
 /** Parses the frame header at an offset; null without one. All frames of a stream have one `kind`. */
 export type FrameAt = (bytes: Buffer, at: number) => { readonly bytes: number; readonly kind: number } | null;
 
+/** Bit rates in kbit/s of Layers II and III in version 2. */
+const LOW_BITRATES = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
 /** Bit rates in kbit/s by version, layer and index: ISO 11172-3, 2.4.2.3; ISO 13818-3, 2.4.2.3. */
 const BITRATES = {
   V1: {
@@ -10,8 +12,8 @@ const BITRATES = {
   },
   V2: {
     L1: [0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
-    L2: [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
-    L3: [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+    L2: LOW_BITRATES,
+    L3: LOW_BITRATES,
   },
 };
 const LAYERS = [null, 'L3', 'L2', 'L1'] as const;

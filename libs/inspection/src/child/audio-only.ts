@@ -8,11 +8,6 @@ import { type ByteSource, InvalidArchiveError } from './bounded-file.js';
 const MAX_ELEMENTS = 1024;
 const tooMany = () => new InvalidArchiveError(`it has more than ${MAX_ELEMENTS} sibling elements`);
 
-interface Tracks {
-  readonly hasAudio: boolean;
-  readonly hasVideo: boolean;
-}
-
 interface Span {
   readonly type: string;
   readonly start: number;
@@ -49,8 +44,8 @@ function boxIn(
   return null;
 }
 
-/** The kinds of tracks, by their handlers: ISO/IEC 14496-12, 8.4.3. */
-function isoTracks(file: ByteSource): Tracks {
+/** By the handlers of the tracks: ISO/IEC 14496-12, 8.4.3. */
+function isAudioOnlyIso(file: ByteSource): boolean {
   const movie = boxIn(file, { start: 0, end: file.sizeBytes }, 'moov');
   const handlers: string[] = [];
   for (const box of movie === null ? [] : boxes(file, movie.start, movie.end)) {
@@ -59,7 +54,7 @@ function isoTracks(file: ByteSource): Tracks {
       handlers.push(file.read(handler.start + 8, 4).toString('latin1'));
     }
   }
-  return { hasAudio: handlers.includes('soun'), hasVideo: handlers.includes('vide') };
+  return handlers.includes('soun') && !handlers.includes('vide');
 }
 
 const SEGMENT = 0x18538067;
@@ -101,8 +96,8 @@ function* elements(file: ByteSource, start: number, end: number): Generator<Elem
   }
 }
 
-/** The kinds of tracks; Tracks come before the first Cluster. RFC 9559, 5.1.4. */
-function matroskaTracks(file: ByteSource): Tracks {
+/** By the types of the tracks; Tracks come before the first Cluster. RFC 9559, 5.1.4. */
+function isAudioOnlyMatroska(file: ByteSource): boolean {
   const types: number[] = [];
   for (const segment of elements(file, 0, file.sizeBytes)) {
     if (segment.id !== SEGMENT) continue;
@@ -118,7 +113,7 @@ function matroskaTracks(file: ByteSource): Tracks {
     }
     break;
   }
-  return { hasAudio: types.includes(AUDIO), hasVideo: types.includes(VIDEO) };
+  return types.includes(AUDIO) && !types.includes(VIDEO);
 }
 
 const PACKET_BYTES = 188;
@@ -143,8 +138,8 @@ function tableIn(packet: Buffer, id: number): Buffer | null {
   return end <= PACKET_BYTES - 4 ? packet.subarray(start, end) : null;
 }
 
-/** The kinds of streams of the first program: ISO/IEC 13818-1, 2.4.4. A stream of an unknown type counts as video. */
-function transportTracks(file: ByteSource): Tracks {
+/** By the streams of the first program: ISO/IEC 13818-1, 2.4.4. A stream of an unknown type counts as video. */
+function isAudioOnlyTransport(file: ByteSource): boolean {
   let mapId: number | null = null;
   const count = Math.min(MAX_PACKETS, Math.floor(file.sizeBytes / PACKET_BYTES));
   for (let index = 0; index < count; index++) {
@@ -166,24 +161,23 @@ function transportTracks(file: ByteSource): Tracks {
         at += 5 + (map.readUInt16BE(at + 3) & 0x0fff);
       }
       const others = types.filter((type) => !METADATA_STREAMS.includes(type));
-      const isAudio = (type: number) => AUDIO_STREAMS.includes(type);
-      return { hasAudio: others.some(isAudio), hasVideo: !others.every(isAudio) };
+      return others.length > 0 && others.every((type) => AUDIO_STREAMS.includes(type));
     }
   }
-  return { hasAudio: false, hasVideo: false };
+  return false;
 }
 
-/** By video type: the type of an audio-only file, and how to read its tracks. */
+/** By video type: the type of an audio-only file, and how to find out whether a file has audio tracks only. */
 const CONTAINERS: Readonly<
-  Record<string, readonly [audioType: string, tracks: (file: ByteSource) => Tracks]>
+  Record<string, readonly [audioType: string, isAudioOnly: (file: ByteSource) => boolean]>
 > = {
-  'video/mp4': ['audio/mp4', isoTracks],
-  'video/3gpp': ['audio/3gpp', isoTracks],
-  'video/3gpp2': ['audio/3gpp2', isoTracks],
-  'video/matroska': ['audio/matroska', matroskaTracks],
-  'video/x-matroska': ['audio/matroska', matroskaTracks],
-  'video/webm': ['audio/webm', matroskaTracks],
-  'video/mp2t': ['audio/mp2t', transportTracks],
+  'video/mp4': ['audio/mp4', isAudioOnlyIso],
+  'video/3gpp': ['audio/3gpp', isAudioOnlyIso],
+  'video/3gpp2': ['audio/3gpp2', isAudioOnlyIso],
+  'video/matroska': ['audio/matroska', isAudioOnlyMatroska],
+  'video/x-matroska': ['audio/matroska', isAudioOnlyMatroska],
+  'video/webm': ['audio/webm', isAudioOnlyMatroska],
+  'video/mp2t': ['audio/mp2t', isAudioOnlyTransport],
 };
 
 /** Video types whose files may have audio only. */
@@ -193,10 +187,9 @@ export const MAY_BE_AUDIO_ONLY: readonly string[] = Object.keys(CONTAINERS);
 export function audioOnlyType(type: string, file: ByteSource): string {
   const container = CONTAINERS[type];
   if (container === undefined) return type;
-  const [audioType, tracksOf] = container;
+  const [audioType, isAudioOnly] = container;
   try {
-    const { hasAudio, hasVideo } = tracksOf(file);
-    return hasAudio && !hasVideo ? audioType : type;
+    return isAudioOnly(file) ? audioType : type;
   } catch (error) {
     if (!(error instanceof InvalidArchiveError)) throw error;
     return type;

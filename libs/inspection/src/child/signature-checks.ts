@@ -42,11 +42,6 @@ const hasFontTables = (head: Buffer): boolean => {
   return count > 0 && count < 256 && /^[\x20-\x7e]{4}$/.test(head.toString('latin1', 12, 16));
 };
 
-const startsWith =
-  (...starts: readonly string[]) =>
-  (head: Buffer) =>
-    starts.some((start) => head.toString('latin1', 0, start.length) === start);
-
 const isAt =
   (at: number, ...values: readonly string[]) =>
   (head: Buffer) =>
@@ -75,13 +70,13 @@ const BZIP2_BLOCKS = ['1AY&SY', '\x17rE8P\x90'];
  * encrypted or compressed files begins with one of these by chance, and must not be reported as an undecodable image.
  */
 const SIGNATURE_CHECKS: Readonly<Record<string, (head: Buffer, isCut: boolean) => boolean>> = {
-  'application/postscript': startsWith('%!PS'),
+  'application/postscript': isAt(0, '%!PS'),
   // Every zlib stream begins with this signature; the signature of a real disk image is at its end.
   'application/x-apple-diskimage': () => false,
   'application/x-arj': hasArjHeader,
-  'application/x-bzip2': (head) => BZIP2_BLOCKS.some((block) => isAt(4, block)(head)),
+  'application/x-bzip2': isAt(4, ...BZIP2_BLOCKS),
   'application/x-compress': hasCompressFlags,
-  'application/x-cpio': (head) => startsWith('0707')(head) || hasCpioName(head),
+  'application/x-cpio': (head) => isAt(0, '0707')(head) || hasCpioName(head),
   'application/x-shockwave-flash': (head) => head[3]! > 0 && head[3]! < 64,
   'audio/aac': (head) => hasFrames(head, adtsFrame),
   'audio/aiff': isAt(8, 'AIFF', 'AIFC'),
@@ -89,7 +84,7 @@ const SIGNATURE_CHECKS: Readonly<Record<string, (head: Buffer, isCut: boolean) =
   'audio/vnd.dolby.dd-raw': (head) => hasFrames(head, ac3Frame),
   'font/ttf': hasFontTables,
   'image/bmp': hasBitmapHeader,
-  'image/gif': startsWith('GIF87a', 'GIF89a'),
+  'image/gif': isAt(0, 'GIF87a', 'GIF89a'),
   'image/x-icon': hasIconDirectory,
   'video/mp2t': hasPackets,
 };
