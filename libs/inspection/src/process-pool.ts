@@ -34,8 +34,8 @@ export class ProcessPool {
   private readonly waiting: WaitingTask[] = [];
   private readonly idle: SandboxedProcess[] = [];
   private readonly live = new Set<SandboxedProcess>();
-  private readonly running = new Set<Promise<void>>();
-  private readonly starting = new Set<Promise<void>>();
+  /** Running tasks and starting processes. */
+  private readonly activities = new Set<Promise<void>>();
   private readonly closed = new AbortController();
   /** Consecutive processes that did not start, or ended before their first task. */
   private failures = 0;
@@ -51,7 +51,7 @@ export class ProcessPool {
   start(): void {
     if (this.isStarted) return;
     this.isStarted = true;
-    for (let slot = 0; slot < this.options.processes; slot++) this.fill(slot);
+    for (let slot = 0; slot < this.options.processes; slot++) this.track(this.fill(slot));
   }
 
   /**
@@ -89,8 +89,7 @@ export class ProcessPool {
   async close(): Promise<void> {
     this.closed.abort();
     this.refuseWaiting();
-    await Promise.all(this.running);
-    await Promise.all(this.starting);
+    await Promise.all(this.activities);
     await Promise.all(
       [...this.live].map((process) => {
         process.kill('closing');
@@ -107,11 +106,14 @@ export class ProcessPool {
     for (const { reject } of this.waiting.splice(0)) reject(inspectionUnavailable());
   }
 
+  private track(activity: Promise<void>): void {
+    this.activities.add(activity);
+    void activity.then(() => this.activities.delete(activity));
+  }
+
   private dispatch(): void {
     while (this.idle.length > 0 && this.waiting.length > 0) {
-      const working = this.work(this.idle.shift()!, this.waiting.shift()!);
-      this.running.add(working);
-      void working.then(() => this.running.delete(working));
+      this.track(this.work(this.idle.shift()!, this.waiting.shift()!));
     }
   }
 
@@ -144,13 +146,7 @@ export class ProcessPool {
   }
 
   /** Starts the process of a slot, with retries and backoff, until it is ready or the pool closes. */
-  private fill(slot: number): void {
-    const starting = this.startOne(slot);
-    this.starting.add(starting);
-    void starting.then(() => this.starting.delete(starting));
-  }
-
-  private async startOne(slot: number): Promise<void> {
+  private async fill(slot: number): Promise<void> {
     const { signal } = this.closed;
     while (!signal.aborted) {
       const pause =
@@ -182,7 +178,7 @@ export class ProcessPool {
     this.logger.debug({ how, tasks: process.tasks, stderr: process.stderr }, 'inspection process ended');
     if (process.tasks === 0)
       this.onFailure(new InspectionFailed(`a process ended before its first task: ${how}`));
-    this.fill(slot);
+    this.track(this.fill(slot));
   }
 
   private onFailure(err: unknown): void {
