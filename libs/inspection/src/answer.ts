@@ -1,10 +1,5 @@
 import { types } from 'node:util';
-import {
-  type AssetProperties,
-  sanitizeProperties,
-  VARIANTS_REASONS,
-  type VariantsReason,
-} from '#libs/domain';
+import { type AssetProperties, sanitizeProperties, VARIANTS_REASONS } from '#libs/domain';
 import { InspectionFailed } from './inspection-failed.js';
 import type { Inspection, InspectionRequest, RefusalCode, Rendition } from './inspector.js';
 
@@ -64,19 +59,16 @@ function toRenditions(value: unknown, { profiles }: InspectionRequest): Renditio
   });
 }
 
-function toVariantsReason(value: unknown): VariantsReason | null {
-  if (value === null) return null;
-  const known = VARIANTS_REASONS.find((name) => name === value);
-  if (known === undefined) throw invalidAnswer();
-  return known;
+function oneOf<T>(known: readonly T[], value: unknown): T {
+  const found = known.find((name) => name === value);
+  if (found === undefined) throw invalidAnswer();
+  return found;
 }
 
 function toRefusal(value: unknown): Inspection['refusal'] {
   if (value === null) return null;
   const { code, message } = fieldsOf(value);
-  const known = REFUSALS.find((name) => name === code);
-  if (known === undefined) throw invalidAnswer();
-  return { code: known, message: textOf(message) ?? '' };
+  return { code: oneOf(REFUSALS, code), message: textOf(message) ?? '' };
 }
 
 /** @throws InspectionFailed when the value is not an answer to this request */
@@ -86,7 +78,7 @@ export function toInspection(value: unknown, request: InspectionRequest): Inspec
     detected: toDetected(detected),
     properties: toProperties(properties),
     renditions: toRenditions(renditions, request),
-    variantsReason: toVariantsReason(variantsReason),
+    variantsReason: variantsReason === null ? null : oneOf(VARIANTS_REASONS, variantsReason),
     refusal: toRefusal(refusal),
     opaque: opaque === null ? null : (textOf(opaque) ?? 'the reason is unknown'),
   };

@@ -232,16 +232,21 @@ export async function findLaunch(options: LaunchOptions, folders = SYSTEM_FOLDER
   };
   const readable = readableBy(options);
   const view = isRoot ? fileView([...readable.folders, ...readable.files, process.execPath]) : [];
-  const views = view.length === 0 ? [] : installed({ gives: [], programs: view });
-  const stages = [NAMESPACES, isRoot ? PRIVILEGE.slice(0, 1) : PRIVILEGE, [limits(options)]].map((layers) =>
-    layers.flatMap(installed),
-  );
+  const stages = [
+    [{ gives: [], programs: view }],
+    NAMESPACES,
+    isRoot ? PRIVILEGE.slice(0, 1) : PRIVILEGE,
+    [limits(options)],
+  ].map((layers) => layers.flatMap(installed));
   const flags = permissions(options);
-  const strongest = compose([...views, ...stages.flatMap((layers) => layers.slice(0, 1))], flags);
+  const strongest = compose(
+    stages.flatMap((layers) => layers.slice(0, 1)),
+    flags,
+  );
   if (await works(strongest)) return orRefuse(strongest);
 
   await check(compose([], NONE));
-  const chosen: Layer[] = (await works(compose(views, NONE))) ? views : [];
+  const chosen: Layer[] = [];
   for (const layers of stages) {
     for (const layer of layers) {
       if (!(await works(compose([...chosen, layer], NONE)))) continue;
