@@ -126,8 +126,11 @@ const AUDIO_STREAMS = [0x03, 0x04, 0x0f, 0x11, 0x1c, 0x81, 0x82, 0x87];
 /** Stream types of timed metadata, as in HLS, which are neither audio nor video. */
 const METADATA_STREAMS = [0x15, 0x86];
 
-/** The table that begins in a packet, without its checksum; null without one, or when the packet cuts it off. */
-function tableIn(packet: Buffer, id: number): Buffer | null {
+/**
+ * The table that begins in a packet, without its checksum; null without one, when it is shorter than `least` bytes, or when the
+ * packet cuts it off.
+ */
+function tableIn(packet: Buffer, id: number, least: number): Buffer | null {
   const begins = (packet[1]! & 0x40) !== 0;
   const adaptation = (packet[3]! & 0x20) === 0 ? 0 : 1 + packet[4]!;
   const pointer = 4 + adaptation;
@@ -135,7 +138,7 @@ function tableIn(packet: Buffer, id: number): Buffer | null {
   const start = pointer + 1 + packet[pointer]!;
   if (start + 12 > PACKET_BYTES || packet[start] !== id) return null;
   const end = start + 3 + (packet.readUInt16BE(start + 1) & 0x0fff) - 4;
-  return end <= PACKET_BYTES - 4 ? packet.subarray(start, end) : null;
+  return end >= start + least && end <= PACKET_BYTES - 4 ? packet.subarray(start, end) : null;
 }
 
 /** By the streams of the first program: ISO/IEC 13818-1, 2.4.4. A stream of an unknown type counts as video. */
@@ -147,13 +150,13 @@ function isAudioOnlyTransport(file: ByteSource): boolean {
     if (packet[0] !== SYNC) break;
     const id = packet.readUInt16BE(1) & 0x1fff;
     if (mapId === null && id === 0) {
-      const programs = tableIn(packet, PROGRAM_TABLE)?.subarray(8) ?? Buffer.alloc(0);
+      const programs = tableIn(packet, PROGRAM_TABLE, 8)?.subarray(8) ?? Buffer.alloc(0);
       for (let at = 0; at + 4 <= programs.length && mapId === null; at += 4) {
         // Program number 0 is the network table.
         if (programs.readUInt16BE(at) !== 0) mapId = programs.readUInt16BE(at + 2) & 0x1fff;
       }
     } else if (id === mapId) {
-      const map = tableIn(packet, MAP_TABLE);
+      const map = tableIn(packet, MAP_TABLE, 12);
       if (map === null) continue;
       const types: number[] = [];
       for (let at = 12 + (map.readUInt16BE(10) & 0x0fff); at + 5 <= map.length;) {

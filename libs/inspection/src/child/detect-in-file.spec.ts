@@ -166,6 +166,11 @@ describe('audio in video containers', () => {
       : element('18538067', ...inside);
     return Buffer.concat([element('1a45dfa3', element('4282', Buffer.from(name))), segment]);
   };
+  const withByte = (bytes: Buffer, at: number, value: number) => {
+    const damaged = Buffer.from(bytes);
+    damaged[at] = value;
+    return damaged;
+  };
   const many = (part: Buffer) => Array.from({ length: 1024 }, () => part);
   /** A transport stream: the PAT and the PMT in one packet each, then audio packets. */
   const transport = (...streams: readonly number[]) => {
@@ -215,7 +220,33 @@ describe('audio in video containers', () => {
     ['a transport stream with video', transport(0x0f, 0x1b), 'video/mp2t'],
     ['a transport stream with private data', transport(0x0f, 0x06), 'video/mp2t'],
     ['a transport stream with an empty program', transport(), 'video/mp2t'],
+    ['a transport stream with too short a map', withByte(transport(0x0f), 188 + 7, 9), 'video/mp2t'],
   ])('keeps the video type of %s', async (_, bytes, type) => {
     expect(await typesOf(bytes)).toEqual([type, type]);
   });
+
+  it.each<[string, Buffer, types: string[]]>([
+    ['MP4', iso('isom', 'soun'), ['video/mp4', 'audio/mp4']],
+    ['WebM', matroska('webm', [2]), ['video/webm', 'audio/webm']],
+    ['a transport stream', transport(0x0f, 0x15), ['video/mp2t', 'audio/mp2t']],
+  ])(
+    'gives a type to %s whichever byte is damaged, and wherever the file is cut',
+    async (_, whole, types) => {
+      const [video = ''] = types;
+      // The first and last bytes hold all structure of these files.
+      const places = [...Array(450).keys()].map((at) =>
+        at < 200 ? at : Math.max(0, whole.length - 450 + at),
+      );
+      const damaged = places.flatMap((at) => [
+        withByte(whole, at, 0),
+        withByte(whole, at, 1),
+        withByte(whole, at, 0xff),
+        whole.subarray(0, at),
+      ]);
+      for (const bytes of damaged) {
+        writeFileSync(file, bytes);
+        expect(types).toContain(await detectInFile(file, bytes.length, video));
+      }
+    },
+  );
 });

@@ -1,17 +1,19 @@
 import { type FileHandle, open } from 'node:fs/promises';
 
-/** Reads bytes from an offset; fewer, or none, past the end. */
+/** Reads bytes from an offset; fewer, or none, past the end, and none from an offset that is not a whole number from 0. */
 export type ReadAt = (offset: number, length: number) => Promise<Buffer>;
+
+const isOffset = (value: number) => Number.isSafeInteger(value) && value >= 0;
 
 export const bytesAt =
   (bytes: Buffer): ReadAt =>
   (offset, length) =>
-    Promise.resolve(bytes.subarray(offset, offset + length));
+    Promise.resolve(isOffset(offset) ? bytes.subarray(offset, offset + length) : Buffer.alloc(0));
 
 const fileAt =
   (file: FileHandle): ReadAt =>
   async (offset, length) => {
-    if (!Number.isSafeInteger(offset)) return Buffer.alloc(0);
+    if (!isOffset(offset)) return Buffer.alloc(0);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
     return buffer.subarray(0, bytesRead);
   };

@@ -36,7 +36,9 @@ const tiff: Check = async (at, sizeBytes) => {
     for (const [offsets, lengths] of EXTENTS) {
       const starts = await directory.numbers(offsets, MAX_EXTENTS);
       const sizes = await directory.numbers(lengths, MAX_EXTENTS);
-      if (starts.some((start, index) => start + Math.max(1, sizes[index] ?? 1) > sizeBytes)) return false;
+      const isWithin = (start: number, index: number) =>
+        start >= 0 && start + Math.max(1, sizes[index] ?? 1) <= sizeBytes;
+      if (!starts.every(isWithin)) return false;
       hasData ||= starts.length > 0;
     }
     return true;
