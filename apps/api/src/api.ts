@@ -1,8 +1,7 @@
-import type { IncomingMessage } from 'node:http';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { PinoLogger } from 'nestjs-pino';
-import { admitRequests, logRequests, NestLogger, requestIdOf } from '#libs/runtime';
+import { admitRequests, logRequests, logThroughPino, requestIdOf } from '#libs/runtime';
 import { admissionOf } from './admission.js';
 import { AppModule } from './app.module.js';
 import type { ApiConfiguration } from './config.js';
@@ -21,7 +20,7 @@ export async function createApi(config: ApiConfiguration): Promise<NestFastifyAp
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: IDLE_TIMEOUT_MS,
     // The raw request carries one id for Fastify, the log and the database rows.
-    genReqId: (request: IncomingMessage) => requestIdOf(request),
+    genReqId: requestIdOf,
   });
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(config), adapter, {
     bufferLogs: true,
@@ -29,9 +28,7 @@ export async function createApi(config: ApiConfiguration): Promise<NestFastifyAp
     // Nest's parser would also accept form bodies.
     bodyParser: false,
   });
-  app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
-  // Buffered log lines would otherwise appear only after a start that waits for a dependency.
-  app.flushLogs();
+  await logThroughPino(app);
   const server = adapter.getInstance();
   admitRequests(server, admissionOf(config.http));
   logRequests(server, await app.resolve(PinoLogger));

@@ -1,9 +1,8 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { PinoLogger } from 'nestjs-pino';
 import { sourceCheck } from '#libs/domain';
-import { admitRequests, NestLogger, serve } from '#libs/runtime';
+import { admitRequests, logThroughPino, serve } from '#libs/runtime';
 import { scannerOf } from '#libs/scanner';
 import { AppModule } from './app.module.js';
 import { readConfig } from './config.js';
@@ -20,15 +19,9 @@ async function start(): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(
     AppModule.forRoot(config, await scannerOf(config.scanner)),
     adapter,
-    {
-      bufferLogs: true,
-      abortOnError: false,
-      bodyParser: false,
-    },
+    { bufferLogs: true, abortOnError: false, bodyParser: false },
   );
-  app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
-  // Buffered log lines would otherwise appear only after a start that waits for a dependency.
-  app.flushLogs();
+  await logThroughPino(app);
   // The HTTP server is for monitoring only; the work comes from Pub/Sub and the queue.
   if (port === undefined) await app.init();
   else await app.listen(port, host);

@@ -1,3 +1,4 @@
+import { applyDecorators } from '@nestjs/common';
 import { type ClassConstructor, plainToInstance, Transform } from 'class-transformer';
 import {
   IsArray,
@@ -18,12 +19,15 @@ const UNITS: Readonly<Record<string, number>> = {
   TIB: 2 ** 40,
 };
 
-function parseBytes(value: unknown): unknown {
-  if (typeof value !== 'string') return value;
-  const match = /^(\d+)\s*([KMGT]?i?B)?$/i.exec(value.trim());
+function parseBytes(text: string): unknown {
+  const match = /^(\d+)\s*([KMGT]?i?B)?$/i.exec(text.trim());
   const unit = UNITS[(match?.[2] ?? 'B').toUpperCase()];
-  return match === null || unit === undefined ? value : Number(match[1]) * unit;
+  return match === null || unit === undefined ? text : Number(match[1]) * unit;
 }
+
+/** Parses the text of a variable. A parser returns an invalid text unchanged, which fails the validation. */
+const FromText = (parse: (text: string) => unknown) =>
+  Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? parse(value) : value));
 
 /** The environment variables of each configuration class, by property. */
 const VARIABLES = new WeakMap<object, Map<string, string>>();
@@ -37,40 +41,31 @@ export function Variable(name: string): PropertyDecorator {
 }
 
 /** Declares a whole number within bounds. */
-export function Whole(min: number, max: number = Number.MAX_SAFE_INTEGER): PropertyDecorator {
-  return (target, name) => {
-    const key = String(name);
-    Transform(({ value }: { value: unknown }) =>
-      typeof value === 'string' && /^\d+$/.test(value.trim()) ? Number(value) : value,
-    )(target, key);
-    IsInt()(target, key);
-    Min(min)(target, key);
-    Max(max)(target, key);
-  };
-}
+export const Whole = (min: number, max: number = Number.MAX_SAFE_INTEGER): PropertyDecorator =>
+  applyDecorators(
+    FromText((text) => (/^\d+$/.test(text.trim()) ? Number(text) : text)),
+    IsInt(),
+    Min(min),
+    Max(max),
+  );
 
 /** Declares a number of bytes: `5368709120`, `5 GiB`. */
-export function Bytes(): PropertyDecorator {
-  return (target, name) => {
-    const key = String(name);
-    Transform(({ value }: { value: unknown }) => parseBytes(value))(target, key);
-    IsInt({ message: '$property must be a number of bytes, such as 1048576 or 5 GiB' })(target, key);
-    Min(0)(target, key);
-    Max(Number.MAX_SAFE_INTEGER)(target, key);
-  };
-}
+export const Bytes = (): PropertyDecorator =>
+  applyDecorators(
+    FromText(parseBytes),
+    IsInt({ message: '$property must be a number of bytes, such as 1048576 or 5 GiB' }),
+    Min(0),
+    Max(Number.MAX_SAFE_INTEGER),
+  );
+
+const FLAGS: Readonly<Record<string, boolean>> = { true: true, false: false };
 
 /** Declares a boolean: `true` or `false`. */
-export function Flag(): PropertyDecorator {
-  return (target, name) => {
-    const key = String(name);
-    const flags: Record<string, boolean> = { true: true, false: false };
-    Transform(({ value }: { value: unknown }) =>
-      typeof value === 'string' ? (flags[value.trim()] ?? value) : value,
-    )(target, key);
-    IsBoolean({ message: '$property must be true or false' })(target, key);
-  };
-}
+export const Flag = (): PropertyDecorator =>
+  applyDecorators(
+    FromText((text) => FLAGS[text.trim()] ?? text),
+    IsBoolean({ message: '$property must be true or false' }),
+  );
 
 /** Splits a text at commas and white space, and converts it to lower case. */
 export const wordsIn = (text: string): string[] =>
@@ -80,16 +75,7 @@ export const wordsIn = (text: string): string[] =>
     .filter(Boolean);
 
 /** Declares a list of words, see {@link wordsIn}. */
-export function Words(): PropertyDecorator {
-  return (target, name) => {
-    const key = String(name);
-    Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? wordsIn(value) : value))(
-      target,
-      key,
-    );
-    IsArray()(target, key);
-  };
-}
+export const Words = (): PropertyDecorator => applyDecorators(FromText(wordsIn), IsArray());
 
 /**
  * Declares a rule for several properties. It is checked unless the property with this decorator is optional and unset.
@@ -97,11 +83,7 @@ export function Words(): PropertyDecorator {
  */
 export function Rule<T extends object>(problem: string, holds: (config: T) => boolean): PropertyDecorator {
   const validate = (_: unknown, args?: ValidationArguments) => holds(args?.object as T);
-  return (target, name) =>
-    ValidateBy({ name: 'rule', validator: { validate, defaultMessage: () => problem } })(
-      target,
-      String(name),
-    );
+  return ValidateBy({ name: 'rule', validator: { validate, defaultMessage: () => problem } });
 }
 
 type Classes = Readonly<Record<string, ClassConstructor<object>>>;
@@ -160,8 +142,4 @@ export const variablesOf = (type: ClassConstructor<object>): ReadonlyMap<string,
 
 /** Messages of class-validator begin with the property, which operators do not know. */
 const nameVariable = (problem: string, property: string, variable: string) =>
-  [`each value in ${property} `, `${property} `].reduce(
-    (message, start) =>
-      message.startsWith(start) ? start.replace(property, variable) + message.slice(start.length) : message,
-    problem,
-  );
+  problem.replace(new RegExp(`^(each value in )?${property} `), `$1${variable} `);

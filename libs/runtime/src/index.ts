@@ -1,10 +1,12 @@
 export * from './admission.js';
+export * from './at-most-every.js';
 export * from './configuration.js';
 export { ConfigurationModule } from './configuration.module.js';
 export * from './health/health-checks.js';
 export { HealthModule } from './health/health.module.js';
 export * from './logging.js';
 export { LoggingConfig } from './logging.config.js';
+export { addGauge } from './metrics/gauge.js';
 export { MetricsModule } from './metrics/metrics.module.js';
 export * from './priority.js';
 export * from './release.js';

@@ -1,9 +1,9 @@
-import { AsyncResource } from 'node:async_hooks';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { Injectable } from '@nestjs/common';
+import type { INestApplication } from '@nestjs/common';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { Logger, type Params, type PinoLogger } from 'nestjs-pino';
+import { Logger, type Params, PinoLogger } from 'nestjs-pino';
 import pino from 'pino';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
@@ -112,7 +112,7 @@ export function loggerParams(service: string, level: string): Params {
  * are not logged: clients choose them, and they may contain secrets.
  */
 export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
-  const contexts = new WeakMap<FastifyRequest, (log: () => void) => void>();
+  const contexts = new WeakMap<FastifyRequest, ReturnType<typeof AsyncLocalStorage.snapshot>>();
   server.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id);
     done();
@@ -120,10 +120,7 @@ export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
   // In an earlier hook the async context would be lost while Fastify parses the body.
   server.addHook('preHandler', (request, _reply, done) => {
     const begin = () => {
-      contexts.set(
-        request,
-        AsyncResource.bind((log: () => void) => log()),
-      );
+      contexts.set(request, AsyncLocalStorage.snapshot());
       done();
     };
     logger.runInContext(begin, { bindings: { reqId: request.id } });
@@ -147,10 +144,16 @@ export function logRequests(server: FastifyInstance, logger: PinoLogger): void {
 const SILENCED_CONTEXTS = new Set(['InstanceLoader', 'RouterExplorer', 'RoutesResolver']);
 
 /** Logger for Nest without the messages about each loaded module and route. */
-@Injectable()
-export class NestLogger extends Logger {
+class NestLogger extends Logger {
   override log(message: unknown, ...rest: unknown[]): void {
     const context = rest.at(-1);
     if (typeof context !== 'string' || !SILENCED_CONTEXTS.has(context)) super.log(message, ...rest);
   }
+}
+
+/** Logs the messages of Nest through pino, beginning with those that it has buffered (option `bufferLogs`). */
+export async function logThroughPino(app: INestApplication): Promise<void> {
+  app.useLogger(new NestLogger(await app.resolve(PinoLogger), {}));
+  // Buffered log lines would otherwise appear only after a start that waits for a dependency.
+  app.flushLogs();
 }

@@ -22,9 +22,7 @@ export async function serve(start: () => Promise<Service>, drainMs: number): Pro
     setTimeout(() => fail(`not drained within ${drainMs} ms`), drainMs).unref();
     starting.then((service) => service.close()).then(() => process.exit(0), fail);
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  process.on('disconnect', stop);
+  process.on('SIGTERM', stop).on('SIGINT', stop).on('disconnect', stop);
   try {
     await starting;
     process.send?.({ type: 'ready' });

@@ -21,30 +21,23 @@ export async function waitFor<T>(
   attempt: () => Promise<T>,
   isTemporary: (error: unknown) => boolean = () => true,
 ): Promise<T> {
+  const started = performance.now();
+  let reported = started;
   waits++;
   try {
-    return await retry(what, attempt, isTemporary);
+    for (; ; await delay(PAUSE_MS)) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!isTemporary(error)) throw error;
+        const now = performance.now();
+        if (now - reported < REPORT_MS) continue;
+        reported = now;
+        const seconds = Math.round((now - started) / 1000);
+        new Logger(waitFor.name).warn({ err: error, seconds }, `waiting for ${what} (${seconds} s)`);
+      }
+    }
   } finally {
     waits--;
-  }
-}
-
-async function retry<T>(
-  what: string,
-  attempt: () => Promise<T>,
-  isTemporary: (error: unknown) => boolean,
-): Promise<T> {
-  const started = performance.now();
-  for (let reported = started; ; await delay(PAUSE_MS)) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!isTemporary(error)) throw error;
-      const now = performance.now();
-      if (now - reported < REPORT_MS) continue;
-      reported = now;
-      const seconds = Math.round((now - started) / 1000);
-      new Logger(waitFor.name).warn({ err: error, seconds }, `waiting for ${what} (${seconds} s)`);
-    }
   }
 }

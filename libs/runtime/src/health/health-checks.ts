@@ -10,17 +10,17 @@ type NamedCheck = readonly [name: string, check: HealthCheck, figures?: HealthFi
  * Registry of the checks behind `/health/ready`. A module with an external dependency adds its check at construction.
  */
 export class HealthChecks {
-  private readonly byName = new Map<string, NamedCheck>();
+  private readonly checks: NamedCheck[] = [];
 
   /**
    * Registers a check. Its signal aborts when the result is no longer awaited. The figures are public: `/health/ready`
    * needs no authentication.
    */
   add(name: string, check: HealthCheck, figures?: HealthFigures): void {
-    this.byName.set(name, [name, check, figures]);
+    this.checks.push([name, check, figures]);
   }
 
   get all(): readonly NamedCheck[] {
-    return [...this.byName.values()];
+    return this.checks;
   }
 }

@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { atMostEvery } from '../at-most-every.js';
 import { type HealthCheck, HealthChecks } from './health-checks.js';
 
 /** Options of the readiness probe. */
@@ -31,19 +32,12 @@ const CACHE_MS = 1_000;
 
 @Injectable()
 export class HealthService {
-  private last: { readonly at: number; readonly readiness: Promise<Readiness> } | undefined;
+  readonly readiness = atMostEvery(CACHE_MS, () => this.probeAll());
 
   constructor(
     private readonly checks: HealthChecks,
     @Inject(HEALTH_OPTIONS) private readonly options: HealthOptions,
   ) {}
-
-  readiness(now = Date.now()): Promise<Readiness> {
-    if (this.last === undefined || now - this.last.at >= CACHE_MS) {
-      this.last = { at: now, readiness: this.probeAll() };
-    }
-    return this.last.readiness;
-  }
 
   private async probeAll(): Promise<Readiness> {
     const probes = await Promise.all(
