@@ -2,7 +2,7 @@ import { InjectQueue } from '@nestjs/bullmq';
 import { Injectable } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { Gauge, Registry } from 'prom-client';
-import { HealthChecks } from '#libs/runtime';
+import { atMostEvery, HealthChecks } from '#libs/runtime';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
 
 const STATES = ['waiting', 'active', 'delayed'] as const;
@@ -23,17 +23,19 @@ export class QueueMetrics {
     registry: Registry,
     health: HealthChecks,
   ) {
-    const queues = [processing, inspections].map((queue) => ({
-      name: queue.name,
-      state: new QueueState(queue),
-    }));
+    const queues = [processing, inspections].map((queue) => {
+      const query = sharePending(() => depthOf(queue));
+      // All metrics of a scrape share one query.
+      const depth = atMostEvery(FRESH_MS, () => Promise.race([query(), tooLate()]));
+      return { name: queue.name, depth };
+    });
     // Both queues are on one server, so the check of one is enough.
     health.add(
       'queue',
       sharePending(() => processing.isPaused()),
     );
     const each = async (show: (name: string, depth: Depth) => void) => {
-      const result = await Promise.all(queues.map(({ state }) => state.read()));
+      const result = await Promise.all(queues.map(({ depth }) => depth()));
       result.forEach((depth, index) => depth !== null && show(queues[index]!.name, depth));
     };
     new Gauge({
@@ -61,41 +63,27 @@ export class QueueMetrics {
   }
 }
 
-class QueueState {
-  private readonly query = sharePending(() => this.depth());
-  private last: { readonly at: number; readonly result: Promise<Depth | null> } | undefined;
-
-  constructor(private readonly queue: Queue) {}
-
-  /** Reads the queue once for all metrics of a scrape. */
-  read(now = Date.now()): Promise<Depth | null> {
-    if (this.last === undefined || now - this.last.at >= FRESH_MS) {
-      this.last = { at: now, result: Promise.race([this.query(), tooLate()]) };
-    }
-    return this.last.result;
-  }
-
-  private async depth(): Promise<Depth | null> {
-    try {
-      const {
-        active = 0,
-        delayed = 0,
-        ...ready
-      } = await this.queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed');
-      const counts = { waiting: (ready.waiting ?? 0) + (ready.prioritized ?? 0), active, delayed };
-      // Jobs are ordered by priority, and there is no index by age. An old first job shows a stalled queue, an old last
-      // job a backlog.
-      const last = Math.max(0, (ready.prioritized ?? 0) - 1);
-      const ends = await Promise.all([
-        this.queue.getJobs('prioritized', 0, 0),
-        this.queue.getJobs('prioritized', last, last),
-      ]);
-      const oldest = Math.min(Date.now(), ...ends.flat().map(({ timestamp }) => timestamp));
-      const ageSeconds = (Date.now() - oldest) / 1000;
-      return { counts, ageSeconds };
-    } catch {
-      return null;
-    }
+/** Null if the queue is not available. */
+async function depthOf(queue: Queue): Promise<Depth | null> {
+  try {
+    const {
+      waiting = 0,
+      prioritized = 0,
+      active = 0,
+      delayed = 0,
+    } = await queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed');
+    // Jobs are ordered by priority, and there is no index by age. An old first job shows a stalled queue, an old last
+    // job a backlog.
+    const last = Math.max(0, prioritized - 1);
+    const ends = await Promise.all([
+      queue.getJobs('prioritized', 0, 0),
+      queue.getJobs('prioritized', last, last),
+    ]);
+    const oldest = Math.min(Date.now(), ...ends.flat().map(({ timestamp }) => timestamp));
+    const counts = { waiting: waiting + prioritized, active, delayed };
+    return { counts, ageSeconds: (Date.now() - oldest) / 1000 };
+  } catch {
+    return null;
   }
 }
 

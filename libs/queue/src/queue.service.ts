@@ -7,6 +7,7 @@ import { type AssetReceived, kindOf } from '#libs/domain';
 import { waitFor } from '#libs/runtime';
 import { QueueConfig } from './queue.config.js';
 import { INSPECT_QUEUE, PROCESS_QUEUE, queueUnavailable, SCHEMA } from './queues.js';
+import { withinTime } from './within-time.js';
 
 const ENQUEUE_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -55,7 +56,7 @@ export class QueueService implements OnModuleInit {
       });
       refused.catch(() => undefined);
       const ready = () => Promise.race([this.queue.waitUntilReady(), refused]);
-      const attempt = () => withinTime(ready(), CONNECT_TIMEOUT_MS, NO_ANSWER);
+      const attempt = () => withinTime(ready(), CONNECT_TIMEOUT_MS, failWith(NO_ANSWER));
       await waitFor('Redis', attempt, (error) => error instanceof Error && error.message === NO_ANSWER);
       return;
     }
@@ -111,20 +112,12 @@ const jobIdOf = ({ assetId, generation, attempt }: AssetReceived) => `${assetId}
 
 async function answered<T>(answer: Promise<T>): Promise<T> {
   try {
-    return await withinTime(answer, ENQUEUE_TIMEOUT_MS, 'no answer from the queue');
+    return await withinTime(answer, ENQUEUE_TIMEOUT_MS, failWith('no answer from the queue'));
   } catch (error) {
     throw queueUnavailable(error);
   }
 }
 
-async function withinTime<T>(answer: Promise<T>, limitMs: number, message: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(message)), limitMs);
-  });
-  try {
-    return await Promise.race([answer, tooLate]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+const failWith = (message: string) => (): never => {
+  throw new Error(message);
+};
