@@ -84,15 +84,12 @@ export class OwnDuplicatesRepository {
         limitAssets,
         JSON.stringify(rows),
       ]);
-      const assets = new Map(
-        found.map(({ item, ...row }) => [item, row.assetId === null ? null : assetOf(row)]),
-      );
+      const details = new Map(items.map(({ id, metadata, acl }) => [id, { metadata, acl }]));
       return new Map(
-        items.flatMap(({ id, metadata, acl }) => {
-          const asset = assets.get(id);
-          if (asset === undefined) return [];
-          return [[id, asset === null ? null : { ...asset, details: { metadata, acl } }]];
-        }),
+        found.map(({ item, ...row }) => [
+          item,
+          row.assetId === null ? null : { ...assetOf(row), details: details.get(item)! },
+        ]),
       );
     } catch (error) {
       if (isUniqueViolation(error)) return new Map(items.map(({ id }) => [id, null]));

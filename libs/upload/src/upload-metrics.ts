@@ -41,10 +41,10 @@ export class UploadMetrics {
     });
   }
 
-  requested({ outcome, ...created }: Created): void {
-    const isShared = 'asset' in created && outcome === 'created' && created.asset.status === 'READY';
-    this.requests.inc({ outcome: isShared ? 'adopted' : outcome });
-    if (outcome === 'over-quota') this.quotaRefusals.inc();
+  requested(created: Created): void {
+    const isShared = created.outcome === 'created' && created.asset.status === 'READY';
+    this.requests.inc({ outcome: isShared ? 'adopted' : created.outcome });
+    if (created.outcome === 'over-quota') this.quotaRefusals.inc();
   }
 
   checked(outcome: CheckOutcome): void {

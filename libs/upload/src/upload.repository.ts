@@ -105,10 +105,9 @@ export class UploadRepository {
   /**
    * Reserves quota and creates assets of one owner in one statement. If not all can be created (a key was used before, or the quota
    * suffices for some only), the statement is repeated for those that can.
-   * @returns outcomes in the order of the assets
    * @throws StowageError unavailable, also QUOTA_BUSY
    */
-  async create(ownerId: bigint, assets: readonly NewAsset[]): Promise<Created[]> {
+  async create(ownerId: bigint, assets: readonly NewAsset[]): Promise<ReadonlyMap<NewAsset, Created>> {
     const created = new Map<NewAsset, Created>();
     // Assets whose bytes must be sent although the owner seemed to have them.
     const mustSend = new Set<NewAsset>();
@@ -125,7 +124,7 @@ export class UploadRepository {
       }
       if (created.size < assets.length) continue;
       for (const outcome of created.values()) this.metrics.requested(outcome);
-      return assets.map((asset) => created.get(asset)!);
+      return created;
     }
     throw unavailable('QUOTA_BUSY', 'Too many uploads are being requested at once. Try again later.');
   }

@@ -94,16 +94,14 @@ export class UploadService {
     }
     const call: Call = { now: this.clock.now(), origin };
     const prepared = await Promise.all(requests.map((request) => this.prepare(request, requestId, call.now)));
-    const accepted = prepared.filter((item): item is Prepared => !(item instanceof StowageError));
-    const assets = accepted.map(({ asset }) => asset);
+    const assets = prepared.flatMap((item) => (item instanceof StowageError ? [] : item.asset));
     const created = await this.repository.create(actor.ownerId, assets);
-    const outcomes = new Map(accepted.map((item, index) => [item, created[index]!]));
     const results: (RequestedUpload | StowageError)[] = [];
     const left = prepared.entries();
     const run = async () => {
       for (const [index, item] of left) {
         results[index] =
-          item instanceof StowageError ? item : await this.answer(item, outcomes.get(item)!, call);
+          item instanceof StowageError ? item : await this.answer(item, created.get(item.asset)!, call);
       }
     };
     await Promise.all(Array.from({ length: MAX_CONCURRENT_ANSWERS }, run));

@@ -49,16 +49,9 @@ export class UploadTicketModel {
   @Field(() => DateTime, { description: 'Latest time to start a PUT, or expiry of the session.' })
   expiresAt: Date;
 
-  constructor({ protocol, httpMethod, url, headers, expiresAt }: UploadTicket) {
-    Object.assign(this, {
-      method: protocol === 'PUT' ? 'PUT' : 'RESUMABLE',
-      protocol,
-      partSizeBytes: null,
-      httpMethod,
-      url,
-      headers,
-      expiresAt,
-    });
+  constructor(ticket: UploadTicket) {
+    const method = ticket.protocol === 'PUT' ? 'PUT' : 'RESUMABLE';
+    Object.assign(this, { ...ticket, method, partSizeBytes: null });
   }
 }
 
@@ -106,8 +99,8 @@ export class UploadRefusal {
   path: string[] | null;
 
   constructor(index: number, { kind, reason, message, inputPath }: StowageError) {
-    const path = inputPath && pathInBatch(index, inputPath);
-    Object.assign(this, { index, code: ERROR_KINDS[kind].graphql, reason, message, path: path ?? null });
+    const path = inputPath ? pathInBatch(index, inputPath) : null;
+    Object.assign(this, { index, code: ERROR_KINDS[kind].graphql, reason, message, path });
   }
 }
 
