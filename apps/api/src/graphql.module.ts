@@ -7,6 +7,7 @@ import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { type GqlOptionsFactory, GraphQLModule } from '@nestjs/graphql';
 import { GraphQLError, OperationTypeNode } from 'graphql';
 import { PinoLogger } from 'nestjs-pino';
+import { Registry } from 'prom-client';
 import { AssetsGraphQLModule } from '#libs/assets/graphql';
 import { DeliveryGraphQLModule } from '#libs/delivery/graphql';
 import { ERROR_KINDS, invalid } from '#libs/domain';
@@ -27,8 +28,7 @@ import { QuotaGraphQLModule } from '#libs/quota/graphql';
 import { UPLOAD_BATCH, UploadGraphQLModule } from '#libs/upload/graphql';
 import { CallerGuard } from './callers/caller.guard.js';
 import { RateLimiter } from './callers/rate-limiter.js';
-import { RequestMetrics } from './metrics/request-metrics.js';
-import { requestMetrics } from './metrics/request-metrics.plugin.js';
+import { requestMetrics } from './request-metrics.js';
 import { SubscriptionServer } from './subscriptions/subscription-server.js';
 import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
 
@@ -68,14 +68,11 @@ const inputPaths: ApolloServerPlugin = {
     }),
 };
 
-@Module({ providers: [RequestMetrics], exports: [RequestMetrics] })
-class RequestMetricsModule {}
-
 @Injectable()
 export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
   constructor(
     private readonly logger: PinoLogger,
-    private readonly metrics: RequestMetrics,
+    private readonly registry: Registry,
     private readonly subscriptions: SubscriptionServer,
   ) {
     logger.setContext('GraphQL');
@@ -97,20 +94,25 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
       formatError: (formatted, error) => formatGraphQLError(formatted, unwrapResolverError(error)),
       plugins: [
         this.errorLogging(),
-        requestMetrics(this.metrics),
+        requestMetrics(this.registry),
         noSubscriptions,
         batchItems(UPLOAD_BATCH),
         inputPaths,
-        this.drain(),
+        this.subscriptionServer(),
         // The plugin would trace every field, although no response may be cached.
         ApolloServerPluginCacheControlDisabled(),
       ],
     };
   }
 
-  private drain(): ApolloServerPlugin {
-    const drainServer = () => this.subscriptions.close();
-    return { serverWillStart: () => Promise.resolve({ drainServer }) };
+  /** Starts and drains the server of subscriptions with Apollo's own. */
+  private subscriptionServer(): ApolloServerPlugin {
+    return {
+      serverWillStart: ({ schema }) => {
+        this.subscriptions.schema = schema;
+        return Promise.resolve({ drainServer: () => this.subscriptions.close() });
+      },
+    };
   }
 
   /** Logs the errors of operations, and adds the request id to internal errors so that a client can quote it. */
@@ -142,7 +144,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
   imports: [
     GraphQLModule.forRootAsync<ApolloDriverConfig>({
       driver: ApolloDriver,
-      imports: [RequestMetricsModule, SubscriptionsModule],
+      imports: [SubscriptionsModule],
       useClass: GraphQLOptions,
     }),
     IdentityModule,

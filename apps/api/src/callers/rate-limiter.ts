@@ -49,7 +49,10 @@ export class RateLimiter {
     // A new insertion moves the bucket to the end of the map, which is ordered by last use.
     this.buckets.delete(ownerId);
     this.buckets.set(ownerId, bucket);
-    if (this.buckets.size > maxBuckets) this.evictOldest();
+    if (this.buckets.size > maxBuckets) {
+      const [leastRecent] = this.buckets.keys();
+      this.buckets.delete(leastRecent!);
+    }
     // A request heavier than a minute's weight needs a full bucket.
     const missing = Math.min(weight, perMinute) - bucket.weight;
     if (missing > 0) {
@@ -58,12 +61,5 @@ export class RateLimiter {
       });
     }
     bucket.weight = Math.max(0, bucket.weight - weight);
-  }
-
-  private evictOldest(): void {
-    for (const ownerId of this.buckets.keys()) {
-      this.buckets.delete(ownerId);
-      return;
-    }
   }
 }

@@ -1,6 +1,6 @@
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { Counter, type Registry } from 'prom-client';
 import type { WebSocket } from 'ws';
-import { Bytes, Variable, Whole } from '#libs/runtime';
+import { addGauge, Bytes, Variable, Whole } from '#libs/runtime';
 
 /** Limits for all sockets of one owner together, in this process. */
 export class SubscriptionsConfig {
@@ -31,35 +31,28 @@ const MAX_SOCKETS = 100;
 
 /** Tracks open sockets by owner, and enforces each owner's limits on sockets, subscriptions and unread bytes. */
 export class OwnerSockets {
-  private readonly perOwner = new Map<bigint, Set<Connection>>();
+  private readonly perOwner = new Map<Connection['ownerId'], Set<Connection>>();
   private readonly refusals: Counter<'limit'>;
 
   constructor(
     private readonly limits: SubscriptionsConfig,
     registry: Registry,
   ) {
-    const registers = [registry];
     this.refusals = new Counter({
       name: 'stowage_subscription_refusals_total',
       help: 'Number of sockets and subscriptions refused or closed, by the limit of the owner that was exceeded',
       labelNames: ['limit'],
-      registers,
+      registers: [registry],
     });
-    const gauge = (name: string, help: string, valueOf: () => number) =>
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(valueOf());
-        },
-      });
-    const all = () => [...this.perOwner.values()];
-    const sum = (of: (sockets: Set<Connection>) => number) =>
-      all().reduce((total, each) => total + of(each), 0);
-    gauge('stowage_subscriptions', 'Number of open subscriptions', () => sum(subscriptionsOf));
-    gauge('stowage_subscription_unsent_bytes', 'Bytes sent to subscribers and not read by them yet', () =>
-      sum(unsentOf),
+    const all = () => [...this.perOwner.values()].flatMap((sockets) => [...sockets]);
+    addGauge(registry, 'stowage_subscriptions', 'Number of open subscriptions', () =>
+      sum(all(), subscriptions),
+    );
+    addGauge(
+      registry,
+      'stowage_subscription_unsent_bytes',
+      'Bytes sent to subscribers and not read by them yet',
+      () => sum(all(), unsentBytes),
     );
   }
 
@@ -76,17 +69,15 @@ export class OwnerSockets {
   }
 
   leave(connection: Connection): void {
-    const { ownerId } = connection;
-    if (ownerId === undefined) return;
-    const open = this.perOwner.get(ownerId);
+    const open = this.perOwner.get(connection.ownerId);
     open?.delete(connection);
-    if (open?.size === 0) this.perOwner.delete(ownerId);
+    if (open?.size === 0) this.perOwner.delete(connection.ownerId);
   }
 
   /** Whether the owner's subscriptions, including the new one, are within the limit. */
   canSubscribe(connection: Connection): boolean {
     return (
-      subscriptionsOf(this.socketsOfOwner(connection)) <= this.limits.subscriptions ||
+      sum(this.socketsOfOwner(connection), subscriptions) <= this.limits.subscriptions ||
       this.refused('subscriptions')
     );
   }
@@ -94,8 +85,8 @@ export class OwnerSockets {
   /** Closes the owner's socket with the most unread bytes if all sockets of the owner together exceed the limit. */
   enforceUnsentLimit(connection: Connection): void {
     const open = this.socketsOfOwner(connection);
-    if (unsentOf(open) <= this.limits.unsentBytes) return;
-    const [most] = [...open].sort((a, b) => b.socket.bufferedAmount - a.socket.bufferedAmount);
+    if (sum(open, unsentBytes) <= this.limits.unsentBytes) return;
+    const [most] = [...open].sort((a, b) => unsentBytes(b) - unsentBytes(a));
     if (most === undefined) return;
     this.refused('bytes');
     // Removes the socket now: until its close event, its bytes would still count and close another socket.
@@ -108,7 +99,7 @@ export class OwnerSockets {
   }
 
   private socketsOfOwner({ ownerId }: Connection): ReadonlySet<Connection> {
-    return (ownerId === undefined ? undefined : this.perOwner.get(ownerId)) ?? new Set();
+    return this.perOwner.get(ownerId) ?? new Set();
   }
 
   private refused(limit: Limit): false {
@@ -117,14 +108,11 @@ export class OwnerSockets {
   }
 }
 
-const subscriptionsOf = (sockets: Iterable<Connection>): number => {
-  let sum = 0;
-  for (const { count } of sockets) sum += count?.() ?? 0;
-  return sum;
-};
+const subscriptions = ({ count }: Connection) => count?.() ?? 0;
+const unsentBytes = ({ socket }: Connection) => socket.bufferedAmount;
 
-const unsentOf = (sockets: Iterable<Connection>): number => {
-  let sum = 0;
-  for (const { socket } of sockets) sum += socket.bufferedAmount;
-  return sum;
-};
+function sum(sockets: Iterable<Connection>, value: (connection: Connection) => number): number {
+  let total = 0;
+  for (const each of sockets) total += value(each);
+  return total;
+}

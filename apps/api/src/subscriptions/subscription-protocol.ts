@@ -13,15 +13,17 @@ import {
   validate,
 } from 'graphql';
 import { CloseCode, type Context, type ServerOptions, type SubscribePayload } from 'graphql-ws';
-import { type Actor, ERROR_KINDS, invalid, StowageError } from '#libs/domain';
+import type { PinoLogger } from 'nestjs-pino';
+import { ERROR_KINDS, invalid, StowageError } from '#libs/domain';
 import {
   addInputPaths,
+  formatServerError,
   type GraphQLContext,
+  logErrors,
   MAX_TOKENS,
   queryLimits,
-  formatServerError,
 } from '#libs/graphql';
-import { headerOf } from '#libs/identity';
+import { headerOf, type IdentityService } from '#libs/identity';
 import type { Connection, OwnerSockets } from './owner-sockets.js';
 
 /** Maximum number of open subscriptions on one socket. */
@@ -37,12 +39,9 @@ const HEADERS = new Set(['authorization', 'x-stowage-on-behalf-of']);
 
 interface ProtocolParts {
   readonly schema: () => GraphQLSchema;
-  authenticate(headers: IncomingHttpHeaders): Promise<Actor>;
+  readonly identity: IdentityService;
   readonly sockets: OwnerSockets;
-  /** Logs the errors of a subscription. */
-  log(errors: readonly GraphQLError[], requestId: string | undefined): void;
-  /** Logs why a socket could not be opened: a bug or an unavailable dependency. */
-  report(error: unknown): void;
+  readonly logger: PinoLogger;
 }
 
 type SocketContext = Context<Record<string, unknown>, Connection>;
@@ -103,33 +102,33 @@ const refusal = (reason: string, message: string) =>
  * (https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverWebSocket.md), for subscriptions only. The
  * token is verified when the socket is opened, and again for each subscription.
  */
-export function subscriptionProtocol(
-  parts: ProtocolParts,
-): ServerOptions<Record<string, unknown>, Connection> {
+export function subscriptionProtocol({
+  schema,
+  identity,
+  sockets,
+  logger,
+}: ProtocolParts): ServerOptions<Record<string, unknown>, Connection> {
   const format = (errors: readonly GraphQLError[], requestId?: string): GraphQLFormattedError[] => {
-    parts.log(errors, requestId);
+    logErrors(logger, errors, requestId, 'subscription');
     return errors.map((error) => {
       const shown = formatServerError(error);
       if (shown.extensions?.code !== ERROR_KINDS.internal.graphql) return shown;
       return { ...shown, extensions: { ...shown.extensions, requestId } };
     });
   };
-  const requestIdOf = (args: { contextValue?: unknown }) =>
-    (args.contextValue as GraphQLContext | undefined)?.req.id;
-
   return {
     onConnect: async (context) => {
       const { socket } = context.extra;
       context.extra.count = () => Object.keys(context.subscriptions).length;
       try {
-        const { ownerId } = await parts.authenticate(headersOf(context));
-        if (parts.sockets.admit(context.extra, ownerId)) return true;
+        const { ownerId } = await identity.authenticate(headersOf(context));
+        if (sockets.admit(context.extra, ownerId)) return true;
         socket.close(CloseCode.TooManyInitialisationRequests, 'Too many sockets');
-      } catch (error) {
-        const known = error instanceof StowageError && error.kind !== 'unavailable';
-        if (known) socket.close(CloseCode.Unauthorized, error.reason);
-        else {
-          parts.report(error);
+      } catch (err) {
+        if (err instanceof StowageError && err.kind !== 'unavailable') {
+          socket.close(CloseCode.Unauthorized, err.reason);
+        } else {
+          logger.error({ err }, 'socket open failed');
           socket.close(TRY_AGAIN_LATER, 'Try again later');
         }
       }
@@ -144,11 +143,11 @@ export function subscriptionProtocol(
           ),
         ];
       }
-      if (!parts.sockets.canSubscribe(context.extra)) {
-        const message = `All your sockets together may have at most ${parts.sockets.maxSubscriptions} subscriptions. End one first.`;
+      if (!sockets.canSubscribe(context.extra)) {
+        const message = `All your sockets together may have at most ${sockets.maxSubscriptions} subscriptions. End one first.`;
         return [refusal('TOO_MANY_SUBSCRIPTIONS', message)];
       }
-      const operation = operationOf(parts.schema(), payload);
+      const operation = operationOf(schema(), payload);
       if (Array.isArray(operation)) return operation as readonly GraphQLError[];
       const contextValue: GraphQLContext = { req: { id: randomUUID(), headers: headersOf(context) } };
       return { ...(operation as ExecutionArgs), contextValue };
@@ -157,7 +156,8 @@ export function subscriptionProtocol(
     onNext: (_context, _id, _payload, args, { data, errors }) => {
       if (errors === undefined) return undefined;
       addInputPaths(errors, args);
-      return { data, errors: format(errors, requestIdOf(args)) };
+      const { req } = args.contextValue as GraphQLContext;
+      return { data, errors: format(errors, req.id) };
     },
   };
 }

@@ -2,16 +2,15 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
-import { GraphQLSchemaHost } from '@nestjs/graphql';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { GraphQLSchema } from 'graphql';
 import { CloseCode, handleProtocols, makeServer, MessageType, parseMessage } from 'graphql-ws';
 import { PinoLogger } from 'nestjs-pino';
-import { Gauge, Registry } from 'prom-client';
+import { Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { SubscriptionRateLimiter } from '#libs/assets/graphql';
-import { logErrors } from '#libs/graphql';
 import { IdentityService } from '#libs/identity';
-import type { AdmissionCheck } from '#libs/runtime';
+import { addGauge, type AdmissionCheck } from '#libs/runtime';
 import { admissionOf } from '../admission.js';
 import { HttpConfig } from '../http.config.js';
 import { type Connection, OwnerSockets, SubscriptionsConfig } from './owner-sockets.js';
@@ -42,11 +41,12 @@ const CLOSE_TIMEOUT_MS = 2_000;
 /** Serves subscriptions over WebSocket at the path of the GraphQL endpoint. */
 @Injectable()
 export class SubscriptionServer implements OnApplicationBootstrap {
+  /** Set before the first operation. */
+  schema: GraphQLSchema;
   private readonly sockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_MESSAGE_BYTES,
-    clientTracking: true,
-    handleProtocols: (protocols) => handleProtocols(protocols),
+    handleProtocols,
   });
   /** Decides which upgrades are accepted. */
   private readonly admission: AdmissionCheck;
@@ -59,8 +59,7 @@ export class SubscriptionServer implements OnApplicationBootstrap {
 
   constructor(
     private readonly adapter: HttpAdapterHost,
-    private readonly modules: ModuleRef,
-    private readonly identity: IdentityService,
+    identity: IdentityService,
     private readonly rateLimiter: SubscriptionRateLimiter,
     private readonly logger: PinoLogger,
     http: HttpConfig,
@@ -72,30 +71,25 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     this.owners = new OwnerSockets(limits, registry);
     this.protocol = makeServer(
       subscriptionProtocol({
-        schema: () => this.modules.get(GraphQLSchemaHost, { strict: false }).schema,
-        authenticate: (headers) => this.identity.authenticate(headers),
+        schema: () => this.schema,
+        identity,
         sockets: this.owners,
-        log: (errors, reqId) => logErrors(this.logger, errors, reqId, 'subscription'),
-        report: (err) => this.logger.error({ err }, 'socket open failed'),
+        logger,
       }),
     );
     const { clients } = this.sockets;
-    new Gauge({
-      name: 'stowage_subscription_sockets',
-      help: 'Number of open subscription sockets',
-      registers: [registry],
-      collect() {
-        this.set(clients.size);
-      },
-    });
-    new Gauge({
-      name: 'stowage_subscription_waiting',
-      help: 'Number of messages from subscribers and states for subscribers that wait for the rate limit of their owner',
-      registers: [registry],
-      collect() {
-        this.set(rateLimiter.waiting);
-      },
-    });
+    addGauge(
+      registry,
+      'stowage_subscription_sockets',
+      'Number of open subscription sockets',
+      () => clients.size,
+    );
+    addGauge(
+      registry,
+      'stowage_subscription_waiting',
+      'Number of messages from subscribers and states for subscribers that wait for the rate limit of their owner',
+      () => rateLimiter.waiting,
+    );
   }
 
   onApplicationBootstrap(): void {
@@ -135,7 +129,7 @@ export class SubscriptionServer implements OnApplicationBootstrap {
         send: (text) => this.send(connection, text),
         close: (code, reason = '') => socket.close(code, shortened(reason)),
         onMessage: (take) =>
-          socket.on('message', (data) => void this.receive(connection, asText(data), take)),
+          socket.on('message', (data: Buffer) => void this.receive(connection, data.toString(), take)),
       },
       connection,
     );
@@ -200,9 +194,6 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     }
   }
 }
-
-const asText = (data: Buffer | ArrayBuffer | Buffer[]): string =>
-  Array.isArray(data) ? Buffer.concat(data).toString() : Buffer.from(data as Buffer).toString();
 
 /** Rejects well-formed messages that only a server sends: graphql-ws throws at them, and clients could flood the log. */
 function isFromClient(text: string): boolean {
