@@ -1,8 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { StartFailure } from './data-folder.js';
 import { ChildLog, logFile, type Terminal } from './logs.js';
-import { type Processes, reportWaiting } from './processes.js';
+import { endOf, type Processes, reportWaiting, SUCCESS } from './processes.js';
 
 interface ChildOptions {
   readonly name: string;
@@ -57,8 +56,20 @@ export class Child {
   /** @throws StartFailure with the child's last error if it ends before it is ready */
   async start(): Promise<void> {
     const child = this.spawn();
-    await this.untilReady(child);
-    this.restartOnExit(child);
+    const ended = endOf(child);
+    const ready = new Promise<void>((resolve) => {
+      child.on('message', (message: { type?: string } | null) => {
+        if (message?.type === 'ready') resolve();
+      });
+    });
+    const { name, terminal } = this.options;
+    const end = await reportWaiting(`the ${name}`, Promise.race([ready, ended]), terminal.line);
+    if (end !== undefined) throw this.failure(`ended before it was ready (${end})`);
+    const since = Date.now();
+    void ended.then((laterEnd) => {
+      if (Date.now() - since > RESET_BACKOFF_MS) this.backoffMs = MIN_BACKOFF_MS;
+      this.restart(this.failure(`ended (${laterEnd})`));
+    });
   }
 
   /**
@@ -66,11 +77,9 @@ export class Child {
    * @throws StartFailure with the child's last error if it fails
    */
   async run(): Promise<void> {
-    const endReports = reportWaiting(`the end of ${this.options.name}`, this.options.terminal.line);
-    const child = this.spawn();
-    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-    endReports();
-    if (code !== 0) throw this.failure(`failed (${signal ?? `code ${code}`})`);
+    const { name, terminal } = this.options;
+    const end = await reportWaiting(`the end of ${name}`, endOf(this.spawn()), terminal.line);
+    if (end !== SUCCESS) throw this.failure(`failed (${end})`);
   }
 
   /** Stops restarting the child. */
@@ -90,43 +99,16 @@ export class Child {
     return child;
   }
 
-  private untilReady(child: ChildProcess): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const fail = (problem: string) => reject(this.failure(problem));
-      const { name, terminal } = this.options;
-      const endReports = reportWaiting(`the ${name}`, terminal.line);
-      child.on('message', (message: { type?: string } | null) => {
-        if (message?.type !== 'ready') return;
-        endReports();
-        resolve();
-      });
-      // 'close' instead of 'exit', because the last output may still be in the pipe.
-      child.once('close', (code, signal) => {
-        endReports();
-        fail(`ended before it was ready (${signal ?? `code ${code}`})`);
-      });
-    });
-  }
-
   private failure(problem: string): StartFailure {
     const reason = this.log.lastError === undefined ? '' : `: ${this.log.lastError}`;
     return new StartFailure(`${this.options.name} ${problem}${reason} (log: ${this.log.file})`);
   }
 
-  private restartOnExit(child: ChildProcess): void {
-    const since = Date.now();
-    child.once('close', (code, signal) => {
-      if (Date.now() - since > RESET_BACKOFF_MS) this.backoffMs = MIN_BACKOFF_MS;
-      this.restart(this.failure(`ended (${signal ?? `code ${code}`})`));
-    });
-  }
-
-  private restart(failure: unknown): void {
+  private restart(failure: Error): void {
     if (this.stopping) return;
-    const problem = failure instanceof Error ? failure.message : String(failure);
-    this.options.terminal.line(`${problem}; starting it again in ${this.backoffMs / 1000} s`);
+    this.options.terminal.line(`${failure.message}; starting it again in ${this.backoffMs / 1000} s`);
     this.timer = setTimeout(() => {
-      this.start().catch((error: unknown) => this.restart(error));
+      this.start().catch((error: Error) => this.restart(error));
     }, this.backoffMs);
     this.backoffMs = Math.min(this.backoffMs * 2, MAX_BACKOFF_MS);
   }

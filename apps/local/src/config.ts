@@ -13,16 +13,10 @@ export interface Config {
   readonly pubSubHost: string | undefined;
 }
 
-export interface Ports {
-  readonly api: number;
-  readonly gcs: number;
-  readonly pubSub: number;
-  readonly postgres: number;
-  readonly worker: number;
-}
+export type Ports = Readonly<Record<keyof typeof PORT_PURPOSE, number>>;
 
 /** Purpose of each port, for messages to the user. */
-export const PORT_PURPOSE: Record<keyof Ports, string> = {
+export const PORT_PURPOSE = {
   api: 'the API',
   gcs: 'the Cloud Storage emulator',
   pubSub: 'the Pub/Sub emulator',
@@ -48,9 +42,7 @@ function verboseIn(argv: readonly string[]): boolean {
   try {
     return parseArgs({ args: [...argv], options: { verbose: { type: 'boolean' } } }).values.verbose ?? false;
   } catch (error) {
-    throw new StartFailure(
-      `${error instanceof Error ? error.message : String(error)}; the only option is --verbose`,
-    );
+    throw new StartFailure(`${(error as Error).message}; the only option is --verbose`);
   }
 }
 

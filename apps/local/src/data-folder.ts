@@ -1,6 +1,6 @@
 import { hkdfSync, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, link, mkdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { access, link, mkdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 /** The reason why the embedded stack cannot run. The message is one sentence for the user who started it. */
@@ -41,7 +41,6 @@ export async function openDataFolder(folder: string): Promise<string> {
   const absolute = path.resolve(folder);
   try {
     await mkdir(absolute, { recursive: true });
-    if (!(await stat(absolute)).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
     await access(absolute, constants.W_OK | constants.X_OK);
   } catch (error) {
     const sentence = ERROR_TEXTS[codeOf(error)];

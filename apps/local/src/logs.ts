@@ -16,7 +16,8 @@ const TRACE = /^\s|^\(|^file:|^Node\.js v|^\W*$/;
 /** Log levels of pino: https://getpino.io/#/docs/api?id=loggerlevel-string-gettersetter */
 const [WARN, ERROR, FATAL] = [40, 50, 60];
 
-const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+/** Size of a file in bytes; 0 if it does not exist. */
+export const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 
 /** The path of a log in the data folder. A log of more than 20 MiB is rotated, with one old file. */
 export function logFile(dataFolder: string, name: string): string {
@@ -113,7 +114,6 @@ export class ChildLog {
 
 /** Level and message of a line from pino; level 0 for any other line. */
 function read(line: string): { level: number; text: string } {
-  if (!line.startsWith('{')) return { level: 0, text: '' };
   try {
     const { level, msg, err } = JSON.parse(line) as {
       level?: number;

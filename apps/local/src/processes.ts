@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -12,20 +13,18 @@ interface Entry {
   readonly started: string;
 }
 
-/** How to stop a process: a signal, and a second signal after the grace period in milliseconds. */
-interface StopOptions {
-  readonly signal: NodeJS.Signals;
-  readonly force: NodeJS.Signals;
-  readonly graceMs: number;
-}
-
-const DEFAULT_STOP: StopOptions = { signal: 'SIGTERM', force: 'SIGKILL', graceMs: 10_000 };
+/** The signals that stop a process: the second one ends it at once. */
+const STOP = { signal: 'SIGTERM', force: 'SIGKILL' } as const;
 /**
  * Fast shutdown, then immediate shutdown. SIGKILL would leave the server's child processes running.
  * https://www.postgresql.org/docs/current/server-shutdown.html
  */
-const POSTGRES: StopOptions = { signal: 'SIGINT', force: 'SIGQUIT', graceMs: 10_000 };
-const STOP: Record<string, StopOptions> = { postgres: POSTGRES };
+const STOP_POSTGRES = { signal: 'SIGINT', force: 'SIGQUIT' } as const;
+const signalsOf = ({ name }: Entry) => (name === 'postgres' ? STOP_POSTGRES : STOP);
+/** Time between the two signals. */
+const GRACE_MS = 10_000;
+/** Time for the end of a process after its force signal. */
+const FORCE_MS = 5_000;
 
 /** Dependent processes before their dependencies. */
 const STOP_ORDER = ['migrate', 'initdb', 'api', 'worker', 'emulators', 'postgres'];
@@ -39,7 +38,6 @@ export class Processes {
   private readonly file: string;
   private readonly lock: DatabaseSync;
   private readonly entries = new Map<string, Entry>();
-  private readonly running = new Map<string, ChildProcess>();
   private closed = false;
 
   /** @throws StartFailure if another supervisor runs in this data folder */
@@ -56,8 +54,8 @@ export class Processes {
     const left = entriesIn(this.file)
       .filter((entry) => entry.name !== 'supervisor' && isAlive(entry))
       .sort((a, b) => STOP_ORDER.indexOf(a.name) - STOP_ORDER.indexOf(b.name));
-    for (const entry of left) await end(entry, STOP[entry.name] ?? DEFAULT_STOP);
-    this.record({ name: 'supervisor', pid: process.pid, started: startOf(process.pid) ?? '' });
+    for (const entry of left) await end(entry);
+    this.record('supervisor', process.pid);
     return left.map(({ name }) => name);
   }
 
@@ -74,11 +72,9 @@ export class Processes {
         `${command} cannot be run on this machine (${process.platform} ${process.arch})`,
       );
     }
-    this.running.set(name, child);
-    this.record({ name, pid: child.pid, started: startOf(child.pid) ?? '' });
+    const entry = this.record(name, child.pid);
     child.once('exit', () => {
-      if (this.running.get(name) !== child) return;
-      this.running.delete(name);
+      if (this.entries.get(name) !== entry) return;
       this.entries.delete(name);
       this.write();
     });
@@ -90,14 +86,16 @@ export class Processes {
     this.closed = true;
     for (const name of STOP_ORDER) {
       const entry = this.entries.get(name);
-      if (entry) await end(entry, STOP[name] ?? DEFAULT_STOP);
+      if (entry) await end(entry);
     }
   }
 
   /** Ends all processes at once by their force signals, without a grace period. */
   force(): void {
     this.closed = true;
-    for (const [name, child] of this.running) child.kill((STOP[name] ?? DEFAULT_STOP).force);
+    for (const entry of this.entries.values()) {
+      if (entry.pid !== process.pid) send(entry.pid, signalsOf(entry).force);
+    }
   }
 
   /** Releases the data folder. No recorded process may be running. */
@@ -107,9 +105,11 @@ export class Processes {
     this.lock.close();
   }
 
-  private record(entry: Entry): void {
-    this.entries.set(entry.name, entry);
+  private record(name: string, pid: number): Entry {
+    const entry = { name, pid, started: startOf(pid) ?? '' };
+    this.entries.set(name, entry);
     this.write();
+    return entry;
   }
 
   private write(): void {
@@ -136,11 +136,11 @@ function lockOf(file: string, held: () => string): DatabaseSync {
   }
 }
 
-/** The entries of a record file; empty if the file is missing or incomplete. */
+/** The entries of a record file; empty if the file is missing, incomplete or not an array. */
 function entriesIn(file: string): Entry[] {
   try {
-    const found: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    return Array.isArray(found) ? (found as Entry[]).filter(({ pid }) => Number.isInteger(pid)) : [];
+    const found = JSON.parse(readFileSync(file, 'utf8')) as Entry[];
+    return found.filter(({ pid }) => Number.isInteger(pid));
   } catch {
     return [];
   }
@@ -167,14 +167,15 @@ function startOf(pid: number): string | null {
 
 const isAlive = (entry: Entry) => startOf(entry.pid) === entry.started;
 
-async function end(entry: Entry, { signal, force, graceMs }: StopOptions): Promise<void> {
+async function end(entry: Entry): Promise<void> {
+  const { signal, force } = signalsOf(entry);
   const gone = () => !isAlive(entry);
   send(entry.pid, signal);
-  if (await until(gone, graceMs)) return;
+  if (await until(gone, GRACE_MS)) return;
   send(entry.pid, force);
-  if (await until(gone, 5_000)) return;
+  if (await until(gone, FORCE_MS)) return;
   send(entry.pid, 'SIGKILL');
-  await until(gone, 5_000);
+  await until(gone, FORCE_MS);
 }
 
 function send(pid: number, signal: NodeJS.Signals): void {
@@ -183,6 +184,15 @@ function send(pid: number, signal: NodeJS.Signals): void {
   } catch {
     // The process has already ended.
   }
+}
+
+/** The end of a process that succeeded, see {@link endOf}. */
+export const SUCCESS = 'code 0';
+
+/** How a process ended: its signal or its exit code. Waits for 'close', since output may still be in the pipe at 'exit'. */
+export async function endOf(child: ChildProcess): Promise<string> {
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  return signal ?? `code ${code}`;
 }
 
 const INTERVAL_MS = 20;
@@ -199,12 +209,20 @@ export async function until(condition: () => boolean, limitMs = Infinity): Promi
 const REPORT_MS = 10_000;
 
 /**
- * Prints every ten seconds what a start waits for. A start has no time limit, since on a busy machine it takes minutes.
- * @returns function that ends the reports
+ * Waits for a part of the start, and prints every ten seconds what it waits for. A start has no time limit, since on a
+ * busy machine it takes minutes.
  */
-export function reportWaiting(what: string, line: (text: string) => void): () => void {
+export async function reportWaiting<T>(
+  what: string,
+  awaited: Promise<T>,
+  line: (text: string) => void = () => undefined,
+): Promise<T> {
   const started = performance.now();
   const seconds = () => Math.round((performance.now() - started) / 1000);
   const timer = setInterval(() => line(`Waiting for ${what} (${seconds()} s) …`), REPORT_MS);
-  return () => clearInterval(timer);
+  try {
+    return await awaited;
+  } finally {
+    clearInterval(timer);
+  }
 }

@@ -9,8 +9,7 @@ const REPEAT_MS = 1_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Exit code that shells use for a process ended by Ctrl-C. */
 const FORCED_CODE = 130;
-/** Subjects of the generated tokens. */
-const USER = '1';
+/** Subject of the operator's token. */
 const OPERATOR = '1000';
 
 /**
@@ -58,17 +57,14 @@ export async function run(entries: Entries, argv: readonly string[]): Promise<vo
   }
 }
 
-async function summary({ ports }: Config, { dataFolder, secrets }: Running): Promise<string> {
+async function summary({ ports }: Config, { dataFolder, secrets, userToken }: Running): Promise<string> {
   const url = `http://127.0.0.1:${ports.api}/graphql`;
-  const [user, operator] = await Promise.all([
-    signToken(secrets.jwtSecret, { subject: USER }),
-    signToken(secrets.jwtSecret, { subject: OPERATOR, admin: true }),
-  ]);
+  const operatorToken = await signToken(secrets.jwtSecret, { subject: OPERATOR, admin: true });
   return [
     '',
     `Playground   ${url}`,
-    `User token   ${user}`,
-    `Admin token  ${operator}`,
+    `User token   ${userToken}`,
+    `Admin token  ${operatorToken}`,
     `Data         ${dataFolder}`,
     '',
     `ready ${url}`,

@@ -10,17 +10,17 @@ import { Processes } from './processes.js';
 import { signToken } from './token.js';
 
 /** Entry files of the child processes. */
-export interface Entries {
-  readonly migrate: string;
-  readonly emulators: string;
-  readonly api: string;
-  readonly worker: string;
-}
+export type Entries = Readonly<Record<'migrate' | 'emulators' | 'api' | 'worker', string>>;
+
+/** Subject of the user's token. */
+const USER = '1';
 
 /** The running stack. */
 export interface Running {
   readonly dataFolder: string;
   readonly secrets: Secrets;
+  /** Token of a user, which the playground contains too. */
+  readonly userToken: string;
 }
 
 /**
@@ -50,20 +50,18 @@ export class Supervisor {
     if (left.length > 0) terminal.line(`Stopped processes of an earlier run: ${left.join(', ')}`);
     await assertFree(this.config.ports, this.config.pubSubHost !== undefined);
 
-    const userToken = await signToken(secrets.jwtSecret, { subject: '1' });
+    const userToken = await signToken(secrets.jwtSecret, { subject: USER });
     const env = childEnvironment({ ...this.config, dataFolder }, secrets, process.env, userToken);
     const child = (name: keyof Entries) =>
       new Child({ name, entry: this.entries[name], env, dataFolder, processes, terminal });
-    const [migrate, emulators, api, worker] = (['migrate', 'emulators', 'api', 'worker'] as const).map(
-      child,
-    ) as [Child, Child, Child, Child];
+    const [emulators, api, worker] = [child('emulators'), child('api'), child('worker')];
     this.children = [api, worker, emulators];
     await all([
       emulators.start(),
-      this.startDatabase(dataFolder, secrets, processes).then(() => migrate.run()),
+      this.startDatabase(dataFolder, secrets, processes).then(() => child('migrate').run()),
     ]);
     await all([api.start(), worker.start()]);
-    return { dataFolder, secrets };
+    return { dataFolder, secrets, userToken };
   }
 
   /** Stops api, worker, emulators and PostgreSQL in this order, each with a grace period. */
@@ -82,7 +80,7 @@ export class Supervisor {
 
   private async startDatabase(dataFolder: string, secrets: Secrets, processes: Processes): Promise<void> {
     const home = await postgresHome(dataFolder);
-    for (const note of home.notes) this.terminal.line(note);
+    if (home.note !== undefined) this.terminal.line(home.note);
     const port = this.config.ports.postgres;
     const log = logFile(dataFolder, 'postgres');
     keepLogBounded(log);
@@ -99,15 +97,13 @@ export class Supervisor {
 
   private async supervisePostgres(options: PostgresOptions): Promise<void> {
     const server = await startPostgres(options);
-    const ended = (code: number | null, signal: NodeJS.Signals | null) => {
+    server.once('exit', (code, signal) => {
       if (this.stopping) return;
       this.terminal.line(
         `PostgreSQL ended (${signal ?? `code ${code}`}); starting it again (log: ${options.logFile})`,
       );
       this.supervisePostgres(options).catch((error: unknown) => this.stopping || this.onFatal(error));
-    };
-    if (server.exitCode !== null || server.signalCode !== null) ended(server.exitCode, server.signalCode);
-    else server.once('exit', ended);
+    });
   }
 }
 

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import {
   chmod,
   chown,
@@ -16,8 +17,11 @@ import {
 import path from 'node:path';
 import { StartFailure } from '../data-folder.js';
 
-/** User and group of a child process; empty for those of this process. */
-type Account = { readonly uid: number; readonly gid: number } | Record<string, never>;
+/** User and group of a child process. */
+interface Account {
+  readonly uid: number;
+  readonly gid: number;
+}
 
 /** Locations of PostgreSQL's programs and cluster, and the account that runs the server. */
 export interface PostgresHome {
@@ -25,9 +29,10 @@ export interface PostgresHome {
   readonly programs: string;
   /** Folder that only the account can access. The cluster is its subfolder `data`. */
   readonly folder: string;
-  readonly account: Account;
-  /** Messages for the user about these locations, one line each. */
-  readonly notes: readonly string[];
+  /** Undefined for the account of this process. */
+  readonly account?: Account;
+  /** Message for the user about these locations. */
+  readonly note?: string;
 }
 
 /** Folder for root's copies: PostgreSQL refuses to run as root, and other users cannot access root's home. */
@@ -42,11 +47,10 @@ export async function postgresHome(dataFolder: string): Promise<PostgresHome> {
   const programs = await installedPrograms();
   const link = path.join(dataFolder, 'postgres');
   const existing = await folderAt(link);
-  if (process.getuid?.() !== 0)
-    return { programs, folder: await ownFolder(link, existing), account: {}, notes: [] };
+  if (process.getuid?.() !== 0) return { programs, folder: await ownFolder(link, existing) };
 
   const account = await accountFor(existing);
-  const notes: string[] = [];
+  let note: string | undefined;
   let folder = existing?.folder;
   if (folder === undefined) {
     folder = canReach(account, dataFolder) ? link : path.join(SHARED_FOLDER, randomBytes(6).toString('hex'));
@@ -55,19 +59,15 @@ export async function postgresHome(dataFolder: string): Promise<PostgresHome> {
     if (folder !== link) {
       await openTo(SHARED_FOLDER);
       await symlink(folder, link);
-      notes.push(
-        `PostgreSQL does not run as root, and other users cannot enter ${dataFolder}: PostgreSQL’s data is in ${folder}`,
-      );
+      note = `PostgreSQL does not run as root, and other users cannot enter ${dataFolder}: PostgreSQL’s data is in ${folder}`;
     }
   } else if (!canReach(account, folder)) {
     throw new StartFailure(
       `PostgreSQL runs as user ${account.uid}, who cannot enter ${folder}; choose another data folder with DATA_DIR=…`,
     );
   }
-  if (canReach(account, path.join(programs, 'bin/postgres'), path.join(programs, 'share/postgresql'))) {
-    return { programs, folder, account, notes };
-  }
-  return { programs: await copyOf(programs), folder, account, notes };
+  const files = ['bin/postgres', 'share/postgresql'].map((file) => path.join(programs, file));
+  return { programs: canReach(account, ...files) ? programs : await copyOf(programs), folder, account, note };
 }
 
 /** The programs are in an npm package for each platform. */
@@ -81,10 +81,9 @@ async function installedPrograms(): Promise<string> {
   }
 }
 
-interface ExistingFolder {
+/** A folder and the account that owns it. */
+interface ExistingFolder extends Account {
   readonly folder: string;
-  readonly uid: number;
-  readonly gid: number;
 }
 
 async function folderAt(link: string): Promise<ExistingFolder | null> {
@@ -110,7 +109,7 @@ async function ownFolder(link: string, existing: ExistingFolder | null): Promise
   return existing?.folder ?? link;
 }
 
-async function accountFor(existing: ExistingFolder | null): Promise<{ uid: number; gid: number }> {
+async function accountFor(existing: ExistingFolder | null): Promise<Account> {
   if (existing !== null && existing.uid !== 0) return { uid: existing.uid, gid: existing.gid };
   const account = idsOf('postgres') ?? idsOf('nobody');
   if (account === null) {
@@ -122,12 +121,12 @@ async function accountFor(existing: ExistingFolder | null): Promise<{ uid: numbe
   return account;
 }
 
-function idsOf(user: string): { uid: number; gid: number } | null {
-  const [uid, gid] = ['-u', '-g'].map((flag) => {
-    const { status, stdout } = spawnSync('id', [flag, user], { encoding: 'utf8' });
-    return status === 0 ? Number(stdout) : NaN;
-  });
-  return Number.isInteger(uid) && Number.isInteger(gid) ? { uid: uid!, gid: gid! } : null;
+function idsOf(user: string): Account | null {
+  // Without this user, the program prints nothing on standard output.
+  const id = (flag: string) =>
+    Number.parseInt(spawnSync('id', [flag, user], { encoding: 'utf8' }).stdout, 10);
+  const [uid, gid] = [id('-u'), id('-g')];
+  return Number.isNaN(uid) || Number.isNaN(gid) ? null : { uid, gid };
 }
 
 /** Asks the operating system, since the permissions and access control lists of every parent folder matter. */
@@ -152,7 +151,7 @@ async function copyOf(programs: string): Promise<string> {
     version: string;
   };
   const copy = path.join(SHARED_FOLDER, `postgres-${manifest.version}`);
-  if ((await stat(copy).catch(() => null)) !== null) return copy;
+  if (existsSync(copy)) return copy;
   await openTo(SHARED_FOLDER);
   const draft = `${copy}.${process.pid}`;
   await cp(programs, draft, { recursive: true, verbatimSymlinks: true });

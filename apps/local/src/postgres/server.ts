@@ -1,13 +1,14 @@
 import { type ChildProcess, type SpawnOptions, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
-import { chown, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { closeSync, createReadStream, existsSync, openSync, readFileSync } from 'node:fs';
+import { chown, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { StartFailure } from '../data-folder.js';
+import { sizeOf } from '../logs.js';
+import { endOf, type Processes, reportWaiting, SUCCESS, until } from '../processes.js';
 import type { PostgresHome } from './home.js';
-import { reportWaiting, until } from '../processes.js';
 
 export interface PostgresOptions {
   readonly home: PostgresHome;
@@ -21,12 +22,7 @@ export interface PostgresOptions {
   /** Receives a line for the user about what the start waits for. */
   readonly report?: (line: string) => void;
   /** Starts a program under a name, in its own process group. */
-  readonly spawn: (
-    name: string,
-    command: string,
-    args: readonly string[],
-    options: SpawnOptions,
-  ) => ChildProcess;
+  readonly spawn: Processes['spawn'];
 }
 
 const USER = 'stowage';
@@ -48,16 +44,15 @@ export async function startPostgres(options: PostgresOptions): Promise<ChildProc
   const cluster = path.join(options.home.folder, 'data');
   if (!existsSync(cluster)) await createCluster(options, cluster);
   await checkCluster(options, cluster);
-  await stopLeftover(cluster);
+  const pidFile = path.join(cluster, 'postmaster.pid');
+  await stopLeftover(cluster, pidFile);
   for (let attempt = 1; ; attempt++) {
-    const from = existsSync(options.logFile) ? (await stat(options.logFile)).size : 0;
+    const from = sizeOf(options.logFile);
     const server = spawnServer(options, cluster);
     let ended = false;
     server.once('exit', () => (ended = true));
-    const pidFile = path.join(cluster, 'postmaster.pid');
-    const endReports = reportWaiting('PostgreSQL', options.report ?? (() => undefined));
-    await until(() => ended || isReady(pidFile, server.pid));
-    endReports();
+    const started = until(() => ended || isReady(pidFile, server.pid));
+    await reportWaiting('PostgreSQL', started, options.report);
     if (!ended && isReady(pidFile, server.pid)) return server;
     const reason = await lastFailure(options.logFile, from);
     if (attempt > LOCK_RETRIES || !LOCK_HELD.test(reason)) {
@@ -83,21 +78,21 @@ const isTemporary = (error: unknown) =>
 export async function createDatabase(
   port: number,
   password: string,
-  report: (line: string) => void = () => undefined,
+  report?: (line: string) => void,
 ): Promise<void> {
-  const endReports = reportWaiting('an answer of PostgreSQL', report);
   try {
-    while (!(await ensureDatabase(port, password))) await delay(RETRY_MS);
+    await reportWaiting('an answer of PostgreSQL', ensureDatabase(port, password), report);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new StartFailure(`PostgreSQL runs but cannot be used: ${reason}`);
-  } finally {
-    endReports();
+    throw new StartFailure(`PostgreSQL runs but cannot be used: ${(error as Error).message}`);
   }
 }
 
+async function ensureDatabase(port: number, password: string): Promise<void> {
+  while (!(await tryDatabase(port, password))) await delay(RETRY_MS);
+}
+
 /** Creates the database if necessary. False if the server did not answer in time. */
-async function ensureDatabase(port: number, password: string): Promise<boolean> {
+async function tryDatabase(port: number, password: string): Promise<boolean> {
   const client = new pg.Client({
     connectionString: databaseUrl(port, password, 'postgres'),
     connectionTimeoutMillis: 10_000,
@@ -124,7 +119,7 @@ async function createCluster(options: PostgresOptions, cluster: string): Promise
   const passwordFile = path.join(home.folder, 'password');
   await rm(draft, { recursive: true, force: true });
   await writeFile(passwordFile, password + '\n', { mode: 0o600 });
-  if (home.account.uid !== undefined) await chown(passwordFile, home.account.uid, home.account.gid);
+  if (home.account !== undefined) await chown(passwordFile, home.account.uid, home.account.gid);
   const args = [
     ...['--pgdata', draft, '--username', USER, '--pwfile', passwordFile, '--auth', 'scram-sha-256'],
     ...['--encoding', 'UTF8', '--locale', 'C', '--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8'],
@@ -134,11 +129,9 @@ async function createCluster(options: PostgresOptions, cluster: string): Promise
     ...processOptions(home),
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  let stderr = '';
-  initdb.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  const [code] = (await once(initdb, 'close')) as [number | null];
+  const [stderr, end] = await Promise.all([text(initdb.stderr!), endOf(initdb)]);
   await rm(passwordFile, { force: true });
-  if (code !== 0) {
+  if (end !== SUCCESS) {
     await rm(draft, { recursive: true, force: true });
     const reason =
       stderr.split('\n').find((line) => /error|fatal/i.test(line)) ?? stderr.trim().split('\n').at(-1);
@@ -219,8 +212,7 @@ function isReady(pidFile: string, pid: number | undefined): boolean {
  * Stops a server of this cluster that no record names. If the pid file names any other process, the file is removed,
  * since PostgreSQL would take any process of the same user for a server of the cluster.
  */
-async function stopLeftover(cluster: string): Promise<void> {
-  const pidFile = path.join(cluster, 'postmaster.pid');
+async function stopLeftover(cluster: string, pidFile: string): Promise<void> {
   const pid = Number.parseInt(await readFile(pidFile, 'utf8').catch(() => ''), 10);
   if (Number.isInteger(pid) && pid > 1 && (await commandLine(pid)).includes(cluster)) {
     process.kill(pid, 'SIGINT');
@@ -235,16 +227,11 @@ async function commandLine(pid: number): Promise<string> {
   return spawnSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' }).stdout;
 }
 
+const MAX_READ_BYTES = 64 * 1024;
+
 /** The last failure that the server logged after the given position. */
 async function lastFailure(logFile: string, from: number): Promise<string> {
-  const log = await open(logFile);
-  try {
-    const text = (await log.read({ position: from, buffer: Buffer.alloc(64 * 1024) })).buffer
-      .toString('utf8')
-      .replaceAll('\0', '');
-    const failures = [...text.matchAll(/\b(?:FATAL|PANIC):\s+(.*)/g)].map(([, message]) => message);
-    return failures.at(-1) ?? text.trim().split('\n').at(-1) ?? 'no reason given';
-  } finally {
-    await log.close();
-  }
+  const log = await text(createReadStream(logFile, { start: from, end: from + MAX_READ_BYTES - 1 }));
+  const failures = [...log.matchAll(/\b(?:FATAL|PANIC):\s+(.*)/g)].map(([, message]) => message);
+  return failures.at(-1) ?? log.trim().split('\n').at(-1) ?? 'no reason given';
 }
