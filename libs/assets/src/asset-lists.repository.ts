@@ -204,4 +204,4 @@ export class AssetListsRepository {
   }
 }
 
-const listedOf = ({ at, ...row }: ListRow): ListedAsset => ({ asset: assetOf(row), at });
+const listedOf = (row: ListRow): ListedAsset => ({ asset: assetOf(row), at: row.at });

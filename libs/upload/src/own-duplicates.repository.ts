@@ -86,9 +86,9 @@ export class OwnDuplicatesRepository {
       ]);
       const details = new Map(items.map(({ id, metadata, acl }) => [id, { metadata, acl }]));
       return new Map(
-        found.map(({ item, ...row }) => [
-          item,
-          row.assetId === null ? null : { ...assetOf(row), details: details.get(item)! },
+        found.map((row) => [
+          row.item,
+          row.assetId === null ? null : { ...assetOf(row), details: details.get(row.item)! },
         ]),
       );
     } catch (error) {

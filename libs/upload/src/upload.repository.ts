@@ -174,15 +174,15 @@ export class UploadRepository {
       keys.length === 0 ? [] : this.database.query(FIND_REPLAYED, [ownerId, keys]),
       this.quotas.of(ownerId),
     ]);
-    const replayed = new Map(rows.map(({ idempotencyKey: key, ...row }) => [key, row]));
+    const replayed = new Map(rows.map((row) => [row.idempotencyKey, row]));
     let bytes = quota.limitBytes - quota.usedBytes - quota.reservedBytes;
     let count = quota.limitAssets - quota.usedAssets - quota.reservedAssets;
     const shareable: NewAsset[] = [];
     for (const asset of withoutRepeatedKeys(open)) {
       const row = asset.idempotencyKey === null ? undefined : replayed.get(asset.idempotencyKey);
       if (row !== undefined) {
-        const { idempotencyFingerprint: fingerprint, ...columns } = row;
-        created.set(asset, { outcome: 'replayed', asset: assetOf(columns), fingerprint });
+        const { idempotencyFingerprint: fingerprint } = row;
+        created.set(asset, { outcome: 'replayed', asset: assetOf(row), fingerprint });
       } else if (hasExpiredGrant(asset)) {
         created.set(asset, { outcome: 'grant-expired' });
       } else if (asset.sizeBytes > bytes || count < 1) {
