@@ -215,7 +215,8 @@ describe.each(QUEUE_BACKENDS)(
 
     /**
      * Holds a worker at all of these steps at once, kills it, and lets another worker complete the assets.
-     * @returns the steps that the worker had left when it was killed: it abandons a held statement or call after 15 s
+     * @returns the steps that the worker had left for another status when it was killed: it abandons a held statement or call after
+     * 15 s
      */
     async function killOnceAt(all: readonly Step[], lateCalls: 'before' | 'after'): Promise<Step[]> {
       const first = await startWorker(7);

@@ -13,7 +13,13 @@ export const LONG_SUITES = [
   'e2e/hostile',
   'integration/local/supervisor',
   'integration/inspection/sandbox',
+  'integration/local/commands',
+  'integration/scanner/hostile',
   'e2e/corpora',
   'e2e/web-example',
   'integration/local/deploy-commands',
+  'integration/api/hostile',
+  'integration/storage/gcs-hostile',
+  'integration/local/prisma',
+  'e2e/other-pubsub',
 ];

@@ -105,7 +105,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
     };
   }
 
-  /** Starts and drains the server of subscriptions with Apollo's own. */
+  /** Gives Apollo's schema to the subscription server, and drains it together with Apollo's own server. */
   private subscriptionServer(): ApolloServerPlugin {
     return {
       serverWillStart: ({ schema }) => {

@@ -67,7 +67,7 @@ export const ASSET_COLUMNS = `${columnsSql<MediaAsset>('a', COLUMNS)},
  */
 export const assetSql = (principals: string) => `${ASSET_COLUMNS}, ${grantedSql(principals)} as granted`;
 
-/** Names every column, because a rest pattern that leaves some out takes a hundred times as long. */
+/** Names every column, because a rest pattern that leaves some out takes many times as long. */
 export const assetOf = (row: AssetRow): Asset => ({
   id: row.assetId,
   ownerId: row.ownerId,

@@ -13,7 +13,7 @@ export class HealthChecks {
   private readonly checks: NamedCheck[] = [];
 
   /**
-   * Registers a check. Its signal aborts when the result is no longer awaited. The figures are public: `/health/ready`
+   * Registers a check under a name of its own. Its signal aborts when the result is no longer awaited. The figures are public: `/health/ready`
    * needs no authentication.
    */
   add(name: string, check: HealthCheck, figures?: HealthFigures): void {

@@ -7,8 +7,6 @@ const ENCRYPTED = 1;
 const DEFLATED = 8;
 /** 1 January 1980, the earliest date of the format. */
 const DATE = 0x21;
-/** Length of ZipCrypto's header before the data. */
-const ENCRYPTION_HEADER_BYTES = 12;
 
 /** Builds a ZIP file with one compressed entry (PKWARE APPNOTE.TXT 4.3.7, 4.3.12, 4.3.16). */
 function archiveOf(content: Buffer, flags = 0): Buffer {
@@ -43,5 +41,5 @@ export function nestedArchive(depth: number): Buffer {
   return content;
 }
 
-/** Builds a ZIP file whose entry is flagged as encrypted and contains random bytes. */
-export const encryptedArchive = (): Buffer => archiveOf(randomBytes(ENCRYPTION_HEADER_BYTES + 16), ENCRYPTED);
+/** Builds a ZIP file whose entry is flagged as encrypted, which is all that clamd looks at. */
+export const encryptedArchive = (): Buffer => archiveOf(randomBytes(28), ENCRYPTED);

@@ -8,9 +8,9 @@ export interface WantedResource {
   readonly resource: string;
   /** The settings that must match; other settings belong to the operator. */
   readonly fields: Fields;
-  /** Reads the current settings; null, or the error of a missing resource, if it does not exist. */
+  /** Reads the current settings. If the resource does not exist, resolves with null or rejects with 404 or NOT_FOUND. */
   read(): Promise<Fields | null>;
-  /** Creates the resource. */
+  /** Creates the resource. Rejects with 409 or ALREADY_EXISTS if it exists. */
   create(): Promise<unknown>;
   /** Applies the changed fields; absent if `fields` is empty. */
   update?(changes: Fields): Promise<unknown>;
