@@ -1,7 +1,7 @@
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { Gauge, Registry } from 'prom-client';
+import { Registry } from 'prom-client';
 import { kindOf, unavailable } from '#libs/domain';
-import { HealthChecks, waitFor } from '#libs/runtime';
+import { addGauge, HealthChecks, waitFor } from '#libs/runtime';
 import { Database } from './database.js';
 import { DatabaseConfig } from './database.config.js';
 import { statement } from './statement.js';
@@ -49,15 +49,8 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
       () => (this.isBeyondLimit ? Promise.reject(new Error('clock offset beyond limit')) : Promise.resolve()),
       () => ({ offsetSeconds: this.offsetSeconds }),
     );
-    const offsetSeconds = () => this.offsetSeconds;
-    new Gauge({
-      name: 'stowage_clock_offset_seconds',
-      help: "Time of the database's clock minus time of this process's clock, in seconds",
-      registers: [registry],
-      collect() {
-        this.set(offsetSeconds());
-      },
-    });
+    const help = "Time of the database's clock minus time of this process's clock, in seconds";
+    addGauge(registry, 'stowage_clock_offset_seconds', help, () => this.offsetSeconds);
   }
 
   async onModuleInit(): Promise<void> {
