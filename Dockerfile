@@ -10,7 +10,7 @@ FROM node:24.21-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit --no-fund
-COPY nest-cli.json tsconfig.json .swcrc prisma.config.ts ./
+COPY nest-cli.json tsconfig.json .swcrc prisma.config.ts stowage.features.ts ./
 COPY scripts scripts
 COPY prisma prisma
 COPY libs libs

@@ -31,7 +31,7 @@ export default tseslint.config(
   { files: ['examples/web/*.js'], languageOptions: { globals: globals.browser } },
   {
     files: ['apps/**', 'libs/**', 'scripts/**'],
-    ignores: ['apps/local/**', '**/*.spec.ts'],
+    ignores: ['apps/local/**', 'libs/testing/**', '**/*.spec.ts'],
     rules: {
       'no-restricted-imports': [
         'error',

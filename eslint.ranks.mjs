@@ -21,6 +21,8 @@ export const RANKS = {
   processing: 6,
   delivery: 6,
   lifecycle: 7,
+  stowage: 8,
+  testing: 9,
 };
 const ROOT = import.meta.dirname;
 const libOf = (file) => /^libs\/([^/]+)\//.exec(path.relative(ROOT, file).replaceAll(path.sep, '/'))?.[1];

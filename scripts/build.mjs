@@ -14,6 +14,7 @@ const DIST = path.join(ROOT, 'dist');
 /** Its modification time is the start of the last complete build. */
 const STAMP_FILE = path.join(DIST, '.built');
 const SOURCE_FOLDERS = ['apps', 'libs'];
+const FEATURES = 'stowage.features.ts';
 const SETTINGS = ['nest-cli.json', 'tsconfig.json', '.swcrc', 'package-lock.json'];
 const SCHEMA = path.join(ROOT, 'prisma/schema.prisma');
 const CLIENT = path.join(ROOT, 'libs/database/src/generated/client.ts');
@@ -27,7 +28,7 @@ function filesIn(folder) {
 }
 
 const isCompiled = (file) => file.endsWith('.ts') && !/\.(spec|d)\.ts$/.test(file);
-const sources = () => SOURCE_FOLDERS.flatMap(filesIn).filter(isCompiled);
+const sources = () => [...SOURCE_FOLDERS.flatMap(filesIn).filter(isCompiled), FEATURES];
 const outputOfSource = (source) => path.join(DIST, source.replace(/\.ts$/, '.js'));
 
 /** Compiled files whose source was removed. */

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { buildSchema, parse, validate } from 'graphql';
 import { Stack } from './stack.js';
-import { LIMIT_MS, until } from '../support/until.js';
+import { LIMIT_MS, until } from '../../libs/testing/src/until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const GUIDE = readFileSync(path.join(ROOT, 'docs/api.md'), 'utf8');

@@ -4,7 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { LIMIT_MS, until } from '../support/until.js';
+import { LIMIT_MS, until } from '../../libs/testing/src/until.js';
 
 /** Returns the path of `chromium` on PATH, or null if it is not installed. */
 export function findChromium(): string | null {

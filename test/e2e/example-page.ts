@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { LIMIT_MS, until } from '../support/until.js';
+import { LIMIT_MS, until } from '../../libs/testing/src/until.js';
 import { Chromium, type PageRequest } from './chromium.js';
 import { Stack } from './stack.js';
 

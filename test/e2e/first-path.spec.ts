@@ -6,7 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { document, photo, tone } from './samples.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 import { headersOf, put, Stack, type Ticket } from './stack.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');

@@ -4,8 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { Fleet, signJwt } from '../support/fleet.js';
-import { until } from '../support/until.js';
+import { signJwt } from '../../libs/testing/src/environment.js';
+import { Fleet } from '../support/fleet.js';
+import { until } from '../../libs/testing/src/until.js';
 import { BOMBS, endOf } from './hostile-cases.js';
 import { inParallel, inputFor, outcomeOf, send, upload } from './hostile-uploads.js';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Fleet } from '../support/fleet.js';
-import { signJwt } from '../support/fleet.js';
-import { until } from '../support/until.js';
+import { signJwt } from '../../libs/testing/src/environment.js';
+import { until } from '../../libs/testing/src/until.js';
 import { type Answer, put, type Ticket } from './stack.js';
 
 export const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');

@@ -12,7 +12,7 @@ import {
   upload,
 } from './hostile-uploads.js';
 import { put } from './stack.js';
-import { LIMIT_MS } from '../support/until.js';
+import { LIMIT_MS } from '../../libs/testing/src/until.js';
 
 /*
  * Hostile bytes and declarations. Tests of hostile orders of requests and events are elsewhere:

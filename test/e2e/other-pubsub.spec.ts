@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { expect, it } from '@jest/globals';
 import { startPubSubEmulator } from '#libs/gcp-emulator';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 import { put, Stack, type Ticket } from './stack.js';
 
 it('uses the Pub/Sub server that PUBSUB_EMULATOR_HOST names', async () => {

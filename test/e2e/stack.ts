@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { SignJWT } from 'jose';
-import { LIMIT_MS, until } from '../support/until.js';
+import { LIMIT_MS, until } from '../../libs/testing/src/until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 import { findChromium, type PageRequest } from './chromium.js';
 import { ExamplePage } from './example-page.js';
 import { document, photo, tone } from './samples.js';

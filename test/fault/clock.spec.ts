@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { expect, it } from '@jest/globals';
 import { Fleet, type Member } from '../support/fleet.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 import { requestUpload, rows } from './uploads.js';
 
 const HOURS = 3600;

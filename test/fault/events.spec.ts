@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { FaultRule } from '#libs/gcp-emulator';
 import { put } from '../e2e/stack.js';
-import { NAMES, PROJECT } from '../integration/storage/emulators.js';
+import { NAMES, PROJECT } from '../../libs/testing/src/emulators.js';
 import { FaultRules } from '../support/fault-rules.js';
 import { Fleet } from '../support/fleet.js';
 import { expectConsistent, expectReady, hurrySweepers, requestUpload, rows, upload } from './uploads.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 
 const TOPIC = `projects/${PROJECT}/topics/${NAMES.subscription}`;
 const COMPLETE = 'mutation ($id: ID!) { completeUpload(assetId: $id) { status } }';

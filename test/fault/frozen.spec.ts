@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { CRASHES_PER_ATTEMPT, PROCESS_QUEUE } from '#libs/queue';
 import { put } from '../e2e/stack.js';
-import { NAMES } from '../integration/storage/emulators.js';
+import { NAMES } from '../../libs/testing/src/emulators.js';
 import type { Fleet, Member } from '../support/fleet.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../support/redis.js';
 import { type Hold, TcpProxy } from '../support/tcp-proxy.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
 import { expectConsistent, expectReady, requestUpload, rows, sha256 } from './uploads.js';
 

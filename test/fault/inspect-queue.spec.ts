@@ -2,11 +2,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import sharp from 'sharp';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from '#libs/queue';
 import { put } from '../e2e/stack.js';
-import { NAMES } from '../integration/storage/emulators.js';
+import { NAMES } from '../../libs/testing/src/emulators.js';
 import type { Fleet, Member } from '../support/fleet.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../support/redis.js';
 import { type HoldOptions, TcpProxy } from '../support/tcp-proxy.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
 import { expectConsistent, expectReady, hurrySweepers, requestUpload, rows } from './uploads.js';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { PROCESS_QUEUE } from '#libs/queue';
 import { put } from '../e2e/stack.js';
-import { NAMES } from '../integration/storage/emulators.js';
+import { NAMES } from '../../libs/testing/src/emulators.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
@@ -15,7 +15,7 @@ import {
   rows,
   sha256,
 } from './uploads.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 
 const HOUR_MS = 3_600_000;
 

@@ -7,7 +7,7 @@ import { startTestPostgres, type TestPostgres } from '../support/postgres.js';
 import { hasNoRedis, TestRedis } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { expectConsistent, expectReady, requestUpload, upload } from './uploads.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 
 /** Duration of an outage. `npm run fault` sets 60 seconds, in which job locks expire. */
 const SECONDS = Number(process.env.OUTAGE_SECONDS ?? 8);

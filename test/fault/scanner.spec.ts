@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { describeWithClamd, MARKER, TEST_FILES, TestClamd } from '../support/clamd.js';
 import { Fleet } from '../support/fleet.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 import { assetStates, expectConsistent, rows, upload } from './uploads.js';
 
 const UPLOADS = 100;

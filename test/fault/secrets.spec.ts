@@ -2,12 +2,13 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { WebSocket } from 'ws';
 import { put } from '../e2e/stack.js';
-import { HMAC_KEY, NAMES, PROJECT } from '../integration/storage/emulators.js';
+import { HMAC_KEY, NAMES, PROJECT } from '../../libs/testing/src/emulators.js';
 import { FaultRules } from '../support/fault-rules.js';
-import { Fleet, JWT, signJwt } from '../support/fleet.js';
+import { JWT, signJwt } from '../../libs/testing/src/environment.js';
+import { Fleet } from '../support/fleet.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { expectReady, hurrySweepers, requestUpload, rows, settled, upload } from './uploads.js';
-import { LIMIT_MS, until } from '../support/until.js';
+import { LIMIT_MS, until } from '../../libs/testing/src/until.js';
 
 const TOPIC = `projects/${PROJECT}/topics/${NAMES.subscription}`;
 const PIECE = 256 * 1024;

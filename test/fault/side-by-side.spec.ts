@@ -4,8 +4,9 @@ import pg from 'pg';
 import { WebSocket } from 'ws';
 import { CHANNEL } from '../../libs/events/src/domain-events.repository.js';
 import { put } from '../e2e/stack.js';
-import { NAMES } from '../integration/storage/emulators.js';
-import { type Member, signJwt } from '../support/fleet.js';
+import { NAMES } from '../../libs/testing/src/emulators.js';
+import { signJwt } from '../../libs/testing/src/environment.js';
+import { type Member } from '../support/fleet.js';
 import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
 import {
   expectConsistent,
@@ -16,7 +17,7 @@ import {
   sha256,
   upload,
 } from './uploads.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 
 /** Assets that a worker processes at a time. */
 const CONCURRENCY = 4;

@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
 import { Fleet } from '../support/fleet.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 
 // Real: an api and a worker as processes, PostgreSQL behind a proxy, queue tables, emulators.
 it('starts an api and a worker before PostgreSQL: both log that they wait, and become ready with it', async () => {

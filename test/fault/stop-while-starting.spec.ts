@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Fleet } from '../support/fleet.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 
 describe('a starting process that waits for a server (real: api and worker as processes, PostgreSQL)', () => {
   let fleet: Fleet;

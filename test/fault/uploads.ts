@@ -4,7 +4,7 @@ import { expect } from '@jest/globals';
 import { put, type Ticket } from '../e2e/stack.js';
 import { inconsistencies } from '../support/consistency.js';
 import type { Fleet, Member } from '../support/fleet.js';
-import { until } from '../support/until.js';
+import { until } from '../../libs/testing/src/until.js';
 
 export const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
 

@@ -1,5 +1,5 @@
 import { contentKey } from '#libs/domain';
-import { CONTENT } from '../support/world.js';
+import { CONTENT } from '../../libs/testing/src/world.js';
 import { type AssetState, holds } from './model.js';
 import type { AssetRow, Tables } from './observation.js';
 import type { Inventory } from './inventory.js';

@@ -1,5 +1,5 @@
 import type { ObjectVersion } from '#libs/domain';
-import { CONTENT, INCOMING, type World } from '../support/world.js';
+import { CONTENT, INCOMING, type World } from '../../libs/testing/src/world.js';
 import { claim } from './invariants.js';
 
 /**

@@ -1,5 +1,5 @@
 import type { AssetReceived } from '#libs/domain';
-import type { World } from '../support/world.js';
+import type { World } from '../../libs/testing/src/world.js';
 import type { Status } from './model.js';
 
 /** A row of `media_assets`; instants are milliseconds. */

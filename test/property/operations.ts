@@ -3,11 +3,11 @@ import type { Queue } from 'bullmq';
 import { StowageError } from '#libs/domain';
 import { PROCESS_QUEUE } from '#libs/queue';
 import type { UploadTicket } from '#libs/upload';
-import { actor, CONTENT, INCOMING, sha256, type World } from '../support/world.js';
+import { actor, CONTENT, INCOMING, sha256, type World } from '../../libs/testing/src/world.js';
 import { bytesOf, type ResolvedOperation, type Slot, sumOf, wrongBytesOf } from './resolved-operations.js';
 import { Crash } from './effects.js';
 import type { Inventory } from './inventory.js';
-import { LIMIT_MS } from '../support/until.js';
+import { LIMIT_MS } from '../../libs/testing/src/until.js';
 
 /** Performs the operations of clients, storage events, workers, operators and sweepers. */
 export class Operations {

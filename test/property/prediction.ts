@@ -1,5 +1,5 @@
 import { afterAll, ASKED, type AssetState, type Outcome, OUTCOMES, type Path, type Scene } from './model.js';
-import { INCOMING } from '../support/world.js';
+import { INCOMING } from '../../libs/testing/src/world.js';
 import { type ResolvedOperation, type Slot, sumOf } from './resolved-operations.js';
 import type { Inventory } from './inventory.js';
 import type { AssetRow, Tables } from './observation.js';

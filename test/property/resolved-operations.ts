@@ -1,6 +1,6 @@
 import type { AssetReceived } from '#libs/domain';
 import type { UploadTicket } from '#libs/upload';
-import { sha256 } from '../support/world.js';
+import { sha256 } from '../../libs/testing/src/world.js';
 import { claim } from './invariants.js';
 import { type AssetState, isTerminal } from './model.js';
 import type { AssetRow, Tables } from './observation.js';

@@ -1,5 +1,5 @@
 import { kindOf, StowageError } from '#libs/domain';
-import type { World } from '../support/world.js';
+import type { World } from '../../libs/testing/src/world.js';
 import { Course, Crash, type Fault, weave } from './effects.js';
 import { type ResolvedOperation, ResolvedOperations, sumOf } from './resolved-operations.js';
 import { checkInvariants, checkQuota, claim } from './invariants.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import { QueueService } from '#libs/queue';
-import { World } from '../support/world.js';
+import { World } from '../../libs/testing/src/world.js';
 import { EffectSessions, EffectStore, makeEffects } from './effects.js';
 import { Inventory } from './inventory.js';
 import { EVENTS } from './model.js';

@@ -2,11 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { CONFIGURATION as API, readConfig as readApiConfig } from '../../apps/api/src/config.js';
-import { CONFIGURATION as WORKER, readConfig as readWorkerConfig } from '../../apps/worker/src/config.js';
+import { API_CONFIGURATION as API, readApiConfig } from '../../libs/stowage/src/api/config.js';
+import { WORKER_CONFIGURATION as WORKER, readWorkerConfig } from '../../libs/stowage/src/worker/config.js';
 import { variablesOf } from '#libs/runtime';
 import { MIGRATE_VARIABLES, PROVISION_VARIABLES, readVariables } from '../../scripts/environment.js';
-import { LIMIT_MS } from '../support/until.js';
+import { LIMIT_MS } from '../../libs/testing/src/until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');

@@ -16,7 +16,7 @@ import {
   lexicographicSortSchema,
   printSchema,
 } from 'graphql';
-import { SCHEMA_MODULES } from '../../apps/api/src/graphql.module.js';
+import { SCHEMA_MODULES } from '../../libs/stowage/src/api/graphql.module.js';
 
 const COMMITTED = path.resolve(import.meta.dirname, '../../apps/api/schema.graphql');
 const CONTRACT = path.join(import.meta.dirname, 'contract.graphql');

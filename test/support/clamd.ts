@@ -10,7 +10,7 @@ import { text } from 'node:stream/consumers';
 import { describe } from '@jest/globals';
 import { EICAR } from '../../libs/scanner/src/eicar.js';
 import { freePort } from './postgres.js';
-import { until } from './until.js';
+import { until } from '../../libs/testing/src/until.js';
 
 /** Contents that the test signatures detect: bytes anywhere in a file, and a whole file by its hash. */
 export const MARKER = Buffer.from('A byte string that only the suites of Stowage know');

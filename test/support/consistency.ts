@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { NAMES, type Emulators } from '../integration/storage/emulators.js';
+import { NAMES, type Emulators } from '../../libs/testing/src/emulators.js';
 
 /** Queries that find no rows once all work is done. Each row describes one problem. */
 const NEVER = [

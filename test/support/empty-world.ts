@@ -1,7 +1,7 @@
 import { getQueueToken } from '@nestjs/bullmq';
 import type { Queue } from 'bullmq';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from '#libs/queue';
-import { CONTENT, INCOMING, QUARANTINE, type World } from './world.js';
+import { CONTENT, INCOMING, QUARANTINE, type World } from '../../libs/testing/src/world.js';
 
 /** Removes all rows, jobs and objects of a world, which takes a fraction of the time that a new world takes. */
 export async function emptyWorld(world: World): Promise<void> {

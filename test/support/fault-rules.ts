@@ -1,5 +1,5 @@
 import type { ActiveRule, FaultRule } from '#libs/gcp-emulator';
-import { LIMIT_MS } from './until.js';
+import { LIMIT_MS } from '../../libs/testing/src/until.js';
 
 /** Client of the storage emulator's control API, by which tests inject faults and forge events. */
 export class FaultRules {

@@ -2,47 +2,19 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { Queue } from 'bullmq';
-import { type JWTPayload, SignJWT } from 'jose';
 import { INSPECT_QUEUE, PROCESS_QUEUE, QueueConfig } from '#libs/queue';
 import { configured } from '#libs/runtime';
 import { provision } from '#libs/storage/gcs';
 import { NODE_FLAGS } from '../../apps/local/src/child.js';
-import { Emulators, HMAC_KEY, NAMES, PROJECT, SESSION_KEY } from '../integration/storage/emulators.js';
+import { Emulators, NAMES, PROJECT } from '../../libs/testing/src/emulators.js';
 import { connectionOf } from '../../libs/queue/src/connection.js';
 import { queueBackend } from '../../libs/queue/src/bullmq-patches/index.js';
-import { createTestDatabase, freePort, type TestDatabase, type TestPostgres } from './postgres.js';
-import { LIMIT_MS } from './until.js';
+import { appEnvironment, signJwt } from '../../libs/testing/src/environment.js';
+import { createTestDatabase, type TestDatabase } from '../../libs/testing/src/test-database.js';
+import { freePort, type TestPostgres } from './postgres.js';
+import { LIMIT_MS } from '../../libs/testing/src/until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-
-export const JWT = { secret: 'a secret of the suites, which is long enough', party: 'suite' };
-
-/** Environment of an api or a worker that uses this database and these emulators. */
-export const appEnvironment = (databaseUrl: string, emulators: Emulators): NodeJS.ProcessEnv => ({
-  DATABASE_URL: databaseUrl,
-  GOOGLE_CLOUD_PROJECT: PROJECT,
-  GCS_API_ENDPOINT: emulators.gcs.url,
-  GCS_HMAC_ACCESS_ID: HMAC_KEY.accessId,
-  GCS_HMAC_SECRET: HMAC_KEY.secret,
-  UPLOAD_SESSION_KEYS: SESSION_KEY,
-  INCOMING_BUCKET: NAMES.incomingBucket,
-  CONTENT_BUCKET: NAMES.contentBucket,
-  QUARANTINE_BUCKET: NAMES.quarantineBucket,
-  PUBSUB_EMULATOR_HOST: emulators.pubsubAddress,
-  PUBSUB_SUBSCRIPTION: NAMES.subscription,
-  JWT_SECRET: JWT.secret,
-  JWT_ISSUER: JWT.party,
-  JWT_AUDIENCE: JWT.party,
-});
-
-export const signJwt = (subject: string, claims: JWTPayload = {}, expires = '1h'): Promise<string> =>
-  new SignJWT(claims)
-    .setProtectedHeader({ alg: 'HS256' })
-    .setIssuer(JWT.party)
-    .setAudience(JWT.party)
-    .setSubject(subject)
-    .setExpirationTime(expires)
-    .sign(new TextEncoder().encode(JWT.secret));
 
 /** One api or worker: the built program in its own process. */
 export class Member {

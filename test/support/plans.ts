@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { createTestDatabase, type TestDatabase } from './postgres.js';
+import { createTestDatabase, type TestDatabase } from '../../libs/testing/src/test-database.js';
 
 /** Part of the output of `explain (analyze, buffers, format json)`. */
 export interface Plan {

@@ -5,7 +5,6 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import pg from 'pg';
 import { postgresHome } from '../../apps/local/src/postgres/home.js';
 import { createDatabase, databaseUrl, startPostgres } from '../../apps/local/src/postgres/server.js';
 import { migrateDatabase } from '../../libs/database/src/migrate.js';
@@ -91,39 +90,6 @@ export async function startTestPostgres({
   } catch (error) {
     await stop();
     throw error;
-  }
-}
-
-export interface TestDatabase {
-  readonly url: string;
-  /** Ends all remaining connections and removes the database. */
-  drop(): Promise<void>;
-}
-
-/** Creates a database with all tables and no rows, by default on the server that Jest's global set-up started. */
-export async function createTestDatabase(on?: TestPostgres): Promise<TestDatabase> {
-  const { TEST_POSTGRES_URL, TEST_POSTGRES_TEMPLATE } = process.env;
-  const { url: server, template } = on ?? { url: TEST_POSTGRES_URL, template: TEST_POSTGRES_TEMPLATE };
-  if (!server || !template)
-    throw new Error('There is no test server: add global-setup.ts to the Jest configuration');
-  const name = `test_${randomBytes(8).toString('hex')}`;
-  await execute(server, `create database ${name} template ${template}`);
-  const url = new URL(server);
-  url.pathname = `/${name}`;
-  return { url: url.href, drop: () => execute(server, `drop database if exists ${name} with (force)`) };
-}
-
-async function execute(url: string, sql: string): Promise<void> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: 10_000,
-    query_timeout: 30_000,
-  });
-  try {
-    await client.connect();
-    await client.query(sql);
-  } finally {
-    await client.end();
   }
 }
 

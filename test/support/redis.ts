@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 import { freePort } from './postgres.js';
-import { until } from './until.js';
+import { until } from '../../libs/testing/src/until.js';
 
 const isOnPath = (process.env.PATH ?? '').split(path.delimiter).some((folder) => {
   try {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { TcpProxy } from './tcp-proxy.js';
-import { until } from './until.js';
+import { until } from '../../libs/testing/src/until.js';
 
 describe('TcpProxy (real: sockets on loopback, a server that answers in capitals)', () => {
   let server: Server;

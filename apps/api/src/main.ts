@@ -1,15 +1,15 @@
 import 'reflect-metadata';
 import { serve, type Service } from '#libs/runtime';
-import { createApi } from './api.js';
-import { readConfig } from './config.js';
+import { createApi, readApiConfig } from '#libs/stowage';
+import features from '../../../stowage.features.js';
 
 const DRAIN_MS = 9_000;
 /** Time after the start of a shutdown at which open connections are closed. */
 const FORCE_CLOSE_MS = 5_000;
 
 async function start(): Promise<Service> {
-  const config = readConfig(process.env);
-  const app = await createApi(config);
+  const config = readApiConfig(process.env, features);
+  const app = await createApi(config, features);
   await app.listen(config.http.port, config.http.host);
   return {
     close: async () => {

@@ -1,5 +1,5 @@
 export * from './asset.js';
-export type { AssetContents, Variant } from './asset-contents.js';
+export { type AssetContents, propertyColumns, type Variant } from './asset-contents.js';
 export type {
   AssetList,
   AssetListing,

@@ -12,7 +12,7 @@ import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#l
 import { StorageModule } from '#libs/storage';
 import { GcsObjectStore, GcsUploadSessions } from '#libs/storage/gcs';
 import { UploadCompletionModule } from '#libs/upload';
-import { NAMES, PROJECT, SESSION_KEY } from '../../integration/storage/emulators.js';
+import { NAMES, PROJECT, SESSION_KEY } from '../../../libs/testing/src/emulators.js';
 import type { Fleet } from '../../support/fleet.js';
 import { rows } from '../uploads.js';
 

@@ -1,7 +1,7 @@
 import { contentKey } from '#libs/domain';
 import { put, type Ticket } from '../../e2e/stack.js';
-import { NAMES } from '../../integration/storage/emulators.js';
-import { until } from '../../support/until.js';
+import { NAMES } from '../../../libs/testing/src/emulators.js';
+import { until } from '../../../libs/testing/src/until.js';
 import { assetStates, requestUpload } from '../uploads.js';
 import { filesOf, otherBytes, sumOf, type TestFile } from './files.js';
 import { beginOutage } from './outages.js';

@@ -1,8 +1,8 @@
 import { contentKey, quarantineKey } from '#libs/domain';
-import { NAMES } from '../../integration/storage/emulators.js';
+import { NAMES } from '../../../libs/testing/src/emulators.js';
 import { inconsistencies } from '../../support/consistency.js';
 import type { Fleet } from '../../support/fleet.js';
-import { LIMIT_MS, until } from '../../support/until.js';
+import { LIMIT_MS, until } from '../../../libs/testing/src/until.js';
 import { rows, sha256 } from '../uploads.js';
 import { sumOf } from './files.js';
 import type { Asked } from './play.js';

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { NAMES } from '../../integration/storage/emulators.js';
+import { NAMES } from '../../../libs/testing/src/emulators.js';
 
 /** Kind of a file, which determines its expected outcome. */
 export type FileKind =

@@ -3,7 +3,7 @@ import http from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { TestApi } from './test-api.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
 
 const HOST = 'api.test:1';
 const APP = 'https://app.example';

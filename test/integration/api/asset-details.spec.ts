@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { TestApi } from './test-api.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
 
 const REQUEST = `mutation ($input: RequestUploadInput!) {
   requestUpload(input: $input) { asset { id metadata { key value } acl { principal permission expiresAt } } } }`;

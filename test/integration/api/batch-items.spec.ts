@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { TestApi } from './test-api.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
 
 const RESULT = `__typename ... on RequestUploadPayload { asset { filename checksumSha256 } upload { method } }
   ... on UploadRefusal { index code reason message path }`;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { readConfig } from '../../../apps/api/src/config.js';
-import { TestApi } from './test-api.js';
+import { readApiConfig } from '../../../libs/stowage/src/api/config.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
 
 const VIEWER = '{ viewer { principals isAdmin } }';
 const REQUEST =
@@ -53,7 +53,7 @@ describe('token claims (real: PostgreSQL, HTTP)', () => {
 
 it.each(['JWT_GROUPS_POINTER', 'JWT_SCOPES_POINTER'])('rejects an invalid %s at start', (name) => {
   for (const pointer of ['groups', 'https://idp.example/groups', '/a~', '/a~2', '#/groups'])
-    expect(() => readConfig({ [name]: pointer })).toThrow(`${name} must be a JSON Pointer`);
+    expect(() => readApiConfig({ [name]: pointer })).toThrow(`${name} must be a JSON Pointer`);
   for (const pointer of ['/groups', '/realm_access/roles', '/cognito:groups', '/a~1b~0c', '/'])
-    expect(() => readConfig({ [name]: pointer })).not.toThrow(`${name} must be`);
+    expect(() => readApiConfig({ [name]: pointer })).not.toThrow(`${name} must be`);
 });

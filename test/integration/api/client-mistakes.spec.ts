@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { WebSocket } from 'ws';
-import { Fleet, signJwt } from '../../support/fleet.js';
-import { until } from '../../support/until.js';
+import { signJwt } from '../../../libs/testing/src/environment.js';
+import { Fleet } from '../../support/fleet.js';
+import { until } from '../../../libs/testing/src/until.js';
 
 /** Part of every value that the client chooses in these tests. */
 const MARK = 'mark4111';

@@ -3,10 +3,10 @@ import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { Database } from '#libs/database';
 import { ASSET_STATUSES, type AssetStatus } from '#libs/domain';
-import { signJwt } from '../../support/fleet.js';
-import { type StoredAsset, storeAsset } from '../../support/stored-asset.js';
-import { until } from '../../support/until.js';
-import { TestApi } from './test-api.js';
+import { signJwt } from '../../../libs/testing/src/environment.js';
+import { type StoredAsset, storeAsset } from '../../../libs/testing/src/stored-asset.js';
+import { until } from '../../../libs/testing/src/until.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
 
 const CONTENTS = `properties { width height durationSeconds pageCount takenAt takenAtLocal cameraMake cameraModel
   hasLocation location { latitude longitude } title artist album thumbhash }

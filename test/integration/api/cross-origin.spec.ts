@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { readConfig } from '../../../apps/api/src/config.js';
-import { TestApi } from './test-api.js';
+import { readApiConfig } from '../../../libs/stowage/src/api/config.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
 
 const ORIGIN = 'https://app.example';
 const OWN = ['authorization', 'content-type', 'x-request-id', 'x-stowage-on-behalf-of'];
@@ -150,7 +150,7 @@ describe('cross-origin requests (real: PostgreSQL, queue, storage emulator, HTTP
 
 const complaintOf = (env: NodeJS.ProcessEnv) => {
   try {
-    return readConfig(env) && '';
+    return readApiConfig(env) && '';
   } catch (error) {
     return (error as Error).message;
   }

@@ -5,9 +5,10 @@ import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { WebSocket } from 'ws';
-import { Fleet, signJwt } from '../../support/fleet.js';
-import { until } from '../../support/until.js';
-import type { Answer } from './test-api.js';
+import { signJwt } from '../../../libs/testing/src/environment.js';
+import { Fleet } from '../../support/fleet.js';
+import { until } from '../../../libs/testing/src/until.js';
+import type { Answer } from '../../../libs/testing/src/test-api.js';
 
 const INPUT = { filename: 'f', mimeType: 'text/plain', sizeBytes: 6, checksumSha256: 'ab'.repeat(32) };
 const REQUEST = 'mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } } }';

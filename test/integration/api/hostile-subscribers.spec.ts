@@ -4,10 +4,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import type { PinoLogger } from 'nestjs-pino';
 import { WebSocket, type WebSocketServer } from 'ws';
 import { SubscriptionRateLimiter } from '#libs/assets/graphql';
-import { SubscriptionServer } from '../../../apps/api/src/subscriptions/subscription-server.js';
-import { signJwt } from '../../support/fleet.js';
-import { until } from '../../support/until.js';
-import { TestApi } from './test-api.js';
+import { SubscriptionServer } from '../../../libs/stowage/src/api/subscriptions/subscription-server.js';
+import { signJwt } from '../../../libs/testing/src/environment.js';
+import { until } from '../../../libs/testing/src/until.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
 
 const REQUEST = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } } }`;
 const SHA256 = '5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e746f6be03';

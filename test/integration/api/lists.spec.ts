@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Database } from '#libs/database';
 import { FILTERED_PROPERTIES, MAX_SCANNED } from '../../../libs/assets/src/asset-lists.repository.js';
-import { storeAsset } from '../../support/stored-asset.js';
-import { type Answer, TestApi } from './test-api.js';
+import { storeAsset } from '../../../libs/testing/src/stored-asset.js';
+import { type Answer, TestApi } from '../../../libs/testing/src/test-api.js';
 
 const LIST = `query ($first: Int, $after: String, $last: Int, $before: String, $filter: AssetFilter, $orderBy: AssetOrder) {
   assets(first: $first, after: $after, last: $last, before: $before, filter: $filter, orderBy: $orderBy) {

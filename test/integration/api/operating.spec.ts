@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { until } from '../../support/until.js';
-import { TestApi } from './test-api.js';
+import { until } from '../../../libs/testing/src/until.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
 
 const SHA256 = '5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e746f6be03';
 const input = (sizeBytes: number) => ({

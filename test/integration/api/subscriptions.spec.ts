@@ -6,10 +6,10 @@ import { WebSocket } from 'ws';
 import { Clock } from '#libs/database';
 import { AssetFeed } from '#libs/events';
 import { AssetChangesService } from '../../../libs/assets/src/asset-changes.service.js';
-import { signJwt } from '../../support/fleet.js';
+import { signJwt } from '../../../libs/testing/src/environment.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
-import { until } from '../../support/until.js';
-import { TestApi } from './test-api.js';
+import { until } from '../../../libs/testing/src/until.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
 
 const REQUEST = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } } }`;
 const CANCEL = `mutation ($id: ID!) { cancelUpload(assetId: $id) { status } }`;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { TestApi } from './test-api.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
 
 const ONE = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } } }`;
 const MANY = `mutation ($inputs: [RequestUploadInput!]!) { requestUploads(inputs: $inputs) {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { actor, World } from '../../support/world.js';
+import { actor, World } from '../../../libs/testing/src/world.js';
 
 describe('asset reads (real: PostgreSQL)', () => {
   let world: World;

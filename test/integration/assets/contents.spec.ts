@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { NO_PROPERTIES } from '#libs/domain';
 import { propertyColumns } from '../../../libs/assets/src/asset-contents.js';
-import { actor, World } from '../../support/world.js';
+import { actor, World } from '../../../libs/testing/src/world.js';
 
 const FOUND = {
   ...NO_PROPERTIES,

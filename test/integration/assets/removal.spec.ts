@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { contentKey, kindOf, unavailable } from '#libs/domain';
-import { until } from '../../support/until.js';
-import { actor, CONTENT, INCOMING, sha256, World } from '../../support/world.js';
+import { until } from '../../../libs/testing/src/until.js';
+import { actor, CONTENT, INCOMING, sha256, World } from '../../../libs/testing/src/world.js';
 
 describe('delete, restore and purge (real: PostgreSQL, queue, storage emulator)', () => {
   let world: World;

@@ -8,16 +8,9 @@ import type { AddressInfo } from 'node:net';
 import type { DynamicModule } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { WorkerOptions } from 'bullmq';
-import { AppModule as ApiModule } from '../../../apps/api/src/app.module.js';
-import {
-  CONFIGURATION as API_CONFIGURATION,
-  readConfig as readApiConfig,
-} from '../../../apps/api/src/config.js';
-import { AppModule as WorkerModule } from '../../../apps/worker/src/app.module.js';
-import {
-  CONFIGURATION as WORKER_CONFIGURATION,
-  readConfig as readWorkerConfig,
-} from '../../../apps/worker/src/config.js';
+import { StowageModule } from '../../../libs/stowage/src/stowage.module.js';
+import { API_CONFIGURATION, readApiConfig } from '../../../libs/stowage/src/api/config.js';
+import { WORKER_CONFIGURATION, readWorkerConfig } from '../../../libs/stowage/src/worker/config.js';
 import { ProcessingJobsModule } from '#libs/processing/jobs';
 import { variablesOf } from '#libs/runtime';
 import { ClamdScanner, readMalwareHashes, scannerOf, SignatureListScanner } from '#libs/scanner';
@@ -47,15 +40,12 @@ const NEEDED = {
   UPLOAD_SESSION_KEYS: '1'.repeat(64),
 };
 
-const apiOf = (env: NodeJS.ProcessEnv) => ApiModule.forRoot(readApiConfig({ ...NEEDED, ...env }));
-async function workerOf(env: NodeJS.ProcessEnv) {
-  const config = readWorkerConfig({ ...NEEDED, ...env });
-  return WorkerModule.forRoot(config, await scannerOf(config.scanner));
-}
+const apiOf = (env: NodeJS.ProcessEnv) => StowageModule.forApi(readApiConfig({ ...NEEDED, ...env }));
+const workerOf = (env: NodeJS.ProcessEnv) => StowageModule.forWorker(readWorkerConfig({ ...NEEDED, ...env }));
 
 type ModuleOf = (env: NodeJS.ProcessEnv) => DynamicModule | Promise<DynamicModule>;
-/** Values that clients of vendors derive from their options. */
-const VENDORS = /\.(storage|pubsub|agents)\./;
+/** Values that libraries derive from their options, and a random id of Nest's. */
+const VENDORS = /\.(storage|pubsub|agents)\.|^GqlModuleId$/;
 
 /** The values of a module tree that change when these variables are set. */
 async function changesBy(of: ModuleOf, env: NodeJS.ProcessEnv) {
@@ -202,8 +192,8 @@ const TESTED_IN: Readonly<Record<string, string>> = {
   CORS_HEADERS: 'test/integration/api/cross-origin.spec.ts',
   PLAYGROUND: 'test/integration/api/playground.spec.ts',
   PLAYGROUND_TOKEN: 'test/integration/api/playground.spec.ts',
-  NODE_ENV: 'apps/worker/src/config.spec.ts',
-  SCANNER_REQUIRED: 'apps/worker/src/config.spec.ts',
+  NODE_ENV: 'libs/stowage/src/worker/config.spec.ts',
+  SCANNER_REQUIRED: 'libs/stowage/src/worker/config.spec.ts',
 };
 /** Variables that this suite tests below. */
 const PROXIES = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy'];

@@ -5,8 +5,8 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { migrateDatabase } from '#libs/database';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
-import { LIMIT_MS } from '../../support/until.js';
+import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
+import { LIMIT_MS } from '../../../libs/testing/src/until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const MIGRATIONS = path.join(ROOT, 'prisma/migrations');

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { statements } from '#libs/database';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
 
 const LIBS = path.resolve(import.meta.dirname, '../../../libs');
 

@@ -3,8 +3,8 @@ import type { Asset } from '#libs/assets';
 import { Clock } from '#libs/database';
 import type { Actor } from '#libs/domain';
 import { withLocalClockOff } from '../../support/local-clock.js';
-import { LIMIT_MS, until } from '../../support/until.js';
-import { actor, CONTENT, World } from '../../support/world.js';
+import { LIMIT_MS, until } from '../../../libs/testing/src/until.js';
+import { actor, CONTENT, World } from '../../../libs/testing/src/world.js';
 
 describe('download URLs (real: PostgreSQL, storage emulator)', () => {
   let world: World;

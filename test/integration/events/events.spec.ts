@@ -5,8 +5,8 @@ import { LoggerModule } from 'nestjs-pino';
 import { Database, DatabaseConfig, DatabaseModule, type Tx } from '#libs/database';
 import { AssetFeed, DomainEventsRepository, EventRelay, EventsModule, FeedModule } from '#libs/events';
 import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
-import { until } from '../../support/until.js';
+import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
+import { until } from '../../../libs/testing/src/until.js';
 
 /** Real: PostgreSQL. Each Nest module stands for a process; the modules share only the database. */
 describe('the event log', () => {

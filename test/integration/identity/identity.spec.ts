@@ -7,7 +7,7 @@ import { configured, HealthChecks } from '#libs/runtime';
 import { IdentityConfig, IdentityService } from '#libs/identity';
 import { OwnersRepository } from '../../../libs/identity/src/owners.repository.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
 
 const SECRET = 'a secret of more than thirty-two characters';
 const TOKENS = { issuer: 'tests', audience: 'stowage', secret: SECRET };

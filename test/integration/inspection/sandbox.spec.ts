@@ -19,7 +19,7 @@ import type { TestingModule } from '@nestjs/testing';
 import { findProgram, InspectionFailed, type InspectionConfig, Inspector } from '#libs/inspection';
 import { officeParts, zipArchive } from '#libs/inspection/testing';
 import { closedFolderAbove } from '../../../libs/inspection/src/file-view.js';
-import { until } from '../../support/until.js';
+import { until } from '../../../libs/testing/src/until.js';
 import { startInspection } from './inspection.js';
 
 const READERS = path.join(import.meta.dirname, 'sandbox-readers.ts');

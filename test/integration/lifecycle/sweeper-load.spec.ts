@@ -3,8 +3,8 @@ import { unavailable } from '#libs/domain';
 import { TAKE_ABANDONED, TAKE_UNFINISHED } from '../../../libs/assets/src/due-assets.repository.js';
 import { COLLECTABLE } from '../../../libs/content/src/stored-objects.repository.js';
 import { type Plan, SeededDatabase } from '../../support/plans.js';
-import { storeAsset } from '../../support/stored-asset.js';
-import { CONTENT, World } from '../../support/world.js';
+import { storeAsset } from '../../../libs/testing/src/stored-asset.js';
+import { CONTENT, World } from '../../../libs/testing/src/world.js';
 
 const BATCH = 100;
 const SHARE = 1_000;

@@ -8,7 +8,7 @@ import { LifecycleSchedule } from '../../../libs/lifecycle/src/lifecycle-schedul
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { emptyWorld } from '../../support/empty-world.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
-import { actor, INCOMING, World } from '../../support/world.js';
+import { actor, INCOMING, World } from '../../../libs/testing/src/world.js';
 
 const later = (minutes: number) => new Date(Date.now() + minutes * 60_000);
 

@@ -4,8 +4,9 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { createTestDatabase, freePort, type TestDatabase } from '../../support/postgres.js';
-import { Emulators, NAMES, PROJECT } from '../storage/emulators.js';
+import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
+import { freePort } from '../../support/postgres.js';
+import { Emulators, NAMES, PROJECT } from '../../../libs/testing/src/emulators.js';
 
 const SCRIPTS = path.resolve(import.meta.dirname, '../../../scripts');
 

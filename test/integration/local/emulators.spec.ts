@@ -7,8 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Storage } from '@google-cloud/storage';
 import { GcsUrlSigner, provision } from '#libs/storage/gcs';
 import { freePort } from '../../support/postgres.js';
-import { HMAC_KEY, NAMES, PROJECT } from '../storage/emulators.js';
-import { LIMIT_MS, until } from '../../support/until.js';
+import { HMAC_KEY, NAMES, PROJECT } from '../../../libs/testing/src/emulators.js';
+import { LIMIT_MS, until } from '../../../libs/testing/src/until.js';
 
 const ENTRY = path.resolve(import.meta.dirname, '../../../dist/apps/local/src/emulators.js');
 

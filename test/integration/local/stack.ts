@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { LIMIT_MS } from '../../support/until.js';
+import { LIMIT_MS } from '../../../libs/testing/src/until.js';
 
 const FIXTURES = path.join(import.meta.dirname, 'fixtures');
 const TS_RESOLVE = path.resolve(import.meta.dirname, '../../support/ts-resolve.mjs');

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
 
 /** Real: PostgreSQL, the migrations of Prisma and of the queue. */
 describe('createTestDatabase', () => {

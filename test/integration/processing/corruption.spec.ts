@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { corruptKey, parseProfiles } from '#libs/domain';
 import type { ObjectStore } from '#libs/storage';
 import sharp from 'sharp';
-import { actor, CONTENT, QUARANTINE, sha256, World } from '../../support/world.js';
+import { actor, CONTENT, QUARANTINE, sha256, World } from '../../../libs/testing/src/world.js';
 
 const READER = actor(42n);
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { actor, INCOMING, sha256, World } from '../../support/world.js';
+import { actor, INCOMING, sha256, World } from '../../../libs/testing/src/world.js';
 
 /** On a busy machine a reader takes long to get its seconds of CPU time. */
 const TIMEOUT_MS = 600_000;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { contentKey, kindOf } from '#libs/domain';
 import type { ObjectStore } from '#libs/storage';
-import { actor, CONTENT, sha256, World } from '../../support/world.js';
+import { actor, CONTENT, sha256, World } from '../../../libs/testing/src/world.js';
 
 const DAY_MS = 24 * 3_600_000;
 

@@ -1,7 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { contentKey } from '#libs/domain';
-import { actor, CONTENT, INCOMING, sha256, World } from '../../support/world.js';
+import { actor, CONTENT, INCOMING, sha256, World } from '../../../libs/testing/src/world.js';
 
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==',

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import sharp from 'sharp';
 import { contentKey, parseProfiles, specsOf } from '#libs/domain';
 import type { ObjectStore } from '#libs/storage';
-import { actor, CONTENT, QUARANTINE, sha256, World } from '../../support/world.js';
+import { actor, CONTENT, QUARANTINE, sha256, World } from '../../../libs/testing/src/world.js';
 
 const JPEG = { filename: 'photo.jpg', mimeType: 'image/jpeg' };
 const PROFILES = ['small=webp:32:80', 'large=webp:128:80'];

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { quarantineKey } from '#libs/domain';
 import { zipArchive } from '#libs/inspection/testing';
 import { LifecycleSchedule } from '../../../libs/lifecycle/src/lifecycle-schedule.js';
-import { actor, CONTENT, INCOMING, QUARANTINE, sha256, World } from '../../support/world.js';
+import { actor, CONTENT, INCOMING, QUARANTINE, sha256, World } from '../../../libs/testing/src/world.js';
 
 const HOUR_MS = 3_600_000;
 const NO_QUOTA = { reservedBytes: 0, usedBytes: 0, reservedAssets: 0, usedAssets: 0 };

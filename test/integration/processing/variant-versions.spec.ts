@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
-import { actor, CONTENT, World } from '../../support/world.js';
+import { actor, CONTENT, World } from '../../../libs/testing/src/world.js';
 
 describe('variants whose recorded version differs from storage (real: PostgreSQL, storage emulator, inspection processes)', () => {
   let world: World;

@@ -5,7 +5,7 @@ import { zipArchive } from '#libs/inspection/testing';
 import type { ObjectStore, WriteRequest } from '#libs/storage';
 import * as samples from '../inspection/samples.js';
 import { emptyWorld } from '../../support/empty-world.js';
-import { actor, CONTENT, QUARANTINE, sha256, World } from '../../support/world.js';
+import { actor, CONTENT, QUARANTINE, sha256, World } from '../../../libs/testing/src/world.js';
 
 const DAY_MS = 24 * 3_600_000;
 const JPEG = { filename: 'photo.jpg', mimeType: 'image/jpeg' };

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { emptyWorld } from '../../support/empty-world.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
-import { World } from '../../support/world.js';
+import { World } from '../../../libs/testing/src/world.js';
 
 describe.each(QUEUE_BACKENDS)(
   'a repeated event for an object (real: PostgreSQL, queue on %s, storage emulator)',

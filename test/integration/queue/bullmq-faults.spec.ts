@@ -19,10 +19,10 @@ import { QueueConfig } from '#libs/queue';
 import { redisBackend } from '../../../libs/queue/src/bullmq-patches/redis-backend.js';
 import { connectionOf } from '../../../libs/queue/src/connection.js';
 import { SCHEMA } from '../../../libs/queue/src/queues.js';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
 import { hasNoRedis, TestRedis } from '../../support/redis.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
-import { until } from '../../support/until.js';
+import { until } from '../../../libs/testing/src/until.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const HOUR_MS = 3_600_000;

@@ -11,10 +11,10 @@ import { configured } from '#libs/runtime';
 import { connectionOf } from '../../../libs/queue/src/connection.js';
 import { queueBackend } from '../../../libs/queue/src/bullmq-patches/index.js';
 import { workerOptions } from '../../../libs/queue/src/worker-options.js';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
+import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
 import { hasNoRedis, TestRedis } from '../../support/redis.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
-import { until } from '../../support/until.js';
+import { until } from '../../../libs/testing/src/until.js';
 
 const by = (proxy: TcpProxy): QueueSetup['outages'] => ({
   refusing: async () => {

@@ -14,7 +14,7 @@ import {
   TEST_FILES,
   TestClamd,
 } from '../../support/clamd.js';
-import { until } from '../../support/until.js';
+import { until } from '../../../libs/testing/src/until.js';
 import { DOWN, randomMebibytes, scan } from './contents.js';
 
 const MIB = 2 ** 20;

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ClamdScanner, type ClamdScannerOptions } from '#libs/scanner';
-import { until } from '../../support/until.js';
+import { until } from '../../../libs/testing/src/until.js';
 import { contentOf, DOWN, randomMebibytes, scan } from './contents.js';
 import { type Behaviour, HostileClamd } from './hostile-clamd.js';
 

@@ -10,7 +10,7 @@ import { it } from '@jest/globals';
 import { GcsObjectStore, GcsUploadSessions, GcsUrlSigner } from '#libs/storage/gcs';
 import { objectStoreContract, uploadSessionsContract, urlSignerContract } from '#libs/storage/testing';
 import type { Put } from '#libs/storage/testing';
-import { metadataReader } from './emulators.js';
+import { metadataReader } from '../../../libs/testing/src/emulators.js';
 
 const {
   GCS_REAL_BUCKET: bucket,

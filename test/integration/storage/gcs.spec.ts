@@ -13,7 +13,14 @@ import {
   uploadSessionsContract,
   urlSignerContract,
 } from '#libs/storage/testing';
-import { Emulators, HMAC_KEY, metadataReader, NAMES, PROJECT, RSA_KEY } from './emulators.js';
+import {
+  Emulators,
+  HMAC_KEY,
+  metadataReader,
+  NAMES,
+  PROJECT,
+  RSA_KEY,
+} from '../../../libs/testing/src/emulators.js';
 
 async function provisioned() {
   const emulators = await Emulators.start();

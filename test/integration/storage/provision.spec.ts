@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { GcsUrlSigner, provision } from '#libs/storage/gcs';
 import type { FieldDifference, ProvisionOptions } from '#libs/storage/gcs';
-import { Emulators, HMAC_KEY, NAMES, PROJECT } from './emulators.js';
+import { Emulators, HMAC_KEY, NAMES, PROJECT } from '../../../libs/testing/src/emulators.js';
 
 const ALL = [
   'topic object-finalized',

@@ -4,7 +4,7 @@ import { v1 } from '@google-cloud/pubsub';
 import type { EventVerdict } from '#libs/domain';
 import type { ObjectFinalized, UndeliverableEvent } from '#libs/storage';
 import { PubSubObjectEvents } from '#libs/storage/gcs';
-import { Emulators, PROJECT } from './emulators.js';
+import { Emulators, PROJECT } from '../../../libs/testing/src/emulators.js';
 
 const TOPIC = 'events';
 const BUCKET = 'incoming';

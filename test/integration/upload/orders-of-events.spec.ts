@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { StowageError } from '#libs/domain';
 import { inconsistencies } from '../../support/consistency.js';
-import { actor, INCOMING, World } from '../../support/world.js';
+import { actor, INCOMING, World } from '../../../libs/testing/src/world.js';
 
 const later = (minutes: number) => new Date(Date.now() + minutes * 60_000);
 const ROUNDS = 15;

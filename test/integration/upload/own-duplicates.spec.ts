@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { StowageError } from '#libs/domain';
 import type { RequestedUpload, UploadRequest } from '#libs/upload';
-import { until } from '../../support/until.js';
-import { actor, CONTENT, requestFor, sha256, World } from '../../support/world.js';
+import { until } from '../../../libs/testing/src/until.js';
+import { actor, CONTENT, requestFor, sha256, World } from '../../../libs/testing/src/world.js';
 
 const BATCH = 100;
 

@@ -4,10 +4,11 @@ import { PinoLogger } from 'nestjs-pino';
 import type { UndeliverableEvent } from '#libs/storage';
 import { PubSubObjectEvents } from '#libs/storage/gcs';
 import { ObjectFinalizedSubscriber } from '../../../libs/upload/src/jobs/object-finalized.subscriber.js';
-import { Fleet, signJwt } from '../../support/fleet.js';
-import { World } from '../../support/world.js';
-import { NAMES, PROJECT } from '../storage/emulators.js';
-import { LIMIT_MS } from '../../support/until.js';
+import { signJwt } from '../../../libs/testing/src/environment.js';
+import { Fleet } from '../../support/fleet.js';
+import { World } from '../../../libs/testing/src/world.js';
+import { NAMES, PROJECT } from '../../../libs/testing/src/emulators.js';
+import { LIMIT_MS } from '../../../libs/testing/src/until.js';
 
 const TOPIC = `projects/${PROJECT}/topics/${NAMES.subscription}`;
 const DEAD_LETTERS = `${NAMES.subscription}-dead-letter`;

@@ -5,9 +5,9 @@ import type { UploadTicket } from '#libs/upload';
 import { EncryptedText } from '../../../libs/assets/src/encrypted-text.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { ScriptedSessions } from '../../support/scripted-sessions.js';
-import { actor, INCOMING, PAGE, requestFor, World } from '../../support/world.js';
-import { SESSION_KEY } from '../storage/emulators.js';
-import { LIMIT_MS } from '../../support/until.js';
+import { actor, INCOMING, PAGE, requestFor, World } from '../../../libs/testing/src/world.js';
+import { SESSION_KEY } from '../../../libs/testing/src/emulators.js';
+import { LIMIT_MS } from '../../../libs/testing/src/until.js';
 
 const QUANTUM = 256 * 1024;
 const DAY_MS = 86_400_000;

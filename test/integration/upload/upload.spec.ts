@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { Statement } from '#libs/database';
 import type { StowageError } from '#libs/domain';
 import { SHARE_EXISTING } from '../../../libs/upload/src/own-duplicates.repository.js';
-import { actor, INCOMING, requestFor, sha256, World } from '../../support/world.js';
+import { actor, INCOMING, requestFor, sha256, World } from '../../../libs/testing/src/world.js';
 
 const kinds = (results: PromiseSettledResult<unknown>[]) =>
   results.map((result) => (result.status === 'fulfilled' ? 'ok' : (result.reason as StowageError).reason));

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Fleet } from '../../support/fleet.js';
-import { LIMIT_MS, until } from '../../support/until.js';
+import { LIMIT_MS, until } from '../../../libs/testing/src/until.js';
 
 const REQUEST = `mutation ($input: RequestUploadInput!) {
   requestUpload(input: $input) { asset { id } upload { url headers { name value } } }

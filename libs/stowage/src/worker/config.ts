@@ -10,6 +10,7 @@ import { QuotaConfig } from '#libs/quota';
 import { type Configuration, LoggingConfig, readConfiguration, Variable, Whole, Words } from '#libs/runtime';
 import { ScannerConfig } from '#libs/scanner';
 import { GcsConfig, PubSubConfig } from '#libs/storage/gcs';
+import { configurationOf, type Feature } from '../feature.js';
 
 /** The HTTP server for health checks and metrics. */
 class MonitoringConfig {
@@ -34,7 +35,7 @@ class MonitoringConfig {
 }
 
 /** The configuration of the worker. docs/operating.md documents every variable. */
-export const CONFIGURATION = {
+export const WORKER_CONFIGURATION = {
   logging: LoggingConfig,
   database: DatabaseConfig,
   queue: QueueConfig,
@@ -51,11 +52,14 @@ export const CONFIGURATION = {
   monitoring: MonitoringConfig,
 };
 
-export type WorkerConfiguration = Configuration<typeof CONFIGURATION>;
+export type WorkerConfiguration = Configuration<typeof WORKER_CONFIGURATION>;
 
-/** Reads the configuration at start. @throws Error with a message of one sentence */
-export function readConfig(env: NodeJS.ProcessEnv): WorkerConfiguration {
-  const config = readConfiguration(CONFIGURATION, env);
+/** Reads the configuration of the worker and of features. @throws Error with a message of one sentence */
+export function readWorkerConfig(
+  env: NodeJS.ProcessEnv,
+  features: readonly Feature[] = [],
+): WorkerConfiguration {
+  const config = readConfiguration({ ...configurationOf(features), ...WORKER_CONFIGURATION }, env);
   config.inspection.scannableBytes = config.scanner.maxBytes;
   return config;
 }

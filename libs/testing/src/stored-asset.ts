@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { v7 as uuidv7 } from 'uuid';
+import { propertyColumns } from '#libs/assets';
 import type { Database } from '#libs/database';
 import type { AssetProperties, AssetStatus, VariantsReason } from '#libs/domain';
-import { propertyColumns } from '../../libs/assets/src/asset-contents.js';
 
 interface StoredVariant {
   readonly name: string;

@@ -20,7 +20,7 @@ import {
   QuarantineService,
   StoredObjectsRepository,
 } from '#libs/content';
-import { type BatcherOptions, Database, DatabaseConfig, DatabaseModule } from '#libs/database';
+import { type BatcherOptions, Database, DatabaseConfig } from '#libs/database';
 import { DeliveryConfig, DeliveryModule, DownloadUrlsService } from '#libs/delivery';
 import {
   type Actor,
@@ -42,10 +42,11 @@ import {
   FailedAssetRetryModule,
 } from '#libs/processing';
 import { QuotaConfig, QuotaService } from '#libs/quota';
-import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
+import { configured, readConfiguration } from '#libs/runtime';
 import { ScannerModule } from '#libs/scanner';
-import { ObjectStore, type SignedRequest, StorageModule, UploadSessions } from '#libs/storage';
+import { ObjectStore, type SignedRequest, UploadSessions } from '#libs/storage';
 import { GcsObjectStore, GcsUploadSessions, GcsUrlSigner } from '#libs/storage/gcs';
+import { configurationOf, type Feature, foundation } from '#libs/stowage';
 import {
   UploadCompletion,
   UploadConfig,
@@ -53,8 +54,8 @@ import {
   type UploadRequest,
   UploadService,
 } from '#libs/upload';
-import { Emulators, HMAC_KEY, PROJECT, SESSION_KEY } from '../integration/storage/emulators.js';
-import { createTestDatabase, type TestDatabase } from './postgres.js';
+import { Emulators, HMAC_KEY, PROJECT, SESSION_KEY } from './emulators.js';
+import { createTestDatabase, type TestDatabase } from './test-database.js';
 import { ScriptedScanner } from './scripted-scanner.js';
 import { LIMIT_MS } from './until.js';
 
@@ -79,6 +80,8 @@ interface WorldOptions {
   readonly inspectSeconds?: number;
   /** Modules with readers of the test. */
   readonly readers?: readonly string[];
+  /** Features of which all modules are loaded, with their default configuration. */
+  readonly features?: readonly Feature[];
 }
 
 export const INCOMING = 'incoming';
@@ -121,8 +124,9 @@ export class World implements AsyncDisposable {
     for (const bucket of [INCOMING, CONTENT, QUARANTINE]) await emulators.client.createBucket(bucket);
     const real = new GcsObjectStore({ projectId: PROJECT, endpoint: emulators.gcs.url });
     const realSessions = new GcsUploadSessions({ projectId: PROJECT, endpoint: emulators.gcs.url });
-    const { batches } = options;
+    const { batches, features = [] } = options;
     const config = {
+      ...readConfiguration(configurationOf(features), {}),
       database: configured(DatabaseConfig, { url: database.url }),
       queue: configured(QueueConfig, { redisUrl: options.redisUrl }),
       quota: configured(QuotaConfig, {
@@ -153,12 +157,8 @@ export class World implements AsyncDisposable {
     };
     const module = await Test.createTestingModule({
       imports: [
-        ConfigurationModule.forRoot(config),
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
-        MetricsModule,
-        HealthModule.forRoot(),
-        DatabaseModule,
-        StorageModule.forRoot({
+        ...foundation(config, {
           store: options.around?.(real) ?? real,
           sessions: options.aroundSessions?.(realSessions) ?? realSessions,
           probedBucket: INCOMING,
@@ -169,6 +169,7 @@ export class World implements AsyncDisposable {
         DeliveryModule,
         FailedAssetRetryModule,
         LifecycleModule,
+        ...features.flatMap(({ api, worker }) => [...(api?.imports ?? []), ...(worker?.imports ?? [])]),
       ],
     }).compile();
     return new World(module, emulators, database, scanner, spoolFolder, profiles);

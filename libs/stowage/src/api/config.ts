@@ -9,6 +9,7 @@ import { QuotaConfig } from '#libs/quota';
 import { type Configuration, LoggingConfig, readConfiguration } from '#libs/runtime';
 import { GcsConfig, GcsSigningConfig } from '#libs/storage/gcs';
 import { UploadConfig } from '#libs/upload';
+import { configurationOf, type Feature } from '../feature.js';
 import { RateLimitConfig } from './callers/rate-limiter.js';
 import { HttpConfig } from './http.config.js';
 import { PlaygroundConfig } from './playground/playground.js';
@@ -16,7 +17,7 @@ import { PubSubHealthConfig } from './storage.js';
 import { SubscriptionsConfig } from './subscriptions/owner-sockets.js';
 
 /** The configuration of the API. docs/operating.md documents every variable. */
-export const CONFIGURATION = {
+export const API_CONFIGURATION = {
   logging: LoggingConfig,
   database: DatabaseConfig,
   queue: QueueConfig,
@@ -36,14 +37,14 @@ export const CONFIGURATION = {
   subscriptionRate: SubscriptionRateConfig,
 };
 
-export type ApiConfiguration = Configuration<typeof CONFIGURATION>;
+export type ApiConfiguration = Configuration<typeof API_CONFIGURATION>;
 
 /** Connections of each queue. The API only adds jobs, which takes fewer connections than running them. */
 const QUEUE_POOL_SIZE = 2;
 
-/** Reads the configuration at start. @throws Error with a message of one sentence */
-export function readConfig(env: NodeJS.ProcessEnv): ApiConfiguration {
-  const config = readConfiguration(CONFIGURATION, env);
+/** Reads the configuration of the API and of features. @throws Error with a message of one sentence */
+export function readApiConfig(env: NodeJS.ProcessEnv, features: readonly Feature[] = []): ApiConfiguration {
+  const config = readConfiguration({ ...configurationOf(features), ...API_CONFIGURATION }, env);
   config.queue.poolSize = QUEUE_POOL_SIZE;
   config.upload.origins = config.http.corsOrigins;
   return config;

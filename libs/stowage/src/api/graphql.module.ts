@@ -2,7 +2,7 @@ import type { ApolloServerPlugin } from '@apollo/server';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { ApolloServerPluginCacheControlDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
-import { Injectable, Module } from '@nestjs/common';
+import { type DynamicModule, Injectable, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { type GqlOptionsFactory, GraphQLModule } from '@nestjs/graphql';
 import { GraphQLError, OperationTypeNode } from 'graphql';
@@ -26,13 +26,14 @@ import { ActorGuard, IdentityGraphQLModule } from '#libs/identity/graphql';
 import { ProcessingGraphQLModule } from '#libs/processing/graphql';
 import { QuotaGraphQLModule } from '#libs/quota/graphql';
 import { UPLOAD_BATCH, UploadGraphQLModule } from '#libs/upload/graphql';
+import type { Feature } from '../feature.js';
 import { CallerGuard } from './callers/caller.guard.js';
 import { RateLimiter } from './callers/rate-limiter.js';
 import { requestMetrics } from './request-metrics.js';
 import { SubscriptionServer } from './subscriptions/subscription-server.js';
 import { SubscriptionsModule } from './subscriptions/subscriptions.module.js';
 
-/** Modules with the resolvers of the schema. The schema file is generated from them too. */
+/** Modules with the resolvers of the schema without features. The schema file is generated from them too. */
 export const SCHEMA_MODULES = [
   IdentityGraphQLModule,
   ProcessingGraphQLModule,
@@ -140,16 +141,8 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
   }
 }
 
+/** The GraphQL endpoint with the resolvers of the service and of its features. */
 @Module({
-  imports: [
-    GraphQLModule.forRootAsync<ApolloDriverConfig>({
-      driver: ApolloDriver,
-      imports: [SubscriptionsModule],
-      useClass: GraphQLOptions,
-    }),
-    IdentityModule,
-    ...SCHEMA_MODULES,
-  ],
   providers: [
     ActorGuard,
     RateLimiter,
@@ -157,4 +150,20 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
     { provide: APP_FILTER, useClass: ErrorsFilter },
   ],
 })
-export class ApiGraphQLModule {}
+export class ApiGraphQLModule {
+  static forFeatures(features: readonly Feature[]): DynamicModule {
+    return {
+      module: ApiGraphQLModule,
+      imports: [
+        GraphQLModule.forRootAsync<ApolloDriverConfig>({
+          driver: ApolloDriver,
+          imports: [SubscriptionsModule],
+          useClass: GraphQLOptions,
+        }),
+        IdentityModule,
+        ...SCHEMA_MODULES,
+        ...features.flatMap(({ api }) => api?.imports ?? []),
+      ],
+    };
+  }
+}

@@ -2,8 +2,9 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { PinoLogger } from 'nestjs-pino';
 import { admitRequests, logRequests, logThroughPino, requestIdOf } from '#libs/runtime';
+import type { Feature } from '../feature.js';
+import { StowageModule } from '../stowage.module.js';
 import { admissionOf } from './admission.js';
-import { AppModule } from './app.module.js';
 import type { ApiConfiguration } from './config.js';
 import { allowOrigins } from './cross-origin.js';
 import { servePlayground } from './playground/playground.js';
@@ -14,7 +15,10 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const IDLE_TIMEOUT_MS = 60_000;
 
 /** Creates the API server, ready to listen. */
-export async function createApi(config: ApiConfiguration): Promise<NestFastifyApplication> {
+export async function createApi(
+  config: ApiConfiguration,
+  features: readonly Feature[] = [],
+): Promise<NestFastifyApplication> {
   const adapter = new FastifyAdapter({
     bodyLimit: MAX_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -22,12 +26,16 @@ export async function createApi(config: ApiConfiguration): Promise<NestFastifyAp
     // The raw request carries one id for Fastify, the log and the database rows.
     genReqId: requestIdOf,
   });
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule.forRoot(config), adapter, {
-    bufferLogs: true,
-    abortOnError: false,
-    // Nest's parser would also accept form bodies.
-    bodyParser: false,
-  });
+  const app = await NestFactory.create<NestFastifyApplication>(
+    StowageModule.forApi(config, features),
+    adapter,
+    {
+      bufferLogs: true,
+      abortOnError: false,
+      // Nest's parser would also accept form bodies.
+      bodyParser: false,
+    },
+  );
   await logThroughPino(app);
   const server = adapter.getInstance();
   admitRequests(server, admissionOf(config.http));

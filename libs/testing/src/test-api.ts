@@ -1,12 +1,11 @@
 import type { AddressInfo } from 'node:net';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { JWTPayload } from 'jose';
-import { createApi } from '../../../apps/api/src/api.js';
-import { readConfig } from '../../../apps/api/src/config.js';
-import { appEnvironment, signJwt } from '../../support/fleet.js';
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js';
-import { Emulators } from '../storage/emulators.js';
-import { LIMIT_MS } from '../../support/until.js';
+import { createApi, type Feature, readApiConfig } from '#libs/stowage';
+import { appEnvironment, signJwt } from './environment.js';
+import { createTestDatabase, type TestDatabase } from './test-database.js';
+import { Emulators } from './emulators.js';
+import { LIMIT_MS } from './until.js';
 
 export interface Answer {
   readonly data?: Record<string, unknown> | null;
@@ -23,11 +22,12 @@ export interface Answer {
 
 /** The whole api on a free port of loopback, over a real PostgreSQL, a real queue and the storage emulator. */
 export class TestApi implements AsyncDisposable {
-  static async start(env: NodeJS.ProcessEnv = {}): Promise<TestApi> {
+  static async start(env: NodeJS.ProcessEnv = {}, features: readonly Feature[] = []): Promise<TestApi> {
     const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
     for (const bucket of ['incoming', 'content']) await emulators.client.createBucket(bucket);
     const app = await createApi(
-      readConfig({ ...appEnvironment(database.url, emulators), LOG_LEVEL: 'silent', ...env }),
+      readApiConfig({ ...appEnvironment(database.url, emulators), LOG_LEVEL: 'silent', ...env }, features),
+      features,
     );
     await app.listen(0, '127.0.0.1');
     return new TestApi(app, emulators, database);

@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
+import type { DynamicModule, Type } from '@nestjs/common';
+import semver from 'semver';
+
+/**
+ * A domain feature of another team: a folder below `libs/` that uses only the public entry points of other libs.
+ * `stowage.features.ts` lists the features of an installation. docs/extending.md explains each part.
+ */
+export interface Feature {
+  /** The folder's name, in lower case. Prefixes the feature's tables, consumers, tasks and principals. */
+  readonly name: string;
+  /** The releases of Stowage that the feature works with, as a semver range, e.g. `^0.2`. */
+  readonly compatibility: string;
+  /** Classes of configuration that both processes read from the environment. */
+  readonly configuration?: Readonly<Record<string, new () => object>>;
+  /** Modules of the API: resolvers and the services that they use. */
+  readonly api?: { readonly imports: FeatureModules };
+  /** Modules of the worker: event handlers, tasks and the services that they use. */
+  readonly worker?: { readonly imports: FeatureModules };
+}
+
+type FeatureModules = readonly (Type | DynamicModule)[];
+
+/** The release of this program. */
+const RELEASE = (
+  JSON.parse(readFileSync(findPackageJSON('.', import.meta.url)!, 'utf8')) as { version: string }
+).version;
+
+const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
+
+/**
+ * Declares a feature.
+ * @throws Error if the name or the range of releases is invalid
+ * @example
+ * export const albums = defineFeature({
+ *   name: 'albums',
+ *   compatibility: '^0.2',
+ *   api: { imports: [AlbumsGraphQLModule] },
+ *   worker: { imports: [AlbumsJobsModule] },
+ * });
+ */
+export function defineFeature(feature: Feature): Feature {
+  const { name, compatibility } = feature;
+  if (!NAME.test(name))
+    throw new Error(`The feature name ${name} must be in lower case, such as photo-albums.`);
+  if (semver.validRange(compatibility) === null) {
+    throw new Error(`The feature ${name} has an invalid range of releases: ${compatibility}`);
+  }
+  return feature;
+}
+
+/** @throws Error if a feature does not work with this release, or two have one name */
+export function verifyCompatibility(features: readonly Feature[], release = RELEASE): void {
+  const names = new Set<string>();
+  for (const { name, compatibility } of features) {
+    if (names.has(name)) throw new Error(`Two features are named ${name}.`);
+    names.add(name);
+    if (!semver.satisfies(release, compatibility, { includePrerelease: true })) {
+      throw new Error(`The feature ${name} needs Stowage ${compatibility}, but this is ${release}.`);
+    }
+  }
+}
+
+/** The configuration classes of all features. @throws Error if two features use one key */
+export function configurationOf(features: readonly Feature[]): Record<string, new () => object> {
+  const entries = features.flatMap(({ configuration = {} }) => Object.entries(configuration));
+  const found = new Map<string, new () => object>();
+  for (const [key, of] of entries) {
+    if (found.has(key)) throw new Error(`Two features name their configuration ${key}.`);
+    found.set(key, of);
+  }
+  return Object.fromEntries(found);
+}
