@@ -13,7 +13,7 @@ export interface Feature {
   /** The releases of Stowage that the feature works with, as a semver range, e.g. `^0.2`. */
   readonly compatibility: string;
   /** Classes of configuration that both processes read from the environment. */
-  readonly configuration?: Readonly<Record<string, new () => object>>;
+  readonly configuration?: readonly (new () => object)[];
   /** Modules of the API: resolvers and the services that they use. */
   readonly api?: { readonly imports: FeatureModules };
   /** Modules of the worker: event handlers, tasks and the services that they use. */
@@ -62,13 +62,10 @@ export function verifyCompatibility(features: readonly Feature[], release = RELE
   }
 }
 
-/** The configuration classes of all features. @throws Error if two features use one key */
-export function configurationOf(features: readonly Feature[]): Record<string, new () => object> {
-  const entries = features.flatMap(({ configuration = {} }) => Object.entries(configuration));
-  const found = new Map<string, new () => object>();
-  for (const [key, of] of entries) {
-    if (found.has(key)) throw new Error(`Two features name their configuration ${key}.`);
-    found.set(key, of);
-  }
-  return Object.fromEntries(found);
-}
+/** The configuration classes of all features, for `readConfiguration`. */
+export const configurationOf = (features: readonly Feature[]): Record<string, new () => object> =>
+  Object.fromEntries(
+    features.flatMap(({ name, configuration = [] }) =>
+      configuration.map((each) => [`${name}.${each.name}`, each]),
+    ),
+  );

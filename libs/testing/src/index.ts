@@ -4,5 +4,6 @@ export * from './scripted-scanner.js';
 export * from './stored-asset.js';
 export * from './test-api.js';
 export * from './test-database.js';
+export * from './test-worker.js';
 export * from './until.js';
 export * from './world.js';

@@ -30,7 +30,10 @@ export interface StoredAsset {
 
 const sizeOf = { sizeBytes: 1_000n, crc32c: 'AAAAAA==' };
 
-/** Creates the rows of a processed picture without its bytes, by default for owner 42. Returns the asset id. */
+/**
+ * Creates the rows of a processed picture without its bytes, by default for owner 42, and counts its size in the owner's quota.
+ * @returns the asset id
+ */
 export async function storeAsset({ prisma }: Database, more: StoredAsset = {}): Promise<string> {
   const { ownerId = 42n, status = 'READY', createdAt = new Date() } = more;
   const sha256 = randomBytes(32).toString('hex');
@@ -88,6 +91,12 @@ export async function storeAsset({ prisma }: Database, more: StoredAsset = {}): 
           ? undefined
           : { create: { ownerId, createdAt, ...propertyColumns(more.properties ?? {}) } },
     },
+  });
+  const { sizeBytes: usedBytes } = sizeOf;
+  await prisma.ownerQuota.upsert({
+    where: { ownerId },
+    create: { ownerId, usedBytes, usedAssets: 1 },
+    update: { usedBytes: { increment: usedBytes }, usedAssets: { increment: 1 } },
   });
   return assetId;
 }

@@ -1,0 +1,37 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { createWorker, type Feature, readWorkerConfig } from '#libs/stowage';
+import { provision } from '#libs/storage/gcs';
+import { type Emulators, NAMES, PROJECT } from './emulators.js';
+import { appEnvironment } from './environment.js';
+
+/** The whole worker in this process: it receives events, processes assets and runs event handlers and tasks. */
+export class TestWorker implements AsyncDisposable {
+  /**
+   * Starts a worker beside an api.
+   * @example
+   * await using api = await TestApi.start({}, [albums]);
+   * await using worker = await TestWorker.start(api, {}, [albums]);
+   */
+  static async start(
+    { databaseUrl, emulators }: { readonly databaseUrl: string; readonly emulators: Emulators },
+    env: NodeJS.ProcessEnv = {},
+    features: readonly Feature[] = [],
+  ): Promise<TestWorker> {
+    await provision({
+      projectId: PROJECT,
+      storage: { endpoint: emulators.gcs.url },
+      pubsub: { emulator: emulators.pubsubAddress },
+      names: NAMES,
+    });
+    const environment = { ...appEnvironment(databaseUrl, emulators), LOG_LEVEL: 'silent', ...env };
+    const app = await createWorker(readWorkerConfig(environment, features), features);
+    await app.init();
+    return new TestWorker(app);
+  }
+
+  private constructor(readonly app: NestFastifyApplication) {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.app.close();
+  }
+}
