@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { defineConfig } from 'prisma/config';
+import { projectSchema } from './scripts/prisma/project-schema.ts';
 
 // The official engine is a binary that is downloaded when Prisma is installed. Where it could not be, the same engine
 // runs as WebAssembly behind a program that speaks the binary's protocol.
@@ -14,8 +15,10 @@ if (!readdirSync(engines).some((name) => name.startsWith('schema-engine-'))) {
   );
 }
 
+const { schema, migrations } = projectSchema(import.meta.dirname);
+
 export default defineConfig({
-  schema: 'prisma/schema.prisma',
+  schema,
   datasource: { url: process.env.DATABASE_URL },
-  migrations: { path: 'prisma/migrations' },
+  migrations: { path: migrations },
 });

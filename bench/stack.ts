@@ -159,7 +159,7 @@ export class Stack implements AsyncDisposable {
     });
     await createDatabase(port, password);
     const url = this.env.DATABASE_URL ?? '';
-    await migrateDatabase(url, path.join(ROOT, 'prisma/migrations'));
+    await migrateDatabase(url, ROOT);
     await migrateQueue(url);
   }
 

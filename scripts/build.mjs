@@ -1,5 +1,15 @@
 /** Compiles changed apps and libs to dist/: `npm run build`. */
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { install } from './install.mjs';
@@ -16,8 +26,8 @@ const STAMP_FILE = path.join(DIST, '.built');
 const SOURCE_FOLDERS = ['apps', 'libs'];
 const FEATURES = 'stowage.features.ts';
 const SETTINGS = ['nest-cli.json', 'tsconfig.json', '.swcrc', 'package-lock.json'];
-const SCHEMA = path.join(ROOT, 'prisma/schema.prisma');
-const CLIENT = path.join(ROOT, 'libs/database/src/generated/client.ts');
+/** Holds the digest of the schemas from which the database client was generated. */
+const CLIENT_STAMP_FILE = path.join(ROOT, 'libs/database/src/generated/.schemas');
 
 const modified = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;
 
@@ -40,10 +50,25 @@ function staleOutputs() {
   });
 }
 
-/** Whether dist/ is up to date. A moved source file keeps its modification time, so the check also looks for its output. */
+/** Digest of the schemas of the core and of all features in libs/, listed or not, and of the scripts that merge them. */
+function digestOfSchemas() {
+  const files = [...filesIn('prisma'), ...filesIn('libs')].filter((file) =>
+    /(^|\/)prisma\/schema\.prisma$/.test(file),
+  );
+  const hash = createHash('sha256');
+  for (const file of [...files.sort(), ...filesIn('scripts/prisma')])
+    hash.update(`${file}\n`).update(readFileSync(path.join(ROOT, file)));
+  return hash.digest('hex');
+}
+
+const isGenerated = () =>
+  existsSync(CLIENT_STAMP_FILE) && readFileSync(CLIENT_STAMP_FILE, 'utf8') === digestOfSchemas();
+
+/** Whether the client and dist/ are up to date. A moved source file keeps its modification time, so the check also looks for its output. */
 export function isBuilt() {
   const built = modified(STAMP_FILE);
   return (
+    isGenerated() &&
     SETTINGS.every((file) => modified(path.join(ROOT, file)) <= built) &&
     sources().every((file) => modified(path.join(ROOT, file)) <= built && existsSync(outputOfSource(file))) &&
     staleOutputs().length === 0
@@ -52,11 +77,13 @@ export function isBuilt() {
 
 /** Generates the database client and compiles, each only if its inputs have changed. */
 export async function build() {
-  if (modified(CLIENT) < modified(SCHEMA)) {
+  if (!isGenerated()) {
+    const digest = digestOfSchemas();
     const quiet = { PRISMA_HIDE_UPDATE_MESSAGE: '1', CHECKPOINT_DISABLE: '1' };
     await withProgress('Generating the database client', () =>
       quietPackageCommand('prisma', ['generate', '--no-hints'], quiet),
     );
+    writeFileSync(CLIENT_STAMP_FILE, digest);
   }
   if (isBuilt()) return;
   const began = new Date();

@@ -9,8 +9,9 @@ import { postgresHome } from '../../apps/local/src/postgres/home.js';
 import { createDatabase, databaseUrl, startPostgres } from '../../apps/local/src/postgres/server.js';
 import { migrateDatabase } from '../../libs/database/src/migrate.js';
 import { migrateQueue } from '../../libs/queue/src/migrate.js';
+import { featuresWithTables } from '../../scripts/prisma/project-schema.js';
 
-const MIGRATIONS = path.resolve(import.meta.dirname, '../../prisma/migrations');
+const ROOT = path.resolve(import.meta.dirname, '../..');
 
 /** For all suites that run at once. A fleet of several apis and workers may hold a hundred connections. */
 const MAX_CONNECTIONS = 500;
@@ -32,14 +33,17 @@ export interface TestPostgres {
 interface TestPostgresOptions {
   /** Whether committed data survive a crash, which makes the server slower. Default: false. */
   readonly durable?: boolean;
+  /** Features whose tables the template database has. Default: all in `libs/`, so that those that are not listed can be tested. */
+  readonly features?: readonly string[];
 }
 
 /**
- * Starts PostgreSQL on a free port and in its own folder, with a template database that has all migrations. The server ends
+ * Starts PostgreSQL on a free port and in its own folder, with a template database that has all tables. The server ends
  * with this process, even when that is killed.
  */
 export async function startTestPostgres({
   durable = false,
+  features = featuresWithTables(ROOT),
 }: TestPostgresOptions = {}): Promise<TestPostgres> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'stowage-postgres-'));
   // As root, PostgreSQL runs as another user, who needs to enter the folder.
@@ -84,7 +88,7 @@ export async function startTestPostgres({
   try {
     await createDatabase(port, password);
     const template = databaseUrl(port, password);
-    await migrateDatabase(template, MIGRATIONS);
+    await migrateDatabase(template, ROOT, features);
     await migrateQueue(template);
     return { url: databaseUrl(port, password, 'postgres'), template: 'stowage', crash, stop };
   } catch (error) {

@@ -4,6 +4,7 @@ export * from './connect.js';
 export * from './database.js';
 export * from './database.config.js';
 export * from './database.module.js';
+export * from './listed-features.js';
 export * from './migrate.js';
 export * from './statement.js';
 export { Prisma } from './generated/client.js';

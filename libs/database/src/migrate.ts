@@ -1,8 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type pg from 'pg';
 import { connectClient } from './connect.js';
+import { listedFeatures } from './listed-features.js';
 
 /** Advisory lock of Prisma's migration engine: prevents a concurrent migration by Prisma's command line. */
 const LOCK = 72_707_369;
@@ -22,15 +24,30 @@ const MIGRATIONS_TABLE = `create table if not exists _prisma_migrations (
   applied_steps_count integer not null default 0
 )`;
 
+/** The name under which a migration is recorded, and the file of its statements. */
+interface Migration {
+  readonly name: string;
+  readonly file: string;
+}
+
 /**
  * Applies pending Prisma migrations and records them like `prisma migrate deploy`, but without Prisma's command line,
- * which is not deployed. Each migration is applied completely or not at all. Safe to repeat; run it during a deployment
- * before any app starts.
- * @param folder folder of the migrations (`prisma/migrations`)
- * @returns the names of the applied migrations
- * @throws Error with one sentence if the database rejects a migration, or if Prisma started one without finishing it
+ * which is not deployed. The core's migrations come first, then those of each feature in listed order; a feature's
+ * migration is recorded as `albums_20261130000000_init`, whatever the order of the list. Migrations of a feature that is
+ * no longer listed stay recorded, and its tables stay. Each migration is applied completely or not at all. Safe to repeat;
+ * run it during a deployment before any app starts.
+ * @param root folder of the program, with `prisma/migrations`, `libs/NAME/prisma/migrations` and `stowage.features.ts`
+ * @param features names of the features; default: those that `stowage.features.ts` lists
+ * @returns the recorded names of the applied migrations
+ * @throws Error with one sentence if the database rejects a migration, if Prisma started one without finishing it, or if a
+ * feature has no folder
  */
-export async function migrateDatabase(databaseUrl: string, folder: string): Promise<string[]> {
+export async function migrateDatabase(
+  databaseUrl: string,
+  root: string,
+  features: readonly string[] = listedFeatures(root),
+): Promise<string[]> {
+  const migrations = await migrationsOf(root, features);
   const client = await connectClient({
     connectionString: databaseUrl,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -42,22 +59,31 @@ export async function migrateDatabase(databaseUrl: string, folder: string): Prom
     await client.query('select pg_advisory_lock($1)', [LOCK]);
     await client.query(MIGRATIONS_TABLE);
     const applied = await migrationsAppliedTo(client);
-    const pending = (await migrationsIn(folder)).filter((name) => !applied.has(name));
-    for (const name of pending) {
-      await apply(client, name, await readFile(path.join(folder, name, 'migration.sql'), 'utf8'));
-    }
-    return pending;
+    const pending = migrations.filter(({ name }) => !applied.has(name));
+    for (const { name, file } of pending) await apply(client, name, await readFile(file, 'utf8'));
+    return pending.map(({ name }) => name);
   } finally {
     await client.end();
   }
 }
 
-async function migrationsIn(folder: string): Promise<string[]> {
+async function migrationsOf(root: string, features: readonly string[]): Promise<Migration[]> {
+  const missing = features.find((name) => !existsSync(path.join(root, 'libs', name)));
+  if (missing !== undefined) throw new Error(`The feature ${missing} has no folder libs/${missing}.`);
+  const core = await migrationsIn(path.join(root, 'prisma/migrations'), '');
+  const own = features
+    .map((name) => ({ folder: path.join(root, 'libs', name, 'prisma/migrations'), prefix: `${name}_` }))
+    .filter(({ folder }) => existsSync(folder));
+  return [core, ...(await Promise.all(own.map(({ folder, prefix }) => migrationsIn(folder, prefix))))].flat();
+}
+
+async function migrationsIn(folder: string, prefix: string): Promise<Migration[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   return entries
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name)
-    .sort();
+    .sort()
+    .map((name) => ({ name: prefix + name, file: path.join(folder, name, 'migration.sql') }));
 }
 
 async function migrationsAppliedTo(client: pg.Client): Promise<Set<string>> {
