@@ -1,6 +1,10 @@
 import path from 'node:path';
 
-/** A lib imports only libs of a lower rank, and only through their entry points. Apps and tests may import all libs. */
+/**
+ * A lib imports only libs of a lower rank, and only through their entry points. A lib without a rank is a feature: it imports
+ * the core up to rank 8, no other feature, and only stowage.features.ts imports it. Apps and tests may import all libs of the
+ * core.
+ */
 export const RANKS = {
   domain: 0,
   runtime: 0,
@@ -25,7 +29,9 @@ export const RANKS = {
   testing: 9,
 };
 const ROOT = import.meta.dirname;
-const libOf = (file) => /^libs\/([^/]+)\//.exec(path.relative(ROOT, file).replaceAll(path.sep, '/'))?.[1];
+const LIST = 'stowage.features.ts';
+const relative = (file) => path.relative(ROOT, file).replaceAll(path.sep, '/');
+const libOf = (file) => /^libs\/([^/]+)\//.exec(relative(file))?.[1];
 
 /** Where an import of ours leads, or null for a package. */
 function resolve(from, specifier) {
@@ -43,30 +49,46 @@ const importVisitor = (check) => ({
   ImportExpression: (node) => node.source.type === 'Literal' && check(node, node.source.value),
 });
 
+const isFeature = (lib) => lib !== undefined && !Object.hasOwn(RANKS, lib);
+/** The lib with the highest rank that features import. Their tests may also import the test kit. */
+const MAX_RANK_FOR_FEATURES = RANKS.stowage;
+const isTest = (file) => /\.spec\.ts$|^libs\/[^/]+\/test\//.test(relative(file));
+
+/** Why a file of the feature `own` may not import the lib `other`; undefined if it may. */
+function problemOfFeature(file, own, other) {
+  if (isFeature(other))
+    return `the feature ${own} may not import ${other}, which is another feature or unknown`;
+  if (other === 'gcp-emulator')
+    return `the feature ${own} may not import gcp-emulator; tests import #libs/testing`;
+  if (RANKS[other] <= MAX_RANK_FOR_FEATURES || isTest(file)) return undefined;
+  return `only tests of the feature ${own} may import ${other}`;
+}
+
+/** Why a file may not import this specifier; undefined if it may. */
+function problem(file, specifier) {
+  const target = resolve(file, specifier);
+  if (target === null) return undefined;
+  const [own, other] = [libOf(file), libOf(target)];
+  if (own === other) {
+    const isEntryPoint = own !== undefined && specifier.startsWith('#');
+    return isEntryPoint ? `${specifier} is this lib's own entry point; import the file` : undefined;
+  }
+  if (own !== undefined && specifier.startsWith('.'))
+    return `${specifier} leaves the lib; import its entry point (#libs/…)`;
+  if (isFeature(own)) return problemOfFeature(file, own, other);
+  if (isFeature(other))
+    return relative(file) === LIST ? undefined : `only ${LIST} may import the feature ${other}`;
+  if (own === undefined || RANKS[other] < RANKS[own]) return undefined;
+  return `${own} (rank ${RANKS[own]}) may not import ${other} (rank ${RANKS[other]})`;
+}
+
 const ranksRule = {
   meta: { type: 'problem', schema: [] },
-  create(context) {
-    const own = libOf(context.filename);
-    if (own === undefined) return {};
-    if (!(own in RANKS)) {
-      return { Program: (node) => context.report({ node, message: `lib ${own} has no rank` }) };
-    }
-    return importVisitor((node, specifier) => {
-      const target = resolve(context.filename, specifier);
-      if (target === null) return;
-      const other = libOf(target);
-      if (specifier.startsWith('.') && other !== own) {
-        context.report({ node, message: `${specifier} leaves the lib; import its entry point (#libs/…)` });
-      } else if (specifier.startsWith('#') && other === own) {
-        context.report({ node, message: `${specifier} is this lib's own entry point; import the file` });
-      } else if (other !== own && !(RANKS[other] < RANKS[own])) {
-        context.report({
-          node,
-          message: `${own} (rank ${RANKS[own]}) may not import ${other} (rank ${RANKS[other] ?? 'unknown'})`,
-        });
-      }
-    });
-  },
+  create: (context) =>
+    importVisitor((node, specifier) => {
+      const message = problem(context.filename, specifier);
+      if (message !== undefined) context.report({ node, message });
+    }),
 };
 
 export const ranks = { rules: { ranks: ranksRule } };

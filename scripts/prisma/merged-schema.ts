@@ -37,7 +37,7 @@ interface Insertion {
 
 /** Not a valid name of a feature. */
 const CORE = 'the core';
-const STRING_OR_COMMENT = /"(?:[^"\\\n]|\\.)*"|\/\/.*|\/\*[\s\S]*?\*\/|[()[\]\n]/g;
+const STRING_OR_COMMENT = /"(?:[^"\\\n]|\\.)*"|\/\/.*|\/\*[\s\S]*?\*\//g;
 const BLOCK = /^[ \t]*(\w+)[ \t]+(\w+)[ \t]*\{([^}]*)\}/gm;
 const FIELD = /^[ \t]*(\w+)[ \t]+(\w+)(\[\])?(.*)$/gm;
 const RELATION = /@relation\(([^)]*)\)/;
@@ -184,20 +184,11 @@ function relationIn(text: string, attributes: string, start: number): Relation |
   return { args, start: at, name: RELATION_NAME.exec(text.slice(at, at + args.length))?.[1] };
 }
 
-/**
- * Replaces comments, contents of strings, and line breaks inside brackets by spaces: each line of a block is then one whole
- * field or attribute. Offsets stay.
- */
-function masked(text: string): string {
-  let depth = 0;
-  return text.replaceAll(STRING_OR_COMMENT, (token) => {
-    if (token === '\n') return depth > 0 ? ' ' : token;
-    if (token.startsWith('"')) return `"${' '.repeat(token.length - 2)}"`;
-    if (token.startsWith('/')) return token.replaceAll(/[^\n]/g, ' ');
-    depth += token === '(' || token === '[' ? 1 : -1;
-    return token;
-  });
-}
+/** Replaces comments and the contents of strings by spaces. Offsets stay. */
+const masked = (text: string) =>
+  text.replaceAll(STRING_OR_COMMENT, (token) =>
+    token.startsWith('"') ? `"${' '.repeat(token.length - 2)}"` : token.replaceAll(/[^\n]/g, ' '),
+  );
 
 /** Inserts texts at offsets. Texts at one offset keep their order. */
 function inserted(text: string, insertions: readonly Insertion[]): string {
