@@ -15,7 +15,8 @@ COPY scripts scripts
 COPY prisma prisma
 COPY libs libs
 COPY apps apps
-RUN npm run build
+# Of the sources, the image needs only the migrations of features.
+RUN npm run build && find libs -mindepth 2 -maxdepth 2 ! -name prisma -exec rm -r {} +
 
 FROM node:24.21-bookworm-slim
 ENV NODE_ENV=production
@@ -24,7 +25,8 @@ WORKDIR /app
 RUN mkdir /data && chown node:node /data
 COPY --from=packages /app/node_modules node_modules
 COPY --from=build /app/dist dist
-COPY package.json ./
+COPY --from=build /app/libs libs
+COPY package.json stowage.features.ts ./
 COPY prisma/migrations prisma/migrations
 COPY scripts/container.sh scripts/command.ts scripts/environment.ts scripts/migrate.ts scripts/provision.ts scripts/
 USER node

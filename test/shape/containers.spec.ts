@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { API_CONFIGURATION as API, readApiConfig } from '../../libs/stowage/src/api/config.js';
@@ -42,6 +52,35 @@ describe('container image', () => {
       if (target.startsWith('dist/')) continue;
       const imports = [...read(target).matchAll(/from '\.\/(\S+)'/g)].map(([, name]) => `scripts/${name}`);
       for (const file of [target, ...imports]) expect(lastStage).toContain(` ${file} `);
+    }
+  });
+
+  it('has the list of features and their migrations in the last stage, and no other source of a lib', () => {
+    expect(lastStage).toMatch(/^COPY [^-].*\bstowage\.features\.ts .*$/m);
+    expect(lastStage).toContain('COPY --from=build /app/libs libs\n');
+    const [, command = ''] = /^RUN npm run build && (find libs .*)$/m.exec(dockerfile) ?? [];
+    const folder = mkdtempSync(path.join(tmpdir(), 'stowage-image-'));
+    try {
+      for (const name of [
+        'albums/prisma/migrations/20260101000000_init',
+        'albums/src/prisma',
+        'assets/src',
+      ]) {
+        mkdirSync(path.join(folder, 'libs', name), { recursive: true });
+      }
+      expect(spawnSync('sh', ['-c', command], { cwd: folder, encoding: 'utf8' })).toMatchObject({
+        status: 0,
+      });
+      expect(readdirSync(folder, { recursive: true }).sort()).toEqual([
+        'libs',
+        'libs/albums',
+        'libs/albums/prisma',
+        'libs/albums/prisma/migrations',
+        'libs/albums/prisma/migrations/20260101000000_init',
+        'libs/assets',
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true });
     }
   });
 

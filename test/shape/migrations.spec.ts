@@ -1,8 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { listedFeatures, migrateDatabase } from '#libs/database';
+import { featuresWithTables, projectSchema } from '../../scripts/prisma/project-schema.js';
+import features from '../../stowage.features.js';
 import { createTestDatabase, type TestDatabase } from '../../libs/testing/src/test-database.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
@@ -12,14 +16,49 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-it('finds no difference between the migrations and the schema', () => {
-  const diff = spawnSync(
-    path.join(ROOT, 'node_modules/.bin/prisma'),
-    ['migrate', 'diff', '--from-config-datasource', '--to-schema', 'prisma/schema.prisma', '--exit-code'],
-    { cwd: ROOT, encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.url } },
-  );
-  expect(`${diff.stdout}${diff.stderr}`).toContain('No difference detected');
-  expect(diff.status).toBe(0);
+/** Differences between a schema and the tables of the core and these features. */
+async function differences(features: readonly string[]): Promise<string> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'stowage-schema-'));
+  const own = await createTestDatabase();
+  try {
+    await emptyDatabase(own.url);
+    await migrateDatabase(own.url, ROOT, features);
+    const { schema } = projectSchema(ROOT, features, folder);
+    const diff = spawnSync(
+      path.join(ROOT, 'node_modules/.bin/prisma'),
+      ['migrate', 'diff', '--from-config-datasource', '--to-schema', schema],
+      { cwd: ROOT, encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: own.url } },
+    );
+    return `${diff.stdout}${diff.stderr}`;
+  } finally {
+    await own.drop();
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function emptyDatabase(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query('drop schema public cascade; create schema public');
+  } finally {
+    await client.end();
+  }
+}
+
+it('finds no difference between the migrations and the schema of the core', async () => {
+  expect(await differences([])).toContain('No difference detected');
+});
+
+// Each feature alone, so that a difference shows in the test of its feature.
+for (const feature of featuresWithTables(ROOT)) {
+  it(`finds no difference between the migrations and the schema of ${feature}`, async () => {
+    expect(await differences([feature])).toContain('No difference detected');
+  });
+}
+
+it('lists only features that have the name of their folder', () => {
+  expect(features.map(({ name }) => name)).toEqual(listedFeatures(ROOT));
 });
 
 it('matches the list of migrations in docs/operating.md', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import pg from 'pg';
+import { projectSchema } from '../../../scripts/prisma/project-schema.js';
 import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
@@ -34,13 +35,8 @@ describe('Prisma', () => {
   });
 
   it('finds no difference between the migrations and the schema', () => {
-    const args = [
-      '--from-migrations',
-      'prisma/migrations',
-      '--to-schema',
-      'prisma/schema.prisma',
-      '--exit-code',
-    ];
+    const { migrations, schema } = projectSchema(ROOT);
+    const args = ['--from-migrations', migrations, '--to-schema', schema, '--exit-code'];
     expect(prisma(['migrate', 'diff', ...args])).toMatchObject({ status: 0 });
   });
 
