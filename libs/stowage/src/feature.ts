@@ -6,6 +6,10 @@ import semver from 'semver';
 /**
  * A domain feature of another team: a folder below `libs/` that uses only the public entry points of other libs.
  * `stowage.features.ts` lists the features of an installation. docs/extending.md explains each part.
+ *
+ * A feature with tables has `libs/NAME/prisma/schema.prisma` and `libs/NAME/prisma/migrations`, which are found by their
+ * paths. The database client contains the models of all features in `libs/`; a database gets only the tables of the listed
+ * ones.
  */
 export interface Feature {
   /** The folder's name, in lower case. Prefixes the feature's tables, consumers, tasks and principals. */
