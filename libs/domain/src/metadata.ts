@@ -7,7 +7,8 @@ export interface MetadataEntry {
 }
 
 const KEY = /^[A-Za-z0-9_.:-]{1,64}$/;
-const MAX_ENTRIES = 64;
+/** Maximum number of metadata entries of an asset. */
+export const MAX_METADATA = 64;
 const MAX_VALUE_BYTES = 4096;
 
 /**
@@ -20,8 +21,8 @@ export function parseMetadata(
   path: readonly (string | number)[],
 ): readonly MetadataEntry[] {
   const refuse = (why: string, at: readonly (string | number)[]) => invalid('METADATA_INVALID', why, at);
-  if (entries.length > MAX_ENTRIES)
-    throw refuse(`At most ${MAX_ENTRIES} metadata entries are allowed.`, path);
+  if (entries.length > MAX_METADATA)
+    throw refuse(`At most ${MAX_METADATA} metadata entries are allowed.`, path);
   const seen = new Set<string>();
   entries.forEach(({ key, value }, index) => {
     if (!KEY.test(key)) {

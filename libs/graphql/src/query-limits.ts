@@ -3,6 +3,7 @@ import {
   type FieldNode,
   getNamedType,
   GraphQLError,
+  type GraphQLField,
   type GraphQLNamedType,
   isInterfaceType,
   isObjectType,
@@ -12,6 +13,7 @@ import {
   type ValidationContext,
 } from 'graphql';
 import { invalid } from '#libs/domain';
+import { countedItems, isPaged } from './list-sizes.js';
 import { DEFAULT_PAGE, MAX_PAGE } from './paging.js';
 
 /** Size of one operation, with fragments expanded wherever they are used. */
@@ -22,8 +24,8 @@ export interface QueryMeasure {
   readonly aliases: number;
   readonly directives: number;
   /**
-   * One for each field, multiplied by the page size inside a paged list: the given number, 20 if none is given, 100 for a
-   * variable.
+   * One for each field, multiplied inside a list by its number of items: inside a paged list the given page size, 20 if none is
+   * given, 100 for a variable; inside any other list the number that {@link countedItems} declares.
    */
   readonly cost: number;
 }
@@ -45,7 +47,7 @@ const REFUSALS: Readonly<Record<keyof QueryMeasure, { reason: string; unit: stri
   rootFields: { reason: 'TOO_MANY_ROOT_FIELDS', unit: 'fields at its root' },
   aliases: { reason: 'TOO_MANY_ALIASES', unit: 'aliases' },
   directives: { reason: 'TOO_MANY_DIRECTIVES', unit: 'directives' },
-  cost: { reason: 'QUERY_TOO_COMPLEX', unit: 'fields, counted once per entry of a page' },
+  cost: { reason: 'QUERY_TOO_COMPLEX', unit: 'fields, counted once per entry of a list' },
 };
 
 /**
@@ -113,13 +115,12 @@ class Meter {
     const field =
       isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[node.name.value] : undefined;
     const within = this.inside(node, field && getNamedType(field.type));
-    const isPaged = field?.args.some(({ name }) => name === 'first') ?? false;
     return {
       depth: within.depth + 1,
       rootFields: 1,
       aliases: within.aliases + (node.alias === undefined ? 0 : 1),
       directives: within.directives,
-      cost: 1 + within.cost * (isPaged ? pageSize(node) : 1),
+      cost: 1 + within.cost * itemsOf(field, node),
     };
   }
 
@@ -137,6 +138,11 @@ class Meter {
   private typeOf(condition: { readonly name: { readonly value: string } } | undefined) {
     return condition && this.context.getSchema().getType(condition.name.value);
   }
+}
+
+function itemsOf(field: GraphQLField<unknown, unknown> | undefined, node: FieldNode): number {
+  if (field === undefined) return 1;
+  return isPaged(field) ? pageSize(node) : countedItems(field);
 }
 
 /** At most {@link MAX_PAGE}: `parsePage` rejects a larger page with a more precise message. */

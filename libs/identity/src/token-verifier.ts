@@ -34,7 +34,7 @@ const ASYMMETRIC = [
 ];
 const CLOCK_TOLERANCE_SECONDS = 30;
 /** Limit on groups, since each one is a principal in every SQL statement that checks access. */
-const MAX_GROUPS = 200;
+export const MAX_GROUPS = 200;
 /** The greatest time value of a Date: https://tc39.es/ecma262/#sec-time-values-and-time-range */
 const END_OF_TIME_MS = 8.64e15;
 

@@ -1,16 +1,18 @@
 import { Context, Parent, ResolveField, Resolver } from '@nestjs/graphql';
 import type { Actor } from '#libs/domain';
-import type { GraphQLContext } from '#libs/graphql';
+import { type GraphQLContext, MaxItems } from '#libs/graphql';
 import { CurrentActor } from '#libs/identity/graphql';
-import { AssetsService } from '../assets.service.js';
 import { AssetModel } from './asset.model.js';
 import { AssetPropertiesModel, VariantModel } from './asset-contents.model.js';
-import { contentsOf } from './asset-details.js';
+import { AssetLoader } from './asset-loader.js';
+
+/** Variants of current and earlier profiles. */
+const MAX_VARIANTS = 100;
 
 /** Fields of an asset that hold results of processing its bytes. */
 @Resolver(() => AssetModel)
 export class AssetContentsResolver {
-  constructor(private readonly assets: AssetsService) {}
+  constructor(private readonly assets: AssetLoader) {}
 
   @ResolveField(() => AssetPropertiesModel, {
     nullable: true,
@@ -21,10 +23,11 @@ export class AssetContentsResolver {
     @CurrentActor() actor: Actor,
     @Context() context: GraphQLContext,
   ): Promise<AssetPropertiesModel | null> {
-    const { properties } = await contentsOf(asset, this.assets, context);
+    const { properties } = await this.assets.contents(context, asset);
     return properties && new AssetPropertiesModel(properties, actor.ownerId === asset.ownerId);
   }
 
+  @MaxItems(MAX_VARIANTS, { counted: 1 })
   @ResolveField(() => [VariantModel], {
     description: 'Smaller renditions of a READY asset, ordered by width and then name.',
   })
@@ -32,7 +35,7 @@ export class AssetContentsResolver {
     @Parent() { asset }: AssetModel,
     @Context() context: GraphQLContext,
   ): Promise<VariantModel[]> {
-    const { variants } = await contentsOf(asset, this.assets, context);
+    const { variants } = await this.assets.contents(context, asset);
     return variants.map((variant) => new VariantModel(asset, variant));
   }
 
@@ -48,7 +51,7 @@ export class AssetContentsResolver {
     @Parent() { asset }: AssetModel,
     @Context() context: GraphQLContext,
   ): Promise<string | null> {
-    return (await contentsOf(asset, this.assets, context)).variantsReason;
+    return (await this.assets.contents(context, asset)).variantsReason;
   }
 
   @ResolveField(() => String, {
@@ -62,6 +65,6 @@ export class AssetContentsResolver {
     @CurrentActor() actor: Actor,
     @Context() context: GraphQLContext,
   ): Promise<string | null> {
-    return actor.isAdmin ? (await contentsOf(asset, this.assets, context)).scannedBy : null;
+    return actor.isAdmin ? (await this.assets.contents(context, asset)).scannedBy : null;
   }
 }

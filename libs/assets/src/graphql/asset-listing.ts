@@ -1,13 +1,5 @@
-import {
-  type Actor,
-  asIfUtc,
-  ASSET_STATUSES,
-  type AssetStatus,
-  invalid,
-  isAssetId,
-  StowageError,
-} from '#libs/domain';
-import { type PageRequest } from '#libs/graphql';
+import { type Actor, asIfUtc, ASSET_STATUSES, type AssetStatus, invalid, StowageError } from '#libs/domain';
+import { type Cursors, cursorsOf, type PageRequest } from '#libs/graphql';
 import {
   type AssetListing,
   FILTERED_PROPERTIES,
@@ -22,30 +14,18 @@ type Order = keyof typeof AssetOrderEnum;
 const HIDDEN: readonly AssetStatus[] = ['DELETED', 'EXPIRED', 'CANCELLED'];
 const SHOWN = ASSET_STATUSES.filter((status) => !HIDDEN.includes(status));
 const OWNER_ID = /^(0|[1-9][0-9]{0,18})$/;
-/** Allows instants back to 1200 BCE, because the EXIF time of a picture can be arbitrary. */
-const MILLIS = /^(\d{1,15}|-\d{1,14})$/;
 
-const ORDERS: Partial<Record<Order, Required<Pick<AssetListing, 'by' | 'order'>>>> = {
-  CREATED_DESC: { by: 'created', order: 'desc' },
-  CREATED_ASC: { by: 'created', order: 'asc' },
-  TAKEN_DESC: { by: 'taken', order: 'desc' },
-  TAKEN_ASC: { by: 'taken', order: 'asc' },
+const listedBy = (by: 'created' | 'taken', order: 'asc' | 'desc') => ({
+  by,
+  order,
+  cursors: cursorsOf(`assets ${by} ${order}`, { at: 'instant', id: 'uuid' }),
+});
+const ORDERS: Partial<Record<Order, ReturnType<typeof listedBy>>> = {
+  CREATED_DESC: listedBy('created', 'desc'),
+  CREATED_ASC: listedBy('created', 'asc'),
+  TAKEN_DESC: listedBy('taken', 'desc'),
+  TAKEN_ASC: listedBy('taken', 'asc'),
 };
-
-const orderOf = (args: AssetsArgs): Order => args.orderBy ?? 'CREATED_DESC';
-
-/** Returns a function that encodes positions of the requested list as cursors. */
-export const cursorIn = (args: AssetsArgs) => (position: ListPosition) =>
-  Buffer.from(`${orderOf(args)}:${position.at.getTime()}:${position.id}`).toString('base64url');
-
-function parseCursor(cursor: string, order: Order, path: string): ListPosition {
-  const parts = Buffer.from(cursor, 'base64url').toString().split(':');
-  const [of, millis = '', id = ''] = parts;
-  if (parts.length !== 3 || of !== order || !MILLIS.test(millis) || !isAssetId(id)) {
-    throw invalid('CURSOR_INVALID', 'The cursor does not belong to a list in this order.', [path]);
-  }
-  return { at: new Date(Number(millis)), id };
-}
 
 function parseOwner(actor: Actor, ownerId: string | null | undefined): bigint {
   if (ownerId == null) return actor.ownerId;
@@ -94,15 +74,19 @@ function parseProperties(input: PropertiesFilterInput): PropertyFilter {
  * Validates the arguments of a list and checks that the actor may list the owner's assets.
  * @throws StowageError invalid CURSOR_INVALID, OWNER_ID_INVALID, FILTER_INVALID, LIST_NOT_SERVED; forbidden OPERATORS_ONLY
  */
-export function parseListing(actor: Actor, args: AssetsArgs, page: PageRequest): AssetListing {
+export function parseListing(
+  actor: Actor,
+  args: AssetsArgs,
+  page: PageRequest,
+): { listing: AssetListing; cursors: Cursors<ListPosition> } {
   const filter = args.filter ?? {};
   const properties = filter.properties ?? {};
   const notServed = (path: string[]) =>
     invalid('LIST_NOT_SERVED', 'This combination of scope, filters and order is not supported.', path);
   if ((args.scope ?? 'OWN') !== 'OWN') throw notServed(['scope']);
-  const listed = ORDERS[orderOf(args)];
+  const listed = ORDERS[args.orderBy ?? 'CREATED_DESC'];
   if (listed === undefined) throw notServed(['orderBy']);
-  const { by, order } = listed;
+  const { by, order, cursors } = listed;
   const other = SERVED_IN[by === 'created' ? 'taken' : 'created'];
   const unserved = [...UNSERVED, ...other.filter].find((name) => filter[name] != null);
   if (unserved !== undefined) throw notServed(['filter', unserved]);
@@ -112,18 +96,16 @@ export function parseListing(actor: Actor, args: AssetsArgs, page: PageRequest):
     by === 'created'
       ? [filter.createdAfter, filter.createdBefore]
       : [properties.takenAfter, properties.takenBefore].map((local) => local && asIfUtc(local));
-  return {
+  const listing = {
     ownerId: parseOwner(actor, filter.ownerId),
     by,
     statuses: [...new Set(filter.status ?? SHOWN)],
     from: from || undefined,
     to: to || undefined,
     properties: parseProperties(properties),
-    order: (order === 'asc') === page.backward ? 'desc' : 'asc',
-    after:
-      page.cursor === null
-        ? undefined
-        : parseCursor(page.cursor, orderOf(args), page.backward ? 'before' : 'after'),
+    order: (order === 'asc') === page.backward ? ('desc' as const) : ('asc' as const),
+    after: cursors.positionOf(page) ?? undefined,
     limit: page.size + 1,
   };
+  return { listing, cursors };
 }

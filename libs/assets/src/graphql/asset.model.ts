@@ -1,7 +1,7 @@
 import { Field, ID, ObjectType } from '@nestjs/graphql';
 import type { AssetKind, AssetStatus, Permission } from '#libs/domain';
 import { kindOfMediaType } from '#libs/domain';
-import { ByteSize, DateTime, PageInfo, Sha256, Url } from '#libs/graphql';
+import { ByteSize, Connection, DateTime, Sha256, Url } from '#libs/graphql';
 import type { Asset } from '../asset.js';
 import { AssetKindEnum, AssetStatusEnum, PermissionEnum } from './enums.js';
 
@@ -130,23 +130,5 @@ export class AssetModel {
   }
 }
 
-@ObjectType('AssetEdge', { description: 'An asset and its cursor in a list.' })
-export class AssetEdgeModel {
-  @Field(() => String, { description: 'Opaque cursor, valid for lists in this order.' })
-  cursor: string;
-
-  @Field(() => AssetModel, { description: 'The asset.' })
-  node: AssetModel;
-}
-
 @ObjectType('AssetConnection', { description: 'A page of assets.' })
-export class AssetConnectionModel {
-  @Field(() => [AssetEdgeModel], { description: 'The assets of this page with their cursors.' })
-  edges: AssetEdgeModel[];
-
-  @Field(() => [AssetModel], { description: 'The assets of this page.' })
-  nodes: AssetModel[];
-
-  @Field(() => PageInfo, { description: 'Whether the list continues, and from which cursors.' })
-  pageInfo: PageInfo;
-}
+export class AssetConnectionModel extends Connection(AssetModel) {}

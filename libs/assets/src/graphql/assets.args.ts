@@ -1,6 +1,6 @@
-import { ArgsType, Field, ID, InputType, Int } from '@nestjs/graphql';
+import { ArgsType, Field, ID, InputType } from '@nestjs/graphql';
 import type { AssetKind, AssetStatus } from '#libs/domain';
-import { DateTime, LocalDateTime, Sha256 } from '#libs/graphql';
+import { DateTime, LocalDateTime, PageArgs, Sha256 } from '#libs/graphql';
 import { AssetKindEnum, AssetOrderEnum, AssetScopeEnum, AssetStatusEnum } from './enums.js';
 
 @InputType('MetadataFilter', {
@@ -85,21 +85,9 @@ export class AssetFilterInput {
 }
 
 @ArgsType()
-export class AssetsArgs {
+export class AssetsArgs extends PageArgs {
   @Field(() => AssetScopeEnum, { nullable: true, defaultValue: 'OWN', description: 'Which assets to list.' })
   scope: keyof typeof AssetScopeEnum;
-
-  @Field(() => Int, { nullable: true, description: 'Page length, read forwards; 1 to 100.' })
-  first?: number | null;
-
-  @Field(() => String, { nullable: true, description: 'With first: the cursor that the page comes after.' })
-  after?: string | null;
-
-  @Field(() => Int, { nullable: true, description: 'Page length, read backwards; 1 to 100.' })
-  last?: number | null;
-
-  @Field(() => String, { nullable: true, description: 'With last: the cursor that the page comes before.' })
-  before?: string | null;
 
   @Field(() => AssetFilterInput, { nullable: true, description: 'Filter; all its conditions must hold.' })
   filter?: AssetFilterInput | null;

@@ -1,18 +1,29 @@
 import { Args, Context, ID, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
-import { permissionsOf } from '#libs/access';
-import type { Actor, Permission } from '#libs/domain';
-import { connectionOf, type GraphQLContext, type PageInfo, type PageRequest, parsePage } from '#libs/graphql';
+import { MAX_GRANTS, permissionsOf } from '#libs/access';
+import { type Actor, MAX_METADATA, type Permission, PERMISSIONS } from '#libs/domain';
+import {
+  connectionOf,
+  type GraphQLContext,
+  MaxItems,
+  type PageInfo,
+  type PageRequest,
+  parsePage,
+} from '#libs/graphql';
 import { CurrentActor } from '#libs/identity/graphql';
+import type { ListedAsset } from '../asset-lists.repository.js';
 import { AssetsService } from '../assets.service.js';
-import { detailsOf } from './asset-details.js';
-import { cursorIn, parseListing } from './asset-listing.js';
+import { parseListing } from './asset-listing.js';
+import { AssetLoader } from './asset-loader.js';
 import { AclEntryModel, AssetConnectionModel, AssetModel, MetadataEntryModel } from './asset.model.js';
 import { AssetsArgs } from './assets.args.js';
 import { PermissionEnum, StorageClassEnum } from './enums.js';
 
 @Resolver(() => AssetModel)
 export class AssetsResolver {
-  constructor(private readonly assets: AssetsService) {}
+  constructor(
+    private readonly assets: AssetsService,
+    private readonly loader: AssetLoader,
+  ) {}
 
   @Query(() => AssetModel, {
     nullable: true,
@@ -36,18 +47,15 @@ export class AssetsResolver {
   })
   async list(@CurrentActor() actor: Actor, @Args() args: AssetsArgs): Promise<AssetConnectionModel> {
     const page = parsePage(args);
-    const cursorOf = cursorIn(args);
-    const { found, stoppedAt } = await this.assets.list(actor, parseListing(actor, args, page));
-    const listed = found.map(({ asset, at }) => ({ id: asset.id, at, model: new AssetModel(asset) }));
-    const { edges, nodes, pageInfo } = connectionOf(listed, page, cursorOf);
-    if (stoppedAt !== null) Object.assign(pageInfo, continuedFrom(page, cursorOf(stoppedAt)));
-    return {
-      edges: edges.map(({ cursor, node }) => ({ cursor, node: node.model })),
-      nodes: nodes.map(({ model }) => model),
-      pageInfo,
-    };
+    const { listing, cursors } = parseListing(actor, args, page);
+    const { found, stoppedAt } = await this.assets.list(actor, listing);
+    const cursorOf = ({ asset: { id }, at }: ListedAsset) => cursors.encode({ at, id });
+    const list = connectionOf(found, page, cursorOf, ({ asset }) => new AssetModel(asset));
+    if (stoppedAt !== null) Object.assign(list.pageInfo, continuedFrom(page, cursors.encode(stoppedAt)));
+    return list;
   }
 
+  @MaxItems(MAX_METADATA, { counted: 1 })
   @ResolveField(() => [MetadataEntryModel], {
     description: 'Metadata that the owner attached, ordered by key.',
   })
@@ -55,9 +63,10 @@ export class AssetsResolver {
     @Parent() { asset }: AssetModel,
     @Context() context: GraphQLContext,
   ): Promise<MetadataEntryModel[]> {
-    return [...(await detailsOf(asset, this.assets, context)).metadata];
+    return [...(await this.loader.details(context, asset)).metadata];
   }
 
+  @MaxItems(MAX_GRANTS, { counted: 1 })
   @ResolveField(() => [AclEntryModel], {
     description: 'Visible to the owner and to operators; empty for others. At most 200 entries.',
   })
@@ -67,9 +76,10 @@ export class AssetsResolver {
     @Context() context: GraphQLContext,
   ): Promise<AclEntryModel[]> {
     if (!actor.isAdmin && actor.ownerId !== asset.ownerId) return [];
-    return [...(await detailsOf(asset, this.assets, context)).acl];
+    return [...(await this.loader.details(context, asset)).acl];
   }
 
+  @MaxItems(PERMISSIONS.length)
   @ResolveField(() => [PermissionEnum], { description: 'Permissions of the caller on this asset.' })
   viewerPermissions(@Parent() { asset }: AssetModel, @CurrentActor() actor: Actor): readonly Permission[] {
     return permissionsOf(actor, asset);

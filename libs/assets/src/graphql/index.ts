@@ -4,10 +4,12 @@ import { AssetsModule } from '../assets.module.js';
 import { AssetChangesService } from '../asset-changes.service.js';
 import { AssetChangesResolver } from './asset-changes.resolver.js';
 import { AssetContentsResolver } from './asset-contents.resolver.js';
+import { AssetLoader } from './asset-loader.js';
 import { AssetRemovalResolver } from './asset-removal.resolver.js';
 import { AssetsResolver } from './assets.resolver.js';
 import { SubscriptionRateLimiter } from '../subscription-rate-limiter.js';
 
+export * from './asset-loader.js';
 export * from './asset.model.js';
 export * from './asset-contents.model.js';
 export * from './enums.js';
@@ -16,6 +18,7 @@ export * from '../subscription-rate-limiter.js';
 @Module({
   imports: [AssetsModule, FeedModule],
   providers: [
+    AssetLoader,
     AssetsResolver,
     AssetContentsResolver,
     AssetRemovalResolver,
@@ -23,6 +26,6 @@ export * from '../subscription-rate-limiter.js';
     AssetChangesResolver,
     SubscriptionRateLimiter,
   ],
-  exports: [SubscriptionRateLimiter],
+  exports: [AssetLoader, SubscriptionRateLimiter],
 })
 export class AssetsGraphQLModule {}

@@ -39,6 +39,16 @@ export class ActorGuard implements CanActivate {
   }
 }
 
+/**
+ * The caller of an operation, for code that has the context but is no resolver.
+ * @throws Error if the guard did not run before
+ */
+export async function actorOf(context: GraphQLContext): Promise<Actor> {
+  const actor = await (context as ActorContext).actor;
+  if (actor === undefined) throw new Error('The operation has no caller: its root field has no guard.');
+  return actor;
+}
+
 /** Parameter decorator: the caller. Also works in field resolvers, which run after the guard of their root field. */
 export const CurrentActor = createParamDecorator(
   (_: unknown, execution: ExecutionContext) => contextOf(execution).actor,

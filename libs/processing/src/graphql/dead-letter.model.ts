@@ -1,5 +1,5 @@
 import { ArgsType, Field, ID, Int, ObjectType, registerEnumType } from '@nestjs/graphql';
-import { DateTime, PageInfo } from '#libs/graphql';
+import { Connection, DateTime, ForwardPageArgs } from '#libs/graphql';
 import type { DeadLetter, DeadLetterState } from '#libs/queue';
 
 const DeadLetterStateEnum = { OPEN: 'OPEN', RETRIED: 'RETRIED', DISCARDED: 'DISCARDED' } as const;
@@ -44,35 +44,11 @@ export class DeadLetterModel {
   }
 }
 
-@ObjectType('DeadLetterEdge', { description: 'A dead letter and its cursor in the list.' })
-export class DeadLetterEdgeModel {
-  @Field(() => String, { description: 'Opaque cursor.' })
-  cursor: string;
-
-  @Field(() => DeadLetterModel, { description: 'The dead letter.' })
-  node: DeadLetterModel;
-}
-
 @ObjectType('DeadLetterConnection', { description: 'A page of dead letters.' })
-export class DeadLetterConnectionModel {
-  @Field(() => [DeadLetterEdgeModel], { description: 'The dead letters of this page with their cursors.' })
-  edges: DeadLetterEdgeModel[];
-
-  @Field(() => [DeadLetterModel], { description: 'The dead letters of this page.' })
-  nodes: DeadLetterModel[];
-
-  @Field(() => PageInfo, { description: 'Whether the list continues, and from which cursors.' })
-  pageInfo: PageInfo;
-}
+export class DeadLetterConnectionModel extends Connection(DeadLetterModel) {}
 
 @ArgsType()
-export class DeadLettersArgs {
-  @Field(() => Int, { nullable: true, description: 'Page length; 1 to 100.' })
-  first?: number | null;
-
-  @Field(() => String, { nullable: true, description: 'The cursor that the page comes after.' })
-  after?: string | null;
-
+export class DeadLettersArgs extends ForwardPageArgs {
   @Field(() => DeadLetterStateEnum, { nullable: true, description: 'Only dead letters in this state.' })
   state?: DeadLetterState | null;
 }

@@ -1,14 +1,15 @@
 import { Args, ID, Mutation, ResolveField, Resolver } from '@nestjs/graphql';
-import { type Actor, invalid } from '#libs/domain';
-import { connectionOf, parsePage } from '#libs/graphql';
+import type { Actor } from '#libs/domain';
+import { connectionOf, cursorsOf, parsePage } from '#libs/graphql';
 import { AdminModel, assertOperator, CurrentActor } from '#libs/identity/graphql';
 import { deadLetterNotFound, DeadLettersService } from '#libs/queue';
 import { DeadLetterConnectionModel, DeadLetterModel, DeadLettersArgs } from './dead-letter.model.js';
 
+const CURSORS = cursorsOf('dead letters', { id: 'bigint' });
 const ID_TEXT = /^[1-9][0-9]{0,17}$/;
 
-function parseId(text: string, errorOf: () => Error): bigint {
-  if (!ID_TEXT.test(text)) throw errorOf();
+function parseId(text: string): bigint {
+  if (!ID_TEXT.test(text)) throw deadLetterNotFound();
   return BigInt(text);
 }
 
@@ -22,15 +23,9 @@ export class DeadLettersResolver {
   })
   async list(@Args() { first, after, state }: DeadLettersArgs): Promise<DeadLetterConnectionModel> {
     const page = parsePage({ first, after });
-    const invalidCursor = () =>
-      invalid('CURSOR_INVALID', 'The cursor does not belong to this list.', ['after']);
-    const before = page.cursor === null ? undefined : parseId(page.cursor, invalidCursor);
+    const before = CURSORS.positionOf(page)?.id;
     const letters = await this.deadLetters.list(state ?? undefined, before, page.size + 1);
-    return connectionOf(
-      letters.map((letter) => new DeadLetterModel(letter)),
-      page,
-      ({ id }) => id,
-    );
+    return connectionOf(letters, page, CURSORS.encode, (letter) => new DeadLetterModel(letter));
   }
 
   @Mutation(() => DeadLetterModel, {
@@ -42,7 +37,7 @@ export class DeadLettersResolver {
     @Args('id', { type: () => ID, description: 'Id of the dead letter.' }) id: string,
   ): Promise<DeadLetterModel> {
     assertOperator(actor);
-    return new DeadLetterModel(await this.deadLetters.discard(parseId(id, deadLetterNotFound)));
+    return new DeadLetterModel(await this.deadLetters.discard(parseId(id)));
   }
 
   @Mutation(() => DeadLetterModel, {
@@ -55,6 +50,6 @@ export class DeadLettersResolver {
     @Args('id', { type: () => ID, description: 'Id of the dead letter.' }) id: string,
   ): Promise<DeadLetterModel> {
     assertOperator(actor);
-    return new DeadLetterModel(await this.deadLetters.retry(parseId(id, deadLetterNotFound)));
+    return new DeadLetterModel(await this.deadLetters.retry(parseId(id)));
   }
 }

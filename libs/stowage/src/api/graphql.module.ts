@@ -20,6 +20,7 @@ import {
   logErrors,
   MAX_TOKENS,
   queryLimits,
+  verifyLists,
 } from '#libs/graphql';
 import { IdentityModule } from '#libs/identity';
 import { ActorGuard, IdentityGraphQLModule } from '#libs/identity/graphql';
@@ -83,6 +84,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
     return {
       autoSchemaFile: true,
       sortSchema: true,
+      transformSchema: verifyLists,
       // Apollo's own pages load scripts from other hosts; this API serves its playground from local files.
       graphiql: false,
       playground: false,

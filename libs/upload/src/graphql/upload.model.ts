@@ -1,7 +1,7 @@
 import { createUnionType, Field, Int, ObjectType } from '@nestjs/graphql';
 import { AssetModel } from '#libs/assets/graphql';
 import { ERROR_KINDS, type StowageError } from '#libs/domain';
-import { ByteSize, DateTime, Url } from '#libs/graphql';
+import { ByteSize, DateTime, MaxItems, Url } from '#libs/graphql';
 import type { UploadTicket } from '../upload-signer.js';
 import type { RequestedUpload } from '../upload.service.js';
 import { UploadMethodEnum, UploadProtocolEnum } from './upload.input.js';
@@ -41,6 +41,7 @@ export class UploadTicketModel {
   @Field(() => Url, { description: 'Send the request to this URL. It is a secret until it expires.' })
   url: string;
 
+  @MaxItems(16, { counted: 1 })
   @Field(() => [HttpHeaderModel], {
     description: 'All headers that must be sent, with exactly these values.',
   })
@@ -90,6 +91,8 @@ export class UploadRefusal {
   @Field(() => String, { description: 'Explanation for people.' })
   message: string;
 
+  // Argument, index, and the nesting of fields and lists in an input.
+  @MaxItems(8)
   @Field(() => [String], {
     nullable: true,
     description:

@@ -1,7 +1,7 @@
 import { Args, ID, Mutation, Resolver } from '@nestjs/graphql';
 import { AssetModel } from '#libs/assets/graphql';
 import { type Actor, StowageError } from '#libs/domain';
-import { RefusedItems } from '#libs/graphql';
+import { MaxItems, RefusedItems } from '#libs/graphql';
 import { CurrentActor, RequestId } from '#libs/identity/graphql';
 import { MAX_BATCH, UploadService } from '../upload.service.js';
 import { PageOrigin } from './page-origin.js';
@@ -34,6 +34,7 @@ export class UploadResolver {
     return new RequestUploadPayload(await this.uploads.request(actor, input, requestId, origin));
   }
 
+  @MaxItems(MAX_BATCH, { counted: 1 })
   @Mutation(() => [RequestUploadResult], {
     description:
       'Requests 1 to 100 uploads, each accepted or rejected independently. Results are in the order of the inputs.',
