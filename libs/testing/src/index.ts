@@ -1,5 +1,6 @@
 export * from './emulators.js';
 export * from './environment.js';
+export * from './schema.js';
 export * from './scripted-scanner.js';
 export * from './stored-asset.js';
 export * from './test-api.js';
