@@ -82,7 +82,7 @@ describe('cursorsOf', () => {
     ['text', 'a\0b'],
   ] as const)('refuses a forged cursor whose %s is invalid (%#)', (type, value) => {
     const cursors = cursorsOf('forged', { value: type });
-    const forged = cursors.encode({ value } as never);
+    const forged = cursors.encode({ value });
     expect(() => cursors.positionOf(pageAt(forged))).toThrow('The cursor does not belong');
   });
 });

@@ -2,13 +2,11 @@ import { createHash } from 'node:crypto';
 import { type Grant, type GrantInput, parseGrants } from '#libs/access';
 import {
   invalid,
-  isAllowedType,
   type MetadataEntry,
   parseCrc32c,
   parseFilename,
   parseMediaType,
   parseMetadata,
-  OCTET_STREAM,
   parseSha256,
 } from '#libs/domain';
 
@@ -23,12 +21,6 @@ export interface UploadRequest {
   readonly metadata?: readonly MetadataEntry[] | null;
   readonly acl?: readonly GrantInput[] | null;
   readonly idempotencyKey?: string | null;
-}
-
-export interface UploadLimits {
-  readonly maxUploadBytes: number;
-  /** Media types and families that are accepted; empty for all. */
-  readonly allowedTypes: readonly string[];
 }
 
 /** A validated {@link UploadRequest} in canonical form. */
@@ -52,14 +44,10 @@ const at = (...path: (string | number)[]) => ['input', ...path];
 const byText = (a: unknown, b: unknown) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
 
 /** Validates a request. @throws StowageError invalid, with the path of the invalid input */
-export function parseUploadRequest(request: UploadRequest, limits: UploadLimits): ParsedUploadRequest {
+export function parseUploadRequest(request: UploadRequest, maxUploadBytes: number): ParsedUploadRequest {
   const { sizeBytes, idempotencyKey = null } = request;
-  if (sizeBytes > limits.maxUploadBytes) {
-    throw invalid(
-      'SIZE_TOO_LARGE',
-      `A file may have at most ${limits.maxUploadBytes} bytes.`,
-      at('sizeBytes'),
-    );
+  if (sizeBytes > maxUploadBytes) {
+    throw invalid('SIZE_TOO_LARGE', `A file may have at most ${maxUploadBytes} bytes.`, at('sizeBytes'));
   }
   if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
     throw invalid(
@@ -69,10 +57,6 @@ export function parseUploadRequest(request: UploadRequest, limits: UploadLimits)
     );
   }
   const mimeType = parseMediaType(request.mimeType, at('mimeType'));
-  // For application/octet-stream the type that processing detects is checked instead.
-  if (mimeType !== OCTET_STREAM && !isAllowedType(mimeType, limits.allowedTypes)) {
-    throw invalid('TYPE_NOT_ALLOWED', `Files of the type ${mimeType} are not accepted.`, at('mimeType'));
-  }
   const parsed = {
     filename: parseFilename(request.filename, at('filename')),
     mimeType,

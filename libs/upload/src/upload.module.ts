@@ -2,9 +2,14 @@ import { Module } from '@nestjs/common';
 import { AssetsModule } from '#libs/assets';
 import { QueueModule } from '#libs/queue';
 import { QuotaModule } from '#libs/quota';
+import { ContributionsModule } from '#libs/runtime';
+import { AllowedTypesPolicy } from './allowed-types.policy.js';
+import { NewAssetsRepository } from './new-assets.repository.js';
 import { OwnDuplicatesRepository } from './own-duplicates.repository.js';
 import { UploadCompletion } from './upload-completion.js';
 import { EventRetriesService } from './event-retries.service.js';
+import { UploadPolicies } from './upload-policies.js';
+import { UploadPreparation } from './upload-preparation.js';
 import { UploadSigner } from './upload-signer.js';
 import { UploadMetrics } from './upload-metrics.js';
 import { UploadRepository } from './upload.repository.js';
@@ -24,8 +29,17 @@ export class EventRetriesModule {}
 
 /** Upload requests of clients. Also requires a provider of the port `UrlSigner`. */
 @Module({
-  imports: [AssetsModule, QuotaModule, UploadCompletionModule],
-  providers: [UploadRepository, OwnDuplicatesRepository, UploadSigner, UploadService],
+  imports: [AssetsModule, ContributionsModule, QuotaModule, UploadCompletionModule],
+  providers: [
+    AllowedTypesPolicy,
+    NewAssetsRepository,
+    OwnDuplicatesRepository,
+    UploadPolicies,
+    UploadPreparation,
+    UploadRepository,
+    UploadService,
+    UploadSigner,
+  ],
   exports: [UploadService],
 })
 export class UploadModule {}

@@ -1,19 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type Asset, AssetsConfig, AssetsService } from '#libs/assets';
+import { type Asset, AssetsService } from '#libs/assets';
 import { Clock } from '#libs/database';
-import { type Actor, FIRST_CHECK_MS, invalid, StowageError, uploadDeadline } from '#libs/domain';
+import { type Actor, invalid, StowageError } from '#libs/domain';
 import { UploadCompletion } from './upload-completion.js';
-import { newAssetId } from './asset-id.js';
+import { UploadPreparation } from './upload-preparation.js';
+import type { ParsedUploadRequest, UploadRequest } from './upload-request.js';
 import { UploadSigner, type UploadTicket } from './upload-signer.js';
-import {
-  type UploadLimits,
-  parseUploadRequest,
-  type ParsedUploadRequest,
-  type UploadRequest,
-} from './upload-request.js';
-import { UploadConfig } from './upload.config.js';
-import { type Created, type NewAsset, UploadRepository } from './upload.repository.js';
+import { type Created, UploadRepository } from './upload.repository.js';
 
 /** Uploads that one call may request. */
 export const MAX_BATCH = 100;
@@ -28,12 +22,6 @@ export interface RequestedUpload {
   readonly ticket: UploadTicket | null;
 }
 
-interface Prepared {
-  readonly asset: NewAsset;
-  /** Null for a RESUMABLE upload, whose session is opened after the reservation is committed. */
-  readonly ticket: UploadTicket | null;
-}
-
 /** State that all items of one call share. */
 interface Call {
   readonly now: Date;
@@ -45,11 +33,8 @@ interface Call {
 /** The operations of clients on uploads: request, renew, complete, cancel. */
 @Injectable()
 export class UploadService {
-  private readonly limits: UploadLimits;
-
   constructor(
-    private readonly config: UploadConfig,
-    { allowedTypes }: AssetsConfig,
+    private readonly preparation: UploadPreparation,
     private readonly uploadSigner: UploadSigner,
     private readonly repository: UploadRepository,
     private readonly assets: AssetsService,
@@ -58,13 +43,12 @@ export class UploadService {
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(UploadService.name);
-    this.limits = { maxUploadBytes: config.maxUploadBytes, allowedTypes };
   }
 
   /**
    * Reserves quota, creates the asset and issues a ticket. A repeated idempotency key returns the asset of the first request.
    * @param origin origin of the page that will send the bytes of a RESUMABLE upload
-   * @throws StowageError invalid; over-quota QUOTA_EXCEEDED; conflict IDEMPOTENCY_KEY_REUSED; unavailable
+   * @throws StowageError invalid; over-quota QUOTA_EXCEEDED; conflict IDEMPOTENCY_KEY_REUSED; unavailable; the error of a policy
    */
   async request(
     actor: Actor,
@@ -93,16 +77,23 @@ export class UploadService {
       throw invalid('BATCH_SIZE', `A batch must have 1 to ${MAX_BATCH} uploads.`, ['inputs']);
     }
     const call: Call = { now: this.clock.now(), origin };
-    const prepared = await Promise.all(requests.map((request) => this.prepare(request, requestId, call.now)));
-    const assets = prepared.flatMap((item) => (item instanceof StowageError ? [] : item.asset));
+    const prepared = await Promise.all(
+      requests.map((request) => this.preparation.prepare(actor, request, requestId, call.now)),
+    );
+    const assets = prepared.flatMap((item) => ('asset' in item ? item.asset : []));
+    const refused = prepared.flatMap((item) => ('refusal' in item ? item : []));
     const created = await this.repository.create(actor.ownerId, assets);
+    const refusals = refused.length === 0 ? null : await this.repository.refuse(actor.ownerId, refused);
+    const answer = (item: (typeof prepared)[number]) => {
+      if (item instanceof StowageError) return item;
+      return 'asset' in item
+        ? this.answer(item.asset, item.ticket, created.get(item.asset)!, call)
+        : this.answer(item.request, null, refusals!.get(item)!, call);
+    };
     const results: (RequestedUpload | StowageError)[] = [];
     const left = prepared.entries();
     const run = async () => {
-      for (const [index, item] of left) {
-        results[index] =
-          item instanceof StowageError ? item : await this.answer(item, created.get(item.asset)!, call);
-      }
+      for (const [index, item] of left) results[index] = await answer(item);
     };
     await Promise.all(Array.from({ length: MAX_CONCURRENT_ANSWERS }, run));
     return results;
@@ -139,35 +130,9 @@ export class UploadService {
     throw uploadNotPending();
   }
 
-  private async prepare(
-    request: UploadRequest | StowageError,
-    requestId: string,
-    now: Date,
-  ): Promise<Prepared | StowageError> {
-    if (request instanceof StowageError) return request;
-    try {
-      const parsed = parseUploadRequest(request, this.limits);
-      const id = newAssetId(now);
-      const ticket = parsed.method === 'PUT' ? await this.uploadSigner.forPut(id, parsed, now) : null;
-      const urlExpiresAt = ticket?.expiresAt ?? new Date(now.getTime() + this.config.urlSeconds * 1000);
-      const asset = {
-        ...parsed,
-        id,
-        requestId,
-        urlExpiresAt,
-        uploadDeadlineAt: uploadDeadline(urlExpiresAt, parsed.sizeBytes, parsed.method),
-        nextCheckAt: new Date(now.getTime() + FIRST_CHECK_MS),
-        now,
-      };
-      return { asset, ticket };
-    } catch (error) {
-      if (error instanceof StowageError && error.kind === 'invalid') return error;
-      throw error;
-    }
-  }
-
   private async answer(
-    { asset, ticket }: Prepared,
+    request: ParsedUploadRequest,
+    ticket: UploadTicket | null,
     created: Created,
     call: Call,
   ): Promise<RequestedUpload | StowageError> {
@@ -177,12 +142,14 @@ export class UploadService {
       case 'grant-expired':
         return invalid('EXPIRY_PAST', 'expiresAt must be in the future.', ['input', 'acl']);
       case 'replayed':
-        return this.replay(created, asset, call);
+        return this.replay(created, request, call);
+      case 'refused':
+        return created.refusal;
       case 'created':
-        this.logger.info({ assetId: asset.id }, 'upload requested');
+        this.logger.info({ assetId: created.asset.id }, 'upload requested');
         if (created.asset.status !== 'PENDING') return { asset: created.asset, ticket: null };
         if (ticket !== null) return { asset: created.asset, ticket };
-        return this.openSession(created.asset, asset.idempotencyKey === null, call);
+        return this.openSession(created.asset, request.idempotencyKey === null, call);
     }
   }
 
@@ -220,10 +187,10 @@ export class UploadService {
 
   private async replay(
     { asset, fingerprint }: { asset: Asset; fingerprint: string },
-    parsed: ParsedUploadRequest,
+    request: ParsedUploadRequest,
     call: Call,
   ): Promise<RequestedUpload | StowageError> {
-    if (fingerprint !== parsed.fingerprint) {
+    if (fingerprint !== request.fingerprint) {
       return new StowageError(
         'conflict',
         'IDEMPOTENCY_KEY_REUSED',

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
 import { SHARE_EXISTING } from '../../../libs/upload/src/own-duplicates.repository.js';
-import { CREATE } from '../../../libs/upload/src/upload.repository.js';
+import { CREATE } from '../../../libs/upload/src/new-assets.repository.js';
 import { blocksOf, SeededDatabase } from '../../support/plans.js';
 
 const ASSETS = 50_000;
