@@ -51,6 +51,12 @@ interface Policy {
   readonly handler: UploadPolicyHandler;
 }
 
+interface Policies {
+  readonly all: readonly Policy[];
+  /** Those with `created`. */
+  readonly writers: readonly Policy[];
+}
+
 const NAME = /^(?=.{1,64}$)[a-z][a-z0-9]*([.-][a-z0-9]+)*$/;
 const CHECK_TIMEOUT_MS = 10_000;
 
@@ -67,9 +73,7 @@ class PolicyError extends Error {
 /** Asks the policies of all modules of the process. */
 @Injectable()
 export class UploadPolicies implements OnModuleInit {
-  private policies: readonly Policy[] = [];
-  /** The policies with `created`. */
-  private writers: readonly Policy[] = [];
+  private found: Policies | undefined;
 
   constructor(
     private readonly contributions: Contributions,
@@ -80,28 +84,22 @@ export class UploadPolicies implements OnModuleInit {
 
   /** @throws Error if a name is invalid, or two policies have one name */
   onModuleInit(): void {
-    const sources = new Map<string, string>();
-    this.policies = this.contributions.classes(UploadPolicy).map(({ options: name, instance, source }) => {
-      const other = sources.get(name);
-      if (!NAME.test(name)) {
-        throw new Error(`The upload policy ${source} needs a name such as albums.images-only, not ${name}.`);
-      }
-      if (other !== undefined)
-        throw new Error(`Two upload policies are named ${name}: ${other} and ${source}.`);
-      sources.set(name, source);
-      return { name, handler: instance };
-    });
-    this.writers = this.policies.filter(({ handler }) => handler.created !== undefined);
+    this.found ??= findPolicies(this.contributions);
+  }
+
+  /** Never empty because the module is not initialized, so that no upload passes without its policies. */
+  private get policies(): Policies {
+    return (this.found ??= findPolicies(this.contributions));
   }
 
   /** Whether a policy writes in the transaction that creates an asset. */
   get hasWriters(): boolean {
-    return this.writers.length > 0;
+    return this.policies.writers.length > 0;
   }
 
   /** The error of the first policy that refuses the request, in the order of the modules; null if none does. */
   async check(actor: Actor, request: ParsedUploadRequest): Promise<StowageError | null> {
-    for (const policy of this.policies) {
+    for (const policy of this.policies.all) {
       try {
         const answer = policy.handler.check(actor, request);
         if (answer !== undefined) await inTime(answer);
@@ -114,7 +112,7 @@ export class UploadPolicies implements OnModuleInit {
 
   /** Lets the policies write in the transaction that has created the asset. @throws an error for {@link refusalOf} */
   async created(tx: Tx, asset: Asset): Promise<void> {
-    for (const policy of this.writers) {
+    for (const policy of this.policies.writers) {
       try {
         await policy.handler.created!(tx, asset);
         // After a failed statement whose error the policy ignored, PostgreSQL would roll back at the commit without an error.
@@ -139,6 +137,21 @@ export class UploadPolicies implements OnModuleInit {
     const message = 'Something went wrong on our side.';
     return new StowageError('internal', 'UPLOAD_POLICY_FAILED', message, { cause: err });
   }
+}
+
+function findPolicies(contributions: Contributions): Policies {
+  const sources = new Map<string, string>();
+  const all = contributions.classes(UploadPolicy).map(({ options: name, instance, source }) => {
+    const other = sources.get(name);
+    if (!NAME.test(name)) {
+      throw new Error(`The upload policy ${source} needs a name such as albums.images-only, not ${name}.`);
+    }
+    if (other !== undefined)
+      throw new Error(`Two upload policies are named ${name}: ${other} and ${source}.`);
+    sources.set(name, source);
+    return { name, handler: instance };
+  });
+  return { all, writers: all.filter(({ handler }) => handler.created !== undefined) };
 }
 
 /** @throws StowageError unavailable UPLOAD_POLICY_TIMEOUT */
