@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { Registry } from 'prom-client';
-import { configured, HealthChecks } from '#libs/runtime';
+import { configured } from '#libs/runtime';
 import { Clock } from './clock.js';
 import type { Database } from './database.js';
 import { DatabaseConfig } from './database.config.js';
@@ -13,8 +12,6 @@ const HOUR = 3_600_000;
 describe('Clock', () => {
   let aheadMs: number;
   let roundTripMs: number;
-  let registry: Registry;
-  let health: HealthChecks;
   let clock: Clock;
 
   beforeEach(() => {
@@ -26,10 +23,8 @@ describe('Clock', () => {
       jest.advanceTimersByTime(roundTripMs / 2);
       return Promise.resolve([{ ms }]);
     };
-    registry = new Registry();
-    health = new HealthChecks();
     const config = configured(DatabaseConfig, { clockLimitSeconds: 30 });
-    clock = new Clock(config, { query } as unknown as Database, registry, health);
+    clock = new Clock(config, { query } as unknown as Database);
   });
   afterEach(() => {
     jest.useRealTimers();
@@ -64,21 +59,17 @@ describe('Clock', () => {
   it.each([31 * SECOND, -31 * SECOND])(
     'rejects while its offset is %i ms and reports the offset',
     async (ms) => {
-      const [[name, check, figures] = []] = health.all;
-      const { signal } = new AbortController();
-      expect(name).toBe('clock');
       aheadMs = ms;
       await clock.measure();
       expect(() => clock.check()).toThrow(
         expect.objectContaining({ kind: 'unavailable', reason: 'CLOCK_OFFSET' }),
       );
-      await expect(check!(signal)).rejects.toThrow();
-      expect(figures!()).toEqual({ offsetSeconds: ms / SECOND });
-      expect(await registry.metrics()).toContain(`stowage_clock_offset_seconds ${ms / SECOND}\n`);
+      await expect(clock.checkHealth()).rejects.toThrow();
+      expect(clock.healthFigures()).toEqual({ offsetSeconds: ms / SECOND });
       aheadMs = 29 * SECOND;
       await clock.measure();
       expect(() => clock.check()).not.toThrow();
-      await check!(signal);
+      await clock.checkHealth();
     },
   );
 

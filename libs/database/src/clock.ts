@@ -1,7 +1,6 @@
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { Registry } from 'prom-client';
 import { kindOf, unavailable } from '#libs/domain';
-import { addGauge, HealthChecks, waitFor } from '#libs/runtime';
+import { HealthCheck, HealthFigures, MetricGauge, waitFor } from '#libs/runtime';
 import { Database } from './database.js';
 import { DatabaseConfig } from './database.config.js';
 import { statement } from './statement.js';
@@ -40,17 +39,8 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
   constructor(
     { clockLimitSeconds }: DatabaseConfig,
     private readonly database: Database,
-    registry: Registry,
-    health: HealthChecks,
   ) {
     this.limitMs = clockLimitSeconds * 1000;
-    health.add(
-      'clock',
-      () => (this.isBeyondLimit ? Promise.reject(new Error('clock offset beyond limit')) : Promise.resolve()),
-      () => ({ offsetSeconds: this.offsetSeconds }),
-    );
-    const help = "Time of the database's clock minus time of this process's clock, in seconds";
-    addGauge(registry, 'stowage_clock_offset_seconds', help, () => this.offsetSeconds);
   }
 
   async onModuleInit(): Promise<void> {
@@ -83,6 +73,26 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
       throw unavailable('CLOCK_OFFSET', 'The service is not available. Try again later.');
   }
 
+  /** Rejects if the offset exceeds the limit. */
+  @HealthCheck('clock')
+  checkHealth(): Promise<void> {
+    return new Promise((resolve) => resolve(this.check()));
+  }
+
+  @HealthFigures('clock')
+  healthFigures() {
+    return { offsetSeconds: this.offsetSeconds() };
+  }
+
+  /** The offset in seconds, rounded to milliseconds. */
+  @MetricGauge(
+    'stowage_clock_offset_seconds',
+    "Time of the database's clock minus time of this process's clock, in seconds",
+  )
+  offsetSeconds(): number {
+    return Math.round(this.offsetMs) / 1000;
+  }
+
   /** Measures the offset once. @throws StowageError unavailable DATABASE_UNAVAILABLE */
   async measure(): Promise<void> {
     const wasBeyond = this.isBeyondLimit;
@@ -96,7 +106,7 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
       Math.abs(offsetMs - sample.offsetMs) <= errorMs + sample.errorMs + DRIFT_MS;
     this.samples = [sample, ...this.samples.filter(agrees)].slice(0, MAX_SAMPLES);
     if (this.isBeyondLimit === wasBeyond) return;
-    const { offsetSeconds } = this;
+    const offsetSeconds = this.offsetSeconds();
     if (wasBeyond) this.logger.log({ offsetSeconds }, 'clock offset within limit');
     else
       this.logger.error(
@@ -113,11 +123,6 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
 
   private get offsetMs(): number {
     return this.best?.offsetMs ?? 0;
-  }
-
-  /** The offset in seconds, rounded to milliseconds. */
-  private get offsetSeconds(): number {
-    return Math.round(this.offsetMs) / 1000;
   }
 
   private get best(): Sample | undefined {

@@ -3,7 +3,7 @@ import { Clock } from './clock.js';
 import { Database } from './database.js';
 import { DatabaseMetrics } from './database-metrics.js';
 
-/** Provides {@link Database} and {@link Clock}. An app imports it once. Needs `MetricsModule` and `HealthModule`. */
+/** Provides {@link Database} and {@link Clock}. An app imports it once. Needs `MetricsModule`. */
 @Global()
 @Module({ providers: [Database, DatabaseMetrics, Clock], exports: [Database, Clock] })
 export class DatabaseModule {}

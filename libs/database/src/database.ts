@@ -2,7 +2,7 @@ import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nest
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { kindOf, StowageError, unavailable } from '#libs/domain';
-import { waitFor } from '#libs/runtime';
+import { HealthCheck, waitFor } from '#libs/runtime';
 import { DatabaseConfig } from './database.config.js';
 import { Prisma, PrismaClient } from './generated/client.js';
 import type { Statement } from './statement.js';
@@ -100,6 +100,7 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** Checks the connection. @throws StowageError unavailable DATABASE_UNAVAILABLE */
+  @HealthCheck('database')
   async ping(): Promise<void> {
     await this.run(() => this.pool.query('select 1'));
   }

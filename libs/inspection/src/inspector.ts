@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import type { AssetProperties, VariantProfile, VariantsReason } from '#libs/domain';
-import { HealthChecks } from '#libs/runtime';
+import { HealthCheck } from '#libs/runtime';
 import { toDetected, toFlag, toInspection } from './answer.js';
 import { END_SIGNATURE } from './child/zip-directory.js';
 import { InspectionConfig } from './inspection.config.js';
@@ -69,7 +69,6 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
   constructor(
     private readonly config: InspectionConfig,
     private readonly logger: PinoLogger,
-    health: HealthChecks,
   ) {
     logger.setContext(Inspector.name);
     this.pool = new ProcessPool(config, (slot) => this.command(slot), logger);
@@ -79,7 +78,6 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
       () => this.command(config.processes),
       logger,
     );
-    health.add('inspection', () => this.check());
   }
 
   /** The protections of the processes; empty until the first launch was found. */
@@ -149,6 +147,7 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** @throws StowageError unavailable while no process can be started */
+  @HealthCheck('inspection')
   check(): Promise<void> {
     return new Promise((resolve) => {
       this.detectors.check();

@@ -2,7 +2,7 @@ import { InjectQueue } from '@nestjs/bullmq';
 import { Injectable } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { Gauge, Registry } from 'prom-client';
-import { atMostEvery, HealthChecks } from '#libs/runtime';
+import { atMostEvery, HealthCheck } from '#libs/runtime';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
 
 const STATES = ['waiting', 'active', 'delayed'] as const;
@@ -17,11 +17,13 @@ interface Depth {
 /** Health check and metrics of both queues. A queue that does not answer in time has no metrics. */
 @Injectable()
 export class QueueMetrics {
+  /** Both queues are on one server, so the check of one is enough. */
+  private readonly ping: () => Promise<unknown>;
+
   constructor(
     @InjectQueue(PROCESS_QUEUE) processing: Queue,
     @InjectQueue(INSPECT_QUEUE) inspections: Queue,
     registry: Registry,
-    health: HealthChecks,
   ) {
     const queues = [processing, inspections].map((queue) => {
       const query = sharePending(() => depthOf(queue));
@@ -29,11 +31,7 @@ export class QueueMetrics {
       const depth = atMostEvery(FRESH_MS, () => Promise.race([query(), tooLate()]));
       return { name: queue.name, depth };
     });
-    // Both queues are on one server, so the check of one is enough.
-    health.add(
-      'queue',
-      sharePending(() => processing.isPaused()),
-    );
+    this.ping = sharePending(() => processing.isPaused());
     const each = async (show: (name: string, depth: Depth) => void) => {
       const result = await Promise.all(queues.map(({ depth }) => depth()));
       result.forEach((depth, index) => depth !== null && show(queues[index]!.name, depth));
@@ -60,6 +58,12 @@ export class QueueMetrics {
         await each((queue, { ageSeconds }) => this.set({ queue }, ageSeconds));
       },
     });
+  }
+
+  /** Rejects if the queue's server does not answer. */
+  @HealthCheck('queue')
+  check(): Promise<unknown> {
+    return this.ping();
   }
 }
 

@@ -10,7 +10,7 @@ import { QueueConfig } from './queue.config.js';
 import { QueueMetrics } from './queue-metrics.js';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
 
-/** BullMQ on PostgreSQL, or on Redis if it is configured. Needs `DatabaseModule`, `MetricsModule` and `HealthModule`. */
+/** BullMQ on PostgreSQL, or on Redis if it is configured. Needs `DatabaseModule` and `MetricsModule`. */
 @Module({
   imports: [
     BullModule.forRootAsync({

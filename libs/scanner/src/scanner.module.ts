@@ -1,8 +1,8 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
-import { HealthChecks } from '#libs/runtime';
+import { HealthCheck } from '#libs/runtime';
 import { Scanner } from './scanner.js';
 
-/** Binds the scanner port to an app's adapter and registers its health check. Needs `HealthModule`. */
+/** Binds the scanner port to an app's adapter and has its health check. */
 @Global()
 @Module({})
 export class ScannerModule {
@@ -11,7 +11,10 @@ export class ScannerModule {
     return { module: ScannerModule, providers: [port], exports: [Scanner] };
   }
 
-  constructor(health: HealthChecks, scanner: Scanner) {
-    health.add('scanner', (signal) => scanner.check(signal));
+  constructor(private readonly scanner: Scanner) {}
+
+  @HealthCheck('scanner')
+  check(signal: AbortSignal): Promise<unknown> {
+    return this.scanner.check(signal);
   }
 }

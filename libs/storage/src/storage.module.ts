@@ -2,11 +2,11 @@ import {
   type DynamicModule,
   Global,
   Inject,
+  Injectable,
   Module,
   type OnApplicationShutdown,
-  Optional,
 } from '@nestjs/common';
-import { HealthChecks } from '#libs/runtime';
+import { HealthCheck } from '#libs/runtime';
 import { ObjectEventReader, ObjectEvents } from './object-events.js';
 import { ObjectStore } from './object-store.js';
 import { UploadSessions } from './upload-sessions.js';
@@ -29,10 +29,38 @@ export interface StorageAdapters {
 
 const PROBED_BUCKET = Symbol('PROBED_BUCKET');
 
-/** Binds the storage ports to an app's adapters and registers their health checks. Needs `HealthModule`. */
+@Injectable()
+class StoreHealth {
+  constructor(
+    private readonly store: ObjectStore,
+    @Inject(PROBED_BUCKET) private readonly bucket: string,
+  ) {}
+
+  @HealthCheck('storage')
+  check(signal: AbortSignal): Promise<unknown> {
+    return this.store.stat({ bucket: this.bucket, key: 'health' }, { signal });
+  }
+}
+
+@Injectable()
+class EventsHealth implements OnApplicationShutdown {
+  constructor(private readonly events: ObjectEvents) {}
+
+  @HealthCheck('pubsub')
+  check(signal: AbortSignal): Promise<unknown> {
+    return this.events.check(signal);
+  }
+
+  /** Closes the client. A subscriber has stopped it by now, but a process that only checks health never does. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.events.stop(0);
+  }
+}
+
+/** Binds the storage ports to an app's adapters, with their health checks. */
 @Global()
 @Module({})
-export class StorageModule implements OnApplicationShutdown {
+export class StorageModule {
   static forRoot(adapters: StorageAdapters): DynamicModule {
     const { store, sessions, probedBucket, signer, events, eventReader } = adapters;
     const ports = [
@@ -42,25 +70,11 @@ export class StorageModule implements OnApplicationShutdown {
       { provide: ObjectEvents, useValue: events },
       { provide: ObjectEventReader, useValue: eventReader },
     ].filter(({ useValue }) => useValue !== undefined);
+    const checks = events === undefined ? [StoreHealth] : [StoreHealth, EventsHealth];
     return {
       module: StorageModule,
-      providers: [...ports, { provide: PROBED_BUCKET, useValue: probedBucket }],
+      providers: [...ports, { provide: PROBED_BUCKET, useValue: probedBucket }, ...checks],
       exports: ports.map(({ provide }) => provide),
     };
-  }
-
-  constructor(
-    health: HealthChecks,
-    store: ObjectStore,
-    @Inject(PROBED_BUCKET) bucket: string,
-    @Optional() private readonly events?: ObjectEvents,
-  ) {
-    health.add('storage', (signal) => store.stat({ bucket, key: 'health' }, { signal }));
-    if (events !== undefined) health.add('pubsub', (signal) => events.check(signal));
-  }
-
-  /** Closes the client. A subscriber has stopped it by now, but a process that only checks health never does. */
-  async onApplicationShutdown(): Promise<void> {
-    await this.events?.stop(0);
   }
 }

@@ -1,9 +1,9 @@
 import type http from 'node:http';
 import { SignJWT } from 'jose';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Registry } from 'prom-client';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Clock, Database, DatabaseConfig } from '#libs/database';
-import { configured, HealthChecks } from '#libs/runtime';
+import { configured } from '#libs/runtime';
 import { IdentityConfig, IdentityService } from '#libs/identity';
 import { OwnersRepository } from '../../../libs/identity/src/owners.repository.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
@@ -39,7 +39,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
     testDatabase = await createTestDatabase();
     const config = configured(DatabaseConfig, { url: testDatabase.url });
     database = new Database(config);
-    clock = new Clock(config, database, new Registry(), new HealthChecks());
+    clock = new Clock(config, database);
     await clock.measure();
     owners = new OwnersRepository(database);
     identity = new IdentityService(CONFIG, owners, clock, registry);
@@ -77,7 +77,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
         await expect(as(valid)).rejects.toMatchObject({ reason: 'CLOCK_OFFSET', kind: 'unavailable' });
       });
       const config = configured(DatabaseConfig, { clockLimitSeconds: 86_400 });
-      const wider = new Clock(config, database, new Registry(), new HealthChecks());
+      const wider = new Clock(config, database);
       const tolerant = new IdentityService(CONFIG, owners, wider, new Registry());
       await withLocalClockOff(hours * 3_600_000, wider, async () => {
         const of = (jwt: string) => tolerant.authenticate({ authorization: `Bearer ${jwt}` });

@@ -1,9 +1,8 @@
 import { PinoLogger } from 'nestjs-pino';
-import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Clock, DatabaseConfig } from '#libs/database';
 import { LifecycleConfig } from '#libs/lifecycle';
-import { configured, HealthChecks } from '#libs/runtime';
+import { configured } from '#libs/runtime';
 import { LifecycleSchedule } from '../../../libs/lifecycle/src/lifecycle-schedule.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { emptyWorld } from '../../support/empty-world.js';
@@ -49,7 +48,7 @@ describe('sweeper (real: PostgreSQL, storage emulator)', () => {
       });
       const sweep = async (clockLimitSeconds: number) => {
         const config = configured(DatabaseConfig, { clockLimitSeconds });
-        const clock = new Clock(config, world.database, new Registry(), new HealthChecks());
+        const clock = new Clock(config, world.database);
         const { sweeper, rescan, variantRebuild, infectedContent } = world;
         const logger = await world.module.resolve<PinoLogger>(PinoLogger);
         const schedule = new LifecycleSchedule(

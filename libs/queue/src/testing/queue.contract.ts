@@ -8,9 +8,10 @@ import { LoggerModule } from 'nestjs-pino';
 import { Registry } from 'prom-client';
 import { Database, DatabaseConfig, DatabaseModule } from '#libs/database';
 import { type AssetReceived, unavailable } from '#libs/domain';
-import { ConfigurationModule, configured, HealthChecks, HealthModule, MetricsModule } from '#libs/runtime';
+import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
 import { connectionOf } from '../connection.js';
 import { QueueModule } from '../queue.module.js';
+import { QueueMetrics } from '../queue-metrics.js';
 import type { QueueConfig } from '../queue.config.js';
 import { QueueService } from '../queue.service.js';
 import { queueBackend } from '../bullmq-patches/index.js';
@@ -362,12 +363,14 @@ export function queueContract(name: string, setup: () => Promise<QueueSetup>): v
     });
 
     const check = () => {
-      const [, ask] = module.get(HealthChecks).all.find(([what]) => what === 'queue')!;
       const tooLate = delay(2_000, 'down', { ref: false });
-      const answer = ask(AbortSignal.timeout(2_000)).then(
-        () => 'up',
-        () => 'down',
-      );
+      const answer = module
+        .get(QueueMetrics)
+        .check()
+        .then(
+          () => 'up',
+          () => 'down',
+        );
       return Promise.race([answer, tooLate]);
     };
     const isUp = () =>

@@ -1,18 +1,17 @@
-import { type DynamicModule, Global, Module } from '@nestjs/common';
-import { HealthChecks } from './health-checks.js';
+import { type DynamicModule, Module } from '@nestjs/common';
+import { ContributionsModule } from '../contributions.js';
 import { HealthController } from './health.controller.js';
 import { HealthService, HEALTH_OPTIONS, type HealthOptions } from './health.service.js';
 
-/** Provides `GET /health/live`, `GET /health/ready` and {@link HealthChecks}, to which modules add their checks. */
-@Global()
+/** Provides `GET /health/live`, and `GET /health/ready`, which runs the methods with `@HealthCheck`. */
 @Module({})
 export class HealthModule {
   static forRoot(options: HealthOptions = {}): DynamicModule {
     return {
       module: HealthModule,
-      providers: [HealthService, HealthChecks, { provide: HEALTH_OPTIONS, useValue: options }],
+      imports: [ContributionsModule],
+      providers: [HealthService, { provide: HEALTH_OPTIONS, useValue: options }],
       controllers: [HealthController],
-      exports: [HealthChecks],
     };
   }
 }

@@ -1,6 +1,7 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { atMostEvery } from '../at-most-every.js';
-import { type HealthCheck, HealthChecks } from './health-checks.js';
+import { Contributions } from '../contributions.js';
+import { HEALTH_CHECKS, HEALTH_FIGURES, type HealthFigureReader, type HealthProbe } from './health-check.js';
 
 /** Options of the readiness probe. */
 export interface HealthOptions {
@@ -30,18 +31,39 @@ const PROBE_TIMEOUT_MS = 2_000;
 /** Results are reused for this time, to limit the load that frequent requests put on the dependencies. */
 const CACHE_MS = 1_000;
 
+/** A check, and its numbers if it has any. */
+interface NamedCheck {
+  readonly check: HealthProbe;
+  figures?: HealthFigureReader;
+}
+
 @Injectable()
-export class HealthService {
+export class HealthService implements OnModuleInit {
   readonly readiness = atMostEvery(CACHE_MS, () => this.probeAll());
+  private readonly checks = new Map<string, NamedCheck>();
 
   constructor(
-    private readonly checks: HealthChecks,
+    private readonly contributions: Contributions,
     @Inject(HEALTH_OPTIONS) private readonly options: HealthOptions,
   ) {}
 
+  /** @throws Error if two checks have one name, or figures belong to no check */
+  onModuleInit(): void {
+    for (const { options: name, call, source } of this.contributions.methods(HEALTH_CHECKS)) {
+      if (this.checks.has(name)) throw new Error(`Two health checks are named ${name}; one is ${source}.`);
+      this.checks.set(name, { check: call });
+    }
+    for (const { options: name, call, source } of this.contributions.methods(HEALTH_FIGURES)) {
+      const named = this.checks.get(name);
+      if (named === undefined)
+        throw new Error(`There is no health check ${name} for the figures of ${source}.`);
+      named.figures = call;
+    }
+  }
+
   private async probeAll(): Promise<Readiness> {
     const probes = await Promise.all(
-      this.checks.all.map(async ([name, check, figures]): Promise<[string, Probe]> => [
+      [...this.checks].map(async ([name, { check, figures }]): Promise<[string, Probe]> => [
         name,
         { ...(await probe(check)), ...figures?.() },
       ]),
@@ -55,11 +77,12 @@ export class HealthService {
 }
 
 /** Runs a check. `ok` is false if it rejects, or does not resolve within `timeoutMs` milliseconds. */
-export async function probe(check: HealthCheck, timeoutMs = PROBE_TIMEOUT_MS): Promise<Probe> {
+export async function probe(check: HealthProbe, timeoutMs = PROBE_TIMEOUT_MS): Promise<Probe> {
   const started = performance.now();
   const signal = AbortSignal.timeout(timeoutMs);
   const timedOut = new Promise<false>((resolve) => signal.addEventListener('abort', () => resolve(false)));
-  const finished = check(signal).then(
+  // The promise also catches a check that throws before it returns one.
+  const finished = new Promise((resolve) => resolve(check(signal))).then(
     () => true,
     () => false,
   );

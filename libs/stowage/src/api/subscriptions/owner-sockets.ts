@@ -1,6 +1,7 @@
-import { Counter, type Registry } from 'prom-client';
+import { Injectable } from '@nestjs/common';
+import { Counter, Registry } from 'prom-client';
 import type { WebSocket } from 'ws';
-import { addGauge, Bytes, Variable, Whole } from '#libs/runtime';
+import { Bytes, MetricGauge, Variable, Whole } from '#libs/runtime';
 
 /** Limits for all sockets of one owner together, in this process. */
 export class SubscriptionsConfig {
@@ -30,6 +31,7 @@ type Limit = 'sockets' | 'subscriptions' | 'bytes';
 const MAX_SOCKETS = 100;
 
 /** Tracks open sockets by owner, and enforces each owner's limits on sockets, subscriptions and unread bytes. */
+@Injectable()
 export class OwnerSockets {
   private readonly perOwner = new Map<Connection['ownerId'], Set<Connection>>();
   private readonly refusals: Counter<'limit'>;
@@ -44,16 +46,16 @@ export class OwnerSockets {
       labelNames: ['limit'],
       registers: [registry],
     });
-    const all = () => [...this.perOwner.values()].flatMap((sockets) => [...sockets]);
-    addGauge(registry, 'stowage_subscriptions', 'Number of open subscriptions', () =>
-      sum(all(), subscriptions),
-    );
-    addGauge(
-      registry,
-      'stowage_subscription_unsent_bytes',
-      'Bytes sent to subscribers and not read by them yet',
-      () => sum(all(), unsentBytes),
-    );
+  }
+
+  @MetricGauge('stowage_subscriptions', 'Number of open subscriptions')
+  countSubscriptions(): number {
+    return sum(this.all(), subscriptions);
+  }
+
+  @MetricGauge('stowage_subscription_unsent_bytes', 'Bytes sent to subscribers and not read by them yet')
+  countUnsentBytes(): number {
+    return sum(this.all(), unsentBytes);
   }
 
   /**
@@ -96,6 +98,10 @@ export class OwnerSockets {
 
   get maxSubscriptions(): number {
     return this.limits.subscriptions;
+  }
+
+  private all(): Connection[] {
+    return [...this.perOwner.values()].flatMap((sockets) => [...sockets]);
   }
 
   private socketsOfOwner({ ownerId }: Connection): ReadonlySet<Connection> {

@@ -6,14 +6,13 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { GraphQLSchema } from 'graphql';
 import { CloseCode, handleProtocols, makeServer, MessageType, parseMessage } from 'graphql-ws';
 import { PinoLogger } from 'nestjs-pino';
-import { Registry } from 'prom-client';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { SubscriptionRateLimiter } from '#libs/assets/graphql';
 import { IdentityService } from '#libs/identity';
-import { addGauge, type AdmissionCheck } from '#libs/runtime';
+import { type AdmissionCheck, MetricGauge } from '#libs/runtime';
 import { admissionOf } from '../admission.js';
 import { HttpConfig } from '../http.config.js';
-import { type Connection, OwnerSockets, SubscriptionsConfig } from './owner-sockets.js';
+import { type Connection, OwnerSockets } from './owner-sockets.js';
 import { subscriptionProtocol } from './subscription-protocol.js';
 
 const PATH = '/graphql';
@@ -50,7 +49,6 @@ export class SubscriptionServer implements OnApplicationBootstrap {
   });
   /** Decides which upgrades are accepted. */
   private readonly admission: AdmissionCheck;
-  private readonly owners: OwnerSockets;
   private readonly protocol: ReturnType<typeof makeServer<Record<string, unknown>, Connection>>;
   /** Sockets with a message or a pong since the last ping. */
   private readonly alive = new WeakSet<WebSocket>();
@@ -62,33 +60,18 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     identity: IdentityService,
     private readonly rateLimiter: SubscriptionRateLimiter,
     private readonly logger: PinoLogger,
+    private readonly owners: OwnerSockets,
     http: HttpConfig,
-    limits: SubscriptionsConfig,
-    registry: Registry,
   ) {
     logger.setContext(SubscriptionServer.name);
     this.admission = admissionOf(http);
-    this.owners = new OwnerSockets(limits, registry);
     this.protocol = makeServer(
       subscriptionProtocol({
         schema: () => this.schema,
         identity,
-        sockets: this.owners,
+        sockets: owners,
         logger,
       }),
-    );
-    const { clients } = this.sockets;
-    addGauge(
-      registry,
-      'stowage_subscription_sockets',
-      'Number of open subscription sockets',
-      () => clients.size,
-    );
-    addGauge(
-      registry,
-      'stowage_subscription_waiting',
-      'Number of messages from subscribers and states for subscribers that wait for the rate limit of their owner',
-      () => rateLimiter.waiting,
     );
   }
 
@@ -116,6 +99,19 @@ export class SubscriptionServer implements OnApplicationBootstrap {
     for (const end = Date.now() + CLOSE_TIMEOUT_MS; this.sockets.clients.size > 0 && Date.now() < end;)
       await delay(20);
     for (const socket of this.sockets.clients) socket.terminate();
+  }
+
+  @MetricGauge('stowage_subscription_sockets', 'Number of open subscription sockets')
+  countSockets(): number {
+    return this.sockets.clients.size;
+  }
+
+  @MetricGauge(
+    'stowage_subscription_waiting',
+    'Number of messages from subscribers and states for subscribers that wait for the rate limit of their owner',
+  )
+  countWaiting(): number {
+    return this.rateLimiter.waiting;
   }
 
   private open(socket: WebSocket): void {
