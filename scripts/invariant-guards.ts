@@ -211,7 +211,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 3,
     what: 'A worker whose clock offset exceeds the limit does not sweep',
-    file: 'libs/lifecycle/src/lifecycle-schedule.ts',
+    file: 'libs/lifecycle/src/task-schedule.ts',
     guard: ' || this.clock.isBeyondLimit',
     without: '',
     test: SWEEPER,
@@ -220,9 +220,9 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 3,
     what: 'Deadlines are compared with the database’s time',
-    file: 'libs/lifecycle/src/lifecycle-schedule.ts',
-    guard: 'const done = work(this.clock.now())',
-    without: 'const done = work(new Date())',
+    file: 'libs/lifecycle/src/task-runner.ts',
+    guard: 'now: this.clock.now()',
+    without: 'now: new Date()',
     test: SWEEPER,
     name: 'compares deadlines with database time',
   },

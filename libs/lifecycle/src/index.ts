@@ -1,3 +1,2 @@
-export * from './lifecycle.config.js';
 export * from './lifecycle.module.js';
 export * from './sweeper.service.js';

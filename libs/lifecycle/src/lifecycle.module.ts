@@ -3,14 +3,25 @@ import { ScheduleModule } from '@nestjs/schedule';
 import { AssetsModule } from '#libs/assets';
 import { ContentModule } from '#libs/content';
 import { ProcessingModule } from '#libs/processing';
+import { ContributionsModule } from '#libs/runtime';
 import { UploadCompletionModule } from '#libs/upload';
-import { LifecycleSchedule } from './lifecycle-schedule.js';
+import { CronRuns } from './cron-runs.js';
 import { SweeperService } from './sweeper.service.js';
+import { TaskRunner } from './task-runner.js';
+import { TaskSchedule } from './task-schedule.js';
+import { TaskTicksRepository } from './task-ticks.repository.js';
 
-/** Scheduled tasks of the worker. Requires what `ProcessingModule` requires. */
+/** Runs the methods with `@StowageTask` of all modules. Requires `DatabaseModule` and `MetricsModule`. */
 @Module({
-  imports: [ScheduleModule.forRoot(), AssetsModule, ContentModule, ProcessingModule, UploadCompletionModule],
-  providers: [SweeperService, LifecycleSchedule],
+  imports: [ScheduleModule.forRoot(), ContributionsModule],
+  providers: [TaskTicksRepository, TaskRunner, CronRuns, TaskSchedule],
+})
+export class TasksModule {}
+
+/** The scheduled tasks of the worker. Requires what `ProcessingModule` requires. */
+@Module({
+  imports: [TasksModule, AssetsModule, ContentModule, ProcessingModule, UploadCompletionModule],
+  providers: [SweeperService],
   exports: [SweeperService],
 })
 export class LifecycleModule {}

@@ -10,8 +10,10 @@ import {
 } from '#libs/assets';
 import { CollectionService, StoredObjectsRepository } from '#libs/content';
 import { kindOf } from '#libs/domain';
+import { StowageTask, type TaskContext } from '#libs/runtime';
 import { UploadCompletion } from '#libs/upload';
 
+const INTERVAL = { seconds: 10 };
 const BATCH = 100;
 /** Rows that are handled concurrently. They mostly wait for storage, but share the database connections with other work. */
 const MAX_CONCURRENT = 8;
@@ -53,6 +55,21 @@ export class SweeperService {
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(SweeperService.name);
+  }
+
+  @StowageTask('unfinished', INTERVAL)
+  unfinished({ now, signal }: TaskContext): Promise<Sweep> {
+    return this.sweepUnfinished(now, signal);
+  }
+
+  @StowageTask('abandoned', INTERVAL)
+  abandoned({ now, signal }: TaskContext): Promise<Sweep> {
+    return this.sweepAbandoned(now, signal);
+  }
+
+  @StowageTask('objects', INTERVAL)
+  unreferencedObjects({ now, signal }: TaskContext): Promise<Sweep> {
+    return this.sweepObjects(now, signal);
   }
 
   /** Handles PENDING assets with a lost event or a passed deadline, PROCESSING assets without progress and old FAILED assets. */

@@ -4,6 +4,7 @@ import { AssetTransitionsService } from '#libs/assets';
 import { incomingGone, type InfectedObject, QuarantineService, StoredObjectsRepository } from '#libs/content';
 import { Clock } from '#libs/database';
 import { type ObjectVersion, quarantineKey } from '#libs/domain';
+import { StowageTask, type TaskContext } from '#libs/runtime';
 
 /** Objects per query of {@link InfectedContentService.resume}. */
 const BATCH = 10;
@@ -40,6 +41,11 @@ export class InfectedContentService {
   async quarantineObject(object: InfectedObject, now: Date): Promise<void> {
     const id = await this.objects.markInfected({ id: object.id });
     if (id !== null) await this.finish(object, now);
+  }
+
+  @StowageTask('quarantine', { seconds: 10 })
+  resumeQuarantines({ now, signal }: TaskContext): Promise<void> {
+    return this.resume(now, signal);
   }
 
   /** Finishes quarantines that a worker began and did not finish. One failure does not stop the others. */

@@ -17,6 +17,11 @@ export class ProcessingConfig {
   @Bytes()
   readonly spoolBytes: number = 8 * 2 ** 30;
 
+  /** Bytes of stored objects to scan again per second after a signature update. */
+  @Variable('RESCAN_BYTES')
+  @Bytes()
+  readonly rescanBytesPerSecond: number = 10 * 2 ** 20;
+
   /** Media types and families to store even if the scanner could not scan the whole file; empty for none. */
   @Variable('ADMIT_UNSCANNABLE')
   @Types()

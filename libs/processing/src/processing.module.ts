@@ -12,6 +12,7 @@ import { InfectedContentService } from './infected-content.service.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { ProcessingService } from './processing.service.js';
 import { RescanService } from './rescan.service.js';
+import { RescanTask } from './rescan.task.js';
 import { Spool } from './spool.js';
 import { VariantRebuildService } from './variant-rebuild.service.js';
 
@@ -29,6 +30,7 @@ const SERVICES = [InfectedContentService, ProcessingService, RescanService, Vari
     ContentInspector,
     ContentReader,
     ProcessingMetrics,
+    RescanTask,
     Spool,
     ...SERVICES,
   ],

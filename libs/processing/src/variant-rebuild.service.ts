@@ -10,6 +10,7 @@ import {
 } from '#libs/content';
 import { OCTET_STREAM, specOf, specsOf, StowageError } from '#libs/domain';
 import type { Inspection } from '#libs/inspection';
+import { StowageTask, type TaskContext } from '#libs/runtime';
 import { ContentInspector } from './content-inspector.js';
 import { ContentReader, type ReadResult } from './content-reader.js';
 import { InfectedContentService } from './infected-content.service.js';
@@ -29,6 +30,11 @@ export class VariantRebuildService {
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(VariantRebuildService.name);
+  }
+
+  @StowageTask('variants', { seconds: 1 })
+  rebuild({ now, signal }: TaskContext): Promise<boolean> {
+    return this.next(now, signal);
   }
 
   /**

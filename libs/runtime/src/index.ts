@@ -14,4 +14,5 @@ export * from './priority.js';
 export * from './release.js';
 export * from './serve.js';
 export * from './keyed-rate-limiter.js';
+export * from './task.js';
 export { waitFor } from './wait-for.js';

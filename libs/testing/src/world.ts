@@ -31,7 +31,7 @@ import {
 } from '#libs/domain';
 import { InspectionConfig, Inspector } from '#libs/inspection';
 import { DeadLettersService, QueueConfig, QueueService, PROCESS_QUEUE } from '#libs/queue';
-import { LifecycleConfig, LifecycleModule, SweeperService } from '#libs/lifecycle';
+import { LifecycleModule, SweeperService } from '#libs/lifecycle';
 import {
   InfectedContentService,
   ProcessingConfig,
@@ -152,8 +152,8 @@ export class World implements AsyncDisposable {
       processing: configured(ProcessingConfig, {
         spoolBytes: options.spoolBytes ?? 2 ** 30,
         admitUnscannable: options.admitUnscannable,
+        rescanBytesPerSecond: 2 ** 30,
       }),
-      lifecycle: configured(LifecycleConfig, { rescanBytesPerSecond: 2 ** 30 }),
     };
     const module = await Test.createTestingModule({
       imports: [

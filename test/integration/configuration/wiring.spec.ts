@@ -166,7 +166,7 @@ const WORKER: Readonly<Record<string, Wire>> = {
   MAX_PIXELS: ['77', { 'InspectionConfig.maxPixels': 77 }],
   MAX_FRAMES: ['77', { 'InspectionConfig.maxFrames': 77 }],
   CLAMD_MAX_BYTES: ['77', { 'ScannerConfig.maxBytes': 77, 'InspectionConfig.scannableBytes': 77 }],
-  RESCAN_BYTES: ['77', { 'LifecycleConfig.rescanBytesPerSecond': 77 }],
+  RESCAN_BYTES: ['77', { 'ProcessingConfig.rescanBytesPerSecond': 77 }],
   SPOOL_BYTES: ['77', { 'ProcessingConfig.spoolBytes': 77 }],
   ADMIT_UNSCANNABLE: ['image/png', { 'ProcessingConfig.admitUnscannable': 'image/png' }],
   VARIANT_PROFILES: [

@@ -1,9 +1,12 @@
+import { SchedulerRegistry } from '@nestjs/schedule';
 import { PinoLogger } from 'nestjs-pino';
+import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Clock, DatabaseConfig } from '#libs/database';
-import { LifecycleConfig } from '#libs/lifecycle';
-import { configured } from '#libs/runtime';
-import { LifecycleSchedule } from '../../../libs/lifecycle/src/lifecycle-schedule.js';
+import { configured, Contributions } from '#libs/runtime';
+import { CronRuns } from '../../../libs/lifecycle/src/cron-runs.js';
+import { TaskRunner } from '../../../libs/lifecycle/src/task-runner.js';
+import { TaskSchedule } from '../../../libs/lifecycle/src/task-schedule.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { emptyWorld } from '../../support/empty-world.js';
 import { QUEUE_BACKENDS, type QueueBackend } from '../../support/redis.js';
@@ -49,18 +52,17 @@ describe('sweeper (real: PostgreSQL, storage emulator)', () => {
       const sweep = async (clockLimitSeconds: number) => {
         const config = configured(DatabaseConfig, { clockLimitSeconds });
         const clock = new Clock(config, world.database);
-        const { sweeper, rescan, variantRebuild, infectedContent } = world;
+        const provided = <T>(type: new (...args: never[]) => T) => world.module.get(type, { strict: false });
         const logger = await world.module.resolve<PinoLogger>(PinoLogger);
-        const schedule = new LifecycleSchedule(
-          configured(LifecycleConfig, { rescanBytesPerSecond: 1 }),
-          sweeper,
-          rescan,
-          variantRebuild,
-          infectedContent,
+        const schedule = new TaskSchedule(
+          provided(Contributions),
+          provided(SchedulerRegistry),
+          provided(CronRuns),
+          new TaskRunner(clock, logger, new Registry()),
           clock,
-          logger,
         );
-        await withLocalClockOff(hours * 3_600_000, clock, () => schedule.unfinished());
+        schedule.onModuleInit();
+        await withLocalClockOff(hours * 3_600_000, clock, () => schedule.run('unfinished'));
         return [(await world.asset(fresh.id)).status, (await world.asset(due.id)).status];
       };
       expect(await sweep(30)).toEqual(['PENDING', 'PENDING']);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { quarantineKey } from '#libs/domain';
 import { zipArchive } from '#libs/inspection/testing';
-import { LifecycleSchedule } from '../../../libs/lifecycle/src/lifecycle-schedule.js';
+import { RescanTask } from '../../../libs/processing/src/rescan.task.js';
 import { actor, CONTENT, INCOMING, QUARANTINE, sha256, World } from '../../../libs/testing/src/world.js';
 
 const HOUR_MS = 3_600_000;
@@ -216,7 +216,8 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scripted scanne
       for (const text of texts) await world.upload(text);
       newSignatures();
       world.scanner.scanned.length = 0;
-      await world.module.get(LifecycleSchedule, { strict: false }).signatures();
+      const { signal } = new AbortController();
+      await world.module.get(RescanTask, { strict: false }).run({ signal });
       expect(world.scanner.scanned).toEqual(expect.arrayContaining(texts.map(sha256)));
     });
 

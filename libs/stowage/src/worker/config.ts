@@ -3,7 +3,6 @@ import { AssetsConfig } from '#libs/assets';
 import { ContentConfig, ContentStoreConfig } from '#libs/content';
 import { DatabaseConfig } from '#libs/database';
 import { InspectionConfig } from '#libs/inspection';
-import { LifecycleConfig } from '#libs/lifecycle';
 import { ProcessingConfig } from '#libs/processing';
 import { QueueConfig } from '#libs/queue';
 import { QuotaConfig } from '#libs/quota';
@@ -48,7 +47,6 @@ export const WORKER_CONFIGURATION = {
   inspection: InspectionConfig,
   scanner: ScannerConfig,
   processing: ProcessingConfig,
-  lifecycle: LifecycleConfig,
   monitoring: MonitoringConfig,
 };
 
