@@ -35,6 +35,7 @@ const SWEEPER = 'test/integration/lifecycle/sweeper.spec.ts';
 const DELIVERY = 'test/integration/delivery/delivery.spec.ts';
 const REMOVAL = 'test/integration/assets/removal.spec.ts';
 const ASSETS = 'test/integration/assets/assets.spec.ts';
+const ACCESS = 'test/integration/access/access.spec.ts';
 const SUBSCRIPTIONS = 'test/integration/api/subscriptions.spec.ts';
 const EVENTS = 'test/integration/events/events.spec.ts';
 const IDENTITY = 'test/integration/identity/identity.spec.ts';
@@ -539,6 +540,33 @@ export const GUARDS: readonly Guard[] = [
     without: '',
     test: ASSETS,
     name: 'denies access after a grant expires',
+  },
+  {
+    invariant: 8,
+    what: 'A share of a feature ends when it expires',
+    file: 'libs/access/src/principal-source.ts',
+    guard: ' and (s."${expiresAt}" is null or s."${expiresAt}" > now())',
+    without: '',
+    test: ACCESS,
+    name: 'when the share has ended',
+  },
+  {
+    invariant: 8,
+    what: 'A feature grants only on assets of the granter',
+    file: 'libs/access/src/feature-grants.service.ts',
+    guard: 'and owner_id = $2',
+    without: 'and $2::bigint is not null',
+    test: ACCESS,
+    name: 'does not let a reader grant',
+  },
+  {
+    invariant: 8,
+    what: 'A feature grants READ only',
+    file: 'libs/access/src/grants.sql.ts',
+    guard: "(select 'READ' from asset_acl g",
+    without: '(select g.permission::text from asset_acl g',
+    test: ACCESS,
+    name: 'gives only READ, even if a row says otherwise',
   },
   {
     invariant: 8,

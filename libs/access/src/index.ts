@@ -1,3 +1,8 @@
+export * from './access.module.js';
+export * from './access-statement.js';
+export * from './feature-grants.service.js';
 export * from './grants.js';
-export * from './grants.sql.js';
+export { GRANTS_SQL, insertGrantsSql } from './grants.sql.js';
 export * from './permissions.js';
+export { PrincipalSource, type PrincipalSourceOptions, validSources } from './principal-source.js';
+export * from './principal-sources.js';

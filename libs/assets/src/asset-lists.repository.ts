@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { accessStatement, PrincipalSources } from '#libs/access';
 import { columnOf, Database, statement } from '#libs/database';
 import type { AssetStatus } from '#libs/domain';
 import { type Asset, assetOf, type AssetRow, assetSql } from './asset.js';
@@ -65,9 +66,9 @@ export const MAX_SCANNED = 2_000;
 
 type ListRow = AssetRow & { at: Date };
 
-const perOrder = <Row>(name: string, textOf: (order: Direction) => string) => ({
-  asc: statement<Row>(`${name}_asc`, textOf('asc')),
-  desc: statement<Row>(`${name}_desc`, textOf('desc')),
+const perOrder = <Defined>(define: (order: Direction) => Defined) => ({
+  asc: define('asc'),
+  desc: define('desc'),
 });
 
 // Parameters of every list: owner, from, to, instant and id of the position, principals, limit; then its own.
@@ -75,16 +76,17 @@ const FIRST_OWN = 8;
 
 // Sentinel values replace optional conditions, so that each order has one statement, which is planned once. The lateral join
 // reads status by status, because then the index yields a page without passing over assets of other statuses.
-export const LIST = perOrder<ListRow>(
-  'assets_list_created',
-  (
-    order,
-  ) => `select ${assetSql('$6')}, a.created_at as at from unnest($8::asset_status[]) as s (status), lateral (
+export const LIST = perOrder((order) =>
+  accessStatement<ListRow>(
+    `assets_list_created_${order}`,
+    (granted) => `select ${assetSql(granted('$6'))}, a.created_at as at
+    from unnest($8::asset_status[]) as s (status), lateral (
       select * from media_assets m
       where m.owner_id = $1 and m.status = s.status and m.created_at > $2::timestamptz and m.created_at < $3::timestamptz
         and (m.created_at, m.asset_id) ${order === 'asc' ? '>' : '<'} ($4::timestamptz, $5::uuid)
       order by m.created_at ${order}, m.asset_id ${order} limit $7) a
     order by a.created_at ${order}, a.asset_id ${order} limit $7`,
+  ),
 );
 
 const conditionOn = (name: FilteredProperty, parameter: number) =>
@@ -112,9 +114,10 @@ function scanned(driver: Driver, order: Direction, parameter: number): string {
 
 /** Owner and status are decided by `media_assets`; the copies in `asset_properties` only serve its indexes. */
 const listBy = (driver: Driver) =>
-  perOrder<ListRow>(
-    `assets_list_${driver}`,
-    (order) => `select ${assetSql('$6')}, ${timeOf(driver)}${zoneOf(driver)} as at
+  perOrder((order) =>
+    accessStatement<ListRow>(
+      `assets_list_${driver}_${order}`,
+      (granted) => `select ${assetSql(granted('$6'))}, ${timeOf(driver)}${zoneOf(driver)} as at
       from (${scanned(driver, order, FIRST_OWN + FILTERED_PROPERTIES.indexOf(driver as FilteredProperty))}) p
       cross join lateral (select * from media_assets m
         where m.asset_id = p.asset_id and m.owner_id = $1 and m.status = 'READY' limit 1) a
@@ -124,14 +127,17 @@ const listBy = (driver: Driver) =>
         return `($${parameter}::${type} is null or ${conditionOn(name, parameter)})`;
       }).join(' and ')}
       order by ${timeOf(driver)} ${order}, p.asset_id ${order} limit $7`,
+    ),
   );
 
 /** The last index entry that a page may scan; no row when the list ends before it. */
 const lastBy = (driver: Driver) =>
-  perOrder<ListPosition>(
-    `assets_last_${driver}`,
-    (order) => `select ${timeOf(driver)}${zoneOf(driver)} as at, asset_id as id
+  perOrder((order) =>
+    statement<ListPosition>(
+      `assets_last_${driver}_${order}`,
+      `select ${timeOf(driver)}${zoneOf(driver)} as at, asset_id as id
       from (${scanned(driver, order, 6)}) p offset ${MAX_SCANNED - 1} limit 1`,
+    ),
   );
 
 const perDriver = <Value>(valueOf: (driver: Driver) => Value) =>
@@ -164,7 +170,10 @@ const ENDS = {
 /** Reads pages of lists from `media_assets` and `asset_properties`. */
 @Injectable()
 export class AssetListsRepository {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly sources: PrincipalSources,
+  ) {}
 
   /** @param principals the caller's, whose granted permissions the assets carry */
   async read(listing: AssetListing, principals: readonly string[]): Promise<AssetList> {
@@ -174,13 +183,13 @@ export class AssetListsRepository {
     const page = [...bounds, start.at, start.id, principals, limit];
     const filtered = FILTERED_PROPERTIES.filter((name) => properties[name] !== undefined);
     if (by !== 'taken' && filtered.length === 0) {
-      const rows = await this.database.query(LIST[order], [...page, statuses]);
+      const rows = await this.database.query(LIST[order].for(this.sources), [...page, statuses]);
       return { found: rows.map(listedOf), stoppedAt: null };
     }
     if (!statuses.includes('READY')) return { found: [], stoppedAt: null };
     const values = FILTERED_PROPERTIES.map((name) => properties[name] ?? null);
     const driver = by === 'taken' ? by : await this.mostSelective(filtered, [...bounds, ...values]);
-    const rows = await this.database.query(LIST_BY[driver][order], [...page, ...values]);
+    const rows = await this.database.query(LIST_BY[driver][order].for(this.sources), [...page, ...values]);
     const found = rows.map(listedOf);
     if (found.length === limit) return { found, stoppedAt: null };
     const value = driver === 'taken' ? [] : [properties[driver]];

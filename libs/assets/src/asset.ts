@@ -1,4 +1,4 @@
-import { type Grant, grantedSql } from '#libs/access';
+import type { Grant } from '#libs/access';
 import { columnsSql, type MediaAsset } from '#libs/database';
 import type { MetadataEntry, Permission, StatusReason } from '#libs/domain';
 
@@ -35,7 +35,7 @@ type Columns = Pick<MediaAsset, (typeof COLUMNS)[number]>;
 
 export interface AssetDetails {
   readonly metadata: readonly MetadataEntry[];
-  /** The first 200 entries of the access list. */
+  /** All grants of the access list: those of clients and of features. */
   readonly acl: readonly Grant[];
 }
 
@@ -63,9 +63,9 @@ export const ASSET_COLUMNS = `${columnsSql<MediaAsset>('a', COLUMNS)},
 
 /**
  * {@link ASSET_COLUMNS} and the permissions that the access list grants to the caller.
- * @param principals placeholder of the caller's principals, for example `$2`
+ * @param granted expression that `accessStatement` provides
  */
-export const assetSql = (principals: string) => `${ASSET_COLUMNS}, ${grantedSql(principals)} as granted`;
+export const assetSql = (granted: string) => `${ASSET_COLUMNS}, ${granted} as granted`;
 
 /** Names every column, because a rest pattern that leaves some out takes many times as long. */
 export const assetOf = (row: AssetRow): Asset => ({

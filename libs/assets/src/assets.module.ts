@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { AccessModule } from '#libs/access';
 import { ContentModule } from '#libs/content';
 import { EventsModule } from '#libs/events';
 import { QueueModule } from '#libs/queue';
@@ -28,7 +29,7 @@ const SERVICES = [
 
 /** Requires `DatabaseModule` and providers of the ports `ObjectStore` and `UploadSessions`. */
 @Module({
-  imports: [ContentModule, EventsModule, QueueModule, QuotaModule],
+  imports: [AccessModule, ContentModule, EventsModule, QueueModule, QuotaModule],
   providers: [...REPOSITORIES, ...SERVICES],
   exports: SERVICES,
 })

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type Grant, GRANTS_SQL } from '#libs/access';
+import { accessStatement, type Grant, GRANTS_SQL, PrincipalSources } from '#libs/access';
 import {
   columnOf,
   columnsSql,
@@ -12,14 +12,14 @@ import { type AssetProperties, localDateTimeOf, type MetadataEntry, NO_PROPERTIE
 import { type Asset, ASSET_COLUMNS, type AssetDetails, assetOf, type AssetRow, assetSql } from './asset.js';
 import { type AssetContents, STATUSES_WITH_CONTENTS, type Variant } from './asset-contents.js';
 
-const FIND = statement<AssetRow>(
+export const FIND = accessStatement<AssetRow>(
   'assets_find',
-  `select ${assetSql('$2')} from media_assets a where a.asset_id = $1`,
+  (granted) => `select ${assetSql(granted('$2'))} from media_assets a where a.asset_id = $1`,
 );
 
-const FIND_ALL = statement<AssetRow>(
+export const FIND_ALL = accessStatement<AssetRow>(
   'assets_find_all',
-  `select ${assetSql('$2')} from media_assets a where a.asset_id = any($1::uuid[])`,
+  (granted) => `select ${assetSql(granted('$2'))} from media_assets a where a.asset_id = any($1::uuid[])`,
 );
 
 const LOAD = statement<AssetRow>(
@@ -95,17 +95,20 @@ const NOTE_ACCESS = statement<never>(
 /** Reads assets from `media_assets`, `asset_metadata` and `asset_properties`, and records that they were read. */
 @Injectable()
 export class AssetsRepository {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly sources: PrincipalSources,
+  ) {}
 
   /** @param principals the caller's, whose granted permissions the asset carries */
   async find(id: string, principals: readonly string[]): Promise<Asset | null> {
-    const [row] = await this.database.query(FIND, [id, principals]);
+    const [row] = await this.database.query(FIND.for(this.sources), [id, principals]);
     return row === undefined ? null : assetOf(row);
   }
 
   /** {@link find} for many assets, in any order. */
   async findAll(ids: readonly string[], principals: readonly string[]): Promise<Asset[]> {
-    return (await this.database.query(FIND_ALL, [ids, principals])).map(assetOf);
+    return (await this.database.query(FIND_ALL.for(this.sources), [ids, principals])).map(assetOf);
   }
 
   /** An asset without granted permissions. */

@@ -41,6 +41,8 @@ describe('parsePrincipal', () => {
     'GROUP:a',
     '**',
     ' *',
+    'albums:7',
+    'albums:*',
     `group:${'x'.repeat(201)}`,
     `group:${'\u0958'.repeat(200)}`,
     `group:${'x'.repeat(1_000_000)}`,

@@ -32,6 +32,9 @@ export function parseGroupName(text: string): string | null {
   return GROUP_NAME.test(name) && name !== '*' ? name : null;
 }
 
+/** Kinds of principals that a caller has by its token. Principals of other kinds (`<prefix>:<id>`) belong to features. */
+export const CALLER_PRINCIPAL_KINDS = ['user', 'group'] as const;
+
 /** Canonical principals of a caller: the user, each group, and everyone. */
 export const principalsOf = (actor: Actor): string[] => [
   `user:${actor.ownerId}`,
@@ -40,7 +43,8 @@ export const principalsOf = (actor: Actor): string[] => [
 ];
 
 /**
- * Returns the canonical form of a principal: `user:42` (no sign, no leading zero), `group:<name>` in NFC, or `*`.
+ * Returns the canonical form of a principal: `user:42` (no sign, no leading zero), `group:<name>` in NFC, or `*`. Refuses the
+ * principals of features, to which only features grant.
  * @throws StowageError invalid PRINCIPAL_INVALID
  */
 export function parsePrincipal(text: string, path?: readonly (string | number)[]): string {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type Asset, assetOf, type AssetRow, assetSql } from '#libs/assets';
+import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow } from '#libs/assets';
 import { columnsSql, Database, type MediaAsset, statement } from '#libs/database';
 import { type StowageError, unavailable } from '#libs/domain';
 import { QuotaService } from '#libs/quota';
@@ -32,7 +32,7 @@ export interface RefusedUpload {
 
 const FIND_REPLAYED = statement<AssetRow & { idempotencyKey: string; idempotencyFingerprint: string }>(
   'upload_find_replayed',
-  `select ${assetSql("'{}'::text[]")}, ${columnsSql<MediaAsset>('a', ['idempotencyKey', 'idempotencyFingerprint'])}
+  `select ${ASSET_COLUMNS}, ${columnsSql<MediaAsset>('a', ['idempotencyKey', 'idempotencyFingerprint'])}
     from media_assets a where a.owner_id = $1 and a.idempotency_key = any($2)`,
 );
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { NO_SOURCES, sourceSetOf, validSources } from '#libs/access';
 import type { Statement } from '#libs/database';
 import {
   COUNT_MATCHES,
@@ -9,11 +10,13 @@ import {
   LIST_BY,
   MAX_SCANNED,
 } from '../../../libs/assets/src/asset-lists.repository.js';
-import { CONTENTS } from '../../../libs/assets/src/assets.repository.js';
+import { CONTENTS, FIND, FIND_ALL } from '../../../libs/assets/src/assets.repository.js';
 import { type Plan, SeededDatabase } from '../../support/plans.js';
 
 const ASSETS = 100_000;
 const PAGE = 101;
+/** Folders in which each asset at both ends of the lists is, of which none is shared with the reader. */
+const FOLDERS = 20;
 
 /** One owner: half of the images come from one camera, half from another; all images of a third camera are deleted. */
 const SEED = `
@@ -36,7 +39,26 @@ const SEED = `
       case when n % 2 = 0 then 'iPhone' else 'EOS' end, n % 3 = 0,
       'Title ' || n % 50000, 'Artist ' || n % 50, 'Album ' || n % 5
     from (select *, row_number() over (order by asset_id) as n from media_assets) a;
-  insert into asset_acl select asset_id, 'user:2', 'READ' from media_assets limit 1000`;
+  insert into asset_acl select asset_id, 'user:2', 'READ' from media_assets limit 1000;
+  create table folder_shares (folder_id bigint, principal text, expires_at timestamptz, primary key (folder_id, principal));
+  insert into folder_shares select n, 'user:' || 1000 + n % 1000 from generate_series(1, 20000) n;
+  insert into asset_acl select asset_id, 'folders:' || (n * ${FOLDERS} + m) % 20000, 'READ'
+    from (select *, row_number() over (order by asset_id) as n from media_assets) a, generate_series(1, ${FOLDERS}) m
+    where n <= 300 or n > ${ASSETS} - 300`;
+
+const FOLDER_SHARES = {
+  prefix: 'folders',
+  table: 'folder_shares',
+  id: 'folder_id',
+  principal: 'principal',
+  expiresAt: 'expires_at',
+};
+const ONE_SOURCE = sourceSetOf(validSources([{ source: 'FolderShares', options: FOLDER_SHARES }]));
+/** Without and with the principals of a feature. */
+const SOURCE_SETS = [NO_SOURCES, ONE_SOURCE];
+/** The indexes that granted permissions are read from. */
+const ACCESS_INDEXES = (set: typeof NO_SOURCES) =>
+  set === NO_SOURCES ? ['asset_acl_pkey'] : ['asset_acl_pkey', 'folder_shares_pkey'];
 
 const ENDS = {
   asc: ['-infinity', '00000000-0000-0000-0000-000000000000'],
@@ -89,7 +111,8 @@ describe('query plans of lists (real: PostgreSQL, an owner with 100,000 assets)'
       if (!/(?<!Subquery|Function|Bitmap Heap) Scan$/.test(node['Node Type'])) continue;
       const index = node['Index Cond'] === undefined ? undefined : node['Index Name'];
       const count = node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0);
-      entries[index ?? node['Node Type']] = Math.round(count * node['Actual Loops']);
+      const name = index ?? node['Node Type'];
+      entries[name] = (entries[name] ?? 0) + Math.round(count * node['Actual Loops']);
     }
     return entries;
   }
@@ -105,7 +128,7 @@ describe('query plans of lists (real: PostgreSQL, an owner with 100,000 assets)'
     try {
       for (const zone of ['UTC', 'Asia/Kolkata']) {
         await client.query(`set timezone to '${zone}'`);
-        const { rows } = await client.query<{ at: Date }>(LIST_BY.taken.asc.text, values);
+        const { rows } = await client.query<{ at: Date }>(LIST_BY.taken.asc.for(NO_SOURCES).text, values);
         times.push(rows.map(({ at }) => at.toISOString()));
       }
     } finally {
@@ -116,51 +139,70 @@ describe('query plans of lists (real: PostgreSQL, an owner with 100,000 assets)'
   });
 
   describe.each(['force_custom_plan', 'force_generic_plan'])('%s', (mode) => {
-    describe.each(['asc', 'desc'] as const)('%s', (order) => {
-      const page = [...bounds, ...ENDS[order], ['user:1'], PAGE];
+    describe.each(SOURCE_SETS)('$sources.length sources of principals', (set) => {
+      const pkeys = ACCESS_INDEXES(set);
+      /** The grants of a page's assets, each of which is read at most once. */
+      const grants = PAGE * (1 + FOLDERS);
 
-      it.each([...FILTERED_PROPERTIES, 'taken' as const])(
-        'reads a page by %s from its index',
-        async (driver) => {
-          const entries = await read(LIST_BY[driver][order], [...page, ...others([driver])], mode);
+      describe.each(['asc', 'desc'] as const)('%s', (order) => {
+        const page = [...bounds, ...ENDS[order], ['user:1'], PAGE];
+
+        it.each([...FILTERED_PROPERTIES, 'taken' as const])(
+          'reads a page by %s from its index',
+          async (driver) => {
+            const statement = LIST_BY[driver][order].for(set);
+            const entries = await read(statement, [...page, ...others([driver])], mode);
+            expect(Object.keys(entries).sort()).toEqual(
+              [...pkeys, INDEXES[driver], 'media_assets_pkey', 'stored_objects_corrupt_idx'].sort(),
+            );
+            expect(entries[INDEXES[driver]]).toBeLessThan(2 * PAGE);
+            expect(entries.asset_acl_pkey).toBeLessThanOrEqual(grants);
+            const value = driver === 'taken' ? [] : [VALUES[driver]];
+            const last = await read(LAST_BY[driver][order], [...bounds, ...ENDS[order], ...value], mode);
+            expect(Object.keys(last)).toEqual([INDEXES[driver]]);
+            expect(last[INDEXES[driver]]).toBeLessThanOrEqual(MAX_SCANNED);
+          },
+        );
+
+        it('examines a bounded number of entries when no row matches', async () => {
+          const index = INDEXES.cameraMake;
+          const statement = LIST_BY.cameraMake[order].for(set);
+          // No row matches both filters.
+          const two = await read(statement, [...page, ...others(['cameraMake', 'cameraModel'])], mode);
+          expect(two[index]).toBe(MAX_SCANNED);
+          expect(two.media_assets_pkey).toBe(0);
+          const deleted = [null, null, null, null, 'leica', null];
+          const none = await read(statement, [...page, ...deleted], mode);
+          expect(none[index]).toBe(MAX_SCANNED);
+          expect(none.media_assets_pkey).toBeLessThanOrEqual(MAX_SCANNED);
+          expect(Object.keys(none)).not.toContain('Seq Scan');
+        });
+
+        it('reads a page by creation time from its index', async () => {
+          const entries = await read(LIST[order].for(set), [...page, ['READY', 'PENDING']], mode);
           expect(Object.keys(entries).sort()).toEqual([
-            'asset_acl_pkey',
-            INDEXES[driver],
+            ...pkeys,
+            'media_assets_owner_id_status_created_at_asset_id_idx',
+            'stored_objects_corrupt_idx',
+          ]);
+          expect(entries.asset_acl_pkey).toBeLessThanOrEqual(grants);
+        });
+      });
+
+      it('reads assets by id with their grants only', async () => {
+        const ids = Array.from({ length: 100 }, (_, index) => (index + 1).toString(16).padStart(32, '0'));
+        for (const [statement, value] of [
+          [FIND.for(set), ids[0]!],
+          [FIND_ALL.for(set), ids],
+        ] as const) {
+          const entries = await read(statement, [value, ['user:1']], mode);
+          expect(Object.keys(entries).sort()).toEqual([
+            ...pkeys,
             'media_assets_pkey',
             'stored_objects_corrupt_idx',
           ]);
-          expect(entries[INDEXES[driver]]).toBeLessThan(2 * PAGE);
-          const value = driver === 'taken' ? [] : [VALUES[driver]];
-          const last = await read(LAST_BY[driver][order], [...bounds, ...ENDS[order], ...value], mode);
-          expect(Object.keys(last)).toEqual([INDEXES[driver]]);
-          expect(last[INDEXES[driver]]).toBeLessThanOrEqual(MAX_SCANNED);
-        },
-      );
-
-      it('examines a bounded number of entries when no row matches', async () => {
-        const index = INDEXES.cameraMake;
-        // No row matches both filters.
-        const two = await read(
-          LIST_BY.cameraMake[order],
-          [...page, ...others(['cameraMake', 'cameraModel'])],
-          mode,
-        );
-        expect(two[index]).toBe(MAX_SCANNED);
-        expect(two.media_assets_pkey).toBe(0);
-        const deleted = [null, null, null, null, 'leica', null];
-        const none = await read(LIST_BY.cameraMake[order], [...page, ...deleted], mode);
-        expect(none[index]).toBe(MAX_SCANNED);
-        expect(none.media_assets_pkey).toBeLessThanOrEqual(MAX_SCANNED);
-        expect(Object.keys(none)).not.toContain('Seq Scan');
-      });
-
-      it('reads a page by creation time from its index', async () => {
-        const entries = await read(LIST[order], [...page, ['READY', 'PENDING']], mode);
-        expect(Object.keys(entries).sort()).toEqual([
-          'asset_acl_pkey',
-          'media_assets_owner_id_status_created_at_asset_id_idx',
-          'stored_objects_corrupt_idx',
-        ]);
+          expect(entries.asset_acl_pkey).toBeLessThanOrEqual(grants);
+        }
       });
     });
 

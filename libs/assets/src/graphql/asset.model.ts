@@ -30,7 +30,10 @@ export class MetadataEntryModel {
 
 @ObjectType('AclEntry', { description: 'An entry of an access list.' })
 export class AclEntryModel {
-  @Field(() => String, { description: 'user:<id>, group:<name>, or * (everyone).' })
+  @Field(() => String, {
+    description:
+      'user:<id>, group:<name>, or * (everyone). Other principals, such as albums:<id>, belong to features that share the asset.',
+  })
   principal: string;
 
   @Field(() => PermissionEnum, { description: 'Granted permission.' })

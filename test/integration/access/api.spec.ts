@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { FeatureGrantsService } from '#libs/access';
+import { Database } from '#libs/database';
+import { createApi, readApiConfig } from '#libs/stowage';
+import { AssetChangesService } from '../../../libs/assets/src/asset-changes.service.js';
+import { Emulators } from '../../../libs/testing/src/emulators.js';
+import { appEnvironment } from '../../../libs/testing/src/environment.js';
+import { storeAsset } from '../../../libs/testing/src/stored-asset.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
+import { createTestDatabase } from '../../../libs/testing/src/test-database.js';
+import { until } from '../../../libs/testing/src/until.js';
+import { FOLDER_SHARES, FOLDERS, sharesFeature, type SharesOptions } from './shares.js';
+
+const ASSET = `query ($id: ID!) { asset(id: $id) {
+  viewerPermissions downloadUrl { url } acl { principal permission expiresAt } } }`;
+const REQUEST = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { asset { id } } }`;
+
+describe('principals of features in the API (real: PostgreSQL, HTTP)', () => {
+  let api: TestApi;
+  let database: Database;
+  let asset: string;
+  beforeAll(async () => {
+    api = await TestApi.start({}, [sharesFeature(FOLDER_SHARES)]);
+    database = api.app.get(Database, { strict: false });
+    asset = await storeAsset(database);
+    const grants = api.app.get(FeatureGrantsService, { strict: false });
+    await database.transaction((tx) =>
+      grants.grant(tx, { ownerId: 42n, principal: 'folders:7', assetIds: [asset] }),
+    );
+  });
+  afterAll(() => api?.[Symbol.asyncDispose]());
+
+  const share = (principal: string) =>
+    database.pool.query('insert into folder_shares values (7, $1)', [principal]);
+  const unshare = (principal: string) =>
+    database.pool.query('delete from folder_shares where principal = $1', [principal]);
+  const readAs = async (subject: string, claims = {}) =>
+    (await api.query(ASSET, { id: asset }, subject, claims)).data?.asset;
+
+  it.each([
+    ['user:43', '43', {}],
+    ['group:staff', '44', { groups: ['staff'] }],
+    ['*', '45', {}],
+  ])('serve a reader by a share with %s until it is deleted', async (principal, subject, claims) => {
+    expect(await readAs(subject, claims)).toBeNull();
+    await share(principal);
+    expect(await readAs(subject, claims)).toEqual({
+      viewerPermissions: ['READ'],
+      downloadUrl: { url: expect.any(String) },
+      acl: [],
+    });
+    await unshare(principal);
+    expect(await readAs(subject, claims)).toBeNull();
+  });
+
+  it('are shown to the owner, and refused in an access list', async () => {
+    const owned = (await readAs('42')) as { acl: { principal: string }[] };
+    expect(owned.acl).toEqual([{ principal: 'folders:7', permission: 'READ', expiresAt: null }]);
+    const { principal } = owned.acl[0]!;
+    const input = {
+      filename: 'a.txt',
+      mimeType: 'text/plain',
+      sizeBytes: 6,
+      checksumSha256: 'a'.repeat(64),
+      acl: [{ principal, permissions: ['READ'] }],
+    };
+    const { errors } = await api.query(REQUEST, { input });
+    expect(errors?.map(({ extensions }) => extensions)).toEqual([
+      expect.objectContaining({
+        code: 'BAD_USER_INPUT',
+        reason: 'PRINCIPAL_INVALID',
+        path: ['input', 'acl', 0, 'principal'],
+      }),
+    ]);
+  });
+
+  it('end a subscription when the share is deleted', async () => {
+    const other = await storeAsset(database, { readers: ['folders:7'] });
+    await share('user:46');
+    const reader = { ownerId: 46n, groups: [], isAdmin: false };
+    const states = await api.app.get(AssetChangesService, { strict: false }).watch(reader, [asset, other]);
+    expect(await states.next()).toMatchObject({ value: { id: asset } });
+    await unshare('user:46');
+    // A state that was read half a second ago is read again before it is sent.
+    const since = performance.now();
+    await until('a second has passed', () => performance.now() - since > 1_000 || null);
+    expect(await states.next()).toEqual({ done: true, value: undefined });
+  });
+});
+
+it.each<[string, SharesOptions, string]>([
+  [
+    'without its table',
+    { ...FOLDER_SHARES, table: 'select 1' },
+    'The principal source folders needs a column folder_id of type bigint in the table folder_shares.',
+  ],
+  [
+    'with a prefix that is taken',
+    { ...FOLDER_SHARES, sources: [FOLDERS, FOLDERS] },
+    'The principal source of SharesRepository uses the prefix folders of SharesRepository.',
+  ],
+])('a source %s fails the start', async (_, shares, message) => {
+  const database = await createTestDatabase();
+  await using emulators = await Emulators.start();
+  const features = [sharesFeature(shares)];
+  const env = { ...appEnvironment(database.url, emulators), LOG_LEVEL: 'silent' };
+  const app = await createApi(readApiConfig(env, features), features);
+  try {
+    await expect(app.init()).rejects.toThrow(message);
+  } finally {
+    await app.close();
+    await database.drop();
+  }
+});
