@@ -2,10 +2,13 @@ import { describe, expect, it } from '@jest/globals';
 import {
   ASSET_STATUSES,
   type AssetStatus,
+  BECAME_READY,
   deletionOf,
+  LEFT_READY,
   STATUSES_WITHOUT_INCOMING_OBJECT,
   TRANSITIONS,
 } from './asset-status.js';
+import { ASSET_EVENT_TYPES } from './events.js';
 
 /** Statuses from which an asset must proceed without a client's request. */
 const IN_PROGRESS: readonly AssetStatus[] = ['PENDING', 'PROCESSING'];
@@ -44,6 +47,15 @@ describe('TRANSITIONS', () => {
       }
     },
   );
+
+  it('has one event type per transition, besides that of the purge', () => {
+    expect([...all.map(({ event }) => event), 'asset.purged'].sort()).toEqual([...ASSET_EVENT_TYPES].sort());
+  });
+
+  it('names the events by which assets become READY and cease to be READY', () => {
+    expect([...BECAME_READY].sort()).toEqual(['asset.adopted', 'asset.ready', 'asset.restored']);
+    expect([...LEFT_READY].sort()).toEqual(['asset.condemned', 'asset.deleted']);
+  });
 
   it('keeps the incoming object in statuses that may still need it', () => {
     expect([...STATUSES_WITHOUT_INCOMING_OBJECT].sort()).toEqual([

@@ -1,3 +1,5 @@
+import type { AssetEventType } from './events.js';
+
 export const ASSET_STATUSES = [
   'PENDING',
   'PROCESSING',
@@ -40,7 +42,7 @@ export type TransitionName =
 export interface Transition {
   readonly from: readonly AssetStatus[];
   readonly to: AssetStatus;
-  readonly event: `asset.${string}`;
+  readonly event: AssetEventType;
   readonly quota: QuotaEffect;
   readonly incoming: IncomingEffect;
 }
@@ -96,6 +98,17 @@ export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
   condemn: { from: ['READY'], to: 'REJECTED', event: 'asset.condemned', quota: 'return', incoming: 'delete' },
   restore: { from: ['DELETED'], to: 'READY', event: 'asset.restored', quota: 'none', incoming: 'delete' },
 };
+
+const eventsOf = (isWanted: (transition: Transition) => boolean): readonly AssetEventType[] =>
+  Object.values(TRANSITIONS)
+    .filter(isWanted)
+    .map(({ event }) => event);
+
+/** The events that make an asset READY: after an upload, as a duplicate of another asset of its owner, and restored. */
+export const BECAME_READY = eventsOf(({ to }) => to === 'READY');
+
+/** The events after which a READY asset is READY no more. */
+export const LEFT_READY = eventsOf(({ from }) => from.includes('READY'));
 
 /**
  * Returns the transition that deletes an asset in this status; null for PROCESSING, which must end first, and DELETED.

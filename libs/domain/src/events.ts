@@ -1,6 +1,31 @@
+/**
+ * Types of the events of assets: one for each transition (`TRANSITIONS`), and one for the removal of the row. The list is closed:
+ * features observe these events and write none.
+ */
+export const ASSET_EVENT_TYPES = [
+  'asset.requested',
+  'asset.adopted',
+  'asset.received',
+  'asset.retried',
+  'asset.ready',
+  'asset.rejected',
+  'asset.failed',
+  'asset.expired',
+  'asset.cancelled',
+  'asset.revived',
+  'asset.lapsed',
+  'asset.deleted',
+  'asset.abandoned',
+  'asset.removed',
+  'asset.condemned',
+  'asset.restored',
+  'asset.purged',
+] as const;
+export type AssetEventType = (typeof ASSET_EVENT_TYPES)[number];
+
 /** A fact about an asset, written in the transaction that makes it true. Contains ids only, no personal data. */
 export interface DomainEvent {
-  readonly type: string;
+  readonly type: AssetEventType;
   readonly assetId: string;
   readonly ownerId: bigint;
 }

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
 import { Database, DatabaseConfig, DatabaseModule, type Tx } from '#libs/database';
+import type { DomainEvent } from '#libs/domain';
 import { AssetFeed, DomainEventsRepository, EventRelay, EventsModule, FeedModule } from '#libs/events';
 import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
 import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
@@ -59,7 +60,7 @@ describe('the event log', () => {
     return heard;
   }
 
-  const event = (assetId: string) => ({ type: 'asset.ready', assetId, ownerId: 42n });
+  const event = (assetId: string): DomainEvent => ({ type: 'asset.ready', assetId, ownerId: 42n });
   const undelivered = async (database: Database) =>
     database.prisma.domainEvent.count({ where: { deliveredAt: null } });
 
