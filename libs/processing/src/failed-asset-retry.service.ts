@@ -1,12 +1,12 @@
-import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { AssetJobsService, AssetsService, AssetTransitionsService } from '#libs/assets';
 import { Clock } from '#libs/database';
-import { type DeadLetter, DeadLettersService, PROCESS_QUEUE } from '#libs/queue';
+import { type DeadLetter, DeadLettersService, OnDeadLetterRetry, PROCESS_QUEUE } from '#libs/queue';
 
 /** Retries FAILED assets when an operator asks for it. */
 @Injectable()
-export class FailedAssetRetryService implements OnModuleInit {
+export class FailedAssetRetryService {
   constructor(
     private readonly assets: AssetsService,
     private readonly transitions: AssetTransitionsService,
@@ -18,11 +18,8 @@ export class FailedAssetRetryService implements OnModuleInit {
     logger.setContext(FailedAssetRetryService.name);
   }
 
-  onModuleInit(): void {
-    this.deadLetters.retryWith(PROCESS_QUEUE, (letter) => this.retry(letter));
-  }
-
   /** Starts one more attempt. @returns false when the asset is not FAILED any more, or the dead letter is not OPEN any more */
+  @OnDeadLetterRetry(PROCESS_QUEUE)
   async retry(letter: DeadLetter): Promise<boolean> {
     const asset = letter.assetId === null ? null : await this.assets.findWithoutAccessCheck(letter.assetId);
     if (asset?.status !== 'FAILED' || asset.claimedGeneration === null) return false;

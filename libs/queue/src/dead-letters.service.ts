@@ -1,6 +1,7 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { Database, type DeadLetter, type Tx } from '#libs/database';
 import { StowageError } from '#libs/domain';
+import { type ContributedMethod, Contributions, methodContribution } from '#libs/runtime';
 
 export type DeadLetterState = DeadLetter['state'];
 export type { DeadLetter };
@@ -22,28 +23,36 @@ export interface NewDeadLetter {
  * Retries the work of a letter and closes the letter as RETRIED, within one transaction where possible. If the letter
  * stays OPEN, there is no work left to retry. Several callers may retry a letter at once.
  */
-export type Retry = (letter: DeadLetter) => Promise<unknown>;
+export type DeadLetterRetry = (letter: DeadLetter) => Promise<unknown>;
+
+/**
+ * Marks the method that retries the dead letters of a source when an operator asks for it. The provider has to be in a module of the
+ * API. A source that ends in a colon stands for all sources that begin with it. Two methods for one source fail the start.
+ * @example
+ * @OnDeadLetterRetry('albums.exports')
+ * async retry(letter: DeadLetter): Promise<void> {
+ *   await this.database.transaction(async (tx) => {
+ *     if (await this.deadLetters.close(tx, letter.id, 'RETRIED')) await this.exports.add(tx, letter.payload);
+ *   });
+ * }
+ */
+export const OnDeadLetterRetry = methodContribution<string, DeadLetterRetry>('OnDeadLetterRetry');
 
 const LONGEST_ERROR = 4_096;
 
 /** Dead letters: failed work that is kept until an operator retries or discards it. */
 @Injectable()
-export class DeadLettersService {
-  private readonly retries = new Map<string, Retry>();
+export class DeadLettersService implements OnModuleInit {
+  private retries: ReadonlyMap<string, ContributedMethod<string, DeadLetterRetry>> | undefined;
 
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly contributions: Contributions,
+  ) {}
 
-  /**
-   * Registers the retry function of a source. Each source registers one when its module starts.
-   * @throws Error if the source already has a retry function
-   * @example
-   * onModuleInit() {
-   *   this.deadLetters.retryWith(PROCESS_QUEUE, (letter) => this.retry(letter));
-   * }
-   */
-  retryWith(source: string, retry: Retry): void {
-    if (this.retries.has(source)) throw new Error(`Dead letters of ${source} already have a retry function`);
-    this.retries.set(source, retry);
+  /** @throws Error if two methods retry the letters of one source */
+  onModuleInit(): void {
+    this.retries = this.findRetries();
   }
 
   /** Adds a letter in the transaction that gives up the work. False if the source already added a letter for it. */
@@ -61,19 +70,20 @@ export class DeadLettersService {
   }
 
   /**
-   * Retries an OPEN letter with the function that its source registered. A repeat returns the RETRIED letter.
-   * @throws StowageError not-found DEAD_LETTER_NOT_FOUND; conflict DEAD_LETTER_CLOSED, DEAD_LETTER_NOT_RETRIABLE if the source registered
-   * none; errors of the retry function
+   * Retries an OPEN letter with the {@link OnDeadLetterRetry} method of its source. A repeat returns the RETRIED letter.
+   * @throws StowageError not-found DEAD_LETTER_NOT_FOUND; conflict DEAD_LETTER_CLOSED, DEAD_LETTER_NOT_RETRIABLE if the source has no
+   * method; errors of the method
    */
   async retry(id: bigint): Promise<DeadLetter> {
     const letter = await this.get(id);
     if (letter.state === 'OPEN') {
-      const retry = this.retries.get(letter.source);
+      const retries = (this.retries ??= this.findRetries());
+      const retry = retries.get(letter.source) ?? retries.get(letter.source.replace(/:.*/, ':'));
       if (retry === undefined) {
         const message = 'Dead letters of this source cannot be retried.';
         throw new StowageError('conflict', 'DEAD_LETTER_NOT_RETRIABLE', message);
       }
-      await retry(letter);
+      await retry.call(letter);
     }
     return this.getClosed(id, 'RETRIED');
   }
@@ -100,6 +110,17 @@ export class DeadLettersService {
   async close(tx: Tx, id: bigint, state: 'RETRIED' | 'DISCARDED'): Promise<boolean> {
     const { count } = await tx.deadLetter.updateMany({ where: { id, state: 'OPEN' }, data: { state } });
     return count === 1;
+  }
+
+  private findRetries() {
+    const found = new Map<string, ContributedMethod<string, DeadLetterRetry>>();
+    for (const each of this.contributions.methods(OnDeadLetterRetry)) {
+      const other = found.get(each.options);
+      if (other !== undefined)
+        throw new Error(`Dead letters of ${each.options} are retried by ${other.source} and by ${each.source}.`);
+      found.set(each.options, each);
+    }
+    return found;
   }
 
   private async getClosed(id: bigint, state: DeadLetterState): Promise<DeadLetter> {

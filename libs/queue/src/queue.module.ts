@@ -2,6 +2,7 @@ import { BullModule } from '@nestjs/bullmq';
 import { Module } from '@nestjs/common';
 import { setDefaultBackendFactory } from 'bullmq';
 import { DatabaseConfig } from '#libs/database';
+import { ContributionsModule } from '#libs/runtime';
 import { queueBackend } from './bullmq-patches/index.js';
 import { connectionOf } from './connection.js';
 import { DeadLettersService } from './dead-letters.service.js';
@@ -9,6 +10,10 @@ import { QueueService } from './queue.service.js';
 import { QueueConfig } from './queue.config.js';
 import { QueueMetrics } from './queue-metrics.js';
 import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
+
+/** Dead letters, without the queues. Needs `DatabaseModule`. */
+@Module({ imports: [ContributionsModule], providers: [DeadLettersService], exports: [DeadLettersService] })
+export class DeadLettersModule {}
 
 /** BullMQ on PostgreSQL, or on Redis if it is configured. Needs `DatabaseModule` and `MetricsModule`. */
 @Module({
@@ -22,8 +27,9 @@ import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
       },
     }),
     BullModule.registerQueue({ name: PROCESS_QUEUE }, { name: INSPECT_QUEUE }),
+    DeadLettersModule,
   ],
-  providers: [QueueService, DeadLettersService, QueueMetrics],
-  exports: [QueueService, DeadLettersService, BullModule],
+  providers: [QueueService, QueueMetrics],
+  exports: [QueueService, DeadLettersModule, BullModule],
 })
 export class QueueModule {}

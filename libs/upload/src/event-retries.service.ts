@@ -1,8 +1,8 @@
-import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { Database } from '#libs/database';
 import { StowageError } from '#libs/domain';
-import { type DeadLetter, DeadLettersService } from '#libs/queue';
+import { type DeadLetter, DeadLettersService, OnDeadLetterRetry } from '#libs/queue';
 import { ObjectEventReader } from '#libs/storage';
 import { UploadCompletion } from './upload-completion.js';
 
@@ -11,7 +11,7 @@ export const OBJECT_EVENTS = 'object-events';
 
 /** Retries storage events that became dead letters, when an operator asks for it. */
 @Injectable()
-export class EventRetriesService implements OnModuleInit {
+export class EventRetriesService {
   constructor(
     private readonly reader: ObjectEventReader,
     private readonly completion: UploadCompletion,
@@ -22,12 +22,9 @@ export class EventRetriesService implements OnModuleInit {
     logger.setContext(EventRetriesService.name);
   }
 
-  onModuleInit(): void {
-    this.deadLetters.retryWith(OBJECT_EVENTS, (letter) => this.retry(letter));
-  }
-
   /** @throws StowageError conflict EVENT_MALFORMED, EVENT_EARLY; unavailable. The dead letter stays OPEN in each case. */
-  private async retry(letter: DeadLetter): Promise<void> {
+  @OnDeadLetterRetry(OBJECT_EVENTS)
+  async retry(letter: DeadLetter): Promise<void> {
     const event = this.reader.read(letter.payload);
     if ('problem' in event) {
       const message = `The event is still malformed: ${event.problem}.`;
