@@ -1,4 +1,4 @@
-import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { kindOf, StowageError, unavailable } from '#libs/domain';
@@ -48,6 +48,38 @@ export const isUniqueViolation = (error: unknown) =>
 /** Whether the database rejected a row because the referenced row does not exist. */
 export const isForeignKeyViolation = (error: unknown) =>
   codesOf(error).some((code) => code === '23503' || code === 'P2003');
+
+type Effect = () => unknown;
+
+/** The effects of the open transactions. */
+const EFFECTS = new WeakMap<Tx, Effect[]>();
+
+/**
+ * Runs `effect` after the commit of a transaction, in the order of the calls, before `Database.transaction` returns. An effect of a
+ * transaction that is rolled back does not run, nor one of an attempt that is retried. The process may end after the commit and
+ * before the effect, so an effect is for hints, such as a cache to empty; `@OnAssetEvent` is for work that must happen. An effect
+ * that throws or rejects is logged; the caller does not wait for its promise.
+ * @throws Error if `tx` is not the transaction of a running `Database.transaction`
+ * @example
+ * await database.transaction(async (tx) => {
+ *   await tx.album.delete({ where: { id } });
+ *   afterCommit(tx, () => this.covers.delete(id));
+ * });
+ */
+export function afterCommit(tx: Tx, effect: Effect): void {
+  const effects = EFFECTS.get(tx);
+  if (effects === undefined)
+    throw new Error('afterCommit needs the transaction of a running Database.transaction.');
+  effects.push(effect);
+}
+
+async function runEffect(effect: Effect): Promise<void> {
+  try {
+    await effect();
+  } catch (err) {
+    new Logger(Database.name).error({ err }, 'effect after a commit failed');
+  }
+}
 
 /**
  * PostgreSQL with one pool for Prisma and for the few hot statements as prepared SQL. A database that is down or
@@ -125,12 +157,28 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
 
   /**
    * Runs `work` in one READ COMMITTED transaction and retries it after a deadlock. `work` may run several times, so it
-   * must have no effects outside of the database.
+   * must have no effects outside of the database; see {@link afterCommit}.
    * @throws StowageError unavailable DATABASE_UNAVAILABLE
    * @example await database.transaction((tx) => tx.mediaAsset.update({ where, data }));
    */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    return this.run(() => this.prisma.$transaction(work));
+    return this.run(async () => {
+      const effects: Effect[] = [];
+      let open: Tx | undefined;
+      const begin = (tx: Tx) => {
+        open = tx;
+        EFFECTS.set(tx, effects);
+        return work(tx);
+      };
+      const result = await this.prisma.$transaction(begin).finally(() => open && EFFECTS.delete(open));
+      for (const effect of effects) void runEffect(effect);
+      return result;
+    });
+  }
+
+  /** Adds connections to the pool, for work that holds them while it waits, so that other work keeps the configured number. */
+  addConnections(count: number): void {
+    this.pool.options.max += count;
   }
 
   private async run<T>(work: () => Promise<T>): Promise<T> {

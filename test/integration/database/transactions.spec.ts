@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import { afterCommit, Database, DatabaseConfig, type Tx } from '#libs/database';
+import { configured } from '#libs/runtime';
+import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
+
+/** Real: PostgreSQL. */
+describe('afterCommit', () => {
+  let testDatabase: TestDatabase;
+  let database: Database;
+  beforeAll(async () => {
+    testDatabase = await createTestDatabase();
+    database = new Database(configured(DatabaseConfig, { url: testDatabase.url, poolSize: 3 }));
+  });
+  afterAll(async () => {
+    await database.onApplicationShutdown();
+    await testDatabase.drop();
+  });
+
+  const count = () => database.prisma.owner.count();
+  const addOwner = (tx: Tx, subject: string) => tx.owner.create({ data: { issuer: 'test', subject } });
+
+  it('runs the effects in order after the commit and before the transaction returns', async () => {
+    const seen: unknown[] = [];
+    await database.transaction(async (tx) => {
+      await addOwner(tx, 'committed');
+      afterCommit(tx, () => seen.push('first'));
+      afterCommit(tx, () => seen.push('second'));
+      afterCommit(tx, async () => seen.push(await count()));
+      expect(seen).toEqual([]);
+    });
+    expect(seen.slice(0, 2)).toEqual(['first', 'second']);
+    while (seen.length < 3) await count();
+    expect(seen[2]).toBe(1);
+  });
+
+  it('runs no effect of a transaction that is rolled back', async () => {
+    const effect = jest.fn();
+    const failing = database.transaction(async (tx) => {
+      await addOwner(tx, 'rolled back');
+      afterCommit(tx, effect);
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    expect(effect).not.toHaveBeenCalled();
+  });
+
+  it('runs only the effects of the attempt that commits', async () => {
+    const attempts: number[] = [];
+    let attempt = 0;
+    await database.transaction((tx) => {
+      const current = ++attempt;
+      afterCommit(tx, () => attempts.push(current));
+      if (current < 3) return Promise.reject(Object.assign(new Error('deadlock'), { code: '40P01' }));
+      return Promise.resolve();
+    });
+    expect(attempts).toEqual([3]);
+  });
+
+  it('logs an effect that throws or rejects, and runs the others', async () => {
+    const logged = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+    try {
+      const effect = jest.fn();
+      const result = await database.transaction((tx) => {
+        afterCommit(tx, () => {
+          throw new Error('thrown');
+        });
+        afterCommit(tx, () => Promise.reject(new Error('rejected')));
+        afterCommit(tx, effect);
+        return Promise.resolve('result');
+      });
+      expect([result, effect.mock.calls.length]).toEqual(['result', 1]);
+      await count();
+      expect(logged.mock.calls.map(([{ err }]) => (err as Error).message)).toEqual(['thrown', 'rejected']);
+    } finally {
+      logged.mockRestore();
+    }
+  });
+
+  it('rejects a client that is no transaction, and a transaction that has ended', async () => {
+    const problem = 'afterCommit needs the transaction of a running Database.transaction';
+    expect(() => afterCommit(database.prisma, () => undefined)).toThrow(problem);
+    let ended!: Tx;
+    await database.transaction((tx) => {
+      ended = tx;
+      return Promise.resolve();
+    });
+    expect(() => afterCommit(ended, () => undefined)).toThrow(problem);
+  });
+});
