@@ -71,13 +71,15 @@ export class AssetStatesRepository {
    * Claims distinct PENDING assets; the others are not in the result.
    * @param silenceMs time without progress, in milliseconds, until the sweeper's next check
    */
-  claim(claims: readonly Claim[], silenceMs: number): Promise<Claimed[]> {
-    return this.database.query(CLAIM, [
+  async claim(claims: readonly Claim[], silenceMs: number): Promise<Claimed[]> {
+    const claimed = await this.database.query(CLAIM, [
       claims.map(({ assetId }) => assetId),
       claims.map(({ generation }) => generation),
       claims.map(({ now }) => now),
       `${silenceMs} milliseconds`,
     ]);
+    if (claimed.length > 0) this.events.announce();
+    return claimed;
   }
 
   /** Carries out one transition. False if the row has another version or status, or does not meet `where`. */
@@ -137,7 +139,17 @@ export class AssetStatesRepository {
   }
 
   /** Rejects the READY assets of an infected stored object, {@link CONDEMN_BATCH} at most. */
-  condemn(tx: Tx, objectId: bigint, now: Date): Promise<Pick<MediaAsset, 'ownerId' | 'sizeBytes'>[]> {
-    return tx.$queryRawUnsafe(CONDEMN.text, objectId, now);
+  async condemn(
+    tx: Tx,
+    objectId: bigint,
+    now: Date,
+  ): Promise<readonly Pick<MediaAsset, 'ownerId' | 'sizeBytes'>[]> {
+    const condemned = await tx.$queryRawUnsafe<Pick<MediaAsset, 'ownerId' | 'sizeBytes'>[]>(
+      CONDEMN.text,
+      objectId,
+      now,
+    );
+    if (condemned.length > 0) this.events.announceAfterCommit(tx);
+    return condemned;
   }
 }

@@ -12,7 +12,6 @@ import {
   type TransitionName,
 } from '#libs/domain';
 import { StoredObjectsRepository } from '#libs/content';
-import { EventRelay } from '#libs/events';
 import { DeadLettersService, type NewDeadLetter } from '#libs/queue';
 import { QuotaService } from '#libs/quota';
 import type { Asset } from './asset.js';
@@ -59,7 +58,6 @@ export class AssetTransitionsService {
     private readonly database: Database,
     private readonly states: AssetStatesRepository,
     private readonly quotas: QuotaService,
-    private readonly relay: EventRelay,
     private readonly objects: StoredObjectsRepository,
     private readonly deadLetters: DeadLettersService,
   ) {}
@@ -74,7 +72,6 @@ export class AssetTransitionsService {
     const first = new Map<string, Claim>();
     for (const claim of claims) if (!first.has(claim.assetId)) first.set(claim.assetId, claim);
     const rows = await this.states.claim([...first.values()], PROCESSING_SILENCE_MS);
-    if (rows.length > 0) this.relay.wake();
     const claimed = new Map(rows.map((row) => [row.assetId, row]));
     return claims.map(
       (claim) => (first.get(claim.assetId) === claim ? claimed.get(claim.assetId) : undefined) ?? null,
@@ -84,7 +81,7 @@ export class AssetTransitionsService {
   /** Starts the next attempt after a failure of processing that may be temporary. */
   retry(snapshot: AssetSnapshot, now: Date): Promise<boolean> {
     const data = { attempt: { increment: 1 }, nextCheckAt: after(now, PROCESSING_SILENCE_MS) };
-    return this.commit((tx) => this.states.move(tx, 'retry', snapshot, data, now));
+    return this.database.transaction((tx) => this.states.move(tx, 'retry', snapshot, data, now));
   }
 
   /**
@@ -205,7 +202,7 @@ export class AssetTransitionsService {
    */
   purge(snapshot: AssetSnapshot & Pick<Asset, 'status'>): Promise<boolean> {
     if (HOLDS_RESERVATION.has(snapshot.status)) return Promise.resolve(false);
-    return this.commit(async (tx) => {
+    return this.database.transaction(async (tx) => {
       const asset = await this.states.purge(tx, snapshot);
       if (asset === null) return false;
       if (asset.storedObjectId !== null) await this.objects.removeReferences(tx, asset.storedObjectId);
@@ -222,7 +219,6 @@ export class AssetTransitionsService {
     let condemned = 0;
     for (let count = CONDEMN_BATCH; count === CONDEMN_BATCH; condemned += count) {
       count = await this.database.transaction((tx) => this.condemnBatch(tx, objectId, now));
-      if (count > 0) this.relay.wake();
     }
     return condemned;
   }
@@ -238,13 +234,6 @@ export class AssetTransitionsService {
     return rows.length;
   }
 
-  /** Runs one transaction and wakes the event relay after the commit. */
-  private async commit(work: (tx: Tx) => Promise<boolean>): Promise<boolean> {
-    const done = await this.database.transaction(work);
-    if (done) this.relay.wake();
-    return done;
-  }
-
   private async transition(
     name: TransitionName,
     snapshot: TransitionTarget,
@@ -254,7 +243,7 @@ export class AssetTransitionsService {
   ): Promise<boolean> {
     class Undo extends Error {}
     try {
-      return await this.commit(async (tx) => {
+      return await this.database.transaction(async (tx) => {
         if (!(await this.states.move(tx, name, snapshot, data, now))) return false;
         // All transactions lock in this order, which avoids deadlocks: asset, stored object, quota.
         if (!(await also(tx))) throw new Undo();

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, statement, type Tx } from '#libs/database';
+import { afterCommit, Database, statement, type Tx } from '#libs/database';
 import type { DomainEvent } from '#libs/domain';
 
 /** Notification channel of {@link AssetFeed}. A notification is a list of asset ids, separated by spaces. */
@@ -19,18 +19,47 @@ const DELIVER = statement<{ taken: number; notified: number }>(
     select (select count(*) from taken)::int as taken, (select count(pg_notify('${CHANNEL}', ids)) from pages)::int as notified`,
 );
 
+/** Reads the first events only: the log is in the order of time but for transactions that ran at once, so no index of times is needed. */
+const PRUNE = statement<{ pruned: number }>(
+  'events_prune',
+  `with first as materialized (select id, created_at, delivered_at from domain_events order by id limit $2),
+    pruned as (
+      delete from domain_events e using first f
+      where e.id = f.id and f.created_at < $1 and f.delivered_at is not null returning 1)
+    select count(*)::int as pruned from pruned`,
+);
+
 /** Log of domain events. */
 @Injectable()
 export class DomainEventsRepository {
+  private readonly listeners: (() => void)[] = [];
+
   constructor(private readonly database: Database) {}
 
   /**
-   * Writes an event in the transaction of the change that it describes. Call {@link EventRelay.wake} after the commit.
+   * Writes an event in the transaction of the change that it describes, and announces it after the commit.
+   * @throws Error if `tx` is not the transaction of a running `Database.transaction`
    * @example
    * await events.append(tx, { type: 'asset.purged', assetId, ownerId });
    */
   async append(tx: Tx, event: DomainEvent): Promise<void> {
     await tx.domainEvent.create({ data: event, select: { id: true } });
+    this.announceAfterCommit(tx);
+  }
+
+  /** Call in a transaction whose statements wrote events by themselves. */
+  announceAfterCommit(tx: Tx): void {
+    afterCommit(tx, () => this.announce());
+  }
+
+  /** Call after a committed statement that wrote events by itself. Otherwise they wait up to a second for their delivery. */
+  announce(): void {
+    for (const listener of this.listeners) listener();
+  }
+
+  /** Calls `listener` after each commit of this process that wrote events. */
+  onAnnouncement(listener: () => void): void {
+    this.listeners.push(listener);
   }
 
   /**
@@ -40,5 +69,11 @@ export class DomainEventsRepository {
   async deliver(limit: number): Promise<number> {
     const [row] = await this.database.query(DELIVER, [limit]);
     return row!.taken;
+  }
+
+  /** Removes delivered events of before `cutoff`, `limit` at most. @returns the number of removed events */
+  async prune(cutoff: Date, limit: number): Promise<number> {
+    const [row] = await this.database.query(PRUNE, [cutoff, limit]);
+    return row!.pruned;
   }
 }

@@ -57,7 +57,8 @@ export class DeadLettersService implements OnModuleInit {
 
   /** Adds a letter in the transaction that gives up the work. False if the source already added a letter for it. */
   async add(tx: Tx, letter: NewDeadLetter): Promise<boolean> {
-    const data = { ...letter, error: letter.error.slice(0, LONGEST_ERROR) };
+    // PostgreSQL has no NUL character in texts.
+    const data = { ...letter, error: letter.error.replaceAll('\0', '').slice(0, LONGEST_ERROR) };
     const { count } = await tx.deadLetter.createMany({ data, skipDuplicates: true });
     return count === 1;
   }
@@ -117,7 +118,9 @@ export class DeadLettersService implements OnModuleInit {
     for (const each of this.contributions.methods(OnDeadLetterRetry)) {
       const other = found.get(each.options);
       if (other !== undefined)
-        throw new Error(`Dead letters of ${each.options} are retried by ${other.source} and by ${each.source}.`);
+        throw new Error(
+          `Dead letters of ${each.options} are retried by ${other.source} and by ${each.source}.`,
+        );
       found.set(each.options, each);
     }
     return found;

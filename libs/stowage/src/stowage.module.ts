@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { LoggerModule, PinoLogger } from 'nestjs-pino';
 import { DatabaseModule } from '#libs/database';
+import { EventConsumersModule } from '#libs/events';
 import { LifecycleModule } from '#libs/lifecycle';
 import { ProcessingJobsModule } from '#libs/processing/jobs';
 import {
@@ -66,6 +67,7 @@ export class StowageModule {
         // Must precede the modules with jobs. Nest shuts down in reverse order, and workers have to stop before the
         // sweeps end.
         LifecycleModule,
+        EventConsumersModule,
         UploadJobsModule,
         ProcessingJobsModule,
         ...features.flatMap(({ worker }) => worker?.imports ?? []),

@@ -29,6 +29,7 @@ import {
   parseProfiles,
   type VariantProfile,
 } from '#libs/domain';
+import { EventConsumersModule, EventConsumersService, EventDispatcher, EventsConfig } from '#libs/events';
 import { InspectionConfig, Inspector } from '#libs/inspection';
 import { DeadLettersService, QueueConfig, QueueService, PROCESS_QUEUE } from '#libs/queue';
 import { LifecycleModule, SweeperService } from '#libs/lifecycle';
@@ -154,6 +155,7 @@ export class World implements AsyncDisposable {
         admitUnscannable: options.admitUnscannable,
         rescanBytesPerSecond: 2 ** 30,
       }),
+      events: new EventsConfig(),
     };
     const module = await Test.createTestingModule({
       imports: [
@@ -169,9 +171,12 @@ export class World implements AsyncDisposable {
         DeliveryModule,
         FailedAssetRetryModule,
         LifecycleModule,
+        EventConsumersModule,
         ...features.flatMap(({ api, worker }) => [...(api?.imports ?? []), ...(worker?.imports ?? [])]),
       ],
     }).compile();
+    const consumers = module.get(EventConsumersService);
+    await consumers.backfill(await consumers.register());
     return new World(module, emulators, database, scanner, spoolFolder, profiles);
   }
 
@@ -254,6 +259,11 @@ export class World implements AsyncDisposable {
 
   process(job: AssetReceived, signal = new AbortController().signal): Promise<void> {
     return this.processing.process(job, signal);
+  }
+
+  /** Delivers all events that are due to the consumers of the features. */
+  async deliverEvents(): Promise<void> {
+    await this.module.get(EventDispatcher).deliverDue();
   }
 
   /** Uploads bytes and processes them. */

@@ -167,6 +167,7 @@ const WORKER: Readonly<Record<string, Wire>> = {
   MAX_FRAMES: ['77', { 'InspectionConfig.maxFrames': 77 }],
   CLAMD_MAX_BYTES: ['77', { 'ScannerConfig.maxBytes': 77, 'InspectionConfig.scannableBytes': 77 }],
   RESCAN_BYTES: ['77', { 'ProcessingConfig.rescanBytesPerSecond': 77 }],
+  EVENT_RETENTION_DAYS: ['77', { 'EventsConfig.retentionDays': 77 }],
   SPOOL_BYTES: ['77', { 'ProcessingConfig.spoolBytes': 77 }],
   ADMIT_UNSCANNABLE: ['image/png', { 'ProcessingConfig.admitUnscannable': 'image/png' }],
   VARIANT_PROFILES: [

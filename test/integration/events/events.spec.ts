@@ -4,7 +4,7 @@ import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
 import { Database, DatabaseConfig, DatabaseModule, type Tx } from '#libs/database';
 import type { DomainEvent } from '#libs/domain';
-import { AssetFeed, DomainEventsRepository, EventRelay, EventsModule, FeedModule } from '#libs/events';
+import { AssetFeed, DomainEventsRepository, EventsModule, FeedModule } from '#libs/events';
 import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
 import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
 import { until } from '../../../libs/testing/src/until.js';
@@ -41,7 +41,6 @@ describe('the event log', () => {
     return {
       database: module.get(Database),
       events: module.get(DomainEventsRepository),
-      relay: module.get(EventRelay),
       feed,
     };
   }
@@ -69,10 +68,9 @@ describe('the event log', () => {
     const ids = Array.from({ length: 600 }, () => randomUUID());
     const heard = processes.map(({ feed }) => listen(feed, ids));
     const left = ids.values();
-    const append = async ({ database, events, relay }: (typeof processes)[number]) => {
+    const append = async ({ database, events }: (typeof processes)[number]) => {
       for (const id of left) {
         await database.transaction((tx: Tx) => events.append(tx, event(id)));
-        relay.wake();
       }
     };
     // Fewer writers than pool connections: a transaction fails if it waits too long for a connection.
@@ -83,7 +81,7 @@ describe('the event log', () => {
   });
 
   it('delivers an event that commits after later ones were delivered', async () => {
-    const { database, events, relay, feed } = await start();
+    const { database, events, feed } = await start();
     const [early, late] = [randomUUID(), randomUUID()];
     const heard = listen(feed, [early, late]);
     let commit = () => undefined as void;
@@ -98,12 +96,10 @@ describe('the event log', () => {
       return rows[0]?.last === 1n || null;
     });
     await database.transaction((tx: Tx) => events.append(tx, event(early)));
-    relay.wake();
     await until('the event that committed first is delivered', () => heard.get(early) ?? null);
     expect(heard.get(late)).toBeUndefined();
     commit();
     await slow;
-    relay.wake();
     await until('the event that committed last is delivered', () => heard.get(late) ?? null);
   });
 
@@ -122,10 +118,10 @@ describe('the event log', () => {
   });
 
   it('delivers while it is woken continuously', async () => {
-    const { database, events, relay, feed } = await start();
+    const { database, events, feed } = await start();
     const id = randomUUID();
     const heard = listen(feed, [id]);
-    const waking = setInterval(() => relay.wake(), 1);
+    const waking = setInterval(() => events.announce(), 1);
     try {
       await database.transaction((tx: Tx) => events.append(tx, event(id)));
       await until('the event is delivered', () => heard.get(id) ?? null);

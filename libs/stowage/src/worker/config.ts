@@ -2,6 +2,7 @@ import { IsOptional, IsString } from 'class-validator';
 import { AssetsConfig } from '#libs/assets';
 import { ContentConfig, ContentStoreConfig } from '#libs/content';
 import { DatabaseConfig } from '#libs/database';
+import { EventsConfig } from '#libs/events';
 import { InspectionConfig } from '#libs/inspection';
 import { ProcessingConfig } from '#libs/processing';
 import { QueueConfig } from '#libs/queue';
@@ -47,6 +48,7 @@ export const WORKER_CONFIGURATION = {
   inspection: InspectionConfig,
   scanner: ScannerConfig,
   processing: ProcessingConfig,
+  events: EventsConfig,
   monitoring: MonitoringConfig,
 };
 

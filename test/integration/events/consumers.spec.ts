@@ -1,0 +1,324 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Registry } from 'prom-client';
+import type { Tx } from '#libs/database';
+import { BECAME_READY, unavailable } from '#libs/domain';
+import { type AssetEvent, DomainEventsRepository } from '#libs/events';
+import { until } from '../../../libs/testing/src/until.js';
+import { consumer, EventWorkers } from './event-workers.js';
+
+const READY = ['asset.ready'] as const;
+
+/** Real: PostgreSQL. Each Nest module stands for a process; the modules share only the database. */
+describe('event consumers', () => {
+  let world: EventWorkers;
+  beforeEach(async () => {
+    world = await EventWorkers.start();
+    await world.startApi();
+    await world.rows(
+      'create table handled (place bigserial primary key, consumer text, event_id bigint, asset_id uuid, worker text)',
+    );
+  });
+  afterEach(() => world[Symbol.asyncDispose]());
+
+  interface Handled {
+    readonly consumer: string;
+    readonly id: bigint;
+    readonly assetId: string;
+    readonly worker: string;
+  }
+  /** The events that were handled, in the order of the commits of each asset. */
+  const handled = (name: string) =>
+    world.rows<Handled>(
+      `select consumer, event_id as id, asset_id as "assetId", worker from handled where consumer = $1 order by place`,
+      name,
+    );
+  const record = async (tx: Tx, name: string, { id, assetId }: AssetEvent, worker = '') => {
+    await tx.$executeRaw`insert into handled (consumer, event_id, asset_id, worker) values (${name}, ${id}, ${assetId}::uuid, ${worker})`;
+  };
+  /** A consumer that records its events. */
+  const recorder = (name: string, options?: Parameters<typeof consumer>[3]) =>
+    consumer(name, READY, (event, tx) => record(tx, name, event), options);
+  const deliveries = (name: string) =>
+    world.rows<{ id: bigint; attempts: number }>(
+      'select event_id as id, attempts from event_deliveries where consumer = $1 order by 1',
+      name,
+    );
+  const allHandled = (name: string) =>
+    until(`${name} has no deliveries`, async () => (await deliveries(name)).length === 0 || null);
+  const ids = (events: readonly { id: bigint }[]) => events.map(({ id }) => id);
+
+  it('delivers each event once and in order per asset, while two workers share the work and handlers fail', async () => {
+    const worker = (name: string) =>
+      consumer('test.log', BECAME_READY, async (event, tx) => {
+        await record(tx, 'test.log', event, name);
+        await delay(Math.random() * 5);
+        if (Math.random() < 0.1) throw new Error('sometimes');
+      });
+    await world.startWorker(worker('first'));
+    await world.startWorker(worker('second'));
+    const assets = Array.from({ length: 30 }, () => randomUUID());
+    const written = new Map<string, bigint[]>(assets.map((id) => [id, []]));
+    await Promise.all(
+      assets.map(async (id) => {
+        for (let count = 0; count < 10; count++) {
+          written.get(id)!.push(...(await world.write('asset.restored', [id])));
+          await world.write('asset.deleted', [id]);
+        }
+      }),
+    );
+    await until('all events are handled', async () => {
+      await world.hurry();
+      return (await deliveries('test.log')).length === 0 || null;
+    });
+    const log = await handled('test.log');
+    for (const [id, events] of written)
+      expect(ids(log.filter(({ assetId }) => assetId === id))).toEqual(events);
+    expect(new Set(log.map(({ worker }) => worker))).toEqual(new Set(['first', 'second']));
+  });
+
+  it('is woken after each commit of its process that wrote events', async () => {
+    const worker = await world.startWorker();
+    const events = worker.get(DomainEventsRepository);
+    const announced = jest.fn();
+    events.onAnnouncement(announced);
+    const append = (tx: Tx) =>
+      events.append(tx, { type: 'asset.purged', assetId: randomUUID(), ownerId: 1n });
+    const rolledBack = world.database.transaction(async (tx) => {
+      await append(tx);
+      throw new Error('no');
+    });
+    await expect(rolledBack).rejects.toThrow('no');
+    expect(announced).not.toHaveBeenCalled();
+    await world.database.transaction(append);
+    expect(announced).toHaveBeenCalledTimes(1);
+  });
+
+  it('keeps a consumer that always throws from delaying others, until its event is a dead letter, which can be retried', async () => {
+    let isBroken = true;
+    const broken = consumer('test.broken', READY, (event, tx) => {
+      if (isBroken) return Promise.reject(new Error('broken\0'));
+      return record(tx, 'test.broken', event);
+    });
+    await world.startWorker(broken, recorder('test.log'));
+    const asset = randomUUID();
+    const [first] = await world.write('asset.ready', [asset]);
+    const [second] = await world.write('asset.ready', [asset]);
+    await allHandled('test.log');
+    expect(ids(await handled('test.log'))).toEqual([first, second]);
+    const letters = () => world.deadLetters.list(undefined, undefined, 10);
+    await until('both events are dead letters', async () => {
+      await world.hurry();
+      return (await letters()).length === 2 || null;
+    });
+    const [late, letter] = await letters();
+    expect(letter).toMatchObject({
+      source: 'events:test.broken',
+      assetId: asset,
+      error: 'broken',
+      attempts: 8,
+      state: 'OPEN',
+    });
+    expect(JSON.parse(letter!.payload)).toEqual({
+      id: String(first),
+      type: 'asset.ready',
+      assetId: asset,
+      ownerId: '42',
+    });
+    expect(await deliveries('test.broken')).toEqual([]);
+
+    // A retry that fails again leaves another letter.
+    await world.deadLetters.retry(late!.id);
+    await until('the event is a dead letter again', async () => {
+      await world.hurry();
+      return (await letters()).length === 3 || null;
+    });
+    isBroken = false;
+    await Promise.all([world.deadLetters.retry(letter!.id), world.deadLetters.retry(letter!.id)]);
+    await allHandled('test.broken');
+    expect(ids(await handled('test.broken'))).toEqual([first]);
+    expect((await letters()).map(({ state }) => state)).toEqual(['OPEN', 'RETRIED', 'RETRIED']);
+
+    await world.rows(`delete from event_consumers where name = 'test.broken'`);
+    const [open] = await letters();
+    await expect(world.deadLetters.retry(open!.id)).rejects.toMatchObject({
+      reason: 'EVENT_CONSUMER_REMOVED',
+    });
+    expect((await world.deadLetters.get(open!.id)).state).toBe('OPEN');
+  });
+
+  it('keeps an asset with a failing event and a backlog from delaying other assets of the consumer', async () => {
+    const stuck = randomUUID();
+    const failing = consumer('test.log', READY, (event, tx) =>
+      event.assetId === stuck ? Promise.reject(new Error('stuck')) : record(tx, 'test.log', event),
+    );
+    await world.startWorker(failing);
+    await world.write(
+      'asset.ready',
+      Array.from({ length: 450 }, () => stuck),
+    );
+    const other = await world.writeAsset('asset.ready');
+    await until(
+      'the other asset is handled',
+      async () => (await handled('test.log'))[0]?.assetId === other || null,
+    );
+    const left = await deliveries('test.log');
+    expect(left).toHaveLength(450);
+    // Later events of the asset were not tried.
+    expect(left.filter(({ attempts }) => attempts > 0)).toHaveLength(1);
+  });
+
+  it('uses up no attempt while a dependency of the handler is unavailable', async () => {
+    let calls = 0;
+    const waiting = consumer('test.log', READY, (event, tx) => {
+      if (++calls > 10) return record(tx, 'test.log', event);
+      return Promise.reject(unavailable('TEST_DOWN', 'down'));
+    });
+    await world.startWorker(waiting);
+    await world.writeAsset('asset.ready');
+    await until('the event is handled', async () => {
+      await world.hurry();
+      return (await handled('test.log'))[0] ?? null;
+    });
+    expect(calls).toBe(11);
+    expect(await world.deadLetters.list(undefined, undefined, 1)).toEqual([]);
+  });
+
+  it('pauses longer after each failure, and after an outage in proportion to the age of the event', async () => {
+    await world.rows(`create table pauses (consumer text, attempts int, seconds float8);
+      create function note_pause() returns trigger language plpgsql as $$ begin
+        if new.attempts <= old.attempts and new.next_at > now() then
+          insert into pauses values (new.consumer, new.attempts, extract(epoch from new.next_at - now()));
+        end if;
+        return null;
+      end $$;
+      create trigger note_pause after update on event_deliveries for each row execute function note_pause();
+      alter table event_deliveries alter created_at set default now() - interval '1 minute'`);
+    const waiting = consumer('test.waiting', READY, () => Promise.reject(unavailable('TEST_DOWN', 'down')));
+    const failing = consumer('test.failing', READY, () => Promise.reject(new Error('failing')));
+    await world.startWorker(waiting, failing);
+    await world.writeAsset('asset.ready');
+    const pausesOf = (name: string) =>
+      world.rows<{ attempts: number; seconds: number }>(
+        'select attempts, seconds from pauses where consumer = $1',
+        name,
+      );
+    await until('the failing event is a dead letter', async () => {
+      await world.hurry();
+      return (await deliveries('test.failing')).length === 0 || null;
+    });
+    const pauses = await pausesOf('test.failing');
+    expect(pauses.map(({ attempts }) => attempts)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    for (const { attempts, seconds } of pauses) {
+      expect(seconds / 2 ** (attempts - 1)).toBeGreaterThan(0.7);
+      expect(seconds / 2 ** (attempts - 1)).toBeLessThan(1.3);
+    }
+    const [first] = await until('the other event waits', async () => {
+      const all = await pausesOf('test.waiting');
+      return all.length > 0 ? all : null;
+    });
+    expect(first!.seconds).toBeGreaterThan(20);
+  });
+
+  it('counts a handler that takes too long as failed, and rolls back what it wrote', async () => {
+    let late: Promise<unknown> | undefined;
+    const slow = consumer('test.slow', READY, async (event, tx) => {
+      if (late !== undefined) return record(tx, 'test.slow', event);
+      await record(tx, 'test.slow', event);
+      let resume!: () => void;
+      const ended = new Promise<void>((resolve) => (resume = resolve));
+      late = ended.then(() => record(tx, 'test.slow', event));
+      late.catch(() => undefined);
+      release = resume;
+      await late;
+    });
+    let release = () => undefined as void;
+    await world.startWorker(slow, recorder('test.log'));
+    const id = await world.writeAsset('asset.ready');
+    await allHandled('test.log');
+    await until('the attempt has failed', async () => {
+      const [row] = await world.rows<{ due: boolean }>(
+        `select next_at < now() + interval '3 seconds' as due from event_deliveries where consumer = 'test.slow' for update skip locked`,
+      );
+      return row?.due === true || (await handled('test.slow')).length > 0 || null;
+    });
+    release();
+    await expect(late).rejects.toThrow();
+    await allHandled('test.slow');
+    expect((await handled('test.slow')).map(({ assetId }) => assetId)).toEqual([id]);
+  });
+
+  it('makes an event a dead letter when all attempts crash the worker', async () => {
+    const worker = await world.startWorker(recorder('test.log'));
+    await world.stop(worker);
+    await world.writeAsset('asset.ready');
+    // The state after eight claims without an outcome.
+    await world.rows(`update event_deliveries set attempts = 8`);
+    await world.startWorker(recorder('test.log'));
+    await allHandled('test.log');
+    const [letter] = await world.deadLetters.list('OPEN', undefined, 1);
+    expect(letter).toMatchObject({ attempts: 8, error: expect.stringContaining('the worker crashed') });
+    expect(await handled('test.log')).toEqual([]);
+  });
+
+  it('does not let slow handlers of one consumer take the slots or connections of others', async () => {
+    const end = new AbortController();
+    let running = 0;
+    const slow = consumer(
+      'test.slow',
+      READY,
+      async () => {
+        running++;
+        await delay(3_600_000, undefined, { signal: end.signal });
+      },
+      { concurrency: 8 },
+    );
+    await world.startWorker(slow, recorder('test.log', { concurrency: 1 }));
+    await world.write(
+      'asset.ready',
+      Array.from({ length: 20 }, () => randomUUID()),
+    );
+    await until('all slots of the slow consumer are taken', () => running === 8 || null);
+    await allHandled('test.log');
+    expect(await handled('test.log')).toHaveLength(20);
+    expect(await deliveries('test.slow')).toHaveLength(20);
+    end.abort(new Error('over'));
+  });
+
+  it('gives back the attempts that the stop of a worker ends', async () => {
+    let isRunning = false;
+    const stuck = consumer('test.log', READY, () => {
+      isRunning = true;
+      return new Promise<never>(() => undefined);
+    });
+    const worker = await world.startWorker(stuck);
+    await world.writeAsset('asset.ready');
+    await until('the handler runs', () => isRunning || null);
+    await world.stop(worker);
+    expect((await deliveries('test.log')).map(({ attempts }) => attempts)).toEqual([0]);
+    await world.startWorker(recorder('test.log'));
+    await until('the event is handled', async () => {
+      await world.hurry();
+      return (await handled('test.log'))[0] ?? null;
+    });
+  });
+
+  it('counts outcomes and shows backlogs', async () => {
+    const failing = consumer('test.failing', READY, () => Promise.reject(new Error('failing')));
+    const worker = await world.startWorker(failing, recorder('test.log'));
+    await world.writeAsset('asset.ready', 'asset.ready');
+    await allHandled('test.log');
+    const metrics = () => worker.get(Registry).metrics();
+    const text = await until('the attempts are counted', async () => {
+      const all = await metrics();
+      return all.includes('{consumer="test.failing",outcome="failed"} 1') &&
+        all.includes('{consumer="test.log",outcome="delivered"} 2') &&
+        all.includes('stowage_event_deliveries_waiting{consumer="test.log"} 0')
+        ? all
+        : null;
+    });
+    expect(text).toContain('stowage_event_deliveries_waiting{consumer="test.failing"} 2');
+    expect(text).toMatch(/stowage_event_oldest_waiting_seconds\{consumer="test.failing"\} 0*\.?\d+/);
+  });
+});
