@@ -8,8 +8,8 @@ const ROOT = path.resolve(import.meta.dirname, '..');
 const HELP = `
 Usage: DATABASE_URL=postgresql://… npm run migrate
 
-Creates or updates all tables of a database, including those of the listed features and of the queue. Run it before you start a new version of an app.
-It can be repeated. npm start runs it automatically.
+Creates or updates all tables of a database, including those of the listed features and of the queue. Run it before you
+start a new version of an app. It can be repeated. npm start runs it automatically.
 `;
 
 await run(HELP, async () => {

@@ -14,7 +14,7 @@ const PRISMA = path.join(ROOT, 'node_modules/prisma/build/index.js');
 /** Exit code of `prisma migrate diff --exit-code` if there are differences. */
 const DIFFERENT = 2;
 /** For the schema that the migrations are compared with. */
-const FOLDER = path.join(ROOT, '.local/migration');
+const FOLDER = path.join(ROOT, `.local/migration.${process.pid}`);
 const TIMEOUT_MS = 5 * 60_000;
 
 const HELP = `

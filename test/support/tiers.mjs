@@ -20,6 +20,7 @@ export const LONG_SUITES = [
   'integration/local/deploy-commands',
   'integration/api/hostile',
   'integration/storage/gcs-hostile',
+  'integration/database/features',
   'integration/local/prisma',
   'e2e/other-pubsub',
 ];
