@@ -331,7 +331,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 5,
     what: 'The quota row refuses a reservation of bytes beyond its limit',
-    file: 'libs/upload/src/upload.repository.ts',
+    file: 'libs/upload/src/new-assets.repository.ts',
     guard:
       'where q.used_bytes + q.reserved_bytes + excluded.reserved_bytes <= coalesce(q.limit_bytes, $1::bigint)',
     without: 'where true',
@@ -341,12 +341,21 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 5,
     what: 'The quota row refuses a reservation of assets beyond its limit',
-    file: 'libs/upload/src/upload.repository.ts',
+    file: 'libs/upload/src/new-assets.repository.ts',
     guard:
       'and q.used_assets + q.reserved_assets + excluded.reserved_assets <= coalesce(q.limit_assets, $2::int)',
     without: '',
     test: UPLOAD,
     name: 'enforces asset counts as exactly as bytes',
+  },
+  {
+    invariant: 5,
+    what: 'No reservation is left when a policy fails in the transaction that creates the asset',
+    file: 'libs/upload/src/upload-policies.ts',
+    guard: 'await tx.$queryRaw`select 1`;',
+    without: '',
+    test: 'test/integration/upload/upload-policies.spec.ts',
+    name: 'leaves no asset, reservation or event when it fails',
   },
   {
     invariant: 5,
@@ -617,8 +626,8 @@ export const GUARDS: readonly Guard[] = [
     invariant: 10,
     what: 'A repeated idempotency key is answered even if the quota is used up',
     file: 'libs/upload/src/upload.repository.ts',
-    guard: 'if (row !== undefined) {',
-    without: 'if (row !== undefined && asset.sizeBytes <= bytes) {',
+    guard: 'if (first !== undefined) {',
+    without: 'if (first !== undefined && asset.sizeBytes <= bytes) {',
     test: UPLOAD,
     name: 'reserves once for an idempotency key',
   },
@@ -626,7 +635,7 @@ export const GUARDS: readonly Guard[] = [
     invariant: 10,
     what: 'The same key with another input is a conflict',
     file: 'libs/upload/src/upload.service.ts',
-    guard: 'fingerprint !== parsed.fingerprint',
+    guard: 'fingerprint !== request.fingerprint',
     without: 'fingerprint === undefined',
     test: UPLOAD,
     name: 'reserves once for an idempotency key',

@@ -108,7 +108,13 @@ export function connectionOf<Row, Node>(
   const more = rows.length > page.size;
   const shown = rows.slice(0, page.size);
   if (page.backward) shown.reverse();
-  const edges = shown.map((row) => ({ cursor: cursorOf(row), node: nodeOf(row) }));
+  const edges = shown.map((row) => ({
+    node: nodeOf(row),
+    // Most operations select the nodes only.
+    get cursor() {
+      return cursorOf(row);
+    },
+  }));
   return {
     edges,
     nodes: edges.map(({ node }) => node),

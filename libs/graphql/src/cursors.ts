@@ -82,21 +82,23 @@ export function cursorsOf<const Fields extends CursorFields>(
   list: string,
   fields: Fields,
 ): Cursors<CursorPosition<Fields>> {
-  const names = Object.keys(fields);
-  const typeOf = (name: string) => TYPES[fields[name]!] as FieldType<unknown>;
+  const types = Object.entries(fields).map(([name, type]) => ({
+    name,
+    type: TYPES[type] as FieldType<unknown>,
+  }));
   const seed = crc32(list);
 
   const encode = (position: CursorPosition<Fields>) => {
-    const values = JSON.stringify(names.map((name) => typeOf(name).encode(position[name])));
-    return Buffer.from(`${VERSION}${crc32(values, seed).toString(36)}${values}`).toString('base64url');
+    const values = JSON.stringify(types.map(({ name, type }) => type.encode(position[name])));
+    return Buffer.from(VERSION + crc32(values, seed).toString(36) + values).toString('base64url');
   };
 
   const decode = (cursor: string): CursorPosition<Fields> | null => {
     if (cursor.length > MAX_LENGTH) return null;
     const text = Buffer.from(cursor, 'base64url').toString();
     const values = parseTexts(text.slice(text.indexOf('[')));
-    if (values?.length !== names.length) return null;
-    const entries = names.map((name, index) => [name, typeOf(name).decode(values[index]!)] as const);
+    if (values?.length !== types.length) return null;
+    const entries = types.map(({ name, type }, index) => [name, type.decode(values[index]!)] as const);
     if (entries.some(([, value]) => value === null)) return null;
     const position = Object.fromEntries(entries) as CursorPosition<Fields>;
     // Compares version and checksum, and refuses other spellings of the cursor.
