@@ -10,7 +10,7 @@ const AND_UNEXPIRED = 'and (g.expires_at is null or g.expires_at > now())';
 
 /**
  * Expression for {@link AccessTarget.granted} as text[], for statements with the table alias `media_assets a`. A grant to a
- * principal of a feature counts as READ, whatever its row says.
+ * principal of a feature counts as READ, whatever its row says. Owners need no grant, so no shares are looked up for them.
  * @param principals placeholder of the caller's principals as text[]
  * @param sources principals of features that a caller may hold
  */
@@ -22,7 +22,7 @@ export function grantedSql(principals: string, sources: readonly ValidSource[] =
   const held = sources.map((source) => heldSql(source, 'g.principal', principals)).join('\n         or ');
   return `array(${own}
      union all (select 'READ' from asset_acl g
-       where g.asset_id = a.asset_id ${AND_UNEXPIRED}
+       where g.asset_id = a.asset_id and 'user:' || a.owner_id <> all(${principals}) ${AND_UNEXPIRED}
          and (${held}) limit 1))`;
 }
 

@@ -18,7 +18,7 @@ export interface GrantInput {
 /** Grants of one access list that clients write. */
 export const MAX_GRANTS = 200;
 /** Grants on one asset to principals of features, in addition to {@link MAX_GRANTS}. Limits the work of each read of the asset. */
-export const MAX_FEATURE_GRANTS = 100;
+export const MAX_FEATURE_GRANTS = 50;
 
 /**
  * Validates an access list and splits it into single grants.

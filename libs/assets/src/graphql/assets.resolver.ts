@@ -68,7 +68,7 @@ export class AssetsResolver {
 
   @MaxItems(MAX_GRANTS, { counted: 1 })
   @ResolveField(() => [AclEntryModel], {
-    description: 'Visible to the owner and to operators; empty for others. At most 300 entries.',
+    description: 'Visible to the owner and to operators; empty for others. At most 250 entries.',
   })
   async acl(
     @Parent() { asset }: AssetModel,
