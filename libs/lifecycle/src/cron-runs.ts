@@ -118,7 +118,9 @@ export class CronRuns {
       expiry = expireAfter(since);
     };
     let renewing: Promise<void> | undefined;
-    const renewal = setInterval(() => (renewing = renew()), LEASE_MS / 3);
+    const renewal = setInterval(() => {
+      renewing = renew();
+    }, LEASE_MS / 3);
     try {
       return await work(lost.signal);
     } finally {
