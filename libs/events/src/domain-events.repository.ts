@@ -20,7 +20,7 @@ const DELIVER = statement<{ taken: number; notified: number }>(
 );
 
 /** Reads the first events only: the log is in the order of time but for transactions that ran at once, so no index of times is needed. */
-const PRUNE = statement<{ pruned: number }>(
+export const PRUNE = statement<{ pruned: number }>(
   'events_prune',
   `with first as materialized (select id, created_at, delivered_at from domain_events order by id limit $2),
     pruned as (

@@ -7,7 +7,7 @@ import { EventsConfig } from './events.config.js';
 const BATCH = 5_000;
 const DAY_MS = 24 * 3_600_000;
 
-/** Removes what the retention period is over for: events of the log, and consumers that no worker runs. */
+/** Removes old events of the log, and consumers that no worker runs. */
 @Injectable()
 export class EventRetentionService {
   constructor(

@@ -18,7 +18,7 @@ export interface ConsumerOptions {
   readonly concurrency?: number;
 }
 
-/** What a consumer declares. */
+/** The declaration of a consumer. */
 export interface ConsumerDeclaration extends Required<ConsumerOptions> {
   readonly name: string;
   readonly types: readonly AssetEventType[];
@@ -34,8 +34,8 @@ export const CONSUMER = methodContribution<ConsumerDeclaration, AssetEventHandle
  * once, and the events of one asset in their order: a later one waits until the earlier one was handled or became a dead letter.
  * Events of other assets and other consumers do not wait.
  *
- * The method writes through `tx` and has 10 s. What it writes there is committed together with the fact that the event was handled,
- * so it happens exactly once. Other effects may happen again: the method is repeated after an error, a crash of the worker or a
+ * The method writes through `tx` and has 10 s. Its writes are committed together with the fact that the event was handled, so they
+ * happen exactly once. Other effects may happen again: the method is repeated after an error, a crash of the worker or a
  * deadlock. An error that it throws is not to be hidden: 8 attempts, with pauses that double from a second, end in a dead letter of
  * source `events:<consumer>`. A StowageError of kind `unavailable` uses up no attempt.
  * @param consumer stable name of the feature and the consumer, such as `albums.log`; at most 57 characters
@@ -58,7 +58,7 @@ const NAME = /^[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*$/;
 const MAX_CONCURRENCY = 32;
 const TYPES = new Set<string>(ASSET_EVENT_TYPES);
 
-/** What must hold for a declaration, and the end of the sentence otherwise. */
+/** Conditions of a valid declaration, each with the end of the sentence for a declaration that breaks it. */
 const RULES: readonly [(declaration: ConsumerDeclaration) => boolean, string][] = [
   [
     ({ name }) => NAME.test(name) && name.length <= MAX_NAME,

@@ -15,44 +15,15 @@ describe('event consumers', () => {
   let world: EventWorkers;
   beforeEach(async () => {
     world = await EventWorkers.start();
-    await world.startApi();
-    await world.rows(
-      'create table handled (place bigserial primary key, consumer text, event_id bigint, asset_id uuid, worker text)',
-    );
   });
   afterEach(() => world[Symbol.asyncDispose]());
 
-  interface Handled {
-    readonly consumer: string;
-    readonly id: bigint;
-    readonly assetId: string;
-    readonly worker: string;
-  }
-  /** The events that were handled, in the order of the commits of each asset. */
-  const handled = (name: string) =>
-    world.rows<Handled>(
-      `select consumer, event_id as id, asset_id as "assetId", worker from handled where consumer = $1 order by place`,
-      name,
-    );
-  const record = async (tx: Tx, name: string, { id, assetId }: AssetEvent, worker = '') => {
-    await tx.$executeRaw`insert into handled (consumer, event_id, asset_id, worker) values (${name}, ${id}, ${assetId}::uuid, ${worker})`;
-  };
-  /** A consumer that records its events. */
-  const recorder = (name: string, options?: Parameters<typeof consumer>[3]) =>
-    consumer(name, READY, (event, tx) => record(tx, name, event), options);
-  const deliveries = (name: string) =>
-    world.rows<{ id: bigint; attempts: number }>(
-      'select event_id as id, attempts from event_deliveries where consumer = $1 order by 1',
-      name,
-    );
-  const allHandled = (name: string) =>
-    until(`${name} has no deliveries`, async () => (await deliveries(name)).length === 0 || null);
   const ids = (events: readonly { id: bigint }[]) => events.map(({ id }) => id);
 
   it('delivers each event once and in order per asset, while two workers share the work and handlers fail', async () => {
     const worker = (name: string) =>
       consumer('test.log', BECAME_READY, async (event, tx) => {
-        await record(tx, 'test.log', event, name);
+        await world.record(tx, 'test.log', event, name);
         await delay(Math.random() * 5);
         if (Math.random() < 0.1) throw new Error('sometimes');
       });
@@ -70,9 +41,9 @@ describe('event consumers', () => {
     );
     await until('all events are handled', async () => {
       await world.hurry();
-      return (await deliveries('test.log')).length === 0 || null;
+      return (await world.deliveries('test.log')).length === 0 || null;
     });
-    const log = await handled('test.log');
+    const log = await world.handled('test.log');
     for (const [id, events] of written)
       expect(ids(log.filter(({ assetId }) => assetId === id))).toEqual(events);
     expect(new Set(log.map(({ worker }) => worker))).toEqual(new Set(['first', 'second']));
@@ -99,14 +70,14 @@ describe('event consumers', () => {
     let isBroken = true;
     const broken = consumer('test.broken', READY, (event, tx) => {
       if (isBroken) return Promise.reject(new Error('broken\0'));
-      return record(tx, 'test.broken', event);
+      return world.record(tx, 'test.broken', event);
     });
-    await world.startWorker(broken, recorder('test.log'));
+    await world.startWorker(broken, world.recorder('test.log'));
     const asset = randomUUID();
     const [first] = await world.write('asset.ready', [asset]);
     const [second] = await world.write('asset.ready', [asset]);
-    await allHandled('test.log');
-    expect(ids(await handled('test.log'))).toEqual([first, second]);
+    await world.allHandled('test.log');
+    expect(ids(await world.handled('test.log'))).toEqual([first, second]);
     const letters = () => world.deadLetters.list(undefined, undefined, 10);
     await until('both events are dead letters', async () => {
       await world.hurry();
@@ -126,7 +97,7 @@ describe('event consumers', () => {
       assetId: asset,
       ownerId: '42',
     });
-    expect(await deliveries('test.broken')).toEqual([]);
+    expect(await world.deliveries('test.broken')).toEqual([]);
 
     // A retry that fails again leaves another letter.
     await world.deadLetters.retry(late!.id);
@@ -136,8 +107,8 @@ describe('event consumers', () => {
     });
     isBroken = false;
     await Promise.all([world.deadLetters.retry(letter!.id), world.deadLetters.retry(letter!.id)]);
-    await allHandled('test.broken');
-    expect(ids(await handled('test.broken'))).toEqual([first]);
+    await world.allHandled('test.broken');
+    expect(ids(await world.handled('test.broken'))).toEqual([first]);
     expect((await letters()).map(({ state }) => state)).toEqual(['OPEN', 'RETRIED', 'RETRIED']);
 
     await world.rows(`delete from event_consumers where name = 'test.broken'`);
@@ -151,7 +122,7 @@ describe('event consumers', () => {
   it('keeps an asset with a failing event and a backlog from delaying other assets of the consumer', async () => {
     const stuck = randomUUID();
     const failing = consumer('test.log', READY, (event, tx) =>
-      event.assetId === stuck ? Promise.reject(new Error('stuck')) : record(tx, 'test.log', event),
+      event.assetId === stuck ? Promise.reject(new Error('stuck')) : world.record(tx, 'test.log', event),
     );
     await world.startWorker(failing);
     await world.write(
@@ -161,9 +132,9 @@ describe('event consumers', () => {
     const other = await world.writeAsset('asset.ready');
     await until(
       'the other asset is handled',
-      async () => (await handled('test.log'))[0]?.assetId === other || null,
+      async () => (await world.handled('test.log'))[0]?.assetId === other || null,
     );
-    const left = await deliveries('test.log');
+    const left = await world.deliveries('test.log');
     expect(left).toHaveLength(450);
     // Later events of the asset were not tried.
     expect(left.filter(({ attempts }) => attempts > 0)).toHaveLength(1);
@@ -172,14 +143,14 @@ describe('event consumers', () => {
   it('uses up no attempt while a dependency of the handler is unavailable', async () => {
     let calls = 0;
     const waiting = consumer('test.log', READY, (event, tx) => {
-      if (++calls > 10) return record(tx, 'test.log', event);
+      if (++calls > 10) return world.record(tx, 'test.log', event);
       return Promise.reject(unavailable('TEST_DOWN', 'down'));
     });
     await world.startWorker(waiting);
     await world.writeAsset('asset.ready');
     await until('the event is handled', async () => {
       await world.hurry();
-      return (await handled('test.log'))[0] ?? null;
+      return (await world.handled('test.log'))[0] ?? null;
     });
     expect(calls).toBe(11);
     expect(await world.deadLetters.list(undefined, undefined, 1)).toEqual([]);
@@ -206,7 +177,7 @@ describe('event consumers', () => {
       );
     await until('the failing event is a dead letter', async () => {
       await world.hurry();
-      return (await deliveries('test.failing')).length === 0 || null;
+      return (await world.deliveries('test.failing')).length === 0 || null;
     });
     const pauses = await pausesOf('test.failing');
     expect(pauses.map(({ attempts }) => attempts)).toEqual([1, 2, 3, 4, 5, 6, 7]);
@@ -224,42 +195,42 @@ describe('event consumers', () => {
   it('counts a handler that takes too long as failed, and rolls back what it wrote', async () => {
     let late: Promise<unknown> | undefined;
     const slow = consumer('test.slow', READY, async (event, tx) => {
-      if (late !== undefined) return record(tx, 'test.slow', event);
-      await record(tx, 'test.slow', event);
+      if (late !== undefined) return world.record(tx, 'test.slow', event);
+      await world.record(tx, 'test.slow', event);
       let resume!: () => void;
       const ended = new Promise<void>((resolve) => (resume = resolve));
-      late = ended.then(() => record(tx, 'test.slow', event));
+      late = ended.then(() => world.record(tx, 'test.slow', event));
       late.catch(() => undefined);
       release = resume;
       await late;
     });
     let release = () => undefined as void;
-    await world.startWorker(slow, recorder('test.log'));
+    await world.startWorker(slow, world.recorder('test.log'));
     const id = await world.writeAsset('asset.ready');
-    await allHandled('test.log');
+    await world.allHandled('test.log');
     await until('the attempt has failed', async () => {
       const [row] = await world.rows<{ due: boolean }>(
         `select next_at < now() + interval '3 seconds' as due from event_deliveries where consumer = 'test.slow' for update skip locked`,
       );
-      return row?.due === true || (await handled('test.slow')).length > 0 || null;
+      return row?.due === true || (await world.handled('test.slow')).length > 0 || null;
     });
     release();
     await expect(late).rejects.toThrow();
-    await allHandled('test.slow');
-    expect((await handled('test.slow')).map(({ assetId }) => assetId)).toEqual([id]);
+    await world.allHandled('test.slow');
+    expect((await world.handled('test.slow')).map(({ assetId }) => assetId)).toEqual([id]);
   });
 
   it('makes an event a dead letter when all attempts crash the worker', async () => {
-    const worker = await world.startWorker(recorder('test.log'));
+    const worker = await world.startWorker(world.recorder('test.log'));
     await world.stop(worker);
     await world.writeAsset('asset.ready');
     // The state after eight claims without an outcome.
     await world.rows(`update event_deliveries set attempts = 8`);
-    await world.startWorker(recorder('test.log'));
-    await allHandled('test.log');
+    await world.startWorker(world.recorder('test.log'));
+    await world.allHandled('test.log');
     const [letter] = await world.deadLetters.list('OPEN', undefined, 1);
     expect(letter).toMatchObject({ attempts: 8, error: expect.stringContaining('the worker crashed') });
-    expect(await handled('test.log')).toEqual([]);
+    expect(await world.handled('test.log')).toEqual([]);
   });
 
   it('does not let slow handlers of one consumer take the slots or connections of others', async () => {
@@ -274,15 +245,15 @@ describe('event consumers', () => {
       },
       { concurrency: 8 },
     );
-    await world.startWorker(slow, recorder('test.log', { concurrency: 1 }));
+    await world.startWorker(slow, world.recorder('test.log', { concurrency: 1 }));
     await world.write(
       'asset.ready',
       Array.from({ length: 20 }, () => randomUUID()),
     );
     await until('all slots of the slow consumer are taken', () => running === 8 || null);
-    await allHandled('test.log');
-    expect(await handled('test.log')).toHaveLength(20);
-    expect(await deliveries('test.slow')).toHaveLength(20);
+    await world.allHandled('test.log');
+    expect(await world.handled('test.log')).toHaveLength(20);
+    expect(await world.deliveries('test.slow')).toHaveLength(20);
     end.abort(new Error('over'));
   });
 
@@ -296,19 +267,19 @@ describe('event consumers', () => {
     await world.writeAsset('asset.ready');
     await until('the handler runs', () => isRunning || null);
     await world.stop(worker);
-    expect((await deliveries('test.log')).map(({ attempts }) => attempts)).toEqual([0]);
-    await world.startWorker(recorder('test.log'));
+    expect((await world.deliveries('test.log')).map(({ attempts }) => attempts)).toEqual([0]);
+    await world.startWorker(world.recorder('test.log'));
     await until('the event is handled', async () => {
       await world.hurry();
-      return (await handled('test.log'))[0] ?? null;
+      return (await world.handled('test.log'))[0] ?? null;
     });
   });
 
   it('counts outcomes and shows backlogs', async () => {
     const failing = consumer('test.failing', READY, () => Promise.reject(new Error('failing')));
-    const worker = await world.startWorker(failing, recorder('test.log'));
+    const worker = await world.startWorker(failing, world.recorder('test.log'));
     await world.writeAsset('asset.ready', 'asset.ready');
-    await allHandled('test.log');
+    await world.allHandled('test.log');
     const metrics = () => worker.get(Registry).metrics();
     const text = await until('the attempts are counted', async () => {
       const all = await metrics();

@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { Type } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
-import { Database, DatabaseConfig, DatabaseModule } from '#libs/database';
+import { Database, DatabaseConfig, DatabaseModule, type Tx } from '#libs/database';
 import type { AssetEventType } from '#libs/domain';
 import {
+  type AssetEvent,
   type AssetEventHandler,
   type ConsumerOptions,
   EventConsumersModule,
@@ -16,6 +17,7 @@ import {
 import { DeadLettersModule, DeadLettersService } from '#libs/queue';
 import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
 import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
+import { until } from '../../../libs/testing/src/until.js';
 
 /** A provider whose method is the handler of a consumer. */
 export function consumer(
@@ -33,25 +35,32 @@ export function consumer(
   return Handler;
 }
 
+/** An event that a consumer has recorded. */
+export interface Handled {
+  readonly id: bigint;
+  readonly assetId: string;
+  readonly worker: string;
+}
+
 /** A database and any number of Nest modules, each of which stands for a process. They share only the database. */
 export class EventWorkers implements AsyncDisposable {
+  /** Creates the database, and starts a process without consumers, as the API is. */
   static async start(): Promise<EventWorkers> {
-    return new EventWorkers(await createTestDatabase());
+    const world = new EventWorkers(await createTestDatabase());
+    const module = await world.startProcess([EventsModule, DeadLettersModule], []);
+    world.database = module.get(Database);
+    world.deadLetters = module.get(DeadLettersService);
+    await world.rows(
+      'create table handled (place bigserial primary key, consumer text, event_id bigint, asset_id uuid, worker text)',
+    );
+    return world;
   }
 
   private readonly modules: TestingModule[] = [];
-  /** Of a process without consumers, as the API is. */
   database!: Database;
   deadLetters!: DeadLettersService;
 
   private constructor(readonly testDatabase: TestDatabase) {}
-
-  /** Starts the process without consumers. */
-  async startApi(): Promise<void> {
-    const module = await this.startProcess([EventsModule, DeadLettersModule], []);
-    this.database = module.get(Database);
-    this.deadLetters = module.get(DeadLettersService);
-  }
 
   /** Starts a worker with these consumers. */
   startWorker(...consumers: Type[]): Promise<TestingModule> {
@@ -73,9 +82,9 @@ export class EventWorkers implements AsyncDisposable {
       ],
       providers,
     }).compile();
-    await module.init();
+    // A module whose start fails has timers too.
     this.modules.push(module);
-    return module;
+    return module.init();
   }
 
   /** Stops one process. */
@@ -111,6 +120,47 @@ export class EventWorkers implements AsyncDisposable {
         select consumer, event_id from event_deliveries where next_at > now() for update skip locked) w
       where d.consumer = w.consumer and d.event_id = w.event_id`);
     return null;
+  }
+
+  /** Records in the transaction of a handler that it handled the event. */
+  async record(tx: Tx, name: string, { id, assetId }: AssetEvent, worker = ''): Promise<void> {
+    await tx.$executeRaw`insert into handled (consumer, event_id, asset_id, worker)
+      values (${name}, ${id}, ${assetId}::uuid, ${worker})`;
+  }
+
+  /** A consumer that records its events. */
+  recorder(
+    name: string,
+    options?: ConsumerOptions,
+    types: readonly AssetEventType[] = ['asset.ready'],
+  ): Type {
+    return consumer(name, types, (event, tx) => this.record(tx, name, event), options);
+  }
+
+  /** The recorded events of a consumer; those of one asset are in the order of their commits. */
+  handled(name: string): Promise<Handled[]> {
+    return this.rows(
+      'select event_id as id, asset_id as "assetId", worker from handled where consumer = $1 order by place',
+      name,
+    );
+  }
+
+  /** The events that a consumer has not handled yet. */
+  deliveries(name: string): Promise<{ readonly id: bigint; readonly attempts: number }[]> {
+    return this.rows(
+      'select event_id as id, attempts from event_deliveries where consumer = $1 order by 1',
+      name,
+    );
+  }
+
+  /** Waits until a consumer has handled all events. */
+  async allHandled(name: string): Promise<void> {
+    const waiting = `select 1 from event_deliveries where consumer = $1
+      union all select 1 from event_consumers where name = $1 and backfill_before is not null`;
+    await until(
+      `${name} has handled all events`,
+      async () => (await this.rows(waiting, name)).length === 0 || null,
+    );
   }
 
   retention(module: TestingModule, now: Date): Promise<number> {
