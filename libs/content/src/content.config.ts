@@ -16,7 +16,7 @@ export class ContentConfig {
   readonly dedupeScope: 'global' | 'owner' = 'global';
 }
 
-/** Declares variant profiles: `small=webp:320:80, large=webp:1280:80`. */
+/** Declares variant profiles: `small=webp:320:80, cover=webp:600x600:80:cover`. */
 function Profiles(): PropertyDecorator {
   const parse = ({ value }: { value: unknown }): unknown => {
     try {
@@ -40,7 +40,7 @@ export class ContentStoreConfig {
   @MinLength(3)
   readonly quarantineBucket: string;
 
-  /** Variants of every image: `name=format:longest side:quality`. */
+  /** Variants of every image: `name=format:longest side:quality` or `name=format:WIDTHxHEIGHT:quality:cover`. */
   @Variable('VARIANT_PROFILES')
   @Profiles()
   readonly profiles: readonly VariantProfile[] = parseProfiles(DEFAULT_PROFILES);

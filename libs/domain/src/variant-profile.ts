@@ -3,13 +3,21 @@ import { invalid } from './errors.js';
 
 export type VariantFormat = 'webp' | 'jpeg' | 'avif';
 
+/**
+ * `inside`: the whole image within the box. `cover`: the centre of the image in the shape of the box; from an image smaller
+ * than the box, the largest such part.
+ */
+export type VariantFit = 'inside' | 'cover';
+
 /** A smaller rendition that every image gets. New profiles need only configuration. */
 export interface VariantProfile {
   /** Name under which clients request the variant. */
   readonly name: string;
   readonly format: VariantFormat;
-  /** Maximum length of the longer side in pixels; images are never enlarged. */
-  readonly maxSide: number;
+  /** The box in pixels. Images are never enlarged. */
+  readonly width: number;
+  readonly height: number;
+  readonly fit: VariantFit;
   /** Encoder quality, 1 to 100. */
   readonly quality: number;
 }
@@ -18,7 +26,8 @@ export interface VariantProfile {
  * Must be increased when the renderer's output changes for unchanged parameters; all variants are then generated again.
  */
 const REVISION = 1;
-const PROFILE = /^([a-z0-9][a-z0-9-]{0,31})=(webp|jpeg|avif):([0-9]{1,5}):([0-9]{1,3})$/;
+const PROFILE =
+  /^([a-z0-9][a-z0-9-]{0,31})=(webp|jpeg|avif):([0-9]{1,5})(?:x([0-9]{1,5}))?:([0-9]{1,3})(?::(inside|cover))?$/;
 const MAX_SIDE = 8192;
 /** Limited because the specifications of all profiles must fit into a column of 512 characters. */
 const MAX_PROFILES = 16;
@@ -39,9 +48,14 @@ export type VariantsReason = (typeof VARIANTS_REASONS)[number];
 /** Profiles of an installation that configures none. */
 export const DEFAULT_PROFILES = ['small=webp:320:80', 'large=webp:1280:80'];
 
-/** Specification of a variant's parameters; profiles with equal specifications produce identical images. */
-export const specOf = ({ format, maxSide, quality }: VariantProfile) =>
-  `${format}-${maxSide}-q${quality}-r${REVISION}`;
+/**
+ * Specification of a variant's parameters; profiles with equal specifications produce identical images. A square box with
+ * `inside` has the form of the releases that knew no other, so that their variants remain valid.
+ */
+export function specOf({ format, width, height, fit, quality }: VariantProfile): string {
+  const box = fit === 'inside' && width === height ? width : `${width}x${height}-${fit}`;
+  return `${format}-${box}-q${quality}-r${REVISION}`;
+}
 
 const NAMES_DIGITS = 16;
 
@@ -64,35 +78,51 @@ export const specsOf = (profiles: readonly VariantProfile[]) =>
 export const variantType = (format: VariantFormat) => `image/${format}`;
 
 /**
- * Parses profiles of the form `name=format:longest side:quality`.
+ * Parses profiles of the form `name=format:longest side:quality` or `name=format:WIDTHxHEIGHT:quality:fit`, in which the fit
+ * is `inside` unless `cover` is given.
  * @throws StowageError invalid PROFILE_INVALID for a syntax error, more than 16 profiles, or a duplicate name or
  * specification
- * @example parseProfiles(['small=webp:320:80'])
+ * @example parseProfiles(['small=webp:320:80', 'album-cover=webp:600x600:80:cover'])
  */
 export function parseProfiles(texts: readonly string[]): VariantProfile[] {
-  const profiles = texts.map((text) => {
-    const [, name = '', format = '', side, quality] = PROFILE.exec(text) ?? [];
-    const profile = {
-      name,
-      format: format as VariantFormat,
-      maxSide: Number(side),
-      quality: Number(quality),
-    };
-    const { maxSide, quality: q } = profile;
-    if (name === '' || maxSide < 1 || maxSide > MAX_SIDE || q < 1 || q > 100) {
-      throw invalid(
-        'PROFILE_INVALID',
-        `A profile must have the form name=format:longest side:quality, not ${text}.`,
-      );
-    }
-    return profile;
-  });
+  return verifyProfiles(texts.map(parseProfile));
+}
+
+function parseProfile(text: string): VariantProfile {
+  const [, name = '', format = '', width, height = width, quality, fit = 'inside'] = PROFILE.exec(text) ?? [];
+  const profile = {
+    name,
+    format: format as VariantFormat,
+    width: Number(width),
+    height: Number(height),
+    fit: fit as VariantFit,
+    quality: Number(quality),
+  };
+  const isSide = (side: number) => side >= 1 && side <= MAX_SIDE;
+  const isValid = isSide(profile.width) && isSide(profile.height);
+  if (name === '' || !isValid || profile.quality < 1 || profile.quality > 100) {
+    throw invalid(
+      'PROFILE_INVALID',
+      `A profile must have the form name=format:longest side:quality or name=format:WIDTHxHEIGHT:quality:cover, not ${text}.`,
+    );
+  }
+  return profile;
+}
+
+/**
+ * Returns the profiles if they can be used together.
+ * @throws StowageError invalid PROFILE_INVALID for more than 16 profiles, or a duplicate name or specification
+ */
+export function verifyProfiles(profiles: VariantProfile[]): VariantProfile[] {
   if (profiles.length > MAX_PROFILES) {
     throw invalid('PROFILE_INVALID', `At most ${MAX_PROFILES} profiles are allowed, not ${profiles.length}.`);
   }
-  const isTwice = (keys: string[]) => new Set(keys).size < keys.length;
-  if (isTwice(profiles.map(({ name }) => name)) || isTwice(profiles.map(specOf))) {
-    throw invalid('PROFILE_INVALID', 'Two profiles have the same name or the same specification.');
+  for (const [what, keys] of [
+    ['are named', profiles.map(({ name }) => name)],
+    ['have the specification', profiles.map(specOf)],
+  ] as const) {
+    const twice = keys.find((key, at) => keys.indexOf(key) < at);
+    if (twice !== undefined) throw invalid('PROFILE_INVALID', `Two variant profiles ${what} ${twice}.`);
   }
   return profiles;
 }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { NO_PROPERTIES } from '#libs/domain';
+import { NO_PROPERTIES, parseProfiles } from '#libs/domain';
 import { toDetected, toFlag, toInspection } from './answer.js';
 
-const profile = { name: 'small', format: 'webp', maxSide: 320, quality: 80 } as const;
-const request = { path: '/spool/x', sizeBytes: 1, detected: 'image/png', profiles: [profile] };
+const [profile] = parseProfiles(['small=webp:320:80']);
+const request = { path: '/spool/x', sizeBytes: 1, detected: 'image/png', profiles: [profile!] };
 const valid = {
   detected: 'image/png',
   properties: {

@@ -24,7 +24,7 @@ const PICTURE_HEAD_BYTES = 2 ** 16;
 const maxPictureBytes = (task: Task) =>
   task.kind === 'inspect'
     ? task.file.profiles.reduce(
-        (sum, { maxSide }) => sum + BYTES_PER_PIXEL * maxSide ** 2 + PICTURE_HEAD_BYTES,
+        (sum, { width, height }) => sum + BYTES_PER_PIXEL * width * height + PICTURE_HEAD_BYTES,
         PICTURE_HEAD_BYTES,
       )
     : 0;

@@ -122,7 +122,7 @@ export class ContentChecks {
     };
     if (path === null) return uninspected;
     const profiles = this.variants.profiles.filter((profile) => !existing.has(specOf(profile)));
-    const longestSide = Math.max(0, ...this.variants.profiles.map(({ maxSide }) => maxSide));
+    const longestSide = Math.max(0, ...this.variants.profiles.flatMap(({ width, height }) => [width, height]));
     const { sizeBytes } = asset;
     const request = { path, sizeBytes, detected, profiles, longestSide };
     return this.inspector.inspect(request, { scope, sha256: digest.sha256 }, signal);

@@ -174,7 +174,8 @@ const WORKER: Readonly<Record<string, Wire>> = {
     'other=webp:77:50, large=webp:1280:80',
     {
       'ContentStoreConfig.profiles.0.name': 'other',
-      'ContentStoreConfig.profiles.0.maxSide': 77,
+      'ContentStoreConfig.profiles.0.width': 77,
+      'ContentStoreConfig.profiles.0.height': 77,
       'ContentStoreConfig.profiles.0.quality': 50,
     },
   ],

@@ -1,6 +1,6 @@
-import type { Sharp } from 'sharp';
+import type { OutputInfo, Sharp } from 'sharp';
 import { rgbaToThumbHash } from 'thumbhash';
-import type { VariantFormat } from '#libs/domain';
+import type { VariantFormat, VariantProfile } from '#libs/domain';
 import type { Rendition } from '../../../inspector.js';
 import type { FileToRead } from '../../reader.js';
 import { sharp } from './sharp.js';
@@ -18,8 +18,26 @@ const ENCODERS: Record<VariantFormat, (picture: Sharp, quality: number) => Sharp
   avif: (picture, quality) => picture.avif({ quality, effort: AVIF_EFFORT }),
 };
 
-const fit = (picture: Sharp, side: number) =>
-  picture.resize(side, side, { fit: 'inside', withoutEnlargement: true });
+const fit = (picture: Sharp, width: number, height = width) =>
+  picture.resize(width, height, { fit: 'inside', withoutEnlargement: true });
+
+interface Pixels {
+  readonly data: Buffer;
+  readonly info: OutputInfo;
+}
+
+const decode = (picture: Sharp): Promise<Pixels> =>
+  picture.toColourspace('srgb').raw().toBuffer({ resolveWithObject: true });
+
+const pictureOf = ({ data, info: { width, height, channels } }: Pixels) =>
+  sharp(data, { raw: { width, height, channels } });
+
+/** The size of a cover: the box, or its shape at the size of the picture if that is smaller. */
+function coverSize(box: VariantProfile, picture: { width: number; height: number }) {
+  const scale = Math.min(1, picture.width / box.width, picture.height / box.height);
+  const side = (length: number) => Math.max(1, Math.round(length * scale));
+  return { width: side(box.width), height: side(box.height) };
+}
 
 export interface Pictures {
   readonly renditions: Rendition[];
@@ -27,33 +45,37 @@ export interface Pictures {
 }
 
 /**
- * Decodes a picture once, upright and in sRGB, and derives all renditions and the thumbhash from the largest size needed.
- * Only pixels are passed on, no metadata.
+ * Decodes a picture once, upright and in sRGB, and derives all renditions and the thumbhash from the largest size needed. A
+ * cover of a long picture needs more pixels than that and decodes the picture again. Only pixels are passed on, no metadata.
  * @throws Error of sharp when the picture cannot be decoded
  */
 export async function renderAll(
   input: Sharp,
   { profiles, longestSide = 0 }: Pick<FileToRead, 'profiles' | 'longestSide'>,
 ): Promise<Pictures> {
-  const largest = Math.max(THUMBHASH_SIDE, longestSide, ...profiles.map(({ maxSide }) => maxSide));
-  const { data, info } = await fit(input.autoOrient(), largest)
-    .toColourspace('srgb')
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  const { width, height, channels } = info;
-  const pixels = () => sharp(data, { raw: { width, height, channels } });
+  const upright = () => input.clone().autoOrient();
+  const sides = profiles.flatMap(({ width, height }) => [width, height]);
+  const largest = await decode(fit(upright(), Math.max(THUMBHASH_SIDE, longestSide, ...sides)));
+  const hasCover = profiles.some((profile) => profile.fit === 'cover');
+  const original = hasCover ? (await input.metadata()).autoOrient : largest.info;
+
+  const cover = async (profile: VariantProfile) => {
+    const { width, height } = coverSize(profile, original);
+    const isEnough = largest.info.width >= width && largest.info.height >= height;
+    const crop = (picture: Sharp) => picture.resize(width, height, { fit: 'cover', position: 'centre' });
+    return isEnough ? crop(pictureOf(largest)) : pictureOf(await decode(crop(upright())));
+  };
 
   const renditions: Rendition[] = [];
   for (const profile of profiles) {
-    const picture = ENCODERS[profile.format](fit(pixels(), profile.maxSide), profile.quality);
-    const made = await picture.toBuffer({ resolveWithObject: true });
+    const picture =
+      profile.fit === 'cover' ? await cover(profile) : fit(pictureOf(largest), profile.width, profile.height);
+    const made = await ENCODERS[profile.format](picture, profile.quality).toBuffer({
+      resolveWithObject: true,
+    });
     renditions.push({ profile, width: made.info.width, height: made.info.height, bytes: made.data });
   }
-  const tiny = await fit(pixels(), THUMBHASH_SIDE)
-    .toColourspace('srgb')
-    .ensureAlpha()
-    .raw()
-    .toBuffer({ resolveWithObject: true });
+  const tiny = await decode(fit(pictureOf(largest), THUMBHASH_SIDE).toColourspace('srgb').ensureAlpha());
   const hash = rgbaToThumbHash(tiny.info.width, tiny.info.height, tiny.data);
   return { renditions, thumbhash: Buffer.from(hash).toString('base64') };
 }
