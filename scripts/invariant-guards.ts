@@ -130,7 +130,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 2,
     what: 'A file that cannot be scanned is rejected unless ADMIT_UNSCANNABLE allows its type',
-    file: 'libs/processing/src/content-checks.ts',
+    file: 'libs/processing/src/inspection-checks.ts',
     guard: 'if (why === null) return;',
     without: 'if (why !== undefined) return;',
     test: SCAN,

@@ -1,4 +1,10 @@
-import { type AssetProperties, asIfUtc, type AssetStatus, type ObjectRef } from '#libs/domain';
+import {
+  type AssetProperties,
+  asIfUtc,
+  type AssetStatus,
+  type FeatureProperties,
+  type ObjectRef,
+} from '#libs/domain';
 
 /** A smaller rendition of an asset's bytes, and its location. */
 export interface Variant extends ObjectRef {
@@ -14,6 +20,11 @@ export interface Variant extends ObjectRef {
 export interface AssetContents {
   /** Null when the bytes were not inspected. */
   readonly properties: AssetProperties | null;
+  /**
+   * Properties that the file readers of features found, by the id of the reader. Empty without any.
+   * @example contents.featureProperties.gpx?.trackLengthMeters
+   */
+  readonly featureProperties: FeatureProperties;
   /** Variants of a READY asset, ordered by width and then name; the newer one of two with one name. */
   readonly variants: readonly Variant[];
   /** Why a READY picture has no variants; null when it has them, and for other files. */
@@ -24,6 +35,7 @@ export interface AssetContents {
 
 export const NO_CONTENTS: AssetContents = {
   properties: null,
+  featureProperties: {},
   variants: [],
   variantsReason: null,
   scannedBy: null,

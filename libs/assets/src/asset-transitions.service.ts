@@ -5,6 +5,7 @@ import {
   type AssetStatus,
   deletionOf,
   FAILED_KEEP_MS,
+  type FeatureProperties,
   type ObjectRef,
   type VariantsReason,
   type StatusReason,
@@ -36,6 +37,11 @@ export interface Accepted extends ObjectRef {
   readonly variantSpecs: string | null;
   /** Why a picture has no variants; null for a picture with variants and for other files. */
   readonly variantsReason: VariantsReason | null;
+  /** The registered content checks of features, with their revisions, which the bytes passed. */
+  readonly passedChecks?: string[];
+  /** The registered file readers of features and their properties, as in `ObjectFacts`. */
+  readonly readBy?: string;
+  readonly featureProperties?: FeatureProperties;
 }
 
 /** Time without progress after which a sweep checks whether the job of a PROCESSING asset was lost. */
@@ -100,12 +106,13 @@ export class AssetTransitionsService {
       objectKey: key,
       mimeType,
       scannedBy: isClean ? scannedBy : null,
+      passedChecks: accepted.passedChecks,
       readyAt: now,
       nextCheckAt: after(now, CLEANUP_DELAY_MS),
     };
     return this.transition('accept', snapshot, data, now, async (tx) => {
-      const { variantSpecs, variantsReason } = accepted;
-      const facts = { scannedBy, variantSpecs, variantsReason, now };
+      const { variantSpecs, variantsReason, readBy, featureProperties } = accepted;
+      const facts = { scannedBy, variantSpecs, variantsReason, readBy, featureProperties, now };
       if (!(await this.objects.addReference(tx, objectId, facts))) return false;
       await this.states.addProperties(tx, snapshot, properties);
       return true;

@@ -8,7 +8,13 @@ import {
   statement,
   type StoredObject,
 } from '#libs/database';
-import { type AssetProperties, localDateTimeOf, type MetadataEntry, NO_PROPERTIES } from '#libs/domain';
+import {
+  type AssetProperties,
+  type FeatureProperties,
+  localDateTimeOf,
+  type MetadataEntry,
+  NO_PROPERTIES,
+} from '#libs/domain';
 import { type Asset, ASSET_COLUMNS, type AssetDetails, assetOf, type AssetRow, assetSql } from './asset.js';
 import { type AssetContents, STATUSES_WITH_CONTENTS, type Variant } from './asset-contents.js';
 
@@ -53,6 +59,7 @@ interface ContentsRow
   takenAtLocal: Date | null;
   /** Whether a row of properties exists. */
   isInspected: boolean;
+  featureProperties: FeatureProperties | null;
   variants: readonly Variant[];
 }
 
@@ -67,8 +74,9 @@ export const CONTENTS = statement<ContentsRow>(
           where stored_object_id = a.stored_object_id and version is not null
           order by name, created_at desc, spec desc) v
         where a.status = 'READY') as variants,
-      (select variants_reason from stored_objects where id = a.stored_object_id and a.status = 'READY') as "variantsReason"
+      case when a.status = 'READY' then o.variants_reason end as "variantsReason", o.feature_properties as "featureProperties"
     from media_assets a left join asset_properties p on p.asset_id = a.asset_id
+      left join stored_objects o on o.id = a.stored_object_id
     where a.asset_id = any($1::uuid[]) and a.status in (${STATUSES_WITH_CONTENTS.map((name) => `'${name}'`).join(', ')})`,
 );
 
@@ -146,6 +154,7 @@ const grantOf = ({ expiresAt, ...grant }: GrantJson): Grant => ({
 const contentsOf = ({
   assetId: _,
   isInspected,
+  featureProperties,
   variants,
   variantsReason,
   scannedBy,
@@ -155,6 +164,7 @@ const contentsOf = ({
   properties: isInspected
     ? { ...properties, takenAtLocal: takenAtLocal && localDateTimeOf(takenAtLocal) }
     : null,
+  featureProperties: featureProperties ?? {},
   variants,
   variantsReason,
   scannedBy,

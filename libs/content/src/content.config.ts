@@ -40,8 +40,11 @@ export class ContentStoreConfig {
   @MinLength(3)
   readonly quarantineBucket: string;
 
-  /** Variants of every image: `name=format:longest side:quality` or `name=format:WIDTHxHEIGHT:quality:cover`. */
+  /**
+   * Variants of every image: `name=format:longest side:quality` or `name=format:WIDTHxHEIGHT:quality:cover`. The app adds
+   * those of features.
+   */
   @Variable('VARIANT_PROFILES')
   @Profiles()
-  readonly profiles: readonly VariantProfile[] = parseProfiles(DEFAULT_PROFILES);
+  profiles: readonly VariantProfile[] = parseProfiles(DEFAULT_PROFILES);
 }

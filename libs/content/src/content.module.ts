@@ -3,6 +3,7 @@ import { CollectionService } from './collection.service.js';
 import { ContentMetrics } from './content-metrics.js';
 import { ContentStore } from './content-store.js';
 import { CorruptionService } from './corruption.service.js';
+import { FeaturePropertiesRepository } from './feature-properties.repository.js';
 import { ObjectMaintenanceRepository } from './object-maintenance.repository.js';
 import { ObjectVariantsRepository } from './object-variants.repository.js';
 import { QuarantineService } from './quarantine.service.js';
@@ -10,6 +11,7 @@ import { StoredObjectsRepository } from './stored-objects.repository.js';
 
 const RECORDS = [
   CollectionService,
+  FeaturePropertiesRepository,
   ObjectMaintenanceRepository,
   ObjectVariantsRepository,
   StoredObjectsRepository,

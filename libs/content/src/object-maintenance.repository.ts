@@ -3,22 +3,35 @@ import { columnsSql, Database, statement, type StoredObject } from '#libs/databa
 import type { ObjectVersion } from '#libs/domain';
 
 /** Lease of a claimed object: afterwards another worker may claim it. */
-const CLAIM_MS = 60 * 60_000;
+export const CLAIM_MS = 60 * 60_000;
 
-type ClaimedRow = Pick<StoredObject, 'id' | 'scope' | 'sha256' | 'sizeBytes'>;
+type ClaimedColumns = Pick<StoredObject, 'id' | 'scope' | 'sha256' | 'sizeBytes'>;
+export type ClaimedRow = ClaimedColumns & ObjectVersion;
 
 /** A stored object that this worker has claimed. */
-export interface ClaimedObject extends Omit<ClaimedRow, 'sizeBytes'> {
+export interface ClaimedObject extends Omit<ClaimedColumns, 'sizeBytes'> {
   readonly sizeBytes: number;
   readonly location: ObjectVersion;
 }
+
+export const claimedObjectOf = ({
+  bucket,
+  key,
+  version,
+  sizeBytes,
+  ...object
+}: ClaimedRow): ClaimedObject => ({
+  ...object,
+  sizeBytes: Number(sizeBytes),
+  location: { bucket, key, version },
+});
 
 /**
  * Claims the newest object whose recorded value differs from $2. Recursive loose index scan: the few distinct values cost one index
  * probe each. A plain search, which mostly finds no object, would read the whole table every second.
  */
 const CLAIM = (name: string, note: string, condition: string) =>
-  statement<ClaimedRow & ObjectVersion>(
+  statement<ClaimedRow>(
     name,
     `with recursive notes as (
       (select ${note} as note from stored_objects where ${condition} order by ${note} desc limit 1)
@@ -62,9 +75,7 @@ export class ObjectMaintenanceRepository {
     const until = new Date(now.getTime() + CLAIM_MS);
     const values = [before ?? 2n ** 63n - 1n, current, now, until];
     const [row] = await this.database.query(CLAIMS[task], values);
-    if (row === undefined) return null;
-    const { bucket, key, version, sizeBytes, ...object } = row;
-    return { ...object, sizeBytes: Number(sizeBytes), location: { bucket, key, version } };
+    return row === undefined ? null : claimedObjectOf(row);
   }
 
   async recordScan(id: bigint, scannedBy: string, now: Date): Promise<void> {

@@ -7,7 +7,8 @@ import {
   type StoredObject,
   type Tx,
 } from '#libs/database';
-import type { ObjectRef, VariantsReason } from '#libs/domain';
+import type { FeatureProperties, ObjectRef, VariantsReason } from '#libs/domain';
+import { FeaturePropertiesRepository } from './feature-properties.repository.js';
 
 /** The only location so far. */
 const PRIMARY = 'primary';
@@ -34,6 +35,10 @@ export interface ObjectFacts {
   readonly variantSpecs: string | null;
   /** Why a picture has no variants; null when it has them, and for other files. */
   readonly variantsReason: VariantsReason | null;
+  /** The registered file readers of features. Without any, the recorded ones stay. */
+  readonly readBy?: string;
+  /** Properties by the readers of features that have read the bytes. Other readers keep theirs. */
+  readonly featureProperties?: FeatureProperties;
   readonly now: Date;
 }
 
@@ -137,7 +142,10 @@ const leased = ({ id, until }: DeletionLease) => ({ id, state: 'DELETING' as con
 /** Rows of stored objects and of their copies: staging, references, states, deletion. */
 @Injectable()
 export class StoredObjectsRepository {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly properties: FeaturePropertiesRepository,
+  ) {}
 
   /**
    * Creates and pins the row before any byte is copied. @returns null while the object is being deleted or is quarantined; the caller
@@ -185,9 +193,13 @@ export class StoredObjectsRepository {
         scannedAt: facts.now,
         variantSpecs: facts.variantSpecs,
         variantsReason: facts.variantsReason,
+        readBy: facts.readBy,
       },
     });
-    return count === 1;
+    if (count === 0) return false;
+    const { featureProperties = {} } = facts;
+    if (Object.keys(featureProperties).length > 0) await this.properties.add(tx, id, featureProperties);
+    return true;
   }
 
   /** Removes references, in the transaction that takes the object from its assets. */

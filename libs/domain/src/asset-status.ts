@@ -121,17 +121,24 @@ export const STATUSES_WITHOUT_INCOMING_OBJECT: readonly AssetStatus[] = ASSET_ST
   Object.values(TRANSITIONS).some(({ to, incoming }) => to === status && incoming === 'delete'),
 );
 
-/** Why bytes were rejected; stable, returned to clients as `statusReason.code`. */
-export type RejectionCode =
-  | 'CHECKSUM_MISMATCH'
-  | 'SIZE_MISMATCH'
-  | 'TYPE_MISMATCH'
-  | 'TYPE_NOT_ALLOWED'
-  | 'MALWARE'
-  | 'UNSCANNABLE'
-  | 'UNREADABLE'
-  | 'TOO_MANY_PIXELS'
-  | 'TOO_COSTLY';
+/** Why the service rejects bytes; stable, returned to clients as `statusReason.code`. */
+export const REJECTION_CODES = [
+  'CHECKSUM_MISMATCH',
+  'SIZE_MISMATCH',
+  'TYPE_MISMATCH',
+  'TYPE_NOT_ALLOWED',
+  'MALWARE',
+  'UNSCANNABLE',
+  'UNREADABLE',
+  'TOO_MANY_PIXELS',
+  'TOO_COSTLY',
+] as const;
+
+/** A reason of a feature, prefixed by its name: `ALBUMS_NOT_A_PHOTO`. */
+export type FeatureReason = `${Uppercase<string>}_${Uppercase<string>}`;
+
+/** Why bytes were rejected: by the service or by a content check of a feature. */
+export type RejectionCode = (typeof REJECTION_CODES)[number] | FeatureReason;
 
 export interface StatusReason {
   readonly code: RejectionCode | 'PROCESSING_FAILED';

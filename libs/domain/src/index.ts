@@ -1,6 +1,7 @@
 export * from './asset-status.js';
 export * from './checksum.js';
 export * from './deadlines.js';
+export * from './declared-properties.js';
 export * from './errors.js';
 export * from './events.js';
 export * from './filename.js';

@@ -54,8 +54,8 @@ const MAX_SECONDS = 1e9;
 const MIN_OFFSET_MS = -12 * 3_600_000;
 const MAX_OFFSET_MS = 14 * 3_600_000;
 
-/** Returns one line without control characters and lone surrogates; null if it is empty. */
-function line(value: unknown, length: number): string | null {
+/** Returns one line of at most `length` characters, without control characters and lone surrogates; null if it is empty. */
+export function lineOf(value: unknown, length: number): string | null {
   if (typeof value !== 'string') return null;
   const text = value
     .slice(0, 4 * length)
@@ -112,14 +112,14 @@ export function sanitizeProperties(found: {
     durationSeconds: seconds === null ? null : Math.round(seconds * 1000) / 1000,
     pageCount: whole(found.pageCount, 0, MAX_INTEGER),
     ...takenTimes(found),
-    cameraMake: line(found.cameraMake, TEXTS.cameraMake),
-    cameraModel: line(found.cameraModel, TEXTS.cameraModel),
+    cameraMake: lineOf(found.cameraMake, TEXTS.cameraMake),
+    cameraModel: lineOf(found.cameraModel, TEXTS.cameraModel),
     hasLocation: hasPosition || (typeof found.hasLocation === 'boolean' ? found.hasLocation : null),
     latitude: hasPosition ? latitude : null,
     longitude: hasPosition ? longitude : null,
-    title: line(found.title, TEXTS.title),
-    artist: line(found.artist, TEXTS.artist),
-    album: line(found.album, TEXTS.album),
+    title: lineOf(found.title, TEXTS.title),
+    artist: lineOf(found.artist, TEXTS.artist),
+    album: lineOf(found.album, TEXTS.album),
     thumbhash: typeof thumbhash === 'string' && THUMBHASH.test(thumbhash) ? thumbhash : null,
   };
 }

@@ -1,7 +1,16 @@
 import { types } from 'node:util';
-import { type AssetProperties, sanitizeProperties, VARIANTS_REASONS } from '#libs/domain';
+import {
+  type AssetProperties,
+  type DeclaredProperties,
+  type FeatureReason,
+  lineOf,
+  type SanitizedProperties,
+  sanitizeDeclared,
+  sanitizeProperties,
+  VARIANTS_REASONS,
+} from '#libs/domain';
 import { InspectionFailed } from './inspection-failed.js';
-import type { Inspection, InspectionRequest, RefusalCode, Rendition } from './inspector.js';
+import type { Inspection, InspectionRequest, Objection, RefusalCode, Rendition } from './inspector.js';
 
 /*
  * A process that reads a hostile file may be under the control of that file, so its answer is validated like any other
@@ -10,6 +19,8 @@ import type { Inspection, InspectionRequest, RefusalCode, Rendition } from './in
 
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(; ?[\w=+.,"-]+)*$/;
 const MAX_CHARACTERS = 1000;
+/** The length of the column. */
+const MAX_MESSAGE = 512;
 const REFUSALS: readonly RefusalCode[] = ['UNREADABLE', 'TOO_MANY_PIXELS', 'TYPE_MISMATCH'];
 
 const invalidAnswer = () => new InspectionFailed('the inspection process answered nonsense');
@@ -81,5 +92,20 @@ export function toInspection(value: unknown, request: InspectionRequest): Inspec
     variantsReason: variantsReason === null ? null : oneOf(VARIANTS_REASONS, variantsReason),
     refusal: toRefusal(refusal),
     opaque: opaque === null ? null : (textOf(opaque) ?? 'the reason is unknown'),
+  };
+}
+
+/** @throws InspectionFailed when the value is no object */
+export function toFound(value: unknown, declared: DeclaredProperties): SanitizedProperties {
+  return sanitizeDeclared(fieldsOf(value), declared);
+}
+
+/** @throws InspectionFailed when the value is neither null nor an objection with one of these reasons */
+export function toObjection(value: unknown, reasons: readonly FeatureReason[]): Objection | null {
+  if (value === null) return null;
+  const { reason, message } = fieldsOf(value);
+  return {
+    reason: oneOf(reasons, reason),
+    message: lineOf(message, MAX_MESSAGE) ?? 'The file is not accepted.',
   };
 }

@@ -1,5 +1,7 @@
 export { ARCHIVE_AS_WELL } from './child/appended-archive.js';
+export type { ExtensionFile } from './child/messages.js';
 export { ARCHIVE_TAIL_BYTES } from './child/zip-directory.js';
+export * from './extensions.js';
 export * from './inspected-types.js';
 export * from './inspection-failed.js';
 export * from './inspection.config.js';

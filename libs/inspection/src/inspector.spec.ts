@@ -5,6 +5,7 @@ import { expect, it } from '@jest/globals';
 import { Test } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
 import { ConfigurationModule, configured, HealthModule } from '#libs/runtime';
+import { InspectionExtensions } from './extensions.js';
 import { InspectionConfig } from './inspection.config.js';
 import { InspectionModule } from './inspection.module.js';
 import { RootRefused } from './isolation.js';
@@ -22,7 +23,7 @@ if (isSkipped) process.stdout.write('skipped: inspection startup as root (run as
     const inspection = configured(InspectionConfig, { processes: 1, spoolFolder, ffprobe: null });
     const module = await Test.createTestingModule({
       imports: [
-        ConfigurationModule.forRoot({ inspection }),
+        ConfigurationModule.forRoot({ inspection, extensions: new InspectionExtensions() }),
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
         HealthModule.forRoot(),
         InspectionModule,

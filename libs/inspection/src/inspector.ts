@@ -1,13 +1,21 @@
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import type { AssetProperties, VariantProfile, VariantsReason } from '#libs/domain';
+import type {
+  AssetProperties,
+  FeatureReason,
+  SanitizedProperties,
+  VariantProfile,
+  VariantsReason,
+} from '#libs/domain';
 import { HealthCheck } from '#libs/runtime';
-import { toDetected, toFlag, toInspection } from './answer.js';
+import { toDetected, toFlag, toFound, toInspection, toObjection } from './answer.js';
+import type { ExtensionFile, Task } from './child/messages.js';
 import { END_SIGNATURE } from './child/zip-directory.js';
+import { type ContentCheck, type FileReader, InspectionExtensions, type Loadable } from './extensions.js';
 import { InspectionConfig } from './inspection.config.js';
-import { longestLookAt } from './inspected-types.js';
 import { findLaunch, type Launch, type Protection, PROTECTIONS, RootRefused } from './isolation.js';
 import { ProcessPool } from './process-pool.js';
+import { secondsFor } from './type-table.js';
 
 export interface InspectionRequest {
   /**
@@ -51,6 +59,12 @@ export interface Inspection {
   readonly opaque: string | null;
 }
 
+/** Why a content check of a feature rejects a file. */
+export interface Objection {
+  readonly reason: FeatureReason;
+  readonly message: string;
+}
+
 /** The kernel's limit is twice that of a task: a process is replaced after using one, which leaves one to its last task. */
 const CPU_LIMIT_FACTOR = 2;
 
@@ -63,11 +77,17 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
   private readonly pool: ProcessPool;
   /** Type detection runs during an upload, so it has its own process and does not wait for inspections of whole files. */
   private readonly detectors: ProcessPool;
+  /**
+   * Modules of features have their own processes, which start with the first task: work that a module leaves behind must not
+   * use up the time of an inspection.
+   */
+  private readonly extended: ProcessPool;
   private launch: Promise<Launch> | undefined;
   private found: readonly Protection[] = [];
 
   constructor(
     private readonly config: InspectionConfig,
+    private readonly extensions: InspectionExtensions,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(Inspector.name);
@@ -78,6 +98,7 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
       () => this.command(config.processes),
       logger,
     );
+    this.extended = new ProcessPool(config, (slot) => this.command(config.processes + 1 + slot), logger);
   }
 
   /** The protections of the processes; empty until the first launch was found. */
@@ -107,7 +128,7 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
 
   /** Runs when no caller is left: the queue closes its workers one hook earlier. */
   async onApplicationShutdown(): Promise<void> {
-    await Promise.all([this.pool.close(), this.detectors.close()]);
+    await Promise.all([this.pool, this.detectors, this.extended].map((pool) => pool.close()));
   }
 
   /**
@@ -142,16 +163,49 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
     const limits = { maxPixels, maxFrames, ffprobe, scannableBytes };
     const { path, sizeBytes, detected, profiles, longestSide } = request;
     const file = { path, sizeBytes, detected, profiles, longestSide };
-    const seconds = Math.min(this.config.seconds, longestLookAt(detected));
+    const seconds = secondsFor(detected, this.config.seconds);
     return toInspection(await this.pool.run({ kind: 'inspect', file, limits }, signal, seconds), request);
+  }
+
+  /**
+   * Reads the properties of a whole file by a reader of a feature.
+   * @throws InspectionFailed when the reader fails or exceeds its limits; StowageError unavailable; the signal's reason
+   */
+  async read(
+    { path: module, properties, seconds }: Loadable<FileReader>,
+    file: ExtensionFile,
+    signal?: AbortSignal,
+  ): Promise<SanitizedProperties> {
+    const task: Task = { kind: 'extension', module, export: 'read', file };
+    return toFound(await this.extended.run(task, signal, this.secondsOf(seconds)), properties);
+  }
+
+  /**
+   * Runs a content check of a feature on a whole file.
+   * @returns null for a file that may be stored
+   * @throws InspectionFailed when the check fails, exceeds its limits or gives an undeclared reason; StowageError unavailable; the
+   *   signal's reason
+   */
+  async findObjection(
+    { path: module, reasons, seconds }: Loadable<ContentCheck>,
+    file: ExtensionFile,
+    signal?: AbortSignal,
+  ): Promise<Objection | null> {
+    const task: Task = { kind: 'extension', module, export: 'check', file };
+    return toObjection(await this.extended.run(task, signal, this.secondsOf(seconds)), reasons);
+  }
+
+  /** The limit of an extension in seconds. */
+  secondsOf(declared = this.config.seconds): number {
+    return Math.min(declared, this.config.seconds);
   }
 
   /** @throws StowageError unavailable while no process can be started */
   @HealthCheck('inspection')
   check(): Promise<void> {
     return new Promise((resolve) => {
-      this.detectors.check();
-      resolve(this.pool.check());
+      for (const pool of [this.pool, this.detectors, this.extended]) pool.check();
+      resolve();
     });
   }
 
@@ -169,7 +223,11 @@ export class Inspector implements OnModuleInit, OnApplicationShutdown {
     const { seconds, memoryBytes, spoolFolder, ffprobe, readers } = this.config;
     const cpuSeconds = seconds * CPU_LIMIT_FACTOR;
     const startsPrograms = ffprobe !== null;
-    const launch = await findLaunch({ cpuSeconds, memoryBytes, spoolFolder, startsPrograms, readers });
+    const { modules } = this.extensions;
+    const launch = await findLaunch({
+      ...{ cpuSeconds, memoryBytes, spoolFolder, startsPrograms },
+      ...{ readers, modules },
+    });
     this.found = launch.isolation;
     const missing = PROTECTIONS.filter((name) => !launch.isolation.includes(name));
     this.logger.info({ isolation: launch.isolation, missing }, 'inspection isolation chosen');

@@ -20,7 +20,14 @@ if (isSkipped) process.stdout.write('skipped: isolation of processes (apt-get in
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  const options = { cpuSeconds: 10, memoryBytes: 2 ** 30, spoolFolder, startsPrograms: false, readers: [] };
+  const options = {
+    cpuSeconds: 10,
+    memoryBytes: 2 ** 30,
+    spoolFolder,
+    startsPrograms: false,
+    readers: [],
+    modules: [],
+  };
   const provide = (name: string) => symlinkSync(findProgram(name)!, path.join(folder, name));
   const refuse = (name: string) =>
     writeFileSync(path.join(folder, name), '#!/bin/sh\nexit 1\n', { mode: 0o755 });

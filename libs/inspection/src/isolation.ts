@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, mkdirSync, realpathSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { fileView } from './file-view.js';
 
@@ -42,6 +43,8 @@ export interface LaunchOptions {
   readonly startsPrograms: boolean;
   /** Absolute paths of additional modules that export `READERS`. */
   readonly readers: readonly string[];
+  /** Absolute paths of the modules of features. */
+  readonly modules: readonly string[];
 }
 
 interface Layer {
@@ -60,6 +63,16 @@ const ENTRY = import.meta.filename.endsWith('.ts')
   ? path.resolve(import.meta.dirname, '../../../dist/libs/inspection/src/child/main.js')
   : path.join(import.meta.dirname, 'child/main.js');
 const ROOT = path.resolve(path.dirname(ENTRY), '../../../../..');
+
+/**
+ * Returns the path of a feature's module, or null if it does not exist. From TypeScript (under Jest), the URL names a file that
+ * only the compiled program has.
+ */
+export function modulePath(module: URL): string | null {
+  const file = fileURLToPath(module);
+  const compiled = path.join(ROOT, 'dist', path.relative(ROOT, file));
+  return [file, compiled].find((found) => existsSync(found)) ?? null;
+}
 
 /** Only folders that an administrator controls: a PATH could name others. */
 const SYSTEM_FOLDERS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'];
@@ -142,11 +155,11 @@ const limits = ({ cpuSeconds, memoryBytes }: LaunchOptions): Layer => ({
 });
 
 /** The folders and files that a child must be able to read. */
-function readableBy({ spoolFolder, readers }: LaunchOptions) {
+function readableBy({ spoolFolder, readers, modules }: LaunchOptions) {
   const packages = path.join(ROOT, 'node_modules');
   return {
     folders: [...new Set([path.join(ROOT, 'dist'), packages, realpathSync(packages), spoolFolder])],
-    files: [path.join(ROOT, 'package.json'), ...readers],
+    files: [path.join(ROOT, 'package.json'), ...readers, ...modules],
   };
 }
 

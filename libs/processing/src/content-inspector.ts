@@ -1,5 +1,13 @@
 import { Injectable } from '@nestjs/common';
-import { type Inspection, InspectionFailed, type InspectionRequest, Inspector } from '#libs/inspection';
+import {
+  type ContentCheck,
+  type ExtensionFile,
+  type Inspection,
+  InspectionFailed,
+  type InspectionRequest,
+  Inspector,
+  type Loadable,
+} from '#libs/inspection';
 import { ContentCostsRepository, type InspectedContent } from './content-costs.repository.js';
 import { rejected } from './verify.js';
 
@@ -27,11 +35,33 @@ export class ContentInspector {
     content: InspectedContent,
     signal?: AbortSignal,
   ): Promise<Inspection> {
-    const { limits } = this.inspector;
+    return this.limited(content, this.inspector.limits, () => this.inspector.inspect(request, signal));
+  }
+
+  /**
+   * Runs a content check of a feature.
+   * @throws StowageError rejected, with the reason of the check or TOO_COSTLY; unavailable
+   * @throws InspectionFailed when another attempt may succeed
+   */
+  async check(
+    check: Loadable<ContentCheck>,
+    file: ExtensionFile,
+    content: InspectedContent,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const limits = `${this.inspector.secondsOf(check.seconds)} s, ${check.id}@${check.revision}`;
+    const objection = await this.limited(content, limits, () =>
+      this.inspector.findObjection(check, file, signal),
+    );
+    if (objection !== null) throw rejected(objection.reason, objection.message);
+  }
+
+  /** @param limits the limits of the work, in at most 64 characters; a count under other limits restarts */
+  private async limited<T>(content: InspectedContent, limits: string, work: () => Promise<T>): Promise<T> {
     const exhausted = await this.costs.count(content, limits);
     if (exhausted >= MAX_EXHAUSTED) throw tooCostly();
     try {
-      const found = await this.inspector.inspect(request, signal);
+      const found = await work();
       if (exhausted > 0) await this.costs.forget(content);
       return found;
     } catch (error) {
@@ -42,3 +72,7 @@ export class ContentInspector {
 }
 
 const tooCostly = () => rejected('TOO_COSTLY', 'Reading the file takes longer than this service allows.');
+
+/** Features cannot check such a file, so it is not stored. */
+export const tooLargeToCheck = () =>
+  rejected('TOO_COSTLY', 'The file is too large to be checked by this service.');

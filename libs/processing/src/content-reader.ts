@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { ContentDigest, type Digest, HEAD_BYTES, shared } from '#libs/content';
 import type { ObjectVersion } from '#libs/domain';
-import { ARCHIVE_TAIL_BYTES, Inspector, mayBeInspected, needsWholeFile } from '#libs/inspection';
+import { ARCHIVE_TAIL_BYTES, InspectedTypes, Inspector } from '#libs/inspection';
 import { release } from '#libs/runtime';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
@@ -32,7 +32,7 @@ export interface ReadResult extends AsyncDisposable {
   readonly detected: string | null;
   /** Path of the spooled file; null for a file that needs no reader or is too large. */
   readonly path: string | null;
-  /** Whether the file needs a reader but exceeds the capacity of the spool. */
+  /** Whether the service itself must inspect the file, which exceeds the capacity of the spool. */
   readonly isTooLarge: boolean;
   /** Whether a file that was not spooled can also be unpacked as a ZIP archive. */
   readonly isAlsoArchive: boolean;
@@ -48,6 +48,7 @@ export class ContentReader {
     private readonly store: ObjectStore,
     private readonly scanner: Scanner,
     private readonly inspector: Inspector,
+    private readonly types: InspectedTypes,
     private readonly spool: Spool,
     private readonly metrics: ProcessingMetrics,
   ) {}
@@ -65,10 +66,10 @@ export class ContentReader {
     // Identified before the scan, because the signatures may be updated during the scan.
     const { label: scannedBy } = await this.scanner.identify(signal);
     const fits = this.spool.fits(sizeBytes);
-    const mayNeedReader = fits && mayBeInspected(mimeType);
+    const mayNeedReader = fits && this.types.mayBeInspected(mimeType);
     const file = mayNeedReader && mayInspect ? await this.spool.reserve(sizeBytes, signal) : null;
     const digest = new ContentDigest(Math.max(0, sizeBytes - ARCHIVE_TAIL_BYTES), sizeBytes);
-    const isNeeded = (detected: string | null) => needsWholeFile(mimeType, detected);
+    const isNeeded = (detected: string | null) => this.types.needsWholeFile(mimeType, detected);
     const pass = new Pass(
       file,
       digest,
@@ -97,7 +98,7 @@ export class ContentReader {
         path,
         isAlsoArchive:
           path === null && (await this.inspector.detectArchive(digest.tail, { sizeBytes, detected }, signal)),
-        isTooLarge: !fits && isNeeded(detected),
+        isTooLarge: !fits && this.types.mustBeInspected(mimeType, detected),
         [Symbol.asyncDispose]: async () => pass.file?.[Symbol.asyncDispose](),
       };
     } catch (error) {

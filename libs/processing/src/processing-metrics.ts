@@ -16,6 +16,7 @@ export class ProcessingMetrics {
   private readonly results: Counter<'outcome'>;
   private readonly rejections: Counter<'code'>;
   private readonly verdicts: Counter<'outcome'>;
+  private readonly featureReads: Counter<'reader' | 'outcome'>;
   private readonly bytes: Counter;
   private readonly ready: Histogram;
 
@@ -44,6 +45,12 @@ export class ProcessingMetrics {
       name: 'stowage_scan_verdicts_total',
       help: 'Scanner verdicts on uploads and on rescanned stored objects',
       labelNames: ['outcome'],
+      registers,
+    });
+    this.featureReads = new Counter({
+      name: 'stowage_feature_reads_total',
+      help: 'Files read by file readers of features; invalid means that some properties did not fit their declaration',
+      labelNames: ['reader', 'outcome'],
       registers,
     });
     this.bytes = new Counter({
@@ -79,6 +86,10 @@ export class ProcessingMetrics {
 
   scanned(outcome: Verdict['outcome']): void {
     this.verdicts.inc({ outcome });
+  }
+
+  readByFeature(reader: string, outcome: 'read' | 'invalid' | 'failed'): void {
+    this.featureReads.inc({ reader, outcome });
   }
 
   rejected(code: string): void {

@@ -8,15 +8,25 @@ import { ContentCostsRepository } from './content-costs.repository.js';
 import { ContentInspector } from './content-inspector.js';
 import { ContentReader } from './content-reader.js';
 import { FailedAssetRetryService } from './failed-asset-retry.service.js';
+import { FeatureInspection } from './feature-inspection.js';
 import { InfectedContentService } from './infected-content.service.js';
+import { InspectionChecks } from './inspection-checks.js';
 import { ProcessingMetrics } from './processing-metrics.js';
 import { ProcessingService } from './processing.service.js';
+import { RereadService } from './reread.service.js';
 import { RescanService } from './rescan.service.js';
 import { RescanTask } from './rescan.task.js';
 import { Spool } from './spool.js';
+import { StoredContentReader } from './stored-content-reader.js';
 import { VariantRebuildService } from './variant-rebuild.service.js';
 
-const SERVICES = [InfectedContentService, ProcessingService, RescanService, VariantRebuildService];
+const SERVICES = [
+  InfectedContentService,
+  ProcessingService,
+  RereadService,
+  RescanService,
+  VariantRebuildService,
+];
 
 /**
  * The processing pipeline. Requires `DatabaseModule`, `MetricsModule`, and providers of the ports `ObjectStore` and
@@ -29,9 +39,12 @@ const SERVICES = [InfectedContentService, ProcessingService, RescanService, Vari
     ContentCostsRepository,
     ContentInspector,
     ContentReader,
+    FeatureInspection,
+    InspectionChecks,
     ProcessingMetrics,
     RescanTask,
     Spool,
+    StoredContentReader,
     ...SERVICES,
   ],
   exports: SERVICES,

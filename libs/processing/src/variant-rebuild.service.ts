@@ -4,7 +4,6 @@ import {
   type ClaimedObject,
   ContentStore,
   ContentStoreConfig,
-  CorruptionService,
   ObjectMaintenanceRepository,
   ObjectVariantsRepository,
 } from '#libs/content';
@@ -12,8 +11,9 @@ import { OCTET_STREAM, specOf, specsOf, StowageError } from '#libs/domain';
 import type { Inspection } from '#libs/inspection';
 import { StowageTask, type TaskContext } from '#libs/runtime';
 import { ContentInspector } from './content-inspector.js';
-import { ContentReader, type ReadResult } from './content-reader.js';
-import { InfectedContentService } from './infected-content.service.js';
+import type { ReadResult } from './content-reader.js';
+import { RereadService } from './reread.service.js';
+import { StoredContentReader } from './stored-content-reader.js';
 
 /** Rebuilds the variants of stored pictures when the profiles have changed, newest first, and deletes the old ones. */
 @Injectable()
@@ -23,10 +23,9 @@ export class VariantRebuildService {
     private readonly maintenance: ObjectMaintenanceRepository,
     private readonly variants: ObjectVariantsRepository,
     private readonly contents: ContentStore,
-    private readonly corruption: CorruptionService,
-    private readonly infected: InfectedContentService,
-    private readonly contentReader: ContentReader,
+    private readonly storedContent: StoredContentReader,
     private readonly inspector: ContentInspector,
+    private readonly reread: RereadService,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(VariantRebuildService.name);
@@ -38,23 +37,19 @@ export class VariantRebuildService {
   }
 
   /**
-   * Rebuilds the variants of the next picture. A failed or damaged picture is tried again when its claim expires, after an hour.
-   * @returns false when no picture is due
+   * Rebuilds the variants of the next picture, or reads the next object again if no picture is due. A failed or damaged picture is tried again when its claim expires, after an hour.
+   * @returns false when nothing is due
    * @throws StowageError unavailable; InspectionFailed
    */
   async next(now: Date, signal?: AbortSignal): Promise<boolean> {
     const { profiles } = this.config;
     const object = await this.maintenance.claim('variants', specsOf(profiles), null, now);
-    if (object === null) return false;
+    if (object === null) return this.reread.next(now, signal);
     const existing = await this.contents.variantsOf(object.sha256, object.scope, signal);
     const missing = profiles.filter((profile) => !existing.has(specOf(profile)));
     if (missing.length > 0) {
-      const { location, sizeBytes } = object;
-      await using read = await this.contentReader.read(
-        { object: location, sizeBytes, mimeType: OCTET_STREAM },
-        { mayInspect: true, signal },
-      );
-      if (!(await this.isSound(object, read, now, signal))) return true;
+      await using read = await this.storedContent.read(object, OCTET_STREAM, now, signal);
+      if (read === null) return true;
       const found = await this.inspect(object, read, missing, signal);
       const storedObject = String(object.id);
       if (found === null || found.refusal !== null) {
@@ -70,30 +65,6 @@ export class VariantRebuildService {
       await this.contents.putVariants(object.id, object, object.scope, found.renditions, signal);
     }
     await this.contents.keepVariants(object.id, profiles);
-    return true;
-  }
-
-  /** Whether the bytes are undamaged and not infected. */
-  private async isSound(
-    object: ClaimedObject,
-    { digest, verdict }: ReadResult,
-    now: Date,
-    signal?: AbortSignal,
-  ): Promise<boolean> {
-    const storedObject = String(object.id);
-    if (verdict.outcome === 'infected') {
-      this.logger.warn({ storedObject, signature: verdict.signature }, 'stored object found infected');
-      await this.infected.quarantineObject(object, now);
-      return false;
-    }
-    if (digest.sha256 !== object.sha256) {
-      await this.corruption.confirm(object, signal);
-      return false;
-    }
-    if (verdict.outcome === 'error') {
-      this.logger.error({ storedObject, why: verdict.message }, 'stored object not scanned');
-      return false;
-    }
     return true;
   }
 

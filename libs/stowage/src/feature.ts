@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import type { DynamicModule, Type } from '@nestjs/common';
 import semver from 'semver';
+import type { ContentCheck, FileReader } from '#libs/inspection';
 
 /**
  * A domain feature of another team: a folder below `libs/` that uses only the public entry points of other libs.
@@ -22,6 +23,12 @@ export interface Feature {
   readonly api?: { readonly imports: FeatureModules };
   /** Modules of the worker: event handlers, tasks and the services that they use. */
   readonly worker?: { readonly imports: FeatureModules };
+  /** Readers of files, whose properties are in `AssetContents.featureProperties`. */
+  readonly readers?: readonly FileReader[];
+  /** Checks that files must pass before they become READY. Their reasons begin with the feature's name: `ALBUMS_`. */
+  readonly contentChecks?: readonly ContentCheck[];
+  /** Variants of every picture in addition to the configured ones, such as `album-cover=webp:600x600:80:cover`. */
+  readonly variants?: readonly string[];
 }
 
 type FeatureModules = readonly (Type | DynamicModule)[];

@@ -19,6 +19,7 @@ import type { ApiConfiguration } from './api/config.js';
 import { ApiGraphQLModule } from './api/graphql.module.js';
 import { storageOf } from './api/storage.js';
 import { type Feature, verifyCompatibility } from './feature.js';
+import { extensionsOf } from './feature-content.js';
 import type { WorkerConfiguration } from './worker/config.js';
 
 /** The composition of a process: configuration, adapters, the modules of the service and those of its features. */
@@ -33,7 +34,7 @@ export class StowageModule {
       imports: [
         LoggerModule.forRoot(params),
         // Clients can request and complete uploads without Pub/Sub.
-        ...foundation(config, storageOf(config, params), { optional: ['pubsub'] }),
+        ...foundation(config, storageOf(config, params), features, { optional: ['pubsub'] }),
         ApiGraphQLModule.forFeatures(features),
       ],
     };
@@ -62,7 +63,7 @@ export class StowageModule {
       module: StowageModule,
       imports: [
         LoggerModule.forRoot(params),
-        ...foundation(config, storage),
+        ...foundation(config, storage, features),
         ScannerModule.forRoot(await scannerOf(config.scanner)),
         // Must precede the modules with jobs. Nest shuts down in reverse order, and workers have to stop before the
         // sweeps end.
@@ -76,13 +77,17 @@ export class StowageModule {
   }
 }
 
-/** The modules that each process needs besides logging. */
+/**
+ * The modules that each process needs besides logging.
+ * @throws Error with a message of one sentence if a reader or check of a feature is invalid
+ */
 export const foundation = (
   config: Readonly<Record<string, object>>,
   storage: StorageAdapters,
+  features: readonly Feature[] = [],
   health?: HealthOptions,
 ): DynamicModule['imports'] & {} => [
-  ConfigurationModule.forRoot(config),
+  ConfigurationModule.forRoot({ ...config, extensions: extensionsOf(features) }),
   MetricsModule,
   HealthModule.forRoot(health),
   DatabaseModule,

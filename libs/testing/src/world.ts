@@ -47,7 +47,7 @@ import { configured, readConfiguration } from '#libs/runtime';
 import { ScannerModule } from '#libs/scanner';
 import { ObjectStore, type SignedRequest, UploadSessions } from '#libs/storage';
 import { GcsObjectStore, GcsUploadSessions, GcsUrlSigner } from '#libs/storage/gcs';
-import { configurationOf, type Feature, foundation } from '#libs/stowage';
+import { configurationOf, type Feature, foundation, profilesOf } from '#libs/stowage';
 import {
   UploadCompletion,
   UploadConfig,
@@ -117,7 +117,8 @@ export const actor = (ownerId = 42n, more: Partial<Actor> = {}): Actor => ({
 export class World implements AsyncDisposable {
   static async start(options: WorldOptions = {}): Promise<World> {
     const scanner = new ScriptedScanner();
-    const profiles = parseProfiles(options.profiles ?? DEFAULT_PROFILES);
+    const { batches, features = [] } = options;
+    const profiles = profilesOf(parseProfiles(options.profiles ?? DEFAULT_PROFILES), features);
     const spoolFolder = await mkdtemp(path.join(tmpdir(), 'stowage-spool-'));
     // The processes that inspect files run as other users.
     await chmod(spoolFolder, 0o711);
@@ -125,7 +126,6 @@ export class World implements AsyncDisposable {
     for (const bucket of [INCOMING, CONTENT, QUARANTINE]) await emulators.client.createBucket(bucket);
     const real = new GcsObjectStore({ projectId: PROJECT, endpoint: emulators.gcs.url });
     const realSessions = new GcsUploadSessions({ projectId: PROJECT, endpoint: emulators.gcs.url });
-    const { batches, features = [] } = options;
     const config = {
       ...readConfiguration(configurationOf(features), {}),
       database: configured(DatabaseConfig, { url: database.url }),
@@ -157,15 +157,16 @@ export class World implements AsyncDisposable {
       }),
       events: new EventsConfig(),
     };
+    const storage = {
+      store: options.around?.(real) ?? real,
+      sessions: options.aroundSessions?.(realSessions) ?? realSessions,
+      probedBucket: INCOMING,
+      signer: new GcsUrlSigner({ endpoint: emulators.gcs.url, key: HMAC_KEY }),
+    };
     const module = await Test.createTestingModule({
       imports: [
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
-        ...foundation(config, {
-          store: options.around?.(real) ?? real,
-          sessions: options.aroundSessions?.(realSessions) ?? realSessions,
-          probedBucket: INCOMING,
-          signer: new GcsUrlSigner({ endpoint: emulators.gcs.url, key: HMAC_KEY }),
-        }),
+        ...foundation(config, storage, features),
         ScannerModule.forRoot(scanner),
         UploadModule,
         DeliveryModule,

@@ -160,12 +160,14 @@ export class NewAssetsRepository {
 
   private async insertAll(insertions: readonly Insertion[], database: Database): Promise<boolean[]> {
     const { limitBytes, limitAssets } = this.quotas.defaults;
+    const { requiredChecks: checks } = this.ownDuplicates;
     const items = insertions.flatMap(({ ownerId, assets, mustSend }) =>
       assets.map((asset) => ({
         ...asset,
         ...this.incoming.refOf(asset.id),
         ownerId: String(ownerId),
         adopt: !mustSend.has(asset),
+        checks,
       })),
     );
     try {

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow } from '#libs/assets';
 import { Database, isUniqueViolation, statement } from '#libs/database';
 import { TRANSITIONS } from '#libs/domain';
+import { InspectionExtensions } from '#libs/inspection';
 import { QuotaService } from '#libs/quota';
 import type { NewAsset } from './upload.repository.js';
 import { detailsSql, ITEM, existingAssetSql } from './upload-sql.js';
@@ -19,7 +20,8 @@ export const SHARE_EXISTING = statement<SharedRow>(
   'upload_adopt',
   `with ${ITEM},
     twin as (
-      select i.*, t.asset_id as twin_id, t.stored_object_id, t.bucket as twin_bucket, t.object_key, t.mime_type, t.scanned_by
+      select i.*, t.asset_id as twin_id, t.stored_object_id, t.bucket as twin_bucket, t.object_key, t.mime_type, t.scanned_by,
+        t.passed_checks
       from item i, ${existingAssetSql('a.*')} t),
     usable as (
       select id from stored_objects
@@ -40,11 +42,11 @@ export const SHARE_EXISTING = statement<SharedRow>(
       where o.id = d.id),
     created as (
       insert into media_assets as a (asset_id, owner_id, bucket, object_key, filename, mime_type, declared_type, size_bytes,
-        checksum_sha256, crc32c, status, stored_object_id, scanned_by, upload_method, idempotency_key, idempotency_fingerprint,
-        request_id, url_expires_at, upload_deadline_at, next_check_at, created_at, updated_at, ready_at)
+        checksum_sha256, crc32c, status, stored_object_id, scanned_by, passed_checks, upload_method, idempotency_key,
+        idempotency_fingerprint, request_id, url_expires_at, upload_deadline_at, next_check_at, created_at, updated_at, ready_at)
       select i.id, i."ownerId", i.twin_bucket, i.object_key, i.filename, i.mime_type, i."mimeType", i."sizeBytes",
-        i."checksumSha256", i.crc32c, '${TRANSITIONS.adopt.to}', i.stored_object_id, i.scanned_by, i.method, i."idempotencyKey",
-        i.fingerprint, i."requestId", i.now, i.now, i.now, i.now, i.now, i.now
+        i."checksumSha256", i.crc32c, '${TRANSITIONS.adopt.to}', i.stored_object_id, i.scanned_by, i.passed_checks, i.method,
+        i."idempotencyKey", i.fingerprint, i."requestId", i.now, i.now, i.now, i.now, i.now, i.now
       from adopted i
       returning ${ASSET_COLUMNS}),
     found as (
@@ -64,7 +66,14 @@ export class OwnDuplicatesRepository {
   constructor(
     private readonly database: Database,
     private readonly quotas: QuotaService,
+    private readonly extensions: InspectionExtensions,
   ) {}
+
+  /** The content checks that the bytes of an existing asset must have passed; undefined for none. */
+  get requiredChecks(): string[] | undefined {
+    const { checkLabels } = this.extensions;
+    return checkLabels.length > 0 ? checkLabels : undefined;
+  }
 
   /**
    * Creates assets that share existing bytes of their owner.
@@ -77,7 +86,8 @@ export class OwnDuplicatesRepository {
     items: readonly NewAsset[],
   ): Promise<ReadonlyMap<string, Asset | null>> {
     const { limitBytes, limitAssets } = this.quotas.defaults;
-    const rows = items.map((item) => ({ ...item, ownerId: String(ownerId) }));
+    const { requiredChecks: checks } = this;
+    const rows = items.map((item) => ({ ...item, ownerId: String(ownerId), checks }));
     try {
       const found = await this.database.query(SHARE_EXISTING, [
         limitBytes,

@@ -1,6 +1,6 @@
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
-import { InspectionConfig, InspectionModule } from '#libs/inspection';
+import { InspectionConfig, InspectionExtensions, InspectionModule } from '#libs/inspection';
 import { ConfigurationModule, configured, HealthModule } from '#libs/runtime';
 import { LIMITS } from './readers.harness.js';
 
@@ -8,6 +8,7 @@ import { LIMITS } from './readers.harness.js';
 export async function startInspection(
   spoolFolder: string,
   changes: Partial<InspectionConfig> = {},
+  extensions = new InspectionExtensions(),
 ): Promise<TestingModule> {
   const inspection = configured(InspectionConfig, {
     ...LIMITS,
@@ -19,7 +20,7 @@ export async function startInspection(
   });
   const module = await Test.createTestingModule({
     imports: [
-      ConfigurationModule.forRoot({ inspection }),
+      ConfigurationModule.forRoot({ inspection, extensions }),
       LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
       HealthModule.forRoot(),
       InspectionModule,

@@ -13,6 +13,7 @@ const { command } = await findLaunch(
     spoolFolder: import.meta.dirname,
     startsPrograms: false,
     readers,
+    modules: [],
   },
   folder === undefined ? undefined : [folder],
 );

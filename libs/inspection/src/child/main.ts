@@ -11,6 +11,7 @@ import type { Inspection } from '../inspector.js';
 import { hasAppendedArchive } from './appended-archive.js';
 import { detectInFile, detectType } from './detect-type.js';
 import { isOutOfMemory } from './exhaustion.js';
+import { runExtension } from './extension.js';
 import { FrameReader, toFrame } from './frames.js';
 import { type ChildResponse, CHANNEL_FD, type ChildRequest, SERVE } from './messages.js';
 import type { FileToRead, Finding, Limits, ReaderEntry } from './reader.js';
@@ -69,6 +70,8 @@ async function answer(question: ChildRequest, readers: readonly ReaderEntry[]): 
       return hasAppendedArchive(question.tail, question.sizeBytes, question.detected);
     case 'inspect':
       return inspect(question.file, question.limits, readers);
+    case 'extension':
+      return runExtension(question);
   }
 }
 

@@ -5,6 +5,14 @@ export const CHANNEL_FD = 3;
 /** Last argument of a child process that has a channel. */
 export const SERVE = 'serve';
 
+/** A file for a module of a feature. */
+export interface ExtensionFile {
+  /** The whole file, as in an inspection. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly mediaType: string;
+}
+
 /** A request to a child process, which receives one at a time. */
 export type Task =
   | { readonly kind: 'detect'; readonly head: Buffer; readonly sizeBytes: number }
@@ -18,6 +26,13 @@ export type Task =
       readonly kind: 'inspect';
       readonly file: Omit<FileToRead, 'detected'> & { readonly detected: string | null };
       readonly limits: Limits;
+    }
+  | {
+      readonly kind: 'extension';
+      /** Path of a feature's module, and the function that it exports. */
+      readonly module: string;
+      readonly export: 'read' | 'check';
+      readonly file: ExtensionFile;
     };
 
 export type ChildRequest = Task & { readonly id: string };

@@ -11,6 +11,7 @@ import { type Configuration, LoggingConfig, readConfiguration, Variable, Whole, 
 import { ScannerConfig } from '#libs/scanner';
 import { GcsConfig, PubSubConfig } from '#libs/storage/gcs';
 import { configurationOf, type Feature } from '../feature.js';
+import { profilesOf } from '../feature-content.js';
 
 /** The HTTP server for health checks and metrics. */
 class MonitoringConfig {
@@ -61,5 +62,6 @@ export function readWorkerConfig(
 ): WorkerConfiguration {
   const config = readConfiguration({ ...configurationOf(features), ...WORKER_CONFIGURATION }, env);
   config.inspection.scannableBytes = config.scanner.maxBytes;
+  config.contentStore.profiles = profilesOf(config.contentStore.profiles, features);
   return config;
 }

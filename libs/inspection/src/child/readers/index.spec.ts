@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { supportedMimeTypes } from 'file-type';
-import { isInspected } from '../../inspected-types.js';
+import { InspectionExtensions } from '../../extensions.js';
+import { InspectedTypes } from '../../inspected-types.js';
 import { zipArchive } from '../../testing/index.js';
 import { READERS, readersOf } from './index.js';
 
@@ -24,7 +25,8 @@ async function objectionsTo(detected: string, readers = READERS) {
   return found.map(({ refusal, opaque }) => refusal?.code ?? opaque);
 }
 
-const inspected = [...supportedMimeTypes].filter((type) => isInspected(type));
+const types = new InspectedTypes(new InspectionExtensions());
+const inspected = [...supportedMimeTypes].filter((type) => types.isInspected(type));
 
 describe('the guard of an inspected file', () => {
   it('exists for every inspected type', () => {

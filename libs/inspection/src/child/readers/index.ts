@@ -1,4 +1,4 @@
-import { COMPOUND_FILES, MEDIA, PROGRAMS, ZIP_FAMILY } from '../../inspected-types.js';
+import { COMPOUND_FILES, MEDIA, PDF, PROGRAMS, ZIP_FAMILY } from '../../type-table.js';
 import type { ReaderEntry } from '../reader.js';
 
 /** The built-in readers. Several may read one file. A type without a reader needs no file on disk. */
@@ -10,7 +10,7 @@ export const READERS: readonly ReaderEntry[] = [
   { types: /^image\//, load: () => import('./image/image.js') },
   { types: /^(audio\/|application\/ogg$)/, load: () => import('./media/audio.js') },
   { types: /^(video\/|application\/vnd\.ms-asf$)/, load: () => import('./media/video.js') },
-  { types: /^application\/pdf$/, load: () => import('./pdf.js') },
+  { types: PDF, load: () => import('./pdf.js') },
 ];
 
 /** Guard for files on disk that have no guard of their own, because only a reader checks the end of such a file. */

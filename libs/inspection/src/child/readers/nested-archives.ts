@@ -1,5 +1,5 @@
 import { constants, inflateRawSync } from 'node:zlib';
-import { MEDIA, PROGRAMS } from '../../inspected-types.js';
+import { MEDIA, PROGRAMS } from '../../type-table.js';
 import { hasAppendedArchive } from '../appended-archive.js';
 import { type ByteSource, bufferSource, sourceSlice, InvalidArchiveError } from '../bounded-file.js';
 import { detectType, HEAD_BYTES } from '../detect-type.js';
