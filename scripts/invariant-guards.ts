@@ -28,6 +28,7 @@ const PROCESSING = 'test/integration/processing/processing.spec.ts';
 const SCAN = 'test/integration/processing/scan.spec.ts';
 const CORRUPTION = 'test/integration/processing/corruption.spec.ts';
 const VARIANTS = 'test/integration/processing/variants.spec.ts';
+const FEATURES = 'test/integration/processing/features.spec.ts';
 const UPLOAD = 'test/integration/upload/upload.spec.ts';
 const SESSIONS = 'test/integration/upload/upload-sessions.spec.ts';
 const STORAGE = 'test/integration/storage/gcs.spec.ts';
@@ -135,6 +136,33 @@ export const GUARDS: readonly Guard[] = [
     without: 'if (why !== undefined) return;',
     test: SCAN,
     name: 'rejects an unscannable file',
+  },
+  {
+    invariant: 2,
+    what: 'An own duplicate shares only bytes that passed the registered content checks of features',
+    file: 'libs/upload/src/upload-sql.ts',
+    guard: '\n          and (i.checks is null or a.passed_checks @> i.checks)',
+    without: '',
+    test: FEATURES,
+    name: 'share bytes with an own duplicate only if they passed the registered checks',
+  },
+  {
+    invariant: 2,
+    what: 'A file that is too large for the content checks of features is rejected',
+    file: 'libs/processing/src/feature-inspection.ts',
+    guard: 'if (path === null) throw tooLargeToCheck();',
+    without: 'if (path === null) continue;',
+    test: FEATURES,
+    name: 'reject the file, since it cannot be checked',
+  },
+  {
+    invariant: 2,
+    what: 'A content check that gives an undeclared reason has failed',
+    file: 'libs/inspection/src/answer.ts',
+    guard: 'reason: oneOf(reasons, reason),',
+    without: 'reason: reasons.find((each) => each === reason) ?? reasons[0]!,',
+    test: FEATURES,
+    name: 'never make a file READY when its check fails to run: undeclared',
   },
   {
     invariant: 2,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
+import { FIND_UNREAD } from '../../../libs/content/src/feature-properties.repository.js';
 import { CLAIMS } from '../../../libs/content/src/object-maintenance.repository.js';
 import { blocksOf, SeededDatabase } from '../../support/plans.js';
 
@@ -7,8 +8,8 @@ const OBJECTS = 50_000;
 const NEWEST = 2n ** 63n - 1n;
 
 const SEED = `
-  insert into stored_objects (id, sha256, crc32c, size_bytes, ref_count, state, created_at, scanned_by, variant_specs)
-    select n, lpad(n::text, 64, '0'), 'AAAAAA==', 1, 1, 'LIVE', now(), 'm', 'm' from generate_series(1, ${OBJECTS}) n;
+  insert into stored_objects (id, sha256, crc32c, size_bytes, ref_count, state, created_at, scanned_by, variant_specs, read_by)
+    select n, lpad(n::text, 64, '0'), 'AAAAAA==', 1, 1, 'LIVE', now(), 'm', 'm', 'm' from generate_series(1, ${OBJECTS}) n;
   insert into object_copies (stored_object_id, location, bucket, key, version)
     select n, 'primary', 'content', 'k' || n, '1' from generate_series(1, ${OBJECTS}) n`;
 
@@ -59,5 +60,24 @@ describe('claims for a new scan or new variants (real: PostgreSQL)', () => {
     expect(await claim(what, 'm')).toBe(found[0]);
     for (const id of [10, 20, 30, 40]) await record('m', id);
     expect(await claim(what, 'm')).toBeUndefined();
+  });
+
+  it('finds that no object is due for the readers of features without reading every row', async () => {
+    const plan = await database.explain(FIND_UNREAD.text, ['m', new Date()]);
+    expect(blocksOf(plan)).toBeLessThan(50);
+  });
+
+  it('finds a batch of the newest objects due for the readers of features, whatever readers are recorded', async () => {
+    await client.query(`update stored_objects set read_by = case id when 10 then 'a' when 20 then 'z' end,
+      claimed_until = case id when 40 then '2100-01-01'::timestamptz end where id in (10, 20, 30, 40)`);
+    const { rows } = await client.query<{ id: string; readBy: string }>(FIND_UNREAD.text, ['m', new Date()]);
+    expect(rows.map(({ id, readBy }) => [id, readBy])).toEqual([
+      ['30', ''],
+      ['20', 'z'],
+      ['10', 'a'],
+    ]);
+    const plan = await database.explain(FIND_UNREAD.text, ['new', new Date()]);
+    expect(plan['Actual Rows']).toBe(500);
+    expect(blocksOf(plan)).toBeLessThan(3000);
   });
 });
