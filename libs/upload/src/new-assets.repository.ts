@@ -110,8 +110,7 @@ export class NewAssetsRepository {
     for (const item of items) {
       let isShareable = false;
       const outcome = await this.createWithPolicies(async (database) => {
-        const duplicates = new OwnDuplicatesRepository(database, this.quotas);
-        const asset = (await duplicates.shareExisting(ownerId, [item])).get(item.id);
+        const asset = (await this.ownDuplicates.shareExisting(ownerId, [item], database)).get(item.id);
         isShareable = asset !== undefined;
         return asset ?? null;
       });

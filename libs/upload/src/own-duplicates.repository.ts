@@ -77,6 +77,7 @@ export class OwnDuplicatesRepository {
 
   /**
    * Creates assets that share existing bytes of their owner.
+   * @param database runs the statement, for example in a transaction
    * @returns the new assets by item id. Null means that another request of the owner used the quota or the idempotency key
    * meanwhile, so the caller tries again. The bytes of items without an entry do not exist (any more) and must be sent.
    * @throws StowageError unavailable
@@ -84,12 +85,13 @@ export class OwnDuplicatesRepository {
   async shareExisting(
     ownerId: bigint,
     items: readonly NewAsset[],
+    database: Pick<Database, 'query'> = this.database,
   ): Promise<ReadonlyMap<string, Asset | null>> {
     const { limitBytes, limitAssets } = this.quotas.defaults;
     const { requiredChecks: checks } = this;
     const rows = items.map((item) => ({ ...item, ownerId: String(ownerId), checks }));
     try {
-      const found = await this.database.query(SHARE_EXISTING, [
+      const found = await database.query(SHARE_EXISTING, [
         limitBytes,
         limitAssets,
         JSON.stringify(rows),
