@@ -77,10 +77,9 @@ describe('a feature with tables', () => {
   });
 
   async function node(...args: string[]) {
-    const { NODE_OPTIONS: _, ...env } = process.env;
     const child = spawn(process.execPath, args, {
       cwd: root,
-      env: { ...env, DATABASE_URL: database.url, CHECKPOINT_DISABLE: '1' },
+      env: { ...process.env, NODE_OPTIONS: '', DATABASE_URL: database.url, CHECKPOINT_DISABLE: '1' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const exit = new Promise((resolve) => child.once('close', resolve));
