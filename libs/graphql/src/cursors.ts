@@ -82,10 +82,10 @@ export function cursorsOf<const Fields extends CursorFields>(
   list: string,
   fields: Fields,
 ): Cursors<CursorPosition<Fields>> {
-  const types = Object.entries(fields).map(([name, type]) => ({
-    name,
-    type: TYPES[type] as FieldType<unknown>,
-  }));
+  const types = Object.entries(fields).map(([name, type]) => {
+    const fieldType: FieldType<unknown> = TYPES[type];
+    return { name, type: fieldType };
+  });
   const seed = crc32(list);
 
   const encode = (position: CursorPosition<Fields>) => {
