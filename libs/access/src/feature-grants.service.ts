@@ -85,7 +85,7 @@ export class FeatureGrantsService {
    * Grants READ on the assets that exist and that `ownerId` owns, or changes the expiry of the grant. Writes nothing for other ids.
    * @returns the ids of the granted assets, in any order
    * @throws StowageError invalid GRANT_LIMIT when an asset already has {@link MAX_FEATURE_GRANTS} unexpired grants to principals of
-   * features; Error if no source has the principal, or there are too many assets
+   * features, which must end the transaction; Error if no source has the principal, or there are too many assets
    */
   async grant(tx: Tx, { ownerId, principal, assetIds, expiresAt = null }: FeatureGrant): Promise<string[]> {
     this.check(principal, assetIds);

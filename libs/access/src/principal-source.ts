@@ -88,8 +88,8 @@ export const columnsOf = ({
 ];
 
 /**
- * Condition for a principal of the source that the caller holds; null counts as false. A scalar subquery with a limit is looked up
- * by index for each row; PostgreSQL could turn `exists` into a scan of all shares. Invalid ids match no row instead of failing.
+ * Condition for a principal of the source that the caller holds; null counts as false. PostgreSQL always looks up a scalar subquery
+ * row by row, whereas it may plan `exists` as a join that reads all shares. Invalid ids match no row instead of failing.
  * @param held SQL of the principal
  * @param principals placeholder of the caller's principals as text[]
  */

@@ -44,6 +44,7 @@ export class PrincipalSources implements SourceSet, OnModuleInit {
 
   /** @throws Error if a source is invalid, or the database lacks its table, a column or the index */
   async onModuleInit(): Promise<void> {
+    this.found = undefined;
     for (const source of this.sources) await this.verify(source);
   }
 
@@ -52,7 +53,7 @@ export class PrincipalSources implements SourceSet, OnModuleInit {
     return this.sources.some((source) => isPrincipalOf(source, principal));
   }
 
-  /** Read on first use, because providers do not exist before. */
+  /** Read on first use and again by `onModuleInit`, because a provider that asks in its constructor may precede sources. */
   private get set(): SourceSet {
     return (this.found ??= sourceSetOf(validSources(this.contributions.classes(PrincipalSource))));
   }
