@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
+import { StowageTask, type TaskContext } from '#libs/runtime';
 import { DomainEventsRepository } from './domain-events.repository.js';
 import { EventConsumersRepository } from './event-consumers.repository.js';
 import { EventsConfig } from './events.config.js';
@@ -25,7 +26,8 @@ export class EventRetentionService {
    * @returns the number of removed events
    * @throws StowageError unavailable
    */
-  async prune(now: Date, signal: AbortSignal): Promise<number> {
+  @StowageTask('prune-events', { cron: '30 2 * * *' })
+  async prune({ now, signal }: TaskContext): Promise<number> {
     const cutoff = new Date(now.getTime() - this.config.retentionDays * DAY_MS);
     for (const consumer of await this.consumers.removeUnseen(cutoff))
       this.logger.warn({ consumer }, 'event consumer removed: no worker runs it');
