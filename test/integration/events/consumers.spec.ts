@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Registry } from 'prom-client';
 import type { Tx } from '#libs/database';
 import { BECAME_READY, unavailable } from '#libs/domain';
-import { type AssetEvent, DomainEventsRepository } from '#libs/events';
+import { DomainEventsRepository } from '#libs/events';
 import { until } from '../../../libs/testing/src/until.js';
 import { consumer, EventWorkers } from './event-workers.js';
 
