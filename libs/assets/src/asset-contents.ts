@@ -21,7 +21,7 @@ export interface AssetContents {
   /** Null when the bytes were not inspected. */
   readonly properties: AssetProperties | null;
   /**
-   * Properties that the file readers of features found, by the id of the reader. Empty without any.
+   * Properties of a READY asset that the file readers of features found, by the id of the reader. Empty without any.
    * @example contents.featureProperties.gpx?.trackLengthMeters
    */
   readonly featureProperties: FeatureProperties;

@@ -63,7 +63,10 @@ interface ContentsRow
   variants: readonly Variant[];
 }
 
-/** Checks the status again, because an asset that was READY when it was read may have been rejected since. */
+/**
+ * Checks the status again, because an asset that was READY when it was read may have been rejected since. The limit keeps the
+ * planner from reading all stored objects for a page.
+ */
 export const CONTENTS = statement<ContentsRow>(
   'assets_contents',
   `select ${columnsSql<MediaAsset>('a', ['assetId', 'scannedBy'])}, p.asset_id is not null as "isInspected",
@@ -74,9 +77,10 @@ export const CONTENTS = statement<ContentsRow>(
           where stored_object_id = a.stored_object_id and version is not null
           order by name, created_at desc, spec desc) v
         where a.status = 'READY') as variants,
-      case when a.status = 'READY' then o.variants_reason end as "variantsReason", o.feature_properties as "featureProperties"
+      o.variants_reason as "variantsReason", o.feature_properties as "featureProperties"
     from media_assets a left join asset_properties p on p.asset_id = a.asset_id
-      left join stored_objects o on o.id = a.stored_object_id
+      left join lateral (select variants_reason, feature_properties from stored_objects
+        where id = a.stored_object_id and a.status = 'READY' limit 1) o on true
     where a.asset_id = any($1::uuid[]) and a.status in (${STATUSES_WITH_CONTENTS.map((name) => `'${name}'`).join(', ')})`,
 );
 

@@ -35,7 +35,7 @@ export type CheckFile = (
 interface Extension {
   /** Lower case letters, digits and hyphens, at most 24; unique among the readers, or among the checks, of all features. */
   readonly id: string;
-  /** From 1 to 99999. A feature raises it when its module gives other results for the same bytes. */
+  /** From 1 to 99999. A feature raises it when the types change, or the module gives other results for the same bytes. */
   readonly revision: number;
   /** The module, which an isolated process loads, such as `new URL('./readers/gpx.js', import.meta.url)`. */
   readonly module: URL;
