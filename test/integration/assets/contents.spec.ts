@@ -55,6 +55,7 @@ describe('asset contents (real: PostgreSQL, queue, storage emulator)', () => {
     const { id } = await inspected('a first picture', 42n);
     expect(await contents(id)).toEqual({
       properties: FOUND,
+      featureProperties: {},
       variants: [
         {
           name: 'tiny',
