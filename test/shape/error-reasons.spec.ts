@@ -1,10 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from '@jest/globals';
+import { RANKS } from '../../eslint.ranks.mjs';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-/** Sources whose errors reach neither clients nor operators. */
+/** Sources whose errors reach neither clients nor operators, and features, which have documents of their own. */
+const isLeftOut = (file: string) => LEFT_OUT.test(file) || featureOf(file) !== null;
 const LEFT_OUT = /\.spec\.ts$|\/(testing|generated|gcp-emulator)\/|^apps\/local\//;
+
+/** The feature that a file belongs to: a lib without a rank. */
+function featureOf(file: string): string | null {
+  const lib = /^libs\/([^/]+)\//.exec(file)?.[1];
+  return lib === undefined || lib in RANKS ? null : lib;
+}
 
 /** Patterns by which sources name a reason; `refusal` and `unauthenticated` are helpers of single files. */
 const NAMED = [
@@ -19,7 +27,7 @@ const NAMED = [
 const sources = ['libs', 'apps'].flatMap((folder) =>
   readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
     .map((file) => `${folder}/${file}`)
-    .filter((file) => file.endsWith('.ts') && !LEFT_OUT.test(file)),
+    .filter((file) => file.endsWith('.ts') && !isLeftOut(file)),
 );
 
 it('documents every reason of an error', () => {

@@ -164,7 +164,7 @@ export class EventWorkers implements AsyncDisposable {
   }
 
   retention(module: TestingModule, now: Date): Promise<number> {
-    return module.get(EventRetentionService).prune(now, new AbortController().signal);
+    return module.get(EventRetentionService).prune({ now, signal: new AbortController().signal });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
