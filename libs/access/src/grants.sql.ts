@@ -15,14 +15,14 @@ const AND_UNEXPIRED = 'and (g.expires_at is null or g.expires_at > now())';
  * @param sources principals of features that a caller may hold
  */
 export function grantedSql(principals: string, sources: readonly ValidSource[] = []): string {
-  const own = (callers: string) => `select distinct g.permission::text from asset_acl g
-     where g.asset_id = a.asset_id and g.principal = any(${callers})
-       ${AND_UNEXPIRED}`;
-  if (sources.length === 0) return `array(${own(principals)})`;
   // Hides the length of the array from the planner, which would otherwise plan the statement anew for each execution.
   const callers = `(select ${principals}::text[])::text[]`;
+  const own = `select distinct g.permission::text from asset_acl g
+     where g.asset_id = a.asset_id and g.principal = any(${callers})
+       ${AND_UNEXPIRED}`;
+  if (sources.length === 0) return `array(${own})`;
   const held = sources.map((source) => heldSql(source, 'g.principal', callers)).join('\n         or ');
-  return `array(${own(callers)}
+  return `array(${own}
      union all (select 'READ' from asset_acl g
        where g.asset_id = a.asset_id and 'user:' || a.owner_id <> all(${callers}) ${AND_UNEXPIRED}
          and (${held}) limit 1))`;

@@ -142,8 +142,12 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
     return new pg.Client({ ...this.connection, application_name: applicationName });
   }
 
-  /** Runs a prepared statement in its own transaction. @throws StowageError unavailable DATABASE_UNAVAILABLE */
-  async query<Row>(statement: Statement<Row>, values: readonly unknown[]): Promise<Row[]> {
+  /**
+   * Runs a prepared statement in its own transaction, or its text in the caller's transaction.
+   * @throws StowageError unavailable DATABASE_UNAVAILABLE
+   */
+  async query<Row>(statement: Statement<Row>, values: readonly unknown[], tx?: Tx): Promise<Row[]> {
+    if (tx !== undefined) return tx.$queryRawUnsafe<Row[]>(statement.text, ...values);
     const result = await this.run(() =>
       this.pool.query<Row & pg.QueryResultRow>({ ...statement, values: [...values] }),
     );

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { type Asset, IncomingObjectsService } from '#libs/assets';
-import { Batcher, Database, isUniqueViolation, type Statement, statement, type Tx } from '#libs/database';
+import { Batcher, Database, isUniqueViolation, statement, type Tx } from '#libs/database';
 import { kindOf, type ObjectRef, StowageError, TRANSITIONS } from '#libs/domain';
 import { QuotaService } from '#libs/quota';
 import { OwnDuplicatesRepository } from './own-duplicates.repository.js';
@@ -74,7 +74,7 @@ export class NewAssetsRepository {
     private readonly policies: UploadPolicies,
     { batches = BATCHES }: UploadConfig,
   ) {
-    this.batcher = new Batcher((all) => this.insertAll(all, this.database), batches);
+    this.batcher = new Batcher((all) => this.insertAll(all), batches);
   }
 
   /**
@@ -86,9 +86,7 @@ export class NewAssetsRepository {
   async insert(insertion: Insertion, isFirstTry: boolean): Promise<ReadonlyMap<NewAsset, Created>> {
     if (this.policies.hasWriters) return this.insertEach(insertion);
     const isSingle = isFirstTry && insertion.assets.length === 1;
-    const isInserted = isSingle
-      ? await this.batcher.run(insertion)
-      : (await this.insertAll([insertion], this.database))[0];
+    const isInserted = isSingle ? await this.batcher.run(insertion) : (await this.insertAll([insertion]))[0];
     if (!isInserted) return new Map();
     const { assets, ownerId } = insertion;
     return new Map(assets.map((item) => [item, { outcome: 'created', asset: this.assetOf(item, ownerId) }]));
@@ -109,8 +107,8 @@ export class NewAssetsRepository {
     }
     for (const item of items) {
       let isShareable = false;
-      const outcome = await this.createWithPolicies(async (database) => {
-        const asset = (await this.ownDuplicates.shareExisting(ownerId, [item], database)).get(item.id);
+      const outcome = await this.createWithPolicies(async (tx) => {
+        const asset = (await this.ownDuplicates.shareExisting(ownerId, [item], tx)).get(item.id);
         isShareable = asset !== undefined;
         return asset ?? null;
       });
@@ -124,8 +122,8 @@ export class NewAssetsRepository {
     const created = new Map<NewAsset, Created>();
     for (const item of assets) {
       try {
-        const outcome = await this.createWithPolicies(async (database) => {
-          const [isInserted] = await this.insertAll([{ ownerId, assets: [item], mustSend }], database);
+        const outcome = await this.createWithPolicies(async (tx) => {
+          const [isInserted] = await this.insertAll([{ ownerId, assets: [item], mustSend }], tx);
           return isInserted ? this.assetOf(item, ownerId) : null;
         });
         if (outcome !== null) created.set(item, outcome);
@@ -140,12 +138,10 @@ export class NewAssetsRepository {
   }
 
   /** @param create writes an asset, or returns null if it cannot be created */
-  private async createWithPolicies(
-    create: (database: Database) => Promise<Asset | null>,
-  ): Promise<Created | null> {
+  private async createWithPolicies(create: (tx: Tx) => Promise<Asset | null>): Promise<Created | null> {
     try {
       return await this.database.transaction(async (tx) => {
-        const asset = await create(within(tx, this.database));
+        const asset = await create(tx);
         if (asset === null) return null;
         await this.policies.created(tx, asset);
         return { outcome: 'created', asset };
@@ -157,7 +153,7 @@ export class NewAssetsRepository {
     }
   }
 
-  private async insertAll(insertions: readonly Insertion[], database: Database): Promise<boolean[]> {
+  private async insertAll(insertions: readonly Insertion[], tx?: Tx): Promise<boolean[]> {
     const { limitBytes, limitAssets } = this.quotas.defaults;
     const { requiredChecks: checks } = this.ownDuplicates;
     const items = insertions.flatMap(({ ownerId, assets, mustSend }) =>
@@ -170,7 +166,7 @@ export class NewAssetsRepository {
       })),
     );
     try {
-      const rows = await database.query(CREATE, [limitBytes, limitAssets, JSON.stringify(items)]);
+      const rows = await this.database.query(CREATE, [limitBytes, limitAssets, JSON.stringify(items)], tx);
       const created = new Set(rows.map(({ id }) => id));
       return insertions.map(({ assets }) => created.has(assets[0]!.id));
     } catch (error) {
@@ -183,13 +179,6 @@ export class NewAssetsRepository {
     return newAssetOf(item, ownerId, this.incoming.refOf(item.id));
   }
 }
-
-/** The database of a repository whose statements run in a transaction. */
-const within = (tx: Tx, database: Database): Database =>
-  Object.assign(Object.create(database) as Database, {
-    query: <Row>({ text }: Statement<Row>, values: readonly unknown[]): Promise<Row[]> =>
-      tx.$queryRawUnsafe(text, ...values),
-  });
 
 /** The asset that {@link CREATE} inserts for an item. */
 const newAssetOf = (item: NewAsset, ownerId: bigint, { bucket, key }: ObjectRef): Asset => ({

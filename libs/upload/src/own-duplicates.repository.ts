@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow } from '#libs/assets';
-import { Database, isUniqueViolation, statement } from '#libs/database';
+import { Database, isUniqueViolation, statement, type Tx } from '#libs/database';
 import { TRANSITIONS } from '#libs/domain';
 import { InspectionExtensions } from '#libs/inspection';
 import { QuotaService } from '#libs/quota';
@@ -77,7 +77,7 @@ export class OwnDuplicatesRepository {
 
   /**
    * Creates assets that share existing bytes of their owner.
-   * @param database runs the statement, for example in a transaction
+   * @param tx the caller's transaction, if any
    * @returns the new assets by item id. Null means that another request of the owner used the quota or the idempotency key
    * meanwhile, so the caller tries again. The bytes of items without an entry do not exist (any more) and must be sent.
    * @throws StowageError unavailable
@@ -85,17 +85,14 @@ export class OwnDuplicatesRepository {
   async shareExisting(
     ownerId: bigint,
     items: readonly NewAsset[],
-    database: Pick<Database, 'query'> = this.database,
+    tx?: Tx,
   ): Promise<ReadonlyMap<string, Asset | null>> {
     const { limitBytes, limitAssets } = this.quotas.defaults;
     const { requiredChecks: checks } = this;
     const rows = items.map((item) => ({ ...item, ownerId: String(ownerId), checks }));
     try {
-      const found = await database.query(SHARE_EXISTING, [
-        limitBytes,
-        limitAssets,
-        JSON.stringify(rows),
-      ]);
+      const values = [limitBytes, limitAssets, JSON.stringify(rows)];
+      const found = await this.database.query(SHARE_EXISTING, values, tx);
       const details = new Map(items.map(({ id, metadata, acl }) => [id, { metadata, acl }]));
       return new Map(
         found.map((row) => [
