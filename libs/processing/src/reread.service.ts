@@ -3,6 +3,7 @@ import { PinoLogger } from 'nestjs-pino';
 import { FeaturePropertiesRepository, type UnreadObject } from '#libs/content';
 import type { FeatureProperties } from '#libs/domain';
 import { type FileReader, InspectionExtensions, type Loadable } from '#libs/inspection';
+import { StowageTask, type TaskContext } from '#libs/runtime';
 import { FeatureInspection } from './feature-inspection.js';
 import { StoredContentReader } from './stored-content-reader.js';
 
@@ -23,6 +24,11 @@ export class RereadService {
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(RereadService.name);
+  }
+
+  @StowageTask('feature-readers', { seconds: 1 })
+  readNext({ now, signal }: TaskContext): Promise<boolean> {
+    return this.next(now, signal);
   }
 
   /**

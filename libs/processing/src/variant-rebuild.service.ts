@@ -12,7 +12,6 @@ import type { Inspection } from '#libs/inspection';
 import { StowageTask, type TaskContext } from '#libs/runtime';
 import { ContentInspector } from './content-inspector.js';
 import type { ReadResult } from './content-reader.js';
-import { RereadService } from './reread.service.js';
 import { StoredContentReader } from './stored-content-reader.js';
 
 /** Rebuilds the variants of stored pictures when the profiles have changed, newest first, and deletes the old ones. */
@@ -25,7 +24,6 @@ export class VariantRebuildService {
     private readonly contents: ContentStore,
     private readonly storedContent: StoredContentReader,
     private readonly inspector: ContentInspector,
-    private readonly reread: RereadService,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(VariantRebuildService.name);
@@ -37,14 +35,14 @@ export class VariantRebuildService {
   }
 
   /**
-   * Rebuilds the variants of the next picture, or reads the next object again if no picture is due. A failed or damaged picture is tried again when its claim expires, after an hour.
+   * Rebuilds the variants of the next picture. A failed or damaged picture is tried again when its claim expires, after an hour.
    * @returns false when nothing is due
    * @throws StowageError unavailable; InspectionFailed
    */
   async next(now: Date, signal?: AbortSignal): Promise<boolean> {
     const { profiles } = this.config;
     const object = await this.maintenance.claim('variants', specsOf(profiles), null, now);
-    if (object === null) return this.reread.next(now, signal);
+    if (object === null) return false;
     const existing = await this.contents.variantsOf(object.sha256, object.scope, signal);
     const missing = profiles.filter((profile) => !existing.has(specOf(profile)));
     if (missing.length > 0) {

@@ -38,6 +38,7 @@ import {
   ProcessingConfig,
   ProcessingService,
   VariantRebuildService,
+  RereadService,
   RescanService,
   FailedAssetRetryService,
   FailedAssetRetryModule,
@@ -202,6 +203,7 @@ export class World implements AsyncDisposable {
   readonly infectedContent = this.module.get(InfectedContentService);
   readonly rescan = this.module.get(RescanService);
   readonly variantRebuild = this.module.get(VariantRebuildService);
+  readonly reread = this.module.get(RereadService);
   readonly inspector = this.module.get(Inspector);
   readonly jobs = this.module.get(QueueService);
   /** Queue of the jobs, which no worker processes here. */

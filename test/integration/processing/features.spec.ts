@@ -3,7 +3,6 @@ import { Registry } from 'prom-client';
 import sharp from 'sharp';
 import { Prisma } from '#libs/database';
 import { InspectionExtensions } from '#libs/inspection';
-import { RereadService } from '#libs/processing';
 import { defineFeature } from '#libs/stowage';
 import { emptyWorld } from '../../support/empty-world.js';
 import { actor, INCOMING, requestFor, World } from '../../../libs/testing/src/world.js';
@@ -203,7 +202,7 @@ describe('readers and checks of features (real: PostgreSQL, queue, storage emula
   describe('of stored files', () => {
     const readAll = async () => {
       let read = 0;
-      while (await world.variantRebuild.next(new Date())) read += 1;
+      while (await world.reread.next(new Date())) read += 1;
       return read;
     };
     /** Records properties that a reader would no longer find. */
@@ -261,7 +260,7 @@ describe('readers and checks of features (real: PostgreSQL, queue, storage emula
       Object.assign(extensions.readers[0]!, { revision: 2 });
       expect(await readAll()).toBe(1);
       expect(await found(id)).toMatchObject([{ track: stale }]);
-      expect(await world.variantRebuild.next(new Date(Date.now() + 2 * HOUR_MS))).toBe(false);
+      expect(await world.reread.next(new Date(Date.now() + 2 * HOUR_MS))).toBe(false);
     });
 
     it('keep the properties when a later upload of the bytes is not readable', async () => {
@@ -276,7 +275,7 @@ describe('readers and checks of features (real: PostgreSQL, queue, storage emula
       await emptyWorld(world);
       await world.upload(track('read length 7'), GPX);
       Object.assign(extensions.readers[0]!, { revision: 2 });
-      const reread = world.module.get(RereadService);
+      const { reread } = world;
       const results = await Promise.all([reread.next(new Date()), reread.next(new Date())]);
       expect(results.toSorted()).toEqual([false, true]);
     });
@@ -290,8 +289,8 @@ describe('readers and checks of features (real: PostgreSQL, queue, storage emula
       expect(await readAll()).toBe(1);
       expect(await found(id)).toMatchObject([{ track: stale }]);
       world.scanner.answers.clear();
-      expect(await world.variantRebuild.next(new Date())).toBe(false);
-      expect(await world.variantRebuild.next(new Date(Date.now() + 2 * HOUR_MS))).toBe(true);
+      expect(await world.reread.next(new Date())).toBe(false);
+      expect(await world.reread.next(new Date(Date.now() + 2 * HOUR_MS))).toBe(true);
       expect(await found(id)).toMatchObject([{ track: { trackLengthMeters: 7 } }]);
     });
   });
