@@ -23,7 +23,7 @@ export default {
   transform: { '^.+\\.ts$': ['@swc/jest', { ...swc, swcrc: false }] },
   moduleNameMapper: {
     '^#libs/([^/]+)$': '<rootDir>/libs/$1/src/index.ts',
-    '^#libs/([^/]+)/(graphql|jobs|gcs|testing)$': '<rootDir>/libs/$1/src/$2/index.ts',
+    '^#libs/([^/]+)/(graphql|api|worker|jobs|gcs|testing)$': '<rootDir>/libs/$1/src/$2/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   setupFiles: ['reflect-metadata'],

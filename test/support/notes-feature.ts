@@ -134,4 +134,8 @@ export class NamesPolicy implements UploadPolicyHandler {
 export class NotesModule {}
 
 /** A small feature that uses the kit for resolvers and refuses uploads. */
-export const notes = defineFeature({ name: 'notes', compatibility: '*', api: { imports: [NotesModule] } });
+export const notes = defineFeature({
+  name: 'notes',
+  compatibility: '*',
+  api: () => Promise.resolve(NotesModule),
+});

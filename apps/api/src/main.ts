@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { serve, type Service } from '#libs/runtime';
-import { createApi, readApiConfig } from '#libs/stowage';
+import { createApi, readApiConfig } from '#libs/stowage/api';
 import features from '../../../stowage.features.js';
 
 const DRAIN_MS = 9_000;

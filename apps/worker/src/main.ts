@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { serve, type Service } from '#libs/runtime';
-import { createWorker, readWorkerConfig } from '#libs/stowage';
+import { createWorker, readWorkerConfig } from '#libs/stowage/worker';
 import features from '../../../stowage.features.js';
 
 const DRAIN_MS = 9_000;

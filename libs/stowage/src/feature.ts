@@ -19,10 +19,10 @@ export interface Feature {
   readonly compatibility: string;
   /** Classes of configuration that both processes read from the environment. */
   readonly configuration?: readonly (new () => object)[];
-  /** Modules of the API: resolvers and the services that they use. */
-  readonly api?: { readonly imports: FeatureModules };
-  /** Modules of the worker: event handlers, tasks and the services that they use. */
-  readonly worker?: { readonly imports: FeatureModules };
+  /** Loads the module of the API: resolvers, upload policies and the services that they use. */
+  readonly api?: FeatureModule;
+  /** Loads the module of the worker: event handlers, tasks and the services that they use. */
+  readonly worker?: FeatureModule;
   /** Readers of files, whose properties are in `AssetContents.featureProperties`. */
   readonly readers?: readonly FileReader[];
   /** Checks that files must pass before they become READY. Their reasons begin with the feature's name: `ALBUMS_`. */
@@ -31,7 +31,16 @@ export interface Feature {
   readonly variants?: readonly string[];
 }
 
-type FeatureModules = readonly (Type | DynamicModule)[];
+/** A function, so that a process loads only the code that it runs. */
+type FeatureModule = () => Promise<Type | DynamicModule>;
+
+/** The modules of features for one process. */
+export function modulesOf(
+  features: readonly Feature[],
+  process: 'api' | 'worker',
+): Promise<(Type | DynamicModule)[]> {
+  return Promise.all(features.flatMap((feature) => feature[process]?.() ?? []));
+}
 
 /** The release of this program. */
 const RELEASE = (
@@ -47,8 +56,8 @@ const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
  * export const albums = defineFeature({
  *   name: 'albums',
  *   compatibility: '^0.2',
- *   api: { imports: [AlbumsGraphQLModule] },
- *   worker: { imports: [AlbumsJobsModule] },
+ *   api: async () => (await import('./graphql/index.js')).AlbumsGraphQLModule,
+ *   worker: async () => (await import('./jobs/index.js')).AlbumsJobsModule,
  * });
  */
 export function defineFeature(feature: Feature): Feature {

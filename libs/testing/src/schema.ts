@@ -18,7 +18,8 @@ import {
   printType,
 } from 'graphql';
 import { unlimitedLists } from '#libs/graphql';
-import { type Feature, SCHEMA_MODULES } from '#libs/stowage';
+import { type Feature, modulesOf } from '#libs/stowage';
+import { SCHEMA_MODULES } from '#libs/stowage/api';
 
 type Module = Type | DynamicModule;
 
@@ -58,7 +59,7 @@ export async function schemaOf(features: readonly Feature[]): Promise<FeatureSch
 
 async function servedSchema(features: readonly Feature[]): Promise<GraphQLSchema> {
   const builder = await Test.createTestingModule({ imports: [GraphQLSchemaBuilderModule] }).compile();
-  const modules = [...SCHEMA_MODULES, ...features.flatMap(({ api }) => api?.imports ?? [])];
+  const modules = [...SCHEMA_MODULES, ...(await modulesOf(features, 'api'))];
   const schema = await builder.get(GraphQLSchemaFactory).create(classesIn(modules));
   return lexicographicSortSchema(schema);
 }

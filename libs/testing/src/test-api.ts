@@ -1,7 +1,8 @@
 import type { AddressInfo } from 'node:net';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { JWTPayload } from 'jose';
-import { createApi, type Feature, readApiConfig } from '#libs/stowage';
+import type { Feature } from '#libs/stowage';
+import { createApi, readApiConfig } from '#libs/stowage/api';
 import { appEnvironment, signJwt } from './environment.js';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
 import { Emulators } from './emulators.js';

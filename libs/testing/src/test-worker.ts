@@ -1,5 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { createWorker, type Feature, readWorkerConfig } from '#libs/stowage';
+import type { Feature } from '#libs/stowage';
+import { createWorker, readWorkerConfig } from '#libs/stowage/worker';
 import { provision } from '#libs/storage/gcs';
 import { type Emulators, NAMES, PROJECT } from './emulators.js';
 import { appEnvironment } from './environment.js';

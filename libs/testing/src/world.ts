@@ -48,7 +48,7 @@ import { configured, readConfiguration } from '#libs/runtime';
 import { ScannerModule } from '#libs/scanner';
 import { ObjectStore, type SignedRequest, UploadSessions } from '#libs/storage';
 import { GcsObjectStore, GcsUploadSessions, GcsUrlSigner } from '#libs/storage/gcs';
-import { configurationOf, type Feature, foundation, profilesOf } from '#libs/stowage';
+import { configurationOf, type Feature, foundation, modulesOf, profilesOf } from '#libs/stowage';
 import {
   UploadCompletion,
   UploadConfig,
@@ -174,7 +174,8 @@ export class World implements AsyncDisposable {
         FailedAssetRetryModule,
         LifecycleModule,
         EventConsumersModule,
-        ...features.flatMap(({ api, worker }) => [...(api?.imports ?? []), ...(worker?.imports ?? [])]),
+        ...(await modulesOf(features, 'api')),
+        ...(await modulesOf(features, 'worker')),
       ],
     }).compile();
     const consumers = module.get(EventConsumersService);

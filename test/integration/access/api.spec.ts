@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { FeatureGrantsService } from '#libs/access';
 import { Database } from '#libs/database';
-import { createApi, readApiConfig } from '#libs/stowage';
+import { createApi, readApiConfig } from '#libs/stowage/api';
 import { AssetChangesService } from '../../../libs/assets/src/asset-changes.service.js';
 import { Emulators } from '../../../libs/testing/src/emulators.js';
 import { appEnvironment } from '../../../libs/testing/src/environment.js';

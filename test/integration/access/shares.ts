@@ -55,5 +55,5 @@ export const sharesFeature = (options: SharesOptions): Feature =>
   defineFeature({
     name: 'shares',
     compatibility: '*',
-    api: { imports: [moduleOf(options)] },
+    api: () => Promise.resolve(moduleOf(options)),
   });

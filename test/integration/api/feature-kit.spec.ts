@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { Module } from '@nestjs/common';
 import { Field, ObjectType, Query, Resolver } from '@nestjs/graphql';
 import { Database } from '#libs/database';
-import { createApi, defineFeature, readApiConfig } from '#libs/stowage';
+import { defineFeature } from '#libs/stowage';
+import { createApi, readApiConfig } from '#libs/stowage/api';
 import { appEnvironment } from '../../../libs/testing/src/environment.js';
 import { schemaOf } from '../../../libs/testing/src/schema.js';
 import { storeAsset } from '../../../libs/testing/src/stored-asset.js';
@@ -173,7 +174,7 @@ describe('a feature in the API (real: PostgreSQL, HTTP)', () => {
     @Module({ providers: [EndlessResolver] })
     class EndlessModule {}
     const features = [
-      defineFeature({ name: 'endless', compatibility: '*', api: { imports: [EndlessModule] } }),
+      defineFeature({ name: 'endless', compatibility: '*', api: () => Promise.resolve(EndlessModule) }),
     ];
     const env = { ...appEnvironment(api.databaseUrl, api.emulators), LOG_LEVEL: 'silent' };
     const app = await createApi(readApiConfig(env, features), features);

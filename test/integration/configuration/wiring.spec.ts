@@ -328,7 +328,7 @@ describe('configuration variables', () => {
 
     it('is the HMAC key of GCS_HMAC_ACCESS_ID and GCS_HMAC_SECRET', async () => {
       const key = { accessId: 'own', secret: 'own secret' };
-      const module = apiOf({ GCS_HMAC_ACCESS_ID: key.accessId, GCS_HMAC_SECRET: key.secret });
+      const module = await apiOf({ GCS_HMAC_ACCESS_ID: key.accessId, GCS_HMAC_SECRET: key.secret });
       const expected = new GcsUrlSigner({ endpoint: NEEDED.GCS_API_ENDPOINT, key });
       expect(await signed(provided(module, UrlSigner))).toBe(await signed(expected));
     });
@@ -340,7 +340,7 @@ describe('configuration variables', () => {
       const file = path.join(folder, 'key.json');
       writeFileSync(file, JSON.stringify({ client_email: clientEmail, private_key: privateKeyPem }));
       const noHmac = { GCS_HMAC_ACCESS_ID: undefined, GCS_HMAC_SECRET: undefined };
-      const module = apiOf({ ...noHmac, GOOGLE_APPLICATION_CREDENTIALS: file });
+      const module = await apiOf({ ...noHmac, GOOGLE_APPLICATION_CREDENTIALS: file });
       const key = { clientEmail, privateKeyPem };
       const expected = new GcsUrlSigner({ endpoint: NEEDED.GCS_API_ENDPOINT, key });
       expect(await signed(provided(module, UrlSigner))).toBe(await signed(expected));

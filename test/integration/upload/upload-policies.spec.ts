@@ -56,7 +56,7 @@ class NamesModule {}
 class NotesModule {}
 
 const featureOf = (name: string, module: new () => object) =>
-  defineFeature({ name, compatibility: '*', api: { imports: [module] } });
+  defineFeature({ name, compatibility: '*', api: () => Promise.resolve(module) });
 
 const named = (filename: string, more: Partial<UploadRequest> = {}) =>
   requestFor(filename, { filename, ...more });

@@ -27,7 +27,7 @@ export async function createApi(
     genReqId: requestIdOf,
   });
   const app = await NestFactory.create<NestFastifyApplication>(
-    StowageModule.forApi(config, features),
+    await StowageModule.forApi(config, features),
     adapter,
     {
       bufferLogs: true,

@@ -2,7 +2,7 @@ import type { ApolloServerPlugin } from '@apollo/server';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { ApolloServerPluginCacheControlDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
-import { type DynamicModule, Injectable, Module } from '@nestjs/common';
+import { type DynamicModule, Injectable, Module, type Type } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { type GqlOptionsFactory, GraphQLModule } from '@nestjs/graphql';
 import { GraphQLError, OperationTypeNode } from 'graphql';
@@ -27,7 +27,6 @@ import { ActorGuard, IdentityGraphQLModule } from '#libs/identity/graphql';
 import { ProcessingGraphQLModule } from '#libs/processing/graphql';
 import { QuotaGraphQLModule } from '#libs/quota/graphql';
 import { UPLOAD_BATCH, UploadGraphQLModule } from '#libs/upload/graphql';
-import type { Feature } from '../feature.js';
 import { CallerGuard } from './callers/caller.guard.js';
 import { RateLimiter } from './callers/rate-limiter.js';
 import { requestMetrics } from './request-metrics.js';
@@ -153,7 +152,8 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
   ],
 })
 export class ApiGraphQLModule {
-  static forFeatures(features: readonly Feature[]): DynamicModule {
+  /** @param features modules of features */
+  static forFeatures(features: readonly (Type | DynamicModule)[]): DynamicModule {
     return {
       module: ApiGraphQLModule,
       imports: [
@@ -164,7 +164,7 @@ export class ApiGraphQLModule {
         }),
         IdentityModule,
         ...SCHEMA_MODULES,
-        ...features.flatMap(({ api }) => api?.imports ?? []),
+        ...features,
       ],
     };
   }
