@@ -6,7 +6,7 @@ export type Album = Pick<AlbumRow, 'id' | 'ownerId' | 'title' | 'coverAssetId' |
 
 /** The prefix of principals that name albums, and the key of metadata that names the album of an upload. */
 export const ALBUMS = 'albums';
-export const ALBUM_KEY = 'album';
+export const ALBUM_KEY = 'albums.id';
 
 /** The principal that everyone holds with whom the album is shared. */
 export const principalOf = (albumId: bigint) => `${ALBUMS}:${albumId}`;
@@ -21,19 +21,19 @@ export function parseAlbumId(text: string): bigint | null {
 
 const MAX_TITLE = 200;
 
-/** @throws StowageError invalid ALBUM_TITLE_INVALID */
+/** @throws StowageError invalid ALBUMS_TITLE_INVALID */
 export function parseTitle(text: string): string {
   const title = text.normalize('NFC').trim();
   if (title.length >= 1 && title.length <= MAX_TITLE && !/[\p{Cc}\p{Cs}]/u.test(title)) return title;
   throw invalid(
-    'ALBUM_TITLE_INVALID',
+    'ALBUMS_TITLE_INVALID',
     `A title must have 1 to ${MAX_TITLE} characters and no control characters.`,
     ['title'],
   );
 }
 
 export const albumNotFound = () =>
-  new StowageError('not-found', 'ALBUM_NOT_FOUND', 'No album has this id, or you may not see it.');
+  new StowageError('not-found', 'ALBUMS_NOT_FOUND', 'No album has this id, or you may not see it.');
 
 export const imagesOnly = (path: readonly (string | number)[]) =>
-  invalid('ALBUM_IMAGES_ONLY', 'An album can contain images only.', path);
+  invalid('ALBUMS_IMAGES_ONLY', 'An album can contain images only.', path);

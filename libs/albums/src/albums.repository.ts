@@ -75,6 +75,19 @@ const OF_ASSETS = statement<Album & { assetId: string }>(
     join albums a on a.id = i.album_id where ${visible('$2', '$3', '$4::boolean')} order by a.id`,
 );
 
+const OWNERS = statement<Pick<Album, 'id' | 'ownerId'>>(
+  'albums_owners',
+  `select ${columnsSql<Album>('a', ['id', 'ownerId'])} from albums a where a.id = any($1::bigint[])`,
+);
+
+export const BATCH = 1_000;
+const REMOVE_EXPIRED = statement<object>(
+  'albums_remove_expired_shares',
+  `delete from album_shares s using (
+      select album_id, principal from album_shares where expires_at <= $1 limit ${BATCH} for update skip locked) e
+    where s.album_id = e.album_id and s.principal = e.principal returning 1`,
+);
+
 /** First position of a list, in both directions. */
 const START: Readonly<Record<Direction, bigint>> = { asc: 0n, desc: 2n ** 63n - 1n };
 
@@ -138,14 +151,21 @@ export class AlbumsRepository {
     return found;
   }
 
-  shares(albumId: bigint): Promise<AlbumShare[]> {
-    return this.database.read((prisma) =>
+  /** The shares by album; albums without shares are missing. */
+  async shares(albumIds: readonly bigint[]): Promise<Map<bigint, AlbumShare[]>> {
+    const rows = await this.database.read((prisma) =>
       prisma.albumShare.findMany({
-        where: { albumId },
-        orderBy: { principal: 'asc' },
-        take: MAX_SHARES,
+        where: { albumId: { in: [...albumIds] } },
+        orderBy: [{ albumId: 'asc' }, { principal: 'asc' }],
       }),
     );
+    return Map.groupBy(rows, ({ albumId }) => albumId);
+  }
+
+  /** The owners of albums, by album. */
+  async owners(albumIds: readonly bigint[]): Promise<Map<bigint, bigint>> {
+    const rows = await this.database.query(OWNERS, [albumIds]);
+    return new Map(rows.map(({ id, ownerId }) => [id, ownerId]));
   }
 
   /** Creates an album, or returns the one that the owner created with this key. */
@@ -226,11 +246,8 @@ export class AlbumsRepository {
     await tx.album.deleteMany({ where: { id } });
   }
 
-  /** Removes shares that have expired. @returns the number of removed shares */
+  /** Removes shares that have expired, {@link BATCH} at most. @returns the number of removed shares */
   async removeExpiredShares(now: Date): Promise<number> {
-    const { count } = await this.database.read((prisma) =>
-      prisma.albumShare.deleteMany({ where: { expiresAt: { lte: now } } }),
-    );
-    return count;
+    return (await this.database.query(REMOVE_EXPIRED, [now])).length;
   }
 }

@@ -39,7 +39,7 @@ export class AlbumsService {
 
   /**
    * Creates an album. A repeated idempotency key returns the album of the first call.
-   * @throws StowageError invalid ALBUM_TITLE_INVALID, IDEMPOTENCY_KEY_INVALID
+   * @throws StowageError invalid ALBUMS_TITLE_INVALID, IDEMPOTENCY_KEY_INVALID
    */
   async create(actor: Actor, title: string, idempotencyKey: string | null): Promise<Album> {
     if (idempotencyKey !== null && !/^[^\p{Cc}\p{Cs}]{1,128}$/u.test(idempotencyKey)) {
@@ -49,7 +49,7 @@ export class AlbumsService {
     return this.albums.create(actor.ownerId, parseTitle(title), idempotencyKey);
   }
 
-  /** @throws StowageError invalid ALBUM_TITLE_INVALID; not-found; forbidden */
+  /** @throws StowageError invalid ALBUMS_TITLE_INVALID; not-found; forbidden */
   rename(actor: Actor, id: string, text: string): Promise<Album> {
     const title = parseTitle(text);
     return this.change(actor, id, async (tx, { id }) => this.albums.touch(tx, id, { title }));
@@ -60,20 +60,17 @@ export class AlbumsService {
     const album = await this.find(actor, id);
     if (album === null) return;
     assertOwner(actor, album);
-    const principal = principalOf(album.id);
-    while ((await this.database.transaction((tx) => this.grants.revokeAll(tx, principal))) > 0);
     await this.database.transaction(async (tx) => {
       if ((await this.albums.lock(tx, album.id)) === null) return;
-      // Of assets that were added meanwhile.
-      while ((await this.grants.revokeAll(tx, principal)) > 0);
       await this.albums.delete(tx, album.id);
+      while ((await this.grants.revokeAll(tx, principalOf(album.id))) > 0);
     });
   }
 
   /**
    * Adds images of the album's owner. Assets that the album contains already are left where they are.
-   * @throws StowageError not-found; forbidden ALBUM_OWNERS_ASSETS_ONLY; invalid ALBUM_IMAGES_ONLY, ALBUM_TOO_MANY_ASSETS; conflict
-   * ALBUM_FULL
+   * @throws StowageError not-found; forbidden ALBUMS_OWNERS_ASSETS_ONLY; invalid ALBUMS_IMAGES_ONLY, ALBUMS_TOO_MANY_ASSETS; conflict
+   * ALBUMS_FULL
    */
   async add(actor: Actor, id: string, assetIds: readonly string[]): Promise<Album> {
     assertCount(assetIds);
@@ -83,7 +80,7 @@ export class AlbumsService {
     found.forEach(({ ownerId, mimeType }, index) => {
       if (ownerId !== album.ownerId) {
         const message = "An album can contain assets of the album's owner only.";
-        throw new StowageError('forbidden', 'ALBUM_OWNERS_ASSETS_ONLY', message);
+        throw new StowageError('forbidden', 'ALBUMS_OWNERS_ASSETS_ONLY', message);
       }
       if (kindOfMediaType(mimeType) !== 'IMAGE') throw imagesOnly(['assetIds', index]);
     });
@@ -91,7 +88,7 @@ export class AlbumsService {
       const added = await this.addTo(tx, current, assetIds);
       if (added === null) {
         const message = `An album can contain at most ${this.config.maxItems} assets.`;
-        throw new StowageError('conflict', 'ALBUM_FULL', message);
+        throw new StowageError('conflict', 'ALBUMS_FULL', message);
       }
       if (assetIds.some((assetId) => !added.includes(assetId))) throw assetNotFound();
     });
@@ -107,16 +104,14 @@ export class AlbumsService {
     if (others + newIds.length > this.config.maxItems) return null;
     const principal = principalOf(album.id);
     const added = await this.grants.grant(tx, { ownerId: album.ownerId, principal, assetIds: newIds });
-    await this.albums.addItems(
-      tx,
-      album.id,
-      newIds.filter((assetId) => added.includes(assetId)),
-    );
-    await this.albums.touch(tx, album.id, { coverAssetId: album.coverAssetId ?? newIds.at(-1) });
+    if (added.length === 0) return added;
+    const inOrder = newIds.filter((assetId) => added.includes(assetId));
+    await this.albums.addItems(tx, album.id, inOrder);
+    await this.albums.touch(tx, album.id, { coverAssetId: album.coverAssetId ?? inOrder.at(-1) });
     return added;
   }
 
-  /** Removes assets and the access that the album gave to them. @throws StowageError not-found; forbidden; invalid ALBUM_TOO_MANY_ASSETS */
+  /** Removes assets and the access that the album gave to them. @throws StowageError not-found; forbidden; invalid ALBUMS_TOO_MANY_ASSETS */
   remove(actor: Actor, id: string, assetIds: readonly string[]): Promise<Album> {
     assertCount(assetIds);
     return this.change(actor, id, async (tx, album) => {
@@ -131,14 +126,14 @@ export class AlbumsService {
 
   /**
    * Lets a principal see the album and read its assets, until the expiry if one is given. A repeat replaces the expiry.
-   * @throws StowageError not-found; forbidden; invalid PRINCIPAL_INVALID; conflict ALBUM_SHARED_TOO_OFTEN
+   * @throws StowageError not-found; forbidden; invalid PRINCIPAL_INVALID; conflict ALBUMS_SHARED_TOO_OFTEN
    */
   share(actor: Actor, id: string, to: string, expiresAt: Date | null): Promise<Album> {
     const principal = parsePrincipal(to, ['principal']);
     return this.change(actor, id, async (tx, album) => {
       if (await this.albums.share(tx, { albumId: album.id, principal, expiresAt })) return;
       const message = `An album can be shared with at most ${MAX_SHARES} principals.`;
-      throw new StowageError('conflict', 'ALBUM_SHARED_TOO_OFTEN', message);
+      throw new StowageError('conflict', 'ALBUMS_SHARED_TOO_OFTEN', message);
     });
   }
 
@@ -149,7 +144,7 @@ export class AlbumsService {
     return album;
   }
 
-  /** @throws StowageError not-found ALBUM_NOT_FOUND; forbidden ALBUM_OWNER_ONLY */
+  /** @throws StowageError not-found ALBUMS_NOT_FOUND; forbidden ALBUMS_OWNER_ONLY */
   private async getOwn(actor: Actor, id: string): Promise<Album> {
     const album = await this.find(actor, id);
     if (album === null) throw albumNotFound();
@@ -174,10 +169,10 @@ export class AlbumsService {
 
 function assertOwner(actor: Actor, { ownerId }: Album): void {
   if (actor.isAdmin || actor.ownerId === ownerId) return;
-  throw new StowageError('forbidden', 'ALBUM_OWNER_ONLY', 'Only the owner of the album may change it.');
+  throw new StowageError('forbidden', 'ALBUMS_OWNER_ONLY', 'Only the owner of the album may change it.');
 }
 
 function assertCount(assetIds: readonly string[]): void {
   if (assetIds.length <= MAX_ASSETS) return;
-  throw invalid('ALBUM_TOO_MANY_ASSETS', `Name at most ${MAX_ASSETS} assets.`, ['assetIds']);
+  throw invalid('ALBUMS_TOO_MANY_ASSETS', `Name at most ${MAX_ASSETS} assets.`, ['assetIds']);
 }

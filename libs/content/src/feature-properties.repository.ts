@@ -54,9 +54,11 @@ const CLAIM = statement<ClaimedRow>(
 /** Replaces the properties of the readers in $2, and removes those of the readers in $3. */
 const MERGED = `nullif((coalesce(feature_properties, '{}') || $2::jsonb) - $3::text[], '{}')`;
 
+/** With other assets, the object may wait for the readers of their media types. */
 const ADD = statement<never>(
   'properties_add',
-  `update stored_objects set feature_properties = ${MERGED} where id = $1`,
+  `update stored_objects set feature_properties = ${MERGED}, read_by = case when ref_count = 1 then $4 else read_by end
+    where id = $1`,
 );
 
 const RECORD = statement<never>(
@@ -82,9 +84,13 @@ function mergeValues(id: bigint, found: FeatureProperties): unknown[] {
 export class FeaturePropertiesRepository {
   constructor(private readonly database: Database) {}
 
-  /** Replaces the properties of readers that have read the bytes. The others keep theirs. */
-  async add(tx: Tx, id: bigint, found: FeatureProperties): Promise<void> {
-    await tx.$executeRawUnsafe(ADD.text, ...mergeValues(id, found));
+  /**
+   * Replaces the properties of readers that have read the bytes for a new asset, whose reference is counted already. The others keep
+   * theirs.
+   * @param readBy the registered readers
+   */
+  async add(tx: Tx, id: bigint, found: FeatureProperties, readBy: string): Promise<void> {
+    await tx.$executeRawUnsafe(ADD.text, ...mergeValues(id, found), readBy);
   }
 
   /** The newest objects, 500 at most, that were last read with other readers and that no worker has claimed. */

@@ -193,12 +193,11 @@ export class StoredObjectsRepository {
         scannedAt: facts.now,
         variantSpecs: facts.variantSpecs,
         variantsReason: facts.variantsReason,
-        readBy: facts.readBy,
       },
     });
     if (count === 0) return false;
-    const { featureProperties = {} } = facts;
-    if (Object.keys(featureProperties).length > 0) await this.properties.add(tx, id, featureProperties);
+    const { readBy, featureProperties = {} } = facts;
+    if (readBy !== undefined) await this.properties.add(tx, id, featureProperties, readBy);
     return true;
   }
 

@@ -49,6 +49,15 @@ export const isUniqueViolation = (error: unknown) =>
 export const isForeignKeyViolation = (error: unknown) =>
   codesOf(error).some((code) => code === '23503' || code === 'P2003');
 
+/** Whether Prisma reported the error, or an error that caused it. StowageErrors count, since they have a meaning of their own. */
+export function isDatabaseError(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof Object && depth < 6; depth++) {
+    if (at instanceof StowageError || 'clientVersion' in at) return true;
+    at = (at as { cause?: unknown }).cause;
+  }
+  return false;
+}
+
 type Effect = () => unknown;
 
 /** The effects of the open transactions. */

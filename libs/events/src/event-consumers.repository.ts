@@ -40,8 +40,11 @@ const REMOVE_ORPHANS = statement<{ removed: number }>(
     select count(*)::int as removed from removed`,
 );
 
-/** Longest time for which a registration holds up the writers of events. */
-const LOCK_TIMEOUT = '1s';
+/**
+ * Longest time for which a registration holds up the writers of events. Exceeds `deadlock_timeout` (1 s), after which PostgreSQL
+ * cancels an autovacuum that is in the way.
+ */
+const LOCK_TIMEOUT = '2s';
 const BACKFILL_BATCH = 5_000;
 
 /** Registered consumers. The trigger on `domain_events` writes a delivery for each that consumes the event's type. */

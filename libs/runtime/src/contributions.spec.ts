@@ -49,6 +49,19 @@ describe('Contributions', () => {
     expect(found[0]!.call('test')).toBe('clock by test');
   });
 
+  it('refuses one decorator twice on a method', () => {
+    expect(() => {
+      class Twice {
+        @OnTick({ seconds: 1 })
+        @OnTick({ seconds: 2 })
+        tick(by: string): string {
+          return by;
+        }
+      }
+      return Twice;
+    }).toThrow('Twice.tick has the decorator OnTick twice.');
+  });
+
   it('finds decorated providers without their subclasses', async () => {
     const found = (await start()).classes(Named);
     expect(found.map(({ options, instance, source }) => [options, instance.value, source])).toEqual([

@@ -36,8 +36,13 @@ export function methodContribution<Options, Signature extends (...args: never[])
   name: string,
 ): MethodContribution<Options, Signature> {
   const key = Symbol(name);
-  const decorator = (options: Options) => (_: object, __: string | symbol, method: { value?: unknown }) =>
-    Reflect.defineMetadata(key, options, method.value as object);
+  const decorator =
+    (options: Options) =>
+    (target: object, method: string | symbol, { value }: { value?: unknown }) => {
+      if (Reflect.hasOwnMetadata(key, value as object))
+        throw new Error(`${target.constructor.name}.${String(method)} has the decorator ${name} twice.`);
+      Reflect.defineMetadata(key, options, value as object);
+    };
   return Object.assign(decorator, { key });
 }
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type Asset, IncomingObjectsService } from '#libs/assets';
 import { Batcher, Database, isUniqueViolation, statement, type Tx } from '#libs/database';
-import { kindOf, type ObjectRef, StowageError, TRANSITIONS } from '#libs/domain';
+import { type ObjectRef, TRANSITIONS } from '#libs/domain';
 import { QuotaService } from '#libs/quota';
 import { OwnDuplicatesRepository } from './own-duplicates.repository.js';
 import { UploadPolicies } from './upload-policies.js';
@@ -78,33 +78,50 @@ export class NewAssetsRepository {
   }
 
   /**
-   * Inserts all assets or none; one by one if a policy writes with each. Returns no outcome for an asset that is not inserted: the
+   * Inserts all assets or none; one by one if a policy writes with each. Sets no outcome for an asset that is not inserted: the
    * quota does not suffice, an idempotency key was used before, or the owner has the bytes of one asset; on the first try also
    * when this applies to another request of the owner in the batch.
+   * @param created receives the outcomes, also those before an error
    * @throws StowageError unavailable
    */
-  async insert(insertion: Insertion, isFirstTry: boolean): Promise<ReadonlyMap<NewAsset, Created>> {
-    if (this.policies.hasWriters) return this.insertEach(insertion);
-    const isSingle = isFirstTry && insertion.assets.length === 1;
+  async insert(insertion: Insertion, isFirstTry: boolean, created: Map<NewAsset, Created>): Promise<void> {
+    const { ownerId, assets, mustSend } = insertion;
+    if (this.policies.hasWriters) {
+      for (const item of assets) {
+        const outcome = await this.createWithPolicies(async (tx) => {
+          const [isInserted] = await this.insertAll([{ ownerId, assets: [item], mustSend }], tx);
+          return isInserted ? this.assetOf(item, ownerId) : null;
+        });
+        if (outcome !== null) created.set(item, outcome);
+      }
+      return;
+    }
+    const isSingle = isFirstTry && assets.length === 1;
     const isInserted = isSingle ? await this.batcher.run(insertion) : (await this.insertAll([insertion]))[0];
-    if (!isInserted) return new Map();
-    const { assets, ownerId } = insertion;
-    return new Map(assets.map((item) => [item, { outcome: 'created', asset: this.assetOf(item, ownerId) }]));
+    if (!isInserted) return;
+    for (const item of assets) created.set(item, { outcome: 'created', asset: this.assetOf(item, ownerId) });
   }
 
   /**
-   * Creates assets that share existing bytes of their owner.
-   * @returns outcomes by item id, as {@link OwnDuplicatesRepository.shareExisting} describes
+   * Creates assets that share existing bytes of their owner, as {@link OwnDuplicatesRepository.shareExisting} describes.
+   * @param created receives the outcomes, also those before an error
+   * @returns the items whose bytes must be sent
    * @throws StowageError unavailable
    */
-  async share(ownerId: bigint, items: readonly NewAsset[]): Promise<ReadonlyMap<string, Created | null>> {
-    const shared = new Map<string, Created | null>();
+  async share(
+    ownerId: bigint,
+    items: readonly NewAsset[],
+    created: Map<NewAsset, Created>,
+  ): Promise<readonly NewAsset[]> {
     if (!this.policies.hasWriters) {
-      for (const [id, asset] of await this.ownDuplicates.shareExisting(ownerId, items)) {
-        shared.set(id, asset && { outcome: 'created', asset });
+      const shared = await this.ownDuplicates.shareExisting(ownerId, items);
+      for (const item of items) {
+        const asset = shared.get(item.id);
+        if (asset) created.set(item, { outcome: 'created', asset });
       }
-      return shared;
+      return items.filter(({ id }) => !shared.has(id));
     }
+    const toSend: NewAsset[] = [];
     for (const item of items) {
       let isShareable = false;
       const outcome = await this.createWithPolicies(async (tx) => {
@@ -112,29 +129,10 @@ export class NewAssetsRepository {
         isShareable = asset !== undefined;
         return asset ?? null;
       });
-      if (isShareable) shared.set(item.id, outcome);
+      if (!isShareable) toSend.push(item);
+      else if (outcome !== null) created.set(item, outcome);
     }
-    return shared;
-  }
-
-  /** An outage after the first asset is the outcome of the rest, so that the caller learns the assets that exist. */
-  private async insertEach({ ownerId, assets, mustSend }: Insertion): Promise<Map<NewAsset, Created>> {
-    const created = new Map<NewAsset, Created>();
-    for (const item of assets) {
-      try {
-        const outcome = await this.createWithPolicies(async (tx) => {
-          const [isInserted] = await this.insertAll([{ ownerId, assets: [item], mustSend }], tx);
-          return isInserted ? this.assetOf(item, ownerId) : null;
-        });
-        if (outcome !== null) created.set(item, outcome);
-      } catch (error) {
-        if (created.size === 0 || kindOf(error) !== 'unavailable') throw error;
-        const refused: Created = { outcome: 'refused', refusal: error as StowageError };
-        for (const rest of assets) if (!created.has(rest)) created.set(rest, refused);
-        break;
-      }
-    }
-    return created;
+    return toSend;
   }
 
   /** @param create writes an asset, or returns null if it cannot be created */

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type Asset, ASSET_COLUMNS, assetOf, type AssetRow } from '#libs/assets';
 import { columnsSql, Database, type MediaAsset, statement } from '#libs/database';
-import { type StowageError, unavailable } from '#libs/domain';
+import { kindOf, type StowageError, unavailable } from '#libs/domain';
 import { QuotaService } from '#libs/quota';
 import { NewAssetsRepository } from './new-assets.repository.js';
 import { UploadMetrics } from './upload-metrics.js';
@@ -51,11 +51,28 @@ export class UploadRepository {
 
   /**
    * Reserves quota and creates assets of one owner in one statement. If not all can be created (a key was used before, or the quota
-   * suffices for some only), the statement is repeated for those that can.
+   * suffices for some only), the statement is repeated for those that can. An outage after the first asset is the outcome of the rest.
    * @throws StowageError unavailable, also QUOTA_BUSY
    */
   async create(ownerId: bigint, assets: readonly NewAsset[]): Promise<ReadonlyMap<NewAsset, Created>> {
     const created = new Map<NewAsset, Created>();
+    try {
+      await this.createIn(created, ownerId, assets);
+    } catch (error) {
+      // The caller must learn the assets that exist, to repeat only the others.
+      if (created.size === 0 || kindOf(error) !== 'unavailable') throw error;
+      const refused: Created = { outcome: 'refused', refusal: error as StowageError };
+      for (const asset of assets) if (!created.has(asset)) created.set(asset, refused);
+    }
+    for (const outcome of created.values()) this.metrics.requested(outcome);
+    return created;
+  }
+
+  private async createIn(
+    created: Map<NewAsset, Created>,
+    ownerId: bigint,
+    assets: readonly NewAsset[],
+  ): Promise<void> {
     // Assets whose bytes must be sent although the owner seemed to have them.
     const mustSend = new Set<NewAsset>();
     for (let round = 0; round < MAX_ROUNDS; round++) {
@@ -64,12 +81,9 @@ export class UploadRepository {
       const fresh = open.filter((asset) => !created.has(asset) && !hasExpiredGrant(asset));
       const distinct = withoutRepeatedKeys(fresh);
       if (distinct.length > 0) {
-        const inserted = await this.newAssets.insert({ ownerId, assets: distinct, mustSend }, round === 0);
-        for (const [asset, outcome] of inserted) created.set(asset, outcome);
+        await this.newAssets.insert({ ownerId, assets: distinct, mustSend }, round === 0, created);
       }
-      if (created.size < assets.length) continue;
-      for (const outcome of created.values()) this.metrics.requested(outcome);
-      return created;
+      if (created.size === assets.length) return;
     }
     throw unavailable('QUOTA_BUSY', 'Too many uploads are being requested at once. Try again later.');
   }
@@ -125,12 +139,7 @@ export class UploadRepository {
       }
     }
     if (shareable.length === 0) return;
-    const shared = await this.newAssets.share(ownerId, shareable);
-    for (const item of shareable) {
-      const outcome = shared.get(item.id);
-      if (outcome === undefined) mustSend.add(item);
-      else if (outcome !== null) created.set(item, outcome);
-    }
+    for (const item of await this.newAssets.share(ownerId, shareable, created)) mustSend.add(item);
   }
 
   /** The assets of earlier requests with the idempotency keys of these requests, by key. */

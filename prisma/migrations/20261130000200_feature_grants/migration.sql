@@ -1,7 +1,3 @@
--- Features revoke the grants of one of their principals without knowing the assets.
-CREATE INDEX "asset_acl_features_idx" ON "asset_acl" ("principal", "asset_id")
-  WHERE "principal" <> '*' AND "principal" NOT LIKE 'user:%' AND "principal" NOT LIKE 'group:%';
-
 -- Only users and groups can have more than READ. Older rows have no other principals, so they need no scan under the table's lock.
 ALTER TABLE "asset_acl" ADD CONSTRAINT "asset_acl_others_read_check"
   CHECK ("permission" = 'READ' OR "principal" LIKE 'user:%' OR "principal" LIKE 'group:%') NOT VALID;

@@ -283,7 +283,7 @@ describe('event consumers', () => {
     const metrics = () => worker.get(Registry).metrics();
     const text = await until('the attempts are counted', async () => {
       const all = await metrics();
-      return all.includes('{consumer="test.failing",outcome="failed"} 1') &&
+      return /\{consumer="test.failing",outcome="failed"\} [1-9]/.test(all) &&
         all.includes('{consumer="test.log",outcome="delivered"} 2') &&
         all.includes('stowage_event_deliveries_waiting{consumer="test.log"} 0')
         ? all

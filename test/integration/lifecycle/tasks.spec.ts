@@ -134,7 +134,8 @@ describe('tasks (real: PostgreSQL)', () => {
       // A slow worker comes to the tick when its run has finished.
       for (const worker of cluster) expect(await worker.attend(task, T1)).toBeNull();
       expect(task).toHaveBeenCalledTimes(1);
-      await Promise.all(cluster.map((worker) => worker.attend(task, later(SECOND))));
+      const tick = later(SECOND);
+      await Promise.all(cluster.map((worker) => worker.attend(task, tick)));
       expect(task).toHaveBeenCalledTimes(2);
     });
 

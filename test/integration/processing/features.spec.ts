@@ -232,6 +232,18 @@ describe('readers and checks of features (real: PostgreSQL, queue, storage emula
       expect(await world.asset(asset.id)).toMatchObject({ status: 'READY', version: asset.version });
     });
 
+    it('read them again although the bytes were uploaded meanwhile under a type without a reader', async () => {
+      await emptyWorld(world);
+      const bytes = track('read length 7');
+      const { id, storedObjectId } = await world.upload(bytes, GPX);
+      await setStale(storedObjectId);
+      Object.assign(extensions.readers[0]!, { revision: 2 });
+      expect((await world.upload(bytes, { mimeType: 'text/plain' }, actor(48n))).status).toBe('READY');
+      expect(await found(id)).toMatchObject([{ track: stale }]);
+      expect(await readAll()).toBe(1);
+      expect(await found(id)).toMatchObject([{ track: { trackLengthMeters: 7 } }]);
+    });
+
     it('read files that were stored before the feature was added', async () => {
       await emptyWorld(world);
       const { id, storedObjectId } = await world.upload(track('read length 7'), GPX);

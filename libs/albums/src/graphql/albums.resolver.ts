@@ -36,6 +36,7 @@ const listingOf = ({ backward, size }: PageRequest, after: bigint | undefined): 
 @Resolver(() => AlbumModel)
 export class AlbumsResolver {
   private readonly counts = new BatchLoader<bigint, number>((ids) => this.albums.countItems(ids));
+  private readonly allShares = new BatchLoader<bigint, AlbumShareModel[]>((ids) => this.albums.shares(ids));
 
   constructor(
     private readonly albums: AlbumsRepository,
@@ -93,9 +94,13 @@ export class AlbumsResolver {
   @ResolveField(() => [AlbumShareModel], {
     description: 'Visible to the owner and to operators; empty for others.',
   })
-  async shares(@Parent() { album }: AlbumModel, @CurrentActor() actor: Actor): Promise<AlbumShareModel[]> {
+  async shares(
+    @Parent() { album }: AlbumModel,
+    @CurrentActor() actor: Actor,
+    @Context() context: GraphQLContext,
+  ): Promise<AlbumShareModel[]> {
     if (!actor.isAdmin && actor.ownerId !== album.ownerId) return [];
-    return this.albums.shares(album.id);
+    return (await this.allShares.load(context, album.id)) ?? [];
   }
 }
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import type { Tx } from '#libs/database';
-import { BECAME_READY, kindOfMediaType } from '#libs/domain';
+import { kindOfMediaType } from '#libs/domain';
 import { type AssetEvent, OnAssetEvent } from '#libs/events';
 import { ALBUM_KEY, parseAlbumId } from '../album.js';
 import { AlbumsRepository } from '../albums.repository.js';
@@ -18,8 +18,8 @@ export class AlbumEvents {
     logger.setContext(AlbumEvents.name);
   }
 
-  /** Adds an upload to the album that its metadata names. */
-  @OnAssetEvent('albums.add-uploads', BECAME_READY)
+  /** Adds an upload to the album that its metadata names. A restored asset may have been removed from the album before. */
+  @OnAssetEvent('albums.add-uploads', ['asset.ready', 'asset.adopted'])
   async addUpload({ assetId }: AssetEvent, tx: Tx): Promise<void> {
     const asset = await tx.mediaAsset.findUnique({
       where: { assetId },

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { StowageTask, type TaskContext } from '#libs/runtime';
-import { AlbumsRepository } from '../albums.repository.js';
+import { AlbumsRepository, BATCH } from '../albums.repository.js';
 
 @Injectable()
 export class AlbumTasks {
@@ -14,8 +14,11 @@ export class AlbumTasks {
 
   /** An expired share gives no access, but counts toward the shares that an album can have. */
   @StowageTask('albums.remove-expired-shares', { cron: '0 3 * * *', timeZone: 'UTC' })
-  async removeExpiredShares({ now }: TaskContext): Promise<void> {
-    const shares = await this.albums.removeExpiredShares(now);
+  async removeExpiredShares({ now, signal }: TaskContext): Promise<void> {
+    let shares = 0;
+    for (let removed = BATCH; removed === BATCH && !signal.aborted; shares += removed) {
+      removed = await this.albums.removeExpiredShares(now);
+    }
     if (shares > 0) this.logger.info({ shares }, 'expired shares removed');
   }
 }

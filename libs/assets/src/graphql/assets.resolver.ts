@@ -1,5 +1,5 @@
 import { Args, Context, ID, Parent, Query, ResolveField, Resolver } from '@nestjs/graphql';
-import { MAX_GRANTS, permissionsOf } from '#libs/access';
+import { MAX_FEATURE_GRANTS, MAX_GRANTS, permissionsOf } from '#libs/access';
 import { type Actor, MAX_METADATA, type Permission, PERMISSIONS } from '#libs/domain';
 import {
   connectionOf,
@@ -66,7 +66,7 @@ export class AssetsResolver {
     return [...(await this.loader.details(context, asset)).metadata];
   }
 
-  @MaxItems(MAX_GRANTS, { counted: 1 })
+  @MaxItems(MAX_GRANTS + MAX_FEATURE_GRANTS, { counted: 1 })
   @ResolveField(() => [AclEntryModel], {
     description: 'Visible to the owner and to operators; empty for others. At most 250 entries.',
   })

@@ -65,7 +65,7 @@ export class HealthService implements OnModuleInit {
     const probes = await Promise.all(
       [...this.checks].map(async ([name, { check, figures }]): Promise<[string, Probe]> => [
         name,
-        { ...(await probe(check)), ...figures?.() },
+        { ...figuresOf(figures), ...(await probe(check)) },
       ]),
     );
     const { optional = [] } = this.options;
@@ -73,6 +73,15 @@ export class HealthService implements OnModuleInit {
       ok: probes.every(([name, { ok }]) => ok || optional.includes(name)),
       checks: Object.fromEntries(probes),
     };
+  }
+}
+
+/** Figures are an addition: if they cannot be read, the outcome of the check still counts. */
+function figuresOf(figures?: HealthFigureReader): Readonly<Record<string, number>> {
+  try {
+    return figures?.() ?? {};
+  } catch {
+    return {};
   }
 }
 

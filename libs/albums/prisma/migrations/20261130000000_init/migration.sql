@@ -48,6 +48,9 @@ CREATE INDEX "album_items_asset_id_idx" ON "album_items"("asset_id");
 -- CreateIndex
 CREATE INDEX "album_shares_principal_album_id_idx" ON "album_shares"("principal", "album_id");
 
+-- CreateIndex
+CREATE INDEX "album_shares_expires_at_idx" ON "album_shares"("expires_at");
+
 -- AddForeignKey
 ALTER TABLE "album_items" ADD CONSTRAINT "album_items_album_id_fkey" FOREIGN KEY ("album_id") REFERENCES "albums"("id") ON DELETE CASCADE ON UPDATE CASCADE;
 
