@@ -7,7 +7,16 @@ import tseslint from 'typescript-eslint';
 import { ranks } from './eslint.ranks.mjs';
 
 export default tseslint.config(
-  { ignores: ['dist/**', '**/generated/**', 'node_modules/**', '.local/**', 'coverage/**'] },
+  {
+    ignores: [
+      'dist/**',
+      '**/generated/**',
+      'node_modules/**',
+      '.local/**',
+      'coverage/**',
+      'test/fixtures/**',
+    ],
+  },
   js.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {

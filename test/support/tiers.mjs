@@ -18,6 +18,7 @@ export const LONG_SUITES = [
   'e2e/corpora',
   'e2e/web-example',
   'integration/local/deploy-commands',
+  'integration/extending/',
   'integration/api/hostile',
   'integration/storage/gcs-hostile',
   'integration/database/features',
