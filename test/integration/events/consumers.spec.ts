@@ -220,6 +220,23 @@ describe('event consumers', () => {
     expect((await world.handled('test.slow')).map(({ assetId }) => assetId)).toEqual([id]);
   });
 
+  it.each([
+    [
+      'has the code of a system error',
+      () => Promise.reject(Object.assign(new Error('no such file'), { code: 'ENOENT' })),
+    ],
+    ['hides an error of the database', (tx: Tx) => tx.$queryRaw`select 1 / 0`.catch(() => undefined)],
+  ])('counts a handler as failed that %s', async (_, work: (tx: Tx) => Promise<unknown>) => {
+    const failing = consumer('test.failing', READY, async (__, tx) => void (await work(tx)));
+    const worker = await world.startWorker(failing);
+    await world.writeAsset('asset.ready');
+    const outcomes = await until('an attempt has ended', async () => {
+      const all = await worker.get(Registry).metrics();
+      return all.match(/(?<=consumer="test.failing",outcome=")[a-z-]+(?="\} [1-9])/g);
+    });
+    expect(outcomes).toEqual(['failed']);
+  });
+
   it('makes an event a dead letter when all attempts crash the worker', async () => {
     const worker = await world.startWorker(world.recorder('test.log'));
     await world.stop(worker);
