@@ -107,11 +107,16 @@ describe('a worker with event consumers, killed with SIGKILL (real: workers as p
     if (isCommitted) expect(committed!.any).toBe(true);
     expect(await killed.end('SIGKILL')).toBeNull();
     proxy.forget();
+    await database.rows(
+      'create table killed as select consumer, event_id, attempts from event_deliveries where attempts > 0',
+    );
     await start(testDatabase.url);
     await until('all events are handled', async () => {
-      // Ends the leases of the killed worker.
+      // Ends pauses and the leases of the killed worker, but not those of the running one, which would lose the attempts.
       await database.rows(`update event_deliveries d set next_at = now() from (
-          select consumer, event_id from event_deliveries where next_at > now() for update skip locked) w
+          select consumer, event_id from event_deliveries
+          where next_at > now() and (attempts = 0 or (consumer, event_id, attempts) in (select * from killed))
+          for update skip locked) w
         where d.consumer = w.consumer and d.event_id = w.event_id`);
       const waiting = await database.rows('select 1 from event_deliveries');
       return waiting.length === 0 || null;

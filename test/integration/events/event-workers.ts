@@ -42,6 +42,15 @@ export interface Handled {
   readonly worker: string;
 }
 
+/** The deliveries that a worker has claimed and whose attempt has not ended. */
+const LEASES = `create table leases (consumer text, event_id bigint, primary key (consumer, event_id));
+  create function note_lease() returns trigger language plpgsql as $$ begin
+    delete from leases where consumer = old.consumer and event_id = old.event_id;
+    if tg_op = 'UPDATE' and new.attempts > old.attempts then insert into leases values (new.consumer, new.event_id); end if;
+    return null;
+  end $$;
+  create trigger note_lease after update or delete on event_deliveries for each row execute function note_lease()`;
+
 /** A database and any number of Nest modules, each of which stands for a process. They share only the database. */
 export class EventWorkers implements AsyncDisposable {
   /** Creates the database, and starts a process without consumers, as the API is. */
@@ -53,6 +62,7 @@ export class EventWorkers implements AsyncDisposable {
     await world.rows(
       'create table handled (place bigserial primary key, consumer text, event_id bigint, asset_id uuid, worker text)',
     );
+    await world.rows(LEASES);
     return world;
   }
 
@@ -114,10 +124,14 @@ export class EventWorkers implements AsyncDisposable {
     return id;
   }
 
-  /** Ends all pauses of deliveries that no handler runs, so that a test need not wait for them. */
+  /**
+   * Ends all pauses of deliveries, so that a test need not wait for them. Leaves leases alone: a worker that has claimed a delivery
+   * may not have called the handler yet, and would lose the attempt.
+   */
   async hurry(): Promise<null> {
     await this.rows(`update event_deliveries d set next_at = now() from (
-        select consumer, event_id from event_deliveries where next_at > now() for update skip locked) w
+        select consumer, event_id from event_deliveries where next_at > now() and (consumer, event_id) not in (
+          select consumer, event_id from leases) for update skip locked) w
       where d.consumer = w.consumer and d.event_id = w.event_id`);
     return null;
   }
