@@ -7,6 +7,7 @@ import {
   assetNotFound,
   invalid,
   kindOfMediaType,
+  parseIdempotencyKey,
   parsePrincipal,
   StowageError,
 } from '#libs/domain';
@@ -42,11 +43,8 @@ export class AlbumsService {
    * @throws StowageError invalid ALBUMS_TITLE_INVALID, IDEMPOTENCY_KEY_INVALID
    */
   async create(actor: Actor, title: string, idempotencyKey: string | null): Promise<Album> {
-    if (idempotencyKey !== null && !/^[^\p{Cc}\p{Cs}]{1,128}$/u.test(idempotencyKey)) {
-      const message = 'idempotencyKey must have 1 to 128 characters and no control characters.';
-      throw invalid('IDEMPOTENCY_KEY_INVALID', message, ['idempotencyKey']);
-    }
-    return this.albums.create(actor.ownerId, parseTitle(title), idempotencyKey);
+    const key = parseIdempotencyKey(idempotencyKey, ['idempotencyKey']);
+    return this.albums.create(actor.ownerId, parseTitle(title), key);
   }
 
   /** @throws StowageError invalid ALBUMS_TITLE_INVALID; not-found; forbidden */

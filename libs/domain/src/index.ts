@@ -5,6 +5,7 @@ export * from './declared-properties.js';
 export * from './errors.js';
 export * from './events.js';
 export * from './filename.js';
+export * from './idempotency-key.js';
 export { asIfUtc, localDateTimeOf, parseLocalDateTime } from './local-date-time.js';
 export * from './media-type.js';
 export * from './media-type-match.js';

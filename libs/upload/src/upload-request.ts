@@ -5,6 +5,7 @@ import {
   type MetadataEntry,
   parseCrc32c,
   parseFilename,
+  parseIdempotencyKey,
   parseMediaType,
   parseMetadata,
   parseSha256,
@@ -38,24 +39,17 @@ export interface ParsedUploadRequest {
   readonly fingerprint: string | null;
 }
 
-const IDEMPOTENCY_KEY = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
-const at = (...path: (string | number)[]) => ['input', ...path];
+const at = (...path: string[]) => ['input', ...path];
 
 const byText = (a: unknown, b: unknown) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
 
 /** Validates a request. @throws StowageError invalid, with the path of the invalid input */
 export function parseUploadRequest(request: UploadRequest, maxUploadBytes: number): ParsedUploadRequest {
-  const { sizeBytes, idempotencyKey = null } = request;
+  const { sizeBytes } = request;
   if (sizeBytes > maxUploadBytes) {
     throw invalid('SIZE_TOO_LARGE', `A file may have at most ${maxUploadBytes} bytes.`, at('sizeBytes'));
   }
-  if (idempotencyKey !== null && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
-    throw invalid(
-      'IDEMPOTENCY_KEY_INVALID',
-      'idempotencyKey must have 1 to 128 characters and no control characters.',
-      at('idempotencyKey'),
-    );
-  }
+  const idempotencyKey = parseIdempotencyKey(request.idempotencyKey ?? null, at('idempotencyKey'));
   const mimeType = parseMediaType(request.mimeType, at('mimeType'));
   const parsed = {
     filename: parseFilename(request.filename, at('filename')),
