@@ -56,10 +56,19 @@ const LIST_SHARED = perOrder<Album>(
 
 export type Item = Pick<AlbumItem, 'assetId' | 'position' | 'addedAt'>;
 
-const LIST_ITEMS = perOrder<Item>(
+/** A page of the items of an album. */
+export type ItemPage = Listing & { readonly albumId: bigint };
+
+const LIST_ITEMS = perOrder<Item & { page: number }>(
   'albums_list_items',
-  (order, sign) => `select ${columnsSql<Item>('i', ['assetId', 'position', 'addedAt'])} from album_items i
-    where i.album_id = $1 and i.position ${sign} $2 order by i.position ${order} limit $3`,
+  (
+    order,
+    sign,
+  ) => `select p.page::int - 1 as page, ${columnsSql<Item>('i', ['assetId', 'position', 'addedAt'])}
+    from unnest($1::bigint[], $2::bigint[], $3::int[]) with ordinality as p (album_id, after, size, page), lateral (
+      select * from album_items i where i.album_id = p.album_id and i.position ${sign} p.after
+      order by i.position ${order} limit p.size) i
+    order by p.page, i.position ${order}`,
 );
 
 const COUNT_ITEMS = statement<{ albumId: bigint; items: number }>(
@@ -129,8 +138,18 @@ export class AlbumsRepository {
     return this.database.query(LIST_SHARED[listing.order], [principalsOf(actor), ...pageOf(listing)]);
   }
 
-  listItems(albumId: bigint, listing: Listing): Promise<Item[]> {
-    return this.database.query(LIST_ITEMS[listing.order], [albumId, ...pageOf(listing)]);
+  /** Reads the pages of each direction in one statement. Empty pages are missing. */
+  async listItems(pages: readonly ItemPage[]): Promise<Map<ItemPage, Item[]>> {
+    const found = new Map<ItemPage, Item[]>();
+    for (const [order, alike] of Map.groupBy(pages, ({ order }) => order)) {
+      const rows = await this.database.query(LIST_ITEMS[order], [
+        alike.map(({ albumId }) => albumId),
+        alike.map(({ after }) => after ?? START[order]),
+        alike.map(({ limit }) => limit),
+      ]);
+      for (const [page, items] of Map.groupBy(rows, ({ page }) => page)) found.set(alike[page]!, items);
+    }
+    return found;
   }
 
   /** Numbers of items by album; albums without items are missing. */

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import sharp from 'sharp';
 import { Database } from '#libs/database';
 import {
@@ -116,6 +116,40 @@ describe('albums', () => {
     expect(await seen(id, '42')).toEqual([third, second, first]);
     const removed = await api.query(REMOVE, { id, assetIds: [second] });
     expect(removed.data!.removeFromAlbum).toEqual({ itemCount: 2, cover: { id: third } });
+  });
+
+  it('reads the items of all albums of an operation in one statement for each direction', async () => {
+    const ids: Record<string, string[]> = {};
+    for (const title of ['1', '2', '3']) {
+      const { id } = await create(title, '51');
+      const assets = await Promise.all([1, 2, 3].map(() => storeAsset(database, { ownerId: 51n })));
+      expect((await api.query(ADD, { id, assetIds: assets }, '51')).errors).toBeUndefined();
+      ids[title] = assets;
+    }
+    const page = (title: string, ...indexes: number[]) => ({
+      nodes: indexes.map((index) => ({ asset: { id: ids[title]![index] } })),
+    });
+    const statements = jest.spyOn(api.app.get(Database), 'query');
+    const { data } = await api.query(
+      `{ albums { nodes { title
+          newest: items(first: 2) { nodes { asset { id } } }
+          oldest: items(last: 1) { nodes { asset { id } } } } } }`,
+      {},
+      '51',
+    );
+    expect(data!.albums).toEqual({
+      nodes: ['3', '2', '1'].map((title) => ({
+        title,
+        newest: page(title, 2, 1),
+        oldest: page(title, 0),
+      })),
+    });
+    const names = statements.mock.calls.map(([{ name }]) => name);
+    expect(names.filter((name) => name.startsWith('albums_list_items')).sort()).toEqual([
+      'albums_list_items_asc',
+      'albums_list_items_desc',
+    ]);
+    statements.mockRestore();
   });
 
   it('is hidden from others, who cannot change it', async () => {

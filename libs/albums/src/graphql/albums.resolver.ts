@@ -12,7 +12,13 @@ import {
   parsePage,
 } from '#libs/graphql';
 import { CurrentActor } from '#libs/identity/graphql';
-import { AlbumsRepository, type Listing, MAX_SHARES } from '../albums.repository.js';
+import {
+  AlbumsRepository,
+  type Item,
+  type ItemPage,
+  type Listing,
+  MAX_SHARES,
+} from '../albums.repository.js';
 import { AlbumsService } from '../albums.service.js';
 import {
   AlbumConnectionModel,
@@ -36,6 +42,7 @@ const listingOf = ({ backward, size }: PageRequest, after: bigint | undefined): 
 @Resolver(() => AlbumModel)
 export class AlbumsResolver {
   private readonly counts = new BatchLoader<bigint, number>((ids) => this.albums.countItems(ids));
+  private readonly pages = new BatchLoader<ItemPage, Item[]>((pages) => this.albums.listItems(pages));
   private readonly allShares = new BatchLoader<bigint, AlbumShareModel[]>((ids) => this.albums.shares(ids));
 
   constructor(
@@ -83,11 +90,15 @@ export class AlbumsResolver {
   }
 
   @ResolveField(() => AlbumItemConnectionModel, { description: 'Assets of the album, last added first.' })
-  async items(@Parent() { album }: AlbumModel, @Args() args: PageArgs): Promise<AlbumItemConnectionModel> {
+  async items(
+    @Parent() { album }: AlbumModel,
+    @Args() args: PageArgs,
+    @Context() context: GraphQLContext,
+  ): Promise<AlbumItemConnectionModel> {
     const page = parsePage(args);
     const listing = listingOf(page, ITEM_CURSORS.positionOf(page)?.position);
-    const rows = await this.albums.listItems(album.id, listing);
-    return connectionOf(rows, page, ITEM_CURSORS.encode, (item) => new AlbumItemModel(item));
+    const rows = await this.pages.load(context, { albumId: album.id, ...listing });
+    return connectionOf(rows ?? [], page, ITEM_CURSORS.encode, (item) => new AlbumItemModel(item));
   }
 
   @MaxItems(MAX_SHARES)
