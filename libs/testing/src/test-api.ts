@@ -24,20 +24,24 @@ export interface Answer {
 /** The whole api on a free port of loopback, over a real PostgreSQL, a real queue and the storage emulator. */
 export class TestApi implements AsyncDisposable {
   static async start(env: NodeJS.ProcessEnv = {}, features: readonly Feature[] = []): Promise<TestApi> {
-    const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
+    await using resources = new AsyncDisposableStack();
+    const database = resources.adopt(await createTestDatabase(), (database) => database.drop());
+    const emulators = resources.use(await Emulators.start());
     for (const bucket of ['incoming', 'content']) await emulators.client.createBucket(bucket);
-    const app = await createApi(
-      readApiConfig({ ...appEnvironment(database.url, emulators), LOG_LEVEL: 'silent', ...env }, features),
+    const config = readApiConfig(
+      { ...appEnvironment(database.url, emulators), LOG_LEVEL: 'silent', ...env },
       features,
     );
+    const app = resources.adopt(await createApi(config, features), (app) => app.close());
     await app.listen(0, '127.0.0.1');
-    return new TestApi(app, emulators, database);
+    return new TestApi(app, emulators, database, resources.move());
   }
 
   private constructor(
     readonly app: NestFastifyApplication,
     readonly emulators: Emulators,
     private readonly database: TestDatabase,
+    private readonly resources: AsyncDisposableStack,
   ) {}
 
   get databaseUrl(): string {
@@ -77,8 +81,6 @@ export class TestApi implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.app.close();
-    await this.emulators[Symbol.asyncDispose]();
-    await this.database.drop();
+    await this.resources.disposeAsync();
   }
 }

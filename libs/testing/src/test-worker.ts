@@ -25,14 +25,21 @@ export class TestWorker implements AsyncDisposable {
       names: NAMES,
     });
     const environment = { ...appEnvironment(databaseUrl, emulators), LOG_LEVEL: 'silent', ...env };
-    const app = await createWorker(readWorkerConfig(environment, features), features);
+    await using resources = new AsyncDisposableStack();
+    const app = resources.adopt(
+      await createWorker(readWorkerConfig(environment, features), features),
+      (app) => app.close(),
+    );
     await app.init();
-    return new TestWorker(app);
+    return new TestWorker(app, resources.move());
   }
 
-  private constructor(readonly app: NestFastifyApplication) {}
+  private constructor(
+    readonly app: NestFastifyApplication,
+    private readonly resources: AsyncDisposableStack,
+  ) {}
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.app.close();
+    await this.resources.disposeAsync();
   }
 }

@@ -117,13 +117,17 @@ export const actor = (ownerId = 42n, more: Partial<Actor> = {}): Actor => ({
  */
 export class World implements AsyncDisposable {
   static async start(options: WorldOptions = {}): Promise<World> {
+    await using resources = new AsyncDisposableStack();
     const scanner = new ScriptedScanner();
     const { batches, features = [] } = options;
     const profiles = profilesOf(parseProfiles(options.profiles ?? DEFAULT_PROFILES), features);
-    const spoolFolder = await mkdtemp(path.join(tmpdir(), 'stowage-spool-'));
+    const spoolFolder = resources.adopt(await mkdtemp(path.join(tmpdir(), 'stowage-spool-')), (folder) =>
+      rm(folder, { recursive: true, force: true }),
+    );
     // The processes that inspect files run as other users.
     await chmod(spoolFolder, 0o711);
-    const [database, emulators] = await Promise.all([createTestDatabase(), Emulators.start()]);
+    const database = resources.adopt(await createTestDatabase(), (database) => database.drop());
+    const emulators = resources.use(await Emulators.start());
     for (const bucket of [INCOMING, CONTENT, QUARANTINE]) await emulators.client.createBucket(bucket);
     const real = new GcsObjectStore({ projectId: PROJECT, endpoint: emulators.gcs.url });
     const realSessions = new GcsUploadSessions({ projectId: PROJECT, endpoint: emulators.gcs.url });
@@ -164,7 +168,7 @@ export class World implements AsyncDisposable {
       probedBucket: INCOMING,
       signer: new GcsUrlSigner({ endpoint: emulators.gcs.url, key: HMAC_KEY }),
     };
-    const module = await Test.createTestingModule({
+    const testing = Test.createTestingModule({
       imports: [
         LoggerModule.forRoot({ pinoHttp: { level: 'silent' }, forRoutes: [] }),
         ...foundation(config, storage, features),
@@ -177,10 +181,11 @@ export class World implements AsyncDisposable {
         ...(await modulesOf(features, 'api')),
         ...(await modulesOf(features, 'worker')),
       ],
-    }).compile();
+    });
+    const module = resources.adopt(await testing.compile(), (module) => module.close());
     const consumers = module.get(EventConsumersService);
     await consumers.backfill(await consumers.register());
-    return new World(module, emulators, database, scanner, spoolFolder, profiles);
+    return new World(module, emulators, database, scanner, spoolFolder, profiles, resources.move());
   }
 
   readonly database = this.module.get(Database);
@@ -219,6 +224,7 @@ export class World implements AsyncDisposable {
     readonly spoolFolder: string,
     /** The profiles that the pipeline uses, which a test may change. */
     readonly profiles: VariantProfile[],
+    private readonly resources: AsyncDisposableStack,
   ) {}
 
   /** Requests an upload of these bytes. */
@@ -303,9 +309,6 @@ export class World implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.module.close();
-    await this.emulators[Symbol.asyncDispose]();
-    await this.testDatabase.drop();
-    await rm(this.spoolFolder, { recursive: true, force: true });
+    await this.resources.disposeAsync();
   }
 }
