@@ -108,6 +108,32 @@ describe('InspectionExtensions', () => {
     expect(readersOf('text/plain')).toEqual(['other']);
     expect(readersOf('text/xml', 'gpx@1 other@1')).toEqual(['gpx']);
     expect(readersOf('text/xml', 'gpx@2 other@1')).toEqual([]);
+    expect(readersOf('text/xml', 'gpx@10 other@1')).toEqual([]);
+  });
+
+  it.each([
+    ['', false, 'a@1 b@2'],
+    ['a@1', false, 'a@1 b@2'],
+    ['a@1 b@1', false, 'a@1 b@2'],
+    ['a@1 b@2', true, 'a@1 b@2'],
+    ['a@1 b@10', true, 'a@1 b@10'],
+    ['a@3 c@1', false, 'a@3 b@2 c@1'],
+    ['a@3 b@2 c@1', true, 'a@3 b@2 c@1'],
+  ])('keeps later revisions and other readers of the label %s', (label, areNamed, after) => {
+    const extensions = new InspectionExtensions({
+      readers: [reader({ id: 'b', revision: 2 }), reader({ id: 'a' })],
+    });
+    expect([extensions.areReadersIn(label), extensions.labelWith(label)]).toEqual([areNamed, after]);
+    expect(extensions.areReadersIn(after)).toBe(true);
+  });
+
+  it('names its own readers first in a label with too many', () => {
+    const label = names(16)
+      .map((id) => `${id}@1`)
+      .join(' ');
+    const after = new InspectionExtensions({ readers: [reader({ id: 'own' })] }).labelWith(label);
+    expect(after.split(' ')).toHaveLength(16);
+    expect(after).toContain('own@1');
   });
 
   it('selects checks by the type of the asset or the detected type', () => {

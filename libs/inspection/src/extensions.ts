@@ -104,7 +104,18 @@ const MAX_TEXT = 4096;
 const isWithin = (value: number, most: number) => Number.isInteger(value) && value >= 1 && value <= most;
 
 /** Names an extension and its revision. */
-const labelOf = ({ id, revision }: Extension) => `${id}@${revision}`;
+const labelOf = ({ id, revision }: Pick<Extension, 'id' | 'revision'>) => `${id}@${revision}`;
+
+/** The revisions of extensions by their ids. @param labels extensions, separated by spaces */
+function revisionsOf(labels: string): Map<string, number> {
+  const named = labels.split(' ').filter((label) => label !== '');
+  return new Map(
+    named.map((label) => {
+      const [id = '', revision] = label.split('@');
+      return [id, Number(revision)];
+    }),
+  );
+}
 
 /** The file readers and content checks of all features. Both processes decide with them. */
 export class InspectionExtensions {
@@ -143,8 +154,32 @@ export class InspectionExtensions {
 
   /** The readers of an asset's media type. @param known readers, as in {@link readerLabel}, that are left out */
   readersOf(mediaType: string, known = ''): Loadable<FileReader>[] {
-    const labels = known.split(' ');
-    return this.readers.filter((reader) => reader.types.test(mediaType) && !labels.includes(labelOf(reader)));
+    return this.unknownReaders(known).filter(({ types }) => types.test(mediaType));
+  }
+
+  /** Whether a label names every reader, at its revision or a later one, which another release of the worker has. */
+  areReadersIn(label: string): boolean {
+    return this.unknownReaders(label).length === 0;
+  }
+
+  /**
+   * A label with all readers and with those that it names already, each at the later of its revisions, so that releases
+   * with different readers do not undo each other's notes. Names 16 readers at most.
+   */
+  labelWith(label: string): string {
+    const known = revisionsOf(label);
+    const own = this.readers.map(({ id, revision }) => ({
+      id,
+      revision: Math.max(revision, known.get(id) ?? 0),
+    }));
+    const others = [...known].filter(([id]) => own.every((reader) => reader.id !== id));
+    const all = [...own, ...others.map(([id, revision]) => ({ id, revision }))].slice(0, MAX_EXTENSIONS);
+    return all.map(labelOf).sort().join(' ');
+  }
+
+  private unknownReaders(label: string): Loadable<FileReader>[] {
+    const known = revisionsOf(label);
+    return this.readers.filter(({ id, revision }) => revision > (known.get(id) ?? 0));
   }
 
   /** The checks of an asset with this media type and this type detected from its bytes. */

@@ -16,6 +16,9 @@ interface DueReader {
 /** Reads stored objects again when features add file readers or raise their revisions, newest first. */
 @Injectable()
 export class RereadService {
+  /** Objects that the last search found, whose readers are due. */
+  private found: UnreadObject[] = [];
+
   constructor(
     private readonly extensions: InspectionExtensions,
     private readonly properties: FeaturePropertiesRepository,
@@ -39,19 +42,24 @@ export class RereadService {
    * @throws StowageError unavailable; InspectionFailed
    */
   async next(now: Date, signal?: AbortSignal): Promise<boolean> {
-    const { readerLabel } = this.extensions;
-    if (readerLabel === '') return false;
-    const unread = await this.properties.findUnread(readerLabel, now);
-    const due = unread.map((object) => ({ object, readers: this.dueReaders(object) }));
-    const unaffected = due.filter(({ readers }) => readers.length === 0);
-    await this.properties.skip(
-      unaffected.map(({ object }) => object.id),
-      readerLabel,
-    );
-    for (const { object, readers } of due) {
-      if (readers.length > 0 && (await this.read(object, readers, now, signal))) return true;
+    if (this.found.length === 0) this.found = await this.search(now);
+    for (let object = this.found.shift(); object !== undefined; object = this.found.shift()) {
+      const due = this.dueReaders(object);
+      if (due.length > 0 && (await this.read(object, due, now, signal))) return true;
     }
     return false;
+  }
+
+  /** Searches once for many files, as a search reads the media types of all objects that it finds. */
+  private async search(now: Date): Promise<UnreadObject[]> {
+    if (this.extensions.readers.length === 0) return [];
+    const notes = await this.properties.listNotes();
+    const due = notes.filter((note) => !this.extensions.areReadersIn(note));
+    if (due.length === 0) return [];
+    const objects = await this.properties.findReadBy(due, now);
+    const isUnaffected = (object: UnreadObject) => this.dueReaders(object).length === 0;
+    await this.properties.skip(objects.filter(isUnaffected), (note) => this.extensions.labelWith(note));
+    return objects.filter((object) => !isUnaffected(object));
   }
 
   /** The readers whose revision has not read the object, each with the first media type that it reads. */
@@ -82,7 +90,7 @@ export class RereadService {
         found = { ...found, ...(await this.features.read([reader], { path, sizeBytes, mediaType }, signal)) };
       }
     }
-    await this.properties.record(id, found, this.extensions.readerLabel);
+    await this.properties.record(id, found, this.extensions.labelWith(unread.readBy));
     return true;
   }
 }

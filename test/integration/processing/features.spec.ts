@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Registry } from 'prom-client';
 import sharp from 'sharp';
+import { FeaturePropertiesRepository } from '#libs/content';
 import { Prisma } from '#libs/database';
 import { InspectionExtensions } from '#libs/inspection';
 import { defineFeature } from '#libs/stowage';
@@ -290,6 +291,48 @@ describe('readers and checks of features (real: PostgreSQL, queue, storage emula
       const { reread } = world;
       const results = await Promise.all([reread.next(new Date()), reread.next(new Date())]);
       expect(results.toSorted()).toEqual([false, true]);
+    });
+
+    it('leave the notes of another release alone while both run', async () => {
+      await emptyWorld(world);
+      const { id, storedObjectId } = await world.upload(track('read length 7'), GPX);
+      const noted = async () => (await objectOf(storedObjectId)).readBy;
+      const [ours] = extensions.readers;
+      const setReaders = (...readers: { id: string; revision: number }[]) =>
+        Object.assign(extensions, { readers: readers.map((reader) => ({ ...ours!, ...reader })) });
+      try {
+        setReaders({ id: 'track', revision: 2 });
+        expect(await readAll()).toBe(1);
+        await setStale(storedObjectId);
+        setReaders({ id: 'other', revision: 3 }, { id: 'track', revision: 1 });
+        expect(await readAll()).toBe(1);
+        expect(await noted()).toBe('other@3 track@2');
+        expect(await found(id)).toMatchObject([{ track: stale, other: { trackLengthMeters: 7 } }]);
+        for (const revision of [2, 1]) {
+          setReaders({ id: 'track', revision });
+          expect(await readAll()).toBe(0);
+        }
+        expect(await noted()).toBe('other@3 track@2');
+      } finally {
+        Object.assign(extensions, { readers: [ours] });
+      }
+    });
+
+    it('keep the properties of a later revision when an older release stores the bytes again', async () => {
+      const bytes = track('read length 7');
+      const { id, storedObjectId } = await world.upload(bytes, GPX);
+      await setStale(storedObjectId);
+      await world.upload(bytes, GPX, actor(49n));
+      expect(await found(id)).toMatchObject([{ track: stale, other: { a: 1 } }]);
+    });
+
+    it('search once for several files', async () => {
+      await emptyWorld(world);
+      for (let n = 1; n <= 3; n++) await world.upload(track(`read length ${n}`), GPX);
+      Object.assign(extensions.readers[0]!, { revision: 2 });
+      const search = jest.spyOn(world.module.get(FeaturePropertiesRepository), 'findReadBy');
+      expect(await readAll()).toBe(3);
+      expect(search).toHaveBeenCalledTimes(1);
     });
 
     it('wait an hour with an object that could not be scanned', async () => {
