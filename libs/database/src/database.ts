@@ -50,7 +50,7 @@ export const isForeignKeyViolation = (error: unknown) =>
   codesOf(error).some((code) => code === '23503' || code === 'P2003');
 
 /** Whether Prisma reported the error, or an error that caused it. StowageErrors count, since they have a meaning of their own. */
-export function isDatabaseError(error: unknown): boolean {
+function isDatabaseError(error: unknown): boolean {
   for (let at = error, depth = 0; at instanceof Object && depth < 6; depth++) {
     if (at instanceof StowageError || 'clientVersion' in at) return true;
     at = (at as { cause?: unknown }).cause;
@@ -59,6 +59,13 @@ export function isDatabaseError(error: unknown): boolean {
 }
 
 type Effect = () => unknown;
+
+/** Hides the code of an error of a transaction's own work, such as ENOENT, which would count as an outage of the database. */
+class WorkError extends Error {
+  constructor(readonly thrown: unknown) {
+    super('The work of a transaction failed.');
+  }
+}
 
 /** The effects of the open transactions. */
 const EFFECTS = new WeakMap<Tx, Effect[]>();
@@ -170,7 +177,7 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
 
   /**
    * Runs `work` in one READ COMMITTED transaction and retries it after a deadlock. `work` may run several times, so it
-   * must have no effects outside of the database; see {@link afterCommit}.
+   * must have no effects outside of the database; see {@link afterCommit}. Throws other errors of `work` as they are.
    * @throws StowageError unavailable DATABASE_UNAVAILABLE
    * @example await database.transaction((tx) => tx.mediaAsset.update({ where, data }));
    */
@@ -178,10 +185,14 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
     return this.run(async () => {
       const effects: Effect[] = [];
       let open: Tx | undefined;
-      const begin = (tx: Tx) => {
+      const begin = async (tx: Tx) => {
         open = tx;
         EFFECTS.set(tx, effects);
-        return work(tx);
+        try {
+          return await work(tx);
+        } catch (error) {
+          throw isDatabaseError(error) ? error : new WorkError(error);
+        }
       };
       const result = await this.prisma.$transaction(begin).finally(() => open && EFFECTS.delete(open));
       for (const effect of effects) void runEffect(effect);
@@ -200,6 +211,7 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
         return await work();
       } catch (error) {
         if (error instanceof StowageError) throw error;
+        if (error instanceof WorkError) throw error.thrown;
         const codes = codesOf(error);
         if (attempt < MAX_ATTEMPTS && codes.some((code) => RETRYABLE.has(code))) continue;
         if (

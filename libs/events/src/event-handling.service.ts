@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { Database, isDatabaseError } from '#libs/database';
+import { Database } from '#libs/database';
 import { kindOf, StowageError, unavailable } from '#libs/domain';
 import { DeadLettersService } from '#libs/queue';
 import { CONSUMER_LETTERS, letterPayloadOf } from './consumer-letters.service.js';
@@ -21,13 +21,6 @@ const RECORD_RETRY_MS = 1_000;
 const CRASHED = `All ${MAX_ATTEMPTS} attempts ended without an outcome: the worker crashed, or the handler hid an error of the database.`;
 
 const jittered = (ms: number) => ms * (0.75 + Math.random() / 2);
-
-/** Hides the code of a handler's own error, such as ENOENT, which would count as an outage of the database. */
-class HandlerError extends Error {
-  constructor(readonly thrown: unknown) {
-    super('The handler failed.');
-  }
-}
 
 /** Runs one attempt of a delivery and records its outcome. */
 @Injectable()
@@ -52,7 +45,7 @@ export class EventHandlingService {
       if (isHandled) await this.releaseNext(delivery);
       return isHandled ? 'delivered' : 'lost';
     } catch (error) {
-      return this.fail(delivery, error instanceof HandlerError ? error.thrown : error, signal);
+      return this.fail(delivery, error, signal);
     }
   }
 
@@ -60,9 +53,7 @@ export class EventHandlingService {
     const { id, type, assetId, ownerId } = delivery;
     return this.database.transaction(async (tx) => {
       if (!(await this.deliveries.remove(tx, delivery))) return false;
-      await limited(() => call({ id, type, assetId, ownerId }, tx), signal).catch((error: unknown) => {
-        throw isDatabaseError(error) ? error : new HandlerError(error);
-      });
+      await limited(() => call({ id, type, assetId, ownerId }, tx), signal);
       // PostgreSQL would roll back silently if the handler has hidden an error of the database.
       await tx.$queryRaw`select 1`;
       return true;

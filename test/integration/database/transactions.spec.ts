@@ -4,8 +4,11 @@ import { afterCommit, Database, DatabaseConfig, type Tx } from '#libs/database';
 import { configured } from '#libs/runtime';
 import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
 
+const raise = (tx: Tx, state: string) =>
+  tx.$executeRawUnsafe(`do $$ begin raise exception using errcode = '${state}'; end $$`);
+
 /** Real: PostgreSQL. */
-describe('afterCommit', () => {
+describe('transaction', () => {
   let testDatabase: TestDatabase;
   let database: Database;
   beforeAll(async () => {
@@ -19,6 +22,21 @@ describe('afterCommit', () => {
 
   const count = () => database.prisma.owner.count();
   const addOwner = (tx: Tx, subject: string) => tx.owner.create({ data: { issuer: 'test', subject } });
+
+  it.each(['ENOENT', 'ECONNREFUSED', '57P01', '40P01', 'P2034'])(
+    'throws an error of its own work as it is, whatever its code: %s',
+    async (code) => {
+      const error = Object.assign(new Error('no file'), { code });
+      const work = jest.fn(() => Promise.reject(error));
+      await expect(database.transaction(work)).rejects.toBe(error);
+      expect(work).toHaveBeenCalledTimes(1);
+    },
+  );
+
+  it('reports an outage in mid-work as unavailable', async () => {
+    const outage = database.transaction((tx) => raise(tx, '57P01'));
+    await expect(outage).rejects.toMatchObject({ kind: 'unavailable', reason: 'DATABASE_UNAVAILABLE' });
+  });
 
   it('runs the effects in order after the commit and before the transaction returns', async () => {
     const seen: unknown[] = [];
@@ -48,11 +66,10 @@ describe('afterCommit', () => {
   it('runs only the effects of the attempt that commits', async () => {
     const attempts: number[] = [];
     let attempt = 0;
-    await database.transaction((tx) => {
+    await database.transaction(async (tx) => {
       const current = ++attempt;
       afterCommit(tx, () => attempts.push(current));
-      if (current < 3) return Promise.reject(Object.assign(new Error('deadlock'), { code: '40P01' }));
-      return Promise.resolve();
+      if (current < 3) await raise(tx, '40P01');
     });
     expect(attempts).toEqual([3]);
   });
