@@ -1,4 +1,5 @@
 import { expect, it } from '@jest/globals';
+import pg from 'pg';
 import { Fleet } from '../support/fleet.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../../libs/testing/src/until.js';
@@ -42,4 +43,15 @@ it('fails at once with a wrong password', async () => {
     databaseUrl: (url) => Object.assign(new URL(url), { password: 'wrong' }).href,
   });
   await expect(fleet.addApi()).rejects.toThrow('password authentication failed');
+});
+
+it('fails at once without one of its migrations', async () => {
+  await using fleet = await Fleet.start({ apis: 0, workers: 0 });
+  const client = new pg.Client({ connectionString: fleet.database.url });
+  await client.connect();
+  await client.query(`delete from _prisma_migrations where migration_name like '%_init'`);
+  await client.end();
+  for (const start of [fleet.addApi(), fleet.addWorker()]) {
+    await expect(start).rejects.toThrow('The database lacks the migration');
+  }
 });

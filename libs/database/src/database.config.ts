@@ -20,4 +20,7 @@ export class DatabaseConfig {
 
   /** Time limit of a statement, in milliseconds. */
   readonly statementTimeoutMs: number = 10_000;
+
+  /** Recorded names of the migrations without which the process refuses to start. */
+  migrations: readonly string[] = [];
 }

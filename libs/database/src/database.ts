@@ -5,7 +5,7 @@ import { kindOf, StowageError, unavailable } from '#libs/domain';
 import { HealthCheck, waitFor } from '#libs/runtime';
 import { DatabaseConfig } from './database.config.js';
 import { Prisma, PrismaClient } from './generated/client.js';
-import type { Statement } from './statement.js';
+import { type Statement, statement } from './statement.js';
 
 /** Client through which a repository writes: the Prisma client itself or the caller's transaction. */
 export type Tx = Prisma.TransactionClient;
@@ -58,6 +58,13 @@ function isDatabaseError(error: unknown): boolean {
   return false;
 }
 
+const UNDEFINED_TABLE = '42P01';
+
+const APPLIED_MIGRATIONS = statement<{ readonly name: string }>(
+  'applied_migrations',
+  'select migration_name as name from _prisma_migrations where finished_at is not null and rolled_back_at is null',
+);
+
 type Effect = () => unknown;
 
 /** Hides the code of an error of a transaction's own work, such as ENOENT, which would count as an outage of the database. */
@@ -106,8 +113,10 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
   readonly pool: pg.Pool;
   readonly prisma: PrismaClient;
   private readonly connection: pg.ClientConfig;
+  private readonly migrations: readonly string[];
 
-  constructor({ url, poolSize, statementTimeoutMs }: DatabaseConfig) {
+  constructor({ url, poolSize, statementTimeoutMs, migrations }: DatabaseConfig) {
+    this.migrations = migrations;
     this.connection = {
       connectionString: url,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -131,7 +140,8 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
 
   /**
    * Waits for the server.
-   * @throws Error of a server that rejects the connection, e.g. a wrong password or missing database
+   * @throws Error of a server that rejects the connection, e.g. a wrong password or missing database, or with one sentence
+   * if a migration is missing
    */
   async onModuleInit(): Promise<void> {
     await waitFor(
@@ -139,6 +149,7 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
       () => this.ping(),
       (error) => kindOf(error) === 'unavailable',
     );
+    if (this.migrations.length > 0) await this.verifyMigrations();
   }
 
   /** Closes the pool. Workers and subscribers have finished in earlier shutdown hooks. */
@@ -203,6 +214,20 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
   /** Adds connections to the pool, for work that holds them while it waits, so that other work keeps the configured number. */
   addConnections(count: number): void {
     this.pool.options.max += count;
+  }
+
+  private async verifyMigrations(): Promise<void> {
+    const applied = await this.query(APPLIED_MIGRATIONS, []).catch((error: unknown) => {
+      if (codesOf(error).includes(UNDEFINED_TABLE)) return [];
+      throw error;
+    });
+    const names = new Set(applied.map(({ name }) => name));
+    const missing = this.migrations.find((name) => !names.has(name));
+    if (missing !== undefined) {
+      throw new Error(
+        `The database lacks the migration ${missing}. Apply the migrations with "npm run migrate" first.`,
+      );
+    }
   }
 
   private async run<T>(work: () => Promise<T>): Promise<T> {

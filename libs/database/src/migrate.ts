@@ -67,6 +67,18 @@ export async function migrateDatabase(
   }
 }
 
+/**
+ * The recorded names of the migrations of a release: those that {@link migrateDatabase} applies.
+ * @param root folder of the program
+ * @throws Error with one sentence if a feature has no folder
+ */
+export async function migrationNames(
+  root: string,
+  features: readonly string[] = listedFeatures(root),
+): Promise<string[]> {
+  return (await migrationsOf(root, features)).map(({ name }) => name);
+}
+
 async function migrationsOf(root: string, features: readonly string[]): Promise<Migration[]> {
   const missing = features.find((name) => !existsSync(path.join(root, 'libs', name)));
   if (missing !== undefined) throw new Error(`The feature ${missing} has no folder libs/${missing}.`);

@@ -4,7 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { migrateDatabase } from '#libs/database';
+import { Database, DatabaseConfig, migrateDatabase, migrationNames } from '#libs/database';
+import { configured } from '#libs/runtime';
 import { featuresWithTables, projectSchema } from '../../../scripts/prisma/project-schema.js';
 import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
 import { LIMIT_MS } from '../../../libs/testing/src/until.js';
@@ -181,5 +182,29 @@ describe('migrateDatabase', () => {
       'The feature albums has no folder libs/albums.',
     );
     expect(await tables()).toEqual([]);
+  });
+
+  it('lets a process start only with all of its migrations', async () => {
+    const start = async (migrations: string[]) => {
+      const config = configured(DatabaseConfig, { url: database.url, poolSize: 1, migrations });
+      const started = new Database(config);
+      try {
+        await started.onModuleInit();
+      } finally {
+        await started.onApplicationShutdown();
+      }
+    };
+    const names = await migrationNames(root);
+    const lacking = (name: string) => `The database lacks the migration ${name}.`;
+    await expect(start(names)).rejects.toThrow(lacking(names[0]!));
+    await migrateDatabase(database.url, root);
+    await start(names);
+    await add('20990101000000_one', 'create table notes (id int)', 'one');
+    await list('one');
+    await expect(start(await migrationNames(root))).rejects.toThrow(lacking('one_20990101000000_one'));
+    await migrateDatabase(database.url, root);
+    await start(await migrationNames(root));
+    // An older release, which does not know the last migration.
+    await start(names);
   });
 });
