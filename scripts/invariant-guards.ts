@@ -39,6 +39,9 @@ const ASSETS = 'test/integration/assets/assets.spec.ts';
 const ACCESS = 'test/integration/access/access.spec.ts';
 const SUBSCRIPTIONS = 'test/integration/api/subscriptions.spec.ts';
 const EVENTS = 'test/integration/events/events.spec.ts';
+const CONSUMERS = 'test/integration/events/consumers.spec.ts';
+const REGISTRATION = 'test/integration/events/registration.spec.ts';
+const TASKS = 'test/integration/lifecycle/tasks.spec.ts';
 const IDENTITY = 'test/integration/identity/identity.spec.ts';
 const READERS_IMAGE = 'test/integration/inspection/readers-image.spec.ts';
 const SANDBOX = 'test/integration/inspection/sandbox.spec.ts';
@@ -487,6 +490,69 @@ export const GUARDS: readonly Guard[] = [
     without: "ownerId < 0n ? this.config.dedupeScope : ''",
     test: PROCESSING,
     name: 'shares no object between owners',
+  },
+  {
+    invariant: 4,
+    what: 'An event waits for the earlier ones of its asset',
+    file: 'libs/events/src/event-deliveries.repository.ts',
+    guard: 'and f.blocked_until is null and d.next_at',
+    without: 'and d.next_at',
+    test: CONSUMERS,
+    name: 'delivers each event once and in order per asset',
+  },
+  {
+    invariant: 4,
+    what: 'An attempt that another worker has taken over leaves no effects',
+    file: 'libs/events/src/event-deliveries.repository.ts',
+    guard: 'where: { consumer, eventId: id, attempts }',
+    without: 'where: { consumer, eventId: id }',
+    test: CONSUMERS,
+    name: 'leaves the effects to the worker that has taken over',
+  },
+  {
+    invariant: 4,
+    what: 'A new consumer misses and doubles no event of running transactions',
+    file: 'libs/events/src/event-consumers.repository.ts',
+    guard: "'lock table domain_events in share row exclusive mode'",
+    without: "'select 1'",
+    test: REGISTRATION,
+    name: 'misses and doubles no event of transactions that run while a consumer registers',
+  },
+  {
+    invariant: 3,
+    what: 'An outage of a dependency uses up no attempt to handle an event',
+    file: 'libs/events/src/event-handling.service.ts',
+    guard: 'this.deliveries.postpone(delivery, attempts - 1, delayMs)',
+    without: 'this.deliveries.postpone(delivery, attempts, delayMs)',
+    test: CONSUMERS,
+    name: 'uses up no attempt while a dependency of the handler is unavailable',
+  },
+  {
+    invariant: 3,
+    what: 'An event whose attempts all crashed the worker becomes a dead letter',
+    file: 'libs/events/src/event-handling.service.ts',
+    guard: 'if (delivery.attempts > MAX_ATTEMPTS)',
+    without: 'if (delivery.attempts < 0)',
+    test: CONSUMERS,
+    name: 'makes an event a dead letter when all attempts crash the worker',
+  },
+  {
+    invariant: 4,
+    what: 'One worker runs each tick of a task',
+    file: 'libs/lifecycle/src/task-ticks.repository.ts',
+    guard: 'where (t.leased_until is null and t.covered_until < excluded.covered_until) or',
+    without: 'where t.leased_until is null or',
+    test: TASKS,
+    name: 'run once per tick in the cluster',
+  },
+  {
+    invariant: 4,
+    what: 'The run of a task ends before another worker takes it over',
+    file: 'libs/lifecycle/src/task-ticks.repository.ts',
+    guard: 'where name = $1 and run_id = $2 and leased_until is not null returning name`',
+    without: 'where name = $1 and leased_until is not null returning name`',
+    test: TASKS,
+    name: 'are aborted when another worker has taken over',
   },
   {
     invariant: 4,

@@ -4,7 +4,13 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Registry } from 'prom-client';
 import type { Tx } from '#libs/database';
 import { BECAME_READY, unavailable } from '#libs/domain';
-import { DomainEventsRepository } from '#libs/events';
+import { type AssetEventHandler, DomainEventsRepository } from '#libs/events';
+import {
+  type Delivery,
+  EventDeliveriesRepository,
+} from '../../../libs/events/src/event-deliveries.repository.js';
+import { EventHandlingService } from '../../../libs/events/src/event-handling.service.js';
+import type { EventConsumer } from '../../../libs/events/src/on-asset-event.js';
 import { until } from '../../../libs/testing/src/until.js';
 import { consumer, EventWorkers } from './event-workers.js';
 
@@ -248,6 +254,29 @@ describe('event consumers', () => {
     const [letter] = await world.deadLetters.list('OPEN', undefined, 1);
     expect(letter).toMatchObject({ attempts: 8, error: expect.stringContaining('the worker crashed') });
     expect(await world.handled('test.log')).toEqual([]);
+  });
+
+  it('leaves the effects to the worker that has taken over', async () => {
+    await world.stop(await world.startWorker(world.recorder('test.log')));
+    await world.writeAsset('asset.ready');
+    const worker = await world.startWorker(world.recorder('test.other'));
+    const claim = async () => {
+      const { deliveries } = await worker.get(EventDeliveriesRepository).claim(new Map([['test.log', 1]]));
+      return deliveries[0]!;
+    };
+    const first = await claim();
+    await world.rows('update event_deliveries set next_at = now()');
+    const second = await claim();
+    const call: AssetEventHandler = (event, tx) => world.record(tx, 'test.log', event, 'a worker');
+    const handle = (delivery: Delivery) =>
+      worker
+        .get(EventHandlingService)
+        .handle({ name: 'test.log', call } as EventConsumer, delivery, new AbortController().signal);
+    expect(await handle(first)).toBe('lost');
+    expect(await world.handled('test.log')).toEqual([]);
+    expect(await handle(second)).toBe('delivered');
+    expect(await handle(second)).toBe('lost');
+    expect(await world.handled('test.log')).toHaveLength(1);
   });
 
   it('does not let slow handlers of one consumer take the slots or connections of others', async () => {
