@@ -33,11 +33,14 @@ export const GRANTS_SQL = `(select coalesce(json_agg(e), '[]') from (
          select l.principal, l.permission, l.expires_at as "expiresAt" from asset_acl l
          where l.asset_id = a.asset_id order by l.principal, l.permission limit ${MAX_GRANTS + MAX_FEATURE_GRANTS}) e)`;
 
-/** Statement that inserts the access lists of new assets. @param items relation with the columns `id` and `acl` (JSON of grants) */
+/**
+ * Statement that inserts the access lists of new assets.
+ * @param items relation with the columns `id`, `acl` (JSON of grants), `now` (time of creation), `sizeBytes` and `filename`
+ */
 export const insertGrantsSql = (
   items: string,
-) => `insert into asset_acl (asset_id, principal, permission, expires_at)
-      select i.id, g.principal, g.permission, g."expiresAt" from ${items} i,
+) => `insert into asset_acl (asset_id, principal, permission, expires_at, created_at, size_bytes, sort_name)
+      select i.id, g.principal, g.permission, g."expiresAt", i.now, i."sizeBytes", lower(i.filename) from ${items} i,
         jsonb_to_recordset(i.acl) as g (principal text, permission permission, "expiresAt" timestamptz)`;
 
 /** Condition for the rows of `asset_acl g` with principals of features. Equals the condition of the index `asset_acl_features_idx`. */

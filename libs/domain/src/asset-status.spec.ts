@@ -48,8 +48,9 @@ describe('TRANSITIONS', () => {
     },
   );
 
-  it('has one event type per transition, besides that of the purge', () => {
-    expect([...all.map(({ event }) => event), 'asset.purged'].sort()).toEqual([...ASSET_EVENT_TYPES].sort());
+  it('has one event type per transition, besides those of other changes', () => {
+    const others = ['asset.updated', 'asset.access-changed', 'asset.transferred', 'asset.purged'];
+    expect([...all.map(({ event }) => event), ...others].sort()).toEqual([...ASSET_EVENT_TYPES].sort());
   });
 
   it('names the events by which assets become READY and cease to be READY', () => {

@@ -1,6 +1,7 @@
 /**
- * Types of the events of assets: one for each transition (`TRANSITIONS`), and one for the removal of the row. The list is closed:
- * features observe these events and write none.
+ * Types of the events of assets: one for each transition (`TRANSITIONS`), and those of changes that leave the status: of name or
+ * metadata, of the access list, of the owner, and of the row's removal. The list is closed: features observe these events and write
+ * none.
  */
 export const ASSET_EVENT_TYPES = [
   'asset.requested',
@@ -19,6 +20,9 @@ export const ASSET_EVENT_TYPES = [
   'asset.removed',
   'asset.condemned',
   'asset.restored',
+  'asset.updated',
+  'asset.access-changed',
+  'asset.transferred',
   'asset.purged',
 ] as const;
 export type AssetEventType = (typeof ASSET_EVENT_TYPES)[number];

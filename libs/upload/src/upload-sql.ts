@@ -21,6 +21,6 @@ export const existingAssetSql = (columns: string) => `lateral (
 
 /** Inserts metadata and access lists of new assets. */
 export const detailsSql = (items: string) => `described as (
-      insert into asset_metadata (asset_id, key, value)
-      select i.id, m.key, m.value from ${items} i, jsonb_to_recordset(i.metadata) as m (key text, value text)),
+      insert into asset_metadata (asset_id, key, value, owner_id, created_at)
+      select i.id, m.key, m.value, i."ownerId", i.now from ${items} i, jsonb_to_recordset(i.metadata) as m (key text, value text)),
     shared as (${insertGrantsSql(items)})`;
