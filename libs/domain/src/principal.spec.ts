@@ -1,5 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals';
-import { parsePrincipal, principalsOf } from './principal.js';
+import { parseOwnerId, parsePrincipal, principalsOf } from './principal.js';
 
 describe('parsePrincipal', () => {
   it.each([
@@ -66,3 +66,14 @@ it('lists the canonical principals of a caller', () => {
     '*',
   ]);
 });
+
+it.each(['0', '42', '9223372036854775807'])('reads the owner id %s', (text) => {
+  expect(parseOwnerId(text)).toBe(BigInt(text));
+});
+
+it.each(['', '042', '-1', '+1', ' 1', '1.0', '1e3', '0x1', 'x', '9223372036854775808', '9'.repeat(100)])(
+  'rejects the owner id %p',
+  (text) => {
+    expect(() => parseOwnerId(text)).toThrow(expect.objectContaining({ reason: 'OWNER_ID_INVALID' }));
+  },
+);

@@ -32,6 +32,15 @@ export function parseGroupName(text: string): string | null {
   return GROUP_NAME.test(name) && name !== '*' ? name : null;
 }
 
+/**
+ * Returns the owner id of a text without a sign and without leading zeros.
+ * @throws StowageError invalid OWNER_ID_INVALID
+ */
+export function parseOwnerId(text: string, path?: readonly (string | number)[]): bigint {
+  if (CANONICAL_USER_ID.test(text) && BigInt(text) <= MAX_OWNER_ID) return BigInt(text);
+  throw invalid('OWNER_ID_INVALID', 'An owner id must be a whole number.', path);
+}
+
 /** Kinds of principals that a caller has by its token. Principals of other kinds (`<prefix>:<id>`) belong to features. */
 export const CALLER_PRINCIPAL_KINDS = ['user', 'group'] as const;
 

@@ -1,4 +1,12 @@
-import { type Actor, asIfUtc, ASSET_STATUSES, type AssetStatus, invalid, StowageError } from '#libs/domain';
+import {
+  type Actor,
+  asIfUtc,
+  ASSET_STATUSES,
+  type AssetStatus,
+  invalid,
+  parseOwnerId,
+  StowageError,
+} from '#libs/domain';
 import { type Cursors, cursorsOf, type PageRequest } from '#libs/graphql';
 import {
   type AssetListing,
@@ -13,7 +21,6 @@ type Order = keyof typeof AssetOrderEnum;
 
 const HIDDEN: readonly AssetStatus[] = ['DELETED', 'EXPIRED', 'CANCELLED'];
 const SHOWN = ASSET_STATUSES.filter((status) => !HIDDEN.includes(status));
-const OWNER_ID = /^(0|[1-9][0-9]{0,18})$/;
 
 const listedBy = (by: 'created' | 'taken', order: 'asc' | 'desc') => ({
   by,
@@ -29,13 +36,11 @@ const ORDERS: Partial<Record<Order, ReturnType<typeof listedBy>>> = {
 
 function parseOwner(actor: Actor, ownerId: string | null | undefined): bigint {
   if (ownerId == null) return actor.ownerId;
-  if (!OWNER_ID.test(ownerId) || BigInt(ownerId) >= 2n ** 63n) {
-    throw invalid('OWNER_ID_INVALID', 'An owner id must be a whole number.', ['filter', 'ownerId']);
-  }
-  if (BigInt(ownerId) !== actor.ownerId && !actor.isAdmin) {
+  const parsed = parseOwnerId(ownerId, ['filter', 'ownerId']);
+  if (parsed !== actor.ownerId && !actor.isAdmin) {
     throw new StowageError('forbidden', 'OPERATORS_ONLY', "Only operators may list another owner's assets.");
   }
-  return BigInt(ownerId);
+  return parsed;
 }
 
 /** Filters without an index are rejected, since their queries would be slow. */
