@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Database, DatabaseConfig } from '#libs/database';
 import { configured } from '#libs/runtime';
@@ -38,6 +39,28 @@ describe('the copies of an asset in its grants, metadata and properties', () => 
       ownerId: 42n,
       createdAt,
     });
+  });
+
+  it('are filled by the statement of an older release, which creates the asset too', async () => {
+    const of = await storeAsset(database, { filename: 'A.jpg' });
+    const id = randomUUID();
+    const columns = `bucket, object_key, filename, mime_type, declared_type, size_bytes, checksum_sha256, status, upload_method,
+      request_id, url_expires_at, upload_deadline_at, next_check_at, created_at, updated_at`;
+    const { rows } = await database.pool.query(
+      `with item as (select $1::uuid as id),
+        created as (
+          insert into media_assets (asset_id, owner_id, ${columns})
+          select i.id, 43, ${columns.replace('status', `'PENDING'`)} from item i, media_assets where asset_id = $2
+          returning asset_id),
+        described as (insert into asset_metadata (asset_id, key, value) select id, 'a', 'b' from item),
+        shared as (insert into asset_acl (asset_id, principal, permission) select id, '*', 'READ' from item)
+      select asset_id from created`,
+      [id, of],
+    );
+    expect(rows).toHaveLength(1);
+    expect(await copies(id)).toMatchObject([{ sizeBytes: 1000n, sortName: 'a.jpg' }]);
+    const metadata = await database.prisma.assetMetadata.findFirst({ where: { assetId: id } });
+    expect(metadata).toMatchObject({ ownerId: 43n, createdAt: expect.any(Date) as unknown });
   });
 
   it('follow changes of the asset', async () => {
