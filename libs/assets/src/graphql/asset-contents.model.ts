@@ -65,8 +65,8 @@ export class AssetPropertiesModel {
   @Field(() => DateTime, {
     nullable: true,
     description:
-      'When it was taken; null where the time zone is unknown. Visible to the owner only, not even to operators: ' +
-      'together with takenAtLocal it reveals the UTC offset of the location.',
+      'When it was taken; null where the time zone is unknown. Visible to the owner and to operators: together with ' +
+      'takenAtLocal it reveals the UTC offset of the location.',
   })
   takenAt: Date | null;
 
@@ -107,10 +107,10 @@ export class AssetPropertiesModel {
   })
   thumbhash: string | null;
 
-  constructor(found: AssetProperties, isOwner: boolean) {
+  constructor(found: AssetProperties, { isOwner, isAdmin }: { isOwner: boolean; isAdmin: boolean }) {
     const { latitude, longitude, takenAt, ...shown } = found;
     Object.assign(this, shown);
-    this.takenAt = isOwner ? takenAt : null;
+    this.takenAt = isOwner || isAdmin ? takenAt : null;
     this.location = isOwner && latitude !== null && longitude !== null ? { latitude, longitude } : null;
   }
 }

@@ -24,7 +24,8 @@ export class AssetContentsResolver {
     @Context() context: GraphQLContext,
   ): Promise<AssetPropertiesModel | null> {
     const { properties } = await this.assets.contents(context, asset);
-    return properties && new AssetPropertiesModel(properties, actor.ownerId === asset.ownerId);
+    const isOwner = actor.ownerId === asset.ownerId;
+    return properties && new AssetPropertiesModel(properties, { isOwner, isAdmin: actor.isAdmin });
   }
 
   @MaxItems(MAX_VARIANTS, { counted: 1 })
