@@ -8,7 +8,7 @@ const NEVER = [
   // Invariant 4: each asset reaches one final status, once. An asset that is purged while it waits reaches none.
   `select format('%s ended %s times: %s', asset_id, count(*) filter (where type = any(ends)), string_agg(type, ', ' order by id)) as problem
      from domain_events, (values (array['asset.ready', 'asset.adopted', 'asset.rejected', 'asset.failed', 'asset.expired',
-       'asset.cancelled', 'asset.abandoned'])) as e (ends)
+       'asset.cancelled', 'asset.abandoned', 'asset.applied'])) as e (ends)
      group by asset_id having count(*) filter (where type = any(ends)) <>
        (case when bool_or(type = 'asset.purged') and not bool_or(type = any(ends)) then 0 else 1 end)`,
   `select format('%s has no event', asset_id) as problem from media_assets a

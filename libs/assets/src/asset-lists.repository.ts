@@ -82,7 +82,7 @@ export const LIST = perOrder((order) =>
     (granted) => `select ${assetSql(granted('$6'))}, a.created_at as at
     from unnest($8::asset_status[]) as s (status), lateral (
       select * from media_assets m
-      where m.owner_id = $1 and m.status = s.status and m.created_at > $2::timestamptz and m.created_at < $3::timestamptz
+      where m.owner_id = $1 and m.status = s.status and m.replaces is null and m.created_at > $2::timestamptz and m.created_at < $3::timestamptz
         and (m.created_at, m.asset_id) ${order === 'asc' ? '>' : '<'} ($4::timestamptz, $5::uuid)
       order by m.created_at ${order}, m.asset_id ${order} limit $7) a
     order by a.created_at ${order}, a.asset_id ${order} limit $7`,

@@ -113,6 +113,39 @@ export class AssetStatesRepository {
     });
   }
 
+  /**
+   * Gives an asset the bytes of the upload that replaces it, if it is READY, belongs to the upload's owner and has the bytes of the time
+   * of the request. Its properties are removed. @returns the replaced bytes; null if the asset has changed
+   */
+  async replace(
+    tx: Tx,
+    { ownerId, replaces, replacesObject }: Pick<Asset, 'ownerId' | 'replaces' | 'replacesObject'>,
+    bytes: Prisma.MediaAssetUncheckedUpdateManyInput,
+    now: Date,
+  ): Promise<Pick<MediaAsset, 'createdAt' | 'sizeBytes'> | null> {
+    const [replaced = null] = await tx.$queryRaw<Pick<MediaAsset, 'createdAt' | 'sizeBytes'>[]>`
+      select created_at as "createdAt", size_bytes as "sizeBytes" from media_assets
+      where asset_id = ${replaces}::uuid and owner_id = ${ownerId} and status = 'READY'
+        and stored_object_id = ${replacesObject} for no key update`;
+    if (replaced === null) return null;
+    await tx.mediaAsset.updateMany({
+      where: { assetId: replaces! },
+      data: { ...bytes, updatedAt: now, version: { increment: 1 } },
+    });
+    await tx.assetProperties.deleteMany({ where: { assetId: replaces! } });
+    await this.events.append(tx, { type: 'asset.replaced', assetId: replaces!, ownerId });
+    return replaced;
+  }
+
+  /** Records the time of deletion. False if the deletion was requested before. */
+  async markDeleted(tx: Tx, assetId: string, now: Date): Promise<boolean> {
+    const { count } = await tx.mediaAsset.updateMany({
+      where: { assetId, deletedAt: null },
+      data: { deletedAt: now },
+    });
+    return count === 1;
+  }
+
   /** Marks a PROCESSING asset, which the transition that ends PROCESSING deletes. False in another status. */
   async requestDeletion(assetId: string, now: Date): Promise<boolean> {
     const { count } = await this.database.read((prisma) =>

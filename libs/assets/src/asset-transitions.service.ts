@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, isForeignKeyViolation, type Prisma, type Tx } from '#libs/database';
+import { afterCommit, Database, isForeignKeyViolation, type Prisma, type Tx } from '#libs/database';
 import {
   type AssetProperties,
   type AssetStatus,
@@ -9,10 +9,11 @@ import {
   type ObjectRef,
   type VariantsReason,
   type StatusReason,
+  StowageError,
   TRANSITIONS,
   type TransitionName,
 } from '#libs/domain';
-import { StoredObjectsRepository } from '#libs/content';
+import { CollectionService, StoredObjectsRepository } from '#libs/content';
 import { DeadLettersService, type NewDeadLetter } from '#libs/queue';
 import { QuotaService } from '#libs/quota';
 import type { Asset } from './asset.js';
@@ -44,6 +45,10 @@ export interface Accepted extends ObjectRef {
   readonly featureProperties?: FeatureProperties;
 }
 
+/** An asset whose bytes were checked. */
+export type AcceptedSnapshot = AssetSnapshot &
+  Pick<Asset, 'createdAt' | 'mimeType' | 'replaces' | 'replacesObject' | 'checksumSha256' | 'crc32c'>;
+
 /** Time without progress after which a sweep checks whether the job of a PROCESSING asset was lost. */
 const PROCESSING_SILENCE_MS = 5 * 60_000;
 /** Time after which a sweep deletes the incoming object of a terminal asset, unless it was deleted before. */
@@ -65,6 +70,7 @@ export class AssetTransitionsService {
     private readonly states: AssetStatesRepository,
     private readonly quotas: QuotaService,
     private readonly objects: StoredObjectsRepository,
+    private readonly collection: CollectionService,
     private readonly deadLetters: DeadLettersService,
   ) {}
 
@@ -91,16 +97,14 @@ export class AssetTransitionsService {
   }
 
   /**
-   * Makes the asset READY after its bytes were checked and stored, and adds a reference to the stored object. Returns false also
-   * when no asset may point at the stored object any more; then the caller stores the bytes again.
+   * Makes the asset READY after its bytes were checked and stored, and adds a reference to the stored object. An upload that replaces
+   * the bytes of another asset gives its bytes to that asset instead, and becomes DELETED. Returns false also when no asset may point
+   * at the stored object any more; then the caller stores the bytes again.
+   * @throws StowageError rejected REPLACEMENT_OBSOLETE
    */
-  accept(
-    snapshot: AssetSnapshot & Pick<Asset, 'createdAt'>,
-    accepted: Accepted,
-    now: Date,
-  ): Promise<boolean> {
+  accept(snapshot: AcceptedSnapshot, accepted: Accepted, now: Date): Promise<boolean> {
     const { objectId, bucket, key, mimeType, properties, scannedBy, isClean } = accepted;
-    const data = {
+    const bytes = {
       storedObjectId: objectId,
       bucket,
       objectKey: key,
@@ -108,12 +112,30 @@ export class AssetTransitionsService {
       scannedBy: isClean ? scannedBy : null,
       passedChecks: accepted.passedChecks,
       readyAt: now,
-      nextCheckAt: after(now, CLEANUP_DELAY_MS),
     };
-    return this.transition('accept', snapshot, data, now, async (tx) => {
-      const { variantSpecs, variantsReason, readBy, featureProperties } = accepted;
-      const facts = { scannedBy, variantSpecs, variantsReason, readBy, featureProperties, now };
-      if (!(await this.objects.addReference(tx, objectId, facts))) return false;
+    const nextCheckAt = after(now, CLEANUP_DELAY_MS);
+    const { variantSpecs, variantsReason, readBy, featureProperties } = accepted;
+    const facts = { scannedBy, variantSpecs, variantsReason, readBy, featureProperties, now };
+    const addReference = (tx: Tx) => this.objects.addReference(tx, objectId, facts);
+    if (snapshot.replaces !== null) {
+      return this.transition('apply', snapshot, { nextCheckAt }, now, async (tx) => {
+        if (!(await this.states.markDeleted(tx, snapshot.id, now))) throw obsolete();
+        const { sizeBytes, checksumSha256, crc32c, mimeType: declaredType } = snapshot;
+        const replacing = { ...bytes, sizeBytes: BigInt(sizeBytes), checksumSha256, crc32c, declaredType };
+        const replaced = await this.states.replace(tx, snapshot, replacing, now);
+        if (replaced === null) throw obsolete();
+        if (!(await addReference(tx))) return false;
+        await this.objects.removeReferences(tx, snapshot.replacesObject!);
+        const { createdAt } = replaced;
+        await this.states.addProperties(tx, { ...snapshot, id: snapshot.replaces!, createdAt }, properties);
+        await this.quotas.apply(tx, 'return', snapshot.ownerId, replaced.sizeBytes);
+        // The collector deletes an object that remains.
+        afterCommit(tx, () => this.collection.collect(snapshot.replacesObject!, now));
+        return true;
+      });
+    }
+    return this.transition('accept', snapshot, { ...bytes, nextCheckAt }, now, async (tx) => {
+      if (!(await addReference(tx))) return false;
       await this.states.addProperties(tx, snapshot, properties);
       return true;
     });
@@ -282,6 +304,13 @@ export class AssetTransitionsService {
     }
   }
 }
+
+const obsolete = () =>
+  new StowageError(
+    'rejected',
+    'REPLACEMENT_OBSOLETE',
+    'The asset was deleted or got other bytes meanwhile, or this upload was deleted.',
+  );
 
 const reasonData = ({ code, message }: StatusReason) => ({
   statusReason: code,

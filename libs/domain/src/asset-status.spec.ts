@@ -49,7 +49,13 @@ describe('TRANSITIONS', () => {
   );
 
   it('has one event type per transition, besides those of other changes', () => {
-    const others = ['asset.updated', 'asset.access-changed', 'asset.transferred', 'asset.purged'];
+    const others = [
+      'asset.replaced',
+      'asset.updated',
+      'asset.access-changed',
+      'asset.transferred',
+      'asset.purged',
+    ];
     expect([...all.map(({ event }) => event), ...others].sort()).toEqual([...ASSET_EVENT_TYPES].sort());
   });
 

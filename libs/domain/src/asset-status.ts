@@ -26,6 +26,7 @@ export type TransitionName =
   | 'claim'
   | 'retry'
   | 'accept'
+  | 'apply'
   | 'reject'
   | 'fail'
   | 'revive'
@@ -59,6 +60,8 @@ export const TRANSITIONS: Readonly<Record<TransitionName, Transition>> = {
   claim: { from: ['PENDING'], to: 'PROCESSING', event: 'asset.received', quota: 'none', incoming: 'keep' },
   retry: { from: ['PROCESSING'], to: 'PROCESSING', event: 'asset.retried', quota: 'none', incoming: 'keep' },
   accept: { from: ['PROCESSING'], to: 'READY', event: 'asset.ready', quota: 'settle', incoming: 'delete' },
+  // The bytes become those of the asset that the upload replaces.
+  apply: { from: ['PROCESSING'], to: 'DELETED', event: 'asset.applied', quota: 'settle', incoming: 'delete' },
   reject: {
     from: ['PROCESSING'],
     to: 'REJECTED',
@@ -132,6 +135,7 @@ export const REJECTION_CODES = [
   'UNREADABLE',
   'TOO_MANY_PIXELS',
   'TOO_COSTLY',
+  'REPLACEMENT_OBSOLETE',
 ] as const;
 
 /** A reason of a feature, prefixed by its name: `ALBUMS_NOT_A_PHOTO`. */

@@ -1,6 +1,6 @@
 /**
  * Types of the events of assets: one for each transition (`TRANSITIONS`), and those of changes that leave the status: of name or
- * metadata, of the access list, of the owner, and of the row's removal. The list is closed: features observe these events and write
+ * metadata, of the bytes, of the access list, of the owner, and of the row's removal. The list is closed: features observe these events and write
  * none.
  */
 export const ASSET_EVENT_TYPES = [
@@ -20,6 +20,8 @@ export const ASSET_EVENT_TYPES = [
   'asset.removed',
   'asset.condemned',
   'asset.restored',
+  'asset.applied',
+  'asset.replaced',
   'asset.updated',
   'asset.access-changed',
   'asset.transferred',

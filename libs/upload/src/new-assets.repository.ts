@@ -37,10 +37,10 @@ export const CREATE = statement<{ id: string }>(
     created as (
       insert into media_assets (asset_id, owner_id, bucket, object_key, filename, mime_type, declared_type, size_bytes,
         checksum_sha256, crc32c, status, upload_method, idempotency_key, idempotency_fingerprint, request_id, url_expires_at,
-        upload_deadline_at, next_check_at, created_at, updated_at)
+        upload_deadline_at, next_check_at, created_at, updated_at, replaces, replaces_object)
       select i.id, i."ownerId", i.bucket, i.key, i.filename, i."mimeType", i."mimeType", i."sizeBytes", i."checksumSha256",
         i.crc32c, 'PENDING', i.method, i."idempotencyKey", i.fingerprint, i."requestId", i."urlExpiresAt", i."uploadDeadlineAt",
-        i."nextCheckAt", i.now, i.now
+        i."nextCheckAt", i.now, i.now, i.replaces, i."replacesObject"
       from reserved i
       returning asset_id, owner_id),
     ${detailsSql('reserved')},
@@ -161,6 +161,8 @@ export class NewAssetsRepository {
         ownerId: String(ownerId),
         adopt: !mustSend.has(asset),
         checks,
+        replaces: asset.replaces?.assetId,
+        replacesObject: asset.replaces && String(asset.replaces.objectId),
       })),
     );
     try {
@@ -197,6 +199,8 @@ const newAssetOf = (item: NewAsset, ownerId: bigint, { bucket, key }: ObjectRef)
   claimedGeneration: null,
   attempt: 0,
   requestId: item.requestId,
+  replaces: item.replaces?.assetId ?? null,
+  replacesObject: item.replaces?.objectId ?? null,
   urlExpiresAt: item.urlExpiresAt,
   uploadDeadlineAt: item.uploadDeadlineAt,
   createdAt: item.now,

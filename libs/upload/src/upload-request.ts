@@ -22,6 +22,8 @@ export interface UploadRequest {
   readonly metadata?: readonly MetadataEntry[] | null;
   readonly acl?: readonly GrantInput[] | null;
   readonly idempotencyKey?: string | null;
+  /** The asset whose bytes the upload replaces, and its stored object, which it must still have then. */
+  readonly replaces?: { readonly assetId: string; readonly objectId: bigint };
 }
 
 /** A validated {@link UploadRequest} in canonical form. */
@@ -35,6 +37,7 @@ export interface ParsedUploadRequest {
   readonly metadata: readonly MetadataEntry[];
   readonly acl: readonly Grant[];
   readonly idempotencyKey: string | null;
+  readonly replaces: UploadRequest['replaces'];
   /** Hash that is equal for equal requests, in any order of metadata and grants; null without an idempotency key. */
   readonly fingerprint: string | null;
 }
@@ -63,10 +66,12 @@ export function parseUploadRequest(request: UploadRequest, maxUploadBytes: numbe
   };
   const canonical = {
     ...parsed,
+    // Undefined is left out, so that other requests keep their hashes.
+    replaces: request.replaces?.assetId,
     metadata: parsed.metadata.toSorted(byText),
     acl: parsed.acl.toSorted(byText),
   };
   const fingerprint =
     idempotencyKey === null ? null : createHash('sha256').update(JSON.stringify(canonical)).digest('hex');
-  return { ...parsed, idempotencyKey, fingerprint };
+  return { ...parsed, idempotencyKey, replaces: request.replaces, fingerprint };
 }

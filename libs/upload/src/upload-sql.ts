@@ -6,7 +6,7 @@ export const ITEM = `item as (
       select * from jsonb_to_recordset($3::jsonb) as i (id uuid, "ownerId" bigint, bucket text, key text, filename text,
         "mimeType" text, "sizeBytes" bigint, "checksumSha256" char(64), crc32c text, method upload_method, "idempotencyKey" text,
         fingerprint text, "requestId" text, "urlExpiresAt" timestamptz, "uploadDeadlineAt" timestamptz, "nextCheckAt" timestamptz,
-        now timestamptz, metadata jsonb, acl jsonb, adopt boolean, checks text[]))`;
+        now timestamptz, metadata jsonb, acl jsonb, adopt boolean, checks text[], replaces uuid, "replacesObject" bigint))`;
 
 /**
  * A READY asset of the same owner with the bytes of each `item i`. The checksum has the type of its column, and the join is limited

@@ -73,8 +73,8 @@ export class UploadRepository {
     ownerId: bigint,
     assets: readonly NewAsset[],
   ): Promise<void> {
-    // Assets whose bytes must be sent although the owner seemed to have them.
-    const mustSend = new Set<NewAsset>();
+    // Assets whose bytes must be sent: those that replace others, and those whose bytes the owner only seemed to have.
+    const mustSend = new Set(assets.filter(({ replaces }) => replaces !== undefined));
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const open = assets.filter((asset) => !created.has(asset));
       if (round > 0) await this.resolveConflicts(ownerId, open, created, mustSend);

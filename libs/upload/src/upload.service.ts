@@ -100,6 +100,43 @@ export class UploadService {
   }
 
   /**
+   * Requests an upload that replaces the bytes of a READY asset, which keeps its id, name, metadata and access list. The upload is an
+   * asset of its own, which no list shows; see `AssetTransitionsService.accept`. An asset that has the bytes already is returned
+   * without a ticket, so a repeat changes nothing.
+   * @throws StowageError not-found; forbidden OWNER_ONLY; conflict ASSET_NOT_READY; invalid REPLACEMENT_DETAILS; the errors of `request`
+   */
+  async replace(
+    actor: Actor,
+    id: string,
+    request: UploadRequest,
+    requestId: string,
+    origin?: string,
+  ): Promise<RequestedUpload> {
+    const asset = await this.assets.get(actor, id, 'READ');
+    if (!actor.isAdmin && actor.ownerId !== asset.ownerId) {
+      throw new StowageError('forbidden', 'OWNER_ONLY', 'Only the owner may replace the bytes of an asset.');
+    }
+    const detail = (['metadata', 'acl'] as const).find((name) => (request[name] ?? []).length > 0);
+    if (detail !== undefined) {
+      const message = 'The asset keeps its metadata and access list. Change them with their own mutations.';
+      throw invalid('REPLACEMENT_DETAILS', message, ['input', detail]);
+    }
+    const hasBytes = asset.checksumSha256 === request.checksumSha256 && asset.sizeBytes === request.sizeBytes;
+    if (asset.status === 'READY' && hasBytes && !asset.isCorrupt) return { asset, ticket: null };
+    if (asset.status !== 'READY' || asset.storedObjectId === null) {
+      throw new StowageError(
+        'conflict',
+        'ASSET_NOT_READY',
+        'Only the bytes of a READY asset can be replaced.',
+      );
+    }
+    const replaces = { assetId: asset.id, objectId: asset.storedObjectId };
+    // The upload belongs to the owner of the asset, whose quota it uses.
+    const owner = { ...actor, ownerId: asset.ownerId };
+    return this.request(owner, { ...request, replaces }, requestId, origin);
+  }
+
+  /**
    * Issues a ticket for a PENDING upload until its deadline: a newly signed PUT, or the session while storage accepts bytes for it.
    * @throws StowageError conflict UPLOAD_NOT_PENDING; unavailable
    */

@@ -165,6 +165,9 @@ describe('delegation (real: an api as a process, PostgreSQL, HTTP, sockets)', ()
       ['upload requested'],
     ],
     requestUpload: [REQUEST, ['upload requested']],
+    replaceUpload: [
+      'mutation ($id: ID!, $input: RequestUploadInput!) { replaceUpload(id: $id, input: $input) { asset { id } } }',
+    ],
     renewUpload: ['mutation ($id: ID!) { renewUpload(assetId: $id) { url } }'],
     completeUpload: ['mutation ($id: ID!) { completeUpload(assetId: $id) { id } }'],
     cancelUpload: ['mutation ($id: ID!) { cancelUpload(assetId: $id) { id } }', ['upload cancelled']],
@@ -179,8 +182,7 @@ describe('delegation (real: an api as a process, PostgreSQL, HTTP, sockets)', ()
     let id = 'none yet';
     for (const [text, more = []] of Object.values(mutations)) {
       const requestId = randomUUID();
-      const variables = text.includes('$input') ? { input: INPUT } : { id };
-      const { data } = await query(text, variables, Buffer.from('müller'), requestId);
+      const { data } = await query(text, { id, input: INPUT }, Buffer.from('müller'), requestId);
       id = (data as Requested | null)?.requestUpload?.asset.id ?? id;
       const logged = await linesOf(requestId);
       expect(logged.map(({ msg }) => msg)).toEqual([...more, 'request']);

@@ -9,7 +9,7 @@ import { AssetKindEnum, AssetStatusEnum, PermissionEnum } from './enums.js';
   description:
     'Why an asset was rejected or failed. Codes of REJECTED assets: CHECKSUM_MISMATCH, SIZE_MISMATCH, TYPE_MISMATCH, ' +
     'TYPE_NOT_ALLOWED, MALWARE, UNSCANNABLE, UNREADABLE, TOO_MANY_PIXELS, TOO_COSTLY (reading the file exceeded its time limit ' +
-    'twice). Code of FAILED assets: PROCESSING_FAILED.',
+    'twice), REPLACEMENT_OBSOLETE (the asset to replace changed meanwhile), and the codes of content checks of features. Code of FAILED assets: PROCESSING_FAILED.',
 })
 export class StatusReasonModel {
   @Field(() => String, { description: 'Stable code for programs.' })
@@ -95,6 +95,14 @@ export class AssetModel {
   })
   statusReason: StatusReasonModel | null;
 
+  @Field(() => ID, {
+    nullable: true,
+    description:
+      'Id of the asset whose bytes this upload of replaceUpload replaces; null for all other assets. This upload is not listed. ' +
+      'It becomes DELETED when the other asset has its bytes, and REJECTED when they are refused.',
+  })
+  replaces: string | null;
+
   @Field(() => DateTime, { description: 'When the upload was requested.' })
   createdAt: Date;
 
@@ -125,6 +133,7 @@ export class AssetModel {
     this.checksumSha256 = asset.checksumSha256;
     this.status = asset.status;
     this.statusReason = asset.statusReason;
+    this.replaces = asset.replaces;
     this.createdAt = asset.createdAt;
     this.updatedAt = asset.updatedAt;
     this.readyAt = asset.readyAt;

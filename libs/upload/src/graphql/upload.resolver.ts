@@ -54,6 +54,24 @@ export class UploadResolver {
     );
   }
 
+  @Mutation(() => RequestUploadPayload, {
+    description:
+      'Requests an upload that replaces the bytes of a READY asset once it is READY itself. The asset keeps its id, filename, ' +
+      'metadata and access list. Its old bytes are served until then, and both count against the quota until then. The upload is ' +
+      'answered as a hidden asset with the field replaces; watch both. If the asset changes its bytes or is deleted meanwhile, the ' +
+      'upload is REJECTED with REPLACEMENT_OBSOLETE. For the owner and operators. When the asset has the bytes already, also when a ' +
+      'finished call is repeated, it is returned itself and upload is null. Before, a repeat with an idempotencyKey returns the upload.',
+  })
+  async replaceUpload(
+    @CurrentActor() actor: Actor,
+    @RequestId() requestId: string,
+    @PageOrigin() origin: string | undefined,
+    @Args('id', { type: () => ID, description: 'Id of the asset whose bytes are replaced.' }) id: string,
+    @Args('input', { description: 'The new file; without metadata and acl.' }) input: RequestUploadInput,
+  ): Promise<RequestUploadPayload> {
+    return new RequestUploadPayload(await this.uploads.replace(actor, id, input, requestId, origin));
+  }
+
   @Mutation(() => UploadTicketModel, {
     description:
       'Issues a new ticket for a PENDING asset whose URL has expired or is about to, until its upload deadline. A RESUMABLE ' +
