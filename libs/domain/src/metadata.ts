@@ -39,3 +39,33 @@ export function parseMetadata(
   });
   return entries;
 }
+
+/** A change of an asset's metadata: entries that are added or replaced, and keys of entries that are removed. */
+export interface MetadataChange {
+  readonly set: readonly MetadataEntry[];
+  readonly remove: readonly string[];
+}
+
+/**
+ * Validates a change of metadata. Each key may occur once, either set or removed.
+ * @param path of the input with the fields `setMetadata` and `removeMetadata`
+ * @throws StowageError invalid METADATA_INVALID
+ * @example parseMetadataChange({ set: [{ key: 'album', value: 'Summer' }], remove: ['note'] }, ['input']);
+ */
+export function parseMetadataChange(
+  { set, remove }: MetadataChange,
+  path: readonly (string | number)[],
+): MetadataChange {
+  parseMetadata(set, [...path, 'setMetadata']);
+  const at = [...path, 'removeMetadata'];
+  const refuse = (why: string, index?: number) =>
+    invalid('METADATA_INVALID', why, index === undefined ? at : [...at, index]);
+  if (remove.length > MAX_METADATA) throw refuse(`At most ${MAX_METADATA} metadata keys can be removed.`);
+  const seen = new Set(set.map(({ key }) => key));
+  remove.forEach((key, index) => {
+    if (!KEY.test(key)) throw refuse('A metadata key must be 1 to 64 letters, digits, _ . : or -.', index);
+    if (seen.has(key)) throw refuse('This metadata key is given twice.', index);
+    seen.add(key);
+  });
+  return { set, remove };
+}
