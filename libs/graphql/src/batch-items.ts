@@ -39,6 +39,7 @@ type Refusals = Map<FieldNode, ReadonlyMap<number, StowageError>>;
 /** A valid value of each scalar, which replaces an invalid one. The resolver never accepts an item with an empty name. */
 const SAMPLES: Readonly<Record<string, string>> = {
   String: '',
+  ID: '',
   ByteSize: '0',
   Sha256: '0'.repeat(64),
   DateTime: '1970-01-01T00:00:00Z',
@@ -57,6 +58,14 @@ export const RefusedItems = createParamDecorator((_: unknown, execution: Executi
   const { fieldNodes } = graphql.getInfo<GraphQLResolveInfo>();
   return refusals.get(graphql.getContext<GraphQLContext>())?.get(fieldNodes[0]!) ?? NONE;
 });
+
+/**
+ * Path of the invalid value in a batch. An error of an item has the path of a single request, which begins with `input`.
+ * @example pathInBatch(1, ['input', 'filename']); // ['inputs', '1', 'filename']
+ */
+export function pathInBatch(index: number, [root, ...rest]: InputPath): string[] {
+  return (root === 'input' ? ['inputs', index, ...rest] : [root ?? 'inputs', ...rest]).map(String);
+}
 
 /**
  * Apollo plugin that refuses items of a batch one by one where a scalar does not accept their values. GraphQL itself
@@ -90,7 +99,8 @@ export function batchItems(batch: Batch): ApolloServerPlugin<GraphQLContext> {
             variableSitesIn.set(document, sitesByVariable);
             refuseVariables({ batch, schema, operation, sitesByVariable, refused }, request.variables);
           }
-          refusals.set(contextValue, refused);
+          // An operation may contain batches of several mutations, each of which has a plugin of its own.
+          refusals.set(contextValue, new Map([...(refusals.get(contextValue) ?? []), ...refused]));
           return Promise.resolve();
         },
       }),

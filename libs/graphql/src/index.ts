@@ -1,4 +1,4 @@
-export { batchItems, RefusedItems } from './batch-items.js';
+export { batchItems, pathInBatch, RefusedItems } from './batch-items.js';
 export * from './batch-loader.js';
 export * from './connection.js';
 export * from './context.js';

@@ -1,7 +1,7 @@
 import { createUnionType, Field, Int, ObjectType } from '@nestjs/graphql';
 import { AssetModel } from '#libs/assets/graphql';
 import { ERROR_KINDS, type StowageError } from '#libs/domain';
-import { ByteSize, DateTime, MaxItems, Url } from '#libs/graphql';
+import { ByteSize, DateTime, MaxItems, pathInBatch, Url } from '#libs/graphql';
 import type { UploadTicket } from '../upload-signer.js';
 import type { RequestedUpload } from '../upload.service.js';
 import { UploadMethodEnum, UploadProtocolEnum } from './upload.input.js';
@@ -68,11 +68,6 @@ export class RequestUploadPayload {
     this.asset = new AssetModel(asset);
     this.upload = ticket === null ? null : new UploadTicketModel(ticket);
   }
-}
-
-/** Errors of an item have the path of a single request, which begins with `input`; the result has the path in the batch. */
-function pathInBatch(index: number, [root, ...rest]: readonly (string | number)[]): string[] {
-  return (root === 'input' ? ['inputs', index, ...rest] : [root ?? 'inputs', ...rest]).map(String);
 }
 
 @ObjectType('UploadRefusal', {
