@@ -7,6 +7,8 @@ import { QuotaModule } from '#libs/quota';
 import { AssetJobsService } from './asset-jobs.service.js';
 import { AssetListsRepository } from './asset-lists.repository.js';
 import { AssetRemovalService } from './asset-removal.service.js';
+import { AssetUpdatesRepository } from './asset-updates.repository.js';
+import { AssetUpdatesService } from './asset-updates.service.js';
 import { AssetStatesRepository } from './asset-states.repository.js';
 import { AssetsRepository } from './assets.repository.js';
 import { AssetsService } from './assets.service.js';
@@ -16,12 +18,19 @@ import { IncomingSessionsService } from './incoming-sessions.service.js';
 import { IncomingRepository } from './incoming.repository.js';
 import { AssetTransitionsService } from './asset-transitions.service.js';
 
-const REPOSITORIES = [AssetsRepository, AssetListsRepository, AssetStatesRepository, IncomingRepository];
+const REPOSITORIES = [
+  AssetsRepository,
+  AssetListsRepository,
+  AssetStatesRepository,
+  AssetUpdatesRepository,
+  IncomingRepository,
+];
 const SERVICES = [
   AssetsService,
   AssetJobsService,
   AssetRemovalService,
   AssetTransitionsService,
+  AssetUpdatesService,
   DueAssetsRepository,
   IncomingObjectsService,
   IncomingSessionsService,

@@ -7,8 +7,10 @@ export type {
   ListPosition,
   PropertyFilter,
 } from './asset-lists.repository.js';
+export type { AssetUpdate } from './asset-draft.js';
 export * from './asset-jobs.service.js';
 export * from './asset-removal.service.js';
+export { type AssetOutcome, AssetUpdatesService } from './asset-updates.service.js';
 export * from './assets.config.js';
 export type { Claim, Claimed } from './asset-states.repository.js';
 export * from './assets.module.js';

@@ -171,6 +171,8 @@ describe('delegation (real: an api as a process, PostgreSQL, HTTP, sockets)', ()
     renewUpload: ['mutation ($id: ID!) { renewUpload(assetId: $id) { url } }'],
     completeUpload: ['mutation ($id: ID!) { completeUpload(assetId: $id) { id } }'],
     cancelUpload: ['mutation ($id: ID!) { cancelUpload(assetId: $id) { id } }', ['upload cancelled']],
+    updateAsset: ['mutation ($id: ID!) { updateAsset(input: { id: $id, filename: "g" }) { id } }'],
+    updateAssets: ['mutation ($id: ID!) { updateAssets(inputs: [{ id: $id }]) { code } }'],
     deleteAsset: ['mutation ($id: ID!) { deleteAsset(id: $id) { id } }'],
     restoreAsset: ['mutation ($id: ID!) { restoreAsset(id: $id) { id } }'],
     purgeAsset: ['mutation ($id: ID!) { purgeAsset(id: $id) }', ['asset purged']],

@@ -6,10 +6,13 @@ import { AssetChangesResolver } from './asset-changes.resolver.js';
 import { AssetContentsResolver } from './asset-contents.resolver.js';
 import { AssetLoader } from './asset-loader.js';
 import { AssetRemovalResolver } from './asset-removal.resolver.js';
+import { AssetUpdatesResolver } from './asset-updates.resolver.js';
 import { AssetsResolver } from './assets.resolver.js';
 import { SubscriptionRateLimiter } from '../subscription-rate-limiter.js';
 
 export * from './asset-loader.js';
+export * from './asset-updates.input.js';
+export { UPDATE_BATCH } from './asset-updates.resolver.js';
 export * from './asset.model.js';
 export * from './asset-contents.model.js';
 export * from './enums.js';
@@ -22,6 +25,7 @@ export * from '../subscription-rate-limiter.js';
     AssetsResolver,
     AssetContentsResolver,
     AssetRemovalResolver,
+    AssetUpdatesResolver,
     AssetChangesService,
     AssetChangesResolver,
     SubscriptionRateLimiter,

@@ -1,6 +1,6 @@
 import { Field, InputType, registerEnumType } from '@nestjs/graphql';
 import type { Permission } from '#libs/domain';
-import { PermissionEnum } from '#libs/assets/graphql';
+import { MetadataInput, PermissionEnum } from '#libs/assets/graphql';
 import { ByteSize, DateTime, Sha256 } from '#libs/graphql';
 
 export const UploadMethodEnum = { PUT: 'PUT', RESUMABLE: 'RESUMABLE' } as const;
@@ -30,15 +30,6 @@ registerEnumType(UploadProtocolEnum, {
     S3_MULTIPART: { description: 'Signed parts. Not used yet.' },
   },
 });
-
-@InputType('MetadataInput', { description: 'A key and value to attach.' })
-export class MetadataInput {
-  @Field(() => String, { description: '1 to 64 letters, digits, _ . : or -.' })
-  key: string;
-
-  @Field(() => String, { description: 'Up to 4096 bytes of text.' })
-  value: string;
-}
 
 @InputType('AclInput', { description: 'Access that one principal has from the creation of the asset.' })
 export class AclInput {
