@@ -39,6 +39,11 @@ export class AssetRemovalService {
     });
   }
 
+  /** {@link delete} for an asset that was read with the permission DELETE and is not read again unless it has changed. */
+  async deleteFound(actor: Actor, asset: Asset): Promise<void> {
+    if (!(await this.deleteOnce(asset))) await this.delete(actor, asset.id);
+  }
+
   /**
    * Restores a deleted asset that was READY. Repeating the call returns the asset.
    * @throws StowageError not-found, forbidden, unavailable; conflict NOTHING_TO_RESTORE, ASSET_CHANGING

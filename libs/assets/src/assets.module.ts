@@ -4,6 +4,7 @@ import { ContentModule } from '#libs/content';
 import { EventsModule } from '#libs/events';
 import { QueueModule } from '#libs/queue';
 import { QuotaModule } from '#libs/quota';
+import { AssetBatchRemovalService } from './asset-batch-removal.service.js';
 import { AssetJobsService } from './asset-jobs.service.js';
 import { AssetListsRepository } from './asset-lists.repository.js';
 import { AssetRemovalService } from './asset-removal.service.js';
@@ -27,6 +28,7 @@ const REPOSITORIES = [
 ];
 const SERVICES = [
   AssetsService,
+  AssetBatchRemovalService,
   AssetJobsService,
   AssetRemovalService,
   AssetTransitionsService,

@@ -7,6 +7,7 @@ export type {
   ListPosition,
   PropertyFilter,
 } from './asset-lists.repository.js';
+export * from './asset-batch-removal.service.js';
 export type { AssetUpdate } from './asset-draft.js';
 export * from './asset-jobs.service.js';
 export * from './asset-removal.service.js';

@@ -173,6 +173,7 @@ describe('delegation (real: an api as a process, PostgreSQL, HTTP, sockets)', ()
     cancelUpload: ['mutation ($id: ID!) { cancelUpload(assetId: $id) { id } }', ['upload cancelled']],
     updateAsset: ['mutation ($id: ID!) { updateAsset(input: { id: $id, filename: "g" }) { id } }'],
     updateAssets: ['mutation ($id: ID!) { updateAssets(inputs: [{ id: $id }]) { code } }'],
+    deleteAssets: ['mutation ($id: ID!) { deleteAssets(ids: [$id]) { code } }'],
     deleteAsset: ['mutation ($id: ID!) { deleteAsset(id: $id) { id } }'],
     restoreAsset: ['mutation ($id: ID!) { restoreAsset(id: $id) { id } }'],
     purgeAsset: ['mutation ($id: ID!) { purgeAsset(id: $id) }', ['asset purged']],

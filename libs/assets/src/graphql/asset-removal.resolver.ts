@@ -1,14 +1,24 @@
 import { Args, ID, Mutation, Resolver } from '@nestjs/graphql';
-import type { Actor } from '#libs/domain';
+import type { Actor, StowageError } from '#libs/domain';
+import { MaxItems, RefusedItems } from '#libs/graphql';
 import { CurrentActor } from '#libs/identity/graphql';
+import { AssetBatchRemovalService } from '../asset-batch-removal.service.js';
 import { AssetRemovalService } from '../asset-removal.service.js';
+import { MAX_ITEMS } from '../asset-updates.service.js';
+import { AssetOutcomeModel } from './asset-outcome.model.js';
 import { AssetModel } from './asset.model.js';
+
+/** Lets the API refuse invalid items of {@link AssetRemovalResolver.deleteAssets} one by one. */
+export const DELETE_BATCH = { field: 'deleteAssets', argument: 'ids', most: MAX_ITEMS } as const;
 
 const ASSET_ID = { type: () => ID, description: 'Id of the asset.' };
 
 @Resolver()
 export class AssetRemovalResolver {
-  constructor(private readonly removal: AssetRemovalService) {}
+  constructor(
+    private readonly removal: AssetRemovalService,
+    private readonly batchRemoval: AssetBatchRemovalService,
+  ) {}
 
   @Mutation(() => AssetModel, {
     description:
@@ -17,6 +27,22 @@ export class AssetRemovalResolver {
   })
   async deleteAsset(@CurrentActor() actor: Actor, @Args('id', ASSET_ID) id: string): Promise<AssetModel> {
     return new AssetModel(await this.removal.delete(actor, id));
+  }
+
+  @MaxItems(MAX_ITEMS, { counted: 1 })
+  @Mutation(() => [AssetOutcomeModel], {
+    description:
+      'Deletes 1 to 100 assets like deleteAsset, each independently. Outcomes are in the order of the ids. Repeating the call ' +
+      'returns the deleted assets. UNAVAILABLE in an outcome: repeat the call for this asset.',
+  })
+  async deleteAssets(
+    @CurrentActor() actor: Actor,
+    @Args('ids', { type: () => [ID], description: 'Ids of 1 to 100 assets.' }) ids: string[],
+    @RefusedItems() refused: ReadonlyMap<number, StowageError>,
+  ): Promise<AssetOutcomeModel[]> {
+    const items = ids.map((id, index) => refused.get(index) ?? id);
+    const outcomes = await this.batchRemoval.deleteAll(actor, items);
+    return outcomes.map((outcome, index) => new AssetOutcomeModel(index, outcome));
   }
 
   @Mutation(() => AssetModel, {

@@ -11,6 +11,7 @@ import { AssetsResolver } from './assets.resolver.js';
 import { SubscriptionRateLimiter } from '../subscription-rate-limiter.js';
 
 export * from './asset-loader.js';
+export { DELETE_BATCH } from './asset-removal.resolver.js';
 export * from './asset-updates.input.js';
 export { UPDATE_BATCH } from './asset-updates.resolver.js';
 export * from './asset.model.js';

@@ -8,7 +8,7 @@ import { type GqlOptionsFactory, GraphQLModule } from '@nestjs/graphql';
 import { GraphQLError, OperationTypeNode } from 'graphql';
 import { PinoLogger } from 'nestjs-pino';
 import { Registry } from 'prom-client';
-import { AssetsGraphQLModule, UPDATE_BATCH } from '#libs/assets/graphql';
+import { AssetsGraphQLModule, DELETE_BATCH, UPDATE_BATCH } from '#libs/assets/graphql';
 import { DeliveryGraphQLModule } from '#libs/delivery/graphql';
 import { ERROR_KINDS, invalid } from '#libs/domain';
 import {
@@ -98,7 +98,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
         this.errorLogging(),
         requestMetrics(this.registry),
         noSubscriptions,
-        ...[UPLOAD_BATCH, UPDATE_BATCH].map(batchItems),
+        ...[UPLOAD_BATCH, UPDATE_BATCH, DELETE_BATCH].map(batchItems),
         inputPaths,
         this.subscriptionServer(),
         // The plugin would trace every field, although no response may be cached.
