@@ -177,6 +177,9 @@ describe('delegation (real: an api as a process, PostgreSQL, HTTP, sockets)', ()
     deleteAsset: ['mutation ($id: ID!) { deleteAsset(id: $id) { id } }'],
     restoreAsset: ['mutation ($id: ID!) { restoreAsset(id: $id) { id } }'],
     purgeAsset: ['mutation ($id: ID!) { purgeAsset(id: $id) }', ['asset purged']],
+    setQuota: [
+      'mutation ($id: ID!) { setQuota(ownerId: $id, limitBytes: 1, limitAssets: 1) { limitBytes } }',
+    ],
     discardDeadLetter: ['mutation ($id: ID!) { discardDeadLetter(id: $id) { id } }'],
     retryDeadLetter: ['mutation ($id: ID!) { retryDeadLetter(id: $id) { id } }'],
   };
