@@ -4,6 +4,7 @@ import { ContentModule } from '#libs/content';
 import { EventsModule } from '#libs/events';
 import { QueueModule } from '#libs/queue';
 import { QuotaModule } from '#libs/quota';
+import { AdminAssetsRepository } from './admin-assets.repository.js';
 import { AssetBatchRemovalService } from './asset-batch-removal.service.js';
 import { AssetJobsService } from './asset-jobs.service.js';
 import { AssetListsRepository } from './asset-lists.repository.js';
@@ -28,6 +29,7 @@ const REPOSITORIES = [
 ];
 const SERVICES = [
   AssetsService,
+  AdminAssetsRepository,
   AssetBatchRemovalService,
   AssetJobsService,
   AssetRemovalService,

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { FeedModule } from '#libs/events';
 import { AssetsModule } from '../assets.module.js';
 import { AssetChangesService } from '../asset-changes.service.js';
+import { AdminAssetsResolver } from './admin-assets.resolver.js';
 import { AssetChangesResolver } from './asset-changes.resolver.js';
 import { AssetContentsResolver } from './asset-contents.resolver.js';
 import { AssetLoader } from './asset-loader.js';
@@ -22,6 +23,7 @@ export * from '../subscription-rate-limiter.js';
 @Module({
   imports: [AssetsModule, FeedModule],
   providers: [
+    AdminAssetsResolver,
     AssetLoader,
     AssetsResolver,
     AssetContentsResolver,
