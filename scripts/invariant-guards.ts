@@ -188,7 +188,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 2,
     what: 'Bytes that were found infected once are rejected even if the current scanner does not detect them',
-    file: 'libs/content/src/content-store.ts',
+    file: 'libs/content/src/content-writer.ts',
     guard: 'if (await this.objects.isKnownInfected(digest.sha256))',
     without: 'if (digest.sha256 === undefined)',
     test: SCAN,
@@ -225,7 +225,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'An existing copy is shared only if its checksum equals that of the upload',
-    file: 'libs/content/src/content-store.ts',
+    file: 'libs/content/src/content-writer.ts',
     guard: 'sameSum && stored.sizeBytes === digest.sizeBytes',
     without: 'true',
     test: CORRUPTION,
@@ -431,7 +431,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 6,
     what: 'Bytes whose version no row records are overwritten',
-    file: 'libs/content/src/content-store.ts',
+    file: 'libs/content/src/content-writer.ts',
     guard: 'if (current.version === known)',
     without: 'if (current.version !== undefined)',
     test: PROCESSING,
@@ -485,7 +485,7 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 7,
     what: 'DEDUPE_SCOPE=owner shares nothing between owners',
-    file: 'libs/content/src/content-store.ts',
+    file: 'libs/content/src/content-writer.ts',
     guard: "this.config.dedupeScope === 'owner' ? String(ownerId) : ''",
     without: "ownerId < 0n ? this.config.dedupeScope : ''",
     test: PROCESSING,

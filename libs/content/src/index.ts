@@ -3,6 +3,7 @@ export * from './content.config.js';
 export * from './content.module.js';
 export * from './content-digest.js';
 export * from './content-store.js';
+export { incomingGone, infected, type StoredContent } from './content-writer.js';
 export * from './corruption.service.js';
 export * from './feature-properties.repository.js';
 export { type ClaimedObject, ObjectMaintenanceRepository } from './object-maintenance.repository.js';
