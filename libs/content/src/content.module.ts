@@ -7,6 +7,7 @@ import { FeaturePropertiesRepository } from './feature-properties.repository.js'
 import { ObjectMaintenanceRepository } from './object-maintenance.repository.js';
 import { ObjectVariantsRepository } from './object-variants.repository.js';
 import { QuarantineService } from './quarantine.service.js';
+import { ScopeCopiesService } from './scope-copies.service.js';
 import { StoredObjectsRepository } from './stored-objects.repository.js';
 
 const RECORDS = [
@@ -14,10 +15,11 @@ const RECORDS = [
   FeaturePropertiesRepository,
   ObjectMaintenanceRepository,
   ObjectVariantsRepository,
+  ScopeCopiesService,
   StoredObjectsRepository,
 ];
 
-/** Records of stored objects, and their deletion. Needs `DatabaseModule` and a provider of the port `ObjectStore`. */
+/** Records of stored objects, their deletion, and copies into other dedupe scopes. Needs `DatabaseModule` and a provider of the port `ObjectStore`. */
 @Module({ providers: RECORDS, exports: RECORDS })
 export class ContentModule {}
 

@@ -9,4 +9,5 @@ export * from './feature-properties.repository.js';
 export { type ClaimedObject, ObjectMaintenanceRepository } from './object-maintenance.repository.js';
 export * from './object-variants.repository.js';
 export * from './quarantine.service.js';
+export * from './scope-copies.service.js';
 export * from './stored-objects.repository.js';

@@ -30,7 +30,7 @@ export type InfectedObject = Pick<StoredObject, 'id' | 'sha256'>;
 /** Facts about the bytes, recorded when an asset begins to point at them. */
 export interface ObjectFacts {
   /** Label of the scanner that scanned them last; a scanner with another label scans them again. The verdict stands on the asset. */
-  readonly scannedBy: string;
+  readonly scannedBy: string | null;
   /** Specifications of the variants, made or tried; null for bytes that get none. */
   readonly variantSpecs: string | null;
   /** Why a picture has no variants; null when it has them, and for other files. */
