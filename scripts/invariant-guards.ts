@@ -35,6 +35,7 @@ const STORAGE = 'test/integration/storage/gcs.spec.ts';
 const SWEEPER = 'test/integration/lifecycle/sweeper.spec.ts';
 const DELIVERY = 'test/integration/delivery/delivery.spec.ts';
 const REMOVAL = 'test/integration/assets/removal.spec.ts';
+const TRANSFER = 'test/integration/assets/transfer.spec.ts';
 const ASSETS = 'test/integration/assets/assets.spec.ts';
 const ACCESS = 'test/integration/access/access.spec.ts';
 const SUBSCRIPTIONS = 'test/integration/api/subscriptions.spec.ts';
@@ -406,6 +407,51 @@ export const GUARDS: readonly Guard[] = [
     without: "asset.storedObjectId === null ? 'none' : 'none'",
     test: REMOVAL,
     name: 'purges row, reference, quota and bytes at once',
+  },
+  {
+    invariant: 4,
+    what: 'A transfer names the owner, the version and the status that it read',
+    file: 'libs/assets/src/asset-states.repository.ts',
+    guard: 'where: { assetId, ownerId: from, version, status },',
+    without: 'where: { assetId },',
+    test: TRANSFER,
+    name: 'ends in one consistent state when it races with other changes',
+  },
+  {
+    invariant: 5,
+    what: 'A transfer moves no usage to an owner without room',
+    file: 'libs/quota/src/quota-moves.service.ts',
+    guard: 'where q.owner_id = l.owner_id and (l.sign < 0 or (${HAS_ROOM}))',
+    without: 'where q.owner_id = l.owner_id',
+    test: TRANSFER,
+    name: 'accepts exactly as many of several transfers as the new owner has room for',
+  },
+  {
+    invariant: 2,
+    what: 'A transfer gives nobody bytes that are found infected during the copy',
+    file: 'libs/content/src/scope-copies.service.ts',
+    guard: "object.id === id && object.state === 'LIVE'",
+    without: 'object.id === id',
+    test: TRANSFER,
+    name: 'refuses bytes that are found infected during the copy',
+  },
+  {
+    invariant: 1,
+    what: 'A transfer uses no copy of bytes that were found damaged meanwhile',
+    file: 'libs/content/src/scope-copies.service.ts',
+    guard: 'where: { storedObjectId: id, version }',
+    without: 'where: { storedObjectId: id }',
+    test: TRANSFER,
+    name: 'copies again when the bytes are found damaged and stored again after the copy',
+  },
+  {
+    invariant: 8,
+    what: 'A transfer ends the grants of features',
+    file: 'libs/assets/src/asset-transfer.service.ts',
+    guard: 'await this.grants.clear(tx, [asset.id]);',
+    without: '',
+    test: TRANSFER,
+    name: 'drops the grants of features and keeps those of clients',
   },
   {
     invariant: 6,

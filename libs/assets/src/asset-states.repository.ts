@@ -157,6 +157,35 @@ export class AssetStatesRepository {
     return count === 1;
   }
 
+  /**
+   * Gives the asset to another owner, with the location of its bytes if they move. The idempotency key ends: it was unique among the
+   * requests of the former owner only. False if the row has changed or does not exist.
+   */
+  async changeOwner(
+    tx: Tx,
+    { id: assetId, ownerId: from, version, status }: AssetSnapshot & Pick<Asset, 'status'>,
+    ownerId: bigint,
+    bytes: Partial<Pick<Asset, 'storedObjectId' | 'bucket' | 'objectKey'>>,
+    now: Date,
+  ): Promise<boolean> {
+    // The retention of a FAILED upload is counted from the last change of its row.
+    const updatedAt = status === 'FAILED' ? undefined : now;
+    const { count } = await tx.mediaAsset.updateMany({
+      where: { assetId, ownerId: from, version, status },
+      data: {
+        ...bytes,
+        ownerId,
+        idempotencyKey: null,
+        idempotencyFingerprint: null,
+        updatedAt,
+        version: { increment: 1 },
+      },
+    });
+    if (count === 0) return false;
+    await this.events.append(tx, { type: 'asset.transferred', assetId, ownerId });
+    return true;
+  }
+
   /** Deletes the row. Null if it has changed or does not exist. */
   async purge(
     tx: Tx,

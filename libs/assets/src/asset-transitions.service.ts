@@ -55,7 +55,7 @@ const PROCESSING_SILENCE_MS = 5 * 60_000;
 const CLEANUP_DELAY_MS = 60_000;
 
 /** Statuses in which the owner's quota holds a reservation for the asset. */
-const HOLDS_RESERVATION: ReadonlySet<AssetStatus> = new Set(['PENDING', 'PROCESSING', 'FAILED']);
+export const HOLDS_RESERVATION: ReadonlySet<AssetStatus> = new Set(['PENDING', 'PROCESSING', 'FAILED']);
 
 const after = (now: Date, ms: number) => new Date(now.getTime() + ms);
 

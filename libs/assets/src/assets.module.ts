@@ -12,6 +12,7 @@ import { AssetRemovalService } from './asset-removal.service.js';
 import { AssetUpdatesRepository } from './asset-updates.repository.js';
 import { AssetUpdatesService } from './asset-updates.service.js';
 import { AssetStatesRepository } from './asset-states.repository.js';
+import { AssetTransferService } from './asset-transfer.service.js';
 import { AssetsRepository } from './assets.repository.js';
 import { AssetsService } from './assets.service.js';
 import { DueAssetsRepository } from './due-assets.repository.js';
@@ -33,6 +34,7 @@ const SERVICES = [
   AssetBatchRemovalService,
   AssetJobsService,
   AssetRemovalService,
+  AssetTransferService,
   AssetTransitionsService,
   AssetUpdatesService,
   DueAssetsRepository,

@@ -19,4 +19,5 @@ export * from './assets.service.js';
 export { type DueAsset, DueAssetsRepository } from './due-assets.repository.js';
 export * from './incoming-objects.service.js';
 export * from './incoming-sessions.service.js';
+export * from './asset-transfer.service.js';
 export * from './asset-transitions.service.js';
