@@ -180,6 +180,7 @@ describe('delegation (real: an api as a process, PostgreSQL, HTTP, sockets)', ()
     setQuota: [
       'mutation ($id: ID!) { setQuota(ownerId: $id, limitBytes: 1, limitAssets: 1) { limitBytes } }',
     ],
+    transferAsset: ['mutation ($id: ID!) { transferAsset(id: $id, ownerId: "1") { id } }'],
     discardDeadLetter: ['mutation ($id: ID!) { discardDeadLetter(id: $id) { id } }'],
     retryDeadLetter: ['mutation ($id: ID!) { retryDeadLetter(id: $id) { id } }'],
   };

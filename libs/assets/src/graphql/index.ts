@@ -8,6 +8,7 @@ import { AssetContentsResolver } from './asset-contents.resolver.js';
 import { AssetLoader } from './asset-loader.js';
 import { AssetRemovalResolver } from './asset-removal.resolver.js';
 import { AssetUpdatesResolver } from './asset-updates.resolver.js';
+import { AssetTransferResolver } from './asset-transfer.resolver.js';
 import { AssetsResolver } from './assets.resolver.js';
 import { SubscriptionRateLimiter } from '../subscription-rate-limiter.js';
 
@@ -29,6 +30,7 @@ export * from '../subscription-rate-limiter.js';
     AssetContentsResolver,
     AssetRemovalResolver,
     AssetUpdatesResolver,
+    AssetTransferResolver,
     AssetChangesService,
     AssetChangesResolver,
     SubscriptionRateLimiter,
