@@ -97,6 +97,13 @@ const REMOVE_EXPIRED = statement<object>(
     where s.album_id = e.album_id and s.principal = e.principal returning 1`,
 );
 
+/** Items without the grant that every item has. */
+const UNGRANTED = `i.asset_id = $1::uuid and not exists (
+    select from asset_acl g where g.asset_id = i.asset_id and g.principal = '${ALBUMS}:' || i.album_id)`;
+const LOCK_UNGRANTED = `select a.id from albums a
+  where a.id in (select i.album_id from album_items i where ${UNGRANTED}) order by a.id for update`;
+const REMOVE_UNGRANTED = `delete from album_items i where ${UNGRANTED} returning i.album_id as id`;
+
 /** First position of a list, in both directions. */
 const START: Readonly<Record<Direction, bigint>> = { asc: 0n, desc: 2n ** 63n - 1n };
 
@@ -231,6 +238,16 @@ export class AlbumsRepository {
 
   async removeItems(tx: Tx, albumId: bigint, assetIds: readonly string[]): Promise<void> {
     await tx.albumItem.deleteMany({ where: { albumId, assetId: { in: [...assetIds] } } });
+  }
+
+  /**
+   * Removes an asset from the albums that give no access to it any more, because its owner changed. Locks these albums, since the asset
+   * may be added again meanwhile. @returns the ids of these albums
+   */
+  async removeUngranted(tx: Tx, assetId: string): Promise<bigint[]> {
+    await tx.$queryRawUnsafe(LOCK_UNGRANTED, assetId);
+    const removed = await tx.$queryRawUnsafe<{ id: bigint }[]>(REMOVE_UNGRANTED, assetId);
+    return removed.map(({ id }) => id);
   }
 
   /** Replaces the cover of the albums that show this asset by their newest item. */

@@ -283,6 +283,51 @@ describe('albums', () => {
     });
   });
 
+  it('loses an asset whose owner changed, with its cover, and keeps it if the owner adds it again', async () => {
+    const transfer = async (id: string, ownerId: string) => {
+      const text = `mutation ($id: ID!, $ownerId: ID!) { transferAsset(id: $id, ownerId: $ownerId) { id } }`;
+      const { errors } = await api.query(text, { id, ownerId }, '1', { scope: 'stowage.admin' });
+      expect(errors).toBeUndefined();
+    };
+    const [mine, other, theirs] = [
+      await create('Mine', '54'),
+      await create('Other', '54'),
+      await create('Theirs', '55'),
+    ];
+    const [kept, given] = [
+      await storeAsset(database, { ownerId: 54n }),
+      await storeAsset(database, { ownerId: 54n }),
+    ];
+    for (const id of [mine.id, other.id]) await api.query(ADD, { id, assetIds: [kept, given] }, '54');
+    await api.query(SHARE, { id: mine.id, principal: 'user:56' }, '54');
+    await transfer(given, '55');
+    expect(await asset(given, '56')).toBeNull();
+    await api.query(ADD, { id: theirs.id, assetIds: [given] }, '55');
+    for (const { id } of [mine, other]) {
+      await until('the asset has left the album', async () => {
+        const { data } = await api.query(
+          `query ($id: ID!) { album(id: $id) { itemCount cover { id } } }`,
+          { id },
+          '54',
+        );
+        const album = data!.album as { itemCount: number; cover: { id: string } | null };
+        return album.itemCount === 1 && album.cover?.id === kept ? true : null;
+      });
+    }
+    expect(await seen(theirs.id, '55')).toEqual([given]);
+    expect(await asset(given, '55')).toMatchObject({ albums: [{ id: theirs.id }] });
+
+    // The events of both transfers are handled after the asset was added to the album again.
+    await transfer(given, '54');
+    await api.query(ADD, { id: mine.id, assetIds: [given] }, '54');
+    await until('all events are handled', async () =>
+      (await database.prisma.eventDelivery.count()) === 0 ? true : null,
+    );
+    expect(await seen(mine.id, '54')).toEqual([given, kept]);
+    expect(await seen(theirs.id, '55')).toEqual([]);
+    expect(await asset(given, '56')).toMatchObject({ id: given });
+  });
+
   it('forgets expired shares', async () => {
     const { id } = await create('Old shares');
     await api.query(SHARE, { id, principal: 'user:1', expiresAt: '2020-01-01T00:00:00Z' });

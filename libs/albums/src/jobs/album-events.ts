@@ -39,4 +39,13 @@ export class AlbumEvents {
   replaceCovers({ assetId }: AssetEvent, tx: Tx): Promise<void> {
     return this.albums.replaceCover(tx, assetId);
   }
+
+  /** Removes an asset whose owner changed from the albums of its former owner. Its grants ended with the change. */
+  @OnAssetEvent('albums.remove-transferred', ['asset.transferred'])
+  async removeTransferred({ assetId }: AssetEvent, tx: Tx): Promise<void> {
+    for (const albumId of await this.albums.removeUngranted(tx, assetId)) {
+      await this.albums.replaceCover(tx, assetId, albumId);
+      await this.albums.touch(tx, albumId, {});
+    }
+  }
 }
