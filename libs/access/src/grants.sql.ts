@@ -1,32 +1,70 @@
-import { CALLER_PRINCIPAL_KINDS } from '#libs/domain';
+import { CALLER_PRINCIPAL_KINDS, PERMISSIONS } from '#libs/domain';
 import { MAX_FEATURE_GRANTS, MAX_GRANTS } from './grants.js';
-import { heldSql, type ValidSource } from './principal-source.js';
+import type { GrantedPermission } from './permissions.js';
+import { sharesSql, type ValidSource } from './principal-source.js';
 
 /*
  * SQL of the table asset_acl, as parts of statements of other libs: their hot paths take one round trip.
  */
 
 const AND_UNEXPIRED = 'and (g.expires_at is null or g.expires_at > now())';
+/** Ends of several grants have a maximum only without nulls. */
+const ENDS = `coalesce(g.expires_at, 'infinity')`;
+
+/** Hides the length of the array from the planner, which would otherwise plan the statement anew for each execution. */
+const arrayOf = (principals: string) => `(select ${principals}::text[])::text[]`;
+
+/** The value of {@link grantedSql}: the last end of the grants of each permission, then of those by shares; infinity is a number. */
+export type GrantedEnds = readonly (Date | number | null)[];
 
 /**
- * Expression for {@link AccessTarget.granted} as text[], for statements with the table alias `media_assets a`. A grant to a
- * principal of a feature counts as READ, whatever its row says. Owners need no grant, so no shares are looked up for them.
+ * Expression for {@link AccessTarget.granted}, for statements with the table alias `media_assets a`; {@link grantedOf} reads its value.
+ * Grants to everyone and to principals of features count as READ, whatever their rows say. Owners need no grant, so no shares are
+ * looked up for them.
  * @param principals placeholder of the caller's principals as text[]
  * @param sources principals of features that a caller may hold
  */
 export function grantedSql(principals: string, sources: readonly ValidSource[] = []): string {
-  // Hides the length of the array from the planner, which would otherwise plan the statement anew for each execution.
-  const callers = `(select ${principals}::text[])::text[]`;
-  const own = `select distinct g.permission::text from asset_acl g
-     where g.asset_id = a.asset_id and g.principal = any(${callers})
-       ${AND_UNEXPIRED}`;
-  if (sources.length === 0) return `array(${own})`;
-  const held = sources.map((source) => heldSql(source, 'g.principal', callers)).join('\n         or ');
-  return `array(${own}
-     union all (select 'READ' from asset_acl g
-       where g.asset_id = a.asset_id and 'user:' || a.owner_id <> all(${callers}) ${AND_UNEXPIRED}
-         and (${held}) limit 1))`;
+  const callers = arrayOf(principals);
+  const ends = PERMISSIONS.map((permission) =>
+    permission === 'READ'
+      ? `max(${ENDS}) filter (where g.permission = 'READ' or g.principal = '*')`
+      : `max(${ENDS}) filter (where g.permission = '${permission}' and g.principal <> '*')`,
+  );
+  const grants = `from asset_acl g where g.asset_id = a.asset_id ${AND_UNEXPIRED}`;
+  if (sources.length > 0) {
+    const held = perSource(sources, (source) =>
+      sharesSql(source, 'g.principal', callers, (end) => `max(coalesce(${end}, 'infinity'))`),
+    );
+    // A condition, from which the planner derives a range of the index.
+    const isFeature = sources.map(({ prefix }) => `starts_with(g.principal, '${prefix}:')`).join(' or ');
+    // least() ignores nulls, so a principal that the caller does not hold must end at -infinity.
+    ends.push(`(select nullif(max(least(${ENDS}, coalesce(${held}, '-infinity'))), '-infinity')
+       ${grants} and (${isFeature}) and 'user:' || a.owner_id <> all(${callers}))`);
+  }
+  return `(select array[${ends.join(',\n       ')}]
+     ${grants} and g.principal = any(${callers}))`;
 }
+
+/** Reads the value of {@link grantedSql}. */
+export const grantedOf = (ends: GrantedEnds): readonly GrantedPermission[] =>
+  ends.flatMap((end, index) =>
+    end === null
+      ? []
+      : {
+          permission: PERMISSIONS[index] ?? 'READ',
+          until: typeof end === 'number' ? null : end,
+          byShare: index >= PERMISSIONS.length,
+        },
+  );
+
+/** Each principal belongs to one source at most. */
+const perSource = (sources: readonly ValidSource[], valueOf: (source: ValidSource) => string) =>
+  sources.length === 0
+    ? 'null::json'
+    : `case ${sources
+        .map((source) => `when starts_with(g.principal, '${source.prefix}:') then ${valueOf(source)}`)
+        .join('\n         ')} end`;
 
 /** Expression for the grants of `a.asset_id` as JSON: those of clients and of features. */
 export const GRANTS_SQL = `(select coalesce(json_agg(e), '[]') from (

@@ -88,16 +88,25 @@ export const columnsOf = ({
 ];
 
 /**
- * Condition for a principal of the source that the caller holds; null counts as false. PostgreSQL always looks up a scalar subquery
+ * Scalar subquery over the shares by which the caller holds a principal of the source. PostgreSQL always looks up a scalar subquery
  * row by row, whereas it may plan `exists` as a join that reads all shares. Invalid ids match no row instead of failing.
  * @param held SQL of the principal
- * @param principals placeholder of the caller's principals as text[]
+ * @param principals SQL of the caller's principals as text[]
+ * @param valueOf returns the aggregate to select; its argument is the SQL of the end of the share `s`
  */
-export function heldSql(source: ValidSource, held: string, principals: string): string {
+export function sharesSql(
+  source: ValidSource,
+  held: string,
+  principals: string,
+  valueOf: (end: string) => string,
+  { withExpired = false } = {},
+): string {
   const { prefix, table, id, idType, principal, expiresAt } = source;
   const text = `substr(${held}, ${prefix.length + 2})`;
-  const unexpired = expiresAt === null ? '' : ` and (s."${expiresAt}" is null or s."${expiresAt}" > now())`;
-  return `starts_with(${held}, '${prefix}:') and (select true from "${table}" s
+  const end = expiresAt === null ? 'null::timestamptz' : `s."${expiresAt}"`;
+  const unexpired =
+    expiresAt === null || withExpired ? '' : ` and (s."${expiresAt}" is null or s."${expiresAt}" > now())`;
+  return `(select ${valueOf(end)} from "${table}" s
            where s."${id}" = case when ${text} ~ '${ID_TYPES[idType].pattern}' then ${text}::${idType} end
-             and s."${principal}" = any(${principals})${unexpired} limit 1)`;
+             and s."${principal}" = any(${principals})${unexpired})`;
 }

@@ -207,6 +207,21 @@ describe('albums', () => {
     expect(await asset(assetId, '47')).toMatchObject({ id: assetId });
   });
 
+  it('hides items whose grant expired, and deleted ones, from readers', async () => {
+    const { id } = await create('Partly');
+    const ids = [await storeAsset(database), await storeAsset(database), await storeAsset(database)];
+    await api.query(ADD, { id, assetIds: ids });
+    await api.query(SHARE, { id, principal: 'user:49' });
+    expect(await seen(id, '49')).toEqual(ids.toReversed());
+    await database.prisma.assetAcl.updateMany({
+      where: { assetId: ids[0] },
+      data: { expiresAt: new Date('2026-01-01') },
+    });
+    await api.query(`mutation ($id: ID!) { deleteAsset(id: $id) { id } }`, { id: ids[1] });
+    expect(await seen(id, '49')).toEqual([ids[2], null, null]);
+    expect(await seen(id, '42')).toEqual(ids.toReversed());
+  });
+
   it('removes access with an item, and with the album', async () => {
     const { id } = await create('Short');
     const [first, second] = [await storeAsset(database), await storeAsset(database)];

@@ -1,6 +1,6 @@
-import type { Grant } from '#libs/access';
+import { type Grant, type GrantedEnds, grantedOf, type GrantedPermission } from '#libs/access';
 import { columnsSql, type MediaAsset } from '#libs/database';
-import type { MetadataEntry, Permission, StatusReason } from '#libs/domain';
+import type { MetadataEntry, StatusReason } from '#libs/domain';
 
 /** The columns of an {@link Asset}. */
 const COLUMNS = [
@@ -53,11 +53,11 @@ export interface Asset extends Readonly<
   /** Set when the statement returned metadata and access list too; otherwise they are loaded on demand. */
   readonly details?: AssetDetails;
   /** Permissions that the access list grants to the caller for whom the asset was read. */
-  readonly granted: readonly Permission[];
+  readonly granted: readonly GrantedPermission[];
 }
 
 /** A row of {@link ASSET_COLUMNS} or {@link assetSql}. */
-export type AssetRow = Columns & { isCorrupt: true | null; granted?: Permission[] };
+export type AssetRow = Columns & { isCorrupt: true | null; granted?: GrantedEnds };
 
 /** The columns of `media_assets a` that {@link assetOf} reads. */
 export const ASSET_COLUMNS = `${columnsSql<MediaAsset>('a', COLUMNS)},
@@ -101,5 +101,5 @@ export const assetOf = (row: AssetRow): Asset => ({
   accessedAt: row.accessedAt,
   deletedAt: row.deletedAt,
   version: row.version,
-  granted: row.granted ?? [],
+  granted: row.granted === undefined ? [] : grantedOf(row.granted),
 });

@@ -7,6 +7,7 @@ import {
   MAX_GRANTS,
   permissionsOf,
   PrincipalSources,
+  readableUntil,
 } from '#libs/access';
 import type { Actor, Permission } from '#libs/domain';
 import { storeAsset } from '../../../libs/testing/src/stored-asset.js';
@@ -21,6 +22,7 @@ const STRANGER = actor(8n);
 const ROOM = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
 const PAST = new Date('2026-01-01');
 const FUTURE = new Date('2100-01-01');
+const LATER = new Date('2100-01-02');
 const BOTH = {
   table: `${FOLDER_SHARES.table}; ${ROOM_SHARES.table}`,
   sources: [...ROOM_SHARES.sources, ...FOLDER_SHARES.sources],
@@ -109,6 +111,23 @@ describe('principals of features (real: PostgreSQL)', () => {
       await grant([asset], { expiresAt: grantEnds });
       expect(await seenBy(READER)).toEqual(isReadable ? seen('READ') : seen());
     });
+  });
+
+  it.each<[string, Date | null, Date | undefined, number]>([
+    ['neither ends', null, undefined, Infinity],
+    ['the share ends first', FUTURE, LATER, FUTURE.getTime()],
+    ['the grant ends first', LATER, FUTURE, FUTURE.getTime()],
+    ['only the grant ends', null, FUTURE, FUTURE.getTime()],
+    ['only the share ends', FUTURE, undefined, FUTURE.getTime()],
+  ])('knows when READ ends: %s', async (_, shareEnds, grantEnds, expected) => {
+    await share('user:7', shareEnds);
+    await share('group:staff', FUTURE);
+    await grant([asset], { expiresAt: grantEnds });
+    expect(readableUntil(READER, (await world.assets.find(READER, asset))!)).toBe(expected);
+    expect(readableUntil(OWNER, (await world.assets.find(OWNER, asset))!)).toBe(Infinity);
+    await sql(`insert into asset_acl values ($1, 'user:7', 'READ', $2)`, [asset, new Date('2100-01-03')]);
+    const [found] = await world.assets.findAll(READER, [asset]);
+    expect(readableUntil(READER, found!)).toBe(Math.max(expected, Date.parse('2100-01-03')));
   });
 
   it('gives READ by a share with ids of type uuid', async () => {

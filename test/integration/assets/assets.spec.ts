@@ -33,6 +33,31 @@ describe('asset reads (real: PostgreSQL)', () => {
     expect(await world.assets.find(actor(7n), id)).toBeNull();
   });
 
+  it('hides a deleted asset from readers and writers', async () => {
+    const permissions = ['READ', 'WRITE', 'DELETE'] as const;
+    const acl = permissions.map((permission, index) => ({
+      principal: `user:${60 + index}`,
+      permissions: [permission],
+    }));
+    const { id } = await world.request('deleted', { acl });
+    await world.removal.delete(actor(), id);
+    const callers = [
+      ...permissions.map((_, index) => actor(60n + BigInt(index))),
+      actor(),
+      actor(1n, { isAdmin: true }),
+    ];
+    const found = await Promise.all(callers.map((caller) => world.assets.find(caller, id)));
+    expect(found.map((asset) => asset?.status ?? null)).toEqual([
+      null,
+      null,
+      'DELETED',
+      'DELETED',
+      'DELETED',
+    ]);
+    await expect(world.assets.get(actor(61n), id, 'WRITE')).rejects.toMatchObject({ kind: 'not-found' });
+    await expect(world.removal.restore(actor(60n), id)).rejects.toMatchObject({ kind: 'not-found' });
+  });
+
   it('lists in both orders without gaps or repeats when creation times are equal', async () => {
     const owner = actor(50n);
     const ids = await Promise.all(
