@@ -30,28 +30,45 @@ const LOCK_OWNED = statement<{ id: string }>(
     order by asset_id for no key update`,
 );
 
+/** SQL that writes an event for each asset of a relation with the columns `id` and `owner`. */
+const appendEvents = (changed: string) =>
+  `insert into domain_events (type, asset_id, owner_id) select 'asset.access-changed', c.id, c.owner from ${changed} c`;
+
 /** Grants on the locked assets. Expired grants of other principals are removed and do not count towards the limit. */
 const GRANT = statement<{ id: string }>(
   'access_grant_feature',
   `with target as (select unnest($1::uuid[]) as id),
+    own as (select g.* from target t join asset_acl g on g.asset_id = t.id where g.principal = $2 and g.permission = 'READ'),
     other as (select g.* from target t join asset_acl g on g.asset_id = t.id where ${IS_FEATURE_GRANT} and g.principal <> $2),
     expired as (
       delete from asset_acl g using other o
-      where g.asset_id = o.asset_id and g.principal = o.principal and g.permission = o.permission and o.expires_at <= now())
-    insert into asset_acl (asset_id, principal, permission, expires_at)
-    select t.id, $2, 'READ', $3::timestamptz from target t
-    where (select count(*) from other o
-      where o.asset_id = t.id and (o.expires_at is null or o.expires_at > now())) < ${MAX_FEATURE_GRANTS}
-    on conflict (asset_id, principal, permission) do update set expires_at = excluded.expires_at
-    returning asset_id as id`,
+      where g.asset_id = o.asset_id and g.principal = o.principal and g.permission = o.permission and o.expires_at <= now()),
+    granted as (
+      insert into asset_acl (asset_id, principal, permission, expires_at)
+      select t.id, $2, 'READ', $3::timestamptz from target t
+      where (select count(*) from other o
+        where o.asset_id = t.id and (o.expires_at is null or o.expires_at > now())) < ${MAX_FEATURE_GRANTS}
+      on conflict (asset_id, principal, permission) do update set expires_at = excluded.expires_at
+      returning asset_id as id),
+    changed as (
+      select n.id, $4::bigint as owner from granted n left join own o on o.asset_id = n.id
+      where o.asset_id is null or o.expires_at is distinct from $3::timestamptz),
+    logged as (${appendEvents('changed')})
+    select id from granted`,
 );
 
 /** Locks rows in id order, so that two of these statements cannot deadlock. */
 const removal = (name: string, condition: string) =>
-  statement<never>(
+  statement<{ removed: number }>(
     name,
-    `delete from asset_acl where (asset_id, principal, permission) in (
-      select g.asset_id, g.principal, g.permission from asset_acl g where ${IS_FEATURE_GRANT} and ${condition} for update)`,
+    `with removed as (
+      delete from asset_acl where (asset_id, principal, permission) in (
+        select g.asset_id, g.principal, g.permission from asset_acl g where ${IS_FEATURE_GRANT} and ${condition} for update)
+      returning asset_id),
+    changed as (
+      select a.asset_id as id, a.owner_id as owner from media_assets a where a.asset_id in (select asset_id from removed)),
+    logged as (${appendEvents('changed')})
+    select count(*)::int as removed from removed`,
   );
 
 const REVOKE = removal(
@@ -69,7 +86,8 @@ const CLEAR = removal(
 
 /**
  * Grants READ on assets to principals of features, which a `PrincipalSource` declares. All methods may be repeated. They lock assets
- * first, so call them before the transaction locks stored objects or quotas.
+ * first, so call them before the transaction locks stored objects or quotas. They write the event `asset.access-changed` for each
+ * asset whose access list changes.
  * @example
  * await database.transaction(async (tx) => {
  *   await this.items.add(tx, albumId, assetIds);
@@ -96,7 +114,13 @@ export class FeatureGrantsService {
     );
     const ids = owned.map(({ id }) => id);
     if (ids.length === 0) return [];
-    const granted = await tx.$queryRawUnsafe<{ id: string }[]>(GRANT.text, ids, principal, expiresAt);
+    const granted = await tx.$queryRawUnsafe<{ id: string }[]>(
+      GRANT.text,
+      ids,
+      principal,
+      expiresAt,
+      ownerId,
+    );
     if (granted.length < ids.length) {
       throw invalid(
         'GRANT_LIMIT',
@@ -112,7 +136,7 @@ export class FeatureGrantsService {
    */
   async revoke(tx: Tx, principal: string, assetIds: readonly string[]): Promise<void> {
     this.check(principal, assetIds);
-    await tx.$executeRawUnsafe(REVOKE.text, principal, assetIds.filter(isAssetId));
+    await tx.$queryRawUnsafe(REVOKE.text, principal, assetIds.filter(isAssetId));
   }
 
   /**
@@ -123,13 +147,14 @@ export class FeatureGrantsService {
    */
   async revokeAll(tx: Tx, principal: string): Promise<number> {
     this.check(principal);
-    return tx.$executeRawUnsafe(REVOKE_ALL.text, principal);
+    const [row] = await tx.$queryRawUnsafe<{ removed: number }[]>(REVOKE_ALL.text, principal);
+    return row!.removed;
   }
 
   /** Removes the grants of all features on these assets, as a change of their owner requires. @throws Error if there are too many */
   async clear(tx: Tx, assetIds: readonly string[]): Promise<void> {
     checkCount(assetIds);
-    await tx.$executeRawUnsafe(CLEAR.text, assetIds.filter(isAssetId));
+    await tx.$queryRawUnsafe(CLEAR.text, assetIds.filter(isAssetId));
   }
 
   private check(principal: string, assetIds: readonly string[] = []): void {

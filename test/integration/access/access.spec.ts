@@ -130,6 +130,35 @@ describe('principals of features (real: PostgreSQL)', () => {
     expect(readableUntil(READER, found!)).toBe(Math.max(expected, Date.parse('2100-01-03')));
   });
 
+  it('writes an event for each asset whose access list a feature changes', async () => {
+    const other = await storeAsset(world.database);
+    const events = async () => {
+      const { rows } = await sql(`delete from domain_events where type = 'asset.access-changed'
+        returning asset_id as id, owner_id as owner`);
+      return (rows as { id: string; owner: bigint }[])
+        .map(({ id, owner }) => `${[asset, other].indexOf(id)} of ${owner}`)
+        .sort();
+    };
+    const change = (work: Parameters<typeof world.database.transaction>[0]) =>
+      world.database.transaction(work);
+    await grant([asset, other]);
+    expect(await events()).toEqual(['0 of 42', '1 of 42']);
+    await grant([asset, other]);
+    expect(await events()).toEqual([]);
+    await grant([asset], { expiresAt: FUTURE });
+    expect(await events()).toEqual(['0 of 42']);
+    await change((tx) => grants.revoke(tx, 'folders:7', [asset, ROOM]));
+    await change((tx) => grants.revoke(tx, 'folders:7', [asset]));
+    expect(await events()).toEqual(['0 of 42']);
+    await change((tx) => grants.revokeAll(tx, 'folders:7'));
+    expect(await events()).toEqual(['1 of 42']);
+    await grant([asset]);
+    await grant([asset], { principal: 'folders:8' });
+    await events();
+    await change((tx) => grants.clear(tx, [asset, other]));
+    expect(await events()).toEqual(['0 of 42']);
+  });
+
   it('gives READ by a share with ids of type uuid', async () => {
     await onlyWithLocation();
     await grant([asset], { principal: `rooms:${ROOM}` });
