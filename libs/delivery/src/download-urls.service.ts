@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { may } from '#libs/access';
+import { readableUntil } from '#libs/access';
 import { type Asset, AssetsService, type Variant } from '#libs/assets';
 import { Clock } from '#libs/database';
 import { type Actor, invalid, isSafeInline, type ObjectRef } from '#libs/domain';
@@ -42,7 +42,8 @@ export class DownloadUrlsService {
   }
 
   /**
-   * Signs a download URL. Null unless the asset is READY, its bytes are intact and the caller may READ it.
+   * Signs a download URL, which expires with the caller's access at the latest. Null unless the asset is READY, its bytes are intact
+   * and the caller may READ it for at least one more second.
    * @throws StowageError invalid EXPIRY_OUT_OF_RANGE
    */
   sign(
@@ -81,10 +82,11 @@ export class DownloadUrlsService {
         'expiresInSeconds',
       ]);
     }
-    if (asset.status !== 'READY' || asset.isCorrupt || !may(actor, 'READ', asset)) return null;
+    const now = this.clock.now();
+    const grantedSeconds = Math.floor((readableUntil(actor, asset) - now.getTime()) / 1000);
+    if (asset.status !== 'READY' || asset.isCorrupt || grantedSeconds < 1) return null;
     const inline = disposition === 'INLINE' && isSafeInline(mimeType);
     this.clock.check();
-    const now = this.clock.now();
     const { url, expiresAt } = await this.signer.signDownload(
       {
         bucket,
@@ -92,7 +94,7 @@ export class DownloadUrlsService {
         contentType: mimeType,
         contentDisposition: contentDisposition(inline ? 'inline' : 'attachment', filename),
       },
-      { now, expiresInSeconds },
+      { now, expiresInSeconds: Math.min(expiresInSeconds, grantedSeconds) },
     );
     this.recordAccess(asset, now);
     return { url, expiresAt };

@@ -57,6 +57,52 @@ describe('download URLs (real: PostgreSQL, storage emulator)', () => {
     });
   });
 
+  describe('a caller whose grant ends', () => {
+    const asReader = async (endsInMs: number) => {
+      const expiresAt = new Date(Date.now() + endsInMs);
+      const acl = [{ principal: 'user:7', permissions: ['READ' as const], expiresAt }];
+      const { id } = await world.upload(`lent for ${endsInMs} ms`, { acl });
+      return { asset: (await world.assets.find(actor(7n), id))!, expiresAt };
+    };
+    const VARIANT = { name: 'small', mimeType: 'image/webp', width: 1, height: 1, sizeBytes: 1 };
+    const signed = async (by: Actor, asset: Asset, seconds: number) => {
+      const urls = [
+        await world.urls.sign(by, asset, seconds, 'ATTACHMENT'),
+        await world.urls.signVariant(by, asset, { ...VARIANT, bucket: CONTENT, key: 'variant/x' }, seconds),
+      ];
+      return urls.map((url) => url && url.expiresAt.getTime());
+    };
+
+    it('gets URLs that end with the grant', async () => {
+      const { asset, expiresAt } = await asReader(900_000);
+      for (const end of await signed(actor(7n), asset, 3600)) {
+        expect(end).toBeLessThanOrEqual(expiresAt.getTime());
+        expect(end).toBeGreaterThan(expiresAt.getTime() - 2_000);
+      }
+      for (const by of [actor(42n), actor(1n, { isAdmin: true })]) {
+        for (const end of await signed(by, asset, 3600)) expect(end).toBeGreaterThan(expiresAt.getTime());
+      }
+    });
+
+    it('gets URLs that end as requested before the grant', async () => {
+      const { asset, expiresAt } = await asReader(3_000_000);
+      for (const end of await signed(actor(7n), asset, 60)) {
+        expect(end).toBeLessThan(expiresAt.getTime() - 2_000_000);
+      }
+    });
+
+    it('gets no URL in the last second of the grant', async () => {
+      const { asset } = await asReader(800_000);
+      const now = world.module.get(Clock).now().getTime();
+      const endsIn = (milliseconds: number) => ({
+        ...asset,
+        granted: [{ ...asset.granted[0]!, until: new Date(now + milliseconds) }],
+      });
+      expect(await signed(actor(7n), endsIn(999), 60)).toEqual([null, null]);
+      expect(await signed(actor(7n), endsIn(-1), 60)).toEqual([null, null]);
+    });
+  });
+
   it('serves only safe types inline, under a name that cannot break the header', async () => {
     const safe = await world.upload('text', { filename: 'a "quoted" naïve;name.txt' });
     const shown = await headers((await world.urls.sign(actor(), safe, 60, 'INLINE'))!.url);

@@ -32,6 +32,7 @@ export class DownloadUrlResolver {
     nullable: true,
     description:
       'Null unless the asset is READY and the caller may READ it; also null while the stored bytes are known to be damaged. ' +
+      'The URL expires earlier than requested when the grant by which the caller reads ends before. ' +
       'An expiresInSeconds out of range fails with BAD_USER_INPUT. INLINE applies to safe types (images except SVG, audio, video, PDF, plain text); ' +
       'all other types are served as ATTACHMENT.',
   })
@@ -50,7 +51,9 @@ export class VariantUrlResolver {
 
   @ResolveField(() => SignedUrlModel, {
     nullable: true,
-    description: 'Null unless the asset is READY and the caller may READ it.',
+    description:
+      'Null unless the asset is READY and the caller may READ it. The URL expires earlier than requested when the grant by ' +
+      'which the caller reads ends before.',
   })
   downloadUrl(
     @Parent() { asset, variant }: VariantModel,
