@@ -1,12 +1,15 @@
 import { Module } from '@nestjs/common';
 import { ContributionsModule } from '#libs/runtime';
+import { ClientGrantsService } from './client-grants.service.js';
 import { FeatureGrantsService } from './feature-grants.service.js';
 import { PrincipalSources } from './principal-sources.js';
 
-/** Principal sources of features, and grants to their principals. Needs `DatabaseModule`. */
+const SERVICES = [ClientGrantsService, FeatureGrantsService];
+
+/** Grants to callers and features, and principal sources of features. Needs `DatabaseModule`. */
 @Module({
   imports: [ContributionsModule],
-  providers: [PrincipalSources, FeatureGrantsService],
-  exports: [PrincipalSources, FeatureGrantsService],
+  providers: [PrincipalSources, ...SERVICES],
+  exports: [PrincipalSources, ...SERVICES],
 })
 export class AccessModule {}

@@ -86,3 +86,6 @@ export const IS_FEATURE_GRANT = [
   `g.principal <> '*'`,
   ...CALLER_PRINCIPAL_KINDS.map((kind) => `g.principal not like '${kind}:%'`),
 ].join(' and ');
+
+/** Condition for the rows of `asset_acl g` with principals of callers. */
+export const IS_CLIENT_GRANT = `not (${IS_FEATURE_GRANT})`;

@@ -44,8 +44,15 @@ export function parseGrants(inputs: readonly GrantInput[], path: readonly (strin
   return [...grants.values()];
 }
 
-/** Everyone (`*`) can be granted READ only. */
-function parseGrant(input: GrantInput, path: readonly (string | number)[]) {
+/**
+ * Validates the principal and the permissions of one input. Everyone (`*`) can be granted READ only.
+ * @param path of the input
+ * @throws StowageError invalid PRINCIPAL_INVALID, PERMISSIONS_EMPTY, GRANT_TO_EVERYONE
+ */
+export function parseGrant(
+  input: Pick<GrantInput, 'principal' | 'permissions'>,
+  path: readonly (string | number)[],
+): { principal: string; permissions: ReadonlySet<Permission> } {
   const principal = parsePrincipal(input.principal, [...path, 'principal']);
   const at = [...path, 'permissions'];
   if (input.permissions.length === 0) {

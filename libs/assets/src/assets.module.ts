@@ -6,6 +6,7 @@ import { QueueModule } from '#libs/queue';
 import { QuotaModule } from '#libs/quota';
 import { AdminAssetsRepository } from './admin-assets.repository.js';
 import { AssetBatchRemovalService } from './asset-batch-removal.service.js';
+import { AssetGrantsService } from './asset-grants.service.js';
 import { AssetJobsService } from './asset-jobs.service.js';
 import { AssetListsRepository } from './asset-lists.repository.js';
 import { AssetRemovalService } from './asset-removal.service.js';
@@ -32,6 +33,7 @@ const SERVICES = [
   AssetsService,
   AdminAssetsRepository,
   AssetBatchRemovalService,
+  AssetGrantsService,
   AssetJobsService,
   AssetRemovalService,
   AssetTransferService,

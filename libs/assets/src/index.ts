@@ -9,6 +9,7 @@ export type {
 } from './asset-lists.repository.js';
 export * from './asset-batch-removal.service.js';
 export type { AssetUpdate } from './asset-draft.js';
+export * from './asset-grants.service.js';
 export * from './asset-jobs.service.js';
 export * from './asset-removal.service.js';
 export { type AssetOutcome, AssetUpdatesService } from './asset-updates.service.js';

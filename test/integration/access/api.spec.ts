@@ -86,6 +86,103 @@ describe('principals of features in the API (real: PostgreSQL, HTTP)', () => {
   });
 });
 
+const GRANT = `mutation ($input: GrantAccessInput!) { grantAccess(input: $input) {
+  id viewerPermissions acl { principal permission expiresAt } } }`;
+const REVOKE = `mutation ($input: RevokeAccessInput!) { revokeAccess(input: $input) {
+  id viewerPermissions acl { principal permission expiresAt } } }`;
+const ADMIN = { scope: 'stowage.admin' };
+
+describe('grants of clients in the API (real: PostgreSQL, HTTP)', () => {
+  let api: TestApi;
+  let assetId: string;
+  beforeAll(async () => {
+    api = await TestApi.start();
+    assetId = await storeAsset(api.app.get(Database, { strict: false }));
+  });
+  afterAll(() => api?.[Symbol.asyncDispose]());
+
+  const EXPIRES = '2100-01-01T00:00:00.000Z';
+  const input = (more: object = {}) => ({ input: { assetId, principal: 'user:43', ...more } });
+  const readAs = async (subject: string) =>
+    (await api.query(ASSET, { id: assetId }, subject)).data?.asset as Record<string, unknown> | null;
+  const removalReasonAs = async (subject: string) => {
+    const { errors } = await api.query(
+      `mutation ($id: ID!) { deleteAsset(id: $id) { id } }`,
+      { id: assetId },
+      subject,
+    );
+    return errors?.[0]?.extensions.reason;
+  };
+
+  it('are granted, shown to the owner, used and revoked', async () => {
+    const grant = input({ permissions: ['READ', 'WRITE'], expiresAt: EXPIRES });
+    const acl = ['READ', 'WRITE'].map((permission) => ({
+      principal: 'user:43',
+      permission,
+      expiresAt: EXPIRES,
+    }));
+    const viewerPermissions = ['READ', 'WRITE', 'DELETE'];
+    for (let times = 0; times < 2; times++) {
+      const { data } = await api.query(GRANT, grant);
+      expect(data).toEqual({ grantAccess: { id: assetId, viewerPermissions, acl } });
+    }
+    expect(await readAs('43')).toEqual({
+      viewerPermissions: ['READ', 'WRITE'],
+      downloadUrl: { url: expect.any(String) },
+      acl: [],
+    });
+    expect(await removalReasonAs('43')).toBe('PERMISSION_MISSING');
+    for (let times = 0; times < 2; times++) {
+      const { data } = await api.query(REVOKE, input(), '1000', ADMIN);
+      expect(data).toEqual({ revokeAccess: { id: assetId, viewerPermissions, acl: [] } });
+    }
+    expect(await readAs('43')).toBeNull();
+    expect(await removalReasonAs('43')).toBe('ASSET_NOT_FOUND');
+  });
+
+  it.each<[string, string, object, object]>([
+    [
+      'a principal of a feature',
+      GRANT,
+      { principal: 'albums:7', permissions: ['READ'] },
+      { reason: 'PRINCIPAL_INVALID', path: ['input', 'principal'] },
+    ],
+    [
+      'WRITE for everyone',
+      GRANT,
+      { principal: '*', permissions: ['WRITE'] },
+      { reason: 'GRANT_TO_EVERYONE', path: ['input', 'permissions'] },
+    ],
+    [
+      'no permission',
+      GRANT,
+      { permissions: [] },
+      { reason: 'PERMISSIONS_EMPTY', path: ['input', 'permissions'] },
+    ],
+    [
+      'an expiry in the past',
+      GRANT,
+      { permissions: ['READ'], expiresAt: '2020-01-01T00:00:00Z' },
+      { reason: 'EXPIRY_PAST', path: ['input', 'expiresAt'] },
+    ],
+    [
+      'a revocation of no permission',
+      REVOKE,
+      { permissions: [] },
+      { reason: 'PERMISSIONS_EMPTY', path: ['input', 'permissions'] },
+    ],
+    [
+      'a missing asset',
+      GRANT,
+      { assetId: 'x', permissions: ['READ'] },
+      { code: 'NOT_FOUND', reason: 'ASSET_NOT_FOUND' },
+    ],
+  ])('refuse %s', async (_, mutation, more, extensions) => {
+    const { errors } = await api.query(mutation, input(more));
+    expect(errors?.map((error) => error.extensions)).toEqual([expect.objectContaining(extensions)]);
+  });
+});
+
 it.each<[string, SharesOptions, string]>([
   [
     'without its table',

@@ -174,6 +174,14 @@ describe('delegation (real: an api as a process, PostgreSQL, HTTP, sockets)', ()
     updateAsset: ['mutation ($id: ID!) { updateAsset(input: { id: $id, filename: "g" }) { id } }'],
     updateAssets: ['mutation ($id: ID!) { updateAssets(inputs: [{ id: $id }]) { code } }'],
     deleteAssets: ['mutation ($id: ID!) { deleteAssets(ids: [$id]) { code } }'],
+    grantAccess: [
+      'mutation ($id: ID!) { grantAccess(input: { assetId: $id, principal: "*", permissions: [READ] }) { id } }',
+      ['access list changed'],
+    ],
+    revokeAccess: [
+      'mutation ($id: ID!) { revokeAccess(input: { assetId: $id, principal: "*" }) { id } }',
+      ['access list changed'],
+    ],
     deleteAsset: ['mutation ($id: ID!) { deleteAsset(id: $id) { id } }'],
     restoreAsset: ['mutation ($id: ID!) { restoreAsset(id: $id) { id } }'],
     purgeAsset: ['mutation ($id: ID!) { purgeAsset(id: $id) }', ['asset purged']],

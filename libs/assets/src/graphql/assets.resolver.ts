@@ -10,6 +10,7 @@ import {
   parsePage,
 } from '#libs/graphql';
 import { CurrentActor } from '#libs/identity/graphql';
+import { mayGrant } from '../asset-grants.service.js';
 import type { ListedAsset } from '../asset-lists.repository.js';
 import { AssetsService } from '../assets.service.js';
 import { parseListing } from './asset-listing.js';
@@ -27,7 +28,9 @@ export class AssetsResolver {
 
   @Query(() => AssetModel, {
     nullable: true,
-    description: 'One asset; null when it does not exist or the caller may not read it.',
+    description:
+      'One asset; null when it does not exist or the caller may not read it. A DELETED asset is found by its owner, by operators, ' +
+      'and by callers with DELETE.',
   })
   async asset(
     @CurrentActor() actor: Actor,
@@ -75,7 +78,7 @@ export class AssetsResolver {
     @CurrentActor() actor: Actor,
     @Context() context: GraphQLContext,
   ): Promise<AclEntryModel[]> {
-    if (!actor.isAdmin && actor.ownerId !== asset.ownerId) return [];
+    if (!mayGrant(actor, asset)) return [];
     return [...(await this.loader.details(context, asset)).acl];
   }
 

@@ -5,6 +5,7 @@ import { AssetChangesService } from '../asset-changes.service.js';
 import { AdminAssetsResolver } from './admin-assets.resolver.js';
 import { AssetChangesResolver } from './asset-changes.resolver.js';
 import { AssetContentsResolver } from './asset-contents.resolver.js';
+import { AssetGrantsResolver } from './asset-grants.resolver.js';
 import { AssetLoader } from './asset-loader.js';
 import { AssetRemovalResolver } from './asset-removal.resolver.js';
 import { AssetUpdatesResolver } from './asset-updates.resolver.js';
@@ -31,6 +32,7 @@ export * from '../subscription-rate-limiter.js';
     AssetRemovalResolver,
     AssetUpdatesResolver,
     AssetTransferResolver,
+    AssetGrantsResolver,
     AssetChangesService,
     AssetChangesResolver,
     SubscriptionRateLimiter,
