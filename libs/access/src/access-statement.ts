@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { statement } from '#libs/database';
-import { grantedSql } from './grants.sql.js';
+import { entriesSql, grantedSql } from './grants.sql.js';
 import type { ValidSource } from './principal-source.js';
 
 /** Principal sources of a process, and a suffix for the names of statements that use them; empty without sources. */
@@ -19,7 +19,8 @@ export function sourceSetOf(sources: readonly ValidSource[]): SourceSet {
   return { sources, suffix: `_${digest.slice(0, 8)}` };
 }
 
-type TextOf = (granted: (principals: string) => string) => string;
+type Expression = (principals: string) => string;
+type TextOf = (granted: Expression, entries: Expression) => string;
 
 /** A prepared statement that reads granted permissions; its text depends on the principal sources. */
 export class AccessStatement<Row> {
@@ -40,7 +41,10 @@ export class AccessStatement<Row> {
   private define({ sources, suffix }: SourceSet) {
     return statement<Row>(
       `${this.name}${suffix}`,
-      this.textOf((principals) => grantedSql(principals, sources)),
+      this.textOf(
+        (principals) => grantedSql(principals, sources),
+        (principals) => entriesSql(principals, sources),
+      ),
     );
   }
 }
@@ -49,7 +53,8 @@ const DEFINED: AccessStatement<unknown>[] = [];
 
 /**
  * Defines a statement like `statement()`, with the permissions that are granted to the caller.
- * @param textOf returns the SQL; its argument returns the expression for {@link AccessTarget.granted}, see {@link grantedSql}
+ * @param textOf returns the SQL; its arguments return the expressions {@link grantedSql} for {@link AccessTarget.granted}, and
+ * {@link entriesSql}
  * @throws Error if another statement has the same name
  * @example
  * const FIND = accessStatement<AssetRow>(

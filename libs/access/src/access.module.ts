@@ -1,12 +1,13 @@
 import { Module } from '@nestjs/common';
 import { ContributionsModule } from '#libs/runtime';
+import { AccessExplanationsService } from './access-explanations.service.js';
 import { ClientGrantsService } from './client-grants.service.js';
 import { FeatureGrantsService } from './feature-grants.service.js';
 import { PrincipalSources } from './principal-sources.js';
 
-const SERVICES = [ClientGrantsService, FeatureGrantsService];
+const SERVICES = [ClientGrantsService, FeatureGrantsService, AccessExplanationsService];
 
-/** Grants to callers and features, and principal sources of features. Needs `DatabaseModule`. */
+/** Grants to callers and features, principal sources of features, and explanations of access. Needs `DatabaseModule`. */
 @Module({
   imports: [ContributionsModule],
   providers: [PrincipalSources, ...SERVICES],

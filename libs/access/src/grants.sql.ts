@@ -1,4 +1,4 @@
-import { CALLER_PRINCIPAL_KINDS, PERMISSIONS } from '#libs/domain';
+import { CALLER_PRINCIPAL_KINDS, type Permission, PERMISSIONS } from '#libs/domain';
 import { MAX_FEATURE_GRANTS, MAX_GRANTS } from './grants.js';
 import type { GrantedPermission } from './permissions.js';
 import { sharesSql, type ValidSource } from './principal-source.js';
@@ -58,6 +58,37 @@ export const grantedOf = (ends: GrantedEnds): readonly GrantedPermission[] =>
         },
   );
 
+/** An entry of an access list that concerns the caller. Ends are in milliseconds since the epoch; null for never. */
+export interface ListedEntry {
+  readonly principal: string;
+  readonly permission: Permission;
+  readonly end: number | string | null;
+  /** Whether the principal is one of the caller's own. */
+  readonly isOwn: boolean;
+  /** Shares by which the caller holds the principal, expired ones included; null without any. */
+  readonly shares: readonly { readonly principal: string; readonly end: number | string | null }[] | null;
+}
+
+/** Expression for the entries of the access list of `a.asset_id` that concern the caller, expired ones included, as JSON. */
+export function entriesSql(principals: string, sources: readonly ValidSource[]): string {
+  const callers = arrayOf(principals);
+  const shares = perSource(sources, (source) =>
+    sharesSql(
+      source,
+      'g.principal',
+      callers,
+      (end) =>
+        `json_agg(json_build_object('principal', s."${source.principal}", 'end', ${millisecondsOf(end)}) order by s."${source.principal}")`,
+      { withExpired: true },
+    ),
+  );
+  return `(select coalesce(json_agg(e order by e.principal, e.permission), '[]') from (
+      select g.principal, g.permission, ${millisecondsOf('g.expires_at')} as end, g.principal = any(${callers}) as "isOwn",
+        ${shares} as shares
+      from asset_acl g where g.asset_id = a.asset_id) e
+    where e."isOwn" or e.shares is not null)`;
+}
+
 /** Each principal belongs to one source at most. */
 const perSource = (sources: readonly ValidSource[], valueOf: (source: ValidSource) => string) =>
   sources.length === 0
@@ -65,6 +96,8 @@ const perSource = (sources: readonly ValidSource[], valueOf: (source: ValidSourc
     : `case ${sources
         .map((source) => `when starts_with(g.principal, '${source.prefix}:') then ${valueOf(source)}`)
         .join('\n         ')} end`;
+
+const millisecondsOf = (instant: string) => `extract(epoch from ${instant}) * 1000`;
 
 /** Expression for the grants of `a.asset_id` as JSON: those of clients and of features. */
 export const GRANTS_SQL = `(select coalesce(json_agg(e), '[]') from (

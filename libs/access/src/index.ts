@@ -1,3 +1,4 @@
+export * from './access-explanations.service.js';
 export * from './access.module.js';
 export * from './access-statement.js';
 export * from './client-grants.service.js';

@@ -90,6 +90,8 @@ const GRANT = `mutation ($input: GrantAccessInput!) { grantAccess(input: $input)
   id viewerPermissions acl { principal permission expiresAt } } }`;
 const REVOKE = `mutation ($input: RevokeAccessInput!) { revokeAccess(input: $input) {
   id viewerPermissions acl { principal permission expiresAt } } }`;
+const EXPLAIN = `query ($assetId: ID!, $principals: [String!]!, $permission: Permission!) { admin {
+  explainAccess(assetId: $assetId, principals: $principals, permission: $permission) { allowed because } } }`;
 const ADMIN = { scope: 'stowage.admin' };
 
 describe('grants of clients in the API (real: PostgreSQL, HTTP)', () => {
@@ -132,6 +134,11 @@ describe('grants of clients in the API (real: PostgreSQL, HTTP)', () => {
       acl: [],
     });
     expect(await removalReasonAs('43')).toBe('PERMISSION_MISSING');
+    const principals = ['user:43', '*'];
+    const explained = await api.query(EXPLAIN, { assetId, principals, permission: 'WRITE' }, '1000', ADMIN);
+    expect(explained.data).toEqual({
+      admin: { explainAccess: { allowed: true, because: [`user:43 WRITE until ${EXPIRES}`] } },
+    });
     for (let times = 0; times < 2; times++) {
       const { data } = await api.query(REVOKE, input(), '1000', ADMIN);
       expect(data).toEqual({ revokeAccess: { id: assetId, viewerPermissions, acl: [] } });
@@ -180,6 +187,15 @@ describe('grants of clients in the API (real: PostgreSQL, HTTP)', () => {
   ])('refuse %s', async (_, mutation, more, extensions) => {
     const { errors } = await api.query(mutation, input(more));
     expect(errors?.map((error) => error.extensions)).toEqual([expect.objectContaining(extensions)]);
+  });
+
+  it('are explained to operators only', async () => {
+    const variables = { assetId, principals: ['*'], permission: 'READ' };
+    const { errors } = await api.query(EXPLAIN, variables);
+    expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN', reason: 'OPERATORS_ONLY' } }]);
+    expect((await api.query(EXPLAIN, variables, null)).errors).toMatchObject([
+      { extensions: { code: 'UNAUTHENTICATED' } },
+    ]);
   });
 });
 

@@ -1,8 +1,10 @@
 import { Module } from '@nestjs/common';
+import { AccessModule } from '#libs/access';
 import { FeedModule } from '#libs/events';
 import { AssetsModule } from '../assets.module.js';
 import { AssetChangesService } from '../asset-changes.service.js';
 import { AdminAssetsResolver } from './admin-assets.resolver.js';
+import { AccessExplanationResolver } from './access-explanation.resolver.js';
 import { AssetChangesResolver } from './asset-changes.resolver.js';
 import { AssetContentsResolver } from './asset-contents.resolver.js';
 import { AssetGrantsResolver } from './asset-grants.resolver.js';
@@ -23,7 +25,7 @@ export * from './enums.js';
 export * from '../subscription-rate-limiter.js';
 
 @Module({
-  imports: [AssetsModule, FeedModule],
+  imports: [AccessModule, AssetsModule, FeedModule],
   providers: [
     AdminAssetsResolver,
     AssetLoader,
@@ -33,6 +35,7 @@ export * from '../subscription-rate-limiter.js';
     AssetUpdatesResolver,
     AssetTransferResolver,
     AssetGrantsResolver,
+    AccessExplanationResolver,
     AssetChangesService,
     AssetChangesResolver,
     SubscriptionRateLimiter,
