@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { Actor } from '#libs/domain';
 import type { Asset } from './asset.js';
 import type { AssetsService } from './assets.service.js';
-import { OwnerReads } from './owner-reads.js';
+import { type OwnerRead, OwnerReads } from './owner-reads.js';
 
 const actor = (ownerId: bigint, groups: string[] = []): Actor => ({ ownerId, groups, isAdmin: false });
 
@@ -31,7 +31,7 @@ describe('OwnerReads', () => {
     const statements = new Statements();
     return { statements, reads: new OwnerReads(statements as unknown as AssetsService) };
   };
-  const idsOf = (assets: readonly Asset[]) => assets.map(({ id }) => id);
+  const idsOf = ({ assets }: OwnerRead) => assets.map(({ id }) => id);
 
   it('reads for many subscriptions of an owner with one statement at a time', async () => {
     const { statements, reads } = start();
@@ -82,7 +82,17 @@ describe('OwnerReads', () => {
       expect(statement.ids).toHaveLength(size);
       statement.answer();
     }
-    for (const found of await Promise.all(all)) expect(found).toHaveLength(100);
+    for (const found of await Promise.all(all)) expect(found.assets).toHaveLength(100);
+  });
+
+  it('dates what it read to the start of the statement', async () => {
+    const { statements, reads } = start();
+    const found = reads.read(actor(1n), ['a']);
+    const statement = await statements.next(0);
+    const before = performance.now();
+    while (performance.now() === before) await nextLoopIteration();
+    statement.answer();
+    expect((await found).readAt).toBeLessThanOrEqual(before);
   });
 
   it('rejects every read of a failed statement and serves the next read', async () => {

@@ -10,7 +10,13 @@ const PAUSE_MS = 100;
 
 interface Batch {
   readonly ids: Set<string>;
-  readonly found: Promise<ReadonlyMap<string, Asset>>;
+  readonly found: Promise<{ readonly assets: ReadonlyMap<string, Asset>; readonly readAt: number }>;
+}
+
+/** Assets that the caller could read when their statement began, in milliseconds of `performance.now()`. */
+export interface OwnerRead {
+  readonly assets: readonly Asset[];
+  readonly readAt: number;
 }
 
 /** The fields of a caller on which access depends. */
@@ -32,13 +38,13 @@ export class OwnerReads {
    * The assets that exist and that the caller may read, in the order of the ids.
    * @throws StowageError unavailable
    */
-  async read(actor: Actor, ids: readonly string[]): Promise<Asset[]> {
+  async read(actor: Actor, ids: readonly string[]): Promise<OwnerRead> {
     const access = accessOf(actor);
     let batch = this.open.get(access);
     if (batch === undefined || batch.ids.size + ids.length > MAX_IDS) batch = this.begin(actor, access);
     for (const id of ids) batch.ids.add(id);
-    const found = await batch.found;
-    return ids.flatMap((id) => found.get(id) ?? []);
+    const { assets, readAt } = await batch.found;
+    return { assets: ids.flatMap((id) => assets.get(id) ?? []), readAt };
   }
 
   private begin(actor: Actor, access: string): Batch {
@@ -47,8 +53,9 @@ export class OwnerReads {
     const previous = this.last.get(ownerId) ?? Promise.resolve();
     const found = previous.then(async () => {
       if (this.open.get(access) === batch) this.open.delete(access);
+      const readAt = performance.now();
       const assets = await this.assets.findAll(actor, [...ids]);
-      return new Map(assets.map((asset) => [asset.id, asset]));
+      return { assets: new Map(assets.map((asset) => [asset.id, asset])), readAt };
     });
     const batch: Batch = { ids, found };
     this.open.set(access, batch);

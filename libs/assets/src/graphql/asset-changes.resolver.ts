@@ -15,7 +15,8 @@ export class AssetChangesResolver {
     resolve,
     description:
       'Sends the current state first, then changes. States may be skipped when several follow fast; the last one always ' +
-      'arrives. Completes when the asset is purged, the caller may no longer READ it, or the token expires. NOT_FOUND when ' +
+      'arrives. Completes when the asset is purged, the token expires, or the caller may no longer READ it: within a second after ' +
+      'a grant was revoked or expired, and when the asset is deleted, for callers who may not delete it. NOT_FOUND when ' +
       'the asset does not exist or the caller may not read it.',
   })
   assetChanged(
@@ -28,8 +29,8 @@ export class AssetChangesResolver {
   @Subscription(() => AssetModel, {
     resolve,
     description:
-      'Like assetChanged, for up to 100 assets at once. Skips assets that do not exist or that the caller may not read; ' +
-      'completes when none is left.',
+      'Like assetChanged, for up to 100 assets at once. Skips assets that do not exist or that the caller may not read, and drops ' +
+      'those that the caller loses; completes when none is left.',
   })
   assetsChanged(
     @CurrentActor() actor: Actor,

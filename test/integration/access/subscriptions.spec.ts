@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { FeatureGrantsService, permissionsOf } from '#libs/access';
+import { type Asset, AssetGrantsService } from '#libs/assets';
+import { Database } from '#libs/database';
+import type { Actor } from '#libs/domain';
+import { AssetChangesService } from '../../../libs/assets/src/asset-changes.service.js';
+import { storeAsset } from '../../../libs/testing/src/stored-asset.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
+import { until } from '../../../libs/testing/src/until.js';
+import { actor } from '../../../libs/testing/src/world.js';
+import { FOLDER_SHARES, sharesFeature } from './shares.js';
+
+const OWNER = actor(42n);
+const READER = actor(7n, { groups: ['staff'] });
+/** Less than the shortest heartbeat of a watch, at which it would notice any change. */
+const PROMPT_MS = 10_000;
+const END = { done: true, value: undefined };
+
+describe('subscriptions of readers (real: PostgreSQL)', () => {
+  let api: TestApi;
+  let database: Database;
+  let grants: AssetGrantsService;
+  beforeAll(async () => {
+    api = await TestApi.start({}, [sharesFeature(FOLDER_SHARES)]);
+    database = api.app.get(Database, { strict: false });
+    grants = api.app.get(AssetGrantsService, { strict: false });
+  });
+  afterAll(() => api?.[Symbol.asyncDispose]());
+
+  const sql = (text: string, values: unknown[] = []) => database.pool.query(text, values);
+  const watch = (ids: readonly string[], by: Actor = READER) =>
+    api.app.get(AssetChangesService, { strict: false }).watch(by, ids);
+  const readers = ['user:7'];
+  /** @returns the end of the grants */
+  const endSoon = async (id: string) => {
+    const { rows } = await database.pool.query<{ end: Date }>(
+      `update asset_acl set expires_at = now() + interval '1 second' where asset_id = $1 returning expires_at as end`,
+      [id],
+    );
+    return rows[0]!.end;
+  };
+  const shared = async () => {
+    const id = await storeAsset(database);
+    await database.transaction((tx) =>
+      api.app
+        .get(FeatureGrantsService, { strict: false })
+        .grant(tx, { ownerId: 42n, principal: 'folders:7', assetIds: [id] }),
+    );
+    return id;
+  };
+  /** Fails if the result comes as late as a heartbeat would bring it. */
+  const promptly = async <T>(work: () => Promise<T>): Promise<T> => {
+    const start = performance.now();
+    const result = await work();
+    expect(performance.now() - start).toBeLessThan(PROMPT_MS);
+    return result;
+  };
+
+  it('end with the grant, without a notification', async () => {
+    const id = await storeAsset(database, { readers });
+    await endSoon(id);
+    const states = await watch([id]);
+    await states.next();
+    expect(await promptly(() => states.next())).toEqual(END);
+  });
+
+  it('go on after a grant was extended', async () => {
+    const id = await storeAsset(database, { readers });
+    const ended = await endSoon(id);
+    const states = await watch([id]);
+    await states.next();
+    await grants.grant(OWNER, { assetId: id, principal: 'user:7', permissions: ['READ'] });
+    const next = states.next();
+    await until('the first end is over', async () => {
+      const { rows } = await sql('select 1 where now() > $1', [ended]);
+      return rows.length > 0 || null;
+    });
+    await sql('update media_assets set version = version + 1, updated_at = now() where asset_id = $1', [id]);
+    await grants.grant(OWNER, { assetId: id, principal: 'user:8', permissions: ['READ'] });
+    expect(await promptly(() => next)).toMatchObject({ done: false, value: { id } });
+    await states.return?.();
+  });
+
+  it.each(['user:7', 'group:staff', '*'])('end when %s is revoked', async (principal) => {
+    const id = await storeAsset(database, { readers: [principal] });
+    const states = await watch([id]);
+    await states.next();
+    const next = states.next();
+    await grants.revoke(OWNER, { assetId: id, principal });
+    expect(await promptly(() => next)).toEqual(END);
+  });
+
+  it('drop one of several assets silently, and end with the last', async () => {
+    const ids = [await storeAsset(database, { readers }), await storeAsset(database, { readers })];
+    const states = await watch(ids);
+    for (const id of ids) expect(await states.next()).toMatchObject({ value: { id } });
+    const next = states.next();
+    await grants.revoke(OWNER, { assetId: ids[0]!, principal: 'user:7' });
+    await grants.grant(OWNER, { assetId: ids[1]!, principal: 'user:7', permissions: ['WRITE'] });
+    expect(await promptly(() => next)).toMatchObject({ value: { id: ids[1] } });
+    await grants.revoke(OWNER, { assetId: ids[1]!, principal: 'user:7' });
+    expect(await promptly(() => states.next())).toEqual(END);
+  });
+
+  it('send the state again when the permissions of the caller change', async () => {
+    const id = await storeAsset(database, { readers });
+    const states = await watch([id]);
+    await states.next();
+    await grants.grant(OWNER, { assetId: id, principal: 'group:staff', permissions: ['DELETE'] });
+    const state = await promptly(() => states.next());
+    expect(permissionsOf(READER, state.value as Asset)).toEqual(['READ', 'DELETE']);
+    await states.return?.();
+  });
+
+  it.each([
+    ['removed', 'delete from folder_shares where principal = $1'],
+    ['over', `update folder_shares set expires_at = now() where principal = $1`],
+  ])('end when the share is %s, of which no event is written', async (_, change) => {
+    const id = await shared();
+    await sql('insert into folder_shares values (7, $1)', ['group:staff']);
+    const states = await watch([id]);
+    await states.next();
+    const next = states.next();
+    await sql(change, ['group:staff']);
+    expect(await promptly(() => next)).toEqual(END);
+    await sql('delete from folder_shares');
+  });
+
+  it('end when the grant of a feature is revoked', async () => {
+    const id = await shared();
+    await sql('insert into folder_shares values (7, $1)', ['*']);
+    const states = await watch([id]);
+    await states.next();
+    const next = states.next();
+    await database.transaction((tx) =>
+      api.app.get(FeatureGrantsService, { strict: false }).revoke(tx, 'folders:7', [id]),
+    );
+    expect(await promptly(() => next)).toEqual(END);
+    await sql('delete from folder_shares');
+  });
+
+  it('end for readers of a deleted asset, and show it to those who may restore it', async () => {
+    const id = await storeAsset(database, { readers });
+    await grants.grant(OWNER, { assetId: id, principal: 'user:8', permissions: ['DELETE'] });
+    const [reader, remover] = [await watch([id]), await watch([id], actor(8n))];
+    await Promise.all([reader.next(), remover.next()]);
+    await api.query('mutation ($id: ID!) { deleteAsset(id: $id) { id } }', { id });
+    expect(await promptly(() => reader.next())).toEqual(END);
+    expect(await promptly(() => remover.next())).toMatchObject({ value: { id, status: 'DELETED' } });
+    await remover.return?.();
+  });
+
+  it('do not begin with an expired grant', async () => {
+    const id = await storeAsset(database, { readers });
+    await sql(`update asset_acl set expires_at = now() where asset_id = $1`, [id]);
+    await expect(watch([id])).rejects.toMatchObject({ reason: 'ASSET_NOT_FOUND' });
+  });
+});
