@@ -6,6 +6,7 @@ export * from './database.config.js';
 export * from './database.module.js';
 export * from './listed-features.js';
 export * from './migrate.js';
+export * from './notifications.js';
 export * from './statement.js';
 export { Prisma } from './generated/client.js';
 export type * from './generated/client.js';

@@ -1,12 +1,7 @@
-import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import type pg from 'pg';
-import { PinoLogger } from 'nestjs-pino';
-import { Database } from '#libs/database';
+import { Injectable } from '@nestjs/common';
+import { Notifications } from '#libs/database';
 import { CHANNEL } from './domain-events.repository.js';
 
-const MIN_BACKOFF_MS = 250;
-const MAX_BACKOFF_MS = 10_000;
-const PING_MS = 10_000;
 /** Interval at which a watcher re-reads its assets without a notification, since notifications can be lost. */
 const HEARTBEAT_MS = 15_000;
 /** Interval while the feed has no connection and therefore receives no notifications. */
@@ -70,34 +65,23 @@ export class Watch {
 
 /**
  * Notifies watchers in this process of assets that changed in any process. A notification is a hint that may be
- * duplicated, late or lost; the database has the state. The feed holds one dedicated connection and reconnects without
- * limit.
+ * duplicated, late or lost; the database has the state.
  */
 @Injectable()
-export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown {
+export class AssetFeed {
   private readonly watches = new Map<string, Set<Watch>>();
-  private client: pg.Client | undefined;
-  private timer: NodeJS.Timeout | undefined;
-  private backoffMs = MIN_BACKOFF_MS;
-  private stopped = false;
+
+  constructor(private readonly notifications: Notifications) {
+    notifications.listen(CHANNEL, {
+      notified: (ids) => this.notify(ids.split(' ')),
+      // Notifications during the disconnection were lost, so every watcher re-reads its assets.
+      connected: () => this.notify(this.watches.keys()),
+    });
+  }
+
   /** Whether the feed is connected and receives notifications. */
-  isListening = false;
-
-  constructor(
-    private readonly database: Database,
-    private readonly logger: PinoLogger,
-  ) {
-    logger.setContext(AssetFeed.name);
-  }
-
-  onApplicationBootstrap(): void {
-    void this.connect();
-  }
-
-  async onApplicationShutdown(): Promise<void> {
-    this.stopped = true;
-    clearTimeout(this.timer);
-    await this.client?.end().catch(() => undefined);
+  get isListening(): boolean {
+    return this.notifications.isListening;
   }
 
   /**
@@ -126,49 +110,7 @@ export class AssetFeed implements OnApplicationBootstrap, OnApplicationShutdown 
     }
   }
 
-  private async connect(): Promise<void> {
-    const client = this.database.dedicated('stowage feed');
-    this.client = client;
-    client.once('end', () => this.reconnect(client));
-    client.on('error', (err) => {
-      this.logger.warn({ err }, 'feed connection lost');
-      this.reconnect(client);
-    });
-    client.on('notification', ({ payload = '' }) => {
-      for (const id of payload.split(' ')) for (const watch of this.watches.get(id) ?? []) watch.notify(id);
-    });
-    try {
-      await client.connect();
-      await client.query(`listen ${CHANNEL}`);
-      this.isListening = true;
-      this.backoffMs = MIN_BACKOFF_MS;
-      // Notifications during the disconnection were lost, so every watcher re-reads its assets.
-      for (const [id, watches] of this.watches) for (const watch of watches) watch.notify(id);
-      this.timer = setTimeout(() => void this.ping(client), PING_MS);
-    } catch (err) {
-      this.logger.warn({ err }, 'feed connection failed');
-      this.reconnect(client);
-    }
-  }
-
-  /** Detects a dead peer: without traffic, a connection that broke silently would never report an error. */
-  private async ping(client: pg.Client): Promise<void> {
-    try {
-      await client.query('select 1');
-      if (client === this.client) this.timer = setTimeout(() => void this.ping(client), PING_MS);
-    } catch {
-      this.reconnect(client);
-    }
-  }
-
-  private reconnect(client: pg.Client): void {
-    if (client !== this.client) return;
-    this.client = undefined;
-    this.isListening = false;
-    clearTimeout(this.timer);
-    client.end().catch(() => undefined);
-    if (this.stopped) return;
-    this.timer = setTimeout(() => void this.connect(), this.backoffMs * (0.5 + Math.random() / 2));
-    this.backoffMs = Math.min(this.backoffMs * 2, MAX_BACKOFF_MS);
+  private notify(ids: Iterable<string>): void {
+    for (const id of ids) for (const watch of this.watches.get(id) ?? []) watch.notify(id);
   }
 }
