@@ -10,8 +10,12 @@ export interface Actor {
   readonly isAdmin: boolean;
   /** Subject of the service that acts for the owner, if any. */
   readonly delegate?: string;
+  /** Owner id of that service, whose token it is. */
+  readonly delegateId?: bigint;
   /** Expiry of the caller's token; operations that outlast it, such as subscriptions, end then. */
   readonly until?: Date;
+  /** Time at which the token was issued; undefined if it does not say. A revocation ends the tokens issued before an instant. */
+  readonly issuedAt?: Date;
 }
 
 const GROUP_NAME = /^[^\p{Cc}\p{Cs},]{1,200}$/u;

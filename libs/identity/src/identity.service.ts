@@ -6,6 +6,7 @@ import { type Actor, invalid, StowageError } from '#libs/domain';
 import { IdentityConfig } from './identity.config.js';
 import { OwnersRepository } from './owners.repository.js';
 import { isSubject, textOf } from './subject.js';
+import { TokenRevocationsService } from './token-revocations.service.js';
 import { type Claims, TokenVerifier, unauthenticated } from './token-verifier.js';
 
 /** Scope of operators, who may see and do everything. */
@@ -23,6 +24,7 @@ export class IdentityService {
   constructor(
     config: IdentityConfig,
     private readonly owners: OwnersRepository,
+    private readonly revocations: TokenRevocationsService,
     private readonly clock: Clock,
     registry: Registry,
   ) {
@@ -42,8 +44,8 @@ export class IdentityService {
   /**
    * Authenticates a request.
    * @param headers as Node provides them, with one character for each byte
-   * @throws StowageError unauthenticated (TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID), forbidden DELEGATION_REFUSED,
-   * invalid SUBJECT_INVALID, unavailable KEYS_UNAVAILABLE, CLOCK_OFFSET
+   * @throws StowageError unauthenticated (TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID, TOKEN_REVOKED), forbidden
+   * DELEGATION_REFUSED, invalid SUBJECT_INVALID, unavailable KEYS_UNAVAILABLE, CLOCK_OFFSET, DATABASE_UNAVAILABLE
    */
   async authenticate(headers: IncomingHttpHeaders): Promise<Actor> {
     const token = /^Bearer +([^\s]+)$/i.exec(headers.authorization ?? '')?.[1];
@@ -53,12 +55,18 @@ export class IdentityService {
     this.clock.check();
     const claims = await this.verifier.verify(token);
     const onBehalfOf = headers[ON_BEHALF_OF];
-    if (onBehalfOf !== undefined) return this.delegate(claims, onBehalfOf);
+    const actor = await (onBehalfOf === undefined ? this.owner(claims) : this.delegate(claims, onBehalfOf));
+    await this.revocations.verify(actor);
+    return actor;
+  }
+
+  private async owner(claims: Claims): Promise<Actor> {
     return {
       ownerId: await this.owners.idOf(claims.issuer, claims.subject),
       groups: claims.groups,
       isAdmin: claims.scopes.has(ADMIN_SCOPE),
       until: claims.expiresAt,
+      issuedAt: claims.issuedAt,
     };
   }
 
@@ -76,7 +84,9 @@ export class IdentityService {
       groups: [],
       isAdmin: false,
       delegate: claims.subject,
+      delegateId: await this.owners.idOf(claims.issuer, claims.subject),
       until: claims.expiresAt,
+      issuedAt: claims.issuedAt,
     };
   }
 }

@@ -18,6 +18,8 @@ export interface Claims {
   readonly groups: readonly string[];
   readonly scopes: ReadonlySet<string>;
   readonly expiresAt: Date;
+  /** Undefined for a token without `iat`. */
+  readonly issuedAt?: Date;
 }
 
 const ASYMMETRIC = [
@@ -32,7 +34,8 @@ const ASYMMETRIC = [
   'EdDSA',
   'Ed25519',
 ];
-const CLOCK_TOLERANCE_SECONDS = 30;
+/** Maximum difference between the clocks of the identity provider and of the database, in seconds. */
+export const CLOCK_TOLERANCE_SECONDS = 30;
 /** Limit on groups, since each one is a principal in every SQL statement that checks access. */
 export const MAX_GROUPS = 200;
 /** The greatest time value of a Date: https://tc39.es/ecma262/#sec-time-values-and-time-range */
@@ -108,7 +111,7 @@ export class TokenVerifier {
   }
 
   private claimsOf(payload: JWTPayload): Claims {
-    const { iss, sub: subject, exp } = payload;
+    const { iss, sub: subject, exp, iat } = payload;
     // The types promise a string, but jose checks only that the claim exists.
     if (iss === undefined || exp === undefined || !isSubject(subject)) {
       throw unauthenticated('TOKEN_INVALID', "The token's subject is not valid.");
@@ -118,7 +121,8 @@ export class TokenVerifier {
       subject,
       groups: this.groupsOf(valueAt(payload, this.groupsAt)),
       scopes: new Set(scopesOf(valueAt(payload, this.scopesAt))),
-      expiresAt: new Date(Math.min((exp + CLOCK_TOLERANCE_SECONDS) * 1000, END_OF_TIME_MS)),
+      expiresAt: dateOf(exp + CLOCK_TOLERANCE_SECONDS),
+      issuedAt: iat === undefined ? undefined : dateOf(iat),
     };
   }
 
@@ -132,6 +136,10 @@ export class TokenVerifier {
     return groups.slice(0, MAX_GROUPS);
   }
 }
+
+/** The time of a claim in seconds, which is not always a whole number, within the times of a Date. */
+const dateOf = (seconds: number) =>
+  new Date(Math.max(-END_OF_TIME_MS, Math.min(seconds * 1000, END_OF_TIME_MS)));
 
 /**
  * The entries of a claim: a list, a single value, or one text with separators. Some providers send one entry without a

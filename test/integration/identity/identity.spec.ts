@@ -2,10 +2,11 @@ import type http from 'node:http';
 import { SignJWT } from 'jose';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Clock, Database, DatabaseConfig } from '#libs/database';
+import { Clock, Database, DatabaseConfig, Notifications } from '#libs/database';
 import { configured } from '#libs/runtime';
-import { IdentityConfig, IdentityService } from '#libs/identity';
+import { IdentityConfig, IdentityService, TokenRevocationsService } from '#libs/identity';
 import { OwnersRepository } from '../../../libs/identity/src/owners.repository.js';
+import { TokenRevocationsRepository } from '../../../libs/identity/src/token-revocations.repository.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
 
@@ -29,6 +30,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
   let testDatabase: TestDatabase;
   let database: Database;
   let owners: OwnersRepository;
+  let revocations: TokenRevocationsService;
   let identity: IdentityService;
   let clock: Clock;
   const registry = new Registry();
@@ -42,7 +44,9 @@ describe('identity (real: PostgreSQL, jose)', () => {
     clock = new Clock(config, database);
     await clock.measure();
     owners = new OwnersRepository(database);
-    identity = new IdentityService(CONFIG, owners, clock, registry);
+    const repository = new TokenRevocationsRepository(database);
+    revocations = new TokenRevocationsService(repository, clock, new Notifications(database));
+    identity = new IdentityService(CONFIG, owners, revocations, clock, registry);
   });
   afterAll(async () => {
     await database.onApplicationShutdown();
@@ -63,7 +67,8 @@ describe('identity (real: PostgreSQL, jose)', () => {
     const ids = await Promise.all(jwts.map(async (jwt) => (await as(jwt)).ownerId));
     expect(ids.every((id) => id > 2n ** 62n)).toBe(true);
     expect(new Set(ids).size).toBe(3);
-    const other = new IdentityService(CONFIG, new OwnersRepository(database), clock, new Registry());
+    const others = new OwnersRepository(database);
+    const other = new IdentityService(CONFIG, others, revocations, clock, new Registry());
     expect((await other.authenticate({ authorization: `bearer ${jwts[0]!}` })).ownerId).toBe(ids[0]);
   });
 
@@ -78,7 +83,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
       });
       const config = configured(DatabaseConfig, { clockLimitSeconds: 86_400 });
       const wider = new Clock(config, database);
-      const tolerant = new IdentityService(CONFIG, owners, wider, new Registry());
+      const tolerant = new IdentityService(CONFIG, owners, revocations, wider, new Registry());
       await withLocalClockOff(hours * 3_600_000, wider, async () => {
         const of = (jwt: string) => tolerant.authenticate({ authorization: `Bearer ${jwt}` });
         await expect(of(expired)).rejects.toMatchObject({ reason: 'TOKEN_EXPIRED' });
@@ -93,7 +98,18 @@ describe('identity (real: PostgreSQL, jose)', () => {
     expect(await as(await token('42', { exp: 1e15 }))).toMatchObject({ until: new Date(8.64e15) });
   });
 
+  it.each<[unknown, number | undefined]>([
+    [1_700_000_000, 1_700_000_000_000],
+    [1_700_000_000.25, 1_700_000_000_250],
+    [undefined, undefined],
+    [1e300, 8.64e15],
+    [-1e300, -8.64e15],
+  ])('reports when a token was issued: %j', async (iat, issuedAt) => {
+    expect((await as(await token('42', { iat }))).issuedAt?.getTime()).toBe(issuedAt);
+  });
+
   it.each<[string, Promise<string>]>([
+    ['with a text as its time of issue', token('1', { iat: '1700000000' })],
     ['without a subject', token(undefined)],
     ['with an empty subject', token('')],
     ['with a number as subject', token(undefined, { sub: 42 })],
@@ -183,6 +199,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
     const elsewhere = new IdentityService(
       configured(IdentityConfig, { ...TOKENS, groupsPointer, scopesPointer }),
       owners,
+      revocations,
       clock,
       new Registry(),
     );
@@ -196,7 +213,9 @@ describe('identity (real: PostgreSQL, jose)', () => {
   it.each(['groups', '/a~2', ''])('rejects the invalid JSON pointer %j', (pointer) => {
     for (const name of ['groupsPointer', 'scopesPointer'] as const) {
       const config = configured(IdentityConfig, { ...TOKENS, [name]: pointer });
-      expect(() => new IdentityService(config, owners, clock, new Registry())).toThrow(TypeError);
+      expect(() => new IdentityService(config, owners, revocations, clock, new Registry())).toThrow(
+        TypeError,
+      );
     }
   });
 
@@ -208,6 +227,7 @@ describe('identity (real: PostgreSQL, jose)', () => {
       isAdmin: false,
       until: expect.any(Date),
       delegate: 'mailer',
+      delegateId: await owners.idOf('tests', 'mailer'),
     });
     await expect(as(await token('mailer', { scope: 'stowage.admin' }), behalf)).rejects.toMatchObject({
       kind: 'forbidden',
