@@ -1,6 +1,9 @@
 import { Injectable } from '@nestjs/common';
+import { CloseCode } from 'graphql-ws';
 import { Counter, Registry } from 'prom-client';
 import type { WebSocket } from 'ws';
+import type { Actor } from '#libs/domain';
+import { isRevokedBy, type Revocations, TokenRevocationsService } from '#libs/identity';
 import { Bytes, MetricGauge, Variable, Whole } from '#libs/runtime';
 
 /** Limits for all sockets of one owner together, in this process. */
@@ -22,6 +25,8 @@ export interface Connection {
   pending: number;
   /** Owner who opened the socket; undefined until authentication. */
   ownerId?: bigint;
+  /** Caller by the token that opened the socket. */
+  actor?: Actor;
   /** Number of open subscriptions on the socket. */
   count?: () => number;
 }
@@ -29,8 +34,13 @@ export interface Connection {
 type Limit = 'sockets' | 'subscriptions' | 'bytes';
 
 const MAX_SOCKETS = 100;
+/** Time for a client to answer the close of its socket, in milliseconds. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
-/** Tracks open sockets by owner, and enforces each owner's limits on sockets, subscriptions and unread bytes. */
+/**
+ * Tracks open sockets by owner, enforces each owner's limits on sockets, subscriptions and unread bytes, and closes the sockets of
+ * revoked tokens.
+ */
 @Injectable()
 export class OwnerSockets {
   private readonly perOwner = new Map<Connection['ownerId'], Set<Connection>>();
@@ -39,7 +49,9 @@ export class OwnerSockets {
   constructor(
     private readonly limits: SubscriptionsConfig,
     registry: Registry,
+    revocations: TokenRevocationsService,
   ) {
+    revocations.onChange((changed) => this.closeRevoked(changed));
     this.refusals = new Counter({
       name: 'stowage_subscription_refusals_total',
       help: 'Number of sockets and subscriptions refused or closed, by the limit of the owner that was exceeded',
@@ -61,11 +73,13 @@ export class OwnerSockets {
   /**
    * Adds an authenticated socket. False if the owner has too many sockets, or if the socket has closed in the meantime.
    */
-  admit(connection: Connection, ownerId: bigint): boolean {
+  admit(connection: Connection, actor: Actor): boolean {
+    const { ownerId } = actor;
     if (connection.socket.readyState !== connection.socket.OPEN) return false;
     const open = this.perOwner.get(ownerId) ?? new Set();
     if (open.size >= MAX_SOCKETS) return this.refused('sockets');
     connection.ownerId = ownerId;
+    connection.actor = actor;
     this.perOwner.set(ownerId, open.add(connection));
     return true;
   }
@@ -94,6 +108,18 @@ export class OwnerSockets {
     // Removes the socket now: until its close event, its bytes would still count and close another socket.
     this.leave(most);
     most.socket.terminate();
+  }
+
+  /** Closes the sockets whose token one of the revocations ends, and so their subscriptions. */
+  private closeRevoked(changed: Revocations): void {
+    for (const connection of this.all()) {
+      const { actor, socket } = connection;
+      if (actor === undefined || !isRevokedBy(changed, actor)) continue;
+      this.leave(connection);
+      socket.close(CloseCode.Unauthorized, 'TOKEN_REVOKED');
+      // Until the close event, the subscriptions would go on reading.
+      setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS).unref();
+    }
   }
 
   get maxSubscriptions(): number {

@@ -121,8 +121,8 @@ export function subscriptionProtocol({
       const { socket } = context.extra;
       context.extra.count = () => Object.keys(context.subscriptions).length;
       try {
-        const { ownerId } = await identity.authenticate(headersOf(context));
-        if (sockets.admit(context.extra, ownerId)) return true;
+        const actor = await identity.authenticate(headersOf(context));
+        if (sockets.admit(context.extra, actor)) return true;
         socket.close(CloseCode.TooManyInitialisationRequests, 'Too many sockets');
       } catch (err) {
         if (err instanceof StowageError && err.kind !== 'unavailable') {
