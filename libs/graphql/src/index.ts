@@ -10,4 +10,5 @@ export { addInputPaths } from './input-paths.js';
 export { MaxItems, unlimitedLists, verifyLists } from './list-sizes.js';
 export * from './paging.js';
 export { MAX_TOKENS, queryLimits } from './query-limits.js';
+export { listedItems, rootCost } from './root-costs.js';
 export * from './scalars.js';

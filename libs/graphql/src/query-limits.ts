@@ -9,12 +9,14 @@ import {
   isObjectType,
   Kind,
   type OperationDefinitionNode,
+  OperationTypeNode,
   type SelectionNode,
   type ValidationContext,
 } from 'graphql';
 import { invalid } from '#libs/domain';
 import { countedItems, isPaged } from './list-sizes.js';
 import { DEFAULT_PAGE, MAX_PAGE } from './paging.js';
+import { recordRootCost } from './root-costs.js';
 
 /** Size of one operation, with fragments expanded wherever they are used. */
 export interface QueryMeasure {
@@ -51,7 +53,8 @@ const REFUSALS: Readonly<Record<keyof QueryMeasure, { reason: string; unit: stri
 };
 
 /**
- * GraphQL validation rule that rejects an operation beyond a limit as `invalid`, with a separate reason for each limit.
+ * GraphQL validation rule that rejects an operation beyond a limit as `invalid`, with a separate reason for each limit. Also
+ * records what {@link rootCost} needs.
  */
 export function queryLimits(context: ValidationContext): ASTVisitor {
   const meter = new Meter(context);
@@ -82,8 +85,12 @@ const combine = (a: QueryMeasure, b: QueryMeasure): QueryMeasure => ({
 /** Measures each fragment once, however often and however deep it is used. */
 class Meter {
   private readonly measured = new Map<string, QueryMeasure>();
+  private readonly roots: ReadonlySet<GraphQLNamedType | null | undefined>;
 
-  constructor(private readonly context: ValidationContext) {}
+  constructor(private readonly context: ValidationContext) {
+    const schema = context.getSchema();
+    this.roots = new Set(Object.values(OperationTypeNode).flatMap((type) => schema.getRootType(type) ?? []));
+  }
 
   measure(operation: OperationDefinitionNode): QueryMeasure {
     return this.inside(operation, this.context.getSchema().getRootType(operation.operation));
@@ -115,6 +122,7 @@ class Meter {
     const field =
       isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[node.name.value] : undefined;
     const within = this.inside(node, field && getNamedType(field.type));
+    if (this.roots.has(parent)) recordRootCost(node, { perItem: within.cost, field });
     return {
       depth: within.depth + 1,
       rootFields: 1,
