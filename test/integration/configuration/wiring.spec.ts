@@ -134,6 +134,7 @@ const API: Readonly<Record<string, Wire>> = {
   PLAYGROUND_TOKEN: ['other', { 'PlaygroundConfig.token': 'other' }],
   NODE_ENV: ['production', { 'PlaygroundConfig.nodeEnv': 'production' }],
   RATE_LIMIT_PER_MINUTE: ['77', { 'RateLimitConfig.perMinute': 77 }],
+  CACHE_REDIS_URL: ['redis://cache:1', { 'RateLimitConfig.redisUrl': 'redis://cache:1' }],
   SUBSCRIPTIONS_PER_OWNER: ['77', { 'SubscriptionsConfig.subscriptions': 77 }],
   SUBSCRIPTION_BYTES_PER_OWNER: ['777777', { 'SubscriptionsConfig.unsentBytes': 777777 }],
   SUBSCRIPTION_WORK_PER_SECOND: ['77', { 'SubscriptionRateConfig.perSecond': 77 }],

@@ -10,7 +10,7 @@ import { type Configuration, LoggingConfig, readConfiguration } from '#libs/runt
 import { GcsConfig, GcsSigningConfig } from '#libs/storage/gcs';
 import { UploadConfig } from '#libs/upload';
 import { configurationOf, type Feature } from '../feature.js';
-import { RateLimitConfig } from './callers/rate-limiter.js';
+import { RateLimitConfig } from './callers/rate-limit.config.js';
 import { HttpConfig } from './http.config.js';
 import { PlaygroundConfig } from './playground/playground.js';
 import { PubSubHealthConfig } from './storage.js';

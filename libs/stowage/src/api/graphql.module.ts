@@ -28,6 +28,7 @@ import { ProcessingGraphQLModule } from '#libs/processing/graphql';
 import { QuotaGraphQLModule } from '#libs/quota/graphql';
 import { UPLOAD_BATCH, UploadGraphQLModule } from '#libs/upload/graphql';
 import { CallerGuard } from './callers/caller.guard.js';
+import { LeaseStore } from './callers/lease-store.js';
 import { RateLimiter } from './callers/rate-limiter.js';
 import { requestMetrics } from './request-metrics.js';
 import { SubscriptionServer } from './subscriptions/subscription-server.js';
@@ -146,6 +147,7 @@ export class GraphQLOptions implements GqlOptionsFactory<ApolloDriverConfig> {
 @Module({
   providers: [
     ActorGuard,
+    LeaseStore,
     RateLimiter,
     { provide: APP_GUARD, useClass: CallerGuard },
     { provide: APP_FILTER, useClass: ErrorsFilter },

@@ -21,7 +21,8 @@ export class CallerGuard implements CanActivate {
     if (!(await this.actors.canActivate(execution))) return false;
     const graphql = GqlExecutionContext.create(execution);
     const actor = await graphql.getContext<{ readonly actor: Promise<Actor> }>().actor;
-    this.limiter.take(actor.ownerId, weightOf(graphql.getArgs()));
+    const lease = this.limiter.take(actor.ownerId, weightOf(graphql.getInfo(), graphql.getArgs()));
+    if (lease !== undefined) await lease;
     return true;
   }
 }

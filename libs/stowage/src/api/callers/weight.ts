@@ -1,12 +1,18 @@
-const ENTRIES_PER_WEIGHT = 10;
+import { type GraphQLResolveInfo, OperationTypeNode } from 'graphql';
+import { listedItems, rootCost } from '#libs/graphql';
+
+const COST_PER_WEIGHT = 100;
+/** An operation has at most a hundred times this cost. */
+const MAX_WEIGHT = 100;
 
 /**
- * Rate limit weight of a root field: the number of items in a list of inputs, or a tenth of the page size or of the
- * number of ids, rounded up; at least 1.
+ * Rate limit weight of a root field: a hundredth of its cost, rounded up, and at least the number of items in the list of inputs or ids of a
+ * mutation; 1 to 100.
  */
-export function weightOf(args: Readonly<Record<string, unknown>>): number {
-  const { inputs, ids, first, last } = args;
-  if (Array.isArray(inputs)) return Math.max(1, inputs.length);
-  const size = Array.isArray(ids) ? ids.length : (first ?? last);
-  return typeof size === 'number' ? Math.max(1, Math.ceil(size / ENTRIES_PER_WEIGHT)) : 1;
+export function weightOf(
+  { fieldNodes, operation }: Pick<GraphQLResolveInfo, 'fieldNodes' | 'operation'>,
+  args: Readonly<Record<string, unknown>>,
+): number {
+  const changes = operation.operation === OperationTypeNode.MUTATION ? (listedItems(args) ?? 1) : 1;
+  return Math.min(Math.max(1, changes, Math.ceil(rootCost(fieldNodes, args) / COST_PER_WEIGHT)), MAX_WEIGHT);
 }
