@@ -41,7 +41,8 @@ export const isAllowedType = (type: string, allowed: readonly string[]) =>
     (entry) => foldMediaType(entry) === type || (entry.endsWith('/*') && type.startsWith(entry.slice(0, -1))),
   );
 
-const DOCUMENTS =
+/** Canonical types of the kind DOCUMENT. The pattern means the same in PostgreSQL, where lists filter by kind. */
+export const DOCUMENT_TYPES =
   /^(application\/(pdf|rtf|msword|epub\+zip|x-cfb|x-tika-ooxml-protected|vnd\.(visio|ms-|openxmlformats-|oasis\.opendocument\.|sun\.xml\.|apple\.(keynote|numbers|pages)$).*)|text\/.*)$/;
 
 /** Returns the kind under which clients filter assets of a canonical type. */
@@ -49,7 +50,7 @@ export function kindOfMediaType(type: string): AssetKind {
   if (type.startsWith('image/')) return 'IMAGE';
   if (type.startsWith('audio/')) return 'AUDIO';
   if (type.startsWith('video/')) return 'VIDEO';
-  return DOCUMENTS.test(type) ? 'DOCUMENT' : 'OTHER';
+  return DOCUMENT_TYPES.test(type) ? 'DOCUMENT' : 'OTHER';
 }
 
 /**
