@@ -32,6 +32,10 @@ export class SeededDatabase implements AsyncDisposable {
     readonly client: pg.Client,
   ) {}
 
+  get url(): string {
+    return this.database.url;
+  }
+
   /** Executes the statement and returns its plan. */
   async explain(text: string, values?: unknown[]): Promise<Plan> {
     const { rows } = await this.client.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(

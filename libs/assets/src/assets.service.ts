@@ -10,7 +10,8 @@ import {
 } from '#libs/domain';
 import type { Asset, AssetDetails } from './asset.js';
 import type { AssetContents } from './asset-contents.js';
-import { type AssetList, type AssetListing, AssetListsRepository } from './asset-lists.repository.js';
+import type { AssetListing } from './asset-list-streams.js';
+import { type AssetList, AssetListsRepository } from './asset-lists.repository.js';
 import { AssetsRepository } from './assets.repository.js';
 
 /** Reads assets and lists of assets, with the rights of a caller. */
@@ -68,9 +69,12 @@ export class AssetsService {
     );
   }
 
-  /** A page of one owner's assets. Does not check whether the actor may list this owner; the calling code must have done so. */
+  /**
+   * A page of assets that the actor may read. Does not check whether the actor may list the owner of an OWN list; the calling code
+   * must have done so.
+   */
   list(actor: Actor, listing: AssetListing): Promise<AssetList> {
-    return this.lists.read(listing, principalsOf(actor));
+    return this.lists.read(listing, actor);
   }
 
   /** Metadata and access lists of many assets, by asset id, in one statement. */

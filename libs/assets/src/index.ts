@@ -10,6 +10,9 @@ export type {
 export * from './asset-batch-removal.service.js';
 export type { AssetUpdate } from './asset-draft.js';
 export * from './asset-grants.service.js';
+export type { AssetFilter } from './asset-filter.js';
+export type { AssetListing } from './asset-list-streams.js';
+export type { AssetList, ListedAsset } from './asset-lists.repository.js';
 export * from './asset-jobs.service.js';
 export * from './asset-removal.service.js';
 export { type AssetOutcome, AssetUpdatesService } from './asset-updates.service.js';

@@ -60,8 +60,15 @@ describe('principals of features (real: PostgreSQL)', () => {
     const found = await world.assets.find(caller, id);
     const all = await world.assets.findAll(caller, [id]);
     const lists = await Promise.all(
-      [{ by: 'created' as const }, { properties: { hasLocation: true } }].map((more) =>
-        world.assets.list(caller, { ownerId: 42n, statuses: ['READY'], order: 'asc', limit: 10, ...more }),
+      [{}, { properties: { hasLocation: true } }].map((filter) =>
+        world.assets.list(caller, {
+          scope: 'OWN',
+          by: 'created',
+          filter: { ownerId: 42n, ...filter },
+          statuses: ['READY'],
+          direction: 'asc',
+          limit: 10,
+        }),
       ),
     );
     const url = found && (await world.urls.sign(caller, found, 60, 'INLINE'));

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { AssetFilter, ListedAsset } from '#libs/assets';
+import type { AssetStatus } from '#libs/domain';
 import { actor, World } from '../../../libs/testing/src/world.js';
 
 describe('asset reads (real: PostgreSQL)', () => {
@@ -69,18 +71,20 @@ describe('asset reads (real: PostgreSQL)', () => {
     });
     for (const order of ['asc', 'desc'] as const) {
       const seen: string[] = [];
-      for (let after: { at: Date; id: string } | undefined; ;) {
+      for (let after: ListedAsset['position'] | undefined; ;) {
         const { found: page } = await world.assets.list(owner, {
-          ownerId: 50n,
+          scope: 'OWN',
+          by: 'created',
+          filter: { ownerId: 50n },
           statuses: ['PENDING'],
-          order,
+          direction: order,
           after,
           limit: 2,
         });
         seen.push(...page.map(({ asset }) => asset.id));
         const last = page.at(-1);
         if (page.length < 2 || last === undefined) break;
-        after = { at: last.at, id: last.asset.id };
+        after = last.position;
       }
       expect(seen).toEqual(order === 'asc' ? [...ids].sort() : [...ids].sort().reverse());
     }
@@ -89,20 +93,21 @@ describe('asset reads (real: PostgreSQL)', () => {
   it('filters by status and creation time', async () => {
     const owner = actor(51n);
     const { asset } = await world.request('x', {}, owner);
-    const list = async (more: object) => {
-      const listing = {
-        ownerId: 51n,
-        statuses: ['PENDING' as const],
-        order: 'asc' as const,
+    const list = async (filter: AssetFilter, status: AssetStatus = 'PENDING') => {
+      const { found } = await world.assets.list(owner, {
+        scope: 'OWN',
+        by: 'created',
+        filter: { ownerId: 51n, ...filter },
+        statuses: [status],
+        direction: 'asc',
         limit: 10,
-        ...more,
-      };
-      return (await world.assets.list(owner, listing)).found;
+      });
+      return found;
     };
     expect(await list({})).toHaveLength(1);
-    expect(await list({ statuses: ['READY'] })).toEqual([]);
-    expect(await list({ from: asset.createdAt })).toEqual([]);
-    expect(await list({ to: asset.createdAt })).toEqual([]);
-    expect(await list({ from: new Date(asset.createdAt.getTime() - 1) })).toHaveLength(1);
+    expect(await list({}, 'READY')).toEqual([]);
+    expect(await list({ createdAfter: asset.createdAt })).toEqual([]);
+    expect(await list({ createdBefore: asset.createdAt })).toEqual([]);
+    expect(await list({ createdAfter: new Date(asset.createdAt.getTime() - 1) })).toHaveLength(1);
   });
 });

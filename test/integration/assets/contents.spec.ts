@@ -81,10 +81,11 @@ describe('asset contents (real: PostgreSQL, queue, storage emulator)', () => {
     const row = await world.database.prisma.assetProperties.findUniqueOrThrow({ where: { assetId: id } });
     expect(row).toMatchObject({ ownerId: 43n, createdAt: asset.createdAt });
     const { found } = await world.assets.list(by, {
-      ownerId: 43n,
+      scope: 'OWN',
+      by: 'created',
+      filter: { ownerId: 43n, properties: { cameraMake: 'leica' } },
       statuses: ['READY'],
-      order: 'asc',
-      properties: { cameraMake: 'leica' },
+      direction: 'asc',
       limit: 10,
     });
     expect(found.map((each) => each.asset.id)).toEqual([first.id, id]);

@@ -1,50 +1,83 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import pg from 'pg';
-import { NO_SOURCES, sourceSetOf, validSources } from '#libs/access';
-import type { Statement } from '#libs/database';
+import { NO_SOURCES, type PrincipalSources, sourceSetOf, validSources } from '#libs/access';
+import { Database, DatabaseConfig } from '#libs/database';
+import { type Actor, principalsOf } from '#libs/domain';
+import { configured } from '#libs/runtime';
+import type { AssetFilter } from '../../../libs/assets/src/asset-filter.js';
 import {
-  COUNT_MATCHES,
-  FILTERED_PROPERTIES,
-  LAST_BY,
-  LIST,
-  LIST_BY,
-  MAX_SCANNED,
-} from '../../../libs/assets/src/asset-lists.repository.js';
+  type Direction,
+  ENTRIES,
+  MAX_EXAMINED,
+  type OrderKey,
+} from '../../../libs/assets/src/asset-list-entries.js';
+import type { AssetListing } from '../../../libs/assets/src/asset-list-streams.js';
+import { AssetListsRepository } from '../../../libs/assets/src/asset-lists.repository.js';
 import { CONTENTS, FIND, FIND_ALL } from '../../../libs/assets/src/assets.repository.js';
-import { type Plan, SeededDatabase } from '../../support/plans.js';
+import type { ListPosition } from '../../../libs/assets/src/list-merge.js';
+import { blocksOf, type Plan, SeededDatabase } from '../../support/plans.js';
 
-const ASSETS = 100_000;
+const OWN = 200_000;
+const ASSETS = 300_000;
 const PAGE = 101;
-/** Folders in which each asset at both ends of the lists is, of which none is shared with the reader. */
+const GROUPS = 200;
+/** Folders of a feature in which some assets are, of which none is shared with the reader. */
 const FOLDERS = 20;
 
-/** One owner: half of the images come from one camera, half from another; all images of a third camera are deleted. */
-const SEED = `
+/**
+ * Owner 1 has 200,000 assets, of which 50,000 have one title, file name and size. The others belong to many owners: each is granted to
+ * one of 200 groups, half of them to everyone, and a quarter to user 2.
+ */
+const ROWS = `
   insert into stored_objects (id, sha256, crc32c, size_bytes, ref_count, state, created_at)
     select n, lpad(n::text, 64, '0'), 'AAAAAA==', 1, 1, 'LIVE', now() from generate_series(1, 1000) n;
   insert into object_variants
     select n, 's' || m, 'n' || m, 'image/webp', m, m, m, 'content', 'k' || n || m, '1', now()
     from generate_series(1, 1000) n, generate_series(1, 4) m;
   insert into media_assets (asset_id, owner_id, bucket, object_key, filename, mime_type, declared_type, size_bytes,
-      checksum_sha256, status, stored_object_id, upload_method, request_id, url_expires_at, upload_deadline_at,
-      next_check_at, created_at, updated_at)
-    select lpad(to_hex(n), 32, '0')::uuid, 1, 'b', 'k', 'f', 'image/jpeg', 'image/jpeg', 1, repeat('0', 64),
-      (case when n % 10 = 0 then 'DELETED' else 'READY' end)::asset_status, 1 + n % 1000, 'PUT', 'r', now(), now(),
-      now(), '2026-01-01'::timestamptz + n * interval '1 minute', now()
+      checksum_sha256, status, stored_object_id, upload_method, request_id, url_expires_at, upload_deadline_at, next_check_at, created_at, updated_at)
+    select lpad(to_hex(n), 32, '0')::uuid, case when n <= ${OWN} then 1 else n end, 'b', 'k',
+      case when n % 4 = 0 then 'Same.jpg' else 'IMG_' || lpad((n::bigint * 7919 % ${ASSETS})::text, 6, '0') || '.JPG' end,
+      'image/jpeg', 'image/jpeg', case when n % 4 = 0 then 100000 else n end, lpad((n % 1000)::text, 64, '0'),
+      (case when n % 10 = 1 then 'DELETED' when n % 100 = 2 then 'FAILED' else 'READY' end)::asset_status, 1 + n % 1000, 'PUT', 'r', now(), now(), now(),
+      '2026-01-01'::timestamptz + n * interval '1 minute', now()
     from generate_series(1, ${ASSETS}) n;
-  insert into asset_properties (asset_id, owner_id, created_at, taken_at_local, camera_make, camera_model, has_location,
-      title, artist, album)
+  insert into asset_properties (asset_id, owner_id, created_at, taken_at_local, camera_make, camera_model, has_location, title, artist,
+      album)
     select asset_id, owner_id, created_at, (created_at - interval '1 year') at time zone 'UTC',
-      case when status = 'DELETED' then 'Leica' when n % 2 = 0 then 'Apple' else 'Canon' end,
-      case when n % 2 = 0 then 'iPhone' else 'EOS' end, n % 3 = 0,
-      'Title ' || n % 50000, 'Artist ' || n % 50, 'Album ' || n % 5
-    from (select *, row_number() over (order by asset_id) as n from media_assets) a;
-  insert into asset_acl select asset_id, 'user:2', 'READ' from media_assets limit 1000;
+      case when status = 'DELETED' then 'Leica' when size_bytes % 2 = 0 then 'Apple' else 'Canon' end,
+      case when size_bytes % 2 = 0 then 'iPhone' else 'EOS' end, true,
+      case when filename = 'Same.jpg' then 'Same title' else filename end, 'Artist', 'Album'
+    from media_assets where owner_id = 1;
+  insert into asset_metadata (asset_id, key, value, owner_id, created_at)
+    select asset_id, 'project', case when filename = 'Same.jpg' then 'same' else checksum_sha256 end, owner_id, created_at
+    from media_assets where owner_id = 1;
+  insert into asset_acl (asset_id, principal, permission, created_at, size_bytes, sort_name)
+    select a.asset_id, principal, 'READ', created_at, size_bytes, lower(filename)
+    from (select *, row_number() over (order by asset_id) as n from media_assets where owner_id > 1) a, lateral (
+      values ('group:g' || n % ${GROUPS}), (case when n % 2 = 0 then '*' end), (case when n % 4 = 0 then 'user:2' end)) g (principal)
+    where principal is not null;
   create table folder_shares (folder_id bigint, principal text, expires_at timestamptz, primary key (folder_id, principal));
   insert into folder_shares select n, 'user:' || 1000 + n % 1000 from generate_series(1, 20000) n;
-  insert into asset_acl select asset_id, 'folders:' || (n * ${FOLDERS} + m) % 20000, 'READ'
-    from (select *, row_number() over (order by asset_id) as n from media_assets) a, generate_series(1, ${FOLDERS}) m
-    where n <= 300 or n > ${ASSETS} - 300`;
+  insert into asset_acl (asset_id, principal, permission, created_at, size_bytes, sort_name)
+    select asset_id, 'folders:' || (size_bytes * ${FOLDERS} + m) % 20000, 'READ', created_at, size_bytes, lower(filename)
+    from media_assets a, generate_series(1, ${FOLDERS}) m
+    where created_at < '2026-01-01'::timestamptz + interval '300 minutes' or size_bytes > ${ASSETS} - 300`;
+
+/** Builds the indexes after the rows, which takes a fraction of the time. */
+const SEED = `
+  create temp table indexes as select indexname, indexdef from pg_indexes where schemaname = 'public'
+    and tablename in ('media_assets', 'asset_properties', 'asset_metadata', 'asset_acl')
+    and indexname not in (select conname from pg_constraint);
+  do $$ declare name text; begin
+    for name in select indexname from indexes loop execute format('drop index %I', name); end loop;
+  end $$;
+  set session_replication_role = replica;
+  ${ROWS};
+  reset session_replication_role;
+  do $$ declare def text; begin
+    for def in select indexdef from indexes loop execute def; end loop;
+  end $$`;
 
 const FOLDER_SHARES = {
   prefix: 'folders',
@@ -59,176 +92,297 @@ const SOURCE_SETS = [NO_SOURCES, ONE_SOURCE];
 /** The indexes that granted permissions are read from. */
 const ACCESS_INDEXES = (set: typeof NO_SOURCES) =>
   set === NO_SOURCES ? ['asset_acl_pkey'] : ['asset_acl_pkey', 'folder_shares_pkey'];
-/** The owner, and a caller who is not. */
-const CALLERS = ['user:1', 'user:3'];
-
-const ENDS = {
-  asc: ['-infinity', '00000000-0000-0000-0000-000000000000'],
-  desc: ['infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff'],
-};
-const VALUES = {
-  title: 'title 7',
-  album: 'ALBUM 3',
-  artist: 'artist 7',
-  cameraModel: 'eos',
-  cameraMake: 'apple',
-  hasLocation: true,
-};
-const INDEXES = {
-  title: 'asset_properties_title_idx',
-  album: 'asset_properties_album_idx',
-  artist: 'asset_properties_artist_idx',
-  cameraModel: 'asset_properties_camera_model_idx',
-  cameraMake: 'asset_properties_camera_make_idx',
-  hasLocation: 'asset_properties_has_location_idx',
-  taken: 'asset_properties_owner_id_taken_at_local_asset_id_idx',
-};
-
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 
-describe('query plans of lists (real: PostgreSQL, an owner with 100,000 assets)', () => {
-  let database: SeededDatabase;
-  let client: pg.Client;
+type Scalar = string | number | bigint | boolean | Date | null | undefined;
+type Value = Scalar | readonly Scalar[];
+const textOf = (value: Scalar) => (value instanceof Date ? value.toISOString() : String(value));
+const elementOf = (value: Scalar) =>
+  value == null ? 'NULL' : `"${textOf(value).replaceAll(/[\\"]/g, '\\$&')}"`;
+const literal = (value: Value) => {
+  if (value == null) return 'null';
+  const text =
+    value instanceof Object && !(value instanceof Date) ? `{${value.map(elementOf).join()}}` : textOf(value);
+  return pg.escapeLiteral(text);
+};
+
+const idOf = (n: number) =>
+  n
+    .toString(16)
+    .padStart(32, '0')
+    .replace(/(.{8})(....)(....)(....)/, '$1-$2-$3-$4-');
+
+/** Blocks and index entries that the statements of a page read. */
+interface Cost {
+  readonly statements: string[];
+  readonly blocks: number;
+  /** By index; a scan of a whole table or index is counted under its node type. */
+  readonly entries: Record<string, number>;
+}
+
+describe('query plans of lists (real: PostgreSQL with 300,000 assets)', () => {
+  let seeded: SeededDatabase;
+  let database: Database;
+  let lists: AssetListsRepository;
   beforeAll(async () => {
-    database = await SeededDatabase.create(SEED);
-    ({ client } = database);
+    seeded = await SeededDatabase.create(SEED);
+    database = new Database(configured(DatabaseConfig, { url: seeded.url, poolSize: 2 }));
+    lists = new AssetListsRepository(database, NO_SOURCES as PrincipalSources);
   });
-  afterAll(() => database?.[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await database?.onApplicationShutdown();
+    await seeded?.[Symbol.asyncDispose]();
+  });
 
-  type Value = string | number | boolean | null | readonly string[];
-  const literal = (value: Value) =>
-    value === null
-      ? 'null'
-      : pg.escapeLiteral(typeof value === 'object' ? `{${value.join()}}` : String(value));
+  const OWNER: Actor = { ownerId: 1n, groups: [], isAdmin: false };
+  const READER: Actor = {
+    ownerId: 2n,
+    groups: Array.from({ length: GROUPS }, (_, n) => `g${n}`),
+    isAdmin: false,
+  };
 
-  /** Entries read, by index; a `Seq Scan` or the scan of a whole index is counted under its node type. */
-  async function read({ name, text }: Statement<unknown>, values: readonly Value[], mode: string) {
-    await client.query(`set plan_cache_mode = ${mode}`);
-    await client.query(`prepare ${name} as ${text}`);
-    const plan = await database.explain(`execute ${name}(${values.map(literal).join()})`);
-    await client.query(`deallocate ${name}`);
-    const entries: Record<string, number> = {};
-    for (const node of nodesOf(plan)) {
-      // A bitmap heap scan reads the rows that the index scan below it found.
-      if (!/(?<!Subquery|Function|Bitmap Heap) Scan$/.test(node['Node Type'])) continue;
-      const index = node['Index Cond'] === undefined ? undefined : node['Index Name'];
-      const count = node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0);
-      const name = index ?? node['Node Type'];
-      entries[name] = (entries[name] ?? 0) + Math.round(count * node['Actual Loops']);
-    }
-    return entries;
+  /** The position of the n-th asset in a list. */
+  async function positionOf(n: number, by: OrderKey): Promise<ListPosition> {
+    const row = await database.prisma.mediaAsset.findUniqueOrThrow({ where: { assetId: idOf(n) } });
+    const taken = new Date(row.createdAt);
+    taken.setUTCFullYear(taken.getUTCFullYear() - 1);
+    const keys = { created: row.createdAt, taken, size: row.sizeBytes, name: row.filename.toLowerCase() };
+    return { key: keys[by], id: row.assetId };
   }
 
-  const bounds = [1, '-infinity', 'infinity'];
-  const others = (names: readonly string[]) =>
-    FILTERED_PROPERTIES.map((name) => (names.includes(name) ? VALUES[name] : null));
+  interface Call {
+    readonly name?: string;
+    readonly text: string;
+    readonly values: readonly Value[];
+  }
 
-  it('reads equal local times in every session time zone', async () => {
-    const [from, to] = [new Date('2025-01-01T01:00:00Z'), new Date('2025-01-01T01:03:00Z')];
-    const values = [1, from, to, ...ENDS.asc, ['user:1'], PAGE, ...others([])];
-    const times: string[][] = [];
-    try {
-      for (const zone of ['UTC', 'Asia/Kolkata']) {
-        await client.query(`set timezone to '${zone}'`);
-        const { rows } = await client.query<{ at: Date }>(LIST_BY.taken.asc.for(NO_SOURCES).text, values);
-        times.push(rows.map(({ at }) => at.toISOString()));
+  /** The statements that a page takes. */
+  async function callsOf(listing: AssetListing, actor: Actor, by = lists): Promise<Call[]> {
+    const query = jest.spyOn(database, 'query');
+    await by.read(listing, actor);
+    const calls = query.mock.calls.map(([statement, values]) => ({
+      ...statement,
+      values: values as Value[],
+    }));
+    query.mockRestore();
+    return calls;
+  }
+
+  async function explained(calls: readonly Call[], mode: string): Promise<Cost> {
+    const entries: Record<string, number> = {};
+    let blocks = 0;
+    await seeded.client.query(`set plan_cache_mode = ${mode}`);
+    for (const { text, values } of calls) {
+      await seeded.client.query(`prepare listed as ${text}`);
+      const plan = await seeded.explain(`execute listed(${values.map(literal).join()})`);
+      await seeded.client.query('deallocate listed');
+      blocks += blocksOf(plan);
+      for (const node of nodesOf(plan)) {
+        // A bitmap heap scan reads the rows that the index scan below it found.
+        if (!/(?<!Subquery|Function|CTE|Bitmap Heap) Scan$/.test(node['Node Type'])) continue;
+        const name = (node['Index Cond'] && node['Index Name']) ?? node['Node Type'];
+        const count = node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0);
+        entries[name] = (entries[name] ?? 0) + Math.round(count * node['Actual Loops']);
       }
-    } finally {
-      await client.query('reset timezone');
     }
-    const expected = ['2025-01-01T01:01:00.000Z', '2025-01-01T01:02:00.000Z'];
-    expect(times).toEqual([expected, expected]);
+    return { statements: calls.map(({ name }) => name ?? ''), blocks, entries };
+  }
+
+  const costOf = async (listing: AssetListing, actor: Actor, mode: string, by = lists) =>
+    explained(await callsOf(listing, actor, by), mode);
+
+  const listingOf = (
+    scope: AssetListing['scope'],
+    by: OrderKey,
+    direction: Direction,
+    filter: AssetFilter,
+    after?: ListPosition,
+  ) =>
+    ({
+      scope,
+      by,
+      direction,
+      filter: scope === 'OWN' ? { ...filter, ownerId: 1n } : filter,
+      statuses: ['PENDING', 'READY', 'FAILED'],
+      after,
+      limit: PAGE,
+    }) as AssetListing;
+  const actorOf = (scope: AssetListing['scope']) => (scope === 'OWN' ? OWNER : READER);
+
+  /** Index entries that the merge examined; the other entries are looked up by primary key. */
+  const examinedOf = ({ entries }: Cost) =>
+    Object.entries(entries).reduce(
+      (sum, [name, count]) => (/_pkey$|corrupt/.test(name) ? sum : sum + count),
+      0,
+    );
+
+  /** Blocks for each entry at the start, in the middle and at the end of a list. */
+  async function costsOf(
+    scope: AssetListing['scope'],
+    by: OrderKey,
+    direction: Direction,
+    filter: AssetFilter,
+  ) {
+    const [low, high] = scope === 'OWN' ? [15_000, OWN - 15_000] : [OWN + 15_000, ASSETS - 15_000];
+    const end = direction === 'desc' ? low : high;
+    const costs: number[] = [];
+    for (const n of [null, (low + high) / 2, end]) {
+      const after = n === null ? undefined : await positionOf(n, by);
+      const listing = listingOf(scope, by, direction, filter, after);
+      const cost = await costOf(listing, actorOf(scope), 'force_generic_plan');
+      expect(Object.keys(cost.entries).filter((name) => !/_(pkey|idx)$/.test(name))).toEqual([]);
+      expect(examinedOf(cost)).toBeLessThanOrEqual(MAX_EXAMINED);
+      costs.push(cost.blocks / (examinedOf(cost) + 2 * PAGE));
+    }
+    return costs;
+  }
+
+  const LISTS = [
+    ...(['created', 'size', 'name', 'taken'] as const).map((by) => ['OWN', by] as const),
+    ...(['created', 'size', 'name'] as const).flatMap((by) => [
+      ['SHARED', by] as const,
+      ['PUBLIC', by] as const,
+    ]),
+  ];
+
+  it.each(LISTS)(
+    'costs the same at the start, in the middle and at the end of %s by %s',
+    async (scope, by) => {
+      for (const direction of ['asc', 'desc'] as const) {
+        const costs = await costsOf(scope, by, direction, {});
+        expect(Math.max(...costs) / Math.min(...costs)).toBeLessThan(1.6);
+        expect(Math.max(...costs)).toBeLessThan(10);
+      }
+    },
+  );
+
+  it.each([
+    [{ properties: { title: 'SAME title' } }, 'asset_properties_title_idx'],
+    [{ properties: { cameraModel: 'iphone' } }, 'asset_properties_camera_model_idx'],
+    [{ properties: { cameraMake: 'apple' } }, 'asset_properties_camera_make_idx'],
+    [{ properties: { artist: 'artist' } }, 'asset_properties_artist_idx'],
+    [{ properties: { album: 'album' } }, 'asset_properties_album_idx'],
+    [{ properties: { hasLocation: true } }, 'asset_properties_has_location_idx'],
+    [{ metadata: [{ key: 'project', value: 'same' }] }, 'asset_metadata_values_idx'],
+  ] as [AssetFilter, string][])(
+    'reads %j in the order of %s, at the same cost everywhere',
+    async (filter, index) => {
+      const costs = await costsOf('OWN', 'created', 'desc', filter);
+      expect(Math.max(...costs) / Math.min(...costs)).toBeLessThan(1.6);
+      const cost = await costOf(listingOf('OWN', 'created', 'asc', filter), OWNER, 'force_custom_plan');
+      expect(Object.keys(cost.entries)).toContain(index);
+      expect(examinedOf(cost)).toBeLessThan(3 * PAGE);
+    },
+  );
+
+  it('reads a checksum from its index, and assets that are not READY by status', async () => {
+    const filter = { checksum: '7'.padStart(64, '0') };
+    const cost = await costOf(listingOf('OWN', 'created', 'desc', filter), OWNER, 'force_generic_plan');
+    expect(Object.keys(cost.entries)).toEqual(
+      expect.arrayContaining([
+        'media_assets_own_checksums_idx',
+        'media_assets_owner_id_status_created_at_asset_id_idx',
+      ]),
+    );
+    expect(examinedOf(cost)).toBeLessThanOrEqual(MAX_EXAMINED);
   });
 
+  const WORST: AssetFilter[] = [
+    { filenameContains: 'no such name', kinds: ['IMAGE'] },
+    {
+      properties: { cameraMake: 'leica', cameraModel: 'eos', hasLocation: true },
+      metadata: ['a', 'b', 'c', 'same'].map((value) => ({ key: 'project', value })),
+    },
+    { metadata: ['project', 'x', 'y', 'z'].map((key) => ({ key, value: null })) },
+  ];
   describe.each(['force_custom_plan', 'force_generic_plan'])('%s', (mode) => {
-    describe.each(SOURCE_SETS)('$sources.length sources of principals', (set) => {
-      const pkeys = ACCESS_INDEXES(set);
-
-      describe.each(['asc', 'desc'] as const)('%s', (order) => {
-        const page = [...bounds, ...ENDS[order], ['user:3'], PAGE];
-
-        it.each([...FILTERED_PROPERTIES, 'taken' as const])(
-          'reads a page by %s from its index',
-          async (driver) => {
-            const statement = LIST_BY[driver][order].for(set);
-            const entries = await read(statement, [...page, ...others([driver])], mode);
-            expect(Object.keys(entries).sort()).toEqual(
-              [...pkeys, INDEXES[driver], 'media_assets_pkey', 'stored_objects_corrupt_idx'].sort(),
-            );
-            expect(entries[INDEXES[driver]]).toBeLessThan(2 * PAGE);
-            expect(entries.asset_acl_pkey).toBeLessThanOrEqual(PAGE * FOLDERS);
-            const value = driver === 'taken' ? [] : [VALUES[driver]];
-            const last = await read(LAST_BY[driver][order], [...bounds, ...ENDS[order], ...value], mode);
-            expect(Object.keys(last)).toEqual([INDEXES[driver]]);
-            expect(last[INDEXES[driver]]).toBeLessThanOrEqual(MAX_SCANNED);
-          },
-        );
-
-        it('examines a bounded number of entries when no row matches', async () => {
-          const index = INDEXES.cameraMake;
-          const statement = LIST_BY.cameraMake[order].for(set);
-          // No row matches both filters.
-          const two = await read(statement, [...page, ...others(['cameraMake', 'cameraModel'])], mode);
-          expect(two[index]).toBe(MAX_SCANNED);
-          expect(two.media_assets_pkey).toBe(0);
-          const deleted = [null, null, null, null, 'leica', null];
-          const none = await read(statement, [...page, ...deleted], mode);
-          expect(none[index]).toBe(MAX_SCANNED);
-          expect(none.media_assets_pkey).toBeLessThanOrEqual(MAX_SCANNED);
-          expect(Object.keys(none)).not.toContain('Seq Scan');
-        });
-
-        it('reads a page by creation time from its index', async () => {
-          const entries = await read(LIST[order].for(set), [...page, ['READY', 'PENDING']], mode);
-          expect(Object.keys(entries).sort()).toEqual([
-            ...pkeys,
-            'media_assets_owner_id_status_created_at_asset_id_idx',
-            'stored_objects_corrupt_idx',
-          ]);
-          expect(entries.asset_acl_pkey).toBe(set === NO_SOURCES ? 0 : PAGE * FOLDERS);
-        });
-      });
-
-      it.each(CALLERS)(
-        'reads assets by id with their grants only, none to features for the owner: %s',
-        async (caller) => {
-          const ids = Array.from({ length: 100 }, (_, index) => (index + 1).toString(16).padStart(32, '0'));
-          for (const [statement, value, assets] of [
-            [FIND.for(set), ids[0]!, 1],
-            [FIND_ALL.for(set), ids, 100],
-          ] as const) {
-            const entries = await read(statement, [value, [caller]], mode);
-            expect(Object.keys(entries).sort()).toEqual([
-              ...pkeys,
-              'media_assets_pkey',
-              'stored_objects_corrupt_idx',
-            ]);
-            expect(entries.asset_acl_pkey).toBe(
-              set === NO_SOURCES || caller === 'user:1' ? 0 : assets * FOLDERS,
-            );
-          }
-        },
-      );
+    it.each(LISTS)('examines at most 2,000 entries of %s by %s when none matches', async (scope, by) => {
+      for (const filter of WORST) {
+        const cost = await costOf(listingOf(scope, by, 'desc', filter), actorOf(scope), mode);
+        expect(Object.keys(cost.entries).filter((name) => !/_(pkey|idx)$/.test(name))).toEqual([]);
+        expect(examinedOf(cost)).toBeLessThanOrEqual(MAX_EXAMINED);
+        expect(cost.entries.media_assets_pkey ?? 0).toBeLessThanOrEqual(MAX_EXAMINED);
+        expect(cost.entries.asset_properties_pkey).toBeLessThanOrEqual(MAX_EXAMINED);
+        expect(cost.statements.length).toBeLessThanOrEqual(15);
+      }
     });
 
-    it('counts matching properties and reads a bounded number of entries', async () => {
-      const entries = await read(COUNT_MATCHES, [...bounds, ...others(FILTERED_PROPERTIES)], mode);
-      expect(Object.keys(entries).sort()).toEqual(FILTERED_PROPERTIES.map((name) => INDEXES[name]).sort());
-      const sum = Object.values(entries).reduce((total, count) => total + count, 0);
-      expect(sum).toBeLessThanOrEqual(MAX_SCANNED);
+    describe.each(SOURCE_SETS)('$sources.length sources of principals', (set) => {
+      it.each([OWNER, READER])('reads assets by id with their grants only: user $ownerId', async (caller) => {
+        const ids = Array.from({ length: 100 }, (_, index) => idOf(index + 1));
+        const principals = principalsOf(caller);
+        for (const [statement, value, assets] of [
+          [FIND.for(set), ids[0]!, 1],
+          [FIND_ALL.for(set), ids, 100],
+        ] as const) {
+          const { entries } = await explained([{ text: statement.text, values: [value, principals] }], mode);
+          expect(Object.keys(entries).sort()).toEqual([
+            ...ACCESS_INDEXES(set),
+            'media_assets_pkey',
+            'stored_objects_corrupt_idx',
+          ]);
+          const shares = set === NO_SOURCES || caller === OWNER ? 0 : assets * FOLDERS;
+          expect(entries.asset_acl_pkey).toBe(shares);
+        }
+      });
     });
 
     it('reads the contents of a page by primary keys', async () => {
-      const ids = Array.from({ length: 100 }, (_, index) => (index + 1).toString(16).padStart(32, '0'));
-      const entries = await read(CONTENTS, [ids], mode);
+      const ids = Array.from({ length: 100 }, (_, index) => idOf(index + 1));
+      const { entries } = await explained([{ text: CONTENTS.text, values: [ids] }], mode);
       expect(Object.keys(entries).sort()).toEqual([
         'asset_properties_pkey',
         'media_assets_pkey',
         'object_variants_pkey',
         'stored_objects_pkey',
       ]);
-      expect(entries.object_variants_pkey).toBe(4 * 90);
-      expect(entries.stored_objects_pkey).toBe(90);
+      expect(entries.object_variants_pkey).toBe(4 * 89);
+      expect(entries.stored_objects_pkey).toBe(89);
     });
+  });
+
+  it("lists an owner's assets with the shares of features", async () => {
+    const shared = new AssetListsRepository(database, ONE_SOURCE as PrincipalSources);
+    const listing = listingOf('SHARED', 'size', 'desc', {});
+    const { entries } = await costOf(listing, READER, 'force_generic_plan', shared);
+    expect(Object.keys(entries)).toEqual(expect.arrayContaining(ACCESS_INDEXES(ONE_SOURCE)));
+    expect(entries.asset_acl_pkey).toBeLessThanOrEqual(PAGE * (FOLDERS + 3));
+  });
+
+  it('keeps one plan for all executions of a statement', async () => {
+    const { client } = seeded;
+    await client.query('set plan_cache_mode = auto');
+    const listing = listingOf('SHARED', 'created', 'desc', { filenameContains: 'img', kinds: ['IMAGE'] });
+    const [entries] = await callsOf(listing, READER);
+    await client.query(`prepare entries as ${entries!.text}`);
+    for (let n = 0; n < 8; n++) await client.query(`execute entries(${entries!.values.map(literal).join()})`);
+    const { rows } = await client.query(
+      `select generic_plans::int as generic from pg_prepared_statements where name = 'entries'`,
+    );
+    expect(rows).toEqual([{ generic: 3 }]);
+    await client.query('deallocate entries');
+  });
+
+  it('reads equal local times in every session time zone', async () => {
+    const { text } = ENTRIES.taken.asc;
+    const properties = {
+      takenAfter: new Date('2025-01-01T01:00:00Z'),
+      takenBefore: new Date('2025-01-01T01:03:00Z'),
+    };
+    const listing = listingOf('OWN', 'taken', 'asc', { properties });
+    const [call] = await callsOf(listing, OWNER);
+    expect(call!.text).toBe(text);
+    const times: string[][] = [];
+    try {
+      for (const zone of ['UTC', 'Asia/Kolkata']) {
+        await seeded.client.query(`set timezone to '${zone}'`);
+        const { rows } = await seeded.client.query<{ key: Date }>(text, call!.values as unknown[]);
+        times.push(rows.map(({ key }) => key.toISOString()));
+      }
+    } finally {
+      await seeded.client.query('reset timezone');
+    }
+    const expected = ['2025-01-01T01:02:00.000Z'];
+    expect(times).toEqual([expected, expected]);
   });
 });

@@ -16,8 +16,8 @@ export class MetadataFilterInput {
 
 @InputType('PropertiesFilter', {
   description:
-    'Properties read from the bytes. Texts must match as a whole, case-insensitively. Only READY assets have properties. ' +
-    'takenAfter and takenBefore require a TAKEN order, all others an order by creation.',
+    'Properties read from the bytes, all of which must match. Texts must match as a whole, case-insensitively. Only READY assets ' +
+    'have properties.',
 })
 export class PropertiesFilterInput {
   @Field(() => String, { nullable: true, description: 'Maker of the camera.' })
@@ -45,30 +45,43 @@ export class PropertiesFilterInput {
   takenBefore?: string | null;
 }
 
-@InputType('AssetFilter', { description: 'Conditions that must all hold.' })
+@InputType('AssetFilter', {
+  description:
+    'Conditions that must all hold, in every scope and order. A repeated entry of a list counts once.',
+})
 export class AssetFilterInput {
   @Field(() => ID, {
     nullable: true,
-    description: 'Owner of the assets; only operators may give an id other than their own.',
+    description: 'Owner of the assets. In the scope OWN, only operators may give an id other than their own.',
   })
   ownerId?: string | null;
 
   @Field(() => [AssetStatusEnum], {
     nullable: true,
-    description: 'Default: all but DELETED, EXPIRED and CANCELLED.',
+    description:
+      'Any of these; an empty list matches no asset. Default: all but DELETED, EXPIRED and CANCELLED.',
   })
   status?: AssetStatus[] | null;
 
-  @Field(() => [AssetKindEnum], { nullable: true, description: 'Any of these families.' })
+  @Field(() => [AssetKindEnum], {
+    nullable: true,
+    description: 'Any of these; an empty list matches no asset.',
+  })
   kind?: AssetKind[] | null;
 
-  @Field(() => String, { nullable: true, description: 'Exactly this media type.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'A media type such as image/png, or a family such as image/*. Case-insensitive.',
+  })
   mimeType?: string | null;
 
   @Field(() => Sha256, { nullable: true, description: 'Exactly these bytes.' })
   checksumSha256?: string | null;
 
-  @Field(() => [MetadataFilterInput], { nullable: true, description: 'All of these metadata entries.' })
+  @Field(() => [MetadataFilterInput], {
+    nullable: true,
+    description: 'All of these metadata entries, at most 10; an empty list matches every asset.',
+  })
   metadata?: MetadataFilterInput[] | null;
 
   @Field(() => DateTime, { nullable: true, description: 'Created after this instant.' })
@@ -77,7 +90,11 @@ export class AssetFilterInput {
   @Field(() => DateTime, { nullable: true, description: 'Created before this instant.' })
   createdBefore?: Date | null;
 
-  @Field(() => String, { nullable: true, description: 'Text anywhere in the file name, case-insensitive.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Text of at least 3 characters anywhere in the file name, case-insensitive. No character is a wildcard.',
+  })
   filenameContains?: string | null;
 
   @Field(() => PropertiesFilterInput, { nullable: true, description: 'All of these properties.' })

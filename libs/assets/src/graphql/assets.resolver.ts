@@ -44,17 +44,18 @@ export class AssetsResolver {
     name: 'assets',
     description:
       'Assets that the caller may read. A page has at most 100 assets, and 20 when neither first nor last is given; giving ' +
-      'both is BAD_USER_INPUT. Only operators may use filter.ownerId with another owner. A combination of filters and order ' +
-      'without an index is BAD_USER_INPUT. With filter.properties and in the TAKEN orders a page may be shorter than ' +
-      'requested, or empty, although the list continues: pageInfo tells whether it does, and from which cursor.',
+      'both is BAD_USER_INPUT. A page examines at most 2000 entries, so with a filter, or with many groups, it may be shorter ' +
+      'than requested, or empty, although the list continues: pageInfo tells whether it does, and from which cursor. A cursor ' +
+      'is valid in both directions for the scope, filter and order that it came from.',
   })
   async list(@CurrentActor() actor: Actor, @Args() args: AssetsArgs): Promise<AssetConnectionModel> {
     const page = parsePage(args);
     const { listing, cursors } = parseListing(actor, args, page);
     const { found, stoppedAt } = await this.assets.list(actor, listing);
-    const cursorOf = ({ asset: { id }, at }: ListedAsset) => cursors.encode({ at, id });
+    const cursorOf = ({ position }: ListedAsset) => cursors.encode(position);
     const list = connectionOf(found, page, cursorOf, ({ asset }) => new AssetModel(asset));
-    if (stoppedAt !== null) Object.assign(list.pageInfo, continuedFrom(page, cursors.encode(stoppedAt)));
+    if (stoppedAt !== null)
+      Object.assign(list.pageInfo, continuedFrom(list, page, cursors.encode(stoppedAt)));
     return list;
   }
 
@@ -97,6 +98,18 @@ export class AssetsResolver {
   }
 }
 
-/** After an index scan that stopped early, the next page starts behind the last scanned entry, even if this page is not full. */
-const continuedFrom = ({ backward }: PageRequest, cursor: string): Partial<PageInfo> =>
-  backward ? { hasPreviousPage: true, startCursor: cursor } : { hasNextPage: true, endCursor: cursor };
+/**
+ * After a page that ended early, the next one starts behind the last examined entry. If the page is empty, that entry is also where
+ * the list continues in the other direction.
+ */
+function continuedFrom(
+  { nodes }: AssetConnectionModel,
+  { backward }: PageRequest,
+  cursor: string,
+): Partial<PageInfo> {
+  const end = backward ? { startCursor: cursor } : { endCursor: cursor };
+  return {
+    ...(nodes.length === 0 ? { startCursor: cursor, endCursor: cursor } : end),
+    ...(backward ? { hasPreviousPage: true } : { hasNextPage: true }),
+  };
+}

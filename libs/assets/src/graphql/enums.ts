@@ -79,11 +79,13 @@ registerEnumType(DispositionEnum, {
 });
 registerEnumType(AssetScopeEnum, {
   name: 'AssetScope',
-  description: 'Which assets to list. Assets of other owners are listed only when READY.',
+  description:
+    'Which assets to list. Assets of other owners are listed only when READY. Assets that are shared as part of something else, ' +
+    'such as an album, are listed there.',
   valuesMap: values<keyof typeof AssetScopeEnum>({
     OWN: "The caller's own assets.",
-    SHARED: 'Assets granted to the caller or to a group of the caller.',
-    PUBLIC: 'Assets granted to everyone.',
+    SHARED: "Assets granted to the caller or to a group of the caller, the caller's own included.",
+    PUBLIC: "Assets granted to everyone, the caller's own included.",
   }),
 });
 registerEnumType(AssetOrderEnum, {
@@ -94,8 +96,8 @@ registerEnumType(AssetOrderEnum, {
     CREATED_ASC: 'Oldest first.',
     SIZE_DESC: 'Largest first.',
     SIZE_ASC: 'Smallest first.',
-    FILENAME_ASC: 'By file name.',
-    TAKEN_DESC: 'By takenAtLocal, latest first; only READY assets that have it.',
-    TAKEN_ASC: 'By takenAtLocal, earliest first; only READY assets that have it.',
+    FILENAME_ASC: 'By file name in lower case, in the order of code points.',
+    TAKEN_DESC: 'By takenAtLocal, latest first; only READY assets that have it. In the scope OWN only.',
+    TAKEN_ASC: 'By takenAtLocal, earliest first; only READY assets that have it. In the scope OWN only.',
   }),
 });
