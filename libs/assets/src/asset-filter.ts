@@ -146,6 +146,7 @@ const HAS_PROPERTIES = `coalesce((select true from asset_properties p where p.as
 /** Whether a row of `media_assets a` matches the relation `f`; cheap conditions first. */
 export const MATCHES = [
   'a.status = any(f.statuses)',
+  'a.replaces is null',
   `(a.status = 'READY' or a.owner_id = f."insiderId")`,
   `(f."ownerId" is null or a.owner_id = f."ownerId")`,
   `(f."createdAfter" is null or a.created_at > f."createdAfter")`,

@@ -1,12 +1,5 @@
 export * from './asset.js';
 export { type AssetContents, propertyColumns, type Variant } from './asset-contents.js';
-export type {
-  AssetList,
-  AssetListing,
-  ListedAsset,
-  ListPosition,
-  PropertyFilter,
-} from './asset-lists.repository.js';
 export * from './asset-batch-removal.service.js';
 export type { AssetUpdate } from './asset-draft.js';
 export * from './asset-grants.service.js';

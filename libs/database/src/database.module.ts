@@ -6,5 +6,8 @@ import { Notifications } from './notifications.js';
 
 /** Provides {@link Database}, {@link Clock} and {@link Notifications}. An app imports it once. Needs `MetricsModule`. */
 @Global()
-@Module({ providers: [Database, DatabaseMetrics, Clock, Notifications], exports: [Database, Clock, Notifications] })
+@Module({
+  providers: [Database, DatabaseMetrics, Clock, Notifications],
+  exports: [Database, Clock, Notifications],
+})
 export class DatabaseModule {}

@@ -76,14 +76,16 @@ describe.each(['global', 'owner'] as const)('replaceUpload (DEDUPE_SCOPE=%s)', (
   it('is hidden from lists', async () => {
     const { id } = await world.upload('old');
     const { asset } = await replace(id, 'new');
-    const listing = {
-      ownerId: 42n,
-      statuses: ['PENDING', 'READY'] as const,
-      order: 'desc' as const,
-      limit: 10,
+    const list = async (limit: number, filter = {}) => {
+      const { found } = await world.assets.list(actor(), {
+        ...{ scope: 'OWN', by: 'created', statuses: ['PENDING', 'READY'], direction: 'desc', limit },
+        filter: { ownerId: 42n, ...filter },
+      });
+      return found.map(({ asset }) => asset.id);
     };
-    const { found } = await world.assets.list(actor(), listing);
-    expect(found.map(({ asset }) => asset.id)).toEqual([id]);
+    expect(await list(10)).toEqual([id]);
+    expect(await list(1)).toEqual([id]);
+    expect(await list(10, { filenameContains: 'file' })).toEqual([id]);
     expect(await world.assets.find(actor(), asset.id)).toMatchObject({ replaces: id });
     expect(await world.assets.find(actor(43n), asset.id)).toBeNull();
   });
