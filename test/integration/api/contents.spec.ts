@@ -7,6 +7,7 @@ import { signJwt } from '../../../libs/testing/src/environment.js';
 import { type StoredAsset, storeAsset } from '../../../libs/testing/src/stored-asset.js';
 import { until } from '../../../libs/testing/src/until.js';
 import { TestApi } from '../../../libs/testing/src/test-api.js';
+import { IN_BACKGROUND } from '../../support/background-statements.js';
 
 const CONTENTS = `properties { width height durationSeconds pageCount takenAt takenAtLocal cameraMake cameraModel
   hasLocation location { latitude longitude } title artist album thumbhash }
@@ -186,9 +187,7 @@ describe('asset contents in the API (real: PostgreSQL, HTTP, sockets)', () => {
       const names = statements.mock.calls.map(
         ([statement]) => (statement as unknown as { name: string }).name,
       );
-      // These statements run in the background, or for many requests at once.
-      const others = /^(assets_note_access|events_.*|identity_list_changed_.*|rate_limits.*)$/;
-      return names.filter((name) => !others.test(name));
+      return names.filter((name) => !IN_BACKGROUND.test(name));
     };
     const [id] = ids;
     expect(await asked('query ($id: ID!) { asset(id: $id) { id status } }', { id })).toEqual(['assets_find']);

@@ -5,6 +5,7 @@ import { KIND_SQL } from '../../../libs/assets/src/asset-filter.js';
 import { ALIASES, FAMILIES, RECOGNISED } from '../../../libs/domain/src/media-types.data.js';
 import { storeAsset } from '../../../libs/testing/src/stored-asset.js';
 import { type Answer, TestApi } from '../../../libs/testing/src/test-api.js';
+import { IN_BACKGROUND } from '../../support/background-statements.js';
 
 const LIST = `query ($scope: AssetScope, $first: Int, $after: String, $last: Int, $before: String, $filter: AssetFilter,
     $orderBy: AssetOrder) {
@@ -399,8 +400,7 @@ describe('lists by scope, order and filter (real: PostgreSQL, HTTP)', () => {
         expect((data!.assets as Page).nodes).toHaveLength(first);
         counts[`${scope} ${first}`] = statements.mock.calls
           .map(([statement]) => (statement as unknown as { name: string }).name)
-          // These statements run in the background.
-          .filter((name) => !/^(assets_note_access|events_.*)$/.test(name))
+          .filter((name) => !IN_BACKGROUND.test(name))
           .sort();
       }
     }
