@@ -121,7 +121,7 @@ export class AlbumItemsResolver {
 
   @ResolveField(() => AssetModel, {
     nullable: true,
-    description: 'The asset; null when it was purged meanwhile.',
+    description: 'The asset; null when it was purged, or the caller may not read it any more.',
   })
   asset(
     @Parent() { assetId }: AlbumItemModel,
