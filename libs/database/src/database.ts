@@ -33,7 +33,7 @@ const UNAVAILABLE_MESSAGE =
 /** Collects the SQLSTATEs and client codes of an error; Prisma and pg put them into different properties. */
 function codesOf(error: unknown): string[] {
   const found: string[] = [];
-  for (let at = error, depth = 0; at instanceof Object && depth < 6; depth++) {
+  for (let at = error, depth = 0; typeof at === 'object' && at !== null && depth < 6; depth++) {
     const { code, originalCode, cause, meta } = at as Record<string, unknown>;
     for (const value of [code, originalCode]) if (typeof value === 'string') found.push(value);
     at = cause ?? (meta as { driverAdapterError?: unknown } | undefined)?.driverAdapterError;
