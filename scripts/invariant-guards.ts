@@ -40,6 +40,9 @@ const ASSETS = 'test/integration/assets/assets.spec.ts';
 const ACCESS = 'test/integration/access/access.spec.ts';
 const SUBSCRIPTIONS = 'test/integration/api/subscriptions.spec.ts';
 const EVENTS = 'test/integration/events/events.spec.ts';
+const REPLACE = 'test/integration/upload/replace-upload.spec.ts';
+const UPDATES = 'test/integration/assets/updates.spec.ts';
+const REVOCATIONS = 'test/integration/identity/token-revocations.spec.ts';
 const CONSUMERS = 'test/integration/events/consumers.spec.ts';
 const REGISTRATION = 'test/integration/events/registration.spec.ts';
 const TASKS = 'test/integration/lifecycle/tasks.spec.ts';
@@ -599,6 +602,69 @@ export const GUARDS: readonly Guard[] = [
     without: 'where name = $1 and leased_until is not null returning name`',
     test: TASKS,
     name: 'are aborted when another worker has taken over',
+  },
+  {
+    invariant: 1,
+    what: 'A replacement takes the place only of the bytes of the time of its request',
+    file: 'libs/assets/src/asset-states.repository.ts',
+    guard: 'and stored_object_id = ${replacesObject} for no key update',
+    without: 'for no key update',
+    test: REPLACE,
+    name: 'is rejected when the asset got other bytes meanwhile',
+  },
+  {
+    invariant: 5,
+    what: 'A replacement releases the quota of the replaced bytes',
+    file: 'libs/assets/src/asset-transitions.service.ts',
+    guard: "await this.quotas.apply(tx, 'return', snapshot.ownerId, replaced.sizeBytes);",
+    without: '',
+    test: REPLACE,
+    name: 'gives an asset new bytes under its id',
+  },
+  {
+    invariant: 6,
+    what: 'A replacement removes the reference to the replaced object',
+    file: 'libs/assets/src/asset-transitions.service.ts',
+    guard: 'await this.objects.removeReferences(tx, snapshot.replacesObject!);',
+    without: '',
+    test: REPLACE,
+    name: 'gives an asset new bytes under its id',
+  },
+  {
+    invariant: 4,
+    what: 'A change of name or metadata does not end the work of a worker',
+    file: 'libs/assets/src/asset-updates.repository.ts',
+    guard: "version = version + (status = 'FAILED')::int",
+    without: 'version = version + 1',
+    test: UPDATES,
+    name: 'keep the result of a worker that has read the asset before',
+  },
+  {
+    invariant: 8,
+    what: 'A download URL ends with the grant',
+    file: 'libs/delivery/src/download-urls.service.ts',
+    guard: 'Math.min(expiresInSeconds, grantedSeconds)',
+    without: 'expiresInSeconds',
+    test: DELIVERY,
+    name: 'gets URLs that end with the grant',
+  },
+  {
+    invariant: 8,
+    what: 'A revoked token is refused',
+    file: 'libs/identity/src/identity.service.ts',
+    guard: 'await this.revocations.verify(actor);',
+    without: '',
+    test: REVOCATIONS,
+    name: 'end older tokens and tokens without a time of issue in all processes',
+  },
+  {
+    invariant: 9,
+    what: 'A deleted asset is hidden from readers',
+    file: 'libs/access/src/permissions.ts',
+    guard: "status === 'DELETED' ? REQUIRED_OF_DELETED : REQUIRED",
+    without: "status === 'DELETED' ? REQUIRED : REQUIRED",
+    test: 'test/integration/access/subscriptions.spec.ts',
+    name: 'end for readers of a deleted asset, and show it to those who may restore it',
   },
   {
     invariant: 4,
