@@ -39,11 +39,3 @@ BEGIN
 END $$;
 CREATE TRIGGER "media_assets_copy" AFTER UPDATE OF "owner_id", "size_bytes", "filename" ON "media_assets"
   FOR EACH ROW EXECUTE FUNCTION "media_assets_copy"();
-
-UPDATE "asset_metadata" m SET "owner_id" = a."owner_id", "created_at" = a."created_at"
-  FROM "media_assets" a WHERE a."asset_id" = m."asset_id";
-UPDATE "asset_acl" g SET "created_at" = a."created_at", "size_bytes" = a."size_bytes", "sort_name" = lower(a."filename")
-  FROM "media_assets" a WHERE a."asset_id" = g."asset_id";
-ALTER TABLE "asset_metadata" ALTER COLUMN "owner_id" SET NOT NULL, ALTER COLUMN "created_at" SET NOT NULL;
-ALTER TABLE "asset_acl" ALTER COLUMN "created_at" SET NOT NULL, ALTER COLUMN "size_bytes" SET NOT NULL,
-  ALTER COLUMN "sort_name" SET NOT NULL;
