@@ -147,6 +147,16 @@ describe.each(['global', 'owner'] as const)('replaceUpload (DEDUPE_SCOPE=%s)', (
     await consistent();
   });
 
+  it('is not made READY by a worker that does not know replacements', async () => {
+    const { id, storedObjectId } = await world.upload('old');
+    const assetId = await received(id, 'new');
+    const update = { where: { assetId }, data: { status: 'READY' as const, storedObjectId } };
+    await expect(world.database.prisma.mediaAsset.update(update)).rejects.toThrow(
+      'media_assets_replacement_check',
+    );
+    await process(assetId);
+  });
+
   it('leaves the asset alone when its bytes are refused', async () => {
     const old = await world.upload('old');
     world.scanner.answers.set('evil', { outcome: 'infected', signature: 'Evil' });

@@ -34,7 +34,7 @@ export class UploadResolver {
     return new RequestUploadPayload(await this.uploads.request(actor, input, requestId, origin));
   }
 
-  @MaxItems(MAX_BATCH, { counted: 1 })
+  @MaxItems(MAX_BATCH)
   @Mutation(() => [RequestUploadResult], {
     description:
       'Requests 1 to 100 uploads, each accepted or rejected independently. Results are in the order of the inputs.',
@@ -57,7 +57,8 @@ export class UploadResolver {
   @Mutation(() => RequestUploadPayload, {
     description:
       'Requests an upload that replaces the bytes of a READY asset once it is READY itself. The asset keeps its id, filename, ' +
-      'metadata and access list. Its old bytes are served until then, and both count against the quota until then. The upload is ' +
+      'metadata and access list. Its old bytes are served until then, and both count against the quota until then; URLs of the old ' +
+      'bytes may end with them. The upload is ' +
       'answered as a hidden asset with the field replaces; watch both. If the asset changes its bytes or is deleted meanwhile, the ' +
       'upload is REJECTED with REPLACEMENT_OBSOLETE. For the owner and operators. When the asset has the bytes already, also when a ' +
       'finished call is repeated, it is returned itself and upload is null. Before, a repeat with an idempotencyKey returns the upload.',
