@@ -29,7 +29,7 @@ export class AssetRemovalResolver {
     return new AssetModel(await this.removal.delete(actor, id));
   }
 
-  @MaxItems(MAX_ITEMS, { counted: 1 })
+  @MaxItems(MAX_ITEMS)
   @Mutation(() => [AssetOutcomeModel], {
     description:
       'Deletes 1 to 100 assets like deleteAsset, each independently. Outcomes are in the order of the ids. Repeating the call ' +

@@ -26,7 +26,7 @@ export class AssetUpdatesResolver {
     return new AssetModel(await this.updates.update(actor, input));
   }
 
-  @MaxItems(MAX_ITEMS, { counted: 1 })
+  @MaxItems(MAX_ITEMS)
   @Mutation(() => [AssetOutcomeModel], {
     description:
       'Changes 1 to 100 assets like updateAsset, each accepted or refused independently. Outcomes are in the order of the inputs. ' +
