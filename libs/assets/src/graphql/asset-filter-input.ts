@@ -17,8 +17,16 @@ const MAX_FILENAME = 255;
 const refuse = (why: string, ...path: (string | number)[]) =>
   invalid('FILTER_INVALID', why, ['filter', ...path]);
 
+/** Lengths that no stored text exceeds. A longer text cannot match, and would be compared with each examined entry. */
+const MAX_LENGTHS = {
+  ...{ title: 512, album: 512, artist: 512, cameraMake: 128, cameraModel: 128 },
+  ...{ key: 64, value: 4096, filename: 4 * MAX_FILENAME },
+};
+
 /** PostgreSQL texts cannot contain NUL. */
-function checked(text: string, ...path: (string | number)[]): string {
+function checked(text: string, kind: keyof typeof MAX_LENGTHS, ...path: (string | number)[]): string {
+  const max = MAX_LENGTHS[kind];
+  if (text.length > max) throw refuse(`This text may have at most ${max} characters.`, ...path);
   if (text.includes('\0')) throw refuse('A text must not contain NUL.', ...path);
   return text;
 }
@@ -29,7 +37,14 @@ function parseProperties(input: PropertiesFilterInput | null | undefined): Prope
     FILTERED_PROPERTIES.flatMap((name) => {
       const value = input?.[name];
       if (value == null) return [];
-      return [[name, typeof value === 'string' ? checked(value, 'properties', name) : value]];
+      return [
+        [
+          name,
+          typeof value === 'string' && name !== 'hasLocation'
+            ? checked(value, name, 'properties', name)
+            : value,
+        ],
+      ];
     }),
   );
   const properties: PropertyFilter = {
@@ -55,8 +70,8 @@ function parseMetadataFilter(inputs: readonly MetadataFilterInput[]): MetadataCo
   }
   const conditions = inputs.map(({ key, value }, index): [string, MetadataCondition] => {
     const condition = {
-      key: checked(key, 'metadata', index, 'key'),
-      value: value == null ? null : checked(value, 'metadata', index, 'value'),
+      key: checked(key, 'key', 'metadata', index, 'key'),
+      value: value == null ? null : checked(value, 'value', 'metadata', index, 'value'),
     };
     return [JSON.stringify(condition), condition];
   });
@@ -67,8 +82,7 @@ function parseMetadataFilter(inputs: readonly MetadataFilterInput[]): MetadataCo
 function parseFilenamePart(text: string): string {
   const outOfRange = () =>
     refuse(`filenameContains must have ${MIN_FILENAME} to ${MAX_FILENAME} characters.`, 'filenameContains');
-  if (text.length > 4 * MAX_FILENAME) throw outOfRange();
-  const part = checked(text, 'filenameContains').normalize('NFC');
+  const part = checked(text, 'filename', 'filenameContains').normalize('NFC');
   const length = [...part].length;
   if (length < MIN_FILENAME || length > MAX_FILENAME) throw outOfRange();
   return part;
