@@ -136,6 +136,17 @@ describe('mergeStreams', () => {
     expect(streams.examined).toBe(2_000);
   });
 
+  it.each([2, 11, 21])(
+    'reads a near stream without matches in few steps, %s entries a page',
+    async (limit) => {
+      const near = Array.from({ length: 5_000 }, (_, asset) => ({ asset, matches: false }));
+      const far = Array.from({ length: 200 }, (_, n) => matching([10_000 + n]));
+      const streams = new Streams([near, ...far], 'asc');
+      await streams.page(null, limit, 2_000);
+      expect(streams.fetches).toBeLessThanOrEqual(12);
+    },
+  );
+
   it('refuses more streams than entries in the budget', async () => {
     const streams = new Streams([matching([1]), matching([2])], 'asc');
     await expect(streams.page(null, 1, 1)).rejects.toThrow('budget');

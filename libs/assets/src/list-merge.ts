@@ -85,7 +85,10 @@ export async function mergeStreams(options: MergeOptions): Promise<Merged> {
     const share = Math.floor(remaining / asked.length / (asked.length * limit > remaining ? 2 : 1));
     const missing = limit - found.size;
     const expected = Math.ceil((missing * (budget - remaining + 1)) / (found.size + waiting.length + 1));
-    const size = Math.max(1, Math.min(asked.length === 1 ? remaining : share, expected));
+    // Entries that wait far ahead let the expectation stay low, so batches also grow with the entries that were examined.
+    const grown = Math.ceil((budget - remaining) / 4 / asked.length);
+    const wanted = Math.max(expected, grown);
+    const size = Math.max(1, Math.min(asked.length === 1 ? remaining : share, wanted));
     const batches = await fetch(
       asked.map(({ index, reached }) => ({ stream: index, after: reached })),
       size,
