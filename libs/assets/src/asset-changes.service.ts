@@ -105,7 +105,8 @@ export class AssetChangesService {
         await this.rateLimiter.take(actor.ownerId);
         if (end.aborted) break;
         const { id } = due.asset;
-        const current = this.isFresh(actor, due) ? due : await this.readAgain(actor, id);
+        const isCurrent = !watch.hasChanged(id) && this.isFresh(actor, due);
+        const current = isCurrent ? due : await this.readAgain(actor, id);
         if (current === null) {
           await this.wait(actor, watch, states, end);
         } else if (current === undefined) {

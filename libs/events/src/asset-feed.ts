@@ -24,6 +24,11 @@ export class Watch {
     this.wake?.();
   }
 
+  /** Whether an asset may have changed since the last call of `next`. */
+  hasChanged(id: string): boolean {
+    return this.changed.has(id);
+  }
+
   /** Reduces the watch to `ids`, a subset of the watched assets, and discards notifications of the others. */
   narrow(ids: Pick<ReadonlySet<string>, 'has' | 'size'>): void {
     if (ids.size === this.watched.size) return;
