@@ -64,8 +64,19 @@ export class AssetTransferService {
     const usage = usageOf(asset, to);
     if (usage !== null) await this.quotas.assertRoom(usage);
     if (asset.storedObjectId === null) return this.change(asset, to, usage, null);
-    const copy = await this.copies.copyInto(this.copies.scopeOf(to), asset.storedObjectId);
-    return this.change(asset, to, usage, copy);
+    const copy = await this.copyFor(asset, asset.storedObjectId, to);
+    return copy !== undefined && this.change(asset, to, usage, copy);
+  }
+
+  /** @returns undefined when the asset got other bytes meanwhile, so that the old ones may be gone */
+  private async copyFor(asset: Asset, objectId: bigint, to: bigint): Promise<ScopeCopy | null | undefined> {
+    try {
+      return await this.copies.copyInto(this.copies.scopeOf(to), objectId);
+    } catch (error) {
+      const current = await this.assets.findWithoutAccessCheck(asset.id);
+      if (current?.version !== asset.version) return undefined;
+      throw error;
+    }
   }
 
   /** Locks the asset, then stored objects, then quotas: the order of all transactions. */
