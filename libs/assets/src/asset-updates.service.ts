@@ -17,6 +17,9 @@ export const MAX_ITEMS = 100;
 /** The outcome of one item of a batch. */
 export type AssetOutcome = Asset | StowageError;
 
+/** Features act on such metadata on behalf of the owner: an album that shares the asset, for example. */
+const isReserved = (key: string) => key.includes('.');
+
 /** Changes names and metadata of assets for callers with the permission WRITE. */
 @Injectable()
 export class AssetUpdatesService {
@@ -57,15 +60,14 @@ export class AssetUpdatesService {
       const asset = update instanceof StowageError ? update : found.get(update.id)!;
       return asset instanceof StowageError ? asset : update;
     });
-    const outcomes = await this.applyAll(permitted);
-    return outcomes.map((outcome) => {
-      if (outcome instanceof StowageError) return outcome;
-      const { granted } = found.get(outcome.id) as Asset;
-      return { ...outcome, granted };
-    });
+    return this.applyAll(actor, permitted, found);
   }
 
-  private async applyAll(updates: readonly (ParsedAssetUpdate | StowageError)[]): Promise<AssetOutcome[]> {
+  private async applyAll(
+    actor: Actor,
+    updates: readonly (ParsedAssetUpdate | StowageError)[],
+    found: ReadonlyMap<string, AssetOutcome>,
+  ): Promise<AssetOutcome[]> {
     const accepted = updates.flatMap((update) => (update instanceof StowageError ? [] : update));
     if (accepted.length === 0)
       return updates.flatMap((update) => (update instanceof StowageError ? update : []));
@@ -76,12 +78,15 @@ export class AssetUpdatesService {
     return this.database.transaction(async (tx) => {
       const drafts = await this.updates.lock(tx, ids, keys);
       const applied = updates.map((update) =>
-        update instanceof StowageError ? update : refusalOr(() => applyTo(drafts.get(update.id), update)),
+        update instanceof StowageError
+          ? update
+          : refusalOr(() => applyTo(drafts.get(update.id), update, found.get(update.id) as Asset, actor)),
       );
       const written = await this.write(tx, [...drafts.values()], now);
       return applied.map((draft) => {
         if (draft instanceof StowageError) return draft;
-        return { ...draft.asset, filename: draft.filename, ...written.get(draft.asset.id) };
+        const { id, granted } = found.get(draft.asset.id) as Asset;
+        return { ...draft.asset, granted, filename: draft.filename, ...written.get(id) };
       });
     });
   }
@@ -96,8 +101,22 @@ export class AssetUpdatesService {
   }
 }
 
-function applyTo(draft: AssetDraft | undefined, update: ParsedAssetUpdate): AssetDraft {
-  if (draft === undefined) throw assetNotFound();
+function applyTo(
+  draft: AssetDraft | undefined,
+  update: ParsedAssetUpdate,
+  permitted: Asset,
+  actor: Actor,
+): AssetDraft {
+  // A transfer to another owner may have come first, for which the lock waited.
+  if (draft?.asset.ownerId !== permitted.ownerId) throw assetNotFound();
+  const isOwn = actor.isAdmin || actor.ownerId === permitted.ownerId;
+  if (!isOwn && [...update.set.map(({ key }) => key), ...update.remove].some(isReserved)) {
+    throw new StowageError(
+      'forbidden',
+      'METADATA_RESERVED',
+      'Only the owner may change metadata whose key contains a dot.',
+    );
+  }
   // Also set on a PROCESSING asset that is deleted when processing ends.
   if (draft.asset.deletedAt !== null) {
     throw new StowageError(

@@ -86,6 +86,33 @@ describe('updates of assets (real: PostgreSQL, queue, storage emulator)', () => 
     expect((await world.asset(id)).filename).toBe(reason === null ? 'changed' : 'file.txt');
   });
 
+  it('leave metadata with a dot in its key to the owner and operators', async () => {
+    const { id } = await stored({ acl: [{ principal: 'user:7', permissions: ['WRITE'] }] });
+    const set = { id, setMetadata: [entry('albums.id', '1')] };
+    const remove = { id, removeMetadata: ['albums.id'] };
+    for (const update of [set, remove]) {
+      await expect(updates.update(actor(7n), update)).rejects.toMatchObject({ reason: 'METADATA_RESERVED' });
+    }
+    await updates.update(owner, set);
+    expect(await metadataOf(id)).toEqual({ 'albums.id': '1' });
+    await updates.update(actor(1000n, { isAdmin: true }), remove);
+    expect(await metadataOf(id)).toEqual({});
+  });
+
+  it('do not reach an asset that got another owner while they waited', async () => {
+    const { id } = await stored();
+    const getAll = world.assets.getAll.bind(world.assets);
+    jest.spyOn(world.assets, 'getAll').mockImplementation(async (...values) => {
+      const found = await getAll(...values);
+      await world.database.prisma.mediaAsset.update({ where: { assetId: id }, data: { ownerId: 43n } });
+      return found;
+    });
+    const update = updates.update(owner, { id, filename: 'changed', setMetadata: [entry('a')] });
+    await expect(update).rejects.toMatchObject({ reason: 'ASSET_NOT_FOUND' });
+    expect(await rowOf(id)).toMatchObject({ filename: 'file.txt' });
+    expect(await metadataOf(id)).toEqual({});
+  });
+
   it('are refused for missing and deleted assets', async () => {
     const { id } = await stored();
     await world.removal.delete(owner, id);
