@@ -52,18 +52,19 @@ export const LIST_UNSUCCESSFUL = statement<AssetRow>(
     order by a.asset_id desc limit $3`,
 );
 
-const EXAMINED = `select * from media_assets m where m.asset_id < $1::uuid order by m.asset_id desc limit ${MAX_EXAMINED}`;
-
-export const LIST_ALL = statement<AssetRow>(
+/**
+ * Reads a page and the last entry that it may examine in one statement, so that no asset is removed in between. The entry is null when
+ * the list ends before it. At least one row.
+ */
+export const LIST_ALL = statement<{ last: string | null } & (AssetRow | { assetId: null })>(
   'assets_admin_list_all',
-  `select ${ASSET_COLUMNS} from (${EXAMINED}) a where a.status = any($2::asset_status[])
-    order by a.asset_id desc limit $3`,
-);
-
-/** The last entry that a page may examine; no row when the list ends before it. */
-export const LAST_EXAMINED = statement<{ id: string }>(
-  'assets_admin_last_examined',
-  `select a.asset_id as id from (${EXAMINED}) a offset ${MAX_EXAMINED - 1} limit 1`,
+  `with e as materialized (
+      select * from media_assets m where m.asset_id < $1::uuid order by m.asset_id desc limit ${MAX_EXAMINED})
+    select l.last, p.* from (
+        select case when count(*) = ${MAX_EXAMINED} then (select asset_id from e order by asset_id limit 1) end as last from e) l
+      left join lateral (
+        select ${ASSET_COLUMNS} from e a where a.status = any($2::asset_status[]) order by a.asset_id desc limit $3) p on true
+    order by p."assetId" desc`,
 );
 
 const START = { createdAt: 'infinity', id: 'ffffffff-ffff-ffff-ffff-ffffffffffff' };
@@ -83,13 +84,12 @@ export class AdminAssetsRepository {
     if (wanted.every((status) => UNSUCCESSFUL.includes(status))) {
       return this.page(LIST_UNSUCCESSFUL, [wanted, start.id, limit]);
     }
-    const page = await this.page(LIST_ALL, [start.id, wanted, limit]);
-    if (statuses === null || page.found.length === limit) return page;
-    const [last] = await this.database.query(LAST_EXAMINED, [start.id]);
-    return { ...page, stoppedAt: last?.id ?? null };
+    const rows = await this.database.query(LIST_ALL, [start.id, wanted, limit]);
+    const found = rows.flatMap((row) => (row.assetId === null ? [] : assetOf(row)));
+    return { found, stoppedAt: found.length === limit ? null : rows[0]!.last };
   }
 
-  private async page(list: typeof LIST_ALL, values: readonly unknown[]): Promise<AdminPage> {
+  private async page(list: typeof LIST_OWNER, values: readonly unknown[]): Promise<AdminPage> {
     const rows = await this.database.query(list, values);
     return { found: rows.map(assetOf), stoppedAt: null };
   }

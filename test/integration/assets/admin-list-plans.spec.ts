@@ -3,7 +3,6 @@ import pg from 'pg';
 import { ASSET_STATUSES } from '#libs/domain';
 import type { Statement } from '#libs/database';
 import {
-  LAST_EXAMINED,
   LIST_ALL,
   LIST_OWNER,
   LIST_UNSUCCESSFUL,
@@ -55,7 +54,7 @@ describe('query plans of lists for operators (real: PostgreSQL, 300,000 assets)'
     await client.query(`deallocate ${name}`);
     const entries: Record<string, number> = {};
     for (const node of nodesOf(plan)) {
-      if (!/(?<!Subquery|Function) Scan$/.test(node['Node Type'])) continue;
+      if (!/(?<!Subquery|Function|CTE) Scan$/.test(node['Node Type'])) continue;
       const name = (node['Index Cond'] === undefined ? undefined : node['Index Name']) ?? node['Node Type'];
       const count = node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0);
       entries[name] = (entries[name] ?? 0) + Math.round(count * node['Actual Loops']);
@@ -87,15 +86,13 @@ describe('query plans of lists for operators (real: PostgreSQL, 300,000 assets)'
       it('reads all assets by the primary key', async () => {
         const { entries, rows } = await read(LIST_ALL, [idOf(before), ASSET_STATUSES, PAGE], mode);
         expect(rows).toBe(PAGE);
-        expect(entries).toEqual({ [PRIMARY]: PAGE, [CORRUPT]: 0 });
+        expect(entries).toEqual({ [PRIMARY]: MAX_EXAMINED, [CORRUPT]: 0 });
       });
 
       it('examines a bounded number of entries for a rare status', async () => {
         const { entries, rows } = await read(LIST_ALL, [idOf(before), ['DELETED'], PAGE], mode);
         expect(rows).toBe(2);
         expect(entries).toEqual({ [PRIMARY]: MAX_EXAMINED, [CORRUPT]: 0 });
-        const last = await read(LAST_EXAMINED, [idOf(before)], mode);
-        expect(last).toEqual({ rows: 1, entries: { [PRIMARY]: MAX_EXAMINED } });
       });
     });
   });
