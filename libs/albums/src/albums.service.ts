@@ -112,14 +112,17 @@ export class AlbumsService {
   /** Removes assets and the access that the album gave to them. @throws StowageError not-found; forbidden; invalid ALBUMS_TOO_MANY_ASSETS */
   remove(actor: Actor, id: string, assetIds: readonly string[]): Promise<Album> {
     assertCount(assetIds);
-    return this.change(actor, id, async (tx, album) => {
-      await this.albums.removeItems(tx, album.id, assetIds);
-      await this.grants.revoke(tx, principalOf(album.id), assetIds);
-      if (album.coverAssetId !== null && assetIds.includes(album.coverAssetId)) {
-        await this.albums.replaceCover(tx, album.coverAssetId, album.id);
-      }
-      await this.albums.touch(tx, album.id, {});
-    });
+    return this.change(actor, id, (tx, album) => this.removeFrom(tx, album, assetIds));
+  }
+
+  /** {@link remove} in the caller's transaction, which has locked the album. */
+  async removeFrom(tx: Tx, album: Album, assetIds: readonly string[]): Promise<void> {
+    await this.albums.removeItems(tx, album.id, assetIds);
+    await this.grants.revoke(tx, principalOf(album.id), assetIds);
+    if (album.coverAssetId !== null && assetIds.includes(album.coverAssetId)) {
+      await this.albums.replaceCover(tx, album.coverAssetId, album.id);
+    }
+    await this.albums.touch(tx, album.id, {});
   }
 
   /**

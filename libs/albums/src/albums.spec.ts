@@ -152,6 +152,26 @@ describe('albums', () => {
     statements.mockRestore();
   });
 
+  it('loses an asset whose bytes were replaced by those of another kind of file', async () => {
+    const { id } = await create('Replaced');
+    const [kept, replaced] = await Promise.all([storeAsset(database), storeAsset(database)]);
+    await api.query(ADD, { id, assetIds: [kept, replaced] });
+    const write = (assetId: string) =>
+      database.pool.query(
+        `insert into domain_events (type, asset_id, owner_id) values ('asset.replaced', $1, 42)`,
+        [assetId],
+      );
+    await database.prisma.mediaAsset.update({
+      where: { assetId: replaced },
+      data: { mimeType: 'application/pdf' },
+    });
+    for (const assetId of [kept, replaced]) await write(assetId);
+    await until('the asset is removed', async () => (await seen(id, '42'))?.length === 1 || null);
+    expect(await seen(id, '42')).toEqual([kept]);
+    const grants = { where: { assetId: replaced, principal: `albums:${id}` } };
+    expect(await database.prisma.assetAcl.count(grants)).toBe(0);
+  });
+
   it('is hidden from others, who cannot change it', async () => {
     const { id } = await create('Private');
     expect(await seen(id, '43')).toBeNull();

@@ -40,6 +40,18 @@ export class AlbumEvents {
     return this.albums.replaceCover(tx, assetId);
   }
 
+  /** Removes an asset whose bytes were replaced by those of another kind of file. */
+  @OnAssetEvent('albums.remove-replaced', ['asset.replaced'])
+  async removeReplaced({ assetId }: AssetEvent, tx: Tx): Promise<void> {
+    const asset = await tx.mediaAsset.findUnique({ where: { assetId }, select: { mimeType: true } });
+    if (asset === null || kindOfMediaType(asset.mimeType) === 'IMAGE') return;
+    const items = await tx.albumItem.findMany({ where: { assetId }, orderBy: { albumId: 'asc' } });
+    for (const { albumId } of items) {
+      const album = await this.albums.lock(tx, albumId);
+      if (album !== null) await this.service.removeFrom(tx, album, [assetId]);
+    }
+  }
+
   /** Removes an asset whose owner changed from the albums of its former owner. Its grants ended with the change. */
   @OnAssetEvent('albums.remove-transferred', ['asset.transferred'])
   async removeTransferred({ assetId }: AssetEvent, tx: Tx): Promise<void> {
