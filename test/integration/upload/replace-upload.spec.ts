@@ -33,7 +33,7 @@ describe.each(['global', 'owner'] as const)('replaceUpload (DEDUPE_SCOPE=%s)', (
   const quota = () => world.quotas.of(42n);
   /** The replaced bytes are deleted in the background. */
   const consistent = async () => {
-    const where = { refCount: 0, state: 'LIVE' as const };
+    const where = { refCount: 0, state: { in: ['LIVE' as const, 'DELETING' as const] } };
     await until(
       'unreferenced objects are gone',
       async () => (await world.database.prisma.storedObject.count({ where })) === 0 || null,
