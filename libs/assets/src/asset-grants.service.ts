@@ -9,6 +9,7 @@ import {
   parsePrincipal,
   type Permission,
   StowageError,
+  assetChanging,
 } from '#libs/domain';
 import { DomainEventsRepository } from '#libs/events';
 import type { Asset } from './asset.js';
@@ -92,11 +93,7 @@ export class AssetGrantsService {
       if (changed) this.logger.info({ assetId }, 'access list changed');
       return this.authorized(actor, assetId);
     }
-    throw new StowageError(
-      'conflict',
-      'ASSET_CHANGING',
-      'The asset is being changed by other requests. Try again.',
-    );
+    throw assetChanging();
   }
 
   private async authorized(actor: Actor, assetId: string): Promise<Asset> {

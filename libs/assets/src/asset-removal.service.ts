@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { CollectionService, StoredObjectsRepository } from '#libs/content';
 import { Clock } from '#libs/database';
-import { type Actor, STATUSES_WITHOUT_INCOMING_OBJECT, StowageError } from '#libs/domain';
+import { type Actor, STATUSES_WITHOUT_INCOMING_OBJECT, StowageError, assetChanging } from '#libs/domain';
 import type { Asset } from './asset.js';
 import { AssetsService } from './assets.service.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
@@ -94,7 +94,7 @@ export class AssetRemovalService {
         return;
       }
     }
-    throw changing();
+    throw assetChanging();
   }
 
   private async deleteOnce(asset: Asset): Promise<boolean> {
@@ -112,7 +112,7 @@ export class AssetRemovalService {
       const asset = await this.assets.get(actor, id, 'DELETE');
       if (await change(asset)) return this.assets.get(actor, id, 'DELETE');
     }
-    throw changing();
+    throw assetChanging();
   }
 
   /** Best effort: the collector deletes objects that remain. */
@@ -124,6 +124,3 @@ export class AssetRemovalService {
     }
   }
 }
-
-const changing = () =>
-  new StowageError('conflict', 'ASSET_CHANGING', 'The asset is being changed by other requests. Try again.');

@@ -3,7 +3,7 @@ import { PinoLogger } from 'nestjs-pino';
 import { FeatureGrantsService } from '#libs/access';
 import { type ScopeCopy, ScopeCopiesService } from '#libs/content';
 import { Clock, Database, isForeignKeyViolation } from '#libs/database';
-import { type Actor, StowageError } from '#libs/domain';
+import { type Actor, StowageError, assetChanging } from '#libs/domain';
 import { type QuotaMove, QuotaMovesService } from '#libs/quota';
 import type { Asset } from './asset.js';
 import { AssetStatesRepository } from './asset-states.repository.js';
@@ -50,11 +50,7 @@ export class AssetTransferService {
       );
       return this.assets.get(actor, id, 'READ');
     }
-    throw new StowageError(
-      'conflict',
-      'ASSET_CHANGING',
-      'The asset is being changed by other requests. Try again.',
-    );
+    throw assetChanging();
   }
 
   /** @returns false when the asset or its bytes have changed since they were read */

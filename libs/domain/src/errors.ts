@@ -86,3 +86,7 @@ export const assetNotFound = () =>
 /** Returns the kind of any thrown value; `internal` (a bug) unless it is a {@link StowageError}. */
 export const kindOf = (error: unknown): ErrorKind =>
   error instanceof StowageError ? error.kind : 'internal';
+
+/** A change that lost too many races. */
+export const assetChanging = () =>
+  new StowageError('conflict', 'ASSET_CHANGING', 'The asset is being changed by other requests. Try again.');
