@@ -8,14 +8,16 @@ import { sharesSql, type ValidSource } from './principal-source.js';
  */
 
 const AND_UNEXPIRED = 'and (g.expires_at is null or g.expires_at > now())';
-/** Ends of several grants have a maximum only without nulls. */
-const ENDS = `coalesce(g.expires_at, 'infinity')`;
+/** The end of a grant without one: several ends have a maximum only without nulls, and Prisma cannot read infinity. */
+const NEVER = new Date('9999-12-31T23:59:59Z');
+const endSql = (end: string) => `coalesce(${end}, '${NEVER.toISOString()}')`;
+const ENDS = endSql('g.expires_at');
 
 /** Hides the length of the array from the planner, which would otherwise plan the statement anew for each execution. */
 const arrayOf = (principals: string) => `(select ${principals}::text[])::text[]`;
 
-/** The value of {@link grantedSql}: the last end of the grants of each permission, then of those by shares; infinity is a number. */
-export type GrantedEnds = readonly (Date | number | null)[];
+/** The value of {@link grantedSql}: the last end of the grants of each permission, then of those by shares. */
+export type GrantedEnds = readonly (Date | null)[];
 
 /**
  * Expression for {@link AccessTarget.granted}, for statements with the table alias `media_assets a`; {@link grantedOf} reads its value.
@@ -34,7 +36,7 @@ export function grantedSql(principals: string, sources: readonly ValidSource[] =
   const grants = `from asset_acl g where g.asset_id = a.asset_id ${AND_UNEXPIRED}`;
   if (sources.length > 0) {
     const held = perSource(sources, (source) =>
-      sharesSql(source, 'g.principal', callers, (end) => `max(coalesce(${end}, 'infinity'))`),
+      sharesSql(source, 'g.principal', callers, (end) => `max(${endSql(end)})`),
     );
     // A condition, from which the planner derives a range of the index.
     const isFeature = sources.map(({ prefix }) => `starts_with(g.principal, '${prefix}:')`).join(' or ');
@@ -53,7 +55,7 @@ export const grantedOf = (ends: GrantedEnds): readonly GrantedPermission[] =>
       ? []
       : {
           permission: PERMISSIONS[index] ?? 'READ',
-          until: typeof end === 'number' ? null : end,
+          until: end < NEVER ? end : null,
           byShare: index >= PERMISSIONS.length,
         },
   );

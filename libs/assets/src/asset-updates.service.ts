@@ -10,6 +10,7 @@ import {
 } from './asset-draft.js';
 import { AssetUpdatesRepository, type UpdatedColumns } from './asset-updates.repository.js';
 import { AssetsService } from './assets.service.js';
+import { mayGrant } from './asset-grants.service.js';
 
 /** Assets that one call updates or deletes. */
 export const MAX_ITEMS = 100;
@@ -77,15 +78,18 @@ export class AssetUpdatesService {
     const now = this.clock.now();
     return this.database.transaction(async (tx) => {
       const drafts = await this.updates.lock(tx, ids, keys);
-      const applied = updates.map((update) =>
-        update instanceof StowageError
-          ? update
-          : refusalOr(() => applyTo(drafts.get(update.id), update, found.get(update.id) as Asset, actor)),
-      );
+      // A grant may have been revoked before the lock. Ownership is compared with the locked row.
+      const isOwner = ids.every((id) => mayGrant(actor, found.get(id) as Asset));
+      const current = isOwner ? found : await this.assets.getAll(actor, ids, 'WRITE', tx);
+      const applied = updates.map((update) => {
+        const asset = update instanceof StowageError ? update : current.get(update.id)!;
+        if (asset instanceof StowageError) return asset;
+        return refusalOr(() => applyTo(drafts.get(asset.id), update as ParsedAssetUpdate, asset, actor));
+      });
       const written = await this.write(tx, [...drafts.values()], now);
       return applied.map((draft) => {
         if (draft instanceof StowageError) return draft;
-        const { id, granted } = found.get(draft.asset.id) as Asset;
+        const { id, granted } = current.get(draft.asset.id) as Asset;
         return { ...draft.asset, granted, filename: draft.filename, ...written.get(id) };
       });
     });
@@ -109,8 +113,10 @@ function applyTo(
 ): AssetDraft {
   // A transfer to another owner may have come first, for which the lock waited.
   if (draft?.asset.ownerId !== permitted.ownerId) throw assetNotFound();
-  const isOwn = actor.isAdmin || actor.ownerId === permitted.ownerId;
-  if (!isOwn && [...update.set.map(({ key }) => key), ...update.remove].some(isReserved)) {
+  if (
+    !mayGrant(actor, permitted) &&
+    [...update.set.map(({ key }) => key), ...update.remove].some(isReserved)
+  ) {
     throw new StowageError(
       'forbidden',
       'METADATA_RESERVED',

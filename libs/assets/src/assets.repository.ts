@@ -7,6 +7,7 @@ import {
   type MediaAsset,
   statement,
   type StoredObject,
+  type Tx,
 } from '#libs/database';
 import {
   type AssetProperties,
@@ -119,8 +120,8 @@ export class AssetsRepository {
   }
 
   /** {@link find} for many assets, in any order. */
-  async findAll(ids: readonly string[], principals: readonly string[]): Promise<Asset[]> {
-    return (await this.database.query(FIND_ALL.for(this.sources), [ids, principals])).map(assetOf);
+  async findAll(ids: readonly string[], principals: readonly string[], tx?: Tx): Promise<Asset[]> {
+    return (await this.database.query(FIND_ALL.for(this.sources), [ids, principals], tx)).map(assetOf);
   }
 
   /** An asset without granted permissions. */

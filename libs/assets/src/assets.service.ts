@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { may } from '#libs/access';
+import type { Tx } from '#libs/database';
 import {
   type Actor,
   assetNotFound,
@@ -30,8 +31,8 @@ export class AssetsService {
   }
 
   /** The assets that exist and that the caller may read, in the order of the ids. */
-  async findAll(actor: Actor, ids: readonly string[]): Promise<Asset[]> {
-    const found = await this.repository.findAll(ids.filter(isAssetId), principalsOf(actor));
+  async findAll(actor: Actor, ids: readonly string[], tx?: Tx): Promise<Asset[]> {
+    const found = await this.repository.findAll(ids.filter(isAssetId), principalsOf(actor), tx);
     const assets = new Map(found.map((asset) => [asset.id, asset]));
     return ids.flatMap((id) => assets.get(id) ?? []).filter((asset) => may(actor, 'READ', asset));
   }
@@ -58,8 +59,9 @@ export class AssetsService {
     actor: Actor,
     ids: readonly string[],
     permission: Permission,
+    tx?: Tx,
   ): Promise<Map<string, Asset | StowageError>> {
-    const assets = new Map((await this.findAll(actor, ids)).map((asset) => [asset.id, asset]));
+    const assets = new Map((await this.findAll(actor, ids, tx)).map((asset) => [asset.id, asset]));
     return new Map(
       ids.map((id) => {
         const asset = assets.get(id);

@@ -113,6 +113,23 @@ describe('updates of assets (real: PostgreSQL, queue, storage emulator)', () => 
     expect(await metadataOf(id)).toEqual({});
   });
 
+  it('do not reach an asset whose grant was revoked while they waited', async () => {
+    const lasting = { principal: 'user:7', permissions: ['WRITE' as const] };
+    const [kept, lost] = [await stored({ acl: [lasting] }), await stored({ acl: [lasting] })];
+    const getAll = world.assets.getAll.bind(world.assets);
+    jest.spyOn(world.assets, 'getAll').mockImplementationOnce(async (...values) => {
+      const found = await getAll(...values);
+      await world.database.prisma.assetAcl.deleteMany({ where: { assetId: lost.id } });
+      return found;
+    });
+    const outcomes = await updates.updateAll(
+      actor(7n),
+      [kept, lost].map(({ id }) => ({ id, filename: 'changed' })),
+    );
+    expect(outcomes).toMatchObject([{ filename: 'changed' }, { reason: 'ASSET_NOT_FOUND' }]);
+    expect((await world.asset(lost.id)).filename).toBe('file.txt');
+  });
+
   it('are refused for missing and deleted assets', async () => {
     const { id } = await stored();
     await world.removal.delete(owner, id);
