@@ -5,6 +5,7 @@ import * as prettier from 'prettier';
 import { type Figure, isMet } from './figures.ts';
 import type { Measurement } from './measurement.ts';
 import { emulatorPut } from './measurements/emulator-put.ts';
+import { lists } from './measurements/lists.ts';
 import { memory } from './measurements/memory.ts';
 import { overload } from './measurements/overload.ts';
 import { pipeline } from './measurements/pipeline.ts';
@@ -33,6 +34,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   requestUpload,
   requestUploads,
   subscriptions,
+  lists,
   memory,
 ];
 

@@ -6,7 +6,7 @@ import type { Stack } from './stack.ts';
 /** Connections of every load on the api and on its ceilings. */
 export const CONNECTIONS = 32;
 export const MANY_OWNERS = 1000;
-const FIRST_OWNER = 1000;
+export const FIRST_OWNER = 1000;
 
 const UPLOAD = `asset { id status } upload { httpMethod url headers { name value } expiresAt }`;
 export const REQUEST_UPLOAD = `mutation ($input: RequestUploadInput!) { requestUpload(input: $input) { ${UPLOAD} } }`;

@@ -2,13 +2,24 @@ import { Ceiling } from '../ceilings/ceiling.ts';
 import type { Figure } from '../figures.ts';
 import { Load } from '../load/load.ts';
 import { alternate, type Measurement } from '../measurement.ts';
-import { CONNECTIONS, MANY_OWNERS, newInput, operation, REQUEST_UPLOAD, tokensOf } from '../users.ts';
+import { storeAssets } from '../stored-assets.ts';
+import {
+  CONNECTIONS,
+  FIRST_OWNER,
+  MANY_OWNERS,
+  newInput,
+  operation,
+  REQUEST_UPLOAD,
+  tokensOf,
+} from '../users.ts';
 
 const SECONDS = 5;
 const WARM_UP_SECONDS = 4;
 const ROUNDS = 5;
+/** Assets that the owners have before. */
+const STORED = 100_000;
 
-/** Single requests of many owners and of one owner, compared with a server that only inserts a row. */
+/** Single requests for unique bytes, of many owners and of one owner with assets, compared with a server that only inserts a row. */
 export const requestUpload: Measurement = {
   name: 'request-upload',
   async run(stack, say): Promise<Figure[]> {
@@ -17,6 +28,8 @@ export const requestUpload: Measurement = {
       DATABASE_URL: stack.env.DATABASE_URL,
       DATABASE_POOL: '10',
     });
+    say('storing assets');
+    await storeAssets(stack, { assets: STORED, firstOwner: FIRST_OWNER, owners: MANY_OWNERS });
     const tokens = await tokensOf(stack, MANY_OWNERS);
     const requestsOf = (tokens: readonly string[]) =>
       tokens.map((token) => operation(token, REQUEST_UPLOAD, { input: newInput() }));
