@@ -16,15 +16,37 @@ import { run } from './command.ts';
 import { type Guard, GUARDS, INVARIANTS } from './invariant-guards.ts';
 
 const HELP = `
-Usage: npm run invariants [-- NUMBER]
+Usage: npm run invariants [-- NUMBER | --new]
 
 Removes the guards of the invariants, one at a time, in a copy of the tree, checks that a test fails without each, and
-writes docs/invariants.md. With a number it checks only that row and writes no page.
+writes docs/invariants.md.
+
+  NUMBER  checks only this guard and writes no page
+  --new   checks only guards that docs/invariants.md lacks, or shows with another line or test
 `;
 const ROOT = path.resolve(import.meta.dirname, '..');
 const JEST = path.join(ROOT, 'node_modules/jest/bin/jest.js');
 let copy: string;
-const only = process.argv[2] === undefined ? null : Number(process.argv[2]);
+const PAGE = path.join(ROOT, 'docs/invariants.md');
+const argument = process.argv[2];
+const isNewOnly = argument === '--new';
+const only = argument === undefined || isNewOnly ? null : Number(argument);
+
+/** The line and test of a guard, as the page shows them. */
+const proofOf = ({ guard, test, name }: Guard) =>
+  `\`${guard.trim().split('\n')[0] ?? ''}\`  \nTest: \`${test}\`, “${name}”`;
+
+const sectionOf = (number: string, guard: Guard, place: string, failure: string) =>
+  `### ${number} ${guard.what}\n\nGuard: \`${place}\`, ${proofOf(guard)}\n\nWithout it:\n\n\`\`\`\n${failure}\n\`\`\``;
+
+/** The failure that the page quotes for a guard; null if it has none, or shows another line or test. */
+function quotedFailure(page: string, guard: Guard): string | null {
+  const section = page
+    .split('\n### ')
+    .find((section) => section.slice(section.indexOf(' ') + 1).startsWith(`${guard.what}\n`));
+  if (section === undefined || !section.includes(`, ${proofOf(guard)}\n`)) return null;
+  return /```\n([^]*?)\n```/.exec(section)?.[1] ?? null;
+}
 
 function makeCopy(): void {
   const { status } = spawnSync(process.execPath, [path.join(ROOT, 'scripts/build.mjs')], {
@@ -100,6 +122,39 @@ function failureOf(test: string, name: string): string | null {
     .join('\n');
 }
 
+/** Removes a guard, runs its test and puts the guard back. @returns the test's failure; null if it passed */
+function failureWithout({ file, guard, without, test, name }: Guard): string | null {
+  const copied = path.join(copy, file);
+  const source = readFileSync(copied, 'utf8');
+  replaceText(
+    copied,
+    source.replace(guard, () => without),
+  );
+  const failure = failureOf(test, name);
+  replaceText(copied, source);
+  return failure;
+}
+
+/** File and line of a guard. */
+function placeOf({ file, guard }: Guard): string {
+  const source = readFileSync(path.join(copy, file), 'utf8');
+  if (source.split(guard).length !== 2)
+    throw new Error(`${file} must contain this line exactly once: ${guard}`);
+  return `${file}:${source.slice(0, source.indexOf(guard)).split('\n').length}`;
+}
+
+function writePage(rows: readonly string[], sections: readonly string[]): void {
+  const list = INVARIANTS.map((text, index) => `${index + 1}. ${text}`).join('\n');
+  writeFileSync(
+    PAGE,
+    `# Invariants\n\n${list}\n\nEach guard below was removed in a copy of the tree, its test was run, and the test's failure is quoted. ` +
+      `\`npm run invariants\` repeats this and writes this page.\n\n` +
+      `|   | property | guard | test |\n| - | --- | --- | --- |\n${rows.join('\n')}\n\n${sections.join('\n\n')}\n`,
+  );
+  const prettier = path.join(ROOT, 'node_modules/.bin/prettier');
+  spawnSync(prettier, ['--write', '--log-level', 'warn', PAGE], { cwd: ROOT });
+}
+
 await run(HELP, () => {
   copy = mkdtempSync(path.join(os.tmpdir(), 'stowage-guards-'));
   try {
@@ -107,51 +162,25 @@ await run(HELP, () => {
     const rows: string[] = [];
     const sections: string[] = [];
     const guards = GUARDS.toSorted((a, b) => a.invariant - b.invariant);
-    const chosen = guards.filter((_, index) => only === null || only === index + 1);
-    checkTests(chosen);
+    const page = isNewOnly ? readFileSync(PAGE, 'utf8') : '';
+    const quoted = new Map(guards.map((guard) => [guard, quotedFailure(page, guard)]));
+    checkTests(
+      guards.filter((guard, index) => quoted.get(guard) === null && (only === null || only === index + 1)),
+    );
     let missed = 0;
     for (const [index, guard] of guards.entries()) {
       if (only !== null && only !== index + 1) continue;
-      const file = path.join(copy, guard.file);
-      const source = readFileSync(file, 'utf8');
-      const line = source.slice(0, source.indexOf(guard.guard)).split('\n').length;
-      if (source.split(guard.guard).length !== 2)
-        throw new Error(`${guard.file} must contain this line exactly once: ${guard.guard}`);
-      replaceText(
-        file,
-        source.replace(guard.guard, () => guard.without),
-      );
-      const failure = failureOf(guard.test, guard.name);
-      replaceText(file, source);
+      const place = placeOf(guard);
+      const known = quoted.get(guard) ?? null;
+      const failure = known ?? failureWithout(guard);
       if (failure === null) missed += 1;
-      console.log(`${failure === null ? 'NO TEST FAILED' : 'test failed'}  ${index + 1}. ${guard.what}`);
+      if (known === null)
+        console.log(`${failure === null ? 'NO TEST FAILED' : 'test failed'}  ${index + 1}. ${guard.what}`);
       const number = `${guard.invariant}.${guards.filter((other, at) => other.invariant === guard.invariant && at <= index).length}`;
-      rows.push(
-        `| ${number} | ${guard.what} | \`${guard.file}:${line}\` | \`${path.basename(guard.test)}\` |`,
-      );
-      sections.push(
-        `### ${number} ${guard.what}\n\n` +
-          `Guard: \`${guard.file}:${line}\`, \`${guard.guard.trim().split('\n')[0] ?? ''}\`  \n` +
-          `Test: \`${guard.test}\`, “${guard.name}”\n\n` +
-          `Without it:\n\n\`\`\`\n${failure ?? 'NO TEST FAILED'}\n\`\`\``,
-      );
+      rows.push(`| ${number} | ${guard.what} | \`${place}\` | \`${path.basename(guard.test)}\` |`);
+      sections.push(sectionOf(number, guard, place, failure ?? 'NO TEST FAILED'));
     }
-    if (only === null) {
-      const list = INVARIANTS.map((text, index) => `${index + 1}. ${text}`).join('\n');
-      writeFileSync(
-        path.join(ROOT, 'docs/invariants.md'),
-        `# Invariants\n\n${list}\n\nEach guard below was removed in a copy of the tree, its test was run, and the test's failure is quoted. ` +
-          `\`npm run invariants\` repeats this and writes this page.\n\n` +
-          `|   | property | guard | test |\n| - | --- | --- | --- |\n${rows.join('\n')}\n\n${sections.join('\n\n')}\n`,
-      );
-      spawnSync(
-        path.join(ROOT, 'node_modules/.bin/prettier'),
-        ['--write', '--log-level', 'warn', 'docs/invariants.md'],
-        {
-          cwd: ROOT,
-        },
-      );
-    }
+    if (only === null) writePage(rows, sections);
     process.exitCode = missed === 0 ? 0 : 1;
   } finally {
     rmSync(copy, { recursive: true, force: true });
