@@ -650,6 +650,15 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 8,
+    what: 'An update checks the grant after its lock',
+    file: 'libs/assets/src/asset-updates.service.ts',
+    guard: "isOwner ? found : await this.assets.getAll(actor, ids, 'WRITE', tx)",
+    without: 'found',
+    test: UPDATES,
+    name: 'do not reach an asset whose grant was revoked while they waited',
+  },
+  {
+    invariant: 8,
     what: 'A revoked token is refused',
     file: 'libs/identity/src/identity.service.ts',
     guard: 'await this.revocations.verify(actor);',
