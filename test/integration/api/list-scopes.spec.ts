@@ -4,23 +4,9 @@ import { type AssetStatus, kindOfMediaType } from '#libs/domain';
 import { KIND_SQL } from '../../../libs/assets/src/asset-filter.js';
 import { ALIASES, FAMILIES, RECOGNISED } from '../../../libs/domain/src/media-types.data.js';
 import { storeAsset } from '../../../libs/testing/src/stored-asset.js';
-import { type Answer, TestApi } from '../../../libs/testing/src/test-api.js';
+import { TestApi } from '../../../libs/testing/src/test-api.js';
+import { AssetLists, type AssetPage } from '../../support/asset-lists.js';
 import { IN_BACKGROUND } from '../../support/background-statements.js';
-
-const LIST = `query ($scope: AssetScope, $first: Int, $after: String, $last: Int, $before: String, $filter: AssetFilter,
-    $orderBy: AssetOrder) {
-  assets(scope: $scope, first: $first, after: $after, last: $last, before: $before, filter: $filter, orderBy: $orderBy) {
-    nodes { id filename } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`;
-
-interface Page {
-  readonly nodes: { readonly id: string; readonly filename: string }[];
-  readonly pageInfo: {
-    readonly hasNextPage: boolean;
-    readonly hasPreviousPage: boolean;
-    readonly startCursor: string | null;
-    readonly endCursor: string | null;
-  };
-}
 
 const minute = (n: number) => new Date(Date.UTC(2026, 0, 1, 0, n));
 const FUTURE = new Date(Date.UTC(2100, 0, 1));
@@ -138,21 +124,10 @@ describe('lists by scope, order and filter (real: PostgreSQL, HTTP)', () => {
   });
   afterAll(() => api?.[Symbol.asyncDispose]());
 
-  const list = (
-    variables: object,
-    subject = '7',
-    claims: Record<string, unknown> = CLAIMS,
-  ): Promise<Answer> => api.query(LIST, variables, subject, claims);
-  const page = async (
-    variables: object,
-    subject = '7',
-    claims: Record<string, unknown> = CLAIMS,
-  ): Promise<Page> => {
-    const { data, errors } = await list(variables, subject, claims);
-    expect(errors).toBeUndefined();
-    return data!.assets as Page;
-  };
-  const names = ({ nodes }: Page) => nodes.map(({ filename }) => filename);
+  const lists = new AssetLists(() => api, '7', CLAIMS);
+  const list = lists.list.bind(lists);
+  const page = lists.page.bind(lists);
+  const names = ({ nodes }: AssetPage) => nodes.map(({ filename }) => filename);
 
   /** Orders names as a list does, by the seeds. */
   function sorted(found: readonly string[], orderBy: string): string[] {
@@ -175,25 +150,12 @@ describe('lists by scope, order and filter (real: PostgreSQL, HTTP)', () => {
 
   it.each(LISTS)('lists %s by %s, forwards and backwards', async (scope, orderBy, found) => {
     const expected = sorted(found, orderBy);
-    const all = await page({ scope, orderBy });
-    // Equal sizes are ordered by id, which grows with the time of creation.
-    expect(names(all)).toEqual(expected);
-    const forward: string[] = [];
-    for (let after: string | null = null; ;) {
-      const next: Page = await page({ scope, orderBy, first: 2, after });
-      forward.push(...names(next));
-      if (!next.pageInfo.hasNextPage) break;
-      after = next.pageInfo.endCursor;
-    }
-    expect(forward).toEqual(expected);
-    const backward: string[] = [];
-    for (let before: string | null = null; ;) {
-      const next: Page = await page({ scope, orderBy, last: 3, before });
-      backward.unshift(...names(next));
-      if (!next.pageInfo.hasPreviousPage) break;
-      before = next.pageInfo.startCursor;
-    }
-    expect(backward).toEqual(expected);
+    expect(expected.length).toBeGreaterThan(1);
+    expect(names(await page({ scope, orderBy }))).toEqual(expected);
+    const forward = await lists.forward({ scope, orderBy, first: 2 });
+    expect(forward.flatMap(names)).toEqual(expected);
+    const backward = await lists.backward({ scope, orderBy, last: 1 });
+    expect(backward.reverse().flatMap(names)).toEqual(expected);
   });
 
   const isNamed = (part: string) => (name: string) => name.toLowerCase().includes(part);
@@ -397,7 +359,7 @@ describe('lists by scope, order and filter (real: PostgreSQL, HTTP)', () => {
         statements.mockClear();
         const { data, errors } = await api.query(query, { scope, first }, '50', CLAIMS);
         expect(errors).toBeUndefined();
-        expect((data!.assets as Page).nodes).toHaveLength(first);
+        expect((data!.assets as AssetPage).nodes).toHaveLength(first);
         counts[`${scope} ${first}`] = statements.mock.calls
           .map(([statement]) => (statement as unknown as { name: string }).name)
           .filter((name) => !IN_BACKGROUND.test(name))

@@ -3,23 +3,8 @@ import { Database } from '#libs/database';
 import { cursorsOf } from '#libs/graphql';
 import { MAX_EXAMINED } from '../../../libs/assets/src/asset-list-entries.js';
 import { storeAsset } from '../../../libs/testing/src/stored-asset.js';
-import { type Answer, TestApi } from '../../../libs/testing/src/test-api.js';
-
-const LIST = `query ($first: Int, $after: String, $last: Int, $before: String, $filter: AssetFilter, $orderBy: AssetOrder) {
-  assets(first: $first, after: $after, last: $last, before: $before, filter: $filter, orderBy: $orderBy) {
-    nodes { id filename } edges { cursor node { id } }
-    pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`;
-
-interface Page {
-  readonly nodes: { readonly id: string; readonly filename: string }[];
-  readonly edges: { readonly cursor: string; readonly node: { readonly id: string } }[];
-  readonly pageInfo: {
-    readonly hasNextPage: boolean;
-    readonly hasPreviousPage: boolean;
-    readonly startCursor: string | null;
-    readonly endCursor: string | null;
-  };
-}
+import { TestApi } from '../../../libs/testing/src/test-api.js';
+import { AssetLists, type AssetPage } from '../../support/asset-lists.js';
 
 const minute = (n: number) => new Date(Date.UTC(2026, 0, 1, 0, n));
 const year = (n: number) => `${n}-01-01T00:00:00`;
@@ -50,14 +35,10 @@ describe('lists by content properties (real: PostgreSQL, HTTP)', () => {
   });
   afterAll(() => api?.[Symbol.asyncDispose]());
 
-  const list = (variables: object, subject = '42', claims = {}): Promise<Answer> =>
-    api.query(LIST, variables, subject, claims);
-  const page = async (variables: object, subject = '42', claims = {}): Promise<Page> => {
-    const { data, errors } = await list(variables, subject, claims);
-    expect(errors).toBeUndefined();
-    return data!.assets as Page;
-  };
-  const names = ({ nodes }: Page) => nodes.map(({ filename }) => filename).join(' ');
+  const lists = new AssetLists(() => api, '42');
+  const list = lists.list.bind(lists);
+  const page = lists.page.bind(lists);
+  const names = ({ nodes }: AssetPage) => nodes.map(({ filename }) => filename).join(' ');
 
   it.each([
     [{ cameraMake: 'aPPLE' }, 'c b a'],
@@ -102,9 +83,9 @@ describe('lists by content properties (real: PostgreSQL, HTTP)', () => {
     const statements = jest.spyOn(database, 'query');
     const status = Array.from({ length: 60_000 }, (_, index) => (index % 2 === 0 ? 'READY' : 'DELETED'));
     expect(names(await page({ filter: { status } }))).toBe('not inspected deleted g f e d c b a');
-    const lists = statements.mock.calls.filter(([{ name }]) => name.startsWith('assets_list_'));
+    const calls = statements.mock.calls.filter(([{ name }]) => name.startsWith('assets_list_'));
     statements.mockRestore();
-    expect(lists.map(([, values]) => values.at(-1))).toEqual([['READY', 'DELETED']]);
+    expect(calls.map(([, values]) => values.at(-1))).toEqual([['READY', 'DELETED']]);
   });
 
   it('orders by local time, whatever the instants are', async () => {
@@ -158,22 +139,9 @@ describe('lists by content properties (real: PostgreSQL, HTTP)', () => {
     expect(all.nodes.length).toBeGreaterThan(1);
     const ids = all.nodes.map(({ id }) => id);
     expect(all.edges.map(({ node }) => node.id)).toEqual(ids);
-    const forward: string[] = [];
-    for (let after: string | null = null; ;) {
-      const { nodes, pageInfo }: Page = await page({ orderBy, filter, first: 1, after });
-      forward.push(...nodes.map(({ id }) => id));
-      if (!pageInfo.hasNextPage) break;
-      after = pageInfo.endCursor;
-    }
-    expect(forward).toEqual(ids);
-    const back: string[] = [];
-    for (let before: string | null = null; ;) {
-      const { nodes, pageInfo }: Page = await page({ orderBy, filter, last: 1, before });
-      back.push(...nodes.map(({ id }) => id));
-      if (!pageInfo.hasPreviousPage) break;
-      before = pageInfo.startCursor;
-    }
-    expect(back.reverse()).toEqual(ids);
+    const idsOf = (pages: readonly AssetPage[]) => pages.flatMap(({ nodes }) => nodes.map(({ id }) => id));
+    expect(idsOf(await lists.forward({ orderBy, filter, first: 1 }))).toEqual(ids);
+    expect(idsOf(await lists.backward({ orderBy, filter, last: 1 }))).toEqual(ids.toReversed());
   });
 
   it('rejects a text with a NUL character', async () => {
@@ -264,22 +232,10 @@ describe('lists by content properties (real: PostgreSQL, HTTP)', () => {
       ['CREATED_DESC', { properties: { cameraMake: 'leica' } }],
       ['TAKEN_DESC', {}],
     ])('scans %s in bounded steps', async (orderBy, filter) => {
-      const forward: string[] = [];
-      for (let after: string | null = null; ;) {
-        const one: Page = await page({ orderBy, filter, after }, '80');
-        forward.push(names(one));
-        if (!one.pageInfo.hasNextPage) break;
-        after = one.pageInfo.endCursor;
-      }
-      expect(forward).toEqual(['', '', 'oldest']);
-      const backward: string[] = [];
-      for (let before: string | null = null; ;) {
-        const one: Page = await page({ orderBy, filter, last: 5, before }, '80');
-        backward.push(names(one));
-        if (!one.pageInfo.hasPreviousPage) break;
-        before = one.pageInfo.startCursor;
-      }
-      expect(backward).toEqual(['oldest', '', '']);
+      const forward = await lists.forward({ orderBy, filter }, '80');
+      expect(forward.map(names)).toEqual(['', '', 'oldest']);
+      const backward = await lists.backward({ orderBy, filter, last: 5 }, '80');
+      expect(backward.map(names)).toEqual(['oldest', '', '']);
     });
 
     it('starts with the rarest property', async () => {
