@@ -41,6 +41,7 @@ export const ORDERS = {
   name: { type: 'text', min: '', max: '\u{10ffff}'.repeat(64) },
 } as const satisfies Record<string, Order>;
 export type OrderKey = keyof typeof ORDERS;
+const ORDER_KEYS = Object.keys(ORDERS) as OrderKey[];
 
 /** Bounds of a page: exclusive start, and exclusive last key in its direction. */
 export interface Range {
@@ -82,14 +83,23 @@ export const ASSET_KEYS = {
   size: 'm.size_bytes',
   name: 'lower(m.filename) collate "C"',
 } as const;
-const GRANT_KEYS = { created: 'g.created_at', size: 'g.size_bytes', name: 'g.sort_name' } as const;
+const GRANT_KEYS = {
+  created: 'g.created_at',
+  taken: 'g.taken_at_local',
+  size: 'g.size_bytes',
+  name: 'g.sort_name',
+} as const satisfies Record<OrderKey, string>;
 /** Orders that assets of every status have. */
 export type PlainOrder = keyof typeof ASSET_KEYS;
 export const PLAIN_ORDERS = ['created', 'size', 'name'] as const;
 
-const perOrder = <Prefix extends string>(prefix: Prefix, sourceOf: (by: PlainOrder) => Source) =>
-  Object.fromEntries(PLAIN_ORDERS.map((by) => [`${prefix}_${by}`, sourceOf(by)])) as Record<
-    `${Prefix}_${PlainOrder}`,
+const perOrder = <Prefix extends string, By extends OrderKey>(
+  prefix: Prefix,
+  orders: readonly By[],
+  sourceOf: (by: By) => Source,
+) =>
+  Object.fromEntries(orders.map((by) => [`${prefix}_${by}`, sourceOf(by)])) as Record<
+    `${Prefix}_${By}`,
     Source
   >;
 const perProperty = (sourceOf: (name: FilteredProperty) => Source) =>
@@ -101,17 +111,18 @@ const perProperty = (sourceOf: (name: FilteredProperty) => Source) =>
 /** Owner and status are decided by `media_assets`; copies of the owner in other tables only serve their indexes. */
 const SOURCES = {
   /** A stream for each status of an owner. */
-  ...perOrder('status', (by) => ({
+  ...perOrder('status', PLAIN_ORDERS, (by) => ({
     by,
     from: 'media_assets m',
     key: ASSET_KEYS[by],
     where: `m.owner_id = f."ownerId" and m.status = s.value::asset_status`,
   })),
   /**
-   * A stream for each principal. Repeats the condition of the index. Several permissions of one principal are entries at one
-   * position, of which a page may read only the first, so an expired grant is replaced by any other.
+   * A stream for each principal. Repeats the condition of the index; the bounds of a page exclude assets without a time of taking.
+   * Several permissions of one principal are entries at one position, of which a page may read only the first, so an expired grant
+   * is replaced by any other.
    */
-  ...perOrder('grant', (by) => ({
+  ...perOrder('grant', ORDER_KEYS, (by) => ({
     by,
     from: 'asset_acl g',
     key: GRANT_KEYS[by],

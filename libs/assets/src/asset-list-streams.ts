@@ -6,33 +6,32 @@ import {
   type Direction,
   type ListStream,
   type OrderKey,
-  type PlainOrder,
   type SourceName,
 } from './asset-list-entries.js';
 import type { ListPosition } from './list-merge.js';
 
-/** One page of a list of assets: filter, direction, start and length. */
+/** One page of a list of assets: filter, order, start and length. */
 interface Page {
   /** Must be distinct: a repeated status lists its assets twice. */
   readonly statuses: readonly AssetStatus[];
   readonly filter: AssetFilter;
+  /** `taken` lists only READY assets with a known local time of taking. */
+  readonly by: OrderKey;
   readonly direction: Direction;
   /** The page starts behind this position, in the given direction. */
   readonly after?: ListPosition;
   readonly limit: number;
 }
 
-/** A page of one owner's assets. `taken` lists only READY assets with a known local time of taking. */
+/** A page of one owner's assets. */
 export interface OwnListing extends Page {
   readonly scope: 'OWN';
-  readonly by: OrderKey;
   readonly filter: AssetFilter & { readonly ownerId: bigint };
 }
 
 /** A page of the assets that are granted to the caller and the caller's groups, or to everyone. */
 interface GrantedListing extends Page {
   readonly scope: 'SHARED' | 'PUBLIC';
-  readonly by: PlainOrder;
 }
 
 export type AssetListing = OwnListing | GrantedListing;

@@ -11,7 +11,10 @@ import { IN_BACKGROUND } from '../../support/background-statements.js';
 const minute = (n: number) => new Date(Date.UTC(2026, 0, 1, 0, n));
 const FUTURE = new Date(Date.UTC(2100, 0, 1));
 const PAST = new Date(Date.UTC(2020, 0, 1));
-const ORDERS = ['CREATED_DESC', 'CREATED_ASC', 'SIZE_DESC', 'SIZE_ASC', 'FILENAME_ASC'];
+const ORDERS = [
+  ...['CREATED_DESC', 'CREATED_ASC', 'SIZE_DESC', 'SIZE_ASC', 'FILENAME_ASC'],
+  ...['TAKEN_DESC', 'TAKEN_ASC'],
+];
 const CLAIMS = { groups: ['staff', 'a "quoted" \\ group'] };
 
 interface Seed {
@@ -22,7 +25,9 @@ interface Seed {
   readonly type?: string;
   readonly grants?: readonly [principal: string, expiresAt?: Date][];
   readonly metadata?: Readonly<Record<string, string>>;
-  readonly properties?: object;
+  readonly title?: string;
+  /** Year of taking. */
+  readonly taken?: number;
 }
 
 /** In the order of creation. User 7 is the caller. */
@@ -33,6 +38,7 @@ const SEEDS: readonly Seed[] = [
     size: 5n,
     grants: [['user:7'], ['group:staff'], ['*']],
     metadata: { a: '1', b: '2' },
+    taken: 2020,
   },
   {
     name: 'apple_1.png',
@@ -41,6 +47,7 @@ const SEEDS: readonly Seed[] = [
     type: 'image/png',
     grants: [['group:staff', FUTURE]],
     metadata: { a: '1' },
+    taken: 1950,
   },
   {
     name: 'Ärger.pdf',
@@ -49,7 +56,15 @@ const SEEDS: readonly Seed[] = [
     type: 'application/pdf',
     grants: [['group:a "quoted" \\ group']],
   },
-  { name: 'film.mp4', owner: 2n, size: 2n, type: 'video/mp4', grants: [['*']], metadata: { a: '2' } },
+  {
+    name: 'film.mp4',
+    owner: 2n,
+    size: 2n,
+    type: 'video/mp4',
+    grants: [['*']],
+    metadata: { a: '2' },
+    taken: 2010,
+  },
   {
     name: 'own ready.txt',
     owner: 7n,
@@ -57,6 +72,7 @@ const SEEDS: readonly Seed[] = [
     type: 'text/plain',
     grants: [['*'], ['user:7']],
     metadata: { a: '1' },
+    taken: 2010,
   },
   { name: 'own pending', owner: 7n, size: 9n, status: 'PENDING', grants: [['user:7'], ['*']] },
   {
@@ -68,17 +84,26 @@ const SEEDS: readonly Seed[] = [
       ['group:staff', PAST],
       ['*', PAST],
     ],
+    taken: 2000,
   },
-  { name: 'other user', owner: 1n, size: 1n, grants: [['user:8'], ['group:others']] },
+  { name: 'other user', owner: 1n, size: 1n, grants: [['user:8'], ['group:others']], taken: 2001 },
   { name: 'pending of another', owner: 1n, size: 1n, status: 'PENDING', grants: [['user:7'], ['*']] },
-  { name: 'deleted of another', owner: 1n, size: 1n, status: 'DELETED', grants: [['user:7'], ['*']] },
+  {
+    name: 'deleted of another',
+    owner: 1n,
+    size: 1n,
+    status: 'DELETED',
+    grants: [['user:7'], ['*']],
+    taken: 2002,
+  },
   {
     name: 'own private',
     owner: 7n,
     size: 6n,
     type: 'audio/mpeg',
     metadata: { a: 'x'.repeat(200) },
-    properties: { title: 'Song' },
+    title: 'Song',
+    taken: 2015,
   },
   { name: 'own failed', owner: 7n, size: 7n, status: 'FAILED', metadata: { a: `${'x'.repeat(199)}y` } },
 ];
@@ -99,7 +124,10 @@ describe('lists by scope, order and filter (real: PostgreSQL, HTTP)', () => {
         filename: seed.name,
         status: seed.status,
         createdAt: minute(index),
-        properties: seed.properties ?? {},
+        properties: {
+          title: seed.title,
+          takenAtLocal: seed.taken === undefined ? null : `${seed.taken}-01-01T00:00:00`,
+        },
       });
       await database.prisma.mediaAsset.update({
         where: { assetId },
@@ -129,14 +157,17 @@ describe('lists by scope, order and filter (real: PostgreSQL, HTTP)', () => {
   const page = lists.page.bind(lists);
   const names = ({ nodes }: AssetPage) => nodes.map(({ filename }) => filename);
 
-  /** Orders names as a list does, by the seeds. */
+  /** Orders names as a list does, by the seeds. Equal keys are ordered by id, which grows with the time of creation. */
   function sorted(found: readonly string[], orderBy: string): string[] {
-    const seeds = SEEDS.map((seed, index) => ({ ...seed, index })).filter(({ name }) => found.includes(name));
+    const isTaken = orderBy.startsWith('TAKEN');
+    const seeds = SEEDS.map((seed, index) => ({ ...seed, index })).filter(
+      ({ name, taken }) => found.includes(name) && (!isTaken || taken !== undefined),
+    );
     const lower = (name: string) => Buffer.from(name.toLowerCase());
     seeds.sort((a, b) => {
       if (orderBy.startsWith('SIZE')) return Number(a.size - b.size) || a.index - b.index;
       if (orderBy.startsWith('FILENAME')) return Buffer.compare(lower(a.name), lower(b.name));
-      return a.index - b.index;
+      return (isTaken ? a.taken! - b.taken! : 0) || a.index - b.index;
     });
     return (orderBy.endsWith('DESC') ? seeds.reverse() : seeds).map(({ name }) => name);
   }
@@ -162,6 +193,10 @@ describe('lists by scope, order and filter (real: PostgreSQL, HTTP)', () => {
   const seedOf = (name: string) => SEEDS.find((seed) => seed.name === name)!;
   const hasMetadata = (entries: Record<string, string>) => (name: string) =>
     Object.entries(entries).every(([key, value]) => seedOf(name).metadata?.[key] === value);
+  const takenWithin = (after: number, before: number) => (name: string) => {
+    const { taken = NaN } = seedOf(name);
+    return taken > after && taken < before;
+  };
   const isReady = (name: string) => seedOf(name).status === undefined;
   const FILTERS: [filter: object, matches: (name: string) => boolean][] = [
     [{ status: ['READY'] }, isReady],
@@ -197,7 +232,13 @@ describe('lists by scope, order and filter (real: PostgreSQL, HTTP)', () => {
     [{ filenameContains: 'le_1' }, isNamed('le_1')],
     [{ filenameContains: 'le\\_' }, () => false],
     [{ properties: { title: 'SONG' } }, (name) => name === 'own private'],
-    [{ properties: { takenAfter: '1900-01-01T00:00:00' } }, () => false],
+    [{ properties: { takenAfter: '1900-01-01T00:00:00' } }, takenWithin(1900, 3000)],
+    [{ properties: { takenBefore: '2010-01-01T00:00:00' } }, takenWithin(0, 2010)],
+    [
+      { properties: { takenAfter: '1950-01-01T00:00:00', takenBefore: '2020-01-01T00:00:00' } },
+      takenWithin(1950, 2020),
+    ],
+    [{ properties: { takenAfter: '2020-01-01T00:00:00' } }, () => false],
     [{ ownerId: '7', filenameContains: 'own' }, isNamed('own')],
     [
       { kind: ['IMAGE'], metadata: [{ key: 'a', value: '1' }], status: ['READY'] },
@@ -260,6 +301,7 @@ describe('lists by scope, order and filter (real: PostgreSQL, HTTP)', () => {
       {},
       { scope: 'PUBLIC' },
       { orderBy: 'SIZE_ASC' },
+      { orderBy: 'TAKEN_ASC' },
       { filter: { status: ['READY'] } },
       { filter: { filenameContains: 'own' } },
       { filter: { metadata: [{ key: 'a' }] } },
@@ -309,13 +351,6 @@ describe('lists by scope, order and filter (real: PostgreSQL, HTTP)', () => {
     const { errors } = await list({ filter });
     expect(errors).toMatchObject([
       { extensions: { code: 'BAD_USER_INPUT', reason: 'FILTER_INVALID', path } },
-    ]);
-  });
-
-  it.each(['SHARED', 'PUBLIC'])('refuses the TAKEN orders in the scope %s', async (scope) => {
-    const { errors } = await list({ scope, orderBy: 'TAKEN_ASC' });
-    expect(errors).toMatchObject([
-      { extensions: { code: 'BAD_USER_INPUT', reason: 'ORDER_NOT_AVAILABLE', path: ['orderBy'] } },
     ]);
   });
 

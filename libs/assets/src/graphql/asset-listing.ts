@@ -1,11 +1,4 @@
-import {
-  type Actor,
-  ASSET_STATUSES,
-  type AssetStatus,
-  invalid,
-  parseOwnerId,
-  StowageError,
-} from '#libs/domain';
+import { type Actor, ASSET_STATUSES, type AssetStatus, parseOwnerId, StowageError } from '#libs/domain';
 import { type CursorFields, type Cursors, cursorsOf, type PageRequest } from '#libs/graphql';
 import type { Direction, OrderKey } from '../asset-list-entries.js';
 import type { AssetListing } from '../asset-list-streams.js';
@@ -51,7 +44,7 @@ function parseOwner(actor: Actor, { scope, filter }: AssetsArgs): bigint | undef
 /**
  * Validates the arguments of a list and checks that the actor may list the owner's assets. Cursors are bound to scope, filter and
  * order.
- * @throws StowageError invalid CURSOR_INVALID, OWNER_ID_INVALID, FILTER_INVALID, ORDER_NOT_AVAILABLE; forbidden OPERATORS_ONLY
+ * @throws StowageError invalid CURSOR_INVALID, OWNER_ID_INVALID, FILTER_INVALID; forbidden OPERATORS_ONLY
  */
 export function parseListing(
   actor: Actor,
@@ -69,17 +62,13 @@ export function parseListing(
   const cursors: Cursors<ListPosition> = cursorsOf(`assets ${list}`, { key: KEY_TYPES[by], id: 'uuid' });
   const rest = {
     statuses: ordered,
+    by,
     direction: (order === 'asc') === page.backward ? ('desc' as const) : ('asc' as const),
     after: cursors.positionOf(page) ?? undefined,
     limit: page.size + 1,
   };
   if (scope === 'OWN') {
-    return { listing: { ...rest, scope, by, filter: { ...filter, ownerId: ownerId! } }, cursors };
+    return { listing: { ...rest, scope, filter: { ...filter, ownerId: ownerId! } }, cursors };
   }
-  if (by === 'taken') {
-    throw invalid('ORDER_NOT_AVAILABLE', 'The TAKEN orders are available in the scope OWN only.', [
-      'orderBy',
-    ]);
-  }
-  return { listing: { ...rest, scope, by, filter: { ...filter, ownerId } }, cursors };
+  return { listing: { ...rest, scope, filter: { ...filter, ownerId } }, cursors };
 }

@@ -97,7 +97,7 @@ registerEnumType(AssetOrderEnum, {
     SIZE_DESC: 'Largest first.',
     SIZE_ASC: 'Smallest first.',
     FILENAME_ASC: 'By file name in lower case, in the order of code points.',
-    TAKEN_DESC: 'By takenAtLocal, latest first; only READY assets that have it. In the scope OWN only.',
-    TAKEN_ASC: 'By takenAtLocal, earliest first; only READY assets that have it. In the scope OWN only.',
+    TAKEN_DESC: 'By takenAtLocal, latest first; only READY assets that have it.',
+    TAKEN_ASC: 'By takenAtLocal, earliest first; only READY assets that have it.',
   }),
 });
