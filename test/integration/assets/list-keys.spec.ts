@@ -1,24 +1,33 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Database, DatabaseConfig } from '#libs/database';
-import { configured } from '#libs/runtime';
-import { storeAsset } from '#libs/testing';
-import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
+import sharp from 'sharp';
+import type { Database } from '#libs/database';
+import { actor, requestFor, storeAsset, until, World } from '#libs/testing';
 
-/** Real: PostgreSQL, whose triggers keep the copies. */
+const JPEG = { filename: 'photo.jpg', mimeType: 'image/jpeg' };
+/** A JPEG of this width with a local time of taking, or without one. */
+const picture = (width: number, taken?: string): Promise<Buffer> =>
+  sharp({ create: { width, height: 10, channels: 3, background: '#abc' } })
+    .jpeg()
+    .withExif({ IFD0: { Make: 'Maker' }, ...(taken && { IFD2: { DateTimeOriginal: taken } }) })
+    .toBuffer();
+const MAY = '2024:05:06 07:08:09';
+const JUNE = '2024:06:07 08:09:10';
+/** Local times are held as if in UTC. */
+const instantOf = (taken: string) =>
+  new Date(`${taken.replace(':', '-').replace(':', '-').replace(' ', 'T')}Z`);
+
+/** Real: PostgreSQL, whose triggers keep the copies, and the pipeline, which writes properties. */
 describe('the copies of an asset in its grants, metadata and properties', () => {
-  let testDatabase: TestDatabase;
+  let world: World;
   let database: Database;
   beforeAll(async () => {
-    testDatabase = await createTestDatabase();
-    database = new Database(configured(DatabaseConfig, { url: testDatabase.url, poolSize: 5 }));
+    world = await World.start();
+    ({ database } = world);
   });
-  afterAll(async () => {
-    await database.onApplicationShutdown();
-    await testDatabase.drop();
-  });
+  afterAll(() => world?.[Symbol.asyncDispose]());
 
-  const grant = (assetId: string, principal: string) =>
+  const grant = async (assetId: string, principal: string) =>
     database.prisma.assetAcl.create({ data: { assetId, principal, permission: 'READ' } });
   const copies = (assetId: string) =>
     database.prisma.assetAcl.findMany({
@@ -83,5 +92,106 @@ describe('the copies of an asset in its grants, metadata and properties', () => 
       await Promise.all([grant(id, 'user:7'), update(id, { filename }), grant(id, 'user:8')]);
       expect(await copies(id)).toMatchObject([{ sortName: filename }, { sortName: filename }]);
     }
+  });
+
+  describe('the time of taking', () => {
+    const acl = [{ principal: 'user:7', permissions: ['READ' as const] }];
+    const timesOf = async (assetId: string) =>
+      (await database.prisma.assetAcl.findMany({ where: { assetId }, orderBy: { principal: 'asc' } })).map(
+        ({ takenAtLocal }) => takenAtLocal,
+      );
+    const replace = async (id: string, bytes: Buffer | string, more: object) => {
+      const { asset, ticket } = await world.uploads.replace(actor(), id, requestFor(bytes, more), 'test');
+      expect(await world.put(ticket, bytes)).toBe(200);
+      await world.completion.checkObject(asset.id);
+      await world.process(await world.job(asset.id));
+      expect(await world.asset(asset.id)).toMatchObject({ status: 'DELETED' });
+    };
+    const LOCKED = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    /** Runs statements about an asset in a transaction that commits once `other` waits for its locks. */
+    async function inTransaction(id: string, statements: readonly string[], other: () => Promise<unknown>) {
+      const client = await database.pool.connect();
+      try {
+        await client.query('begin');
+        for (const text of statements) await client.query(text, [id]);
+        const running = other();
+        await until('the other transaction waits', async () => {
+          return (await database.pool.query(LOCKED)).rows.length > 0 || null;
+        });
+        await client.query('commit');
+        await running;
+      } finally {
+        client.release(true);
+      }
+    }
+
+    it('is filled at READY in grants of the request and later ones, and in grants that follow', async () => {
+      const { id, job } = await world.received(await picture(10, MAY), { ...JPEG, acl });
+      await grant(id, 'user:8');
+      expect(await timesOf(id)).toEqual([null, null]);
+      await world.process(job);
+      await grant(id, 'user:9');
+      expect(await timesOf(id)).toEqual([instantOf(MAY), instantOf(MAY), instantOf(MAY)]);
+    });
+
+    it('stays empty for bytes without one', async () => {
+      const { id } = await world.upload(await picture(11), { ...JPEG, acl });
+      await grant(id, 'user:8');
+      expect(await timesOf(id)).toEqual([null, null]);
+    });
+
+    it('follows the replacement of the bytes', async () => {
+      const { id } = await world.upload(await picture(12, MAY), { ...JPEG, acl });
+      await replace(id, await picture(13, JUNE), JPEG);
+      expect(await timesOf(id)).toEqual([instantOf(JUNE)]);
+      await replace(id, 'a text', {});
+      expect(await timesOf(id)).toEqual([null]);
+      await replace(id, await picture(14, MAY), JPEG);
+      expect(await timesOf(id)).toEqual([instantOf(MAY)]);
+    });
+
+    it('is filled in the grants of an upload that shares existing bytes', async () => {
+      const bytes = await picture(15, MAY);
+      await world.upload(bytes, JPEG);
+      const { asset, ticket } = await world.request(bytes, { ...JPEG, acl });
+      expect([asset.status, ticket]).toEqual(['READY', null]);
+      expect(await timesOf(asset.id)).toEqual([instantOf(MAY)]);
+    });
+
+    it('is filled in a grant that waits for the end of processing', async () => {
+      const id = await storeAsset(database, { properties: null });
+      const ready = [
+        'update media_assets set version = version + 1 where asset_id = $1',
+        `insert into asset_properties (asset_id, owner_id, created_at, taken_at_local)
+           select asset_id, owner_id, created_at, '2024-05-06 07:08:09' from media_assets where asset_id = $1`,
+      ];
+      await inTransaction(id, ready, () => grant(id, 'user:7'));
+      expect(await timesOf(id)).toEqual([instantOf(MAY)]);
+    });
+
+    it('is filled in a grant whose transaction the end of processing waits for', async () => {
+      const { id, job } = await world.received(await picture(16, MAY), JPEG);
+      const granting = [`insert into asset_acl values ($1, 'user:7', 'READ')`];
+      await inTransaction(id, granting, () => world.process(job));
+      expect(await timesOf(id)).toEqual([instantOf(MAY)]);
+    });
+
+    it('agrees with the properties after grants and a replacement at once', async () => {
+      const { id } = await world.upload(await picture(17, MAY), JPEG);
+      await Promise.all([
+        replace(id, await picture(18, JUNE), JPEG),
+        ...Array.from({ length: 20 }, (_, n) => grant(id, `user:${100 + n}`)),
+      ]);
+      expect(new Set((await timesOf(id)).map(String))).toEqual(new Set([String(instantOf(JUNE))]));
+    });
+
+    it('leaves no rows behind when the asset is purged', async () => {
+      const { id } = await world.upload(await picture(19, MAY), { ...JPEG, acl });
+      await world.removal.purge(actor(), id);
+      const where = { assetId: id };
+      expect(await database.prisma.mediaAsset.count({ where })).toBe(0);
+      expect(await database.prisma.assetProperties.count({ where })).toBe(0);
+      expect(await timesOf(id)).toEqual([]);
+    });
   });
 });
