@@ -7,23 +7,26 @@ export type NewVariant = Omit<ObjectVariant, 'storedObjectId' | 'version' | 'cre
 
 type RecordedVariant = Pick<ObjectVariant, 'spec' | 'name'> & ObjectVersion;
 
+/** States in which an object has variants. An upload stores the variants of a CORRUPT object before its reference makes the object LIVE. */
+const HAS_VARIANTS = `'STAGING', 'LIVE', 'CORRUPT'`;
+
 const RECORDED = statement<RecordedVariant>(
   'variants_made',
   `select v.spec, v.name, v.bucket, v.key, v.version from stored_objects o join object_variants v on v.stored_object_id = o.id
-    where o.scope = $1 and o.sha256 = $2 and o.state in ('STAGING', 'LIVE') and v.version is not null`,
+    where o.scope = $1 and o.sha256 = $2 and o.state in (${HAS_VARIANTS}) and v.version is not null`,
 );
 
 const STAGE = statement<Pick<ObjectVariant, 'version'>>(
   'variants_stage',
   `insert into object_variants as v (stored_object_id, spec, name, mime_type, width, height, size_bytes, bucket, key, created_at)
-    select id, $2, $3, $4, $5, $6, $7, $8, $9, $10 from stored_objects where id = $1 and state in ('STAGING', 'LIVE')
+    select id, $2, $3, $4, $5, $6, $7, $8, $9, $10 from stored_objects where id = $1 and state in (${HAS_VARIANTS})
     on conflict (stored_object_id, spec) do update set name = excluded.name
     returning version`,
 );
 
 const RECORD = statement<Pick<ObjectVariant, 'spec'>>(
   'variants_record',
-  `with o as (select id from stored_objects where id = $1 and state in ('STAGING', 'LIVE') for share)
+  `with o as (select id from stored_objects where id = $1 and state in (${HAS_VARIANTS}) for share)
     update object_variants v set version = $3, size_bytes = $4, width = $5, height = $6 from o
     where v.stored_object_id = o.id and v.spec = $2 and (v.version is null or v.version = any($7::text[]))
     returning v.spec`,

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { corruptKey, parseProfiles } from '#libs/domain';
@@ -6,6 +7,16 @@ import sharp from 'sharp';
 import { actor, CONTENT, QUARANTINE, sha256, World } from '../../../libs/testing/src/world.js';
 
 const READER = actor(42n);
+const SMALL = 'small=webp:32:80';
+const JPEG = { filename: 'a.jpg', mimeType: 'image/jpeg' };
+
+/** A JPEG of a random colour. */
+const picture = (): Promise<Buffer> => {
+  const background = { r: randomInt(256), g: randomInt(256), b: randomInt(256) };
+  return sharp({ create: { width: 60, height: 40, channels: 3, background } })
+    .jpeg()
+    .toBuffer();
+};
 
 describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted scanner)', () => {
   let world: World;
@@ -21,12 +32,12 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
       };
       return store;
     };
-    world = await World.start({ around, profiles: ['small=webp:32:80'] });
+    world = await World.start({ around, profiles: [SMALL] });
   });
   afterAll(() => world[Symbol.asyncDispose]());
   beforeEach(() => {
     damagesOnce = false;
-    world.profiles.splice(0, Infinity, ...parseProfiles(['small=webp:32:80']));
+    world.profiles.splice(0, Infinity, ...parseProfiles([SMALL]));
   });
 
   const stateOf = async (id: bigint | null) =>
@@ -83,12 +94,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
   });
 
   it('stops serving an image that is found damaged when its variants are rebuilt', async () => {
-    const bytes = await sharp({
-      create: { width: 60, height: 40, channels: 3, background: '#123456' },
-    })
-      .jpeg()
-      .toBuffer();
-    const asset = await world.upload(bytes, { filename: 'a.jpg', mimeType: 'image/jpeg' });
+    const asset = await world.upload(await picture(), JPEG);
     await damage(asset);
     world.profiles.splice(0, Infinity, ...parseProfiles(['tiny=webp:16:80']));
     while (await world.variantRebuild.next(new Date()));
@@ -121,6 +127,23 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
       where: { id: first.storedObjectId! },
     });
     expect(row.refCount).toBe(3);
+  });
+
+  it.each([
+    ['has', SMALL],
+    ['has no', 'tiny=webp:16:80'],
+  ])('restores a picture that %s variants of the present profiles', async (_, profile) => {
+    const bytes = await picture();
+    const first = await world.upload(bytes, JPEG, actor(1n));
+    await damage(first);
+    await rescan();
+    await isOutOfService(first);
+    world.profiles.splice(0, Infinity, ...parseProfiles([profile]));
+    const second = await world.upload(bytes, JPEG, actor(2n));
+    expect(second).toMatchObject({ status: 'READY', attempt: 1, storedObjectId: first.storedObjectId });
+    expect(await stateOf(first.storedObjectId)).toBe('LIVE');
+    const contents = (await world.assets.contents([first.id])).get(first.id);
+    expect(contents?.variants.map(({ name }) => name)).toContain(profile.split('=')[0]);
   });
 
   it('detects damaged bytes during another upload and replaces them', async () => {
