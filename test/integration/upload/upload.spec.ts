@@ -14,14 +14,14 @@ describe('uploads (real: PostgreSQL, storage emulator)', () => {
   });
   afterAll(() => world[Symbol.asyncDispose]());
 
-  it('accepts exactly as many of 200 concurrent requests as the quota allows', async () => {
+  it('accepts exactly as many of 500 concurrent requests as the quota allows', async () => {
     const by = actor(1n);
     const results = await Promise.allSettled(
-      Array.from({ length: 200 }, (_, index) => world.request(String(index).padStart(10, '0'), {}, by)),
+      Array.from({ length: 500 }, (_, index) => world.request(String(index).padStart(10, '0'), {}, by)),
     );
     const outcomes = kinds(results);
     expect(outcomes.filter((outcome) => outcome === 'ok')).toHaveLength(37);
-    expect(outcomes.filter((outcome) => outcome === 'QUOTA_EXCEEDED')).toHaveLength(163);
+    expect(outcomes.filter((outcome) => outcome === 'QUOTA_EXCEEDED')).toHaveLength(463);
     expect(await world.quotas.of(1n)).toMatchObject({
       reservedBytes: 370,
       reservedAssets: 37,
