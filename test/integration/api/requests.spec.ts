@@ -16,7 +16,7 @@ describe('GraphQL requests (real: PostgreSQL, queue, storage emulator, HTTP)', (
   });
   afterAll(() => api[Symbol.asyncDispose]());
 
-  const post = (contentType: string | null, body: string | FormData) =>
+  const post = (contentType: string | null, body: string | FormData | Blob) =>
     api.fetch('/graphql', {
       method: 'POST',
       headers: { authorization, ...(contentType === null ? {} : { 'content-type': contentType }) },
@@ -61,6 +61,7 @@ describe('GraphQL requests (real: PostgreSQL, queue, storage emulator, HTTP)', (
     ['application/graphql', QUERY],
     ['application/jsonp', JSON_BODY],
     [null, new FormData()],
+    [null, new Blob([JSON_BODY])],
   ])('rejects %s with 415', async (type, body) => {
     expect((await post(type, body)).status).toBe(415);
   });
@@ -92,6 +93,8 @@ describe('GraphQL requests (real: PostgreSQL, queue, storage emulator, HTTP)', (
     ['QUERY_TOO_DEEP', `{ __type(name: "Asset") ${'{ ofType '.repeat(60)} { name } ${'}'.repeat(60)} }`],
     ['TOO_MANY_ALIASES', `{ ${repeated(200, (i) => `a${i}: viewer { id }`)} }`],
     ['TOO_MANY_TOKENS', `{ ${repeated(1000, (i) => `a${i}: viewer { id }`)} }`],
+    ['TOO_MANY_TOKENS', `{ ${repeated(300_000, () => 'id')} }`],
+    ['QUERY_TOO_DEEP', `{ ${'viewer { '.repeat(60)} id ${'}'.repeat(60)} }`],
     ['TOO_MANY_ROOT_FIELDS', `mutation { ${repeated(31, () => 'cancelUpload(assetId: "x") { id }')} }`],
     ['TOO_MANY_DIRECTIVES', `{ viewer { id ${'@a '.repeat(900)} } }`],
     ['QUERY_TOO_COMPLEX', `{ assets(first: 100) { nodes { ${repeated(100, () => 'id')} } } }`],
