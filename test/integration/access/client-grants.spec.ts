@@ -146,6 +146,7 @@ describe('grants of clients (real: PostgreSQL)', () => {
     const outcomes = async (by: Actor, assetId = asset) => {
       const attempts = [
         grant({ assetId, principal: 'user:9' }, by),
+        grant({ assetId, principal: '*' }, by),
         grant({ assetId, principal: `user:${by.ownerId}`, permissions: ['WRITE'] }, by),
         revoke({ assetId }, by),
       ];
