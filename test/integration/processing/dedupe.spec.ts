@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { contentKey, kindOf } from '#libs/domain';
+import { contentKey, kindOf, type StowageError } from '#libs/domain';
 import type { ObjectStore } from '#libs/storage';
-import { actor, CONTENT, sha256, World } from '../../../libs/testing/src/world.js';
+import { actor, CONTENT, requestFor, sha256, World } from '../../../libs/testing/src/world.js';
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -175,6 +175,35 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
     }
     expect(observed.get('hit')!.length).toBeGreaterThan(15);
     expect(observed.get('hit')).toEqual(observed.get('new'));
+  });
+
+  it('answers and queries identically for known and new bytes in a batch and for a replacement', async () => {
+    await world.upload('known bytes', {}, actor(62n));
+    const by = actor(63n);
+    const target = await world.upload('bytes to replace', {}, by);
+    const query = world.database.query.bind(world.database);
+    const observed: unknown[] = [];
+    for (const bytes of ['known bytes', 'other bytes']) {
+      const steps: unknown[] = [];
+      world.database.query = (statement, values) => {
+        steps.push(statement.name);
+        return query(statement, values);
+      };
+      recorder.calls.length = 0;
+      const batch = await world.uploads.requestAll(by, [requestFor(bytes)], 'test');
+      const answers = [...batch, await world.uploads.replace(by, target.id, requestFor(bytes), 'test')];
+      for (const answer of answers) {
+        const { asset, ticket } = answer as Exclude<typeof answer, StowageError>;
+        const { status, version, storedObjectId, mimeType } = asset;
+        steps.push(status, version, storedObjectId, mimeType);
+        steps.push(ticket!.httpMethod, ticket!.headers);
+        steps.push((await world.uploads.complete(by, asset.id)).status);
+      }
+      world.database.query = query;
+      observed.push([...steps, ...recorder.calls]);
+    }
+    expect(observed[0]).toContain('PENDING');
+    expect(observed[0]).toEqual(observed[1]);
   });
 
   it('shares no object between owners with dedupe scope owner', async () => {
