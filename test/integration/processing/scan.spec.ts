@@ -1,8 +1,9 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { quarantineKey } from '#libs/domain';
 import { zipArchive } from '#libs/inspection/testing';
+import type { Verdict } from '#libs/scanner';
 import { RescanTask } from '../../../libs/processing/src/rescan.task.js';
 import { actor, CONTENT, INCOMING, QUARANTINE, sha256, World } from '../../../libs/testing/src/world.js';
 
@@ -125,6 +126,38 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scripted scanne
     expect(await world.asset(id)).toMatchObject({ status: 'FAILED' });
     const letters = await world.database.prisma.deadLetter.findMany({ where: { assetId: id } });
     expect(letters).toMatchObject([{ error: 'Error: the scanner failed: out of memory', attempts: 5 }]);
+  });
+
+  it.each<[string, Verdict, object]>([
+    ['clean', { outcome: 'clean' }, { usedAssets: 1, reservedAssets: 0 }],
+    ['infected', { outcome: 'infected', signature: 'Test.Signature' }, NO_QUOTA],
+    ['unscannable', { outcome: 'unscannable', why: 'it is encrypted' }, NO_QUOTA],
+  ])('applies a deletion that comes while the scanner reads %s bytes', async (name, verdict, quota) => {
+    const by = actor(BigInt(50 + name.length));
+    const bytes = `deleted while scanned: ${name}`;
+    world.scanner.answers.set(bytes, verdict);
+    const { id, job } = await world.received(bytes, {}, by);
+    const scan = jest.spyOn(world.scanner, 'scan');
+    scan.mockImplementationOnce(async (content, options) => {
+      for (let again = 0; again < 2; again++) {
+        expect(await world.removal.delete(by, id)).toMatchObject({ status: 'PROCESSING' });
+      }
+      await expect(world.removal.purge(by, id)).rejects.toMatchObject({ reason: 'STILL_PROCESSING' });
+      return world.scanner.scan(content, options);
+    });
+    await world.process(job);
+    expect(scan).toHaveBeenCalledTimes(2);
+    scan.mockRestore();
+
+    const deleted = await world.asset(id);
+    expect(deleted).toMatchObject({ status: 'DELETED' });
+    expect(await world.urls.sign(by, deleted, 60, 'ATTACHMENT')).toBeNull();
+    expect(await world.quotas.of(by.ownerId)).toMatchObject(quota);
+    expect(await world.objects(INCOMING)).not.toContain(id);
+    expect(await exists(QUARANTINE, quarantineKey(sha256(bytes)))).toBe(name === 'infected');
+    const restored = world.removal.restore(by, id);
+    if (name === 'clean') expect(await restored).toMatchObject({ status: 'READY' });
+    else await expect(restored).rejects.toMatchObject({ reason: 'NOTHING_TO_RESTORE' });
   });
 
   it('leaves no file on disk, whatever the outcome', async () => {
