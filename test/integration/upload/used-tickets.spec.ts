@@ -78,28 +78,32 @@ describe('tickets that clients use more than once, or too late (real: PostgreSQL
     await isConsistent();
   });
 
-  it('lose their object to exactly one of completeUpload and cancelUpload', async () => {
-    for (let round = 0; round < ROUNDS; round++) {
-      const { id, ticket } = await world.request(`${RIGHT} ${round}`);
-      await world.put(ticket, `${RIGHT} ${round}`);
-      const complete = () => world.uploads.complete(BY, id);
-      const cancel = () => world.uploads.cancel(BY, id);
-      const calls = round % 2 === 0 ? [complete(), cancel()] : [cancel(), complete()];
-      const outcomes = await Promise.allSettled(calls);
-      const [completed, cancelled] = round % 2 === 0 ? outcomes : outcomes.reverse();
-      const { status } = await world.asset(id);
-      expect(completed).toMatchObject({ status: 'fulfilled', value: { status } });
-      if (status === 'CANCELLED') expect(cancelled).toMatchObject({ status: 'fulfilled', value: { status } });
-      else {
-        expect(status).toBe('PROCESSING');
-        expect(cancelled).toMatchObject({ reason: { kind: 'conflict', reason: 'UPLOAD_NOT_PENDING' } });
+  it.each(METHODS)(
+    'lose their object to one of completeUpload and cancelUpload: %s',
+    async (method, send) => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const { id, ticket } = await world.request(`${RIGHT} ${round}`, { method });
+        await send(ticket, `${RIGHT} ${round}`);
+        const complete = () => world.uploads.complete(BY, id);
+        const cancel = () => world.uploads.cancel(BY, id);
+        const calls = round % 2 === 0 ? [complete(), cancel()] : [cancel(), complete()];
+        const outcomes = await Promise.allSettled(calls);
+        const [completed, cancelled] = round % 2 === 0 ? outcomes : outcomes.reverse();
+        const { status } = await world.asset(id);
+        expect(completed).toMatchObject({ status: 'fulfilled', value: { status } });
+        if (status === 'CANCELLED')
+          expect(cancelled).toMatchObject({ status: 'fulfilled', value: { status } });
+        else {
+          expect(status).toBe('PROCESSING');
+          expect(cancelled).toMatchObject({ reason: { kind: 'conflict', reason: 'UPLOAD_NOT_PENDING' } });
+        }
+        const end = status === 'CANCELLED' ? 'asset.cancelled' : 'asset.received';
+        expect(await world.events(id)).toEqual(['asset.requested', end]);
+        await finish(id);
       }
-      const end = status === 'CANCELLED' ? 'asset.cancelled' : 'asset.received';
-      expect(await world.events(id)).toEqual(['asset.requested', end]);
-      await finish(id);
-    }
-    await isConsistent();
-  });
+      await isConsistent();
+    },
+  );
 
   it('are cancelled once, however often and concurrently', async () => {
     const other = await world.request('another upload');
