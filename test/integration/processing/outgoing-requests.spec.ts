@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -92,7 +92,8 @@ const FILES: Readonly<
   ],
 };
 
-const ffprobe = execFileSync('which', ['ffprobe'], { encoding: 'utf8' }).trim();
+/** Null where it is not installed; the readers of films then read the file themselves. */
+const ffprobe = spawnSync('which', ['ffprobe'], { encoding: 'utf8' }).stdout.trim() || null;
 
 interface Target {
   readonly host?: string;
