@@ -134,6 +134,7 @@ describe('faulty object events (real: an api and two workers as processes, Postg
     const forged = [
       finalized(id),
       finalized(id, { eventType: 'OBJECT_DELETE' }),
+      finalized(id, { eventType: 'OBJECT_METADATA_UPDATE' }),
       finalized(id, { bucketId: NAMES.contentBucket }),
       finalized(id, { objectGeneration: 'none' }),
       finalized(never),
