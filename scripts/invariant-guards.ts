@@ -371,7 +371,7 @@ export const GUARDS: readonly Guard[] = [
       'where q.used_bytes + q.reserved_bytes + excluded.reserved_bytes <= coalesce(q.limit_bytes, $1::bigint)',
     without: 'where true',
     test: UPLOAD,
-    name: 'accepts exactly as many of 200',
+    name: 'accepts exactly as many of 500',
   },
   {
     invariant: 5,
