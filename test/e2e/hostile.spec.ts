@@ -14,20 +14,7 @@ import {
 import { put } from './stack.js';
 import { LIMIT_MS } from '../../libs/testing/src/until.js';
 
-/*
- * Hostile bytes and declarations. Tests of hostile orders of requests and events are elsewhere:
- *
- * | case                                                             | test                                             |
- * | ---------------------------------------------------------------- | ------------------------------------------------ |
- * | PUT after READY, after cancelling, after the deadline            | test/fault/events.spec.ts                        |
- * | two PUTs at once, and a second one                               | test/integration/upload/upload.spec.ts           |
- * | an event before its row is visible                               | test/fault/events.spec.ts                        |
- * | events duplicated, reordered, forged, of other buckets           | test/fault/events.spec.ts, undeliverable-events  |
- * | events for keys that no upload was granted                       | test/fault/events.spec.ts                        |
- * | delete during a scan, and while another upload shares the bytes  | test/integration/assets/removal.spec.ts          |
- * | cancel concurrently with the event, and twice                    | test/integration/upload/orders-of-events, upload |
- * | kill -9 after every step                                         | test/fault/kill.spec.ts                          |
- */
+/* Hostile bytes and declarations. docs/security.md lists the tests of other hostile input. */
 
 const AT_A_TIME = 8;
 const FILES = [...DISGUISES, ...CLAIMS, ...BOMBS];
