@@ -848,6 +848,15 @@ export const GUARDS: readonly Guard[] = [
   },
   {
     invariant: 10,
+    what: 'Bytes that were found corrupt can be sent again, with their variants',
+    file: 'libs/content/src/object-variants.repository.ts',
+    guard: "'STAGING', 'LIVE', 'CORRUPT'",
+    without: "'STAGING', 'LIVE'",
+    test: CORRUPTION,
+    name: 'restores a picture that',
+  },
+  {
+    invariant: 10,
     what: 'The same key with another input is a conflict',
     file: 'libs/upload/src/upload.service.ts',
     guard: 'fingerprint !== request.fingerprint',
