@@ -80,6 +80,39 @@ describe('KeyedRateLimiter', () => {
     expect([isGranted, limiter.waiting]).toEqual([false, 1]);
   });
 
+  it('ends the wait of a caller on abort, and gives its turn to the next caller', async () => {
+    const sleepers: (() => void)[] = [];
+    const clock = {
+      time: 0,
+      now: () => clock.time,
+      sleep: () => new Promise<void>((resolve) => sleepers.push(resolve)),
+    };
+    const limiter = new KeyedRateLimiter<string>(1, clock);
+    await limiter.take('a');
+    const [end, unused] = [new AbortController(), new AbortController()];
+    const [ended, granted] = [limiter.take('a', end.signal), limiter.take('a', unused.signal)];
+    for (let loops = 0; loops < 5; loops++) await nextLoop();
+    end.abort();
+    expect([await ended, await limiter.take('a', end.signal), limiter.waiting]).toEqual([false, false, 1]);
+    clock.time += 1_000;
+    for (const wake of sleepers.splice(0)) wake();
+    expect([await granted, limiter.waiting]).toEqual([true, 0]);
+  });
+
+  it('keeps the turn that was available when all waiting callers left', async () => {
+    const clock = new Clock();
+    const limiter = new KeyedRateLimiter<string>(1, clock);
+    await limiter.take('a');
+    const end = new AbortController();
+    const left = limiter.take('a', end.signal);
+    end.abort();
+    expect(await left).toBe(false);
+    for (let loops = 0; loops < 5; loops++) await nextLoop();
+    const from = clock.time;
+    await limiter.take('a');
+    expect(clock.time).toBe(from);
+  });
+
   it('removes an idle key', async () => {
     const limiter = new KeyedRateLimiter<string>(2, new Clock());
     await limiter.take('a');

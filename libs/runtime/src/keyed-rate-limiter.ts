@@ -12,7 +12,8 @@ const SYSTEM_CLOCK: RateLimiterClock = {
 };
 
 interface Lane {
-  readonly waiting: (() => void)[];
+  /** Callers in the order of their calls; each is called when it has its turn. */
+  readonly waiting: Set<() => void>;
   /** Turns available now, possibly fractional. */
   left: number;
   /** Time at which `left` was computed, in milliseconds. */
@@ -30,8 +31,7 @@ const SECOND_MS = 1_000;
  * between. A key is removed after it has been idle for one second.
  *
  * @example
- * await limiter.take(ownerId);
- * send(state);
+ * if (await limiter.take(ownerId, signal)) send(state);
  */
 export class KeyedRateLimiter<Key> {
   private readonly lanes = new Map<Key, Lane>();
@@ -45,14 +45,18 @@ export class KeyedRateLimiter<Key> {
   /** Number of callers that wait for a turn, over all keys. */
   get waiting(): number {
     let sum = 0;
-    for (const { waiting } of this.lanes.values()) sum += waiting.length;
+    for (const { waiting } of this.lanes.values()) sum += waiting.size;
     return sum;
   }
 
-  /** Resolves when the caller has its turn. */
-  take(key: Key): Promise<void> {
+  /**
+   * Resolves when the caller has its turn, or on abort. An aborted caller uses no turn.
+   * @returns whether the caller has its turn
+   */
+  take(key: Key, signal?: AbortSignal): Promise<boolean> {
+    if (signal?.aborted) return Promise.resolve(false);
     const lane = this.lanes.get(key) ?? {
-      waiting: [],
+      waiting: new Set<() => void>(),
       left: this.perSecond,
       at: this.clock.now(),
       runs: 0,
@@ -60,7 +64,16 @@ export class KeyedRateLimiter<Key> {
     };
     this.lanes.set(key, lane);
     return new Promise((resolve) => {
-      lane.waiting.push(resolve);
+      const grant = () => {
+        signal?.removeEventListener('abort', abandon);
+        resolve(true);
+      };
+      const abandon = () => {
+        lane.waiting.delete(grant);
+        resolve(false);
+      };
+      signal?.addEventListener('abort', abandon, { once: true });
+      lane.waiting.add(grant);
       if (!lane.isRunning) void this.run(key, lane);
     });
   }
@@ -68,10 +81,14 @@ export class KeyedRateLimiter<Key> {
   private async run(key: Key, lane: Lane): Promise<void> {
     const run = ++lane.runs;
     lane.isRunning = true;
-    while (lane.waiting.length > 0) {
+    while (lane.waiting.size > 0) {
       await this.refill(lane);
+      const [grant] = lane.waiting;
+      // All callers may have left during the wait.
+      if (grant === undefined) break;
+      lane.waiting.delete(grant);
       lane.left -= 1;
-      lane.waiting.shift()?.();
+      grant();
       await nextLoop();
     }
     lane.isRunning = false;
