@@ -7,11 +7,32 @@ const HEARTBEAT_MS = 15_000;
 /** Interval while the feed has no connection and therefore receives no notifications. */
 const DISCONNECTED_HEARTBEAT_MS = 2_000;
 
+/** Time of the next heartbeat of a watch. Wakes for other reasons do not put it off. */
+class Heartbeat {
+  private last = performance.now();
+  /** Spreads the re-reads of many watchers. */
+  private jitter = 0.75 + Math.random() / 2;
+
+  dueInMs(isListening: boolean): number {
+    const intervalMs = isListening ? HEARTBEAT_MS : DISCONNECTED_HEARTBEAT_MS;
+    return Math.max(0, this.last + intervalMs * this.jitter - performance.now());
+  }
+
+  /** Whether the heartbeat is due; the next one then follows after the interval. */
+  beats(isListening: boolean): boolean {
+    if (this.dueInMs(isListening) > 0) return false;
+    this.last = performance.now();
+    this.jitter = 0.75 + Math.random() / 2;
+    return true;
+  }
+}
+
 /** A subscription of one watcher to some assets. */
 export class Watch {
   /** Assets that may have changed since the last call of `next`. */
   private readonly changed = new Set<string>();
-  private wake: (() => void) | undefined;
+  private readonly heartbeat = new Heartbeat();
+  private wakeUp: (() => void) | undefined;
 
   constructor(
     private readonly feed: AssetFeed,
@@ -21,7 +42,12 @@ export class Watch {
   /** Called by the feed when an asset may have changed. */
   notify(id: string): void {
     this.changed.add(id);
-    this.wake?.();
+    this.wake();
+  }
+
+  /** Ends a pending call of `next`. */
+  wake(): void {
+    this.wakeUp?.();
   }
 
   /** Whether an asset may have changed since the last call of `next`. */
@@ -41,25 +67,28 @@ export class Watch {
   }
 
   /**
-   * Returns when a watched asset may have changed since the last call, when the heartbeat interval is over, or on abort.
+   * Waits until a watched asset may have changed since the last call, for at most `withinMs` milliseconds, until `wake`, or until abort.
+   * @returns the watched assets that may have changed since the last call: all of them at a heartbeat and after a reconnection of the
+   * feed, possibly none
    */
-  async next(signal: AbortSignal): Promise<void> {
+  async next(signal: AbortSignal, withinMs = Infinity): Promise<ReadonlySet<string>> {
+    const heartbeatMs = this.heartbeat.dueInMs(this.feed.isListening);
     if (this.changed.size === 0 && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        const heartbeat = this.feed.isListening ? HEARTBEAT_MS : DISCONNECTED_HEARTBEAT_MS;
-        // The jitter spreads the re-reads of many watchers.
-        const timer = setTimeout(done, heartbeat * (0.75 + Math.random() / 2));
+        const timer = setTimeout(done, Math.max(0, Math.min(heartbeatMs, withinMs)));
         signal.addEventListener('abort', done, { once: true });
-        this.wake = done;
+        this.wakeUp = done;
         function done() {
           clearTimeout(timer);
           signal.removeEventListener('abort', done);
           resolve();
         }
       });
-      this.wake = undefined;
+      this.wakeUp = undefined;
     }
+    const ids = new Set(this.heartbeat.beats(this.feed.isListening) ? this.watched : this.changed);
     this.changed.clear();
+    return ids;
   }
 
   /** Ends the watch. */
@@ -94,8 +123,8 @@ export class AssetFeed {
    * @example
    * const watch = feed.watch([assetId]);
    * while (!signal.aborted) {
-   *   await watch.next(signal);
-   *   send(await readAsset(assetId));
+   *   const ids = await watch.next(signal);
+   *   send(await readAssets(ids));
    * }
    * watch.close();
    */
