@@ -1,9 +1,10 @@
 import { setImmediate as nextLoopIteration } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import type { Actor } from '#libs/domain';
+import { KeyedRateLimiter } from '#libs/runtime';
 import type { Asset } from './asset.js';
 import type { AssetsService } from './assets.service.js';
-import { type OwnerRead, OwnerReads } from './owner-reads.js';
+import { type OwnerRead, OwnerReads, type ReadCause } from './owner-reads.js';
 
 const actor = (ownerId: bigint, groups: string[] = []): Actor => ({ ownerId, groups, isAdmin: false });
 
@@ -104,5 +105,53 @@ describe('OwnerReads', () => {
     const again = reads.read(actor(1n), ['a']);
     (await statements.next(1)).answer();
     expect(idsOf(await again)).toEqual(['a']);
+  });
+
+  it('alternates between assets that may have changed and access by shares', async () => {
+    const { statements, reads } = start();
+    const five = (cause: ReadCause) =>
+      Array.from({ length: 5 }, (_, batch) =>
+        reads.read(
+          actor(1n),
+          Array.from({ length: 500 }, (_, index) => `${cause} ${batch} ${index}`),
+          cause,
+        ),
+      );
+    const all = five('shares');
+    const running = await statements.next(0);
+    all.push(...five('change'));
+    running.answer();
+    for (let index = 1; index < 10; index++) (await statements.next(index)).answer();
+    await Promise.all(all);
+    const causes = statements.all.map(({ ids }) => ids[0]!.split(' ').slice(0, 2).join(' '));
+    expect(causes).toEqual([
+      'shares 0',
+      ...[0, 1, 2, 3].flatMap((batch) => [`shares ${batch + 1}`, `change ${batch}`]),
+      'change 4',
+    ]);
+  });
+
+  it('runs waiting statements without a pause, and at most twenty per second', async () => {
+    const clock = {
+      time: 0,
+      now: () => clock.time,
+      sleep: async (ms: number) => {
+        await nextLoopIteration();
+        clock.time += ms;
+      },
+    };
+    const startedAt: number[] = [];
+    const findAll = () => {
+      startedAt.push(clock.time);
+      return Promise.resolve([]);
+    };
+    const reads = new OwnerReads({ findAll } as unknown as AssetsService, new KeyedRateLimiter(20, clock));
+    const ids = (from: number) => Array.from({ length: 100 }, (_, index) => `${from} ${index}`);
+    await Promise.all(Array.from({ length: 30 }, (_, from) => reads.read(actor(1n), ids(from))));
+    expect(startedAt).toEqual([0, 0, 0, 0, 0, 0]);
+    await Promise.all(Array.from({ length: 150 }, (_, from) => reads.read(actor(1n), ids(from))));
+    expect(startedAt).toHaveLength(36);
+    expect(startedAt.filter((at) => at === 0)).toHaveLength(20);
+    expect(startedAt.at(-1)).toBeGreaterThanOrEqual(800);
   });
 });

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { FeatureGrantsService, permissionsOf } from '#libs/access';
-import { type Asset, AssetGrantsService } from '#libs/assets';
-import { Database } from '#libs/database';
+import { type Asset, AssetGrantsService, AssetsService } from '#libs/assets';
+import { SubscriptionRateLimiter } from '#libs/assets/graphql';
+import { Clock, Database } from '#libs/database';
 import type { Actor } from '#libs/domain';
 import { AssetChangesService } from '../../../libs/assets/src/asset-changes.service.js';
 import { storeAsset } from '../../../libs/testing/src/stored-asset.js';
@@ -158,5 +159,97 @@ describe('subscriptions of readers (real: PostgreSQL)', () => {
     const id = await storeAsset(database, { readers });
     await sql(`update asset_acl set expires_at = now() where asset_id = $1`, [id]);
     await expect(watch([id])).rejects.toMatchObject({ reason: 'ASSET_NOT_FOUND' });
+  });
+
+  describe('of which a state waits for the rate limit', () => {
+    /** Grants the waiting turns; until then the limiter grants none. */
+    let grantTurns: () => void;
+    let waiting: number;
+    let restore: () => void;
+    beforeEach(() => {
+      const limiter = api.app.get(SubscriptionRateLimiter, { strict: false });
+      const turns = Promise.withResolvers<boolean>();
+      grantTurns = () => turns.resolve(true);
+      waiting = 0;
+      const limited = jest.spyOn(limiter, 'take').mockImplementation((_, signal) => {
+        waiting++;
+        const aborted = new Promise<boolean>((resolve) =>
+          signal?.addEventListener('abort', () => resolve(false)),
+        );
+        return Promise.race([turns.promise, aborted]);
+      });
+      restore = () => limited.mockRestore();
+    });
+    afterEach(() => restore());
+    const waits = () => until('a state waits', () => (waiting > 0 ? true : null));
+
+    it('end when the grant is revoked', async () => {
+      const id = await storeAsset(database, { readers });
+      const states = await watch([id]);
+      const next = states.next();
+      await waits();
+      await grants.revoke(OWNER, { assetId: id, principal: 'user:7' });
+      expect(await next).toEqual(END);
+    });
+
+    it('end with the grant', async () => {
+      const id = await storeAsset(database, { readers });
+      // On a slow machine the grant may have ended before, and another one is given.
+      const watched = async (): ReturnType<typeof watch> => {
+        await endSoon(id);
+        return (await watch([id]).catch(() => null)) ?? watched();
+      };
+      expect(await (await watched()).next()).toEqual(END);
+    });
+
+    it('end when the share is removed', async () => {
+      const id = await shared();
+      await sql('insert into folder_shares values (7, $1)', ['group:staff']);
+      const next = (await watch([id])).next();
+      await waits();
+      await sql('delete from folder_shares');
+      expect(await next).toEqual(END);
+    });
+
+    it('end when the client unsubscribes', async () => {
+      const id = await storeAsset(database, { readers });
+      const states = await watch([id]);
+      const next = states.next();
+      await waits();
+      await states.return?.();
+      expect(await next).toEqual(END);
+    });
+
+    it('send the state of after the wait', async () => {
+      const id = await storeAsset(database, { readers });
+      const states = await watch([id]);
+      const next = states.next();
+      await waits();
+      await grants.grant(OWNER, { assetId: id, principal: 'user:7', permissions: ['WRITE'] });
+      grantTurns();
+      const permissions = permissionsOf(READER, (await next).value as Asset);
+      // The notification may arrive after the turn.
+      if (permissions.length === 1) {
+        expect(permissionsOf(READER, (await states.next()).value as Asset)).toEqual(['READ', 'WRITE']);
+      } else expect(permissions).toEqual(['READ', 'WRITE']);
+      await states.return?.();
+    });
+  });
+
+  it('send no state after the end of the grant, although the database still serves the asset', async () => {
+    const id = await storeAsset(database, { readers });
+    await sql(`update asset_acl set expires_at = now() + interval '1 hour' where asset_id = $1`, [id]);
+    const states = await watch([id]);
+    const clock = api.app.get(Clock, { strict: false });
+    const reads = jest.spyOn(api.app.get(AssetsService, { strict: false }), 'findAll');
+    const later = jest.spyOn(clock, 'now').mockImplementation(() => new Date(Date.now() + 7_200_000));
+    let isSent = false;
+    const next = states.next().finally(() => (isSent = true));
+    await until('the asset was read again', () => (reads.mock.calls.length >= 3 ? true : null));
+    expect(isSent).toBe(false);
+    later.mockRestore();
+    expect(await next).toMatchObject({ value: { id } });
+    reads.mockRestore();
+    await states.return?.();
   });
 });
