@@ -174,7 +174,10 @@ describe('subscriptions of readers (real: PostgreSQL)', () => {
       const limited = jest.spyOn(limiter, 'take').mockImplementation((_, signal) => {
         waiting++;
         const aborted = new Promise<boolean>((resolve) =>
-          signal?.addEventListener('abort', () => resolve(false)),
+          signal?.addEventListener('abort', () => {
+            waiting--;
+            resolve(false);
+          }),
         );
         return Promise.race([turns.promise, aborted]);
       });
@@ -217,7 +220,7 @@ describe('subscriptions of readers (real: PostgreSQL)', () => {
       const next = states.next();
       await waits();
       await states.return?.();
-      expect(await next).toEqual(END);
+      expect([await next, waiting]).toEqual([END, 0]);
     });
 
     it('send the state of after the wait', async () => {
