@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
 import { Database, DatabaseConfig, DatabaseModule, type Tx } from '#libs/database';
@@ -170,5 +170,27 @@ describe('the event log', () => {
     await heard;
     watch.close();
     expect(feed).toHaveProperty('watches', new Map());
+  });
+
+  it('returns the changed assets, and all of them at a heartbeat of a watch that is woken often', async () => {
+    const { feed } = await start();
+    const ids = [randomUUID(), randomUUID()];
+    const { signal } = new AbortController();
+    // A heartbeat interval of 75 milliseconds.
+    const random = jest.spyOn(Math, 'random').mockReturnValue(-1.49);
+    const watch = feed.watch(ids);
+    // No heartbeat for hours after the first one.
+    random.mockReturnValue(1_000);
+    let all = await watch.next(signal, 1);
+    while (all.size === 0) all = await watch.next(signal, 1);
+    expect([...all]).toEqual(ids);
+    watch.notify(ids[1]!);
+    expect([...(await watch.next(signal))]).toEqual([ids[1]]);
+    expect((await watch.next(signal, 1)).size).toBe(0);
+    const woken = watch.next(signal);
+    watch.wake();
+    expect((await woken).size).toBe(0);
+    random.mockRestore();
+    watch.close();
   });
 });
