@@ -750,8 +750,8 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 8,
     what: 'A subscription ends when its token expires',
-    file: 'libs/assets/src/asset-changes.service.ts',
-    guard: 'setTimeout(() => end.abort(), Math.min',
+    file: 'libs/assets/src/asset-subscription.ts',
+    guard: 'setTimeout(() => this.end.abort(), Math.min',
     without: 'setTimeout(() => undefined, Math.min',
     test: SUBSCRIPTIONS,
     name: 'ends when the token expires',
@@ -813,8 +813,8 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 9,
     what: 'A subscription watches only assets that the caller may read',
-    file: 'libs/assets/src/asset-changes.service.ts',
-    guard: 'watch.narrow(states);',
+    file: 'libs/assets/src/asset-subscription.ts',
+    guard: 'this.watch.narrow(this.states);',
     without: '',
     test: SUBSCRIPTIONS,
     name: 'does not watch assets that the caller cannot read',
