@@ -2,6 +2,7 @@ export * from './access-explanations.service.js';
 export * from './access.module.js';
 export * from './access-statement.js';
 export * from './client-grants.service.js';
+export { ExpiredGrantsService } from './expired-grants.service.js';
 export * from './feature-grants.service.js';
 export * from './grants.js';
 export { type GrantedEnds, grantedOf, GRANTS_SQL, insertGrantsSql } from './grants.sql.js';

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { ScheduleModule } from '@nestjs/schedule';
+import { AccessTasksModule } from '#libs/access';
 import { AssetsModule } from '#libs/assets';
 import { ContentModule } from '#libs/content';
 import { ProcessingModule } from '#libs/processing';
@@ -20,7 +21,14 @@ export class TasksModule {}
 
 /** The scheduled tasks of the worker. Requires what `ProcessingModule` requires. */
 @Module({
-  imports: [TasksModule, AssetsModule, ContentModule, ProcessingModule, UploadCompletionModule],
+  imports: [
+    TasksModule,
+    AccessTasksModule,
+    AssetsModule,
+    ContentModule,
+    ProcessingModule,
+    UploadCompletionModule,
+  ],
   providers: [SweeperService],
   exports: [SweeperService],
 })

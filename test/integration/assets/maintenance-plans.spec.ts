@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
+import { EXPIRED_GRANT_BATCH, REMOVE_EXPIRED } from '../../../libs/access/src/expired-grants.service.js';
 import { FIND_READ_BY, LIST_NOTES } from '../../../libs/content/src/feature-properties.repository.js';
 import { CLAIMS } from '../../../libs/content/src/object-maintenance.repository.js';
-import { blocksOf, SeededDatabase } from '../../support/plans.js';
+import { blocksOf, type Plan, SeededDatabase } from '../../support/plans.js';
 
 const OBJECTS = 50_000;
 const NEWEST = 2n ** 63n - 1n;
@@ -87,5 +88,63 @@ describe('claims for a new scan or new variants (real: PostgreSQL)', () => {
     const plan = await database.explain(FIND_READ_BY.text, [['z', 'm', 'a', ''], new Date()]);
     expect(plan['Actual Rows']).toBe(500);
     expect(blocksOf(plan)).toBeLessThan(3000);
+  });
+});
+
+const GRANTS = 300_000;
+
+/** Of five grants one has expired, one will expire, and three have no expiry. Many grants expired at one time. */
+const GRANT_SEED = `
+  set session_replication_role = replica;
+  insert into asset_acl (asset_id, principal, permission, created_at, size_bytes, sort_name, expires_at)
+    select lpad(to_hex(n * 7919::bigint % ${GRANTS}), 32, '0')::uuid, 'user:7', 'READ', now(), 1, 'a', case n % 5
+        when 0 then '2026-01-01'::timestamptz + n / 5000 * interval '1 hour' when 1 then '2100-01-01'::timestamptz end
+    from generate_series(1, ${GRANTS}) n;
+  reset session_replication_role`;
+
+describe('the removal of expired grants (real: PostgreSQL)', () => {
+  let database: SeededDatabase;
+  beforeAll(async () => {
+    database = await SeededDatabase.create(GRANT_SEED);
+  });
+  afterAll(() => database?.[Symbol.asyncDispose]());
+
+  const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
+  /** The plan of one batch, whose removals are undone. */
+  async function planOf(mode: string, start: string) {
+    await database.client.query(
+      `begin; set local plan_cache_mode = ${mode}; prepare removal as ${REMOVE_EXPIRED.text}`,
+    );
+    const plan = await database.explain(`execute removal('${start}', '2027-01-01', ${EXPIRED_GRANT_BATCH})`);
+    await database.client.query('rollback; deallocate removal');
+    return plan;
+  }
+
+  it.each(['force_custom_plan', 'force_generic_plan'])(
+    'reads and removes one batch by indexes, wherever it starts: %s',
+    async (mode) => {
+      const blocks: number[] = [];
+      for (const start of ['-infinity', '2026-01-02']) {
+        const plan = await planOf(mode, start);
+        const scans = nodesOf(plan)
+          .filter((node) => /(?<!CTE) Scan$/.test(node['Node Type']))
+          .map((node) => [
+            node['Index Name'] ?? node['Node Type'],
+            node['Actual Rows'] * node['Actual Loops'],
+          ]);
+        expect(scans).toEqual([
+          ['asset_acl_expires_at_idx', EXPIRED_GRANT_BATCH],
+          ['Tid Scan', EXPIRED_GRANT_BATCH],
+        ]);
+        blocks.push(blocksOf(plan));
+      }
+      expect(Math.max(...blocks)).toBeLessThan(20 * EXPIRED_GRANT_BATCH);
+      expect(Math.max(...blocks) / Math.min(...blocks)).toBeLessThan(1.6);
+    },
+  );
+
+  it('ends without reading grants that have not expired', async () => {
+    const plan = await planOf('force_generic_plan', '2026-12-31');
+    expect(blocksOf(plan)).toBeLessThan(50);
   });
 });

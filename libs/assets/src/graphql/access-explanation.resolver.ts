@@ -22,7 +22,7 @@ export class AccessExplanationModel {
       '2026-12-01T00:00:00.000Z", or "albums:7 READ via user:42" for an entry whose principal is held by shares of a feature. ' +
       'Access ends when all of these entries are removed; on a DELETED asset WRITE needs DELETE too, and ends with either. If not allowed: NO_ASSET (there is no such ' +
       'asset), NO_GRANT, DELETED (the asset is deleted, and no entry gives DELETE), and EXPIRED followed by each entry that gave ' +
-      'the permission before.',
+      'the permission before. An expired entry is kept for a day, unless a later grant on the asset removes it.',
   })
   because: readonly string[];
 }
