@@ -22,7 +22,7 @@ export class AssetRemovalResolver {
 
   @Mutation(() => AssetModel, {
     description:
-      'Deletes an asset, which can be restored until the purge deadline. A PENDING upload is cancelled; an asset in PROCESSING ' +
+      'Deletes an asset, which can be restored until it is purged. A PENDING upload is cancelled; an asset in PROCESSING ' +
       'is deleted when processing ends. Repeating the call returns the deleted asset.',
   })
   async deleteAsset(@CurrentActor() actor: Actor, @Args('id', ASSET_ID) id: string): Promise<AssetModel> {
