@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { LAYOUT, START } from './browser.js';
 
 /** A file that the page loads. Its path contains its version or its hash, so it can be cached forever. */
 export interface PageAsset {
@@ -28,39 +29,6 @@ function ofText(name: string, text: string, type: string): PageAsset {
   const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
   return { path: `${ASSETS_PATH}/stowage-${hash}/${name}`, type, body: Buffer.from(text) };
 }
-
-const LAYOUT = `body { margin: 0; } #playground { height: 100vh; }`;
-
-/**
- * Script for the browser. A subscription socket opens with the first subscription. GraphiQL's history contains request
- * headers, and therefore tokens, so it is kept in sessionStorage and ends with the browser's tab.
- */
-const START = `
-'use strict';
-const root = document.getElementById('playground');
-const { tabs, headers } = JSON.parse(document.getElementById('settings').textContent);
-const url = new URL('/graphql', location.href);
-const subscriptionUrl = new URL(url);
-subscriptionUrl.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-const areaOf = (key) => (/:(queries|favorites)$/.test(key) ? sessionStorage : localStorage);
-const storage = {
-  getItem: (key) => areaOf(key).getItem(key),
-  setItem: (key, value) => areaOf(key).setItem(key, value),
-  removeItem: (key) => areaOf(key).removeItem(key),
-  clear: () => [sessionStorage, localStorage].forEach((area) => area.clear()),
-  get length() { return localStorage.length + sessionStorage.length; },
-};
-ReactDOM.createRoot(root).render(
-  React.createElement(GraphiQL, {
-    fetcher: GraphiQL.createFetcher({ url: url.href, subscriptionUrl: subscriptionUrl.href }),
-    defaultTabs: tabs,
-    defaultHeaders: headers,
-    showPersistHeadersSettings: false,
-    storage,
-    defaultEditorToolsVisibility: headers === undefined ? 'headers' : true,
-  }),
-);
-`;
 
 /** The files of the page in loading order: files of npm packages, and the layout and script of this project. */
 export const readPageAssets = () => ({

@@ -2,7 +2,7 @@ import { IsOptional, IsString } from 'class-validator';
 import type { FastifyInstance } from 'fastify';
 import { Flag, Variable } from '#libs/runtime';
 import { type PageAsset, readPageAssets } from './assets.js';
-import { EXAMPLES } from './examples.js';
+import { EXAMPLES, operationName } from './examples/index.js';
 
 export class PlaygroundConfig {
   /** Whether browsers get GraphiQL at /graphql; by default only if NODE_ENV is not `production`. */
@@ -79,7 +79,14 @@ export function servePlayground(server: FastifyInstance, { token }: PlaygroundCo
 
 function pageOf(styles: PageAsset[], scripts: PageAsset[], token?: string): string {
   const headers = token === undefined ? undefined : json({ Authorization: `Bearer ${token}` });
-  const tabs = EXAMPLES.map(({ query, variables }) => ({ query, variables: variables && json(variables) }));
+  const examples = EXAMPLES.map((group) => ({
+    ...group,
+    examples: group.examples.map(({ query, variables }) => ({
+      name: operationName({ query }),
+      query,
+      variables: variables && json(variables),
+    })),
+  }));
   return `<!doctype html>
 <html lang="en">
   <head>
@@ -91,7 +98,7 @@ function pageOf(styles: PageAsset[], scripts: PageAsset[], token?: string): stri
   </head>
   <body>
     <div id="playground">Loading …</div>
-    <script type="application/json" id="settings">${json({ tabs, headers }).replaceAll('<', '\\u003c')}</script>
+    <script type="application/json" id="settings">${json({ examples, headers }).replaceAll('<', '\\u003c')}</script>
     ${scripts.map(({ path }) => `<script src="${path}"></script>`).join('\n    ')}
   </body>
 </html>
