@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
 import type { Database } from '#libs/database';
@@ -192,6 +193,24 @@ describe('the copies of an asset in its grants, metadata and properties', () => 
       expect(await database.prisma.mediaAsset.count({ where })).toBe(0);
       expect(await database.prisma.assetProperties.count({ where })).toBe(0);
       expect(await timesOf(id)).toEqual([]);
+    });
+
+    it('is filled and repaired by the migrations', async () => {
+      const [old, stale] = await Promise.all([
+        storeAsset(database, { properties: { takenAtLocal: '2024-05-06T07:08:09' } }),
+        storeAsset(database, { properties: { width: 1 } }),
+      ]);
+      await grant(old, 'user:7');
+      await grant(stale, 'user:7');
+      const set = (assetId: string, takenAtLocal: Date | null) =>
+        database.prisma.assetAcl.updateMany({ where: { assetId }, data: { takenAtLocal } });
+      await set(old, null);
+      await set(stale, instantOf(JUNE));
+      for (const name of ['20261201000051_taken_time_copies', '20261201000053_taken_time_repairs']) {
+        await database.pool.query(readFileSync(`prisma/migrations/${name}/migration.sql`, 'utf8'));
+      }
+      expect(await timesOf(old)).toEqual([instantOf(MAY)]);
+      expect(await timesOf(stale)).toEqual([null]);
     });
   });
 });
