@@ -119,6 +119,8 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
     this.migrations = migrations;
     this.connection = {
       connectionString: url,
+      // Prisma reads times as if they were UTC.
+      options: '-c TimeZone=UTC',
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       statement_timeout: statementTimeoutMs,
       lock_timeout: LOCK_TIMEOUT_MS,

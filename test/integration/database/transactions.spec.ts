@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
-import { afterCommit, Database, DatabaseConfig, type Tx } from '#libs/database';
+import { afterCommit, Database, DatabaseConfig, statement, type Tx } from '#libs/database';
 import { configured } from '#libs/runtime';
 import { createTestDatabase, type TestDatabase } from '../../../libs/testing/src/test-database.js';
 
@@ -103,5 +103,22 @@ describe('transaction', () => {
       return Promise.resolve();
     });
     expect(() => afterCommit(ended, () => undefined)).toThrow(problem);
+  });
+
+  it('reads the same times as a statement does, in a database with another time zone', async () => {
+    const name = new URL(testDatabase.url).pathname.slice(1);
+    await database.prisma.$executeRawUnsafe(`alter database "${name}" set timezone = 'Asia/Kolkata'`);
+    const zoned = new Database(configured(DatabaseConfig, { url: testDatabase.url, poolSize: 1 }));
+    try {
+      const time = statement<{ time: Date }>(
+        'spec_time',
+        `select '2026-01-01T12:00:00Z'::timestamptz as time`,
+      );
+      const expected = [{ time: new Date('2026-01-01T12:00:00Z') }];
+      expect(await zoned.query(time, [])).toEqual(expected);
+      expect(await zoned.transaction((tx) => zoned.query(time, [], tx))).toEqual(expected);
+    } finally {
+      await zoned.onApplicationShutdown();
+    }
   });
 });
