@@ -12,6 +12,8 @@ export interface NotificationListener {
   readonly notified: (payload: string) => void;
   /** Called after each connect, because notifications of the time before it are lost. */
   readonly connected: () => void;
+  /** Called when the connection is lost. */
+  readonly disconnected?: () => void;
 }
 
 /**
@@ -87,8 +89,10 @@ export class Notifications implements OnApplicationBootstrap, OnApplicationShutd
 
   private reconnect(client: pg.Client): void {
     if (client !== this.client) return;
+    const wasListening = this.isListening;
     this.client = undefined;
     this.isListening = false;
+    if (wasListening) for (const { disconnected } of [...this.listeners.values()].flat()) disconnected?.();
     clearTimeout(this.timer);
     client.end().catch(() => undefined);
     if (this.stopped) return;

@@ -110,6 +110,10 @@ export class AssetFeed {
       notified: (ids) => this.notify(ids.split(' ')),
       // Notifications during the disconnection were lost, so every watcher re-reads its assets.
       connected: () => this.notify(this.watches.keys()),
+      // Waits that began before use the shorter interval too.
+      disconnected: () => {
+        for (const watch of [...this.watches.values()].flatMap((watches) => [...watches])) watch.wake();
+      },
     });
   }
 

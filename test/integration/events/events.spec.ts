@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { LoggerModule } from 'nestjs-pino';
-import { Database, DatabaseConfig, DatabaseModule, type Tx } from '#libs/database';
+import {
+  Database,
+  DatabaseConfig,
+  DatabaseModule,
+  type NotificationListener,
+  type Notifications,
+  type Tx,
+} from '#libs/database';
 import type { DomainEvent } from '#libs/domain';
 import { AssetFeed, DomainEventsRepository, EventsModule, FeedModule } from '#libs/events';
 import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
@@ -190,6 +197,22 @@ describe('the event log', () => {
     const woken = watch.next(signal);
     watch.wake();
     expect((await woken).size).toBe(0);
+    random.mockRestore();
+    watch.close();
+  });
+
+  it('shortens waits that began before the connection was lost', async () => {
+    let listener: NotificationListener | undefined;
+    const notifications = {
+      isListening: true,
+      listen: (_: string, of: NotificationListener) => (listener = of),
+    };
+    const watch = new AssetFeed(notifications as unknown as Notifications).watch([randomUUID()]);
+    const random = jest.spyOn(Math, 'random').mockReturnValue(1_000);
+    const waiting = watch.next(new AbortController().signal);
+    notifications.isListening = false;
+    listener!.disconnected!();
+    expect((await waiting).size).toBe(0);
     random.mockRestore();
     watch.close();
   });
