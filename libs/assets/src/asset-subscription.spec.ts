@@ -57,10 +57,12 @@ class Reads {
 
 describe('AssetSubscription', () => {
   /** A subscription that has sent its first states. */
-  async function start(...ids: string[]) {
+  async function start(...of: (string | Asset)[]) {
+    const assets = of.map((each) => (typeof each === 'string' ? asset(each) : each));
+    const ids = assets.map(({ id }) => id);
     const watch = new AssetFeed(WITHOUT_CONNECTION).watch(ids);
     const reads = new Reads();
-    const found = { assets: ids.map((id) => asset(id)), readAt: performance.now() };
+    const found = { assets, readAt: performance.now() };
     const states = new AssetSubscription(READER, watch, found, {
       reads: reads as unknown as OwnerReads,
       rateLimiter: new KeyedRateLimiter<bigint>(1_000),
@@ -97,6 +99,30 @@ describe('AssetSubscription', () => {
     expect(again.ids).toEqual(['a']);
     again.answer(asset('a', 2));
     expect(await next).toMatchObject({ value: { id: 'a', version: 2 } });
+    await states.return?.();
+  });
+
+  it('pauses after a read of shares that failed because the database is unavailable', async () => {
+    const { reads, states } = await start('a');
+    const next = states.next();
+    const failing = await reads.next('shares');
+    const failedAt = performance.now();
+    failing.fail(unavailable('DATABASE_UNAVAILABLE', 'down'));
+    const again = await reads.next('shares');
+    expect(performance.now() - failedAt).toBeGreaterThan(400);
+    again.answer();
+    expect(await next).toEqual(END);
+  });
+
+  it('reads an asset again when a grant ends, although other grants continue', async () => {
+    const expiring = { permission: 'WRITE', until: new Date(Date.now() + 300), byShare: false } as const;
+    const first = asset('a');
+    const { reads, states } = await start({ ...first, granted: [...first.granted, expiring] });
+    const next = states.next();
+    const read = await reads.next('change');
+    expect(read.ids).toEqual(['a']);
+    read.answer(first);
+    expect(await next).toMatchObject({ value: { id: 'a', granted: first.granted } });
     await states.return?.();
   });
 

@@ -26,6 +26,8 @@ interface State {
   readonly revision: string;
   /** End of the caller's access in milliseconds since the epoch, possibly Infinity. */
   readonly until: number;
+  /** The first end of one of the caller's grants, likewise. */
+  readonly changesAt: number;
   readonly byShares: boolean;
 }
 
@@ -151,6 +153,7 @@ export class AssetSubscription {
     }
     if (this.end.signal.aborted) return;
     if (this.failure !== undefined) throw this.failure.error;
+    if (performance.now() < this.retryAt) return;
     for (const [id, state] of this.states) if (this.expiryDueInMs(state) <= 0) this.stale.add(id);
     if (this.sharesDueInMs() <= 0) this.readShares();
     if (this.stale.size > 0) await this.read([...this.stale]);
@@ -167,8 +170,9 @@ export class AssetSubscription {
   }
 
   private expiryDueInMs(state: State): number {
-    if (state.until === Infinity) return Infinity;
-    return Math.max(this.remainingMs(state), state.readAt + EXPIRY_MS - performance.now());
+    if (state.changesAt === Infinity) return Infinity;
+    const remainingMs = state.changesAt - this.services.clock.now().getTime();
+    return Math.max(remainingMs, state.readAt + EXPIRY_MS - performance.now());
   }
 
   private sharesDueInMs(): number {
@@ -225,6 +229,7 @@ export class AssetSubscription {
       readAt,
       revision: `${asset.version} ${asset.updatedAt.getTime()} ${permissionsOf(actor, asset).join()}`,
       until: readableUntil(actor, asset),
+      changesAt: Math.min(...asset.granted.map(({ until }) => until?.getTime() ?? Infinity)),
       byShares: dependsOnShares(actor, asset),
     };
   }
