@@ -18,6 +18,7 @@ const CONNECTIONS: Readonly<Record<string, string>> = {
   'libs/storage/src/gcs/media.ts': 'STORAGE_ENDPOINT',
   'libs/storage/src/gcs/pubsub-client.ts': 'PUBSUB_EMULATOR_HOST',
   'libs/stowage/src/api/callers/lease-store.ts': 'DATABASE_URL, REDIS_URL',
+  'libs/stowage/src/api/playground/browser.ts': "none: the browser's script asks its own origin",
 };
 
 /** Servers of development, tests, and generated files. */
