@@ -30,7 +30,7 @@ export class AssetChangesResolver {
     resolve,
     description:
       'Like assetChanged, for up to 100 assets at once. Skips assets that do not exist or that the caller may not read, and drops ' +
-      'those that the caller loses; completes when none is left.',
+      'those that the caller loses; completes when none is left, and fails with NOT_FOUND when there is none at the start.',
   })
   assetsChanged(
     @CurrentActor() actor: Actor,
