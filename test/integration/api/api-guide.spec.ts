@@ -107,6 +107,26 @@ describe('the operations of docs/api.md (real: the api, PostgreSQL, storage emul
     });
   });
 
+  it('upload a file again by a key of another user, of a purged asset and of a transferred asset', async () => {
+    const input = inputOf('again', { idempotencyKey: 'again' });
+    const ids: string[] = [];
+    const request = async (subject?: string) => {
+      const { asset, upload } = await run<Requested>('RequestUpload', { input }, subject);
+      expect(upload).not.toBeNull();
+      ids.push(asset.id);
+      return asset.id;
+    };
+    await request(READER);
+    const purged = await request();
+    await run('CancelUpload', { assetId: purged });
+    await run('PurgeAsset', { id: purged });
+    const transferred = await request();
+    await run('CancelUpload', { assetId: transferred });
+    await run('TransferAsset', { id: transferred, ownerId: '10' }, OPERATOR);
+    await request();
+    expect(new Set(ids).size).toBe(4);
+  });
+
   it('request a batch, whose RESUMABLE items keep their session', async () => {
     const inputs = [
       inputOf('batch', { method: 'RESUMABLE', idempotencyKey: 'batch' }),
