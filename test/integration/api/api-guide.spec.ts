@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
@@ -65,7 +65,7 @@ describe('the operations of docs/api.md (real: the api, PostgreSQL, storage emul
   const reasonOf = async (name: string, variables: object, subject = OWNER) =>
     (await ask(name, variables, subject)).errors?.[0]?.extensions.reason;
 
-  /** The first value of a subscription. */
+  /** The first value of a subscription, or the errors in its place. */
   async function firstOf(name: string, variables: Record<string, unknown>): Promise<unknown> {
     const client = createClient({
       url: `ws://127.0.0.1:${api.port}/graphql`,
@@ -74,8 +74,8 @@ describe('the operations of docs/api.md (real: the api, PostgreSQL, storage emul
       retryAttempts: 0,
     });
     try {
-      for await (const { data } of client.iterate({ query: textOf(name), variables })) {
-        return Object.values(data as object)[0];
+      for await (const { data, errors } of client.iterate({ query: textOf(name), variables })) {
+        return errors ?? Object.values(data as object)[0];
       }
       throw new Error(`${name} ended without a value`);
     } finally {
@@ -97,7 +97,11 @@ describe('the operations of docs/api.md (real: the api, PostgreSQL, storage emul
     expect(await run('RenewUpload', { assetId })).toMatchObject({ protocol: 'PUT', httpMethod: 'PUT' });
     expect(await twice('CompleteUpload', { assetId })).toEqual(asset);
     expect(await firstOf('AssetChanged', { id: assetId })).toMatchObject(asset);
-    expect(await firstOf('AssetsChanged', { ids: [assetId] })).toMatchObject(asset);
+    const missing = randomUUID();
+    expect(await firstOf('AssetsChanged', { ids: [missing, assetId] })).toMatchObject(asset);
+    expect(await firstOf('AssetsChanged', { ids: [missing] })).toMatchObject([
+      { extensions: { code: 'NOT_FOUND', reason: 'ASSET_NOT_FOUND' } },
+    ]);
     expect(await twice('CancelUpload', { assetId })).toEqual({ id: assetId, status: 'CANCELLED' });
     expect(await run('AssetStatus', { id: assetId })).toMatchObject({ status: 'CANCELLED' });
     expect(await reasonOf('RenewUpload', { assetId })).toBe('UPLOAD_NOT_PENDING');
