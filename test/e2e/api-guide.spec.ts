@@ -140,6 +140,60 @@ describe('docs/api.md examples (real: the whole stack; the code runs unchanged)'
     ]);
   });
 
+  it('has a web function that gives up when storage keeps no byte of a chunk', async () => {
+    const program = `import { createServer } from 'node:http';
+      import { sendToSession } from './session.mjs';
+      const ranges = [];
+      const server = createServer((request, response) => {
+        ranges.push(request.headers['content-range']);
+        request.resume().on('end', () => response.writeHead(308).end());
+      }).listen(0, '127.0.0.1', async () => {
+        const ticket = { url: 'http://127.0.0.1:' + server.address().port };
+        const error = await sendToSession(new File(['bytes'], 'a.bin'), ticket).catch(({ message }) => message);
+        console.log(JSON.stringify({ error, ranges }));
+        process.exit();
+      });`;
+    expect(await runWith({ 'session.mjs': moduleWith('sendToSession') }, program)).toEqual({
+      error: 'Storage kept no byte of a chunk',
+      ranges: ['bytes */5', 'bytes 0-4/5'],
+    });
+  });
+
+  it('has a web function that waits through failures, and asks for a check of a late upload', async () => {
+    // Each answer is thrown, or is the status of the asset; one minute passes between them.
+    const program = `import { settled } from './settled.mjs';
+      const socket = { subscribe: () => () => undefined };
+      const coded = (code) => Object.assign(new Error(code), { code });
+      let now = 0;
+      Date.now = () => now;
+      async function waitFor(...answers) {
+        const asked = [];
+        const ask = async (text) => {
+          now += 60_000;
+          asked.push(text.includes('completeUpload') ? 'complete' : 'poll');
+          const answer = answers.shift();
+          if (answer instanceof Error) throw answer;
+          return { asset: { status: answer } };
+        };
+        const outcome = await settled('id', { ask, socket }).then((asset) => asset?.status ?? null, ({ code }) => code);
+        return [outcome, ...asked];
+      }
+      const timeout = new DOMException('timeout', 'TimeoutError');
+      console.log(JSON.stringify([
+        await waitFor(new TypeError('fetch failed'), timeout, coded('UNAVAILABLE'), coded('RATE_LIMITED'), 'READY'),
+        await waitFor('PENDING', 'PROCESSING', 'READY'),
+        await waitFor('PENDING', coded('NOT_FOUND')),
+        await waitFor(coded('UNAUTHENTICATED')),
+      ]));
+      process.exit();`;
+    expect(await runWith({ 'settled.mjs': moduleWith('settled') }, program)).toEqual([
+      ['READY', 'poll', 'poll', 'poll', 'poll', 'poll'],
+      ['READY', 'poll', 'complete', 'poll'],
+      [null, 'poll', 'complete'],
+      ['UNAUTHENTICATED', 'poll'],
+    ]);
+  });
+
   it('has web functions that wait for the final status of an asset', async () => {
     const program = `import { upload } from './upload.mjs';
       import { openSocket, settled } from './settled.mjs';
