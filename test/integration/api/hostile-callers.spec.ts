@@ -156,34 +156,47 @@ describe('hostile callers (real: PostgreSQL, storage emulator, HTTP)', () => {
     });
   });
 
-  it('whose tokens were revoked can still send the bytes of a ticket, and get nothing else', async () => {
-    const claims: JWTPayload = { iat: Math.floor(Date.now() / 1000) - 100 };
-    const ask = (text: string, variables: object = {}) => api.query(text, variables, '63', claims);
-    const input = { filename: 'f', mimeType: 'text/plain', sizeBytes: 5, checksumSha256: sha256('bytes') };
-    const { asset, upload } = (await ask(UPLOAD, { input })).data!.requestUpload as {
-      readonly asset: { readonly id: string };
-      readonly upload: Ticket;
-    };
-    const { id } = asset;
-    const ready = await storeAsset(database, { ownerId: 63n });
-    const before = new Date((claims.iat! + 1) * 1000);
-    const revoke = 'mutation ($before: DateTime!) { revokeTokens(ownerId: "63", before: $before) }';
-    expect((await api.query(revoke, { before }, '1', ADMIN)).errors).toBeUndefined();
+  it.each([
+    ['PUT', '63', undefined],
+    ['RESUMABLE', '69', { 'content-range': 'bytes 0-4/5' }],
+  ])(
+    'whose tokens were revoked can still send bytes by %s, and get nothing else',
+    async (method, subject, headers) => {
+      const claims: JWTPayload = { iat: Math.floor(Date.now() / 1000) - 100 };
+      const ask = (text: string, variables: object = {}) => api.query(text, variables, subject, claims);
+      const input = {
+        filename: 'f',
+        mimeType: 'text/plain',
+        sizeBytes: 5,
+        checksumSha256: sha256('bytes'),
+        method,
+      };
+      const { asset, upload } = (await ask(UPLOAD, { input })).data!.requestUpload as {
+        readonly asset: { readonly id: string };
+        readonly upload: Ticket;
+      };
+      const { id } = asset;
+      const ready = await storeAsset(database, { ownerId: BigInt(subject) });
+      const before = new Date((claims.iat! + 1) * 1000);
+      const revoke =
+        'mutation ($subject: ID!, $before: DateTime!) { revokeTokens(ownerId: $subject, before: $before) }';
+      expect((await api.query(revoke, { subject, before }, '1', ADMIN)).errors).toBeUndefined();
 
-    expect(await put(upload, 'bytes')).toBe(200);
-    for (const [text, variables] of [
-      ['query ($id: ID!) { asset(id: $id) { downloadUrl { url } } }', { id: ready }],
-      ['mutation ($id: ID!) { completeUpload(assetId: $id) { id } }', { id }],
-      ['mutation ($id: ID!) { renewUpload(assetId: $id) { url } }', { id }],
-      [UPLOAD, { input }],
-    ] as const) {
-      const answer = await ask(text, variables);
-      expect(Object.values(answer.data ?? { none: null })).toEqual([null]);
-      expect(extensionsOf(answer)).toMatchObject([{ code: 'UNAUTHENTICATED', reason: 'TOKEN_REVOKED' }]);
-    }
-    // The bytes count against the quota of the owner, and are nobody else's.
-    const own = 'query ($id: ID!) { asset(id: $id) { status } }';
-    expect(await api.query(own, { id }, '64')).toEqual({ data: { asset: null } });
-    expect(await api.query(own, { id }, '1', ADMIN)).toEqual({ data: { asset: { status: 'PENDING' } } });
-  });
+      expect(await put(upload, 'bytes', { headers })).toBe(200);
+      for (const [text, variables] of [
+        ['query ($id: ID!) { asset(id: $id) { downloadUrl { url } } }', { id: ready }],
+        ['mutation ($id: ID!) { completeUpload(assetId: $id) { id } }', { id }],
+        ['mutation ($id: ID!) { renewUpload(assetId: $id) { url } }', { id }],
+        [UPLOAD, { input }],
+      ] as const) {
+        const answer = await ask(text, variables);
+        expect(Object.values(answer.data ?? { none: null })).toEqual([null]);
+        expect(extensionsOf(answer)).toMatchObject([{ code: 'UNAUTHENTICATED', reason: 'TOKEN_REVOKED' }]);
+      }
+      // The bytes count against the quota of the owner, and are nobody else's.
+      const own = 'query ($id: ID!) { asset(id: $id) { status } }';
+      expect(await api.query(own, { id }, '64')).toEqual({ data: { asset: null } });
+      expect(await api.query(own, { id }, '1', ADMIN)).toEqual({ data: { asset: { status: 'PENDING' } } });
+    },
+  );
 });
