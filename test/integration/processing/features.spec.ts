@@ -17,7 +17,7 @@ const tracks = defineFeature({
   compatibility: '*',
   readers: [
     {
-      ...{ id: 'track', revision: 1, seconds: 1, module },
+      ...{ id: 'track', revision: 1, seconds: 5, module },
       types: /^application\/gpx\+xml$/,
       properties: {
         trackLengthMeters: { type: 'float', min: 0, max: 1e9 },
@@ -27,7 +27,7 @@ const tracks = defineFeature({
     },
   ],
   contentChecks: [
-    { id: 'tracks', revision: 1, seconds: 1, types: /^text\/xml$/, module, reasons: ['TRACKS_REFUSED'] },
+    { id: 'tracks', revision: 1, seconds: 5, types: /^text\/xml$/, module, reasons: ['TRACKS_REFUSED'] },
   ],
   variants: ['tile=webp:60x60:80:cover'],
 });
