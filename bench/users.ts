@@ -30,12 +30,13 @@ export const newInput = (): UploadInput => ({
 
 /** Tokens of `owners` owners, in order. */
 export async function tokensOf(stack: Stack, owners: number): Promise<string[]> {
+  return Promise.all(Array.from({ length: owners }, (_, index) => tokenOf(stack, FIRST_OWNER + index)));
+}
+
+/** The token of a user in these groups. */
+export async function tokenOf(stack: Stack, user: number, groups: readonly string[] = []): Promise<string> {
   const { signToken } = await built<typeof import('../apps/local/src/token.ts')>('apps/local/src/token');
-  return Promise.all(
-    Array.from({ length: owners }, (_, index) =>
-      signToken(stack.secrets.jwtSecret, { subject: String(FIRST_OWNER + index) }),
-    ),
-  );
+  return signToken(stack.secrets.jwtSecret, { subject: String(user), groups });
 }
 
 /** A GraphQL operation of a user as an HTTP request. */

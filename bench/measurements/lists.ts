@@ -4,7 +4,7 @@ import { type Latency, Load } from '../load/load.ts';
 import { alternate, type Measurement } from '../measurement.ts';
 import type { Stack } from '../stack.ts';
 import { groupOf, storeAssets } from '../stored-assets.ts';
-import { ask, operation } from '../users.ts';
+import { ask, operation, tokenOf } from '../users.ts';
 
 const ASSETS = 1_000_000;
 const GROUPS = 20;
@@ -61,12 +61,11 @@ export const lists: Measurement = {
   async run(stack, say): Promise<Figure[]> {
     say(`storing ${ASSETS.toLocaleString('en')} assets`);
     await storeAssets(stack, { assets: ASSETS, firstOwner: OWNER, owners: 1, groups: GROUPS });
-    const { signToken } = await built<typeof import('../../apps/local/src/token.ts')>('apps/local/src/token');
     const groups = Array.from({ length: GROUPS }, (_, number) => groupOf(number));
     const tokens = {
-      OWN: await signToken(stack.secrets.jwtSecret, { subject: String(OWNER) }),
-      SHARED: await signToken(stack.secrets.jwtSecret, { subject: String(READER), groups }),
-      PUBLIC: await signToken(stack.secrets.jwtSecret, { subject: String(READER) }),
+      OWN: await tokenOf(stack, OWNER),
+      SHARED: await tokenOf(stack, READER, groups),
+      PUBLIC: await tokenOf(stack, READER),
     };
     const starts = new Map<Order, Start>();
     for (const orderBy of Object.keys(ORDERS) as Order[]) starts.set(orderBy, await startOf(stack, orderBy));

@@ -15,6 +15,7 @@ import type { AssetListing } from '../../../libs/assets/src/asset-list-streams.j
 import { AssetListsRepository } from '../../../libs/assets/src/asset-lists.repository.js';
 import { CONTENTS, FIND, FIND_ALL } from '../../../libs/assets/src/assets.repository.js';
 import type { ListPosition } from '../../../libs/assets/src/list-merge.js';
+import { inBulk } from '../../support/in-bulk.js';
 import { blocksOf, type Plan, SeededDatabase } from '../../support/plans.js';
 
 const OWN = 200_000;
@@ -69,20 +70,7 @@ const ROWS = `
     from media_assets a join asset_properties using (asset_id), generate_series(1, ${FOLDERS}) m
     where a.created_at < '2026-01-01'::timestamptz + interval '300 minutes' or size_bytes > ${ASSETS} - 300`;
 
-/** Builds the indexes after the rows, which takes a fraction of the time. */
-const SEED = `
-  create temp table indexes as select indexname, indexdef from pg_indexes where schemaname = 'public'
-    and tablename in ('media_assets', 'asset_properties', 'asset_metadata', 'asset_acl')
-    and indexname not in (select conname from pg_constraint);
-  do $$ declare name text; begin
-    for name in select indexname from indexes loop execute format('drop index %I', name); end loop;
-  end $$;
-  set session_replication_role = replica;
-  ${ROWS};
-  reset session_replication_role;
-  do $$ declare def text; begin
-    for def in select indexdef from indexes loop execute def; end loop;
-  end $$`;
+const SEED = inBulk(['media_assets', 'asset_properties', 'asset_metadata', 'asset_acl'], ROWS);
 
 const FOLDER_SHARES = {
   prefix: 'folders',
