@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
@@ -6,6 +6,7 @@ import { Database } from '#libs/database';
 import { signJwt } from '../../../libs/testing/src/environment.js';
 import { storeAsset } from '../../../libs/testing/src/stored-asset.js';
 import { type Answer, TestApi } from '../../../libs/testing/src/test-api.js';
+import { requestFor } from '../../../libs/testing/src/world.js';
 import { guideOperations } from '../../support/api-guide.js';
 
 const OWNER = '42';
@@ -20,15 +21,6 @@ interface Requested {
   readonly asset: Asset & { readonly replaces?: string };
   readonly upload: { readonly protocol: string; readonly url: string } | null;
 }
-
-/** Input of requestUpload for a file with this text. */
-const inputOf = (text: string, more: object = {}) => ({
-  filename: 'notes.txt',
-  mimeType: 'text/plain',
-  sizeBytes: Buffer.byteLength(text),
-  checksumSha256: createHash('sha256').update(text).digest('hex'),
-  ...more,
-});
 
 describe('the operations of docs/api.md (real: the api, PostgreSQL, storage emulator, sockets)', () => {
   const operations = new Map(guideOperations().map(({ name, text }) => [name, text]));
@@ -85,12 +77,12 @@ describe('the operations of docs/api.md (real: the api, PostgreSQL, storage emul
 
   it('request an upload, whose repeats return what the guide says', async () => {
     expect(await run('Me')).toMatchObject({ id: OWNER, principals: ['user:42', '*'] });
-    const input = inputOf('first', { idempotencyKey: 'first' });
+    const input = requestFor('first', { idempotencyKey: 'first' });
     const { asset } = await run<Requested>('RequestUpload', { input });
     expect(await run('RequestUpload', { input })).toMatchObject({ asset, upload: { protocol: 'PUT' } });
     const other = { ...input, filename: 'other.txt' };
     expect(await reasonOf('RequestUpload', { input: other })).toBe('IDEMPOTENCY_KEY_REUSED');
-    const { asset: another } = await run<Requested>('RequestUpload', { input: inputOf('first') });
+    const { asset: another } = await run<Requested>('RequestUpload', { input: requestFor('first') });
     expect(another.id).not.toBe(asset.id);
 
     const assetId = asset.id;
@@ -112,7 +104,7 @@ describe('the operations of docs/api.md (real: the api, PostgreSQL, storage emul
   });
 
   it('upload a file again by a key of another user, of a purged asset and of a transferred asset', async () => {
-    const input = inputOf('again', { idempotencyKey: 'again' });
+    const input = requestFor('again', { idempotencyKey: 'again' });
     const ids: string[] = [];
     const request = async (subject?: string) => {
       const { asset, upload } = await run<Requested>('RequestUpload', { input }, subject);
@@ -133,8 +125,8 @@ describe('the operations of docs/api.md (real: the api, PostgreSQL, storage emul
 
   it('request a batch, whose RESUMABLE items keep their session', async () => {
     const inputs = [
-      inputOf('batch', { method: 'RESUMABLE', idempotencyKey: 'batch' }),
-      inputOf('batch', { sizeBytes: -1 }),
+      requestFor('batch', { method: 'RESUMABLE', idempotencyKey: 'batch' }),
+      requestFor('batch', { sizeBytes: -1 }),
     ];
     const [accepted, refused] = await run<[Requested, object]>('RequestUploads', { inputs });
     expect(accepted.upload).toMatchObject({ protocol: 'GCS_RESUMABLE', headers: [] });
@@ -201,7 +193,7 @@ describe('the operations of docs/api.md (real: the api, PostgreSQL, storage emul
     const paired = { filter: { metadata: [{ key: 'live-photo', value: 'a' }] }, orderBy: 'CREATED_DESC' };
     expect(await run('Gallery', paired)).toMatchObject({ nodes: [{ id }] });
 
-    const replacement = { id, input: inputOf('new bytes', { idempotencyKey: 'replacement' }) };
+    const replacement = { id, input: requestFor('new bytes', { idempotencyKey: 'replacement' }) };
     const { asset } = await run<Requested>('ReplaceUpload', replacement);
     expect(asset).toMatchObject({ status: 'PENDING', replaces: id });
     expect(asset.id).not.toBe(id);
