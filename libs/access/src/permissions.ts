@@ -66,4 +66,8 @@ export const dependsOnShares = (actor: AccessCaller, asset: AccessTarget): boole
   readableUntil(actor, { ...asset, granted: asset.granted.filter(({ byShare }) => !byShare) }) <
   readableUntil(actor, asset);
 
+/** When the first of the caller's grants on an asset ends, in milliseconds since the epoch: Infinity for never. */
+export const firstEndOf = ({ granted }: Pick<AccessTarget, 'granted'>): number =>
+  Math.min(...granted.map(endOf));
+
 const endOf = ({ until }: GrantedPermission) => until?.getTime() ?? Infinity;

@@ -1,4 +1,4 @@
-import { dependsOnShares, permissionsOf, readableUntil } from '#libs/access';
+import { dependsOnShares, firstEndOf, permissionsOf, readableUntil } from '#libs/access';
 import type { Clock } from '#libs/database';
 import { type Actor, kindOf } from '#libs/domain';
 import type { Watch } from '#libs/events';
@@ -229,7 +229,7 @@ export class AssetSubscription {
       readAt,
       revision: `${asset.version} ${asset.updatedAt.getTime()} ${permissionsOf(actor, asset).join()}`,
       until: readableUntil(actor, asset),
-      changesAt: Math.min(...asset.granted.map(({ until }) => until?.getTime() ?? Infinity)),
+      changesAt: firstEndOf(asset),
       byShares: dependsOnShares(actor, asset),
     };
   }
