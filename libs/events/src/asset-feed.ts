@@ -112,7 +112,7 @@ export class AssetFeed {
       connected: () => this.notify(this.watches.keys()),
       // Waits that began before use the shorter interval too.
       disconnected: () => {
-        for (const watch of [...this.watches.values()].flatMap((watches) => [...watches])) watch.wake();
+        for (const watches of this.watches.values()) for (const watch of watches) watch.wake();
       },
     });
   }
