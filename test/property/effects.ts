@@ -7,6 +7,7 @@ import {
   type CallOptions,
   type CopyRequest,
   type CopyResult,
+  type ListRange,
   ObjectStore,
   type SessionRequest,
   UploadSessions,
@@ -168,6 +169,10 @@ export class EffectStore extends ObjectStore {
 
   override write(request: WriteRequest, options?: CallOptions): Promise<WriteResult> {
     return effect(() => this.real.write(request, options));
+  }
+
+  override list(range: ListRange, limit: number, options?: CallOptions) {
+    return effect(() => this.real.list(range, limit, options));
   }
 
   override delete(object: ObjectVersion, options?: CallOptions) {

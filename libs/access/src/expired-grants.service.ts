@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { Database, statement } from '#libs/database';
-import { StowageTask, type TaskContext } from '#libs/runtime';
+import { removal, StowageTask, type TaskContext, type TaskStep } from '#libs/runtime';
 
 /** Milliseconds for which an expired grant is kept, so that an explanation of access can name it. */
 const KEPT_MS = 24 * 3_600_000;
@@ -49,8 +49,7 @@ export class ExpiredGrantsService {
    * @returns the number of removed grants
    * @throws StowageError unavailable
    */
-  @StowageTask('expired-grants', { cron: '20 * * * *' })
-  async removeExpired({ now, signal }: TaskContext): Promise<number> {
+  async removeExpired({ now, signal }: Pick<TaskContext, 'now' | 'signal'>): Promise<number> {
     const end = new Date(now.getTime() - KEPT_MS);
     let grants = 0;
     // A batch starts at the end of the previous one, because index entries of removed rows stay until a vacuum.
@@ -63,6 +62,13 @@ export class ExpiredGrantsService {
     }
     if (grants > 0) this.logger.info({ grants }, 'expired grants removed');
     return grants;
+  }
+
+  @StowageTask('expired-grants', { cron: '20 * * * *' })
+  *expiredGrants(context: TaskContext): Generator<TaskStep> {
+    const where = { expiresAt: { lt: new Date(context.now.getTime() - KEPT_MS) } };
+    const count = () => this.database.read((prisma) => prisma.assetAcl.count({ where }));
+    yield removal('asset_acl', context, count, () => this.removeExpired(context));
   }
 
   private async removeBatch(start: Date | string, end: Date): Promise<Batch> {

@@ -286,4 +286,9 @@ export class AlbumsRepository {
   async removeExpiredShares(now: Date): Promise<number> {
     return (await this.database.query(REMOVE_EXPIRED, [now])).length;
   }
+
+  countExpiredShares(now: Date): Promise<number> {
+    const where = { expiresAt: { lte: now } };
+    return this.database.read((prisma) => prisma.albumShare.count({ where }));
+  }
 }

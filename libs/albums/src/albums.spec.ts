@@ -12,7 +12,6 @@ import {
   until,
 } from '#libs/testing';
 import { albums as feature } from './index.js';
-import { AlbumTasks } from './jobs/album-tasks.js';
 
 const CREATE = `mutation ($title: String!, $idempotencyKey: String) {
   createAlbum(title: $title, idempotencyKey: $idempotencyKey) { id title ownerId itemCount cover { id } } }`;
@@ -367,8 +366,11 @@ describe('albums', () => {
     const { id } = await create('Old shares');
     await api.query(SHARE, { id, principal: 'user:1', expiresAt: '2020-01-01T00:00:00Z' });
     await api.query(SHARE, { id, principal: 'user:2' });
-    const tasks = worker.app.get(AlbumTasks, { strict: false });
-    await tasks.removeExpiredShares({ now: new Date(), signal: new AbortController().signal });
+    const name = 'albums.remove-expired-shares';
+    for (const isDryRun of [true, false]) {
+      const actions = [{ action: 'delete', subject: 'album_shares' }];
+      expect(await worker.runTask(name, { isDryRun })).toMatchObject({ changed: 1, actions });
+    }
     const { data } = await api.query(`query ($id: ID!) { album(id: $id) { shares { principal } } }`, { id });
     expect(data!.album).toEqual({ shares: [{ principal: 'user:2' }] });
   });

@@ -43,11 +43,19 @@ export class AssetJobsService {
   /**
    * Enqueues the current attempt of an asset whose job may have been lost, unless one of the two queues holds the job: a job that
    * was moved to the second queue must not start again in the first.
+   * @returns whether a job was missing
    * @throws StowageError unavailable
    */
-  async enqueueMissing(asset: AssetToProcess): Promise<void> {
+  async enqueueMissing(asset: AssetToProcess): Promise<boolean> {
+    if (await this.isQueued(asset)) return false;
+    await this.enqueue([asset]);
+    return true;
+  }
+
+  /** Whether one of the two queues holds the job of the current attempt, if the asset has one. @throws StowageError unavailable */
+  async isQueued(asset: AssetToProcess): Promise<boolean> {
     const [job] = jobsOf(asset);
-    if (job !== undefined && !(await this.jobs.has(job.received))) await this.enqueue([asset]);
+    return job === undefined || this.jobs.has(job.received);
   }
 }
 

@@ -170,6 +170,11 @@ export class AssetTransitionsService {
     return this.transition('revive', snapshot, data, now, also);
   }
 
+  /** Whether a FAILED asset was not retried while its incoming object was kept. A FAILED row does not change. */
+  isLapsed({ updatedAt }: Pick<Asset, 'updatedAt'>, now: Date): boolean {
+    return updatedAt <= after(now, -FAILED_KEEP_MS);
+  }
+
   /** Expires a FAILED asset that was not retried while its incoming object was kept. */
   lapse(snapshot: AssetSnapshot, now: Date): Promise<boolean> {
     const data = { incomingPresent: true, nextCheckAt: after(now, CLEANUP_DELAY_MS) };

@@ -17,6 +17,8 @@ import { AssetTransferService } from './asset-transfer.service.js';
 import { AssetsRepository } from './assets.repository.js';
 import { AssetsService } from './assets.service.js';
 import { DueAssetsRepository } from './due-assets.repository.js';
+import { DueAssetsService } from './due-assets.service.js';
+import { IncomingTasks } from './incoming-tasks.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
 import { IncomingSessionsService } from './incoming-sessions.service.js';
 import { IncomingRepository } from './incoming.repository.js';
@@ -27,6 +29,7 @@ const REPOSITORIES = [
   AssetListsRepository,
   AssetStatesRepository,
   AssetUpdatesRepository,
+  DueAssetsRepository,
   IncomingRepository,
 ];
 const SERVICES = [
@@ -39,7 +42,7 @@ const SERVICES = [
   AssetTransferService,
   AssetTransitionsService,
   AssetUpdatesService,
-  DueAssetsRepository,
+  DueAssetsService,
   IncomingObjectsService,
   IncomingSessionsService,
 ];
@@ -51,3 +54,7 @@ const SERVICES = [
   exports: SERVICES,
 })
 export class AssetsModule {}
+
+/** The scheduled tasks of assets, for the worker. Requires what `AssetsModule` requires. */
+@Module({ imports: [AssetsModule], providers: [IncomingTasks] })
+export class AssetTasksModule {}

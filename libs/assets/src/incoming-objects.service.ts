@@ -34,12 +34,14 @@ export class IncomingObjectsService {
 
   /**
    * Deletes the incoming object of an asset that no longer needs one: the claimed generation and a later one, if any. Clients may
-   * upload again until the deadline, so the next sweep of the row is due then. Can be repeated.
+   * upload again until the deadline, so the next check of the row is due then. Can be repeated.
+   * @returns whether an object other than the claimed one was deleted
    */
-  async discard(assetId: string, claimed: string | null, now: Date): Promise<void> {
+  async discard(assetId: string, claimed: string | null, now: Date): Promise<boolean> {
     if (claimed !== null) await this.delete(assetId, claimed);
     const late = await this.stat(assetId);
     if (late !== null) await this.delete(assetId, late.version);
     await this.repository.recordDiscard(assetId, now);
+    return late !== null;
   }
 }

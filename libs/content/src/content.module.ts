@@ -6,6 +6,7 @@ import { CorruptionService } from './corruption.service.js';
 import { FeaturePropertiesRepository } from './feature-properties.repository.js';
 import { ObjectMaintenanceRepository } from './object-maintenance.repository.js';
 import { ObjectVariantsRepository } from './object-variants.repository.js';
+import { ObjectTasks } from './object-tasks.js';
 import { QuarantineService } from './quarantine.service.js';
 import { ScopeCopiesService } from './scope-copies.service.js';
 import { StoredObjectsRepository } from './stored-objects.repository.js';
@@ -28,3 +29,7 @@ const SERVICES = [ContentStore, CorruptionService, QuarantineService];
 /** Writing and quarantining the bytes of stored objects. Needs `MetricsModule`. */
 @Module({ imports: [ContentModule], providers: [ContentMetrics, ...SERVICES], exports: SERVICES })
 export class ContentStoreModule {}
+
+/** The scheduled tasks of stored objects, for the worker. */
+@Module({ imports: [ContentModule], providers: [ObjectTasks] })
+export class ContentTasksModule {}

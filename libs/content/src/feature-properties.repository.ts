@@ -37,7 +37,7 @@ export const FIND_READ_BY = statement<UnreadObject>(
   `with due as (
       select o.id, n.note from unnest($1::text[]) n(note), lateral (
         select id from stored_objects
-        where state = 'LIVE' and coalesce(read_by, '') = n.note and (claimed_until is null or claimed_until < $2)
+        where state = 'LIVE' and coalesce(read_by, '') = n.note and id < $3 and (claimed_until is null or claimed_until < $2)
         order by coalesce(read_by, '') desc, id desc limit ${BATCH}) o
       order by o.id desc limit ${BATCH})
     select d.id, d.note as "readBy", array(
@@ -112,9 +112,9 @@ export class FeaturePropertiesRepository {
     return rows.map(({ note }) => note);
   }
 
-  /** The newest objects, 500 at most, with one of these notes and without the claim of a worker. */
-  findReadBy(notes: readonly string[], now: Date): Promise<UnreadObject[]> {
-    return this.database.query(FIND_READ_BY, [notes, now]);
+  /** The newest objects below an id, 500 at most, with one of these notes and without the claim of a worker. */
+  findReadBy(notes: readonly string[], now: Date, before = 2n ** 63n - 1n): Promise<UnreadObject[]> {
+    return this.database.query(FIND_READ_BY, [notes, now, before]);
   }
 
   /** Replaces the notes of objects for which the registered readers give nothing new. */

@@ -27,13 +27,10 @@ export const claimedObjectOf = ({
 });
 
 /**
- * Claims the newest object whose recorded value differs from $2. Recursive loose index scan: the few distinct values cost one index
- * probe each. A plain search, which mostly finds no object, would read the whole table every second.
+ * The newest objects below the id $1 whose recorded value differs from $2 and that no worker has claimed at $3. Recursive loose index scan: the few distinct values cost one index
+ * probe each. A plain search, which mostly finds no object, would read the whole table at each tick.
  */
-const CLAIM = (name: string, note: string, condition: string) =>
-  statement<ClaimedRow>(
-    name,
-    `with recursive notes as (
+const DUE = (note: string, condition: string, limit: string, lock = '') => `with recursive notes as (
       (select ${note} as note from stored_objects where ${condition} order by ${note} desc limit 1)
       union all
       select (select ${note} from stored_objects where ${condition} and ${note} < n.note order by ${note} desc limit 1)
@@ -43,8 +40,14 @@ const CLAIM = (name: string, note: string, condition: string) =>
         select id from stored_objects
         where ${condition} and (${note}, id) >= (n.note, 0) and (${note}, id) < (n.note, $1::bigint)
           and (claimed_until is null or claimed_until < $3)
-        order by ${note} desc, id desc limit 1 for update skip locked) o
-      where n.note <> $2 order by o.id desc limit 1),
+        order by ${note} desc, id desc limit ${limit} ${lock}) o
+      where n.note <> $2 order by o.id desc limit ${limit})`;
+
+/** Claims the newest object. */
+const CLAIM = (name: string, note: string, condition: string) =>
+  statement<ClaimedRow>(
+    name,
+    `${DUE(note, condition, '1', 'for update skip locked')},
     claimed as (
       update stored_objects o set claimed_until = $4 from next n where o.id = n.id
       returning ${columnsSql<StoredObject>('o', ['id', 'scope', 'sha256', 'sizeBytes'])})
@@ -56,6 +59,16 @@ export const CLAIMS = {
   scan: CLAIM('upkeep_claim_scan', "coalesce(scanned_by, '')", `state = 'LIVE'`),
   variants: CLAIM('upkeep_claim_variants', 'variant_specs', `state = 'LIVE' and variant_specs is not null`),
 };
+
+const PEEK = (name: string, note: string, condition: string) =>
+  statement<Pick<StoredObject, 'id'>>(name, `${DUE(note, condition, '$4')} select id from next`);
+
+export const PEEKS = {
+  scan: PEEK('upkeep_peek_scan', "coalesce(scanned_by, '')", `state = 'LIVE'`),
+  variants: PEEK('upkeep_peek_variants', 'variant_specs', `state = 'LIVE' and variant_specs is not null`),
+};
+
+const MAX_ID = 2n ** 63n - 1n;
 
 /** Claims stored objects for repeated tasks, newest first, each for one worker at a time. */
 @Injectable()
@@ -73,9 +86,20 @@ export class ObjectMaintenanceRepository {
     now: Date,
   ): Promise<ClaimedObject | null> {
     const until = new Date(now.getTime() + CLAIM_MS);
-    const values = [before ?? 2n ** 63n - 1n, current, now, until];
+    const values = [before ?? MAX_ID, current, now, until];
     const [row] = await this.database.query(CLAIMS[task], values);
     return row === undefined ? null : claimedObjectOf(row);
+  }
+
+  /** The objects that {@link claim} would claim, newest first and `limit` at most. */
+  peek(
+    task: keyof typeof PEEKS,
+    current: string,
+    before: bigint | undefined,
+    now: Date,
+    limit: number,
+  ): Promise<Pick<StoredObject, 'id'>[]> {
+    return this.database.query(PEEKS[task], [before ?? MAX_ID, current, now, limit]);
   }
 
   async recordScan(id: bigint, scannedBy: string, now: Date): Promise<void> {

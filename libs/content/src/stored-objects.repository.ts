@@ -109,10 +109,16 @@ const FORGET_LOCATIONS = statement<never>(
     delete from object_copies where stored_object_id = $1`,
 );
 
-export const COLLECTABLE = statement<Pick<StoredObject, 'id'>>(
+/** An object without references and pins. */
+export type Collectable = Pick<StoredObject, 'id' | 'pinnedUntil'>;
+
+/** The order of the page is that of the index; a row comparison would not know its nulls. */
+export const COLLECTABLE = statement<Collectable>(
   'objects_collectable',
-  `select id from stored_objects
+  `select id, pinned_until as "pinnedUntil" from stored_objects
     where ref_count = 0 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING') and (pinned_until is null or pinned_until < $1)
+      and case when $3::timestamptz is null then pinned_until is not null or id > $4
+        else pinned_until > $3 or (pinned_until = $3 and id > $4) end
     order by pinned_until nulls first, id limit $2`,
 );
 
@@ -261,10 +267,9 @@ export class StoredObjectsRepository {
     await this.database.query(FORGET_LOCATIONS, [id]);
   }
 
-  /** Objects without references and pins; those whose deletion is due again come last. */
-  async collectable(now: Date, limit: number): Promise<bigint[]> {
-    const rows = await this.database.query(COLLECTABLE, [now, limit]);
-    return rows.map(({ id }) => id);
+  /** Objects without references and pins, after one of them; those whose deletion is due again come last. */
+  collectable(now: Date, limit: number, after?: Collectable): Promise<Collectable[]> {
+    return this.database.query(COLLECTABLE, [now, limit, after?.pinnedUntil ?? null, after?.id ?? 0n]);
   }
 
   /** Moves an object without references and pins to DELETING. @returns its copies and variants; empty when it was not moved */

@@ -76,4 +76,10 @@ export class DomainEventsRepository {
     const [row] = await this.database.query(PRUNE, [cutoff, limit]);
     return row!.pruned;
   }
+
+  /** Number of events that {@link prune} removes. Reads the whole log. */
+  countPrunable(cutoff: Date): Promise<number> {
+    const where = { createdAt: { lt: cutoff }, deliveredAt: { not: null } };
+    return this.database.read((prisma) => prisma.domainEvent.count({ where }));
+  }
 }

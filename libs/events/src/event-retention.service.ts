@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { StowageTask, type TaskContext } from '#libs/runtime';
+import { inBatches, removal, StowageTask, type TaskContext, type TaskStep } from '#libs/runtime';
 import { DomainEventsRepository } from './domain-events.repository.js';
 import { EventConsumersRepository } from './event-consumers.repository.js';
 import { EventsConfig } from './events.config.js';
@@ -26,19 +26,21 @@ export class EventRetentionService {
    * @returns the number of removed events
    * @throws StowageError unavailable
    */
-  @StowageTask('prune-events', { cron: '30 2 * * *' })
-  async prune({ now, signal }: TaskContext): Promise<number> {
-    const cutoff = new Date(now.getTime() - this.config.retentionDays * DAY_MS);
+  async prune({ now, signal }: Pick<TaskContext, 'now' | 'signal'>): Promise<number> {
+    const cutoff = this.cutoff(now);
     for (const consumer of await this.consumers.removeUnseen(cutoff))
       this.logger.warn({ consumer }, 'event consumer removed: no worker runs it');
     await inBatches(signal, () => this.consumers.removeOrphans(BATCH));
     return inBatches(signal, () => this.events.prune(cutoff, BATCH));
   }
-}
 
-/** Repeats `remove` until it removes nothing. */
-async function inBatches(signal: AbortSignal, remove: () => Promise<number>): Promise<number> {
-  let removed = 0;
-  for (let count = -1; count !== 0 && !signal.aborted; removed += count) count = await remove();
-  return removed;
+  @StowageTask('prune-events', { cron: '30 2 * * *' })
+  *pruneEvents(context: TaskContext): Generator<TaskStep> {
+    const count = () => this.events.countPrunable(this.cutoff(context.now));
+    yield removal('domain_events', context, count, () => this.prune(context));
+  }
+
+  private cutoff(now: Date): Date {
+    return new Date(now.getTime() - this.config.retentionDays * DAY_MS);
+  }
 }

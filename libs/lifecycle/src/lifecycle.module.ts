@@ -1,21 +1,31 @@
 import { Module } from '@nestjs/common';
-import { ScheduleModule } from '@nestjs/schedule';
 import { AccessTasksModule } from '#libs/access';
-import { AssetsModule } from '#libs/assets';
-import { ContentModule } from '#libs/content';
+import { AssetTasksModule } from '#libs/assets';
+import { ContentTasksModule } from '#libs/content';
 import { ProcessingModule } from '#libs/processing';
+import { QueueModule } from '#libs/queue';
 import { ContributionsModule } from '#libs/runtime';
-import { UploadCompletionModule } from '#libs/upload';
-import { CronRuns } from './cron-runs.js';
-import { SweeperService } from './sweeper.service.js';
+import { UploadTasksModule } from '#libs/upload';
+import { DeclaredTasks } from './declared-tasks.js';
+import { TaskExecutionService } from './task-execution.service.js';
+import { TaskRunRetentionService } from './task-run-retention.service.js';
 import { TaskRunner } from './task-runner.js';
-import { TaskSchedule } from './task-schedule.js';
-import { TaskTicksRepository } from './task-ticks.repository.js';
+import { TaskRunsRepository } from './task-runs.repository.js';
+import { TaskRunsService } from './task-runs.service.js';
 
-/** Runs the methods with `@StowageTask` of all modules. Requires `DatabaseModule` and `MetricsModule`. */
+/** Runs of tasks for operators. Requires `DatabaseModule` and `MetricsModule`. */
 @Module({
-  imports: [ScheduleModule.forRoot(), ContributionsModule],
-  providers: [TaskTicksRepository, TaskRunner, CronRuns, TaskSchedule],
+  imports: [QueueModule],
+  providers: [TaskRunsRepository, TaskRunsService],
+  exports: [TaskRunsRepository, TaskRunsService],
+})
+export class TaskRunsModule {}
+
+/** The methods with `@StowageTask` of all modules of the worker, and the execution of their runs. */
+@Module({
+  imports: [ContributionsModule, TaskRunsModule],
+  providers: [DeclaredTasks, TaskRunner, TaskExecutionService, TaskRunRetentionService],
+  exports: [DeclaredTasks, TaskRunner, TaskExecutionService],
 })
 export class TasksModule {}
 
@@ -24,12 +34,10 @@ export class TasksModule {}
   imports: [
     TasksModule,
     AccessTasksModule,
-    AssetsModule,
-    ContentModule,
+    AssetTasksModule,
+    ContentTasksModule,
     ProcessingModule,
-    UploadCompletionModule,
+    UploadTasksModule,
   ],
-  providers: [SweeperService],
-  exports: [SweeperService],
 })
 export class LifecycleModule {}

@@ -4,10 +4,9 @@ import { AssetTransitionsService } from '#libs/assets';
 import { incomingGone, type InfectedObject, QuarantineService, StoredObjectsRepository } from '#libs/content';
 import { Clock } from '#libs/database';
 import { type ObjectVersion, quarantineKey } from '#libs/domain';
-import { StowageTask, type TaskContext } from '#libs/runtime';
+import { inPages, StowageTask, type TaskContext, type TaskStep } from '#libs/runtime';
 
-/** Objects per query of {@link InfectedContentService.resume}. */
-const BATCH = 10;
+const BATCH = 100;
 
 /** Takes infected content away: rejects its assets and quarantines its bytes. Every step can be repeated. */
 @Injectable()
@@ -43,24 +42,18 @@ export class InfectedContentService {
     if (id !== null) await this.finish(object, now);
   }
 
+  /** Finishes quarantines that a worker began and did not finish. */
   @StowageTask('quarantine', { seconds: 10 })
-  resumeQuarantines({ now, signal }: TaskContext): Promise<void> {
-    return this.resume(now, signal);
-  }
-
-  /** Finishes quarantines that a worker began and did not finish. One failure does not stop the others. */
-  async resume(now: Date, signal?: AbortSignal): Promise<void> {
-    for (let after: bigint | undefined = 0n; after !== undefined;) {
-      const objects = await this.objects.unfinishedQuarantines(after, BATCH);
+  async *resume({ now }: TaskContext): AsyncGenerator<TaskStep> {
+    const page = (after?: InfectedObject) => this.objects.unfinishedQuarantines(after?.id ?? 0n, BATCH);
+    for await (const objects of inPages(BATCH, page)) {
       for (const object of objects) {
-        if (signal?.aborted) return;
-        try {
-          await this.finish(object, now);
-        } catch (err) {
-          this.logger.error({ err, storedObject: String(object.id) }, 'quarantine not finished');
-        }
+        const perform = () => this.finish(object, now).then(() => true);
+        yield {
+          subject: { storedObject: String(object.id) },
+          examine: () => ({ action: 'quarantine', subject: `object ${object.id}`, perform }),
+        };
       }
-      after = objects[BATCH - 1]?.id;
     }
   }
 

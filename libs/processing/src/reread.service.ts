@@ -3,7 +3,7 @@ import { PinoLogger } from 'nestjs-pino';
 import { FeaturePropertiesRepository, type UnreadObject } from '#libs/content';
 import type { FeatureProperties } from '#libs/domain';
 import { type FileReader, InspectionExtensions, type Loadable } from '#libs/inspection';
-import { StowageTask, type TaskContext } from '#libs/runtime';
+import { inPages, StowageTask, type TaskContext, type TaskStep } from '#libs/runtime';
 import { FeatureInspection } from './feature-inspection.js';
 import { StoredContentReader } from './stored-content-reader.js';
 
@@ -29,37 +29,64 @@ export class RereadService {
     logger.setContext(RereadService.name);
   }
 
-  @StowageTask('feature-readers', { seconds: 1 })
-  readNext({ now, signal }: TaskContext): Promise<boolean> {
-    return this.next(now, signal);
+  @StowageTask('feature-readers', { seconds: 10 }, { concurrency: 1 })
+  async *rereadAll({ now, signal, isDryRun }: TaskContext): AsyncGenerator<TaskStep> {
+    if (isDryRun) {
+      for await (const { affected, examined } of this.pages(now)) {
+        // A run marks the others as read.
+        yield { examined: examined - affected.length };
+        for (const object of affected) yield step(object, () => Promise.resolve(false));
+      }
+      return;
+    }
+    for (let object; (object = await this.findNext(now)) !== undefined;) {
+      const found = object;
+      yield step(found, () => this.read(found, this.dueReaders(found), now, signal));
+    }
   }
 
   /**
-   * Reads the next object by the readers of its media types, and passes over up to 500 newer objects without such a reader. A
+   * Reads the next object by the readers of its media types, and passes over newer objects without such a reader. A
    * reader that fails leaves the old properties and is not tried again at this revision. An object that is damaged, or could not
    * be scanned, is tried again when its claim expires, after an hour.
    * @returns false when no object was read
    * @throws StowageError unavailable; InspectionFailed
    */
   async next(now: Date, signal?: AbortSignal): Promise<boolean> {
-    if (this.found.length === 0) this.found = await this.search(now);
-    for (let object = this.found.shift(); object !== undefined; object = this.found.shift()) {
-      const due = this.dueReaders(object);
-      if (due.length > 0 && (await this.read(object, due, now, signal))) return true;
+    for (let object; (object = await this.findNext(now)) !== undefined;) {
+      if (await this.read(object, this.dueReaders(object), now, signal)) return true;
+      if (this.found.length === 0) return false;
     }
     return false;
   }
 
-  /** Searches once for many files, as a search reads the media types of all objects that it finds. */
-  private async search(now: Date): Promise<UnreadObject[]> {
-    if (this.extensions.readers.length === 0) return [];
+  /** The next object that a reader has to read, from the last search or a new one. */
+  private async findNext(now: Date): Promise<UnreadObject | undefined> {
+    if (this.found.length === 0) this.found = await this.search(now);
+    return this.found.shift();
+  }
+
+  /** Pages of objects that other readers have read, newest first, and those of them that a reader has to read. */
+  private async *pages(now: Date) {
+    if (this.extensions.readers.length === 0) return;
     const notes = await this.properties.listNotes();
     const due = notes.filter((note) => !this.extensions.areReadersIn(note));
-    if (due.length === 0) return [];
-    const objects = await this.properties.findReadBy(due, now);
-    const isUnaffected = (object: UnreadObject) => this.dueReaders(object).length === 0;
-    await this.properties.skip(objects.filter(isUnaffected), (note) => this.extensions.labelWith(note));
-    return objects.filter((object) => !isUnaffected(object));
+    if (due.length === 0) return;
+    const page = (after?: UnreadObject) => this.properties.findReadBy(due, now, after?.id);
+    for await (const objects of inPages(1, page)) {
+      const unaffected = objects.filter((object) => this.dueReaders(object).length === 0);
+      const affected = objects.filter((object) => !unaffected.includes(object));
+      yield { affected, unaffected, examined: objects.length };
+    }
+  }
+
+  /** Searches once for many files, as a search reads the media types of all objects that it finds. */
+  private async search(now: Date): Promise<UnreadObject[]> {
+    for await (const { affected, unaffected } of this.pages(now)) {
+      await this.properties.skip(unaffected, (note) => this.extensions.labelWith(note));
+      if (affected.length > 0) return affected;
+    }
+    return [];
   }
 
   /** The readers whose revision has not read the object, each with the first media type that it reads. */
@@ -93,4 +120,11 @@ export class RereadService {
     await this.properties.record(id, found, this.extensions.labelWith(unread.readBy));
     return true;
   }
+}
+
+function step({ id }: UnreadObject, read: () => Promise<boolean>): TaskStep {
+  return {
+    subject: { storedObject: String(id) },
+    examine: () => ({ action: 'read', subject: `object ${id}`, perform: read }),
+  };
 }

@@ -8,6 +8,7 @@ import {
   ObjectMaintenanceRepository,
   shared,
 } from '#libs/content';
+import { inPages } from '#libs/runtime';
 import { Scanner, type Verdict } from '#libs/scanner';
 import { ObjectStore } from '#libs/storage';
 import { InfectedContentService } from './infected-content.service.js';
@@ -15,6 +16,7 @@ import { ProcessingMetrics } from './processing-metrics.js';
 
 /** A new pass starts after this time, for objects that a worker with old signatures scanned and stored during the last pass. */
 const PASS_MS = 60 * 60_000;
+const PAGE = 500;
 
 /**
  * Scans stored objects again, newest first, when the scanner has other signatures than those of their last scan. Infected objects
@@ -44,17 +46,37 @@ export class RescanService {
    * @throws StowageError unavailable
    */
   async next(now: Date, signal?: AbortSignal): Promise<number | null> {
+    const object = await this.claim(now, signal);
+    if (object === null) return null;
+    await this.rescan(object, now, signal);
+    return object.sizeBytes;
+  }
+
+  /** Claims the next object that needs a scan. @throws StowageError unavailable */
+  async claim(now: Date, signal?: AbortSignal): Promise<ClaimedObject | null> {
     const { label } = await this.scanner.identify(signal);
     if (label !== this.label || now.getTime() - this.passAt > PASS_MS) {
       [this.label, this.before, this.passAt] = [label, null, now.getTime()];
     }
     const object = await this.maintenance.claim('scan', label, this.before, now);
-    if (object === null) return null;
-    this.before = object.id;
+    if (object !== null) this.before = object.id;
+    return object;
+  }
+
+  /** Scans a claimed object. @throws StowageError unavailable */
+  async rescan(object: ClaimedObject, now: Date, signal?: AbortSignal): Promise<void> {
+    const { label } = this;
     const { verdict, isIntact } = await this.scan(object, signal);
     if (verdict.outcome !== 'infected' && !isIntact) await this.corruption.confirm(object, signal);
     else await this.handleVerdict(object, verdict, label, now);
-    return object.sizeBytes;
+  }
+
+  /** Pages of objects that need a scan, newest first. @throws StowageError unavailable */
+  async *pending(now: Date, signal?: AbortSignal): AsyncGenerator<{ readonly id: bigint }[]> {
+    const { label } = await this.scanner.identify(signal);
+    yield* inPages(PAGE, (after?: { id: bigint }) =>
+      this.maintenance.peek('scan', label, after?.id, now, PAGE),
+    );
   }
 
   private async scan({ location, sizeBytes, sha256 }: ClaimedObject, signal?: AbortSignal) {

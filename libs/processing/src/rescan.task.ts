@@ -1,34 +1,37 @@
 import { Injectable } from '@nestjs/common';
-import { Clock } from '#libs/database';
-import { StowageTask, type TaskContext } from '#libs/runtime';
+import { StowageTask, type TaskContext, type TaskStep } from '#libs/runtime';
 import { ProcessingConfig } from './processing.config.js';
 import { RescanService } from './rescan.service.js';
 
-/** Pause after a pass in which no object needed a scan. */
-const IDLE_MS = 10_000;
-
-/**
- * Rescans objects at the configured rate: a large object is followed by a long pause, small ones by none. With one object per
- * second, a pass over a million small objects would take longer than the time between two updates of signatures, and the last
- * objects of the order would never be scanned.
- */
+/** Rescans objects at the configured rate: a large object is followed by a long pause, small ones by none. */
 @Injectable()
 export class RescanTask {
-  private pausedUntil = 0;
-
   constructor(
     private readonly config: ProcessingConfig,
     private readonly rescan: RescanService,
-    private readonly clock: Clock,
   ) {}
 
-  @StowageTask('signatures', { seconds: 1 })
-  async run({ signal }: Pick<TaskContext, 'signal'>): Promise<void> {
-    const time = () => this.clock.now().getTime();
-    for (let now = time(); now >= this.pausedUntil && !signal.aborted; now = time()) {
-      const bytes = await this.rescan.next(new Date(now), signal);
-      const pauseMs = bytes === null ? IDLE_MS : (bytes * 1000) / this.config.rescanBytesPerSecond;
-      this.pausedUntil = now + Math.floor(pauseMs);
+  @StowageTask('signatures', { seconds: 10 }, { concurrency: 1 })
+  async *run({ now, signal, isDryRun }: TaskContext): AsyncGenerator<TaskStep> {
+    if (isDryRun) {
+      for await (const objects of this.rescan.pending(now, signal)) {
+        for (const { id } of objects) yield step(id, () => Promise.resolve());
+      }
+      return;
+    }
+    for (let object; (object = await this.rescan.claim(now, signal)) !== null;) {
+      const { id, sizeBytes } = object;
+      const claimed = object;
+      const paceMs = Math.floor((sizeBytes * 1000) / this.config.rescanBytesPerSecond);
+      yield { ...step(id, () => this.rescan.rescan(claimed, now, signal)), paceMs };
     }
   }
+}
+
+function step(id: bigint, scan: () => Promise<void>): TaskStep {
+  const perform = () => scan().then(() => true);
+  return {
+    subject: { storedObject: String(id) },
+    examine: () => ({ action: 'scan', subject: `object ${id}`, perform }),
+  };
 }

@@ -9,10 +9,12 @@ import {
 } from '#libs/content';
 import { OCTET_STREAM, specOf, specsOf, StowageError } from '#libs/domain';
 import type { Inspection } from '#libs/inspection';
-import { StowageTask, type TaskContext } from '#libs/runtime';
+import { inPages, StowageTask, type TaskContext, type TaskStep } from '#libs/runtime';
 import { ContentInspector } from './content-inspector.js';
 import type { ReadResult } from './content-reader.js';
 import { StoredContentReader } from './stored-content-reader.js';
+
+const PAGE = 500;
 
 /** Rebuilds the variants of stored pictures when the profiles have changed, newest first, and deletes the old ones. */
 @Injectable()
@@ -29,9 +31,20 @@ export class VariantRebuildService {
     logger.setContext(VariantRebuildService.name);
   }
 
-  @StowageTask('variants', { seconds: 1 })
-  rebuild({ now, signal }: TaskContext): Promise<boolean> {
-    return this.next(now, signal);
+  @StowageTask('variants', { seconds: 10 }, { concurrency: 1 })
+  async *rebuildAll({ now, signal, isDryRun }: TaskContext): AsyncGenerator<TaskStep> {
+    if (isDryRun) {
+      const specs = specsOf(this.config.profiles);
+      const page = (after?: { id: bigint }) => this.maintenance.peek('variants', specs, after?.id, now, PAGE);
+      for await (const objects of inPages(PAGE, page)) {
+        for (const { id } of objects) yield step(id, () => Promise.resolve());
+      }
+      return;
+    }
+    for (let object; (object = await this.claim(now)) !== null;) {
+      const claimed = object;
+      yield step(claimed.id, () => this.rebuild(claimed, now, signal));
+    }
   }
 
   /**
@@ -40,30 +53,36 @@ export class VariantRebuildService {
    * @throws StowageError unavailable; InspectionFailed
    */
   async next(now: Date, signal?: AbortSignal): Promise<boolean> {
-    const { profiles } = this.config;
-    const object = await this.maintenance.claim('variants', specsOf(profiles), null, now);
+    const object = await this.claim(now);
     if (object === null) return false;
+    await this.rebuild(object, now, signal);
+    return true;
+  }
+
+  private claim(now: Date): Promise<ClaimedObject | null> {
+    return this.maintenance.claim('variants', specsOf(this.config.profiles), null, now);
+  }
+
+  private async rebuild(object: ClaimedObject, now: Date, signal?: AbortSignal): Promise<void> {
+    const { profiles } = this.config;
     const existing = await this.contents.variantsOf(object.sha256, object.scope, signal);
     const missing = profiles.filter((profile) => !existing.has(specOf(profile)));
     if (missing.length > 0) {
       await using read = await this.storedContent.read(object, OCTET_STREAM, now, signal);
-      if (read === null) return true;
+      if (read === null) return;
       const found = await this.inspect(object, read, missing, signal);
       const storedObject = String(object.id);
       if (found === null || found.refusal !== null) {
         // Keep the old variants.
         this.logger.warn({ storedObject, why: found?.refusal?.message }, 'variants not rebuilt');
-        await this.variants.recordSpecs(object.id, specsOf(profiles), null);
-        return true;
+        return this.variants.recordSpecs(object.id, specsOf(profiles), null);
       }
       if (found.variantsReason !== null) {
-        await this.variants.recordSpecs(object.id, specsOf(profiles), found.variantsReason);
-        return true;
+        return this.variants.recordSpecs(object.id, specsOf(profiles), found.variantsReason);
       }
       await this.contents.putVariants(object.id, object, object.scope, found.renditions, signal);
     }
     await this.contents.keepVariants(object.id, profiles);
-    return true;
   }
 
   /** @returns null for a file that is not inspected, or is rejected by the inspection */
@@ -82,4 +101,12 @@ export class VariantRebuildService {
       throw error;
     }
   }
+}
+
+function step(id: bigint, rebuild: () => Promise<void>): TaskStep {
+  const perform = () => rebuild().then(() => true);
+  return {
+    subject: { storedObject: String(id) },
+    examine: () => ({ action: 'rebuild', subject: `variants of object ${id}`, perform }),
+  };
 }

@@ -8,12 +8,12 @@ it('sends no second query to a silent queue for health checks and metrics', asyn
   const queries = { isPaused: pending(), getJobCounts: pending() };
   const registry = new Registry();
   const queueOf = (name: string) => ({ name, ...queries }) as unknown as Queue;
-  const metrics = new QueueMetrics(queueOf('a'), queueOf('b'), registry);
+  const metrics = new QueueMetrics(queueOf('a'), queueOf('b'), queueOf('c'), registry);
   for (let again = 0; again < 2; again++) {
     void metrics.check();
     expect(await registry.metrics()).not.toMatch(/^stowage_queue_jobs\{/m);
   }
   expect(queries.isPaused).toHaveBeenCalledTimes(1);
   // Once for each queue.
-  expect(queries.getJobCounts).toHaveBeenCalledTimes(2);
+  expect(queries.getJobCounts).toHaveBeenCalledTimes(3);
 });

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { Gauge, Registry } from 'prom-client';
 import { atMostEvery, HealthCheck } from '#libs/runtime';
-import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
+import { INSPECT_QUEUE, PROCESS_QUEUE, TASK_QUEUE } from './queues.js';
 
 const STATES = ['waiting', 'active', 'delayed'] as const;
 const TIMEOUT_MS = 2_000;
@@ -14,18 +14,19 @@ interface Depth {
   readonly ageSeconds: number;
 }
 
-/** Health check and metrics of both queues. A queue that does not answer in time has no metrics. */
+/** Health check and metrics of the queues. A queue that does not answer in time has no metrics. */
 @Injectable()
 export class QueueMetrics {
-  /** Both queues are on one server, so the check of one is enough. */
+  /** All queues are on one server, so the check of one is enough. */
   private readonly ping: () => Promise<unknown>;
 
   constructor(
     @InjectQueue(PROCESS_QUEUE) processing: Queue,
     @InjectQueue(INSPECT_QUEUE) inspections: Queue,
+    @InjectQueue(TASK_QUEUE) tasks: Queue,
     registry: Registry,
   ) {
-    const queues = [processing, inspections].map((queue) => {
+    const queues = [processing, inspections, tasks].map((queue) => {
       const query = sharePending(() => depthOf(queue));
       // All metrics of a scrape share one query.
       const depth = atMostEvery(FRESH_MS, () => Promise.race([query(), tooLate()]));

@@ -9,7 +9,7 @@ import { DeadLettersService } from './dead-letters.service.js';
 import { QueueService } from './queue.service.js';
 import { QueueConfig } from './queue.config.js';
 import { QueueMetrics } from './queue-metrics.js';
-import { INSPECT_QUEUE, PROCESS_QUEUE } from './queues.js';
+import { INSPECT_QUEUE, PROCESS_QUEUE, TASK_QUEUE } from './queues.js';
 
 /** Dead letters, without the queues. Needs `DatabaseModule`. */
 @Module({ imports: [ContributionsModule], providers: [DeadLettersService], exports: [DeadLettersService] })
@@ -26,7 +26,7 @@ export class DeadLettersModule {}
         return { connection: connectionOf(database, queue) };
       },
     }),
-    BullModule.registerQueue({ name: PROCESS_QUEUE }, { name: INSPECT_QUEUE }),
+    BullModule.registerQueue({ name: PROCESS_QUEUE }, { name: INSPECT_QUEUE }, { name: TASK_QUEUE }),
     DeadLettersModule,
   ],
   providers: [QueueService, QueueMetrics],

@@ -6,7 +6,14 @@ import { Database, statement } from '#libs/database';
 import { type AssetReceived, kindOf } from '#libs/domain';
 import { waitFor } from '#libs/runtime';
 import { QueueConfig } from './queue.config.js';
-import { INSPECT_QUEUE, PROCESS_QUEUE, queueUnavailable, SCHEMA } from './queues.js';
+import {
+  INSPECT_QUEUE,
+  PROCESS_QUEUE,
+  queueUnavailable,
+  SCHEMA,
+  TASK_QUEUE,
+  type TaskJob,
+} from './queues.js';
 import { withinTime } from './within-time.js';
 
 const ENQUEUE_TIMEOUT_MS = 5_000;
@@ -34,12 +41,13 @@ export class QueueService implements OnModuleInit {
     private readonly config: QueueConfig,
     @InjectQueue(PROCESS_QUEUE) private readonly queue: Queue<AssetReceived>,
     @InjectQueue(INSPECT_QUEUE) private readonly inspections: Queue<AssetReceived>,
+    @InjectQueue(TASK_QUEUE) private readonly tasks: Queue<TaskJob>,
     private readonly database: Database,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(QueueService.name);
     // Without a listener BullMQ prints the whole error, including the connection options.
-    for (const each of [queue, inspections]) {
+    for (const each of [queue, inspections, tasks]) {
       each.on('error', (err) => this.logger.warn({ err, queue: each.name }, 'queue error'));
     }
   }
@@ -86,6 +94,16 @@ export class QueueService implements OnModuleInit {
    */
   async enqueueInspection(job: NewJob): Promise<void> {
     await answered(this.inspections.addBulk([entryOf(job, 0)]));
+  }
+
+  /**
+   * Enqueues the next attempt of a run of a task. A repeat while the job is queued or running is ignored.
+   * @param attempt number of workers that have begun the run
+   * @throws StowageError unavailable QUEUE_UNAVAILABLE
+   */
+  async enqueueTaskRun(runId: bigint, attempt: number): Promise<void> {
+    const opts = { jobId: `run-${runId}.${attempt}`, removeOnComplete: true, removeOnFail: true };
+    await answered(this.tasks.add('run', { runId: String(runId) }, opts));
   }
 
   /**

@@ -45,6 +45,13 @@ export type CopyResult =
   | { readonly outcome: 'changed' }
   | { readonly outcome: 'source-missing' };
 
+/** Objects whose keys begin with `prefix` and come after the key `after`. */
+export interface ListRange {
+  readonly bucket: string;
+  readonly prefix?: string;
+  readonly after?: string;
+}
+
 export interface CallOptions {
   readonly signal?: AbortSignal;
 }
@@ -72,6 +79,12 @@ export abstract class ObjectStore {
    * object and return `changed`.
    */
   abstract write(request: WriteRequest, options?: CallOptions): Promise<WriteResult>;
+
+  /**
+   * A page of the live objects of a bucket, in the order of the bytes of their keys.
+   * @param limit objects of a page; a shorter page is the last one
+   */
+  abstract list(range: ListRange, limit: number, options?: CallOptions): Promise<ObjectStat[]>;
 
   /** Deletes exactly this version; false if it does not exist. */
   abstract delete(object: ObjectVersion, options?: CallOptions): Promise<boolean>;

@@ -1,5 +1,6 @@
 export * from './emulators.js';
 export * from './environment.js';
+export * from './run-task.js';
 export * from './schema.js';
 export * from './scripted-scanner.js';
 export * from './stored-asset.js';

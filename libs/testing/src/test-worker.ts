@@ -3,6 +3,7 @@ import type { Feature } from '#libs/stowage';
 import { createWorker, readWorkerConfig } from '#libs/stowage/worker';
 import { provision } from '#libs/storage/gcs';
 import { type Emulators, NAMES, PROJECT } from './emulators.js';
+import { runTask, type TestRun } from './run-task.js';
 import { appEnvironment } from './environment.js';
 
 /** The whole worker in this process: it receives events, processes assets and runs event handlers and tasks. */
@@ -38,6 +39,11 @@ export class TestWorker implements AsyncDisposable {
     readonly app: NestFastifyApplication,
     private readonly resources: AsyncDisposableStack,
   ) {}
+
+  /** Runs a task here; see {@link runTask}. @example await worker.runTask('albums.remove-empty', { isDryRun: true }); */
+  runTask(name: string, run?: TestRun) {
+    return runTask(this.app, name, run);
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.resources.disposeAsync();

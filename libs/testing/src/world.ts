@@ -32,7 +32,7 @@ import {
 import { EventConsumersModule, EventConsumersService, EventDispatcher, EventsConfig } from '#libs/events';
 import { InspectionConfig, Inspector } from '#libs/inspection';
 import { DeadLettersService, QueueConfig, QueueService, PROCESS_QUEUE } from '#libs/queue';
-import { LifecycleModule, SweeperService } from '#libs/lifecycle';
+import { LifecycleModule, TasksConfig } from '#libs/lifecycle';
 import {
   InfectedContentService,
   ProcessingConfig,
@@ -58,6 +58,7 @@ import {
 } from '#libs/upload';
 import { Emulators, HMAC_KEY, PROJECT, SESSION_KEY } from './emulators.js';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
+import { runTask, type TestRun } from './run-task.js';
 import { ScriptedScanner } from './scripted-scanner.js';
 import { LIMIT_MS } from './until.js';
 
@@ -161,6 +162,7 @@ export class World implements AsyncDisposable {
         rescanBytesPerSecond: 2 ** 30,
       }),
       events: new EventsConfig(),
+      tasks: configured(TasksConfig, { actionsPerSecond: Infinity }),
     };
     const storage = {
       store: options.around?.(real) ?? real,
@@ -194,7 +196,6 @@ export class World implements AsyncDisposable {
   readonly processing = this.module.get(ProcessingService);
   readonly failedAssetRetry = this.module.get(FailedAssetRetryService);
   readonly deadLetters = this.module.get(DeadLettersService);
-  readonly sweeper = this.module.get(SweeperService);
   readonly assets = this.module.get(AssetsService);
   readonly transitions = this.module.get(AssetTransitionsService);
   readonly incoming = this.module.get(IncomingObjectsService);
@@ -269,6 +270,11 @@ export class World implements AsyncDisposable {
 
   process(job: AssetReceived, signal = new AbortController().signal): Promise<void> {
     return this.processing.process(job, signal);
+  }
+
+  /** Runs a task here; see {@link runTask}. */
+  runTask(name: string, run?: TestRun) {
+    return runTask(this.module, name, run);
   }
 
   /** Delivers all events that are due to the consumers of the features. */

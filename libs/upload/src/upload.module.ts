@@ -11,6 +11,7 @@ import { EventRetriesService } from './event-retries.service.js';
 import { UploadPolicies } from './upload-policies.js';
 import { UploadPreparation } from './upload-preparation.js';
 import { UploadSigner } from './upload-signer.js';
+import { UploadTasks } from './upload-tasks.js';
 import { UploadMetrics } from './upload-metrics.js';
 import { UploadRepository } from './upload.repository.js';
 import { UploadService } from './upload.service.js';
@@ -22,6 +23,10 @@ import { UploadService } from './upload.service.js';
   exports: [UploadCompletion, UploadMetrics],
 })
 export class UploadCompletionModule {}
+
+/** The scheduled tasks of uploads, for the worker. */
+@Module({ imports: [AssetsModule, UploadCompletionModule], providers: [UploadTasks] })
+export class UploadTasksModule {}
 
 /** Retries of storage events that became dead letters. Also requires a provider of the port `ObjectEventReader`. */
 @Module({ imports: [QueueModule, UploadCompletionModule], providers: [EventRetriesService] })

@@ -1,24 +1,16 @@
 import { Injectable } from '@nestjs/common';
-import { PinoLogger } from 'nestjs-pino';
-import { StowageTask, type TaskContext } from '#libs/runtime';
-import { AlbumsRepository, BATCH } from '../albums.repository.js';
+import { inBatches, removal, StowageTask, type TaskContext, type TaskStep } from '#libs/runtime';
+import { AlbumsRepository } from '../albums.repository.js';
 
 @Injectable()
 export class AlbumTasks {
-  constructor(
-    private readonly albums: AlbumsRepository,
-    private readonly logger: PinoLogger,
-  ) {
-    logger.setContext(AlbumTasks.name);
-  }
+  constructor(private readonly albums: AlbumsRepository) {}
 
   /** An expired share gives no access, but counts toward the shares that an album can have. */
   @StowageTask('albums.remove-expired-shares', { cron: '0 3 * * *', timeZone: 'UTC' })
-  async removeExpiredShares({ now, signal }: TaskContext): Promise<void> {
-    let shares = 0;
-    for (let removed = BATCH; removed === BATCH && !signal.aborted; shares += removed) {
-      removed = await this.albums.removeExpiredShares(now);
-    }
-    if (shares > 0) this.logger.info({ shares }, 'expired shares removed');
+  *removeExpiredShares(context: TaskContext): Generator<TaskStep> {
+    const { now, signal } = context;
+    const remove = () => inBatches(signal, () => this.albums.removeExpiredShares(now));
+    yield removal('album_shares', context, () => this.albums.countExpiredShares(now), remove);
   }
 }

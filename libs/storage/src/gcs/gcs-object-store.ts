@@ -9,6 +9,7 @@ import type {
   CopyRequest,
   CopyResult,
   ExpectedVersion,
+  ListRange,
   ObjectStat,
   WriteRequest,
   WriteResult,
@@ -33,6 +34,16 @@ export interface GcsObjectStoreOptions extends GcsOptions {
 
 /** The fields that are requested of an object resource. */
 const FIELDS = 'bucket,name,generation,size,crc32c,contentType,contentEncoding,storageClass,timeCreated';
+
+/** Objects of one listing call at most: https://docs.cloud.google.com/storage/docs/json_api/v1/objects/list */
+const MAX_LISTED = 1_000;
+
+/** Answer of one listing call. */
+interface ListAnswer {
+  readonly kind?: string;
+  readonly items?: readonly FileMetadata[];
+  readonly nextPageToken?: string;
+}
 
 /** Answer of one rewrite call: the finished copy, or the token for the next call. */
 interface RewriteAnswer {
@@ -198,6 +209,30 @@ export class GcsObjectStore extends ObjectStore {
     }
   }
 
+  override async list(range: ListRange, limit: number, { signal }: CallOptions = {}): Promise<ObjectStat[]> {
+    const found: ObjectStat[] = [];
+    try {
+      // A page may be short although more objects follow.
+      for (
+        let pageToken: string | undefined, isFirst = true;
+        isFirst || pageToken !== undefined;
+        isFirst = false
+      ) {
+        const token = pageToken;
+        const answer = await this.client.call({ timeoutMs: this.callTimeoutMs, signal }, (storage) =>
+          listCall(storage, range, limit - found.length, token),
+        );
+        // The offset itself is listed too.
+        found.push(...(answer.items ?? []).map(statOf).filter(({ key }) => key !== range.after));
+        if (found.length >= limit) return found.slice(0, limit);
+        pageToken = answer.nextPageToken;
+      }
+      return found;
+    } catch (error) {
+      throw portError(error);
+    }
+  }
+
   override async delete(object: ObjectVersion, { signal }: CallOptions = {}): Promise<boolean> {
     try {
       await this.client.call({ timeoutMs: this.callTimeoutMs, signal }, async (storage) => {
@@ -212,4 +247,27 @@ export class GcsObjectStore extends ObjectStore {
       throw portError(error);
     }
   }
+}
+
+async function listCall(
+  storage: Storage,
+  { bucket, prefix, after }: ListRange,
+  limit: number,
+  pageToken: string | undefined,
+): Promise<ListAnswer> {
+  const [answer] = await storage.bucket(bucket).request({
+    method: 'GET',
+    uri: '/o',
+    qs: {
+      fields: `kind,nextPageToken,items(${FIELDS})`,
+      maxResults: Math.min(limit + 1, MAX_LISTED),
+      ...(prefix !== undefined && { prefix }),
+      ...(after !== undefined && { startOffset: after }),
+      ...(pageToken !== undefined && { pageToken }),
+    },
+  });
+  const listed = (answer ?? {}) as ListAnswer;
+  if (listed.kind !== 'storage#objects')
+    throw new NoAnswerError('Storage answered with something other than a list');
+  return listed;
 }

@@ -4,6 +4,7 @@ import { ContentConfig, ContentStoreConfig } from '#libs/content';
 import { DatabaseConfig } from '#libs/database';
 import { EventsConfig } from '#libs/events';
 import { InspectionConfig } from '#libs/inspection';
+import { TasksConfig } from '#libs/lifecycle';
 import { ProcessingConfig } from '#libs/processing';
 import { QueueConfig } from '#libs/queue';
 import { QuotaConfig } from '#libs/quota';
@@ -50,6 +51,7 @@ export const WORKER_CONFIGURATION = {
   scanner: ScannerConfig,
   processing: ProcessingConfig,
   events: EventsConfig,
+  tasks: TasksConfig,
   monitoring: MonitoringConfig,
 };
 

@@ -2,6 +2,7 @@ import type { DynamicModule } from '@nestjs/common';
 import { LoggerModule, PinoLogger } from 'nestjs-pino';
 import { EventConsumersModule } from '#libs/events';
 import { LifecycleModule } from '#libs/lifecycle';
+import { TaskJobsModule } from '#libs/lifecycle/jobs';
 import { ProcessingJobsModule } from '#libs/processing/jobs';
 import { loggerParams } from '#libs/runtime';
 import { ScannerModule, scannerOf } from '#libs/scanner';
@@ -33,8 +34,8 @@ export async function workerModules(
     LoggerModule.forRoot(params),
     ...foundation(config, storage, features),
     ScannerModule.forRoot(await scannerOf(config.scanner)),
-    // Must precede the modules with jobs. Nest shuts down in reverse order, and workers have to stop before the sweeps end.
     LifecycleModule,
+    TaskJobsModule,
     EventConsumersModule,
     UploadJobsModule,
     ProcessingJobsModule,

@@ -1,0 +1,24 @@
+import { Injectable } from '@nestjs/common';
+import { inBatches, removal, StowageTask, type TaskContext, type TaskStep } from '#libs/runtime';
+import { TaskRunsRepository } from './task-runs.repository.js';
+import { TasksConfig } from './tasks.config.js';
+
+const BATCH = 1_000;
+const DAY_MS = 24 * 3_600_000;
+
+/** Removes finished runs of tasks. */
+@Injectable()
+export class TaskRunRetentionService {
+  constructor(
+    private readonly config: TasksConfig,
+    private readonly runs: TaskRunsRepository,
+  ) {}
+
+  @StowageTask('prune-task-runs', { cron: '40 2 * * *' })
+  *prune(context: TaskContext): Generator<TaskStep> {
+    const { now, signal } = context;
+    const before = new Date(now.getTime() - this.config.runDays * DAY_MS);
+    const remove = () => inBatches(signal, () => this.runs.remove(before, BATCH));
+    yield removal('task_runs', context, () => this.runs.countFinished(before), remove);
+  }
+}
