@@ -4,6 +4,7 @@ import { ContentMetrics } from './content-metrics.js';
 import { ContentStore } from './content-store.js';
 import { CorruptionService } from './corruption.service.js';
 import { FeaturePropertiesRepository } from './feature-properties.repository.js';
+import { IntegrityFindingsService } from './integrity-findings.service.js';
 import { ObjectMaintenanceRepository } from './object-maintenance.repository.js';
 import { ObjectVariantsRepository } from './object-variants.repository.js';
 import { ObjectTasks } from './object-tasks.js';
@@ -25,6 +26,10 @@ const RECORDS = [
 export class ContentModule {}
 
 const SERVICES = [ContentStore, CorruptionService, QuarantineService];
+
+/** Findings of the integrity tasks. Needs `DatabaseModule`. */
+@Module({ providers: [IntegrityFindingsService], exports: [IntegrityFindingsService] })
+export class IntegrityFindingsModule {}
 
 /** Writing and quarantining the bytes of stored objects. Needs `MetricsModule`. */
 @Module({ imports: [ContentModule], providers: [ContentMetrics, ...SERVICES], exports: SERVICES })

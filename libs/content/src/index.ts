@@ -6,6 +6,7 @@ export * from './content-store.js';
 export { incomingGone, infected, type StoredContent } from './content-writer.js';
 export * from './corruption.service.js';
 export * from './feature-properties.repository.js';
+export * from './integrity-findings.service.js';
 export { type ClaimedObject, ObjectMaintenanceRepository } from './object-maintenance.repository.js';
 export * from './object-variants.repository.js';
 export * from './quarantine.service.js';
