@@ -12,7 +12,7 @@ export function claim(holdsTrue: boolean, what: string, seen?: unknown): asserts
 }
 
 /** Checks the invariants that hold between any two effects. */
-export function checkInvariants({ assets, stored, quotas }: Tables, inventory: Inventory): void {
+export function checkInvariants({ assets, stored, quotas, findings }: Tables, inventory: Inventory): void {
   const { content } = inventory;
   const open = assets.find(({ session, status }) => session && status !== 'PENDING');
   claim(open === undefined, 'a session outlives its reservation', open);
@@ -54,6 +54,9 @@ export function checkInvariants({ assets, stored, quotas }: Tables, inventory: I
     claim(isBeingMade || inventory.strays.has(key), 'an object has no row', { key, generation });
     inventory.strays.add(key);
   }
+  // Nothing is damaged, so the tasks find only objects that crashes left.
+  const finding = findings.find(({ problem, repaired }) => problem !== 'ORPHAN' || !repaired);
+  claim(finding === undefined, 'an integrity task found a problem', finding);
   for (const quota of quotas) {
     claim(quota.usedBytes + quota.reservedBytes <= QUOTA.quotaBytes, 'bytes over the limit', quota);
     claim(quota.usedAssets + quota.reservedAssets <= QUOTA.quotaAssets, 'assets over the limit', quota);

@@ -2,6 +2,9 @@ import type { ObjectVersion } from '#libs/domain';
 import { CONTENT, INCOMING, type World } from '../../libs/testing/src/world.js';
 import { claim } from './invariants.js';
 
+/** The object by which the content bucket recognises the database. */
+const MARKER = 'stowage-installation';
+
 /**
  * Objects in the buckets and the checksums of their bytes. Every write and delete is recorded here, so that the test need
  * not list the buckets after each step; {@link check} compares the records with storage now and then.
@@ -54,7 +57,7 @@ export class Inventory {
   async clear(world: World): Promise<void> {
     for (const bucket of [INCOMING, CONTENT]) {
       const [files] = await world.emulators.client.bucket(bucket).getFiles();
-      for (const file of files) await file.delete();
+      for (const file of files) if (file.name !== MARKER) await file.delete();
       this.in(bucket).clear();
     }
     this.strays.clear();
@@ -64,7 +67,10 @@ export class Inventory {
   async check(world: World): Promise<void> {
     for (const bucket of [INCOMING, CONTENT]) {
       const [files] = await world.emulators.client.bucket(bucket).getFiles();
-      const stored = files.map(({ name, metadata }) => `${name} ${metadata.generation}`).sort();
+      const stored = files
+        .filter(({ name }) => name !== MARKER)
+        .map(({ name, metadata }) => `${name} ${metadata.generation}`)
+        .sort();
       const recorded = [...this.in(bucket)].map(([key, generation]) => `${key} ${generation}`).sort();
       claim(String(stored) === String(recorded), 'the buckets differ from the inventory', {
         stored,

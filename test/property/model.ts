@@ -94,6 +94,8 @@ export interface Scene {
   readonly isResumable: boolean;
   /** The asset has been FAILED for as long as its bytes are kept. */
   readonly isForgotten: boolean;
+  /** The asset has not changed for as long as deleted and unsuccessful ones are kept. */
+  readonly isKeptLong: boolean;
   readonly hasOpenLetter: boolean;
   /** Attempt of the job, or null for a job of another generation. */
   readonly jobAttempt: number | null;
@@ -138,12 +140,24 @@ function work(state: AssetState, scene: Scene): Outcome {
 const giveUp = (state: AssetState): Outcome =>
   state.attempt < MAX_ATTEMPTS ? just('retried') : { paths: [withDeletion(state, 'failed')], answer: 'ok' };
 
-function sweep(state: AssetState, scene: Scene): Outcome {
-  if (state.status === 'FAILED') return { paths: scene.isForgotten ? [[], ['lapsed']] : [[]], answer: 'ok' };
-  if (state.status !== 'PENDING') return nothing();
+/** A task that makes a change if the asset is due for a check. */
+const perhaps = (isPossible: boolean, event: string): Outcome => ({
+  paths: isPossible ? [[], [event]] : [[]],
+  answer: 'ok',
+});
+
+const hasObject = ({ incoming }: Scene) => incoming.some((bytes) => bytes !== 'none');
+
+function reconcile(state: AssetState, scene: Scene): Outcome {
+  if (state.status === 'FAILED') return perhaps(scene.isForgotten, 'lapsed');
+  return perhaps(state.status === 'PENDING' && !scene.isOverdue && hasObject(scene), 'received');
+}
+
+function expire(state: AssetState, scene: Scene): Outcome {
+  if (state.status !== 'PENDING' || !scene.isOverdue) return nothing();
   const paths: Path[] = [[]];
-  if (scene.incoming.some((bytes) => bytes !== 'none')) paths.push(['received']);
-  if (scene.isOverdue && scene.incoming.includes('none')) paths.push(['expired']);
+  if (hasObject(scene)) paths.push(['received']);
+  if (scene.incoming.includes('none')) paths.push(['expired']);
   return { paths, answer: 'ok' };
 }
 
@@ -191,7 +205,11 @@ export const OUTCOMES: Readonly<Record<string, (state: AssetState, scene: Scene)
   work,
   die: (state, { jobAttempt }) =>
     state.status === 'PROCESSING' && jobAttempt === state.attempt ? giveUp(state) : nothing(),
-  sweep,
+  'expire-uploads': expire,
+  'reconcile-uploads': reconcile,
+  'purge-deleted': ({ status }, { isKeptLong }) => perhaps(status === 'DELETED' && isKeptLong, 'purged'),
+  'prune-uploads': ({ status }, { isKeptLong }) =>
+    perhaps(UNSUCCESSFUL.includes(status) && isKeptLong, 'purged'),
   replay,
   renew: unlessGone(renew),
   cancel: unlessGone((state) => {

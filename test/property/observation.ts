@@ -21,6 +21,8 @@ export interface AssetRow {
   readonly method: 'PUT' | 'RESUMABLE';
   /** Whether an upload session is recorded. */
   readonly session: boolean;
+  /** Time of deletion, or else of the last change. */
+  readonly changedAt: number;
 }
 
 interface StoredRow {
@@ -51,6 +53,11 @@ export interface Tables {
   readonly events: readonly { readonly id: number; readonly type: string; readonly assetId: string }[];
   readonly letters: readonly { readonly id: number; readonly assetId: string; readonly state: string }[];
   readonly jobs: readonly { readonly id: string; readonly data: AssetReceived }[];
+  readonly findings: readonly {
+    readonly problem: string;
+    readonly subject: string;
+    readonly repaired: boolean;
+  }[];
 }
 
 const millis = (column: string) => `(extract(epoch from ${column}) * 1000)::bigint`;
@@ -59,7 +66,8 @@ const OBSERVE = `select json_build_object(
   'assets', (select coalesce(json_agg(r), '[]') from (
     select asset_id as id, owner_id as owner, status, deleted_at is not null as deleted, stored_object_id as stored, bucket,
       object_key as key, checksum_sha256 as sum, size_bytes as size, filename, idempotency_key as "idempotencyKey", claimed_generation as claimed, attempt,
-      ${millis('upload_deadline_at')} as deadline, upload_method as method, upload_session is not null as session
+      ${millis('upload_deadline_at')} as deadline, upload_method as method, upload_session is not null as session,
+      ${millis('coalesce(deleted_at, updated_at)')} as "changedAt"
     from media_assets) r),
   'stored', (select coalesce(json_agg(r), '[]') from (
     select o.id, o.sha256 as sum, o.ref_count as refs, o.state, ${millis('o.pinned_until')} as pinned, c.bucket, c.key, c.version
@@ -72,7 +80,9 @@ const OBSERVE = `select json_build_object(
   'letters', (select coalesce(json_agg(r order by r.id), '[]') from (
     select id, asset_id as "assetId", state from dead_letters) r),
   'jobs', (select coalesce(json_agg(r order by r.attempt), '[]') from (
-    select id, data, (data->>'attempt')::int as attempt from bullmq.job) r)) as seen`;
+    select id, data, (data->>'attempt')::int as attempt from bullmq.job) r),
+  'findings', (select coalesce(json_agg(r), '[]') from (
+    select problem, subject, repaired from integrity_findings) r)) as seen`;
 
 export async function observe(world: World, afterEvent: number): Promise<Tables> {
   const { rows } = await world.database.pool.query<{ seen: Tables }>({

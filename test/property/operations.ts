@@ -7,9 +7,10 @@ import { actor, CONTENT, INCOMING, sha256, type World } from '../../libs/testing
 import { bytesOf, type ResolvedOperation, type Slot, sumOf, wrongBytesOf } from './resolved-operations.js';
 import { Crash } from './effects.js';
 import type { Inventory } from './inventory.js';
+import type { TaskName } from './steps.js';
 import { LIMIT_MS } from '../../libs/testing/src/until.js';
 
-/** Performs the operations of clients, storage events, workers, operators and sweepers. */
+/** Performs the operations of clients, storage events, workers, operators and tasks. */
 export class Operations {
   /** Keys whose events have not been delivered. */
   readonly undelivered = new Set<string>();
@@ -27,7 +28,7 @@ export class Operations {
   async perform({ operation, slots, assetId, job, letter }: ResolvedOperation): Promise<void> {
     const { world } = this;
     if (operation.do === 'request') return this.request(slots);
-    if (operation.do === 'sweep') return this.sweep(operation.what);
+    if (operation.do === 'task') return this.task(operation.name, operation.isDryRun);
     const [slot] = slots;
     if (slot === undefined || assetId === null) return;
     const by = actor(BigInt(slot.owner));
@@ -140,12 +141,9 @@ export class Operations {
     if (jobId !== null) await this.queue.remove(jobId);
   }
 
-  private async sweep(what: 'unfinished' | 'abandoned' | 'objects'): Promise<void> {
-    const { sweeper } = this.world;
-    const now = new Date();
-    if (what === 'unfinished') await sweeper.sweepUnfinished(now);
-    else if (what === 'abandoned') await sweeper.sweepAbandoned(now);
-    else await sweeper.sweepObjects(now);
+  private async task(name: TaskName, isDryRun: boolean): Promise<void> {
+    const { outcome, error } = await this.world.runTask(name, { isDryRun });
+    if (outcome !== 'succeeded') throw error;
   }
 
   private async vanish(assetId: string): Promise<void> {

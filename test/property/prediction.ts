@@ -13,6 +13,8 @@ interface Way {
 }
 
 const FAILED_KEEP_MS = 7 * 24 * 3_600_000;
+/** Time for which deleted assets and unsuccessful uploads are kept. */
+const KEPT_MS = 30 * 24 * 3_600_000;
 
 /** The tables, and the generations in the incoming bucket by key. */
 export interface Seen {
@@ -54,6 +56,7 @@ export function sceneOf({ job, letter }: ResolvedOperation, at: Circumstances): 
     isOverdue: row !== undefined && row.deadline <= now,
     isResumable: row?.method === 'RESUMABLE',
     isForgotten: known.state.status === 'FAILED' && known.failedAt + FAILED_KEEP_MS <= now,
+    isKeptLong: row !== undefined && row.changedAt + KEPT_MS <= now,
     hasOpenLetter: seen.tables.letters.find(({ id }) => id === letter)?.state === 'OPEN',
     jobAttempt: job !== null && job.generation === row?.claimed ? job.attempt : null,
     isBusy: isExact && isDeleting,
@@ -77,8 +80,8 @@ export function outcomeOf(
   scene: Scene,
 ): Outcome {
   const { operation } = resolved;
-  if (operation.do === 'sweep')
-    return operation.what === 'unfinished' ? OUTCOMES.sweep!(state, scene) : nothing;
+  if (operation.do === 'task')
+    return operation.isDryRun ? nothing : (OUTCOMES[operation.name]?.(state, scene) ?? nothing);
   if (operation.do === 'request') {
     if (state.status !== 'NONE') return isAnswerOf(resolved, row) ? OUTCOMES.replay!(state, scene) : nothing;
     const isNew = resolved.slots.some(

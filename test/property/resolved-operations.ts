@@ -50,7 +50,7 @@ export class ResolvedOperations {
 
   of(operation: Operation, { tables, incoming }: Seen, stateOf: StateOf): ResolvedOperation {
     const bare = { operation, slots: [], assetId: null, job: null, letter: null };
-    if (operation.do === 'sweep') return bare;
+    if (operation.do === 'task') return bare;
     if (operation.do === 'request') {
       return {
         ...bare,
@@ -63,7 +63,7 @@ export class ResolvedOperations {
     if (slot === undefined || assetId === null) return { ...bare, slots: slot === undefined ? [] : [slot] };
     const isQueued = tables.jobs.some(({ data }) => data.assetId === assetId);
     const made = isNext ? nextOf(stateOf(assetId), incoming.has(assetId), isQueued) : operation;
-    if (made.do === 'sweep') return { ...bare, operation: made };
+    if (made.do === 'task') return { ...bare, operation: made };
     const job = jobOf(tables, assetId, made.do === 'work' && made.stale);
     const letter = tables.letters.findLast((each) => each.assetId === assetId)?.id ?? null;
     return { operation: made, slots: [slot], assetId, job, letter };
@@ -104,10 +104,12 @@ export class ResolvedOperations {
   }
 }
 
-/** Returns the next operation of an undisturbed upload, or the sweep that recovers a disturbed one. */
+/** Returns the next operation of an undisturbed upload, or the task that recovers a disturbed one. */
 function nextOf(state: AssetState | undefined, hasBytes: boolean, isQueued: boolean): Operation {
   if (state?.status === 'PROCESSING') {
-    return isQueued ? { do: 'work', slot: 0, stale: false } : { do: 'sweep', what: 'unfinished' };
+    return isQueued
+      ? { do: 'work', slot: 0, stale: false }
+      : { do: 'task', name: 'reconcile-uploads', isDryRun: false };
   }
   if (state?.status === 'FAILED') return { do: 'revive', slot: 0 };
   return hasBytes ? { do: 'notify', slot: 0 } : { do: 'put', slot: 0, body: 'right' };

@@ -16,7 +16,7 @@ import {
   type Seen,
   waysOf,
 } from './prediction.js';
-import { type Act, type Operation, OWNERS, type Resume, type Step } from './steps.js';
+import { type Act, type Operation, OWNERS, type Resume, type Step, type TaskName, TASKS } from './steps.js';
 
 /** Maximum number of paused operations. The oldest one continues when there are more. */
 const MAX_PAUSED = 4;
@@ -61,7 +61,7 @@ export class Run {
     const run = new Run(world, inventory, new Operations(world, inventory), setTime, now);
     setTime(now);
     await world.database.pool.query(
-      'truncate media_assets, stored_objects, owner_quotas, domain_events, dead_letters, bullmq.job cascade',
+      'truncate media_assets, stored_objects, owner_quotas, domain_events, dead_letters, integrity_findings, bullmq.job cascade',
     );
     await inventory.clear(world);
     run.seen = { tables: await observe(world, 0), incoming: new Map() };
@@ -87,12 +87,17 @@ export class Run {
     for (let round = 0; round < 4 || unfinished().length > 0 || this.seen.tables.jobs.length > 0; round++) {
       claim(round < 12, 'assets do not reach a final state', unfinished());
       this.pass(8 * 24 * 3600);
-      for (const what of ['unfinished', 'abandoned', 'objects'] as const)
-        await this.alone({ do: 'sweep', what });
+      for (const name of [
+        'expire-uploads',
+        'reconcile-uploads',
+        'remove-incoming',
+        'remove-unreferenced',
+      ] as const)
+        await this.task(name);
       for (const { data } of this.seen.tables.jobs)
         await this.alone({ do: 'work', slot: this.resolver.slotOf(data.assetId), stale: false });
     }
-    const { incoming, content, strays } = this.inventory;
+    const { incoming, content } = this.inventory;
     const abandoned = [...incoming.keys()].filter((key) => this.stateOf(key)?.status !== 'PURGED');
     claim(abandoned.length === 0, 'incoming objects are left', abandoned);
     for (const id of this.operations.undelivered)
@@ -103,14 +108,22 @@ export class Run {
       const served = await this.operations.servedSum(object.key!);
       claim(served === object.sum, 'other bytes are served', object);
     }
+    this.pass(31 * 24 * 3600);
+    for (const name of TASKS) await this.task(name);
+    const kept = this.seen.tables.assets.find(({ status }) => status !== 'READY');
+    claim(kept === undefined, 'an asset is kept after its time', kept);
     for (const { id } of this.seen.tables.assets)
       await this.alone({ do: 'purge', slot: this.resolver.slotOf(id) });
-    this.pass(2 * 3600);
-    await this.alone({ do: 'sweep', what: 'objects' });
+    this.pass(10 * 24 * 3600);
+    await this.task('remove-unreferenced');
+    await this.task('collect-orphans');
     claim(this.seen.tables.stored.length === 0, 'stored objects are left', this.seen.tables.stored);
     await this.inventory.check(this.world);
-    const left = [...content.keys()].filter((key) => !strays.has(key));
-    claim(left.length === 0, 'objects are left', left);
+    claim(content.size === 0, 'objects are left', [...content.keys()]);
+  }
+
+  private task(name: TaskName): Promise<void> {
+    return this.alone({ do: 'task', name, isDryRun: false });
   }
 
   /** Crashes all paused operations. */

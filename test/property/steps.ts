@@ -19,6 +19,20 @@ export interface Item {
   readonly key: number | null;
 }
 
+/** Tasks of the operator and of the schedule. */
+export const TASKS = [
+  'expire-uploads',
+  'reconcile-uploads',
+  'remove-incoming',
+  'remove-unreferenced',
+  'purge-deleted',
+  'prune-uploads',
+  'collect-orphans',
+  'verify-integrity',
+  'audit-counts',
+] as const;
+export type TaskName = (typeof TASKS)[number];
+
 /**
  * `slot` counts back from the newest existing asset. From {@link ANY_SLOT} on it counts back over all items ever requested,
  * including refused, purged and unanswered ones.
@@ -27,7 +41,7 @@ export type Operation =
   | { readonly do: 'request'; readonly owner: number; readonly items: readonly Item[] }
   | { readonly do: 'put'; readonly slot: number; readonly body: 'right' | 'wrong' }
   | { readonly do: 'work'; readonly slot: number; readonly stale: boolean }
-  | { readonly do: 'sweep'; readonly what: 'unfinished' | 'abandoned' | 'objects' }
+  | { readonly do: 'task'; readonly name: TaskName; readonly isDryRun: boolean }
   | { readonly do: SlotVerb; readonly slot: number };
 
 /**
@@ -71,6 +85,7 @@ export interface Resume {
 export type Step = Act | Resume;
 
 const MINUTE = 60;
+const DAY = 24 * 60 * MINUTE;
 const slot = fc.oneof(
   { weight: 5, arbitrary: fc.nat({ max: 3 }) },
   { weight: 3, arbitrary: fc.nat({ max: 11 }) },
@@ -117,10 +132,11 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     }),
   },
   {
-    weight: 8,
+    weight: 12,
     arbitrary: fc.record({
-      do: fc.constant('sweep' as const),
-      what: fc.constantFrom('unfinished', 'abandoned', 'objects'),
+      do: fc.constant('task' as const),
+      name: fc.constantFrom(...TASKS),
+      isDryRun: fc.constantFrom(false, false, false, true),
     }),
   },
   verb('advance', 40),
@@ -145,10 +161,12 @@ const pair = fc
   );
 
 const seconds = fc.oneof(
-  { weight: 30, arbitrary: fc.constant(1) },
-  { weight: 3, arbitrary: fc.constant(2 * MINUTE) },
-  { weight: 1, arbitrary: fc.constant(11 * MINUTE) },
-  { weight: 1, arbitrary: fc.constant(80 * MINUTE) },
+  { weight: 180, arbitrary: fc.constant(1) },
+  { weight: 18, arbitrary: fc.constant(2 * MINUTE) },
+  { weight: 6, arbitrary: fc.constant(11 * MINUTE) },
+  { weight: 6, arbitrary: fc.constant(80 * MINUTE) },
+  { weight: 1, arbitrary: fc.constant(9 * DAY) },
+  { weight: 1, arbitrary: fc.constant(31 * DAY) },
 );
 
 const fault: fc.Arbitrary<Fault> = fc.record({
@@ -214,20 +232,26 @@ const pausedWorker: fc.Arbitrary<Step[]> = fc
     duplicateBy: fc.option(owner),
     between: fc.array(any, { maxLength: 3 }),
     wait: fc.constantFrom(1, 80 * MINUTE, 80 * MINUTE),
+    task: fc.constantFrom(
+      'remove-unreferenced',
+      'remove-unreferenced',
+      'collect-orphans',
+      'verify-integrity',
+    ),
     collector: fc.record({
       kind: fc.constantFrom('crash-before', 'crash-after', 'pause', 'pause', 'pause'),
       at: fc.nat({ max: 3 }),
     }),
     last: resume,
   })
-  .map(({ content, freed, at, duplicateBy, between, wait, collector, last, ...by }) => [
+  .map(({ content, freed, at, duplicateBy, between, wait, task, collector, last, ...by }) => [
     freed,
     ask(by.owner, content),
     advance,
     advance,
     act(work, { kind: 'pause', at }),
     ...(duplicateBy === null ? between : [ask(duplicateBy, content), advance, advance, advance]),
-    act({ do: 'sweep', what: 'objects' }, collector, wait),
+    act({ do: 'task', name: task, isDryRun: false }, collector, wait),
     last,
   ]);
 
