@@ -16,6 +16,7 @@ import { scanning } from './measurements/scanning.ts';
 import { signing } from './measurements/signing.ts';
 import { smallFiles } from './measurements/small-files.ts';
 import { subscriptions } from './measurements/subscriptions.ts';
+import { tasks } from './measurements/tasks.ts';
 import { workerMemory } from './measurements/worker-memory.ts';
 import { markdownTable, textTable } from './report.ts';
 import { Stack } from './stack.ts';
@@ -35,6 +36,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   requestUploads,
   subscriptions,
   lists,
+  tasks,
   memory,
 ];
 
