@@ -25,7 +25,7 @@ export class TaskRunsModule {}
 @Module({
   imports: [ContributionsModule, TaskRunsModule],
   providers: [DeclaredTasks, TaskRunner, TaskExecutionService, TaskRunRetentionService],
-  exports: [DeclaredTasks, TaskRunner, TaskExecutionService],
+  exports: [DeclaredTasks, TaskRunner, TaskExecutionService, TaskRunsModule],
 })
 export class TasksModule {}
 
