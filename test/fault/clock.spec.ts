@@ -33,7 +33,7 @@ it('reports clocks that are hours off, and neither accepts tokens nor expires up
   expect(await offsetAt(fast)).toEqual({ status: 503, ok: false, hours: -2 });
   await expect(requestUpload(fleet, 'at what time?', { api: slow })).rejects.toThrow('CLOCK_OFFSET');
 
-  // The worker with the right time sweeps. The worker with the shifted clock has had at least as much time to sweep.
+  // The worker with the right time runs its tasks. The worker with the shifted clock has had at least as much time to do so.
   await fleet.addWorker();
   const { id: due } = await requestUpload(fleet, 'never sent');
   await rows(

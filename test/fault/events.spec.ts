@@ -4,7 +4,7 @@ import { put } from '../e2e/stack.js';
 import { NAMES, PROJECT } from '../../libs/testing/src/emulators.js';
 import { FaultRules } from '../support/fault-rules.js';
 import { Fleet } from '../support/fleet.js';
-import { expectConsistent, expectReady, hurrySweepers, requestUpload, rows, upload } from './uploads.js';
+import { expectConsistent, expectReady, hurryTasks, requestUpload, rows, upload } from './uploads.js';
 import { until } from '../../libs/testing/src/until.js';
 
 const TOPIC = `projects/${PROJECT}/topics/${NAMES.subscription}`;
@@ -49,7 +49,7 @@ describe('faulty object events (real: an api and two workers as processes, Postg
     const [row] = await rows(fleet, 'delete from media_assets where asset_id = $1 returning *', [id]);
     expect(await put(ticket, 'too early')).toBe(200);
     await logged('object finalized', id, '"early"');
-    // No sweeper checks this asset during the test: only a redelivery of the event can complete the upload.
+    // No task checks this asset during the test: only a redelivery of the event can complete the upload.
     await rows(
       fleet,
       `insert into media_assets select * from jsonb_populate_record(null::media_assets,
@@ -105,12 +105,12 @@ describe('faulty object events (real: an api and two workers as processes, Postg
     await expectConsistent(fleet);
   });
 
-  it('completes an upload without its event by a sweep', async () => {
+  it('completes an upload without its event by a task', async () => {
     const { id, ticket } = await requestUpload(fleet, 'lost, swept');
     const rule = await injectFault(id, { events: 'lose' });
     expect(await put(ticket, 'lost, swept')).toBe(200);
     await untilHit(rule);
-    await hurrySweepers(fleet);
+    await hurryTasks(fleet);
     await expectReady(fleet, [id]);
     await expectConsistent(fleet);
   });
@@ -208,7 +208,7 @@ describe('faulty object events (real: an api and two workers as processes, Postg
       ),
     );
     await faults.clear();
-    await hurrySweepers(fleet);
+    await hurryTasks(fleet);
     await expectReady(fleet, ids);
     await expectConsistent(fleet);
   });

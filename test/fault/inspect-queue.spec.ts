@@ -8,7 +8,7 @@ import { QUEUE_BACKENDS, type QueueBackend } from '../support/redis.js';
 import { type HoldOptions, TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../../libs/testing/src/until.js';
 import { type FaultyFleet, startFaultyFleet } from './faulty-fleet.js';
-import { expectConsistent, expectReady, hurrySweepers, requestUpload, rows } from './uploads.js';
+import { expectConsistent, expectReady, hurryTasks, requestUpload, rows } from './uploads.js';
 
 const HOUR_MS = 3_600_000;
 /** GET requests for an incoming object before those of the second job: one by the event handler, two by the first job. */
@@ -114,7 +114,7 @@ describe.each(QUEUE_BACKENDS)(
       expect(await jobStates(id)).not.toEqual(['unknown', 'unknown']);
       expect(await worker.end('SIGKILL')).toBeNull();
       await startWorker();
-      await hurrySweepers(fleet);
+      await hurryTasks(fleet);
       await expectReady(fleet, [id]);
       await expectConsistent(fleet);
     });

@@ -9,7 +9,7 @@ import {
   assetStates,
   expectConsistent,
   expectReady,
-  hurrySweepers,
+  hurryTasks,
   requestUpload,
   type Requested,
   rows,
@@ -230,7 +230,7 @@ describe.each(QUEUE_BACKENDS)(
       // Storage still executes the calls that the killed worker had sent.
       if (lateCalls === 'before') await faults.clear();
       const second = await startWorker(2);
-      await hurrySweepers(fleet);
+      await hurryTasks(fleet);
       await expectReady(fleet, ids);
       if (lateCalls === 'after') await faults.clear();
       await expectConsistent(fleet);

@@ -167,7 +167,7 @@ describe(`an outage of ${SECONDS} s (real: an api and a worker as processes, Pos
     ['Pub/Sub', withoutPubSub, null, 200],
   ])('delays work, uses up no attempt and makes no dead letter: %s', survives);
 
-  // Uploads continue without Redis: their events wait in Pub/Sub, or the sweepers find the objects. These cases do not run
+  // Uploads continue without Redis: their events wait in Pub/Sub, or a task finds the objects. These cases do not run
   // beside the others, because that many processes would be slow.
   (hasNoRedis ? it.skip : it).each<Case>([
     ['Redis, killed and restarted', crashingRedis, null, 503],

@@ -7,7 +7,7 @@ import { FaultRules } from '../support/fault-rules.js';
 import { JWT, signJwt } from '../../libs/testing/src/environment.js';
 import { Fleet } from '../support/fleet.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { expectReady, hurrySweepers, requestUpload, rows, settled, upload } from './uploads.js';
+import { expectReady, hurryTasks, requestUpload, rows, settled, upload } from './uploads.js';
 import { LIMIT_MS, until } from '../../libs/testing/src/until.js';
 
 const TOPIC = `projects/${PROJECT}/topics/${NAMES.subscription}`;
@@ -231,7 +231,7 @@ describe('logs at level trace (real: an api and a worker as processes, PostgreSQ
       objectId: keep('a forged key', 'signed?X-Goog-Signature=1'),
     });
     const two = await until('the api is back', () => upload(fleet, 'after the trouble').catch(() => null));
-    await hurrySweepers(fleet);
+    await hurryTasks(fleet);
     await expectReady(fleet, [one.id, two]);
   });
 

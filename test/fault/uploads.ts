@@ -80,8 +80,8 @@ export const assetStates = (fleet: Fleet, ids: readonly string[]) =>
     [ids],
   );
 
-/** Makes the sweepers check all unfinished assets in their next round, so that a test need not wait for their schedule. */
-export const hurrySweepers = (fleet: Fleet) =>
+/** Makes the tasks check all unfinished assets in their next run, so that a test need not wait for their schedule. */
+export const hurryTasks = (fleet: Fleet) =>
   rows(
     fleet,
     `update media_assets set next_check_at = now() where status in ('PENDING', 'PROCESSING') or incoming_present`,

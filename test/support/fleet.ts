@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { Queue } from 'bullmq';
-import { INSPECT_QUEUE, PROCESS_QUEUE, QueueConfig } from '#libs/queue';
+import { INSPECT_QUEUE, PROCESS_QUEUE, QueueConfig, TASK_QUEUE } from '#libs/queue';
 import { configured } from '#libs/runtime';
 import { provision } from '#libs/storage/gcs';
 import { NODE_FLAGS } from '../../apps/local/src/child.js';
@@ -172,7 +172,7 @@ export class Fleet implements AsyncDisposable {
 
   /** Ids of all jobs, whatever their state. */
   async jobs(): Promise<string[]> {
-    const inEach = [PROCESS_QUEUE, INSPECT_QUEUE].map(async (name) => {
+    const inEach = [PROCESS_QUEUE, INSPECT_QUEUE, TASK_QUEUE].map(async (name) => {
       const queue = this.openQueue(name);
       try {
         const jobs = await queue.getJobs([

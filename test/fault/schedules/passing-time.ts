@@ -2,23 +2,25 @@ import { getQueueToken } from '@nestjs/bullmq';
 import { Test, type TestingModule } from '@nestjs/testing';
 import type { Queue } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
-import { AssetsConfig, AssetsModule } from '#libs/assets';
-import { ContentConfig, ContentModule } from '#libs/content';
+import { AssetsConfig, AssetTasksModule } from '#libs/assets';
+import { ContentConfig, ContentTasksModule } from '#libs/content';
 import { DatabaseConfig, DatabaseModule } from '#libs/database';
 import { INSPECT_QUEUE, PROCESS_QUEUE, QueueConfig, SCHEMA } from '#libs/queue';
-import { SweeperService } from '#libs/lifecycle';
+import { TasksConfig, TasksModule } from '#libs/lifecycle';
 import { QuotaConfig } from '#libs/quota';
 import { ConfigurationModule, configured, HealthModule, MetricsModule } from '#libs/runtime';
 import { StorageModule } from '#libs/storage';
 import { GcsObjectStore, GcsUploadSessions } from '#libs/storage/gcs';
-import { UploadCompletionModule } from '#libs/upload';
+import { UploadTasksModule } from '#libs/upload';
 import { NAMES, PROJECT, SESSION_KEY } from '../../../libs/testing/src/emulators.js';
+import { runTask, type TestRun } from '../../../libs/testing/src/run-task.js';
 import type { Fleet } from '../../support/fleet.js';
+import { runUploadTasks } from '../../support/upload-tasks.js';
 import { rows } from '../uploads.js';
 
 /**
- * Lets time pass for a fleet without waiting: moves deadlines in the database and runs sweeps at once. The sweepers run in
- * this process, beside the sweepers of the workers.
+ * Lets time pass for a fleet without waiting: moves deadlines in the database and runs tasks at once, in this
+ * process, beside those of the workers.
  */
 export class PassingTime implements AsyncDisposable {
   static async of(fleet: Fleet): Promise<PassingTime> {
@@ -30,6 +32,7 @@ export class PassingTime implements AsyncDisposable {
           queue: configured(QueueConfig, { poolSize: 2 }),
           quota: configured(QuotaConfig, { limitBytes: 2 ** 40, limitAssets: 2 ** 20 }),
           content: configured(ContentConfig, { contentBucket: NAMES.contentBucket }),
+          tasks: configured(TasksConfig, { actionsPerSecond: Infinity }),
           assets: configured(AssetsConfig, {
             incomingBucket: NAMES.incomingBucket,
             uploadSessionKeys: [SESSION_KEY],
@@ -44,16 +47,15 @@ export class PassingTime implements AsyncDisposable {
           sessions: new GcsUploadSessions(gcs),
           probedBucket: NAMES.incomingBucket,
         }),
-        AssetsModule,
-        ContentModule,
-        UploadCompletionModule,
+        AssetTasksModule,
+        ContentTasksModule,
+        TasksModule,
+        UploadTasksModule,
       ],
-      providers: [SweeperService],
     }).compile();
     return new PassingTime(fleet, await module.init());
   }
 
-  private readonly sweeper = this.module.get(SweeperService);
   private readonly queues = [PROCESS_QUEUE, INSPECT_QUEUE].map((name) =>
     this.module.get<Queue>(getQueueToken(name), { strict: false }),
   );
@@ -71,8 +73,8 @@ export class PassingTime implements AsyncDisposable {
        where asset_id = any($1) and (status in ('PENDING', 'PROCESSING') or incoming_present)`,
       [ids],
     );
-    await this.sweeper.sweepUnfinished(new Date());
-    await this.sweeper.sweepAbandoned(new Date());
+    await runUploadTasks(this);
+    await this.runTask('remove-incoming');
     await Promise.all(this.queues.map((queue) => queue.promoteJobs()));
   }
 
@@ -94,7 +96,12 @@ export class PassingTime implements AsyncDisposable {
   /** Expires all pins and collects unreferenced stored objects. */
   async passPins(): Promise<void> {
     await rows(this.fleet, 'update stored_objects set pinned_until = now() where pinned_until is not null');
-    await this.sweeper.sweepObjects(new Date());
+    await this.runTask('remove-unreferenced');
+  }
+
+  /** Runs a task here; see {@link runTask}. */
+  runTask(name: string, run?: TestRun) {
+    return runTask(this.module, name, run);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

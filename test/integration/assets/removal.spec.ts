@@ -20,7 +20,7 @@ describe('delete, restore and purge (real: PostgreSQL, queue, storage emulator)'
     expect(await world.removal.delete(by, id)).toMatchObject({ status: 'DELETED' });
     expect(await world.quotas.of(1n)).toMatchObject({ usedAssets: 1 });
     expect(await world.urls.sign(by, await world.asset(id), 60, 'ATTACHMENT')).toBeNull();
-    await world.sweeper.sweepObjects(new Date(Date.now() + 86_400_000));
+    await world.runTask('remove-unreferenced', { now: new Date(Date.now() + 86_400_000) });
     expect(await world.removal.restore(by, id)).toMatchObject({ status: 'READY', deletedAt: null });
     expect(await world.removal.restore(by, id)).toMatchObject({ status: 'READY' });
     expect(await storedCopy('kept a while')).not.toBeNull();
@@ -60,7 +60,7 @@ describe('delete, restore and purge (real: PostgreSQL, queue, storage emulator)'
     for (let attempt = 1; attempt <= 5; attempt++) await world.process({ ...job, attempt });
     expect(await world.asset(id)).toMatchObject({ status: 'DELETED' });
     expect(await world.objects(INCOMING)).toContain(id);
-    await world.sweeper.sweepAbandoned(new Date(Date.now() + 5 * 60_000));
+    await world.runTask('remove-incoming', { now: new Date(Date.now() + 5 * 60_000) });
     expect(await world.objects(INCOMING)).not.toContain(id);
     expect(await world.quotas.of(6n)).toMatchObject(EMPTY);
   });
@@ -142,10 +142,10 @@ describe('delete, restore and purge (real: PostgreSQL, queue, storage emulator)'
     const location = { bucket: CONTENT, key: contentKey(digest.sha256) };
     const staged = await world.stored.stage({ scope: '', ...digest }, location, new Date());
     await world.emulators.put(location, Buffer.from(bytes), { contentType: 'text/plain' });
-    expect(await world.sweeper.sweepObjects(new Date())).toMatchObject({ failed: 0 });
+    expect(await world.runTask('remove-unreferenced')).toMatchObject({ failed: 0 });
     expect(await world.collection.collect(staged!.id, new Date())).toBe(false);
     expect(await storedCopy(bytes)).not.toBeNull();
-    await world.sweeper.sweepObjects(new Date(Date.now() + 2 * 3_600_000));
+    await world.runTask('remove-unreferenced', { now: new Date(Date.now() + 2 * 3_600_000) });
     expect(await storedCopy(bytes)).toBeNull();
     await world.process(job);
     expect(await world.asset(id)).toMatchObject({ status: 'READY' });
@@ -236,12 +236,18 @@ describe('an object that storage does not delete', () => {
     const asset = await world.upload('held');
     expect(asset).toMatchObject({ status: 'READY' });
     expect(await rowOf(world, 'held')).toMatchObject({ state: 'LIVE', refCount: 1 });
-    expect(await world.sweeper.sweepObjects(at(48))).toEqual({ examined: 0, failed: 0 });
+    expect(await world.runTask('remove-unreferenced', { now: at(48) })).toMatchObject({
+      examined: 0,
+      failed: 0,
+    });
     await world.removal.purge(actor(), asset.id);
-    expect(await world.sweeper.sweepObjects(at(2))).toEqual({ examined: 1, failed: 1 });
+    expect(await world.runTask('remove-unreferenced', { now: at(2) })).toMatchObject({
+      examined: 1,
+      failed: 1,
+    });
     const { id, ...row } = (await rowOf(world, 'held'))!;
     expect(row).toMatchObject({ state: 'STAGING', refCount: 0 });
-    // A sweep with an old start time also claims the row, and the retry is scheduled in the future.
+    // A run with an old start time also claims the row, and the retry is scheduled in the future.
     await world.database.prisma.storedObject.update({ where: { id }, data: { pinnedUntil: null } });
     await expect(world.collection.collect(id, at(-2))).rejects.toThrow('403');
     expect((await rowOf(world, 'held'))!.pinnedUntil!.getTime()).toBeGreaterThan(Date.now());
@@ -253,8 +259,14 @@ describe('an object that storage does not delete', () => {
     const { id, job } = await world.received('in doubt');
     await expect(world.process(job)).rejects.toMatchObject({ reason: 'STORED_OBJECT_BUSY' });
     expect(await world.asset(id)).toMatchObject({ status: 'PROCESSING', attempt: 1 });
-    expect(await world.sweeper.sweepObjects(new Date())).toEqual({ examined: 0, failed: 0 });
-    expect(await world.sweeper.sweepObjects(at(0.1))).toEqual({ examined: 1, failed: 1 });
+    expect(await world.runTask('remove-unreferenced', { now: new Date() })).toMatchObject({
+      examined: 0,
+      failed: 0,
+    });
+    expect(await world.runTask('remove-unreferenced', { now: at(0.1) })).toMatchObject({
+      examined: 1,
+      failed: 1,
+    });
   });
 
   it('does not block the collection of others, however many fail', async () => {
@@ -269,13 +281,13 @@ describe('an object that storage does not delete', () => {
     for (const bytes of held) await stage(bytes, at(-2));
     // Due before the last of the held objects.
     await stage('free', at(-1.5));
-    for (let sweep = 0; sweep < 2; sweep++) await world.sweeper.sweepObjects(new Date());
+    for (let run = 0; run < 2; run++) await world.runTask('remove-unreferenced');
     expect(await rowOf(world, 'free')).toBeUndefined();
     // All held objects are due again; an object that was released meanwhile comes first.
     await stage('freed', new Date());
     const { id } = (await rowOf(world, 'freed'))!;
     await world.database.prisma.storedObject.update({ where: { id }, data: { pinnedUntil: null } });
-    await world.sweeper.sweepObjects(at(2));
+    await world.runTask('remove-unreferenced', { now: at(2) });
     expect(await rowOf(world, 'freed')).toBeUndefined();
     expect(await world.storedObjects()).toHaveLength(held.length);
   });

@@ -29,7 +29,8 @@ const setLimits = (world: World, ownerId: bigint, limits: { limitBytes?: number;
     update: limits,
   });
 /** Collects what is due once all pins have expired. */
-const collectAll = (world: World) => world.sweeper.sweepObjects(new Date(Date.now() + 2 * HOUR_MS));
+const collectAll = (world: World) =>
+  world.runTask('remove-unreferenced', { now: new Date(Date.now() + 2 * HOUR_MS) });
 
 describe.each(['global', 'owner'] as const)(
   'a transfer with dedupe scope %s (real: PostgreSQL, queue, storage emulator)',
@@ -241,14 +242,14 @@ describe.each(['global', 'owner'] as const)(
           ...[2n, 3n, 2n].map((to) => tolerant(move(id, to))),
           tolerant(others[round % others.length]!()),
           tolerant(raced.process(twin.job)),
-          tolerant(raced.sweeper.sweepObjects(new Date())),
+          tolerant(raced.runTask('remove-unreferenced')),
         ]);
         // An unavailable object delays the job.
         while ((await raced.asset(twin.id)).status === 'PROCESSING') await tolerant(raced.process(twin.job));
       }
       const waiting = await raced.database.prisma.mediaAsset.findMany({ where: { status: 'PENDING' } });
       for (const { ownerId, assetId } of waiting) await raced.uploads.cancel(actor(ownerId), assetId);
-      await raced.infectedContent.resume(new Date());
+      await raced.runTask('quarantine');
       await collectAll(raced);
       expect(await inconsistencies(raced.testDatabase.url, raced.emulators)).toEqual([]);
     });
@@ -412,7 +413,7 @@ describe('a transfer between owners that share no objects (real: PostgreSQL, sto
       await world.stored.markInfected({ id: storedObjectId! });
     };
     await expect(transfer(id, 18n)).rejects.toMatchObject({ reason: 'BYTES_NOT_COPYABLE' });
-    await world.infectedContent.resume(new Date());
+    await world.runTask('quarantine');
     expect(await world.asset(id)).toMatchObject({ ownerId: 17n, status: 'REJECTED' });
     await collectAll(world);
     expect(await objectsOf(world, 'infected meanwhile')).toMatchObject([{ scope: '17' }]);

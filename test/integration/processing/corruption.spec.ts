@@ -175,7 +175,7 @@ describe('corrupt stored objects (real: PostgreSQL, storage emulator; a scripted
       isCorrupt: true,
     });
     await world.removal.purge(actor(8n), asset.id);
-    await world.sweeper.sweepObjects(new Date(), new AbortController().signal);
+    await world.runTask('remove-unreferenced');
     const left = await world.database.prisma.storedObject.findUnique({
       where: { id: asset.storedObjectId! },
     });

@@ -117,7 +117,7 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
       const stray = await generationOf(bytes);
       const later = new Date(Date.now() + 3 * DAY_MS);
       if (collects) {
-        await world.sweeper.sweepObjects(later);
+        await world.runTask('remove-unreferenced', { now: later });
         expect(await objectOf(bytes)).toEqual([]);
       }
       await world.process(await world.job(id));

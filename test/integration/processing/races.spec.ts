@@ -144,7 +144,7 @@ describe('races of processing with deletion and quarantine (real: PostgreSQL, st
     const { id, job } = await world.received(bytes, {}, actor(7n));
     once('copy', CONTENT, async () => {
       await world.stored.markInfected({ id: first.storedObjectId! });
-      await world.infectedContent.resume(new Date());
+      await world.runTask('quarantine');
     });
     await world.process(job);
     expect(await world.asset(id)).toMatchObject({ status: 'REJECTED', statusReason: { code: 'MALWARE' } });
@@ -173,11 +173,11 @@ describe('races of processing with deletion and quarantine (real: PostgreSQL, st
     hooks.before.set('copy', (key, bucket) => {
       if (bucket === QUARANTINE && key.includes(sha256(texts[0]!))) throw new Error('forbidden');
     });
-    await world.infectedContent.resume(new Date());
+    await world.runTask('quarantine');
     for (const { id } of assets) expect(await world.asset(id)).toMatchObject({ status: 'REJECTED' });
     expect(await world.objects(CONTENT)).not.toContain(contentKey(sha256(texts[1]!)));
     hooks.before.clear();
-    await world.infectedContent.resume(new Date());
+    await world.runTask('quarantine');
     expect(await world.objects(CONTENT)).not.toContain(contentKey(sha256(texts[0]!)));
   });
 });

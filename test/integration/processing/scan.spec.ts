@@ -4,7 +4,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@je
 import { quarantineKey } from '#libs/domain';
 import { zipArchive } from '#libs/inspection/testing';
 import type { Verdict } from '#libs/scanner';
-import { RescanTask } from '../../../libs/processing/src/rescan.task.js';
 import { actor, CONTENT, INCOMING, QUARANTINE, sha256, World } from '../../../libs/testing/src/world.js';
 
 const HOUR_MS = 3_600_000;
@@ -215,8 +214,8 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scripted scanne
       const id = asset.storedObjectId!;
       expect(await world.stored.markInfected({ id })).toBe(id);
       expect(await world.stored.markInfected({ id })).toBeNull();
-      await world.infectedContent.resume(new Date());
-      await world.infectedContent.resume(new Date());
+      await world.runTask('quarantine');
+      await world.runTask('quarantine');
       expect(await world.asset(asset.id)).toMatchObject({ status: 'REJECTED' });
       expect(await exists(CONTENT, asset.objectKey)).toBe(false);
       expect((await world.events(asset.id)).filter((type) => type === 'asset.condemned')).toHaveLength(1);
@@ -249,8 +248,7 @@ describe('scanning (real: PostgreSQL, queue, storage emulator; a scripted scanne
       for (const text of texts) await world.upload(text);
       newSignatures();
       world.scanner.scanned.length = 0;
-      const { signal } = new AbortController();
-      await world.module.get(RescanTask, { strict: false }).run({ signal });
+      await world.runTask('signatures');
       expect(world.scanner.scanned).toEqual(expect.arrayContaining(texts.map(sha256)));
     });
 

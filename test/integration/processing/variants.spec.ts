@@ -160,7 +160,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, inspection proces
     const stray = variantKey(sha256(bytes), specs()[0]!);
     expect((await keysOf(bytes)).filter((key) => key.startsWith('variant/'))).toHaveLength(1);
     expect(stray).toContain('variant/');
-    await world.sweeper.sweepObjects(new Date(Date.now() + 3 * DAY_MS));
+    await world.runTask('remove-unreferenced', { now: new Date(Date.now() + 3 * DAY_MS) });
     expect(await keysOf(bytes)).toEqual([]);
     await world.process(await world.job(id));
     expect((await world.asset(id)).status).toBe('READY');

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import type { StowageError } from '#libs/domain';
 import { inconsistencies } from '../../support/consistency.js';
+import { runUploadTasks } from '../../support/upload-tasks.js';
 import { actor, INCOMING, World } from '../../../libs/testing/src/world.js';
 
 const later = (minutes: number) => new Date(Date.now() + minutes * 60_000);
@@ -37,7 +38,7 @@ describe('object events in every order (real: PostgreSQL, queue, storage emulato
   describe('an event before its row is visible', () => {
     it.each([
       ['is delivered again', (id: string) => world.completion.checkObject(id)],
-      ['is lost and the sweeper runs', () => world.sweeper.sweepUnfinished(later(2))],
+      ['is lost and the tasks run', () => runUploadTasks(world, later(2))],
     ])('leads to READY when it %s', async (then, again) => {
       const { id, ticket } = await world.request(then, {}, actor(1n));
       expect(await world.put(ticket, then)).toBe(200);
@@ -65,7 +66,7 @@ describe('object events in every order (real: PostgreSQL, queue, storage emulato
   /** Ways to end an upload while its ticket is still valid. */
   const ENDS: [string, (id: string, bytes: string, by: ReturnType<typeof actor>) => Promise<unknown>][] = [
     ['CANCELLED', (id, _, by) => world.uploads.cancel(by, id)],
-    ['EXPIRED', (id) => world.sweeper.sweepUnfinished(later(80)).then(() => world.asset(id))],
+    ['EXPIRED', (id) => runUploadTasks(world, later(80)).then(() => world.asset(id))],
     ['DELETED', (id, _, by) => world.removal.delete(by, id)],
     ['REJECTED', (id, bytes) => send(id, bytes.toUpperCase())],
     ['READY', (id, bytes) => send(id, bytes)],
@@ -131,7 +132,7 @@ describe('object events in every order (real: PostgreSQL, queue, storage emulato
     expect(await stateOf(id, 22n)).toEqual(before);
   });
 
-  it('claims once when completeUpload, events and the sweeper run at once', async () => {
+  it('claims once when completeUpload, events and the tasks run at once', async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const by = actor(BigInt(100 + round));
       const { id, ticket } = await world.request(`all at once, ${round}`, {}, by);
@@ -139,7 +140,7 @@ describe('object events in every order (real: PostgreSQL, queue, storage emulato
       await Promise.all([
         world.uploads.complete(by, id),
         world.completion.checkObject(id),
-        world.sweeper.sweepUnfinished(later(2)),
+        runUploadTasks(world, later(2)),
         world.completion.checkObject(id),
       ]);
       expect(await world.events(id)).toEqual(['asset.requested', 'asset.received']);
@@ -189,7 +190,7 @@ describe('object events in every order (real: PostgreSQL, queue, storage emulato
       const asset = await world.asset(id);
       const [renewal] = await Promise.allSettled([
         world.uploads.renew(by, id),
-        world.sweeper.sweepUnfinished(asset.uploadDeadlineAt),
+        runUploadTasks(world, asset.uploadDeadlineAt),
       ]);
       const { status, uploadDeadlineAt } = await world.asset(id);
       if (renewal.status === 'fulfilled') {

@@ -5,6 +5,7 @@ import type { UploadTicket } from '#libs/upload';
 import { EncryptedText } from '../../../libs/assets/src/encrypted-text.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
 import { ScriptedSessions } from '../../support/scripted-sessions.js';
+import { runUploadTasks } from '../../support/upload-tasks.js';
 import { actor, INCOMING, PAGE, requestFor, World } from '../../../libs/testing/src/world.js';
 import { SESSION_KEY } from '../../../libs/testing/src/emulators.js';
 import { LIMIT_MS } from '../../../libs/testing/src/until.js';
@@ -151,7 +152,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
         where: { assetId: id },
         data: { urlExpiresAt: ended, uploadDeadlineAt: ended, nextCheckAt: ended },
       });
-      await world.sweeper.sweepUnfinished(new Date());
+      await runUploadTasks(world);
       expect([(await world.asset(id)).status, await reserved()]).toEqual(['EXPIRED', 0]);
     });
 
@@ -252,8 +253,8 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
         'expired',
         'EXPIRED',
         async (id) => {
-          const { failed } = await world.sweeper.sweepUnfinished(later(8 * DAY_MS));
-          if (failed > 0) throw Object.assign(new Error('not swept'), UNAVAILABLE);
+          const { failed } = await runUploadTasks(world, later(8 * DAY_MS));
+          if (failed > 0) throw Object.assign(new Error('not expired'), UNAVAILABLE);
           return id;
         },
       ],
@@ -299,7 +300,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       const { id, ticket } = await request();
       sessions.beforeEnd = () => send(ticket!, 0);
       await ways.find(([name]) => name === way)![2](id);
-      // The event of the object or the sweeper would call this.
+      // The event of the object or the task would call this.
       await world.completion.checkObject(id, later(DAY_MS));
       expect([await statusOf(id), await reserved(), (await world.objects(INCOMING)).includes(id)]).toEqual([
         status,
@@ -308,10 +309,10 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
       ]);
     });
 
-    it('is not expired when its session finishes during the sweep', async () => {
+    it('is not expired when its session finishes during the task', async () => {
       const { id, ticket } = await request();
       sessions.beforeEnd = () => send(ticket!, 0);
-      await world.sweeper.sweepUnfinished(later(8 * DAY_MS));
+      await runUploadTasks(world, later(8 * DAY_MS));
       expect([await statusOf(id), await reserved()]).toEqual(['PROCESSING', BODY.length]);
     });
 
@@ -336,7 +337,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
     it('is expired if an older version recorded no session', async () => {
       const { id } = await request();
       await record(id, null);
-      await world.sweeper.sweepUnfinished(later(8 * DAY_MS));
+      await runUploadTasks(world, later(8 * DAY_MS));
       expect([await statusOf(id), await reserved()]).toEqual(['EXPIRED', 0]);
     });
   });
@@ -362,7 +363,7 @@ describe('upload sessions (real: PostgreSQL, queue, storage emulator)', () => {
     it('expires long before a session would if its key is not repeated', async () => {
       sessions.isDown = true;
       await expect(request({ idempotencyKey: 'k' })).rejects.toMatchObject(UNAVAILABLE);
-      await world.sweeper.sweepUnfinished(later(2 * 3_600_000));
+      await runUploadTasks(world, later(2 * 3_600_000));
       expect(await reserved()).toBe(0);
     });
 
