@@ -28,7 +28,7 @@ const NEVER = [
   // Invariant 6: the count is the number of assets that point at the object.
   `select format('object %s is %s and counts %s references, %s point at it', o.id, o.state, o.ref_count, count(a.asset_id)) as problem
      from stored_objects o left join media_assets a on a.stored_object_id = o.id
-     group by o.id having o.ref_count <> count(a.asset_id) or (o.ref_count > 0 and o.state not in ('LIVE', 'QUARANTINED')) or (o.ref_count = 0 and o.state = 'LIVE')`,
+     group by o.id having o.ref_count <> count(a.asset_id) or (o.ref_count > 0 and o.state not in ('LIVE', 'QUARANTINED')) or (o.ref_count = 0 and o.state = 'LIVE' and coalesce(o.pinned_until <= now(), true))`,
   `select format('%s is %s, stored object %s', asset_id, status, coalesce(stored_object_id::text, 'none')) as problem from media_assets
      where (status = 'READY') <> (stored_object_id is not null) and status <> 'DELETED'`,
   // Invariant 2: a READY asset was scanned, its bytes are served, and its properties are recorded.

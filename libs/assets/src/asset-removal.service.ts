@@ -88,7 +88,7 @@ export class AssetRemovalService {
       }
       // Must precede the deletion of the row, which is the only reference to the incoming object.
       await this.incoming.discard(asset.id, asset.claimedGeneration, this.clock.now());
-      if (await this.transitions.purge(asset)) {
+      if (await this.transitions.purge(asset, null)) {
         this.logger.info({ assetId: id }, 'asset purged');
         if (asset.storedObjectId !== null) await this.collect(asset.storedObjectId, id);
         return;

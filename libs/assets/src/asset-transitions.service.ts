@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { afterCommit, Database, isForeignKeyViolation, type Prisma, type Tx } from '#libs/database';
+import { Database, isForeignKeyViolation, type Prisma, type Tx } from '#libs/database';
 import {
   type AssetProperties,
   type AssetStatus,
@@ -13,7 +13,7 @@ import {
   TRANSITIONS,
   type TransitionName,
 } from '#libs/domain';
-import { CollectionService, StoredObjectsRepository } from '#libs/content';
+import { StoredObjectsRepository } from '#libs/content';
 import { DeadLettersService, type NewDeadLetter } from '#libs/queue';
 import { QuotaService } from '#libs/quota';
 import type { Asset } from './asset.js';
@@ -70,7 +70,6 @@ export class AssetTransitionsService {
     private readonly states: AssetStatesRepository,
     private readonly quotas: QuotaService,
     private readonly objects: StoredObjectsRepository,
-    private readonly collection: CollectionService,
     private readonly deadLetters: DeadLettersService,
   ) {}
 
@@ -125,12 +124,10 @@ export class AssetTransitionsService {
         const replaced = await this.states.replace(tx, snapshot, replacing, now);
         if (replaced === null) throw obsolete();
         if (!(await addReference(tx))) return false;
-        await this.objects.removeReferences(tx, snapshot.replacesObject!);
+        await this.objects.removeReferences(tx, snapshot.replacesObject!, now);
         const { createdAt } = replaced;
         await this.states.addProperties(tx, { ...snapshot, id: snapshot.replaces!, createdAt }, properties);
         await this.quotas.apply(tx, 'return', snapshot.ownerId, replaced.sizeBytes);
-        // The collector deletes an object that remains.
-        afterCommit(tx, () => this.collection.collect(snapshot.replacesObject!, now));
         return true;
       });
     }
@@ -233,13 +230,16 @@ export class AssetTransitionsService {
   /**
    * Removes the row with its dependent rows, the reference to the stored object and the usage of quota, permanently. Returns false
    * when the asset holds a reservation (then it must be deleted first), has changed or does not exist.
+   * @param keptFrom the start of the restore window, in which the bytes stay without references; null for no window
    */
-  purge(snapshot: AssetSnapshot & Pick<Asset, 'status'>): Promise<boolean> {
+  purge(snapshot: AssetSnapshot & Pick<Asset, 'status'>, keptFrom: Date | null): Promise<boolean> {
     if (HOLDS_RESERVATION.has(snapshot.status)) return Promise.resolve(false);
     return this.database.transaction(async (tx) => {
       const asset = await this.states.purge(tx, snapshot);
       if (asset === null) return false;
-      if (asset.storedObjectId !== null) await this.objects.removeReferences(tx, asset.storedObjectId);
+      if (asset.storedObjectId !== null) {
+        await this.objects.removeReferences(tx, asset.storedObjectId, keptFrom);
+      }
       const effect = asset.storedObjectId === null ? 'none' : 'return';
       await this.quotas.apply(tx, effect, snapshot.ownerId, BigInt(snapshot.sizeBytes));
       return true;
@@ -261,7 +261,7 @@ export class AssetTransitionsService {
   private async condemnBatch(tx: Tx, objectId: bigint, now: Date): Promise<number> {
     const rows = await this.states.condemn(tx, objectId, now);
     if (rows.length === 0) return 0;
-    await this.objects.removeReferences(tx, objectId, rows.length);
+    await this.objects.removeReferences(tx, objectId, null, rows.length);
     for (const { ownerId, sizeBytes } of rows.toSorted((a, b) => Number(a.ownerId - b.ownerId))) {
       await this.quotas.apply(tx, TRANSITIONS.condemn.quota, ownerId, sizeBytes);
     }

@@ -1,6 +1,6 @@
 import { ArrayNotEmpty, IsString, Matches, MinLength } from 'class-validator';
 import type { BatcherOptions } from '#libs/database';
-import { Variable, Words } from '#libs/runtime';
+import { Variable, Whole, Words } from '#libs/runtime';
 
 const TYPE_OR_FAMILY = /^[a-z0-9][a-z0-9!#$&^_.+-]*\/(\*|[a-z0-9][a-z0-9!#$&^_.+-]*)$/;
 
@@ -31,6 +31,16 @@ export class AssetsConfig {
   @ArrayNotEmpty({ message: '$property must be set' })
   @Matches(/^[0-9a-f]{64}$/, { each: true, message: '$property must be keys of 64 hex digits each' })
   readonly uploadSessionKeys: readonly string[] = [];
+
+  /** Days after which deleted assets are purged. Until then they can be restored. */
+  @Variable('DELETED_DAYS')
+  @Whole(1, 3650)
+  readonly deletedDays: number = 30;
+
+  /** Days for which expired, cancelled and rejected uploads are kept. */
+  @Variable('FINISHED_UPLOAD_DAYS')
+  @Whole(1, 3650)
+  readonly finishedUploadDays: number = 30;
 
   /** How claims of incoming objects are batched. Default: up to 100 claims per statement, one statement at a time. */
   readonly claimBatches?: BatcherOptions;

@@ -22,6 +22,8 @@ import { IncomingTasks } from './incoming-tasks.js';
 import { IncomingObjectsService } from './incoming-objects.service.js';
 import { IncomingSessionsService } from './incoming-sessions.service.js';
 import { IncomingRepository } from './incoming.repository.js';
+import { PurgeTasks } from './purge-tasks.js';
+import { PurgeableAssetsRepository } from './purgeable-assets.repository.js';
 import { AssetTransitionsService } from './asset-transitions.service.js';
 
 const REPOSITORIES = [
@@ -56,5 +58,5 @@ const SERVICES = [
 export class AssetsModule {}
 
 /** The scheduled tasks of assets, for the worker. Requires what `AssetsModule` requires. */
-@Module({ imports: [AssetsModule], providers: [IncomingTasks] })
+@Module({ imports: [AssetsModule], providers: [IncomingTasks, PurgeableAssetsRepository, PurgeTasks] })
 export class AssetTasksModule {}

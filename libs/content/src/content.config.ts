@@ -1,7 +1,7 @@
 import { Transform } from 'class-transformer';
 import { IsArray, IsIn, IsString, MinLength } from 'class-validator';
 import { DEFAULT_PROFILES, parseProfiles, type VariantProfile } from '#libs/domain';
-import { Variable, wordsIn } from '#libs/runtime';
+import { Variable, Whole, wordsIn } from '#libs/runtime';
 
 export class ContentConfig {
   /** Bucket of stored objects and variants; only the service writes there. */
@@ -14,6 +14,14 @@ export class ContentConfig {
   @Variable('DEDUPE_SCOPE')
   @IsIn(['global', 'owner'])
   readonly dedupeScope: 'global' | 'owner' = 'global';
+
+  /**
+   * Days for which an object stays that lost its last reference by a scheduled purge, a replacement or a transfer, so that a database
+   * restored from a backup of this time still finds its bytes.
+   */
+  @Variable('RESTORE_WINDOW_DAYS')
+  @Whole(0, 3650)
+  readonly restoreWindowDays: number = 7;
 }
 
 /** Declares variant profiles: `small=webp:320:80, cover=webp:600x600:80:cover`. */

@@ -103,7 +103,7 @@ export class ScopeCopiesService extends ContentWriter {
     // Between the copy and the lock, the bytes may have been found damaged and have been stored again.
     if ((await tx.objectCopy.count({ where: { storedObjectId: id, version } })) === 0) return false;
     if (!(await this.objects.addReference(tx, objectId, facts))) return false;
-    await this.objects.removeReferences(tx, id);
+    await this.objects.removeReferences(tx, id, this.clock.now());
     return true;
   }
 

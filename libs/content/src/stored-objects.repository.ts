@@ -8,12 +8,14 @@ import {
   type Tx,
 } from '#libs/database';
 import type { FeatureProperties, ObjectRef, VariantsReason } from '#libs/domain';
+import { ContentConfig } from './content.config.js';
 import { FeaturePropertiesRepository } from './feature-properties.repository.js';
 
 /** The only location so far. */
 const PRIMARY = 'primary';
 /** How long a pin protects bytes from the collector while they are copied. */
 const PIN_MS = 60 * 60_000;
+const DAY_MS = 24 * 3_600_000;
 
 /** Bytes to store. The scope is the dedupe scope: empty when all owners share objects. */
 export type Content = Pick<StoredObject, 'scope' | 'sha256' | 'crc32c'> & { readonly sizeBytes: number };
@@ -70,6 +72,14 @@ const RECORD_COPY = statement<Pick<ObjectCopy, 'version'>>(
     update object_copies c set version = $2, storage_class = $3 from o
     where c.stored_object_id = o.id and c.location = '${PRIMARY}' and (c.version is null or c.version = any($4::text[]))
     returning c.version`,
+);
+
+/** A pin of an upload that is storing the bytes stays if it is longer. */
+const REMOVE_REFERENCES = statement<never>(
+  'objects_remove_references',
+  `update stored_objects set ref_count = ref_count - $2::int,
+      pinned_until = case when ref_count = $2::int then greatest(pinned_until, $3::timestamptz) else pinned_until end
+    where id = $1`,
 );
 
 const KNOWN_INFECTED = statement<Pick<StoredObject, 'id'>>(
@@ -149,6 +159,7 @@ const leased = ({ id, until }: DeletionLease) => ({ id, state: 'DELETING' as con
 @Injectable()
 export class StoredObjectsRepository {
   constructor(
+    private readonly config: ContentConfig,
     private readonly database: Database,
     private readonly properties: FeaturePropertiesRepository,
   ) {}
@@ -207,13 +218,14 @@ export class StoredObjectsRepository {
     return true;
   }
 
-  /** Removes references, in the transaction that takes the object from its assets. */
-  async removeReferences(tx: Tx, id: bigint, count = 1): Promise<void> {
-    await tx.storedObject.update({
-      where: { id },
-      data: { refCount: { decrement: count } },
-      select: { id: true },
-    });
+  /**
+   * Removes references, in the transaction that takes the object from its assets.
+   * @param keptFrom the start of the restore window, in which the object stays without references; null for no window
+   */
+  async removeReferences(tx: Tx, id: bigint, keptFrom: Date | null, count = 1): Promise<void> {
+    const days = this.config.restoreWindowDays;
+    const keptUntil = keptFrom === null || days === 0 ? null : new Date(keptFrom.getTime() + days * DAY_MS);
+    await this.database.query(REMOVE_REFERENCES, [id, count, keptUntil], tx);
   }
 
   /** Whether a READY asset may point at the object. Locks the row until the transaction ends. */

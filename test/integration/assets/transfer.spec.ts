@@ -28,9 +28,9 @@ const setLimits = (world: World, ownerId: bigint, limits: { limitBytes?: number;
     create: { ownerId, ...limits },
     update: limits,
   });
-/** Collects what is due once all pins have expired. */
+/** Collects what is due once all pins have expired, and the restore window of the former owner's bytes. */
 const collectAll = (world: World) =>
-  world.runTask('remove-unreferenced', { now: new Date(Date.now() + 2 * HOUR_MS) });
+  world.runTask('remove-unreferenced', { now: new Date(Date.now() + 8 * 24 * HOUR_MS) });
 
 describe.each(['global', 'owner'] as const)(
   'a transfer with dedupe scope %s (real: PostgreSQL, queue, storage emulator)',
@@ -292,6 +292,8 @@ describe('a transfer between owners that share no objects (real: PostgreSQL, sto
     const { variants } = (await world.assets.contents([id])).get(id)!;
     expect(variants).toMatchObject([{ name: 'small', width: 32, mimeType: 'image/webp' }]);
     expect(await world.store.stat(variants[0]!)).toMatchObject({ contentType: 'image/webp' });
+    await world.runTask('remove-unreferenced', { now: new Date(Date.now() + 6 * 24 * HOUR_MS) });
+    expect((await objectsOf(world, bytes)).map(({ scope }) => scope)).toEqual(['1', '2']);
     await collectAll(world);
     const objects = await objectsOf(world, bytes);
     expect(objects).toMatchObject([

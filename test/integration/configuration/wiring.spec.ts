@@ -87,6 +87,9 @@ const BOTH: Readonly<Record<string, Wire>> = {
   ALLOWED_TYPES: ['image/png', { 'AssetsConfig.allowedTypes': 'image/png' }],
   QUOTA_BYTES: ['77', { 'QuotaConfig.limitBytes': 77 }],
   QUOTA_ASSETS: ['77', { 'QuotaConfig.limitAssets': 77 }],
+  DELETED_DAYS: ['77', { 'AssetsConfig.deletedDays': 77 }],
+  FINISHED_UPLOAD_DAYS: ['77', { 'AssetsConfig.finishedUploadDays': 77 }],
+  RESTORE_WINDOW_DAYS: ['77', { 'ContentConfig.restoreWindowDays': 77 }],
   LOG_LEVEL: ['fatal', { 'LoggingConfig.level': 'fatal', 'pino-params.pinoHttp.level': 'fatal' }],
 };
 

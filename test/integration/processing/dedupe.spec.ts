@@ -86,7 +86,7 @@ describe('deduplication (real: PostgreSQL, queue, storage emulator)', () => {
       const { id, job } = await world.received(bytes, {}, actor(41n));
       const deleted = await world.asset(gone.id);
       // `removal.purge` would collect the object at once.
-      await world.transitions.purge(deleted);
+      await world.transitions.purge(deleted, null);
       const [object] = await objectOf(bytes);
       await Promise.all([
         world.collection.collect(object!.id, new Date(Date.now() + DAY_MS)),
