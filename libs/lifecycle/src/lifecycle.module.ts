@@ -3,7 +3,7 @@ import { AccessTasksModule } from '#libs/access';
 import { AssetTasksModule } from '#libs/assets';
 import { ContentTasksModule } from '#libs/content';
 import { ProcessingModule } from '#libs/processing';
-import { QueueModule } from '#libs/queue';
+import { QueueModule, QueueTasksModule } from '#libs/queue';
 import { ContributionsModule } from '#libs/runtime';
 import { UploadTasksModule } from '#libs/upload';
 import { DeclaredTasks } from './declared-tasks.js';
@@ -37,6 +37,7 @@ export class TasksModule {}
     AssetTasksModule,
     ContentTasksModule,
     ProcessingModule,
+    QueueTasksModule,
     UploadTasksModule,
   ],
 })

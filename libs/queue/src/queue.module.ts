@@ -5,6 +5,7 @@ import { DatabaseConfig } from '#libs/database';
 import { ContributionsModule } from '#libs/runtime';
 import { queueBackend } from './bullmq-patches/index.js';
 import { connectionOf } from './connection.js';
+import { DeadLetterRetentionService } from './dead-letter-retention.service.js';
 import { DeadLettersService } from './dead-letters.service.js';
 import { QueueService } from './queue.service.js';
 import { QueueConfig } from './queue.config.js';
@@ -33,3 +34,7 @@ export class DeadLettersModule {}
   exports: [QueueService, DeadLettersModule, BullModule],
 })
 export class QueueModule {}
+
+/** The scheduled tasks of dead letters, for the worker. Needs `DatabaseModule`. */
+@Module({ providers: [DeadLetterRetentionService] })
+export class QueueTasksModule {}

@@ -90,6 +90,7 @@ const BOTH: Readonly<Record<string, Wire>> = {
   DELETED_DAYS: ['77', { 'AssetsConfig.deletedDays': 77 }],
   FINISHED_UPLOAD_DAYS: ['77', { 'AssetsConfig.finishedUploadDays': 77 }],
   RESTORE_WINDOW_DAYS: ['77', { 'ContentConfig.restoreWindowDays': 77 }],
+  DEAD_LETTER_DAYS: ['77', { 'QueueConfig.deadLetterDays': 77 }],
   LOG_LEVEL: ['fatal', { 'LoggingConfig.level': 'fatal', 'pino-params.pinoHttp.level': 'fatal' }],
 };
 
