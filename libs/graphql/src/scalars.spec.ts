@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { DateTime, LocalDateTime } from './scalars.js';
+import { ByteSize, DateTime, LocalDateTime, Long } from './scalars.js';
 
 describe('DateTime', () => {
   it.each([
@@ -68,6 +68,28 @@ describe('LocalDateTime', () => {
   ])('rejects %j', (value) => {
     expect(() => LocalDateTime.parseValue(value)).toThrow(
       expect.objectContaining({ kind: 'invalid', reason: 'LOCAL_DATE_TIME_INVALID' }),
+    );
+  });
+});
+
+describe.each([ByteSize, Long])('%s', (type) => {
+  it.each([
+    [0, 0],
+    [2 ** 53 - 1, 2 ** 53 - 1],
+    ['3000000000', 3_000_000_000],
+    [3_000_000_000n, 3_000_000_000],
+  ])('reads and returns %s as a number', (value, number) => {
+    expect(type.parseValue(value)).toBe(number);
+    expect(type.serialize(value)).toBe(number);
+  });
+
+  it.each([-1, 1.5, 2 ** 53, '01', '1e3', '', 'x', null, -1n])('rejects %s', (value) => {
+    expect(() => type.parseValue(value)).toThrow(
+      expect.objectContaining({
+        kind: 'invalid',
+        reason: 'NUMBER_INVALID',
+        message: expect.stringContaining(`${type.name} must be a whole number`),
+      }),
     );
   });
 });

@@ -4,18 +4,20 @@ import { invalid, parseLocalDateTime, parseSha256 } from '#libs/domain';
 const SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 
 /**
- * Parses a whole number from 0 to 2^53-1, given as an integer or as decimal digits.
+ * Parses whole numbers from 0 to 2^53-1, given as an integer or as decimal digits.
  * @throws StowageError NUMBER_INVALID
  */
-function parseByteSize(value: unknown): number {
-  const text = typeof value === 'number' || typeof value === 'bigint' ? String(value) : value;
-  if (typeof text === 'string' && /^(0|[1-9][0-9]{0,15})$/.test(text) && BigInt(text) <= SAFE)
-    return Number(text);
-  throw invalid(
-    'NUMBER_INVALID',
-    `ByteSize must be a whole number from 0 to ${SAFE}, as a number or as decimal digits.`,
-  );
-}
+const wholeNumber =
+  (name: string) =>
+  (value: unknown): number => {
+    const text = typeof value === 'number' || typeof value === 'bigint' ? String(value) : value;
+    if (typeof text === 'string' && /^(0|[1-9][0-9]{0,15})$/.test(text) && BigInt(text) <= SAFE)
+      return Number(text);
+    throw invalid(
+      'NUMBER_INVALID',
+      `${name} must be a whole number from 0 to ${SAFE}, as a number or as decimal digits.`,
+    );
+  };
 
 function scalar<T>(
   name: string,
@@ -73,8 +75,14 @@ export const LocalDateTime = scalar(
 export const ByteSize = scalar(
   'ByteSize',
   'Number of bytes, 0 to 2^53-1. Accepts a safe integer or a decimal string; returned as a number.',
-  parseByteSize,
-  parseByteSize,
+  wholeNumber('ByteSize'),
+  wholeNumber('ByteSize'),
+);
+export const Long = scalar(
+  'Long',
+  'Whole number, 0 to 2^53-1, for counts that outgrow Int.',
+  wholeNumber('Long'),
+  wholeNumber('Long'),
 );
 export const Sha256 = scalar(
   'Sha256',
