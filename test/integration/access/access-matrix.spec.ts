@@ -88,6 +88,10 @@ describe('the access matrix (real: PostgreSQL, HTTP, sockets)', () => {
   beforeAll(async () => {
     api = await TestApi.start({ RATE_LIMIT_PER_MINUTE: '0' }, [sharesFeature(FOLDER_SHARES)]);
     database = api.app.get(Database, { strict: false });
+    // Workers declare their tasks, and none is running.
+    await database.prisma.scheduledTask.create({
+      data: { name: 'expire-uploads', schedule: '', coveredUntil: PAST },
+    });
     await database.pool.query(`insert into folder_shares values (7, 'user:56')`);
   });
   afterAll(async () => {
@@ -170,13 +174,21 @@ describe('the access matrix (real: PostgreSQL, HTTP, sockets)', () => {
     return String((await database.prisma.deadLetter.create({ data, select: { id: true } })).id);
   };
 
+  const waitingRun = async () => {
+    const data = { task: 'expire-uploads', dryRun: false, state: 'WAITING', planned: 5n } as const;
+    return String((await database.prisma.taskRun.create({ data, select: { id: true } })).id);
+  };
+
   it.each(Object.entries(OPERATIONS))('%s', async (name, { need, text, isBatch }) => {
     const [root = '', field = ''] = name.split('.');
     const answers: Partial<Record<Caller, Outcome>> = {};
     for (const caller of CALLERS) {
       const id = await assetFor(caller);
       const run = root === 'Subscription' ? subscribe : ask;
-      const answer = await run(caller, text.replace('DEAD_LETTER', await deadLetter()), { id });
+      const operation = text
+        .replace('DEAD_LETTER', await deadLetter())
+        .replace('TASK_RUN', text.includes('TASK_RUN') ? await waitingRun() : '');
+      const answer = await run(caller, operation, { id });
       answers[caller] = outcomeIn(answer, field, isBatch);
     }
     expect(answers).toEqual(Object.fromEntries(CALLERS.map((caller) => [caller, outcomeOf(need, caller)])));

@@ -139,6 +139,11 @@ export const OPERATIONS: Readonly<Record<string, OperationRule>> = {
     need: 'operator',
     text: 'mutation { discardDeadLetter(id: "DEAD_LETTER") { id } }',
   },
+  'Mutation.runTask': {
+    need: 'operator',
+    text: 'mutation { runTask(task: "expire-uploads", dryRun: true) { id } }',
+  },
+  'Mutation.confirmTaskRun': { need: 'operator', text: 'mutation { confirmTaskRun(id: "TASK_RUN") { id } }' },
   'Subscription.assetChanged': {
     need: 'READ',
     text: 'subscription ($id: ID!) { assetChanged(id: $id) { id } }',
@@ -201,9 +206,14 @@ export const VALUES: Readonly<Record<string, string>> = {
   // The caller's own.
   Viewer: 'id isAdmin principals quota',
   // Below Query.admin, which refuses everyone but operators.
-  Admin: 'assets deadLetters explainAccess quota',
+  Admin: 'assets deadLetters explainAccess integrityFindings quota taskRun taskRuns',
   AccessExplanation: 'allowed because',
   DeadLetter: 'assetId attempts createdAt error id payload source state',
   DeadLetterConnection: 'edges nodes pageInfo',
   DeadLetterEdge: 'cursor node',
+  IntegrityFinding: 'assetId bucket detail foundAt id objectKey problem repaired repairedAt subject',
+  IntegrityFindingConnection: 'edges nodes pageInfo',
+  IntegrityFindingEdge: 'cursor node',
+  TaskAction: 'action detail subject',
+  TaskRun: 'actions changed dryRun error examined failed finishedAt id startedAt status task',
 };

@@ -256,6 +256,39 @@ describe('the operations of docs/api.md (real: the api, PostgreSQL, storage emul
     expect(await reasonOf('RetryDeadLetter', { id: letter }, OPERATOR)).toBe('DEAD_LETTER_CLOSED');
   });
 
+  it('run tasks for operators, and confirm a run that waits', async () => {
+    const { prisma } = database;
+    const variables = { task: 'expire-uploads' };
+    expect(await reasonOf('RunTask', variables)).toBe('OPERATORS_ONLY');
+    expect(await reasonOf('RunTask', variables, OPERATOR)).toBe('TASK_NOT_FOUND');
+    // Workers declare their tasks, and none is running.
+    const declared = { name: 'expire-uploads', schedule: 'every 10 s', coveredUntil: new Date() };
+    await prisma.scheduledTask.create({ data: declared });
+    const { id } = await twice<{ id: string }>('RunTask', variables, OPERATOR);
+    expect(await run('FollowTaskRun', { id }, OPERATOR)).toMatchObject({ taskRun: { status: 'QUEUED' } });
+    expect(await reasonOf('ConfirmTaskRun', { id }, OPERATOR)).toBe('TASK_RUN_NOT_WAITING');
+
+    const waiting = { task: 'expire-uploads', dryRun: false, state: 'WAITING', planned: 5n } as const;
+    const { id: second } = await prisma.taskRun.create({ data: waiting });
+    const queued = { id: String(second), status: 'QUEUED' };
+    expect(await twice('ConfirmTaskRun', { id: queued.id }, OPERATOR)).toEqual(queued);
+    expect(await run('TaskRuns', variables, OPERATOR)).toMatchObject({
+      taskRuns: [
+        { ...queued, dryRun: false },
+        { id, dryRun: true },
+      ],
+    });
+    expect(await reasonOf('ConfirmTaskRun', { id: '0' }, OPERATOR)).toBe('TASK_RUN_NOT_FOUND');
+  });
+
+  it('list integrity findings for operators', async () => {
+    const data = { problem: 'QUOTA_DRIFT', subject: 'owner 42', detail: 'd', foundAt: new Date() } as const;
+    await database.prisma.integrityFinding.create({ data });
+    expect(await run('IntegrityFindings', {}, OPERATOR)).toMatchObject({
+      integrityFindings: { nodes: [{ problem: 'QUOTA_DRIFT', subject: 'owner 42', repaired: false }] },
+    });
+  });
+
   it('have all been run by the tests above', () => {
     expect([...executed].sort()).toEqual([...operations.keys()].sort());
   });

@@ -191,6 +191,8 @@ describe('delegation (real: an api as a process, PostgreSQL, HTTP, sockets)', ()
     transferAsset: ['mutation ($id: ID!) { transferAsset(id: $id, ownerId: "1") { id } }'],
     discardDeadLetter: ['mutation ($id: ID!) { discardDeadLetter(id: $id) { id } }'],
     retryDeadLetter: ['mutation ($id: ID!) { retryDeadLetter(id: $id) { id } }'],
+    runTask: ['mutation { runTask(task: "expire-uploads") { id } }'],
+    confirmTaskRun: ['mutation ($id: ID!) { confirmTaskRun(id: $id) { id } }'],
     revokeTokens: ['mutation ($id: ID!) { revokeTokens(ownerId: $id, before: "2026-01-01T00:00:00Z") }'],
   };
   it('logs owner and delegate in every line of each mutation, whether it succeeds or fails', async () => {

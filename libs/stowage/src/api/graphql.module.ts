@@ -9,6 +9,7 @@ import { GraphQLError, OperationTypeNode } from 'graphql';
 import { PinoLogger } from 'nestjs-pino';
 import { Registry } from 'prom-client';
 import { AssetsGraphQLModule, DELETE_BATCH, UPDATE_BATCH } from '#libs/assets/graphql';
+import { ContentGraphQLModule } from '#libs/content/graphql';
 import { DeliveryGraphQLModule } from '#libs/delivery/graphql';
 import { ERROR_KINDS, invalid } from '#libs/domain';
 import {
@@ -24,6 +25,7 @@ import {
 } from '#libs/graphql';
 import { IdentityModule } from '#libs/identity';
 import { ActorGuard, IdentityGraphQLModule } from '#libs/identity/graphql';
+import { LifecycleGraphQLModule } from '#libs/lifecycle/graphql';
 import { ProcessingGraphQLModule } from '#libs/processing/graphql';
 import { QuotaGraphQLModule } from '#libs/quota/graphql';
 import { UPLOAD_BATCH, UploadGraphQLModule } from '#libs/upload/graphql';
@@ -42,6 +44,8 @@ export const SCHEMA_MODULES = [
   AssetsGraphQLModule,
   UploadGraphQLModule,
   DeliveryGraphQLModule,
+  ContentGraphQLModule,
+  LifecycleGraphQLModule,
 ];
 
 /**

@@ -206,5 +206,120 @@ mutation DiscardDeadLetter($id: ID!) {
 `,
       variables: { id: '0' },
     },
+    {
+      query: `# Runs a task now. With "dryRun" it only
+# lists its actions. Follow the run with
+# FollowTaskRun. A repeat while the run is
+# QUEUED or RUNNING returns this run. A
+# wrong name lists the tasks.
+mutation RunTask(
+  $task: String!
+  $dryRun: Boolean
+) {
+  runTask(task: $task, dryRun: $dryRun) {
+    id
+    status
+  }
+}
+`,
+      variables: { task: 'expire-uploads', dryRun: true },
+    },
+    {
+      query: `# Progress of a run, and its first 100
+# actions. Set its id from RunTask in
+# Variables. Null for an unknown id.
+query FollowTaskRun($id: ID!) {
+  admin {
+    taskRun(id: $id) {
+      task
+      dryRun
+      status
+      examined
+      changed
+      failed
+      error
+      actions {
+        action
+        subject
+        detail
+      }
+    }
+  }
+}
+`,
+      variables: { id: '0' },
+    },
+    {
+      query: `# Continues a run that is WAITING because
+# it would change more than
+# TASK_CONFIRM_ACTIONS or
+# TASK_CONFIRM_PERCENT. Look at "changed"
+# and "actions" first. Set its id from
+# TaskRuns in Variables. A repeat returns
+# the run.
+mutation ConfirmTaskRun($id: ID!) {
+  confirmTaskRun(id: $id) {
+    id
+    status
+  }
+}
+`,
+      variables: { id: '0' },
+    },
+    {
+      query: `# The latest runs of tasks, newest first.
+# Add "task" for one task.
+query TaskRuns(
+  $task: String
+  $first: Int
+) {
+  admin {
+    taskRuns(task: $task, first: $first) {
+      id
+      task
+      dryRun
+      status
+      startedAt
+      finishedAt
+      examined
+      changed
+      failed
+      error
+    }
+  }
+}
+`,
+      variables: { first: 10 },
+    },
+    {
+      query: `# Differences between the database, its
+# counts and the buckets, newest first.
+query IntegrityFindings(
+  $first: Int
+  $after: String
+) {
+  admin {
+    integrityFindings(first: $first, after: $after) {
+      nodes {
+        id
+        problem
+        subject
+        bucket
+        objectKey
+        assetId
+        detail
+        repaired
+        foundAt
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+`,
+      variables: { first: 10 },
+    },
   ],
 };
