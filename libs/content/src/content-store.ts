@@ -64,7 +64,8 @@ export class ContentStore extends ContentWriter {
     for (const profile of profiles) await this.variants.rename(objectId, specOf(profile), profile.name);
     await this.variants.recordSpecs(objectId, specsOf(profiles), null);
   }
-  protected override handleDamaged(object: SuspectObject, signal?: AbortSignal): Promise<void> {
-    return this.corruption.remove(object, signal);
+
+  protected override async handleDamaged(object: SuspectObject, signal?: AbortSignal): Promise<void> {
+    await this.corruption.remove(object, signal);
   }
 }

@@ -7,6 +7,8 @@ import { FeaturePropertiesRepository } from './feature-properties.repository.js'
 import { IntegrityFindingsService } from './integrity-findings.service.js';
 import { ObjectMaintenanceRepository } from './object-maintenance.repository.js';
 import { ObjectVariantsRepository } from './object-variants.repository.js';
+import { ObjectVerificationRepository } from './object-verification.repository.js';
+import { ObjectVerificationService } from './object-verification.service.js';
 import { ObjectTasks } from './object-tasks.js';
 import { QuarantineService } from './quarantine.service.js';
 import { ScopeCopiesService } from './scope-copies.service.js';
@@ -25,14 +27,18 @@ const RECORDS = [
 @Module({ providers: RECORDS, exports: RECORDS })
 export class ContentModule {}
 
-const SERVICES = [ContentStore, CorruptionService, QuarantineService];
-
 /** Findings of the integrity tasks. Needs `DatabaseModule`. */
 @Module({ providers: [IntegrityFindingsService], exports: [IntegrityFindingsService] })
 export class IntegrityFindingsModule {}
 
-/** Writing and quarantining the bytes of stored objects. Needs `MetricsModule`. */
-@Module({ imports: [ContentModule], providers: [ContentMetrics, ...SERVICES], exports: SERVICES })
+const SERVICES = [ContentStore, CorruptionService, ObjectVerificationService, QuarantineService];
+
+/** Writing, verifying and quarantining the bytes of stored objects. Needs `MetricsModule`. */
+@Module({
+  imports: [ContentModule, IntegrityFindingsModule],
+  providers: [ContentMetrics, ObjectVerificationRepository, ...SERVICES],
+  exports: SERVICES,
+})
 export class ContentStoreModule {}
 
 /** The scheduled tasks of stored objects, for the worker. */

@@ -6,6 +6,7 @@ import { ObjectStore } from '#libs/storage';
 import { hashed } from './content-digest.js';
 import { ContentMetrics } from './content-metrics.js';
 import type { ClaimedObject } from './object-maintenance.repository.js';
+import { ObjectVerificationRepository } from './object-verification.repository.js';
 import { QuarantineService } from './quarantine.service.js';
 import { StoredObjectsRepository } from './stored-objects.repository.js';
 
@@ -21,6 +22,7 @@ export class CorruptionService {
   constructor(
     private readonly store: ObjectStore,
     private readonly objects: StoredObjectsRepository,
+    private readonly verification: ObjectVerificationRepository,
     private readonly quarantine: QuarantineService,
     private readonly metrics: ContentMetrics,
     private readonly logger: PinoLogger,
@@ -46,14 +48,34 @@ export class CorruptionService {
   }
 
   /**
-   * Quarantines the bytes and marks the object CORRUPT. Does nothing when another version is recorded by now.
+   * Quarantines the bytes and marks the object CORRUPT.
+   * @param recorded the recorded version, if the damaged bytes are at another one
+   * @returns false if another version is recorded by now
    * @throws StowageError unavailable
    */
-  async remove({ id, sha256, location }: SuspectObject, signal?: AbortSignal): Promise<void> {
+  async remove(
+    { id, sha256, location }: SuspectObject,
+    signal?: AbortSignal,
+    recorded = location.version,
+  ): Promise<boolean> {
     await this.quarantine.copy(location, corruptKey(sha256), signal);
-    if (!(await this.objects.markCorrupt(id, location.version))) return;
+    if (!(await this.markMissing(id, recorded))) return false;
+    await this.store.delete(location, { signal });
+    return true;
+  }
+
+  /**
+   * Marks an object CORRUPT.
+   * @param recorded the recorded version; null if none is recorded
+   * @returns false if another version is recorded by now, or the state has changed
+   * @throws StowageError unavailable
+   */
+  async markMissing(id: bigint, recorded: string | null): Promise<boolean> {
+    const isMarked =
+      recorded === null ? await this.verification.markLost(id) : await this.objects.markCorrupt(id, recorded);
+    if (!isMarked) return false;
     this.metrics.foundCorrupt();
     this.logger.error({ storedObject: String(id) }, 'stored object is corrupt');
-    await this.store.delete(location, { signal });
+    return true;
   }
 }

@@ -9,6 +9,7 @@ export * from './feature-properties.repository.js';
 export * from './integrity-findings.service.js';
 export { type ClaimedObject, ObjectMaintenanceRepository } from './object-maintenance.repository.js';
 export * from './object-variants.repository.js';
+export { ObjectVerificationService, type VerificationResult } from './object-verification.service.js';
 export * from './quarantine.service.js';
 export * from './scope-copies.service.js';
 export * from './stored-objects.repository.js';

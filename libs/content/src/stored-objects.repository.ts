@@ -12,7 +12,7 @@ import { ContentConfig } from './content.config.js';
 import { FeaturePropertiesRepository } from './feature-properties.repository.js';
 
 /** The only location so far. */
-const PRIMARY = 'primary';
+export const PRIMARY = 'primary';
 /** How long a pin protects bytes from the collector while they are copied. */
 const PIN_MS = 60 * 60_000;
 const DAY_MS = 24 * 3_600_000;
@@ -70,7 +70,7 @@ const RECORD_COPY = statement<Pick<ObjectCopy, 'version'>>(
   // The lock orders this against a collector: one that starts later sees the version, one that has started keeps the row from changing.
   `with o as (select id from stored_objects where id = $1 and state in ('STAGING', 'LIVE', 'CORRUPT') for share)
     update object_copies c set version = $2, storage_class = $3 from o
-    where c.stored_object_id = o.id and c.location = '${PRIMARY}' and (c.version is null or c.version = any($4::text[]))
+    where c.stored_object_id = o.id and c.location = '${PRIMARY}' and (c.version is null or c.version = $2 or c.version = any($4::text[]))
     returning c.version`,
 );
 
@@ -176,7 +176,7 @@ export class StoredObjectsRepository {
   }
 
   /**
-   * Records the version of a new copy. @param superseded the versions that it has replaced in storage
+   * Records the version of a new copy, or finds that a verification has. @param superseded the versions that it has replaced in storage
    * @returns false when another copy was recorded meanwhile, or the object is being deleted
    */
   async recordCopy(
