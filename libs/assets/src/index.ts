@@ -12,6 +12,7 @@ export { type AssetOutcome, AssetUpdatesService } from './asset-updates.service.
 export * from './assets.config.js';
 export type { Claim, Claimed } from './asset-states.repository.js';
 export * from './assets.module.js';
+export { AuditTasksModule } from './audit.module.js';
 export * from './assets.service.js';
 export type { DueAsset } from './due-assets.repository.js';
 export * from './due-assets.service.js';

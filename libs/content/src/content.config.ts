@@ -1,7 +1,7 @@
 import { Transform } from 'class-transformer';
-import { IsArray, IsIn, IsString, MinLength } from 'class-validator';
+import { IsArray, IsIn, IsString, Min, MinLength } from 'class-validator';
 import { DEFAULT_PROFILES, parseProfiles, type VariantProfile } from '#libs/domain';
-import { Variable, Whole, wordsIn } from '#libs/runtime';
+import { Bytes, Variable, Whole, wordsIn } from '#libs/runtime';
 
 export class ContentConfig {
   /** Bucket of stored objects and variants; only the service writes there. */
@@ -55,4 +55,20 @@ export class ContentStoreConfig {
   @Variable('VARIANT_PROFILES')
   @Profiles()
   profiles: readonly VariantProfile[] = parseProfiles(DEFAULT_PROFILES);
+
+  /** Time in days within which the bytes of each stored object are read and hashed again; 0 turns this off. */
+  @Variable('VERIFY_DAYS')
+  @Whole(0, 3_650)
+  readonly verifyDays: number = 90;
+
+  /** Bytes of stored objects to read and hash again per second. */
+  @Variable('VERIFY_BYTES_PER_SECOND')
+  @Bytes()
+  @Min(1)
+  readonly verifyBytesPerSecond: number = 20 * 2 ** 20;
+
+  /** Time in days after which repaired findings of the integrity tasks are removed. */
+  @Variable('FINDING_DAYS')
+  @Whole(1, 3_650)
+  readonly findingDays: number = 90;
 }

@@ -4,6 +4,7 @@ import { ContentMetrics } from './content-metrics.js';
 import { ContentStore } from './content-store.js';
 import { CorruptionService } from './corruption.service.js';
 import { FeaturePropertiesRepository } from './feature-properties.repository.js';
+import { FindingRetentionService } from './finding-retention.service.js';
 import { IntegrityFindingsService } from './integrity-findings.service.js';
 import { ObjectMaintenanceRepository } from './object-maintenance.repository.js';
 import { ObjectVariantsRepository } from './object-variants.repository.js';
@@ -13,6 +14,9 @@ import { ObjectTasks } from './object-tasks.js';
 import { QuarantineService } from './quarantine.service.js';
 import { ScopeCopiesService } from './scope-copies.service.js';
 import { StoredObjectsRepository } from './stored-objects.repository.js';
+import { VerificationMetrics } from './verification-metrics.js';
+import { VerificationQueueRepository } from './verification-queue.repository.js';
+import { VerificationTask } from './verification-task.js';
 
 const RECORDS = [
   CollectionService,
@@ -40,6 +44,13 @@ const SERVICES = [ContentStore, CorruptionService, ObjectVerificationService, Qu
   exports: SERVICES,
 })
 export class ContentStoreModule {}
+
+/** Verification of stored objects and retention of its findings, for the worker. Requires `MetricsModule`. */
+@Module({
+  imports: [ContentStoreModule, IntegrityFindingsModule],
+  providers: [FindingRetentionService, VerificationMetrics, VerificationQueueRepository, VerificationTask],
+})
+export class VerificationTasksModule {}
 
 /** The scheduled tasks of stored objects, for the worker. */
 @Module({ imports: [ContentModule], providers: [ObjectTasks] })

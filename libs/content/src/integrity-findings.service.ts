@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { Database, type IntegrityFinding, statement } from '#libs/database';
+import { Database, type IntegrityFinding, statement, type Tx } from '#libs/database';
 
 export type { IntegrityFinding };
 
@@ -46,10 +46,11 @@ export class IntegrityFindingsService {
 
   /**
    * Records a finding, unless the same problem of the subject is open.
+   * @param tx the transaction of the repair
    * @returns whether it was recorded
    * @throws StowageError unavailable
    */
-  async report(finding: NewFinding, now: Date): Promise<boolean> {
+  async report(finding: NewFinding, now: Date, tx?: Tx): Promise<boolean> {
     const {
       problem,
       subject,
@@ -61,7 +62,7 @@ export class IntegrityFindingsService {
       repaired = false,
     } = finding;
     const values = [problem, subject, bucket, objectKey, assetId, storedObjectId, detail, repaired, now];
-    const isNew = (await this.database.query(REPORT, values)).length > 0;
+    const isNew = (await this.database.query(REPORT, values, tx)).length > 0;
     if (isNew) this.logger.error({ problem, subject, repaired }, 'integrity problem found');
     return isNew;
   }

@@ -102,8 +102,9 @@ export class ObjectMaintenanceRepository {
     return this.database.query(PEEKS[task], [before ?? MAX_ID, current, now, limit]);
   }
 
+  /** Records a scan that has read all bytes and found their hash right. */
   async recordScan(id: bigint, scannedBy: string, now: Date): Promise<void> {
-    const data = { scannedBy, scannedAt: now, claimedUntil: null };
+    const data = { scannedBy, scannedAt: now, lastVerifiedAt: now, claimedUntil: null };
     await this.database.read((prisma) => prisma.storedObject.updateMany({ where: { id }, data }));
   }
 }

@@ -82,6 +82,20 @@ const REMOVE_REFERENCES = statement<never>(
     where id = $1`,
 );
 
+/**
+ * A referenced object needs no pin: another upload that loses its pin here stores the bytes again. Bytes that become LIVE were read by
+ * this upload, or by another one within the last hour. The duplicate of a LIVE object was only compared by size and checksum.
+ */
+const ADD_REFERENCE = statement<Pick<StoredObject, 'id'>>(
+  'objects_add_reference',
+  `update stored_objects o set ref_count = ref_count + 1, state = 'LIVE', pinned_until = null,
+      last_verified_at = case when state = 'LIVE' then last_verified_at else $2::timestamptz end,
+      scanned_by = $3, scanned_at = $2::timestamptz, variant_specs = $4, variants_reason = $5
+    where id = $1 and (state in ('STAGING', 'LIVE') or state = 'CORRUPT' and exists (
+      select from object_copies c where c.stored_object_id = o.id and c.version is not null))
+    returning id`,
+);
+
 const KNOWN_INFECTED = statement<Pick<StoredObject, 'id'>>(
   'objects_known_infected',
   `select id from stored_objects where sha256 = $1 and state = 'QUARANTINED' limit 1`,
@@ -193,26 +207,9 @@ export class StoredObjectsRepository {
    * @returns false when no asset may point at the object
    */
   async addReference(tx: Tx, id: bigint, facts: ObjectFacts): Promise<boolean> {
-    const { count } = await tx.storedObject.updateMany({
-      where: {
-        id,
-        OR: [
-          { state: { in: ['STAGING', 'LIVE'] } },
-          { state: 'CORRUPT', copies: { some: { version: { not: null } } } },
-        ],
-      },
-      data: {
-        refCount: { increment: 1 },
-        state: 'LIVE',
-        // A referenced object needs no pin. Another upload that loses its pin here stores the bytes again.
-        pinnedUntil: null,
-        scannedBy: facts.scannedBy,
-        scannedAt: facts.now,
-        variantSpecs: facts.variantSpecs,
-        variantsReason: facts.variantsReason,
-      },
-    });
-    if (count === 0) return false;
+    const { now, scannedBy, variantSpecs, variantsReason } = facts;
+    const values = [id, now, scannedBy, variantSpecs, variantsReason];
+    if ((await this.database.query(ADD_REFERENCE, values, tx)).length === 0) return false;
     const { readBy, featureProperties = {} } = facts;
     if (readBy !== undefined) await this.properties.add(tx, id, featureProperties, readBy);
     return true;

@@ -1,7 +1,7 @@
 import { Module } from '@nestjs/common';
 import { AccessTasksModule } from '#libs/access';
-import { AssetTasksModule } from '#libs/assets';
-import { ContentTasksModule } from '#libs/content';
+import { AssetTasksModule, AuditTasksModule } from '#libs/assets';
+import { ContentTasksModule, VerificationTasksModule } from '#libs/content';
 import { ProcessingModule } from '#libs/processing';
 import { QueueModule, QueueTasksModule } from '#libs/queue';
 import { ContributionsModule } from '#libs/runtime';
@@ -35,10 +35,12 @@ export class TasksModule {}
     TasksModule,
     AccessTasksModule,
     AssetTasksModule,
+    AuditTasksModule,
     ContentTasksModule,
     ProcessingModule,
     QueueTasksModule,
     UploadTasksModule,
+    VerificationTasksModule,
   ],
 })
 export class LifecycleModule {}
