@@ -17,7 +17,8 @@ export type OpenFinding = Pick<IntegrityFinding, 'subject' | 'problem'>;
 const REPORT = statement<Pick<IntegrityFinding, 'id'>>(
   'findings_report',
   `insert into integrity_findings (problem, subject, bucket, object_key, asset_id, stored_object_id, detail, repaired, found_at, repaired_at)
-    values ($1::integrity_problem, $2, $3, $4, $5, $6, left($7, 512), $8, $9::timestamptz, case when $8 then $9::timestamptz end)
+    values ($1::integrity_problem, $2, $3, $4, $5, $6, left($7, 512), $8::boolean, $9::timestamptz,
+      case when $8::boolean then $9::timestamptz end)
     on conflict (subject, problem) where not repaired do nothing returning id`,
 );
 
