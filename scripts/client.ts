@@ -95,7 +95,7 @@ export async function retried<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A GraphQL client for uploads. */
+/** A GraphQL client. */
 export class Client {
   private readonly url: string;
   private readonly token: string;
@@ -127,7 +127,8 @@ export class Client {
     return (await this.call<{ asset: Asset | null }>(ASSET_BY_ID, { id })).asset;
   }
 
-  private call<Data>(query: string, variables: object): Promise<Data> {
+  /** Sends an operation, again if the service is unavailable. @throws ApiError with the first error; TryAgain after the last retry */
+  call<Data>(query: string, variables: object): Promise<Data> {
     return retried(async () => {
       let status: number;
       let body: string;

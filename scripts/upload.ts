@@ -7,12 +7,11 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import cliProgress from 'cli-progress';
-import { signToken } from '../apps/local/src/token.ts';
-import { type Asset, Client } from './client.ts';
+import { type Asset, type Client } from './client.ts';
 import { reason, run, UsageError } from './command.ts';
+import { localClient } from './local-client.ts';
 import { mediaTypeOf } from './media-type.ts';
 import { send, sendInChunks } from './sending.ts';
-import { localStack } from './stack.ts';
 
 const HELP = `
 Usage: npm run upload -- FILE… [--token T] [--url http://127.0.0.1:3000/graphql] [--json]
@@ -45,7 +44,7 @@ await run(HELP, async () => {
     },
   });
   if (positionals.length === 0) throw new UsageError('Name at least one file');
-  const client = await clientOf(values);
+  const client = await localClient(values);
   const outcomes: (Partial<Asset> & { file: string; error?: string })[] = [];
   for (const name of positionals) {
     try {
@@ -60,15 +59,6 @@ await run(HELP, async () => {
   if (values.json) console.log(JSON.stringify(outcomes, null, 2));
   if (outcomes.some(({ status }) => status !== 'READY')) process.exitCode = 1;
 });
-
-async function clientOf({ url, token }: { url?: string; token?: string }): Promise<Client> {
-  if (url !== undefined && token !== undefined) return new Client(url, token);
-  const { port, secrets } = await localStack();
-  return new Client(
-    url ?? `http://127.0.0.1:${port}/graphql`,
-    token ?? (await signToken(secrets.jwtSecret, { subject: '1' })),
-  );
-}
 
 async function upload(client: Client, name: string): Promise<Asset> {
   // npm changes to the project's folder; the name is relative to the user's folder.

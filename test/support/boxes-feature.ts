@@ -6,6 +6,12 @@ import { defineFeature } from '#libs/stowage';
 /** A time that no test reaches. */
 const NEVER = '0 0 29 2 *';
 
+/** The details of some boxes; the second one would clear a terminal. */
+const DETAILS = new Map([
+  [1, 'the first'],
+  [2, 'a\u001b[2Jb'],
+]);
+
 /** Tasks over boxes in memory, which run only when an operator asks for them. */
 @Injectable()
 export class BoxTasks {
@@ -17,7 +23,7 @@ export class BoxTasks {
   *remove(): Generator<TaskStep> {
     for (const box of [...this.boxes]) {
       const perform = () => Promise.resolve(this.boxes.delete(box));
-      const detail = box === 1 ? 'the first' : undefined;
+      const detail = DETAILS.get(box);
       yield { examine: () => ({ action: 'remove', subject: `box ${box}`, detail, perform }) };
     }
   }

@@ -114,7 +114,7 @@ describe('runs of tasks (real: the api, a worker, PostgreSQL, queue, storage emu
     for (const box of [1, 2, 3]) tasks.boxes.add(box);
     const actions = [
       { action: 'remove', subject: 'box 1', detail: 'the first' },
-      { action: 'remove', subject: 'box 2', detail: null },
+      { action: 'remove', subject: 'box 2', detail: 'a\u001b[2Jb' },
       { action: 'remove', subject: 'box 3', detail: null },
     ];
     const run = await reached(await start('boxes.remove'), 'WAITING');

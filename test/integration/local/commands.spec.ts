@@ -9,15 +9,9 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { jwtVerify } from 'jose';
 import { readSecrets } from '../../../apps/local/src/data-folder.js';
+import { runScript } from '../../support/script.js';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
-const SCRIPTS = path.join(ROOT, 'scripts');
-
-interface Result {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
 
 let folder: string;
 beforeEach(() => {
@@ -27,20 +21,11 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 const dataFolder = () => path.join(folder, 'data');
 
-/** Runs a script as `npm run` does: in the project's folder, with the user's folder in INIT_CWD. */
 const command = (script: string, ...args: string[]) =>
   commandWith({ DATA_DIR: dataFolder() }, script, ...args);
 
-async function commandWith(env: NodeJS.ProcessEnv, script: string, ...args: string[]): Promise<Result> {
-  const child = spawn(process.execPath, [path.join(SCRIPTS, script), ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_OPTIONS: '', PORT: '', DATA_DIR: '', INIT_CWD: folder, ...env },
-  });
-  const output = Promise.all([text(child.stdout), text(child.stderr)]);
-  const [code] = (await once(child, 'close')) as [number | null];
-  const [stdout, stderr] = await output;
-  return { code, stdout, stderr };
-}
+const commandWith = (env: NodeJS.ProcessEnv, script: string, ...args: string[]) =>
+  runScript(script, args, { INIT_CWD: folder, ...env });
 
 describe('npm run token', () => {
   it('signs the requested claims with the secret of the data folder', async () => {
@@ -137,6 +122,7 @@ describe('the stack that a command targets', () => {
 it.each<[script: string, usage: string, option?: string]>([
   ['token.ts', 'npm run token'],
   ['upload.ts', 'npm run upload'],
+  ['task.ts', 'npm run task'],
   ['migrate.ts', 'DATABASE_URL=postgresql://… npm run migrate'],
   ['provision.ts', 'npm run provision'],
   ['corpora.ts', 'npm run corpora'],
