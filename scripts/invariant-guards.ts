@@ -625,7 +625,7 @@ export const GUARDS: readonly Guard[] = [
     invariant: 6,
     what: 'A replacement removes the reference to the replaced object',
     file: 'libs/assets/src/asset-transitions.service.ts',
-    guard: 'await this.objects.removeReferences(tx, snapshot.replacesObject!);',
+    guard: 'await this.objects.removeReferences(tx, snapshot.replacesObject!, now);',
     without: '',
     test: REPLACE,
     name: 'gives an asset new bytes under its id',
