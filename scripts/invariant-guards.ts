@@ -934,7 +934,7 @@ export const GUARDS: readonly Guard[] = [
     guard: "if (hadSession && (await this.checkObject(asset.id, now)) !== 'nothing-there') return false;",
     without: 'if (hadSession) await Promise.resolve();',
     test: SESSIONS,
-    name: 'is not expired when its session finishes during the sweep',
+    name: 'is not expired when its session finishes during the task',
   },
   {
     invariant: 10,
