@@ -54,7 +54,7 @@ export function checkInvariants({ assets, stored, quotas, findings }: Tables, in
     claim(isBeingMade || inventory.strays.has(key), 'an object has no row', { key, generation });
     inventory.strays.add(key);
   }
-  // Nothing is damaged, so the tasks find only objects that crashes left.
+  // The test damages no object, so the tasks find only objects that crashes left.
   const finding = findings.find(({ problem, repaired }) => problem !== 'ORPHAN' || !repaired);
   claim(finding === undefined, 'an integrity task found a problem', finding);
   for (const quota of quotas) {

@@ -19,7 +19,7 @@ export interface TaskContext {
 export interface TaskAction {
   /** A verb, such as `expire`. */
   readonly action: string;
-  /** What is changed, such as `asset 0190…`. It must not contain a client's text. */
+  /** The thing that is changed, such as `asset 0190…`. It must not contain a client's text. */
   readonly subject: string;
   readonly detail?: string;
   /** Number of rows or objects that are changed; default 1. */

@@ -176,6 +176,10 @@ const WORKER: Readonly<Record<string, Wire>> = {
   VERIFY_BYTES_PER_SECOND: ['77', { 'ContentStoreConfig.verifyBytesPerSecond': 77 }],
   FINDING_DAYS: ['77', { 'ContentStoreConfig.findingDays': 77 }],
   EVENT_RETENTION_DAYS: ['77', { 'EventsConfig.retentionDays': 77 }],
+  TASK_ACTIONS_PER_SECOND: ['77', { 'TasksConfig.actionsPerSecond': 77 }],
+  TASK_CONFIRM_ACTIONS: ['77', { 'TasksConfig.confirmActions': 77 }],
+  TASK_CONFIRM_PERCENT: ['77', { 'TasksConfig.confirmPercent': 77 }],
+  TASK_RUN_DAYS: ['77', { 'TasksConfig.runDays': 77 }],
   SPOOL_BYTES: ['77', { 'ProcessingConfig.spoolBytes': 77 }],
   ADMIT_UNSCANNABLE: ['image/png', { 'ProcessingConfig.admitUnscannable': 'image/png' }],
   VARIANT_PROFILES: [
