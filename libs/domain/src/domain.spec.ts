@@ -2,7 +2,19 @@ import { describe, expect, it } from '@jest/globals';
 import { parseCrc32c, parseSha256 } from './checksum.js';
 import { uploadDeadline } from './deadlines.js';
 import { parseMetadata } from './metadata.js';
-import { assetIdCreatedAt, assetIdOfIncomingKey, contentKey, incomingKey } from './object-ref.js';
+import {
+  assetIdCreatedAt,
+  assetIdOfIncomingKey,
+  contentKey,
+  corruptKey,
+  incomingKey,
+  INSTALLATION_KEY,
+  parseContentKey,
+  parseVariantKey,
+  quarantineKey,
+  variantKey,
+} from './object-ref.js';
+import { parseProfiles, specOf } from './variant-profile.js';
 
 const ID = '019f5b1e-7c4b-7def-8a1b-0123456789ab';
 
@@ -23,6 +35,61 @@ describe('object keys', () => {
   it('derives the content key from the hash and the scope', () => {
     expect(contentKey('ab')).toBe('content/ab');
     expect(contentKey('ab', '42')).toBe('content/42/ab');
+  });
+
+  const SHA256 = '0123456789abcdef'.repeat(4);
+  const SPECS = parseProfiles([
+    'a=webp:320:80',
+    'b=jpeg:8192:100',
+    'c=avif:1x2:1',
+    'd=webp:600x600:80:cover',
+    'e=webp:8192x8191:80',
+  ]).map(specOf);
+
+  it.each(['', '0', '42', String(2n ** 62n), String(2n ** 63n - 1n)])(
+    'parses the keys of content and variants in the scope %p',
+    (scope) => {
+      expect(parseContentKey(contentKey(SHA256, scope))).toEqual({ sha256: SHA256, scope });
+      for (const spec of SPECS) {
+        expect(parseVariantKey(variantKey(SHA256, spec, scope))).toEqual({ sha256: SHA256, scope, spec });
+      }
+    },
+  );
+
+  it.each([
+    '',
+    SHA256,
+    `content/`,
+    `content/${SHA256.slice(1)}`,
+    `content/${SHA256}0`,
+    `content/${SHA256.toUpperCase()}`,
+    `content/${SHA256}\n`,
+    `content/${SHA256}/`,
+    `content//${SHA256}`,
+    `content/042/${SHA256}`,
+    `content/-1/${SHA256}`,
+    `content/1e3/${SHA256}`,
+    `content/12345678901234567890/${SHA256}`,
+    `content/1/2/${SHA256}`,
+    `/content/${SHA256}`,
+    `content-old/${SHA256}`,
+    `contents/${SHA256}`,
+    `variant/${SHA256}`,
+    `variant/${SHA256}/`,
+    `variant/${SHA256}/webp`,
+    `variant/${SHA256}/webp-320-q80-r1/x`,
+    `variant/${SHA256}/webp-320-q80-r1\n`,
+    `variant/${SHA256}/webp-320x320-q80-r1`,
+    `variant/${SHA256}/gif-320-q80-r1`,
+    `variants/${SHA256}/webp-320-q80-r1`,
+    `variant/x/${SHA256}/webp-320-q80-r1`,
+    quarantineKey(SHA256),
+    corruptKey(SHA256),
+    INSTALLATION_KEY,
+    ID,
+  ])('recognises %p as a key that Stowage did not create', (key) => {
+    expect(parseContentKey(key)).toBeNull();
+    expect(parseVariantKey(key)).toBeNull();
   });
 });
 

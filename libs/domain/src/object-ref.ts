@@ -35,6 +35,35 @@ export const contentKey = (sha256: string, scope = '') =>
 export const variantKey = (sha256: string, spec: string, scope = '') =>
   scope === '' ? `variant/${sha256}/${spec}` : `variant/${scope}/${sha256}/${spec}`;
 
+/** Bytes that a key of the content bucket names. */
+export interface ContentRef {
+  readonly sha256: string;
+  readonly scope: string;
+}
+
+/** A scope is empty or the id of an owner. */
+const SCOPE = '(?:(0|[1-9][0-9]{0,18})/)?';
+const SHA256 = '([0-9a-f]{64})';
+/** Every specification that a release has written; see `specOf`. */
+const SPEC = '((?:webp|jpeg|avif)-[0-9]{1,5}(?:x[0-9]{1,5}-(?:inside|cover))?-q[0-9]{1,3}-r[0-9]{1,4})';
+const CONTENT_KEY = new RegExp(`^content/${SCOPE}${SHA256}$`);
+const VARIANT_KEY = new RegExp(`^variant/${SCOPE}${SHA256}/${SPEC}$`);
+
+/** Inverse of {@link contentKey}; null for a key that Stowage did not create. */
+export function parseContentKey(key: string): ContentRef | null {
+  const [, scope = '', sha256] = CONTENT_KEY.exec(key) ?? [];
+  return sha256 === undefined ? null : { sha256, scope };
+}
+
+/** Inverse of {@link variantKey}; null for a key that Stowage did not create. */
+export function parseVariantKey(key: string): (ContentRef & { readonly spec: string }) | null {
+  const [, scope = '', sha256, spec] = VARIANT_KEY.exec(key) ?? [];
+  return sha256 === undefined || spec === undefined ? null : { sha256, scope, spec };
+}
+
+/** Key of the object by which the content bucket names the installation that owns it. */
+export const INSTALLATION_KEY = 'stowage-installation';
+
 /** Key of infected bytes in the quarantine bucket: one object for identical bytes of all owners. */
 export const quarantineKey = (sha256: string) => `quarantine/${sha256}`;
 
