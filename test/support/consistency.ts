@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { INSTALLATION_KEY } from '#libs/domain';
 import { NAMES, type Emulators } from '../../libs/testing/src/emulators.js';
 
 /** Queries that find no rows once all work is done. Each row describes one problem. */
@@ -58,7 +59,9 @@ const KEPT = `select asset_id || '#' || claimed_generation as name from media_as
 
 async function generations(emulators: Emulators, bucket: string): Promise<string[]> {
   const [files] = await emulators.client.bucket(bucket).getFiles();
-  return files.map(({ name, metadata }) => `${name}#${metadata.generation}`);
+  return files
+    .filter(({ name }) => name !== INSTALLATION_KEY)
+    .map(({ name, metadata }) => `${name}#${metadata.generation}`);
 }
 
 const difference = (some: readonly string[], others: readonly string[]) =>

@@ -15,12 +15,9 @@ export class ContentConfig {
   @IsIn(['global', 'owner'])
   readonly dedupeScope: 'global' | 'owner' = 'global';
 
-  /**
-   * Days for which an object stays that lost its last reference by a scheduled purge, a replacement or a transfer, so that a database
-   * restored from a backup of this time still finds its bytes.
-   */
+  /** Time in days by which the database may be restored to an earlier state. Bytes that lost their last reference are kept that long. */
   @Variable('RESTORE_WINDOW_DAYS')
-  @Whole(0, 3650)
+  @Whole(0, 3_650)
   readonly restoreWindowDays: number = 7;
 }
 
@@ -47,6 +44,9 @@ export class ContentStoreConfig {
   @IsString()
   @MinLength(3)
   readonly quarantineBucket: string;
+
+  /** Bucket of client uploads, which belongs to the same installation. The app sets it to that of `AssetsConfig`. */
+  incomingBucket: string;
 
   /**
    * Variants of every image: `name=format:longest side:quality` or `name=format:WIDTHxHEIGHT:quality:cover`. The app adds

@@ -141,7 +141,11 @@ export class World implements AsyncDisposable {
         limitAssets: options.quotaAssets,
       }),
       content: configured(ContentConfig, { contentBucket: CONTENT, dedupeScope: options.dedupeScope }),
-      contentStore: configured(ContentStoreConfig, { quarantineBucket: QUARANTINE, profiles }),
+      contentStore: configured(ContentStoreConfig, {
+        quarantineBucket: QUARANTINE,
+        incomingBucket: INCOMING,
+        profiles,
+      }),
       assets: configured(AssetsConfig, {
         incomingBucket: INCOMING,
         allowedTypes: options.allowedTypes,

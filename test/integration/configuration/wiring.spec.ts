@@ -155,7 +155,7 @@ const WORKER: Readonly<Record<string, Wire>> = {
     { 'PubSubConfig.emulator': 'other:4', 'ObjectEvents.options.emulator': 'other:4' },
   ],
   GCS_API_ENDPOINT: ['http://other:2', HOST_OF_STORAGE],
-  INCOMING_BUCKET: ['other', INCOMING_BUCKET_OF_BOTH],
+  INCOMING_BUCKET: ['other', { ...INCOMING_BUCKET_OF_BOTH, 'ContentStoreConfig.incomingBucket': 'other' }],
   PUBSUB_DEAD_LETTER_SUBSCRIPTION: [
     'other',
     {

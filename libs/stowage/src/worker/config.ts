@@ -64,6 +64,7 @@ export function readWorkerConfig(
 ): WorkerConfiguration {
   const config = readConfiguration({ ...configurationOf(features), ...WORKER_CONFIGURATION }, env);
   config.inspection.scannableBytes = config.scanner.maxBytes;
+  config.contentStore.incomingBucket = config.assets.incomingBucket;
   config.contentStore.profiles = profilesOf(config.contentStore.profiles, features);
   return config;
 }
