@@ -9,6 +9,7 @@ import {
   principalsOf,
   StowageError,
 } from '#libs/domain';
+import { DomainEventsRepository } from '#libs/events';
 import type { Asset, AssetDetails } from './asset.js';
 import type { AssetContents } from './asset-contents.js';
 import type { AssetListing } from './asset-list-streams.js';
@@ -21,6 +22,7 @@ export class AssetsService {
   constructor(
     private readonly repository: AssetsRepository,
     private readonly lists: AssetListsRepository,
+    private readonly events: DomainEventsRepository,
   ) {}
 
   /** @returns null when the asset does not exist or the caller may not read it, so that callers cannot tell the two apart */
@@ -40,6 +42,11 @@ export class AssetsService {
   /** For work that the service does on its own behalf. The result has no metadata, access list or granted permissions. */
   findWithoutAccessCheck(id: string): Promise<Asset | null> {
     return this.repository.load(id);
+  }
+
+  /** Whether the asset existed and was purged. Unknown, and false, some time after the purge: the event log is pruned. */
+  wasPurged(id: string): Promise<boolean> {
+    return this.events.wasPurged(id);
   }
 
   /**

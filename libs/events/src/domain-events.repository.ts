@@ -19,6 +19,11 @@ const DELIVER = statement<{ taken: number; notified: number }>(
     select (select count(*) from taken)::int as taken, (select count(pg_notify('${CHANNEL}', ids)) from pages)::int as notified`,
 );
 
+const WAS_PURGED = statement<object>(
+  'events_was_purged',
+  `select from domain_events where type = 'asset.purged' and asset_id = $1::uuid limit 1`,
+);
+
 /** Reads the first events only: the log is in the order of time but for transactions that ran at once, so no index of times is needed. */
 export const PRUNE = statement<{ pruned: number }>(
   'events_prune',
@@ -69,6 +74,11 @@ export class DomainEventsRepository {
   async deliver(limit: number): Promise<number> {
     const [row] = await this.database.query(DELIVER, [limit]);
     return row!.taken;
+  }
+
+  /** Whether an asset was purged. False for an asset that never existed, and when the event is no longer retained. */
+  async wasPurged(assetId: string): Promise<boolean> {
+    return (await this.database.query(WAS_PURGED, [assetId])).length > 0;
   }
 
   /** Removes delivered events of before `cutoff`, `limit` at most. @returns the number of removed events */

@@ -156,13 +156,18 @@ export class UploadCompletion {
     return 'discarded';
   }
 
-  /** Handles an object without an asset: the asset was purged while its URL was valid, or its row is not visible yet. */
+  /**
+   * Handles an object without an asset. The object of a purged asset, whose URL is still valid, is deleted at once. Otherwise the row
+   * is not visible yet, or this database never had it, as after a restore: then the task `collect-orphans` decides.
+   */
   private async handleOrphan(assetId: string, generation: string, now: Date): Promise<CheckOutcome> {
+    if (await this.assets.wasPurged(assetId)) {
+      await this.incoming.delete(assetId, generation);
+      this.logger.info({ assetId }, 'object of a purged asset deleted');
+      return 'discarded';
+    }
     const createdAt = assetIdCreatedAt(assetId);
     if (createdAt === null) return 'unknown-asset';
-    if (now.getTime() < createdAt + ROW_VISIBLE_WITHIN_MS) return 'early';
-    await this.incoming.delete(assetId, generation);
-    this.logger.warn({ assetId }, 'object without an asset deleted');
-    return 'discarded';
+    return now.getTime() < createdAt + ROW_VISIBLE_WITHIN_MS ? 'early' : 'unknown-asset';
   }
 }

@@ -109,17 +109,31 @@ describe('object events in every order (real: PostgreSQL, queue, storage emulato
     expect((await world.incoming.stat(id))?.version).toBe(job.generation);
   });
 
-  it('discards a late PUT to a purged asset once no row can still appear', async () => {
+  it('discards a late PUT to a purged asset at once', async () => {
     const by = actor(21n);
     const { id, ticket } = await world.request('purged, and sent all the same', {}, by);
     await world.removal.purge(by, id);
     expect(await world.put(ticket, 'purged, and sent all the same')).toBe(200);
-    expect(await world.completion.checkObject(id)).toBe('early');
-    expect(await world.objects(INCOMING)).toContain(id);
-    expect(await world.completion.checkObject(id, later(11))).toBe('discarded');
+    expect(await world.completion.checkObject(id)).toBe('discarded');
+    expect(await world.objects(INCOMING)).not.toContain(id);
     expect(await world.events(id)).toEqual(['asset.requested', 'asset.abandoned', 'asset.purged']);
     expect(await world.quotas.of(21n)).toMatchObject({ reservedAssets: 0, usedAssets: 0 });
     expect(await world.objects(INCOMING)).not.toContain(id);
+  });
+
+  it('keeps an object whose asset this database does not know, whatever its age', async () => {
+    const { id, ticket } = await world.request('lost by a restore', {}, actor(23n));
+    expect(await world.put(ticket, 'lost by a restore')).toBe(200);
+    await world.database.pool.query('delete from media_assets where asset_id = $1', [id]);
+    expect(await world.completion.checkObject(id)).toBe('early');
+    expect(await world.completion.checkObject(id, later(11))).toBe('unknown-asset');
+    const other = await world.request('purged', {}, actor(23n));
+    await world.removal.purge(actor(23n), other.id);
+    expect(await world.completion.checkObject(id, later(60 * 24 * 365))).toBe('unknown-asset');
+    expect(await world.objects(INCOMING)).toContain(id);
+    await world.emulators.client.bucket(INCOMING).file(id).delete();
+    await world.database.pool.query('delete from domain_events where asset_id = $1', [id]);
+    await world.database.pool.query('delete from owner_quotas where owner_id = 23');
   });
 
   it('ignores a job of a purged asset', async () => {

@@ -407,8 +407,9 @@ describe('uploads (real: PostgreSQL, storage emulator)', () => {
     await world.emulators.put({ bucket: INCOMING, key: stray }, Buffer.from('x'), {
       contentType: 'text/plain',
     });
-    expect(await world.completion.checkObject(stray)).toBe('discarded');
-    expect(await world.objects(INCOMING)).not.toContain(stray);
+    // The database may have been restored to a time before the upload, so only `collect-orphans` deletes the object.
+    expect(await world.completion.checkObject(stray)).toBe('unknown-asset');
+    expect(await world.objects(INCOMING)).toContain(stray);
   });
 
   it('cancels an upload, releases its quota and discards late bytes', async () => {
