@@ -18,5 +18,6 @@ export type { DueAsset } from './due-assets.repository.js';
 export * from './due-assets.service.js';
 export * from './incoming-objects.service.js';
 export * from './incoming-sessions.service.js';
+export * from './orphan-tasks.module.js';
 export * from './asset-transfer.service.js';
 export * from './asset-transitions.service.js';

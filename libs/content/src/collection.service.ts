@@ -5,10 +5,10 @@ import { ObjectStore } from '#libs/storage';
 import { type DeletionLease, StoredObjectsRepository } from './stored-objects.repository.js';
 
 /** Lease of a collector on an object. It stops asking storage after half of it, so that no request is pending when another collector starts. */
-const COLLECT_MS = 10 * 60_000;
-const DELETE_MS = COLLECT_MS / 2;
+export const COLLECT_MS = 10 * 60_000;
+export const DELETE_MS = COLLECT_MS / 2;
 /** Delay before the next attempt when storage did not answer a delete, and when it refused one. */
-const UNANSWERED_MS = 60_000;
+export const UNANSWERED_MS = 60_000;
 const REFUSED_MS = 60 * 60_000;
 
 /** Deletes stored objects without references. */

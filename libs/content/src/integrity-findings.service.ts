@@ -28,6 +28,11 @@ const REPAIRED = statement<Pick<IntegrityFinding, 'id'>>(
     returning id`,
 );
 
+const FIND_OPEN = statement<Pick<IntegrityFinding, 'subject'>>(
+  'findings_open',
+  `select subject from integrity_findings where problem = $1::integrity_problem and not repaired and subject = any($2::text[])`,
+);
+
 const REMOVE = statement<Pick<IntegrityFinding, 'id'>>(
   'findings_remove',
   `delete from integrity_findings where id in (
@@ -81,6 +86,12 @@ export class IntegrityFindingsService {
     return this.database.read((prisma) =>
       prisma.integrityFinding.findMany({ where, orderBy: { id: 'asc' }, take: limit }),
     );
+  }
+
+  /** Those of the subjects that have an open finding of this problem. @throws StowageError unavailable */
+  async findOpen(problem: NewFinding['problem'], subjects: readonly string[]): Promise<ReadonlySet<string>> {
+    const rows = await this.database.query(FIND_OPEN, [problem, subjects]);
+    return new Set(rows.map(({ subject }) => subject));
   }
 
   /** Findings before an id, newest first. @throws StowageError unavailable */

@@ -50,12 +50,15 @@ export interface DeletionLease {
   readonly until: Date;
 }
 
+/** The row of bytes that the collector could not delete may describe other bytes, so a row in STAGING gets the properties of these. */
 const STAGE = statement<StagedObject>(
   'objects_stage',
   `with staged as (
       insert into stored_objects as o (scope, sha256, crc32c, size_bytes, state, pinned_until, created_at)
       values ($1, $2, $3, $4, 'STAGING', $5, $6)
-      on conflict (scope, sha256) do update set pinned_until = greatest(o.pinned_until, excluded.pinned_until)
+      on conflict (scope, sha256) do update set pinned_until = greatest(o.pinned_until, excluded.pinned_until),
+        crc32c = case o.state when 'STAGING' then excluded.crc32c else o.crc32c end,
+        size_bytes = case o.state when 'STAGING' then excluded.size_bytes else o.size_bytes end
         where o.state in ('STAGING', 'LIVE', 'CORRUPT')
       returning id),
     located as (

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AccessTasksModule } from '#libs/access';
-import { AssetTasksModule, AuditTasksModule } from '#libs/assets';
+import { AssetTasksModule, AuditTasksModule, OrphanTasksModule } from '#libs/assets';
 import { ContentTasksModule, VerificationTasksModule } from '#libs/content';
 import { ProcessingModule } from '#libs/processing';
 import { QueueModule, QueueTasksModule } from '#libs/queue';
@@ -37,6 +37,7 @@ export class TasksModule {}
     AssetTasksModule,
     AuditTasksModule,
     ContentTasksModule,
+    OrphanTasksModule,
     ProcessingModule,
     QueueTasksModule,
     UploadTasksModule,
