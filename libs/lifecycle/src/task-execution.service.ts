@@ -1,26 +1,25 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { Clock } from '#libs/database';
-import { StowageError, unavailable } from '#libs/domain';
+import { kindOf, StowageError } from '#libs/domain';
+import { RunLease } from './run-lease.js';
 import { type DeclaredTask, DeclaredTasks } from './declared-tasks.js';
 import { newProgress, type TaskOutcome, type TaskProgress, TaskRunner } from './task-runner.js';
-import {
-  type HeldRun,
-  LEASE_MS,
-  progressOf,
-  type TaskRun,
-  TaskRunsRepository,
-} from './task-runs.repository.js';
+import { type HeldRun, progressOf, type TaskRun, TaskRunsRepository } from './task-runs.repository.js';
 import { TasksConfig } from './tasks.config.js';
 
-/** Interval at which progress is recorded. */
-const RECORD_MS = 2_000;
 /** Delay before a run that a dependency has ended is continued. */
 const RETRY_MS = 60_000;
 /** Workers that may die one after the other in a run that makes no progress. */
 const MAX_CRASHES = 3;
 /** Changes that need no confirmation, however few objects are examined. */
 const FEW_CHANGES = 20;
+
+/** How an execution ended; `error` is the error of the task itself. */
+interface Ended {
+  readonly outcome: TaskOutcome | 'waiting';
+  readonly error?: unknown;
+}
 
 /** Executes runs of tasks in this worker. */
 @Injectable()
@@ -37,51 +36,65 @@ export class TaskExecutionService {
   }
 
   /**
-   * Begins or continues a run, unless another worker has it or it is finished.
+   * Begins or continues a run, unless another worker has it, it is finished, or this worker does not have its task.
+   * @returns the run if it is to be continued at once
    * @throws StowageError unavailable
    */
-  async execute(id: bigint, signal: AbortSignal): Promise<void> {
-    if (this.clock.isBeyondLimit) return;
+  async execute(id: bigint, signal: AbortSignal): Promise<HeldRun | null> {
+    if (this.clock.isBeyondLimit) return null;
     const sentAt = performance.now();
-    const run = await this.runs.begin(id);
-    if (run === null) return;
-    const task = this.tasks.find(run.task);
+    const run = await this.runs.begin(
+      id,
+      this.tasks.all().map(({ name }) => name),
+    );
+    const task = run === null ? undefined : this.tasks.find(run.task);
+    if (run === null || task === undefined) return null;
     const progress = progressOf(run);
-    if (task === undefined) {
-      // A worker of another release may have it.
-      return this.runs.release(run, progress, RETRY_MS);
-    }
     if (run.crashes >= MAX_CRASHES) {
       this.logger.error({ task: task.name, taskRun: String(id) }, 'task crashed its workers');
-      return this.runs.end(run, progress, 'FAILED', `${MAX_CRASHES} workers ended during this run.`);
+      this.runner.countCrashed(task.name);
+      await this.runs.end(run, progress, 'FAILED', `${MAX_CRASHES} workers ended during this run.`);
+      return null;
     }
-    const ended = await this.withLease(run, progress, sentAt, async (lost) => {
-      const aborted = AbortSignal.any([signal, lost]);
-      return this.perform(task, run, progress, aborted);
-    });
-    await this.finish(task, run, progress, ended);
+    const lease = new RunLease(this.runs, run, progress, this.logger, sentAt);
+    const aborted = AbortSignal.any([signal, lease.signal]);
+    const ended = await this.perform(task, run, progress, lease, aborted).finally(() => lease.end());
+    return this.finish(task, run, progress, ended);
   }
 
   /** Counts the changes first if they may need a confirmation. */
-  private async perform(task: DeclaredTask, run: TaskRun, progress: TaskProgress, signal: AbortSignal) {
+  private async perform(
+    task: DeclaredTask,
+    run: TaskRun,
+    progress: TaskProgress,
+    lease: RunLease,
+    signal: AbortSignal,
+  ): Promise<Ended> {
     const now = run.startedAt ?? this.clock.now();
+    const { dryRun: isDryRun } = run;
     let { allowed } = run;
-    if (task.needsConfirmation === true && !run.dryRun && allowed === null) {
+    if (task.needsConfirmation === true && !isDryRun && allowed === null) {
       const counted = await this.runner.run(task, { now, signal, isDryRun: true }, progress);
       if (counted.outcome !== 'succeeded') return counted;
-      if (this.needsConfirmation(progress)) return { outcome: 'waiting' as const };
-      allowed = BigInt(Math.max(this.config.confirmActions, progress.changed));
-      if (!(await this.runs.allow(run, progress.changed, Number(allowed))))
-        return { outcome: 'aborted' as const };
-      Object.assign(progress, newProgress());
+      if (this.needsConfirmation(progress)) return { outcome: 'waiting' };
+      try {
+        allowed = await lease.write(() => this.allow(run, progress));
+      } catch (error) {
+        return { outcome: kindOf(error) === 'unavailable' ? 'unavailable' : 'failed', error };
+      }
+      if (allowed === null) return { outcome: 'aborted' };
     }
-    const options = {
-      now,
-      signal,
-      isDryRun: run.dryRun,
-      allowed: allowed === null ? undefined : Number(allowed),
-    };
-    return this.runner.run(task, options, progress);
+    const limit = allowed === null ? undefined : Number(allowed);
+    return this.runner.run(task, { now, signal, isDryRun, allowed: limit }, progress);
+  }
+
+  /** Allows the changes that were counted. @returns null if another worker has the run */
+  private async allow(run: TaskRun, progress: TaskProgress): Promise<bigint | null> {
+    const { changed } = progress;
+    const allowed = Math.max(this.config.confirmActions, changed);
+    if (!(await this.runs.allow(run, changed, allowed))) return null;
+    Object.assign(progress, newProgress());
+    return BigInt(allowed);
   }
 
   private needsConfirmation({ changed, examined }: TaskProgress): boolean {
@@ -89,79 +102,48 @@ export class TaskExecutionService {
     return changed > confirmActions || (changed > FEW_CHANGES && changed * 100 > examined * confirmPercent);
   }
 
+  /** @returns the run if it is to be continued at once */
   private async finish(
     task: DeclaredTask,
     run: TaskRun,
     progress: TaskProgress,
-    { outcome, error }: { outcome: TaskOutcome | 'waiting'; error?: unknown },
-  ): Promise<void> {
+    { outcome, error }: Ended,
+  ): Promise<HeldRun | null> {
+    const { id, dryRun } = run;
     const { examined, changed, failed } = progress;
-    const fields = {
-      task: task.name,
-      taskRun: String(run.id),
-      dryRun: run.dryRun,
-      examined,
-      changed,
-      failed,
-    };
+    const fields = { task: task.name, taskRun: String(id), dryRun, examined, changed, failed };
     switch (outcome) {
       case 'aborted':
-        return this.runs.release(run, progress, 0);
+        return (await this.runs.release(run, progress, 0)) ? run : null;
+      case 'exceeded':
+        this.logger.warn(fields, 'task found more changes than it counted');
+        return (await this.runs.recount(run)) ? run : null;
       case 'unavailable':
         this.logger.warn(fields, 'task will be continued');
-        return this.runs.release(run, progress, RETRY_MS);
+        await this.runs.release(run, progress, RETRY_MS);
+        break;
       case 'waiting':
         this.logger.warn(fields, 'task waits for confirmation');
-        return this.runs.wait(run, progress);
-      case 'exceeded':
-        return this.runs.recount(run);
+        await this.runs.wait(run, progress);
+        break;
       case 'failed':
-        // The message of a bug may contain anything.
-        return this.runs.end(
-          run,
-          progress,
-          'FAILED',
-          error instanceof StowageError ? error.message : 'See the log of the worker.',
-        );
-      default:
+        await this.runs.end(run, progress, 'FAILED', messageOf(error));
+        break;
+      case 'succeeded':
         if (changed > 0) this.logger.info(fields, 'task finished');
-        // A short interval would fill the table.
-        if ('seconds' in task.schedule && changed + failed === 0 && (await this.runs.discard(run))) return;
-        return this.runs.end(run, progress, 'SUCCEEDED');
+        await this.succeed(task, run, progress);
     }
+    return null;
   }
 
-  /** Records the progress and renews the lease during the work. The work's signal aborts before another worker can take the run. */
-  private async withLease<T>(
-    run: HeldRun,
-    progress: TaskProgress,
-    sentAt: number,
-    work: (lost: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    const lost = new AbortController();
-    const lose = () => lost.abort(unavailable('LEASE_LOST', 'Another worker may have taken over this run.'));
-    const expireAfter = (since: number) => setTimeout(lose, since + LEASE_MS - performance.now());
-    let expiry = expireAfter(sentAt);
-    let recording: Promise<void> | undefined;
-    const record = async () => {
-      const since = performance.now();
-      // After an error it is unknown whether the lease was renewed, so the present expiry stays.
-      const isHeld = await this.runs.record(run, progress).catch(() => null);
-      if (isHeld === false) lose();
-      if (isHeld !== true) return;
-      clearTimeout(expiry);
-      expiry = expireAfter(since);
-    };
-    const timer = setInterval(() => {
-      recording ??= record().finally(() => (recording = undefined));
-    }, RECORD_MS);
-    try {
-      return await work(lost.signal);
-    } finally {
-      clearInterval(timer);
-      // A record that arrived after the end would find another state, but the end must not overtake it.
-      await recording;
-      clearTimeout(expiry);
-    }
+  private async succeed(task: DeclaredTask, run: TaskRun, progress: TaskProgress): Promise<void> {
+    // The rows of a short interval would fill the table.
+    const isUneventful = 'seconds' in task.schedule && progress.changed + progress.failed === 0;
+    if (isUneventful && (await this.runs.discard(run))) return;
+    await this.runs.end(run, progress, 'SUCCEEDED');
   }
 }
+
+/** The message of a bug may contain anything. */
+const messageOf = (error: unknown) =>
+  error instanceof StowageError ? error.message : 'See the log of the worker.';

@@ -1,9 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { Counter, Registry } from 'prom-client';
 import { kindOf } from '#libs/domain';
-import type { Task, TaskContext, TaskStep } from '#libs/runtime';
+import type { Task, TaskAction, TaskContext, TaskStep } from '#libs/runtime';
 import type { DeclaredTask } from './declared-tasks.js';
 import { TasksConfig } from './tasks.config.js';
 
@@ -12,6 +11,12 @@ export const MAX_ACTIONS = 100;
 const CONCURRENCY = 8;
 /** Steps that fail one after the other because a dependency is unavailable, after which the run ends. */
 const MAX_OUTAGES = 20;
+/** Steps that may be done, or in progress, after one that takes long. */
+const MAX_ENTRIES = 1_000;
+const MAX_CURSOR = 2_048;
+const MAX_TIMER_MS = 60_000;
+/** Longer than the key of an object, which a subject may contain. */
+const MAX_TEXT = 1_200;
 
 /** One line of what a run did, or with a dry run would do. */
 export interface RunAction {
@@ -65,8 +70,9 @@ class Execution {
   private readonly entries: Entry[] = [];
   private readonly active = new Set<Promise<void>>();
   private outages = 0;
-  private cursorBeforeOutage: string | null = null;
-  private planned = 0;
+  /** The position before the first of the outages that follow each other. */
+  private beforeOutages: Partial<TaskProgress> = {};
+  private planned: number;
   private nextStepAt = 0;
   private nextActionAt = 0;
   private end: TaskOutcome | null = null;
@@ -77,16 +83,31 @@ class Execution {
     private readonly progress: TaskProgress,
     private readonly actionsPerSecond: number,
     private readonly logger: PinoLogger,
-  ) {}
+  ) {
+    // Changes of the workers that had the run before count too.
+    this.planned = progress.changed;
+  }
 
   /** @throws the error of the task */
   async run(): Promise<TaskOutcome> {
+    let outcome: TaskOutcome = 'aborted';
+    try {
+      await this.takeSteps();
+      outcome = this.end ?? (this.options.signal.aborted ? 'aborted' : 'succeeded');
+    } finally {
+      // The steps that an outage made fail are done again.
+      if (outcome !== 'succeeded' && this.outages > 0) Object.assign(this.progress, this.beforeOutages);
+    }
+    return outcome;
+  }
+
+  private async takeSteps(): Promise<void> {
     const { signal } = this.options;
     const steps = iterate(this.task.call({ ...this.options, cursor: this.progress.cursor }));
     try {
       for (;;) {
         // A task may claim subjects, so a step is taken only when it can begin.
-        await this.free(this.task.concurrency ?? CONCURRENCY);
+        await this.waitForCapacity();
         await pause(this.nextStepAt, signal);
         if (signal.aborted || this.end !== null) break;
         const next = await steps.next();
@@ -97,17 +118,18 @@ class Execution {
       await Promise.all(this.active);
       await steps.return();
     }
-    if (this.end === 'unavailable') this.progress.cursor = this.cursorBeforeOutage;
-    if (this.end !== null) return this.end;
-    return signal.aborted ? 'aborted' : 'succeeded';
   }
 
-  /** Waits until fewer than `count` steps are in progress. */
-  private async free(count: number): Promise<void> {
-    while (this.active.size >= count) await Promise.race(this.active);
+  private async waitForCapacity(): Promise<void> {
+    const { concurrency = CONCURRENCY } = this.task;
+    const isFull = () => this.active.size >= concurrency || this.entries.length >= MAX_ENTRIES;
+    while (this.active.size > 0 && isFull()) await Promise.race(this.active);
   }
 
+  /** @throws Error if the cursor is too long */
   private start(step: TaskStep): void {
+    if (step.cursor !== undefined && step.cursor.length > MAX_CURSOR)
+      throw new Error(`A cursor of the task ${this.task.name} has more than ${MAX_CURSOR} characters.`);
     const entry: Entry = { step, isDone: false };
     this.entries.push(entry);
     this.nextStepAt = Math.max(this.nextStepAt, performance.now()) + (step.paceMs ?? 0);
@@ -120,7 +142,7 @@ class Execution {
     try {
       // An incomplete step is done by the next attempt.
       if (!(await this.perform(entry))) return;
-      this.outages = 0;
+      if (this.end === null) this.outages = 0;
     } catch (err) {
       if (signal.aborted || this.end !== null) return;
       this.fail(err, entry.step.subject);
@@ -135,10 +157,10 @@ class Execution {
     const { signal, isDryRun, allowed = Infinity } = this.options;
     const planned = (await entry.step.examine?.()) ?? null;
     if (planned === null) return true;
-    const { action, subject, detail, changes = 1 } = planned;
+    const { changes = 1 } = planned;
     if (!isDryRun) {
       this.planned += changes;
-      if (this.planned > allowed) this.end = 'exceeded';
+      if (this.planned > allowed) this.end ??= 'exceeded';
       const at = (this.nextActionAt = Math.max(this.nextActionAt, performance.now()));
       this.nextActionAt += (changes * 1000) / this.actionsPerSecond;
       await pause(at, signal);
@@ -147,19 +169,20 @@ class Execution {
     const made = isDryRun ? changes : Number(await planned.perform());
     if (made > 0) {
       this.progress.changed += made;
-      entry.action = { action, subject, detail };
+      entry.action = recorded(planned);
     }
     return true;
   }
 
   private fail(err: unknown, subject?: object): void {
+    const { cursor, examined, failed } = this.progress;
     this.logger.warn({ err, task: this.task.name, ...subject }, 'step of a task failed');
     this.progress.failed += 1;
     if (kindOf(err) !== 'unavailable') {
       this.outages = 0;
       return;
     }
-    if (this.outages++ === 0) this.cursorBeforeOutage = this.progress.cursor;
+    if (this.outages++ === 0) this.beforeOutages = { cursor, examined, failed };
     if (this.outages >= MAX_OUTAGES) this.end = 'unavailable';
   }
 
@@ -175,14 +198,33 @@ class Execution {
   }
 }
 
+function recorded({ action, subject, detail }: TaskAction): RunAction {
+  return {
+    action: textOf(action),
+    subject: textOf(subject),
+    ...(detail !== undefined && { detail: textOf(detail) }),
+  };
+}
+
+/** PostgreSQL stores neither NUL nor half of a surrogate pair in jsonb. */
+const textOf = (text: string) => text.slice(0, MAX_TEXT).replaceAll('\0', '\uFFFD').toWellFormed();
+
 async function* iterate(steps: ReturnType<Task>): AsyncGenerator<TaskStep, void> {
   yield* steps;
 }
 
 /** Waits until a time of `performance.now()`, or until the signal aborts. */
 async function pause(until: number, signal: AbortSignal): Promise<void> {
-  const ms = until - performance.now();
-  if (ms > 0) await delay(ms, undefined, { signal }).catch(() => undefined);
+  for (let ms; !signal.aborted && (ms = until - performance.now()) > 0;) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = () => resolve();
+    // A timer beyond 2^31 ms would fire at once.
+    const timer = setTimeout(wake, Math.min(Math.ceil(ms), MAX_TIMER_MS));
+    signal.addEventListener('abort', wake);
+    await promise;
+    clearTimeout(timer);
+    signal.removeEventListener('abort', wake);
+  }
 }
 
 /** Runs the steps of tasks, several at a time and at a limited rate, logs their errors and counts the outcomes of runs. */
@@ -224,6 +266,11 @@ export class TaskRunner {
       this.runs.inc({ task: task.name, outcome });
       return { outcome, error };
     }
+  }
+
+  /** Counts a run that ended because its workers crashed. */
+  countCrashed(task: string): void {
+    this.runs.inc({ task, outcome: 'crashed' });
   }
 
   /** Whether a task has something to do: its dry run has a first step. */

@@ -45,21 +45,24 @@ const COVER = statement<Pick<TaskRun, 'id' | 'attempt'>>(
     returning id, attempt`,
 );
 
+/** The column has milliseconds, so the time may have been rounded up. */
+const IS_DUE = `next_at <= clock_timestamp() + interval '1 millisecond'`;
+
 const BEGIN = statement<TaskRun>(
   'task_runs_begin',
   `update task_runs r set state = 'RUNNING', started_at = coalesce(started_at, now()), attempt = attempt + 1,
       crashes = crashes + (state = 'RUNNING')::int, next_at = ${LEASE_END}
-    where id = $1 and state in ('QUEUED', 'RUNNING') and next_at <= clock_timestamp() returning ${COLUMNS}`,
+    where id = $1 and task = any($2::text[]) and state in ('QUEUED', 'RUNNING') and ${IS_DUE} returning ${COLUMNS}`,
 );
 
 /** The condition under which a worker may write a run. */
 const HELD = `id = $1 and attempt = $2 and state = 'RUNNING'`;
-const PROGRESS = 'cursor = $3, examined = $4, changed = $5, failed = $6, actions = $7::jsonb';
+const PROGRESS = 'cursor = $3::text, examined = $4, changed = $5, failed = $6, actions = $7::jsonb';
 
 const RECORD = statement<object>(
   'task_runs_record',
   `update task_runs set ${PROGRESS}, next_at = ${LEASE_END},
-      crashes = case when cursor is distinct from $3 or changed <> $5 then 0 else crashes end
+      crashes = case when cursor is distinct from $3::text or changed <> $5 then 0 else crashes end
     where ${HELD} returning id`,
 );
 
@@ -92,7 +95,8 @@ const ALLOW = statement<object>(
 
 const DUE = statement<Pick<TaskRun, 'id' | 'attempt'>>(
   'task_runs_due',
-  `select id, attempt from task_runs where state in ('QUEUED', 'RUNNING') and next_at <= clock_timestamp() order by next_at limit 100`,
+  `select id, attempt from task_runs 
+    where state in ('QUEUED', 'RUNNING') and ${IS_DUE} and task = any($1::text[]) order by next_at limit 100`,
 );
 
 /** Creates a run, or keeps the unfinished one even if it changes nothing. */
@@ -133,7 +137,9 @@ export class TaskRunsRepository {
   constructor(private readonly database: Database) {}
 
   /** Records the tasks of this worker. A new task has no ticks before `now`. */
-  async declare(tasks: readonly Pick<ScheduledTask, 'name' | 'schedule'>[], now: Date): Promise<void> {
+  async declare(declared: readonly Pick<ScheduledTask, 'name' | 'schedule'>[], now: Date): Promise<void> {
+    // Workers of two releases lock the rows in one order, so that neither has a deadlock.
+    const tasks = declared.toSorted((a, b) => (a.name < b.name ? -1 : 1));
     await this.database.query(DECLARE, [
       tasks.map(({ name }) => name),
       tasks.map(({ schedule }) => schedule),
@@ -168,14 +174,22 @@ export class TaskRunsRepository {
     );
   }
 
-  /** Lets a waiting run make the changes that were counted, and a few that were added since. */
+  /**
+   * Lets a waiting run make the changes that were counted, and a few that were added since.
+   * @returns null if the run does not wait
+   * @throws the database's error about a unique key if another run of the task is unfinished
+   */
   async confirm(id: bigint): Promise<TaskRun | null> {
     return (await this.database.query(CONFIRM, [id]))[0] ?? null;
   }
 
-  /** Takes a run that is queued, or whose worker does not renew its lease. @returns null if it must not be begun */
-  async begin(id: bigint): Promise<TaskRun | null> {
-    return (await this.database.query(BEGIN, [id]))[0] ?? null;
+  /**
+   * Takes a run that is queued, or whose worker does not renew its lease.
+   * @param tasks names of the tasks that this worker has; those of other releases are left to other workers
+   * @returns null if the run must not be begun
+   */
+  async begin(id: bigint, tasks: readonly string[]): Promise<TaskRun | null> {
+    return (await this.database.query(BEGIN, [id, tasks]))[0] ?? null;
   }
 
   /** Records the progress and renews the lease. @returns false if another worker has the run */
@@ -198,9 +212,9 @@ export class TaskRunsRepository {
     return (await this.database.read((prisma) => prisma.taskRun.deleteMany({ where }))).count > 0;
   }
 
-  /** Lets a run that found more changes than are allowed count them again. */
-  async recount({ id, attempt }: HeldRun): Promise<void> {
-    await this.database.query(RECOUNT, [id, attempt]);
+  /** Lets a run that found more changes than are allowed count them again. @returns false if another worker has the run */
+  async recount({ id, attempt }: HeldRun): Promise<boolean> {
+    return (await this.database.query(RECOUNT, [id, attempt])).length > 0;
   }
 
   /** Lets a run wait for its confirmation. Earlier runs of the task that wait are cancelled. */
@@ -208,9 +222,13 @@ export class TaskRunsRepository {
     await this.database.query(WAIT, valuesOf(run, progress));
   }
 
-  /** Returns a run to the queue. @param delayMs milliseconds until it may be continued */
-  async release(run: HeldRun, progress: TaskProgress, delayMs: number): Promise<void> {
-    await this.database.query(RELEASE, [...valuesOf(run, progress), delayMs]);
+  /**
+   * Returns a run to the queue.
+   * @param delayMs milliseconds until it may be continued
+   * @returns false if another worker has the run
+   */
+  async release(run: HeldRun, progress: TaskProgress, delayMs: number): Promise<boolean> {
+    return (await this.database.query(RELEASE, [...valuesOf(run, progress), delayMs])).length > 0;
   }
 
   /** @returns false if another worker has the run */
@@ -218,9 +236,9 @@ export class TaskRunsRepository {
     return (await this.database.query(ALLOW, [id, attempt, planned, allowed])).length > 0;
   }
 
-  /** Runs that may be begun: their job was lost, or their worker died. */
-  due(): Promise<HeldRun[]> {
-    return this.database.query(DUE, []);
+  /** Runs of these tasks that may be begun: their job was lost, or their worker died. */
+  due(tasks: readonly string[]): Promise<HeldRun[]> {
+    return this.database.query(DUE, [tasks]);
   }
 
   countFinished(before: Date): Promise<number> {

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
+import { isUniqueViolation } from '#libs/database';
 import { StowageError } from '#libs/domain';
 import { QueueService } from '#libs/queue';
 import { type HeldRun, type TaskRun, TaskRunsRepository } from './task-runs.repository.js';
@@ -41,10 +42,14 @@ export class TaskRunsService {
 
   /**
    * Lets a run continue that waits because it would change more than the configured number or share. A repeat returns the run.
-   * @throws StowageError not-found TASK_RUN_NOT_FOUND; conflict TASK_RUN_NOT_WAITING; unavailable
+   * @throws StowageError not-found TASK_RUN_NOT_FOUND; conflict TASK_RUN_NOT_WAITING, TASK_RUN_UNFINISHED;
+   * unavailable
    */
   async confirm(id: bigint): Promise<TaskRun> {
-    const confirmed = await this.runs.confirm(id);
+    const confirmed = await this.runs.confirm(id).catch((error: unknown) => {
+      if (isUniqueViolation(error)) throw unfinished();
+      throw error;
+    });
     if (confirmed !== null) {
       await this.enqueue(confirmed);
       return confirmed;
@@ -67,12 +72,21 @@ export class TaskRunsService {
     return this.runs.list(task, Math.min(limit, MAX_LISTED));
   }
 
-  /** Enqueues a run. A failure is logged: the workers enqueue runs again that have no job. */
-  async enqueue({ id, attempt }: HeldRun): Promise<void> {
+  /** Enqueues a run. @returns false after an error, which is logged: the workers enqueue runs again that have no job */
+  async enqueue({ id, attempt }: HeldRun): Promise<boolean> {
     try {
       await this.queue.enqueueTaskRun(id, attempt);
+      return true;
     } catch (err) {
       this.logger.warn({ err, taskRun: String(id) }, 'run of a task not enqueued yet');
+      return false;
     }
   }
 }
+
+const unfinished = () =>
+  new StowageError(
+    'conflict',
+    'TASK_RUN_UNFINISHED',
+    'Another run of this task is not finished. Confirm this run again when it is.',
+  );

@@ -15,6 +15,9 @@ const MAX_SLEEP_MS = 60_000;
 /** Interval at which a worker looks for runs whose job was lost or whose worker died. */
 const RESUME_MS = 15_000;
 
+/** Delay before a tick is tried again that the worker could not cover. */
+const RETRY_MS = 5_000;
+
 /**
  * Enqueues a run of each task at each tick. Every worker does so, and the first covers the tick. Runs that are due again are enqueued
  * by every worker too: the queue ignores a job that it has.
@@ -23,6 +26,7 @@ const RESUME_MS = 15_000;
 export class TaskSchedule implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly shutdown = new AbortController();
   private following: Promise<void>[] = [];
+  private isResuming = false;
 
   constructor(
     private readonly tasks: DeclaredTasks,
@@ -49,26 +53,40 @@ export class TaskSchedule implements OnApplicationBootstrap, BeforeApplicationSh
     await Promise.all(this.following);
   }
 
-  /** Enqueues a run if the task has something to do and no worker has covered the tick. Never rejects. */
-  async tick(task: DeclaredTask, tick: Date): Promise<void> {
-    if (this.clock.isBeyondLimit) return;
+  /**
+   * Enqueues a run if the task has something to do and no worker has covered the tick. Never rejects.
+   * @returns false if the tick is to be tried again
+   */
+  async tick(task: DeclaredTask, tick: Date): Promise<boolean> {
+    if (this.clock.isBeyondLimit) return false;
     try {
       const { signal } = this.shutdown;
-      if ('seconds' in task.schedule && !(await this.runner.isDue(task, this.clock.now(), signal))) return;
+      if ('seconds' in task.schedule && !(await this.runner.isDue(task, this.clock.now(), signal)))
+        return true;
       const run = await this.runs.cover(task.name, tick);
       if (run !== null) await this.service.enqueue(run);
+      return true;
     } catch (err) {
       if (!this.shutdown.signal.aborted) this.logger.warn({ err, task: task.name }, 'task not started');
+      return false;
     }
   }
 
   /** Enqueues the runs that may be begun. Never rejects. */
   @Interval(RESUME_MS)
   async resume(): Promise<void> {
+    if (this.isResuming || this.shutdown.signal.aborted) return;
+    this.isResuming = true;
     try {
-      for (const run of await this.runs.due()) await this.service.enqueue(run);
+      const due = await this.runs.due(this.tasks.all().map(({ name }) => name));
+      for (const run of due) {
+        // Each further run would wait for the queue too.
+        if (!(await this.service.enqueue(run))) break;
+      }
     } catch (err) {
       this.logger.warn({ err }, 'runs of tasks not continued');
+    } finally {
+      this.isResuming = false;
     }
   }
 
@@ -76,7 +94,11 @@ export class TaskSchedule implements OnApplicationBootstrap, BeforeApplicationSh
     for (let tick = task.nextTick(this.clock.now()); await this.sleep(tick);) {
       const covered = tick;
       tick = task.nextTick(this.clock.now());
-      await this.tick(task, covered);
+      // A short outage must not cost the run of a day.
+      while (!(await this.tick(task, covered))) {
+        const retryAt = new Date(this.clock.now().getTime() + RETRY_MS);
+        if (retryAt >= tick || !(await this.sleep(retryAt))) break;
+      }
     }
   }
 

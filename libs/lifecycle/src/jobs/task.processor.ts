@@ -5,6 +5,7 @@ import { PinoLogger } from 'nestjs-pino';
 import { unavailable } from '#libs/domain';
 import { TASK_QUEUE, type TaskJob, workerOptions } from '#libs/queue';
 import { TaskExecutionService } from '../task-execution.service.js';
+import { TaskRunsService } from '../task-runs.service.js';
 
 /** Runs of one worker at a time. They mostly wait for the database and storage, and a long one must not delay short ones. */
 const CONCURRENCY = 32;
@@ -17,6 +18,7 @@ export class TaskProcessor extends WorkerHost implements OnApplicationBootstrap,
 
   constructor(
     private readonly execution: TaskExecutionService,
+    private readonly service: TaskRunsService,
     private readonly logger: PinoLogger,
   ) {
     super();
@@ -35,7 +37,8 @@ export class TaskProcessor extends WorkerHost implements OnApplicationBootstrap,
 
   async process({ data: { runId } }: Job<TaskJob>): Promise<void> {
     try {
-      await this.execution.execute(BigInt(runId), this.shutdown.signal);
+      const released = await this.execution.execute(BigInt(runId), this.shutdown.signal);
+      if (released !== null) await this.service.enqueue(released);
     } catch (err) {
       this.logger.warn({ err, taskRun: runId }, 'run of a task not finished');
     }
