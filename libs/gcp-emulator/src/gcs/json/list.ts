@@ -1,8 +1,7 @@
 import { ApiError } from '../http/errors.js';
 import { integerOf } from '../http/preconditions.js';
 import { parseJsonObject } from '../http/exchange.js';
-import type { StoredObject } from '../store/objects.js';
-import type { Store } from '../store/store.js';
+import type { Objects, StoredObject } from '../store/objects.js';
 
 const PAGE = 1000;
 
@@ -36,37 +35,41 @@ function decodeToken(token: string): Position {
 const later = (a: string, b: string) => (Buffer.compare(Buffer.from(a), Buffer.from(b)) >= 0 ? a : b);
 
 /** Lists one page of a bucket's objects in the order of the UTF-8 bytes of their names. */
-export function listObjects(store: Store, bucket: string, query: URLSearchParams): Page {
+export function listObjects(objects: Pick<Objects, 'scan'>, bucket: string, query: URLSearchParams): Page {
   for (const name of ['matchGlob', 'softDeleted'] as const) {
     if (query.has(name)) throw new ApiError('notImplemented', { message: `${name} is not implemented.` });
   }
   const prefix = query.get('prefix') ?? '';
   const delimiter = query.get('delimiter') ?? '';
-  const end = query.get('endOffset');
+  const end = query.get('endOffset') || undefined;
   const limit = Math.min(PAGE, integerOf((name) => query.get(name), 'maxResults') || PAGE);
   const token = query.get('pageToken');
   const first: Position = { from: later(prefix, query.get('startOffset') ?? ''), exclusive: false };
   let position = token ? decodeToken(token) : first;
 
   const page: Page = { items: [], prefixes: [] };
-  for (;;) {
-    const object = store.objects.next(bucket, position.from, position.exclusive, end || null);
-    if (object === undefined || !object.name.startsWith(prefix)) return page;
-    const cut = delimiter === '' ? -1 : object.name.indexOf(delimiter, prefix.length);
-    const common = cut < 0 ? undefined : object.name.slice(0, cut + delimiter.length);
-    const isNew = common === undefined || common !== position.prefix;
-    if (isNew && page.items.length + page.prefixes.length === limit) {
-      page.nextPageToken = encodeToken(position);
-      return page;
-    }
-    if (common === undefined) {
-      page.items.push(object);
-      position = { from: object.name, exclusive: true };
-    } else if (isNew) {
-      page.prefixes.push(common);
-      position = { from: common + LAST, exclusive: false, prefix: common };
-    } else {
+  const isFull = () => page.items.length + page.prefixes.length === limit;
+  /** Reads one statement's objects. Returns true when the listing continues behind the end of a common prefix. */
+  const read = (): boolean => {
+    for (const object of objects.scan({ bucket, ...position, end })) {
+      if (!object.name.startsWith(prefix)) return false;
+      const cut = delimiter === '' ? -1 : object.name.indexOf(delimiter, prefix.length);
+      const common = cut < 0 ? undefined : object.name.slice(0, cut + delimiter.length);
+      const isNew = common === undefined || common !== position.prefix;
+      if (isNew && isFull()) {
+        page.nextPageToken = encodeToken(position);
+        return false;
+      }
+      if (common !== undefined && isNew) {
+        page.prefixes.push(common);
+        position = { from: common + LAST, exclusive: false, prefix: common };
+        return true;
+      }
+      if (common === undefined) page.items.push(object);
       position = { from: object.name, exclusive: true, prefix: common };
     }
-  }
+    return false;
+  };
+  while (read());
+  return page;
 }

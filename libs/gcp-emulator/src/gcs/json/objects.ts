@@ -81,7 +81,7 @@ export function objectRoutes(store: Store): Route[] {
 
   const list = (exchange: Exchange) => {
     const { name } = store.buckets.get(exchange.param('bucket'));
-    const { items, prefixes, nextPageToken } = listObjects(store, name, exchange.query);
+    const { items, prefixes, nextPageToken } = listObjects(objects, name, exchange.query);
     return jsonReply({
       kind: 'storage#objects',
       ...(items.length > 0 && { items: items.map((object) => objectResource(object, store.baseUrl())) }),

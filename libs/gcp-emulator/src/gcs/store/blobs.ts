@@ -40,11 +40,19 @@ export class Blobs {
   private constructor(
     private readonly objects: string,
     private readonly temporary: string,
+    private readonly onError: (error: unknown) => void,
   ) {}
 
-  /** Opens the folder and removes leftovers of a killed process: unfinished files and files `isKnown` rejects. */
-  static async open(dataDir: string, isKnown: (id: string) => boolean): Promise<Blobs> {
-    const blobs = new Blobs(path.join(dataDir, 'objects'), path.join(dataDir, 'tmp'));
+  /**
+   * Opens the folder and removes leftovers of a killed process: unfinished files and files `isKnown` rejects.
+   * @param onError receives the errors of {@link discard}
+   */
+  static async open(
+    dataDir: string,
+    isKnown: (id: string) => boolean,
+    onError: (error: unknown) => void = () => undefined,
+  ): Promise<Blobs> {
+    const blobs = new Blobs(path.join(dataDir, 'objects'), path.join(dataDir, 'tmp'), onError);
     await rm(blobs.temporary, { recursive: true, force: true });
     await mkdir(blobs.temporary, { recursive: true });
     await mkdir(blobs.objects, { recursive: true });
@@ -182,5 +190,10 @@ export class Blobs {
 
   async remove(id: string): Promise<void> {
     await rm(this.pathOf(id), { force: true });
+  }
+
+  /** Removes a file later, as well as possible: a file that remains is removed the next time the store is opened. */
+  discard(id: string): void {
+    this.remove(id).catch(this.onError);
   }
 }

@@ -1,10 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { SQLInputValue } from 'node:sqlite';
 import { ApiError } from '../http/errors.js';
 import type { Blobs, StagedBlob } from './blobs.js';
 import type { Buckets } from './buckets.js';
-import { prepared, transaction } from './database.js';
+import { transaction } from './database.js';
 import { GroupCommit } from './group-commit.js';
+import type { NameRange, ObjectRows } from './object-rows.js';
 import type { Outbox } from './outbox.js';
 
 /** Fields of an object that a writer may set; the service sets all others. */
@@ -49,27 +49,6 @@ interface Written {
   readonly replaced: StoredObject | undefined;
 }
 
-interface ObjectRow {
-  bucket: string;
-  name: string;
-  generation: number;
-  metageneration: number;
-  size: number;
-  md5: string;
-  crc32c: string;
-  blob: string;
-  metadata: string;
-  created_at: string;
-  updated_at: string;
-}
-
-const fromRow = ({ created_at, updated_at, metadata, ...row }: ObjectRow): StoredObject => ({
-  ...row,
-  metadata: JSON.parse(metadata) as ObjectMetadata,
-  createdAt: created_at,
-  updatedAt: updated_at,
-});
-
 const isHeld = ({ metadata }: StoredObject) =>
   metadata.temporaryHold === true || metadata.eventBasedHold === true;
 
@@ -79,24 +58,17 @@ export class Objects {
 
   constructor(
     private readonly db: DatabaseSync,
+    private readonly rows: ObjectRows,
     private readonly blobs: Blobs,
     private readonly buckets: Buckets,
     private readonly outbox: Outbox,
     private readonly now: () => Date,
-    private readonly onError: (error: unknown) => void,
   ) {
     this.group = new GroupCommit(db);
   }
 
-  private row(where: string, ...values: SQLInputValue[]): StoredObject | undefined {
-    const row = prepared(this.db, `SELECT * FROM objects WHERE ${where} ORDER BY name LIMIT 1`).get(
-      ...values,
-    );
-    return row && fromRow(row as unknown as ObjectRow);
-  }
-
-  find({ bucket, name }: ObjectKey): StoredObject | undefined {
-    return this.row('bucket = ? AND name = ?', bucket, name);
+  find(key: ObjectKey): StoredObject | undefined {
+    return this.rows.find(key);
   }
 
   /**
@@ -114,10 +86,9 @@ export class Objects {
     return object;
   }
 
-  /** The first object at a name (after it when `exclusive`) and before `end`, in the order of UTF-8 bytes. */
-  next(bucket: string, from: string, exclusive: boolean, end: string | null): StoredObject | undefined {
-    const where = `bucket = ?1 AND name ${exclusive ? '>' : '>='} ?2 AND (?3 IS NULL OR name < ?3)`;
-    return this.row(where, bucket, from, end);
+  /** The objects of a range of names. A caller that stops early reads no further row. */
+  scan(range: NameRange): Generator<StoredObject, void, undefined> {
+    return this.rows.scan(range);
   }
 
   /** Commits staged bytes as the object of that name. If the write is rejected, the bytes are removed. */
@@ -158,9 +129,9 @@ export class Objects {
     if (replaced && isHeld(replaced)) throw new ApiError('held');
     const now = this.now().toISOString();
     const { size, md5, crc32c } = blob;
-    const object = { ...key, generation: this.nextGeneration(), metageneration: 1, size, md5, crc32c };
+    const object = { ...key, generation: this.rows.nextGeneration(), metageneration: 1, size, md5, crc32c };
     const stored = { ...object, blob: blob.id, metadata, createdAt: now, updatedAt: now };
-    this.insert(stored);
+    this.rows.insert(stored);
     if (replaced) {
       this.outbox.enqueue('OBJECT_DELETE', replaced, { overwrittenByGeneration: stored.generation });
     }
@@ -171,33 +142,8 @@ export class Objects {
   /** Called after the commit. */
   private written({ stored, replaced }: Written): StoredObject {
     this.outbox.wake();
-    if (replaced) this.discard(replaced);
+    if (replaced) this.blobs.discard(replaced.blob);
     return stored;
-  }
-
-  private insert(object: StoredObject): void {
-    prepared(this.db, 'INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
-      object.bucket,
-      object.name,
-      object.generation,
-      object.metageneration,
-      object.size,
-      object.md5,
-      object.crc32c,
-      object.blob,
-      JSON.stringify(object.metadata),
-      object.createdAt,
-      object.updatedAt,
-    );
-  }
-
-  /** Generations are microseconds, as in GCS, but strictly increasing even when the clock goes back. */
-  private nextGeneration(): number {
-    const row = prepared(
-      this.db,
-      'UPDATE generation_clock SET latest = max(latest + 1, ?) RETURNING latest',
-    ).get(this.now().getTime() * 1000);
-    return Number(row?.latest);
   }
 
   /** `change` receives the object as it is at the time of writing and returns its new metadata, or throws to reject. */
@@ -214,7 +160,7 @@ export class Objects {
         metageneration: current.metageneration + 1,
         updatedAt: this.now().toISOString(),
       };
-      this.insert(stored);
+      this.rows.insert(stored);
       this.outbox.enqueue('OBJECT_METADATA_UPDATE', stored);
       return stored;
     });
@@ -227,16 +173,11 @@ export class Objects {
       const current = this.get(key, generation);
       check(current);
       if (isHeld(current)) throw new ApiError('held');
-      prepared(this.db, 'DELETE FROM objects WHERE bucket = ? AND name = ?').run(key.bucket, key.name);
+      this.rows.remove(key);
       this.outbox.enqueue('OBJECT_DELETE', current);
       return current;
     });
     this.outbox.wake();
-    this.discard(deleted);
-  }
-
-  /** Best effort: a file that remains is removed the next time the store is opened. */
-  private discard(object: StoredObject): void {
-    this.blobs.remove(object.blob).catch(this.onError);
+    this.blobs.discard(deleted.blob);
   }
 }

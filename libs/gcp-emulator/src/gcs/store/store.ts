@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Blobs } from './blobs.js';
 import { Buckets } from './buckets.js';
 import { openDatabase } from './database.js';
+import { ObjectRows } from './object-rows.js';
 import { Objects } from './objects.js';
 import { Outbox } from './outbox.js';
 import { Sessions } from './sessions.js';
@@ -40,10 +41,11 @@ export async function openStore({ dataDir, baseUrl, now, onError }: StoreOptions
       `SELECT 1 FROM objects WHERE blob = ?1
        UNION ALL SELECT 1 FROM sessions WHERE blob = ?1 AND state = 'open'`,
     );
-    const blobs = await Blobs.open(dataDir, (id) => known.get(id) !== undefined);
+    const blobs = await Blobs.open(dataDir, (id) => known.get(id) !== undefined, onError);
     const buckets = new Buckets(db, now);
     const outbox = new Outbox(db, now, baseUrl);
-    const objects = new Objects(db, blobs, buckets, outbox, now, onError);
+    const rows = new ObjectRows(db, now);
+    const objects = new Objects(db, rows, blobs, buckets, outbox, now);
     const sessions = new Sessions(db, now);
     return { buckets, objects, blobs, sessions, outbox, baseUrl, now, close: () => db.close() };
   } catch (error) {
