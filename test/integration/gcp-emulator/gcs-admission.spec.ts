@@ -85,6 +85,16 @@ describe('requests of web pages to the storage emulator', () => {
       { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"action":{"status":503}}' },
     ],
     ['lists faults', '/_emulator/faults', {}],
+    [
+      'drops an object',
+      '/_emulator/damage/drop',
+      {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: '{"bucket":"pages","key":"kept"}',
+      },
+    ],
+    ['resets the clock', '/_emulator/clock', { method: 'DELETE' }],
     ['publishes events', '/_emulator/events', { method: 'POST', headers: simple, body: '{"topic":"t"}' }],
     ['names an unknown path', '/storage/v1/nowhere', {}],
     ['names an unknown session', '/storage/v1/b/pages/o?upload_id=x', {}],

@@ -1,10 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect, it } from '@jest/globals';
 import { adminHandler } from './admin.js';
+import { AdjustableClock } from './clock.js';
 import { Faults } from './faults/faults.js';
 import { Exchange } from './http/exchange.js';
+import type { DamageControl } from './store/damage.js';
 
-const handle = adminHandler(new Faults(), () => Promise.resolve());
+const handle = adminHandler({
+  faults: new Faults(),
+  forge: () => Promise.resolve(),
+  damage: {} as DamageControl,
+  clock: new AdjustableClock(() => new Date(0)),
+});
 
 function call(
   remoteAddress: string,
@@ -36,7 +43,10 @@ it.each([
 it('rejects a body that is not JSON and an unknown path', () => {
   const host = 'localhost';
   const text = { host, 'content-type': 'text/plain' };
-  expect(call('127.0.0.1', text, 'POST')).toThrow(expect.objectContaining({ status: 400 }));
+  for (const path of ['faults', 'damage/drop', 'clock']) {
+    const request = call('127.0.0.1', text, 'POST', `/_emulator/${path}`);
+    expect(request).toThrow(expect.objectContaining({ status: 400 }));
+  }
   expect(call('127.0.0.1', { host }, 'GET', '/_emulator/other')).toThrow(
     expect.objectContaining({ status: 404 }),
   );

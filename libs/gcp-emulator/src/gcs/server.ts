@@ -6,6 +6,7 @@ import { finished, pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { loopbackHosts } from '#libs/domain';
 import { adminHandler } from './admin.js';
+import { AdjustableClock, type ClockControl } from './clock.js';
 import { Faults, type FaultControl } from './faults/faults.js';
 import { admissionCheck } from './http/admission.js';
 import { ApiError, asApiError, ClientGone, jsonError, xmlError } from './http/errors.js';
@@ -14,6 +15,7 @@ import { Publisher, type Publish } from './publisher.js';
 import { release } from './release.js';
 import { requestHandler } from './requests.js';
 import { ResumableUploads } from './resumable/resumable-uploads.js';
+import type { DamageControl } from './store/damage.js';
 import { openStore } from './store/store.js';
 import { V4Verifier, type HmacKey, type RsaKey } from './xml/v4-verifier.js';
 
@@ -33,7 +35,7 @@ export interface GcsEmulatorOptions {
   rsaKeys?: RsaKey[];
   /** Delivers an event to a topic (`projects/P/topics/T`). The emulator retries when the promise rejects. */
   publish?: Publish;
-  /** Lets programs on this machine control faults, at `/_emulator/faults` and `/_emulator/events`. Default false. */
+  /** Lets programs on this machine control faults, events, damage and the clock, below `/_emulator/`. Default false. */
   admin?: boolean;
   /** Default: the system's clock. */
   now?: () => Date;
@@ -52,6 +54,10 @@ export interface GcsEmulator {
     /** Publishes a made-up event, for example about an object that does not exist. */
     forge: Publish;
   };
+  /** Damages stored objects, to test how a client finds that out. */
+  damage: DamageControl;
+  /** The emulator's clock, which a test can move. */
+  clock: ClockControl;
   /** Takes no new requests, gives running ones 5 s to finish, then closes everything. */
   close(): Promise<void>;
 }
@@ -72,7 +78,9 @@ const LINGER_MS = 30_000;
  * const storage = new Storage({ apiEndpoint: emulator.url, projectId: 'dev' });
  */
 export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<GcsEmulator> {
-  const { host = '127.0.0.1', now = () => new Date(), onError = () => undefined } = options;
+  const { host = '127.0.0.1', onError = () => undefined } = options;
+  const clock = new AdjustableClock(options.now ?? (() => new Date()));
+  const now = () => clock.now();
   let url = '';
   const store = await openStore({ dataDir: options.dataDir, baseUrl: () => url, now, onError });
   const running = new Set<Promise<void>>();
@@ -98,7 +106,8 @@ export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<Gcs
   }
   const { port } = server.address() as AddressInfo;
   url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const admin = options.admin ? adminHandler(faults, forge) : undefined;
+  const { damage } = store;
+  const admin = options.admin ? adminHandler({ faults, forge, damage, clock }) : undefined;
   const admit = admissionCheck([...loopbackHosts(port), ...(options.allowedHosts ?? [])]);
   const handle = requestHandler({ store, uploads, verifier, faults, admin, admit });
   listenForRequests(server, (exchange) => {
@@ -115,7 +124,7 @@ export async function startGcsEmulator(options: GcsEmulatorOptions): Promise<Gcs
     await uploads.stop();
     store.close();
   };
-  return { port, url, faults, events: { forge }, close: () => (closing ??= shutDown()) };
+  return { port, url, faults, events: { forge }, damage, clock, close: () => (closing ??= shutDown()) };
 }
 
 function createHttpServer(): Server {

@@ -1,4 +1,5 @@
 import { ApiError } from '../http/errors.js';
+import { checkFields, isCount, isOneOf, isRecord, isText, optional, type Fields } from '../http/fields.js';
 
 /** Direction of the bytes: to the emulator (`request`) or from it (`response`). */
 export type Direction = 'request' | 'response';
@@ -35,19 +36,6 @@ export interface FaultRule {
   action: RequestFault | EventFault;
 }
 
-type Fields = Record<string, (value: unknown) => boolean>;
-
-const isText = (value: unknown) => typeof value === 'string';
-const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
-const isOneOf =
-  (...values: unknown[]) =>
-  (value: unknown) =>
-    values.includes(value);
-const optional = (check: (value: unknown) => boolean) => (value: unknown) =>
-  value === undefined || check(value);
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 const RULE: Fields = {
   id: optional(isText),
   match: optional(isRecord),
@@ -75,30 +63,20 @@ const ACTIONS: Record<string, Fields> = {
   delayMs: { delayMs: isCount },
 };
 
-function check(where: string, value: Record<string, unknown>, fields: Fields): void {
-  for (const field of Object.keys(value)) {
-    if (!(field in fields)) throw new ApiError('invalid', { message: `Unknown field ${where}${field}.` });
-  }
-  for (const [field, isValid] of Object.entries(fields)) {
-    if (!isValid(value[field]))
-      throw new ApiError('invalid', { message: `Invalid value for ${where}${field}.` });
-  }
-}
-
 /**
  * Validates a rule that a client sent.
  * @throws {ApiError} invalid, with a message that names the wrong field
  */
 export function parseRule(value: Record<string, unknown>): FaultRule {
-  check('', value, RULE);
+  checkFields('', value, RULE);
   const { match = {}, action } = value as {
     match?: Record<string, unknown>;
     action: Record<string, unknown>;
   };
-  check('match.', match, MATCH);
+  checkFields('match.', match, MATCH);
   const kind = Object.keys(ACTIONS).find((field) => field in action);
   const fields = kind === undefined ? undefined : ACTIONS[kind];
   if (fields === undefined) throw new ApiError('invalid', { message: 'Invalid value for action.' });
-  check('action.', action, fields);
+  checkFields('action.', action, fields);
   return value as unknown as FaultRule;
 }

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Blobs } from './blobs.js';
 import { Buckets } from './buckets.js';
+import { Damage } from './damage.js';
 import { openDatabase } from './database.js';
 import { ObjectRows } from './object-rows.js';
 import { Objects } from './objects.js';
@@ -18,6 +19,7 @@ export interface Store {
   blobs: Blobs;
   sessions: Sessions;
   outbox: Outbox;
+  damage: Damage;
   baseUrl: () => string;
   now: () => Date;
   close(): void;
@@ -47,7 +49,8 @@ export async function openStore({ dataDir, baseUrl, now, onError }: StoreOptions
     const rows = new ObjectRows(db, now);
     const objects = new Objects(db, rows, blobs, buckets, outbox, now);
     const sessions = new Sessions(db, now);
-    return { buckets, objects, blobs, sessions, outbox, baseUrl, now, close: () => db.close() };
+    const damage = new Damage(db, buckets, objects, rows, blobs, now);
+    return { buckets, objects, blobs, sessions, outbox, damage, baseUrl, now, close: () => db.close() };
   } catch (error) {
     db.close();
     throw error;
