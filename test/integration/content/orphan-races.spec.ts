@@ -121,17 +121,23 @@ describe('races of orphans with uploads (real: PostgreSQL, storage emulator)', (
     await isStored(id);
   });
 
-  it('deletes only the version that it has seen', async () => {
-    await world.emulators.put({ bucket: CONTENT, key: KEY }, Buffer.from(BYTES), {
-      contentType: OCTET_STREAM,
-    });
+  it.each(['orphans_adopt', 'delete'])('deletes only the version that it has seen (%s)', async (call) => {
     const rewrite = async () => {
       await world.emulators.put({ bucket: CONTENT, key: KEY }, Buffer.from('newer'), {
         contentType: OCTET_STREAM,
       });
     };
-    before.set('delete', rewrite);
-    expect(await collect()).toMatchObject({ changed: 0, failed: 0, actions: [] });
+    if (call === 'delete') before.set('delete', rewrite);
+    const query = world.database.query.bind(world.database);
+    world.database.query = async (statement, ...rest) => {
+      if (statement.name === call) await rewrite();
+      return query(statement, ...rest);
+    };
+    try {
+      expect(await collect()).toMatchObject({ changed: 0, failed: 0, actions: [] });
+    } finally {
+      world.database.query = query;
+    }
     expect(await bytesAt(KEY)).toBe('newer');
     expect(await world.storedObjects()).toEqual([]);
     expect(await world.database.prisma.integrityFinding.count()).toBe(0);
