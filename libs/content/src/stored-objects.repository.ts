@@ -104,16 +104,16 @@ const KNOWN_INFECTED = statement<Pick<StoredObject, 'id'>>(
   `select id from stored_objects where sha256 = $1 and state = 'QUARANTINED' limit 1`,
 );
 
-/** The mark clears the version, so that any copy recorded afterwards was made from verified bytes. */
+/** The mark clears the version, so that any copy recorded afterwards was made from verified bytes. The lock reads a version that changes now. */
 const MARK_CORRUPT = statement<Pick<StoredObject, 'id'>>(
   'objects_mark_corrupt',
-  `with marked as (
-      update stored_objects o set state = 'CORRUPT', claimed_until = null
-      where id = $1 and state in ('STAGING', 'LIVE') and exists (
-        select from object_copies c where c.stored_object_id = o.id and c.location = '${PRIMARY}' and c.version = $2)
-      returning id)
+  `with damaged as (
+      select o.id from stored_objects o join object_copies c on c.stored_object_id = o.id and c.location = '${PRIMARY}'
+      where o.id = $1 and o.state in ('STAGING', 'LIVE') and c.version = $2 for update of o, c),
+    marked as (
+      update stored_objects o set state = 'CORRUPT', claimed_until = null from damaged d where o.id = d.id returning o.id)
     update object_copies c set version = null from marked m
-    where c.stored_object_id = m.id and c.location = '${PRIMARY}' and c.version = $2 returning m.id`,
+    where c.stored_object_id = m.id and c.location = '${PRIMARY}' returning m.id`,
 );
 
 // Prisma would send the state as a parameter, which cannot use the partial index.

@@ -3,7 +3,8 @@ import { ObjectVerificationService } from '#libs/content';
 import { corruptKey, OCTET_STREAM } from '#libs/domain';
 import type { ObjectStore } from '#libs/storage';
 import { Readable } from 'node:stream';
-import type { Asset } from '#libs/assets';
+import { type Asset, AssetTransferService } from '#libs/assets';
+import pg from 'pg';
 import { actor, CONTENT, QUARANTINE, sha256, World } from '../../../libs/testing/src/world.js';
 
 const READER = actor(42n);
@@ -358,15 +359,50 @@ describe('verification of stored objects (real: PostgreSQL, storage emulator; a 
       expect(await findings()).toEqual([]);
     });
 
-    it('verifies the object of an asset that is transferred meanwhile', async () => {
-      const asset = await world.upload('transferred meanwhile');
-      before = {
-        method: 'read',
-        run: () =>
-          world.database.prisma.mediaAsset.update({ where: { assetId: asset.id }, data: { ownerId: 8n } }),
-      };
-      expect(await verify(asset)).toBe('intact');
-      expect((await rowOf(asset)).lastVerifiedAt).toEqual(NOW);
+    it('does not mark an object whose copy is replaced in a transaction that ends later', async () => {
+      const asset = await world.upload('replaced and marked');
+      const { version } = (await rowOf(asset)).copies[0]!;
+      const client = new pg.Client({ connectionString: world.testDatabase.url });
+      await client.connect();
+      try {
+        await client.query('begin');
+        await client.query('select from stored_objects where id = $1 for share', [idOf(asset)]);
+        await client.query('update object_copies set version = 7 where stored_object_id = $1', [idOf(asset)]);
+        const marking = world.stored.markCorrupt(idOf(asset), version!);
+        for (let count = 0n; count === 0n;) {
+          [{ count }] = await world.database.prisma.$queryRaw<[{ count: bigint }]>`
+            select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+        }
+        await client.query('commit');
+        expect(await marking).toBe(false);
+      } finally {
+        await client.end();
+      }
+      expect(await rowOf(asset)).toMatchObject({ state: 'LIVE', copies: [{ version: '7' }] });
+    });
+
+    it('finds no damage in an object whose asset is transferred to another scope meanwhile', async () => {
+      await using scoped = await World.start({ dedupeScope: 'owner' });
+      const asset = await scoped.upload('transferred meanwhile');
+      const read = scoped.store.read.bind(scoped.store);
+      let isFirst = true;
+      scoped.store.read = (object, options) =>
+        Readable.from(
+          (async function* () {
+            if (isFirst) {
+              isFirst = false;
+              const operator = actor(999n, { isAdmin: true });
+              await scoped.module.get(AssetTransferService).transfer(operator, asset.id, 8n);
+            }
+            yield* read(object, options);
+          })(),
+        );
+      const service = scoped.module.get(ObjectVerificationService, { strict: false });
+      expect(await service.verify(idOf(asset), NOW)).toBe('intact');
+      const [old, copy] = await scoped.storedObjects();
+      expect(old).toMatchObject({ id: idOf(asset), refCount: 0, lastVerifiedAt: NOW });
+      expect(copy).toMatchObject({ refCount: 1, state: 'LIVE' });
+      expect(await scoped.database.prisma.integrityFinding.count()).toBe(0);
     });
 
     it('records one finding when two verifications find the damage', async () => {
