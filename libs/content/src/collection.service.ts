@@ -30,7 +30,7 @@ export class CollectionService {
     const begun = new Date(Math.max(now.getTime(), this.clock.now().getTime()));
     const lease = { id, until: after(begun, COLLECT_MS) };
     const locations = await this.objects.condemn(lease, now);
-    if (locations.length === 0) return false;
+    if (locations === null) return false;
     const deleted: string[] = [];
     const signal = AbortSignal.any([stopped, AbortSignal.timeout(DELETE_MS)]);
     try {
