@@ -11,8 +11,8 @@ const UNFINISHED = `a.status in ('PENDING', 'PROCESSING', 'FAILED')`;
 const WHICH = {
   /** PENDING before their deadline, PROCESSING and FAILED assets. */
   unfinished: `${UNFINISHED} and (a.status <> 'PENDING' or a.upload_deadline_at > $1)`,
-  /** PENDING assets whose deadline has passed. */
-  expired: `${UNFINISHED} and a.status = 'PENDING' and a.upload_deadline_at <= $1`,
+  /** PENDING assets whose deadline has passed. With `status = 'PENDING'` the planner expects few rows, and sorts them all. */
+  expired: `${UNFINISHED} and a.status not in ('PROCESSING', 'FAILED') and a.upload_deadline_at <= $1`,
   /** Terminal assets whose incoming object may still exist. */
   incoming: `a.incoming_present and a.status not in ('PENDING', 'PROCESSING', 'FAILED')`,
 } as const;

@@ -146,15 +146,19 @@ export type Collectable = Pick<StoredObject, 'id' | 'pinnedUntil'>;
 const HAS_NO_ASSET =
   '(select true from media_assets a where a.stored_object_id = stored_objects.id limit 1) is null';
 
-/** The order of the page is that of the index; a row comparison would not know its nulls. */
+const COLLECTABLE_ROWS = `select id, pinned_until as "pinnedUntil" from stored_objects
+      where ref_count = 0 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING') and ${HAS_NO_ASSET}`;
+
+/** Two searches in the order of the index, whose nulls a row comparison does not know. */
 export const COLLECTABLE = statement<Collectable>(
   'objects_collectable',
-  `select id, pinned_until as "pinnedUntil" from stored_objects
-    where ref_count = 0 and state in ('STAGING', 'LIVE', 'CORRUPT', 'DELETING') and (pinned_until is null or pinned_until < $1)
-      and ${HAS_NO_ASSET}
-      and case when $3::timestamptz is null then pinned_until is not null or id > $4
-        else pinned_until > $3 or (pinned_until = $3 and id > $4) end
-    order by pinned_until nulls first, id limit $2`,
+  `(${COLLECTABLE_ROWS} and pinned_until is null and $3::timestamptz is null and id > $4
+      order by pinned_until nulls first, id limit $2)
+    union all
+    (${COLLECTABLE_ROWS} and pinned_until < $1
+        and (pinned_until, id) > (coalesce($3, '-infinity'), case when $3 is null then 0 else $4 end)
+      order by pinned_until, id limit $2)
+    limit $2`,
 );
 
 /** One row without a bucket for an object whose copy has lost its row; its bytes are left to the task `collect-orphans`. */

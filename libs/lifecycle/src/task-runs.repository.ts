@@ -120,6 +120,21 @@ const RECOUNT = statement<object>(
     where ${HELD} returning id`,
 );
 
+/** Finished runs with $1 or more later ones of their task. */
+const SURPLUS = `from tasks t
+      cross join lateral (select id from task_runs where task = t.name order by id desc offset $1 limit 1) newest
+      join task_runs r on r.task = t.name and r.id <= newest.id and r.finished_at is not null`;
+
+const COUNT_SURPLUS = statement<{ count: number }>(
+  'task_runs_count_surplus',
+  `select count(*)::int as count ${SURPLUS}`,
+);
+
+const REMOVE_SURPLUS = statement<object>(
+  'task_runs_remove_surplus',
+  `delete from task_runs where id in (select r.id ${SURPLUS} order by r.id limit $2) returning id`,
+);
+
 const REMOVE = statement<object>(
   'task_runs_remove',
   `delete from task_runs where id in (select id from task_runs where finished_at < $1 order by id limit $2) returning id`,
@@ -248,6 +263,16 @@ export class TaskRunsRepository {
   /** Removes runs that finished before a time, `limit` at most. @returns the number of removed runs */
   async remove(before: Date, limit: number): Promise<number> {
     return (await this.database.query(REMOVE, [before, limit])).length;
+  }
+
+  /** Number of finished runs with `kept` or more later ones of their task. */
+  async countSurplus(kept: number): Promise<number> {
+    return (await this.database.query(COUNT_SURPLUS, [kept]))[0]!.count;
+  }
+
+  /** Removes finished runs with `kept` or more later ones of their task, `limit` at most. @returns the number of removed runs */
+  async removeSurplus(kept: number, limit: number): Promise<number> {
+    return (await this.database.query(REMOVE_SURPLUS, [kept, limit])).length;
   }
 }
 

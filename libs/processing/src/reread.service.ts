@@ -33,7 +33,7 @@ export class RereadService {
   async *rereadAll({ now, signal, isDryRun }: TaskContext): AsyncGenerator<TaskStep> {
     if (isDryRun) {
       for await (const { affected, examined } of this.pages(now)) {
-        // A run marks the others as read.
+        // A run marks the others as read, and does not count them.
         yield { examined: examined - affected.length };
         for (const object of affected) yield step(object, () => Promise.resolve(false));
       }

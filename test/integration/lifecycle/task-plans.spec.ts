@@ -51,10 +51,13 @@ describe('query plans of the tasks (real: PostgreSQL)', () => {
       // Half of the uploads that are due have passed their deadline.
       ['unfinished', 'media_assets_unfinished_idx', 3 * BATCH],
       ['incoming', 'media_assets_incoming_waste_idx', BATCH],
+      // The other half is due too; a batch reads about as many of those.
+      ['expired', 'media_assets_unfinished_idx', 6 * BATCH],
     ] as const)('reads only due rows: %s', async (which, index, most) => {
       for (const [skippedOwners, read] of [
         ['{}', most],
-        ['{1}', DUE],
+        // All uploads that are due belong to the skipped owner.
+        ['{1}', 2 * DUE],
       ] as const) {
         const taken = await nodesIn(TAKES[which], `now(), ${BATCH}, '${skippedOwners}'`);
         expect(readFrom(taken, index)).toBeLessThanOrEqual(read);
@@ -67,6 +70,8 @@ describe('query plans of the tasks (real: PostgreSQL)', () => {
     it('reads only the objects to collect next', async () => {
       const nodes = await nodesIn(COLLECTABLE, `now(), ${BATCH}, null, 0`);
       expect(readFrom(nodes, 'stored_objects_unreferenced_idx')).toBeLessThanOrEqual(BATCH);
+      const later = await nodesIn(COLLECTABLE, `now(), ${BATCH}, null, 1000`);
+      expect(readFrom(later, 'stored_objects_unreferenced_idx')).toBeLessThanOrEqual(BATCH);
     });
   });
 });

@@ -10,9 +10,16 @@ import { TaskRunsService } from '../task-runs.service.js';
 /** Runs of one worker at a time. They mostly wait for the database and storage, and a long one must not delay short ones. */
 const CONCURRENCY = 32;
 const LOCK_SECONDS = 30;
+/** Time for which a worker waits for a notification of the queue before it asks again. */
+const DRAIN_SECONDS = 30;
 
 /** Executes runs of tasks. A run that was not finished has a row that the workers find again, so its job always ends. */
-@Processor(TASK_QUEUE, workerOptions({ concurrency: CONCURRENCY, lockSeconds: LOCK_SECONDS }))
+@Processor(TASK_QUEUE, {
+  ...workerOptions({ concurrency: CONCURRENCY, lockSeconds: LOCK_SECONDS }),
+  // The lease in the row decides whether a worker died, and an idle worker should not ask.
+  skipStalledCheck: true,
+  drainDelay: DRAIN_SECONDS,
+})
 export class TaskProcessor extends WorkerHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly shutdown = new AbortController();
 
