@@ -208,7 +208,9 @@ export function makeEffects(database: Database, jobs: QueueService): void {
   const query = database.query.bind(database);
   const read = database.read.bind(database);
   const transaction = database.transaction.bind(database);
-  database.query = (statement, values) => effect(() => query(statement, values));
+  // A statement of a transaction is a part of its effect.
+  database.query = (statement, values, tx) =>
+    tx === undefined ? effect(() => query(statement, values)) : query(statement, values, tx);
   database.read = (work) => effect(() => read(work));
   database.transaction = (work) => effect(() => transaction(work));
   const process = jobs.enqueue.bind(jobs);
