@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import {
   ContentComparisonService,
-  ContentConfig,
   InstallationService,
+  LostVariantsService,
   OrphanFindingsService,
 } from '#libs/content';
 import { StowageTask, type TaskContext, type TaskStep } from '#libs/runtime';
@@ -14,10 +14,10 @@ import { IncomingOrphansService } from './incoming-orphans.service.js';
 export class OrphanTasks {
   constructor(
     private readonly config: AssetsConfig,
-    private readonly contentConfig: ContentConfig,
     private readonly installation: InstallationService,
     private readonly incoming: IncomingOrphansService,
     private readonly content: ContentComparisonService,
+    private readonly variants: LostVariantsService,
     private readonly findings: OrphanFindingsService,
   ) {}
 
@@ -28,11 +28,12 @@ export class OrphanTasks {
   @StowageTask('collect-orphans', { cron: '0 2 * * *' }, { needsConfirmation: true })
   async *collectOrphans(context: TaskContext): AsyncGenerator<TaskStep> {
     await this.installation.assertOwnBuckets(context.isDryRun, context.signal);
-    const buckets = [this.config.incomingBucket, this.contentConfig.contentBucket];
+    const buckets = [this.config.incomingBucket, this.content.bucket];
     const parts: readonly [string, (context: TaskContext) => AsyncIterable<TaskStep>][] = [
       ['incoming', (part) => this.incoming.steps(part)],
       ['content', (part) => this.content.keySteps(part)],
       ['objects', (part) => this.content.lostRowSteps(part)],
+      ['variants', (part) => this.variants.steps(part)],
       ['findings', (part) => this.findings.closingSteps(buckets, part)],
     ];
     // A cursor consists of the name of a part, a colon, and the cursor of the part.

@@ -36,6 +36,11 @@ export class ContentComparisonService {
     private readonly store: ObjectStore,
   ) {}
 
+  /** The bucket that is compared. */
+  get bucket(): string {
+    return this.config.contentBucket;
+  }
+
   /** Steps for the keys of the bucket and of the rows. The cursor is the last key that was compared. */
   async *keySteps(context: TaskContext): AsyncGenerator<TaskStep> {
     const bucket = this.config.contentBucket;

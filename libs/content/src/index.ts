@@ -11,6 +11,7 @@ export * from './feature-properties.repository.js';
 export { InstallationService } from './installation.service.js';
 export * from './integrity-findings.service.js';
 export { type ClaimedObject, ObjectMaintenanceRepository } from './object-maintenance.repository.js';
+export { LostVariantsService } from './lost-variants.service.js';
 export * from './object-variants.repository.js';
 export { ObjectVerificationService, type VerificationResult } from './object-verification.service.js';
 export { keySubject, OrphanFindingsService } from './orphan-findings.service.js';

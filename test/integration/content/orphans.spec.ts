@@ -367,6 +367,7 @@ describe('orphans (real: PostgreSQL, storage emulator)', () => {
       installation_identify: 1,
       orphans_recorded_page: 3,
       orphans_without_copy: 4,
+      variants_lacking: 4,
     });
   });
 
