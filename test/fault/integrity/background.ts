@@ -2,7 +2,7 @@ import { AssetTransferService } from '#libs/assets';
 import { actor, sha256, type World } from '../../../libs/testing/src/world.js';
 import { assetsLeft, type FileKind, type LibraryFile, seeded, uploadReady } from './library.js';
 
-const LIVES = 3;
+const LIVES = 2;
 const READERS = 2;
 /** Owners of the assets that live and die in the background. */
 const FIRST_OWNER = 5_000;
