@@ -19,6 +19,10 @@ import {
 /** More than RESTORE_WINDOW_DAYS and a day. */
 const AFTER_WINDOW_MS = 8.1 * DAY_MS;
 
+/** A run that was confirmed before the backup. */
+const UNFINISHED_RUN = `insert into task_runs (task, dry_run, state, allowed, cursor)
+  values ('collect-orphans', false, 'RUNNING', 5000, 'incoming:')`;
+
 /** The tests are the steps of one story and run in this order. */
 describe.each(['global', 'owner'] as const)(
   'a database that is restored beside newer buckets, DEDUPE_SCOPE=%s (real: PostgreSQL, storage emulator, file readers)',
@@ -36,6 +40,8 @@ describe.each(['global', 'owner'] as const)(
     /** Results of events that arrive after the restore. */
     let checks: Record<string, string>;
     let lists: Record<'newer' | 'dryRun' | 'tasks' | 'events', string[]>;
+    /** Unfinished jobs and runs right after the restore, and before the tasks. */
+    let work: Record<'restored' | 'started', string[]>;
     let lastIds: Record<'newer' | 'restored', Map<string, bigint>>;
 
     beforeAll(async () => {
@@ -44,6 +50,7 @@ describe.each(['global', 'owner'] as const)(
       url = world.testDatabase.url;
       backups = new DatabaseBackups(url);
       await library.fill();
+      await execute(url, UNFINISHED_RUN);
       expect(await library.runTasks(0, ['collect-orphans'])).toEqual({ 'collect-orphans': [] });
       const restore = await backups.take();
       const [clock] = await execute(url, 'select clock_timestamp() as now');
@@ -53,9 +60,12 @@ describe.each(['global', 'owner'] as const)(
       const before = { list: await library.listed(), ids: await library.lastIds() };
 
       newer = await restore();
+      await library.reconnected();
+      const unfinished = await library.unfinished();
       await execute(url, runbookSql('After a restore:'));
       await migrate(url);
       await library.reconnected();
+      work = { restored: unfinished, started: await library.unfinished() };
       lastIds = { newer: before.ids, restored: await library.lastIds() };
 
       plan = actionsOf(await world.runTask('collect-orphans', { now: at(HOUR_MS), isDryRun: true }));
@@ -167,6 +177,11 @@ describe.each(['global', 'owner'] as const)(
       expect(changed('asset.replaced')).toEqual(idsOf('replaced'));
       const uploads = idsOf('uploaded later', 'picture uploaded later', 'finished', 'claimed');
       expect(changed('asset.ready')).toEqual(expect.arrayContaining(uploads));
+    });
+
+    it('continues no run and no job of the time before the backup', () => {
+      expect(work.restored).toContain('run of collect-orphans');
+      expect(work.started).toEqual([]);
     });
 
     it('gives out no id of the lost hour again', () => {

@@ -26,8 +26,8 @@ const dumpVersion = (() => {
 /** The SQL of docs/operating.md that begins with this comment. */
 export function runbookSql(comment: string): string {
   const document = readFileSync(path.join(ROOT, 'docs/operating.md'), 'utf8');
-  const blocks = [...document.matchAll(/^```sql\n(.*?)^```$/gms)].map(([, code = '']) => code);
-  const [block, ...others] = blocks.filter((code) => code.startsWith(`-- ${comment}`));
+  const blocks = [...document.matchAll(/^ *```sql\n(.*?)^ *```$/gms)].map(([, code = '']) => code);
+  const [block, ...others] = blocks.filter((code) => code.trimStart().startsWith(`-- ${comment}`));
   if (block === undefined || others.length > 0)
     throw new Error(`docs/operating.md has no single block "${comment}"`);
   return block;

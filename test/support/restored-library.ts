@@ -168,6 +168,23 @@ export class RestoredLibrary {
       .toSorted();
   }
 
+  /** Jobs of the queue and runs of tasks that are not finished. */
+  async unfinished(): Promise<string[]> {
+    const { pool } = this.world.database;
+    const work: string[] = [];
+    const add = async (sql: string) => {
+      const { rows } = await pool.query<{ work: string }>(sql);
+      work.push(...rows.map(({ work }) => work));
+    };
+    await add(`select 'run of ' || task as work from task_runs where finished_at is null`);
+    const { rows } = await pool.query<{ exists: boolean }>(
+      `select to_regclass('bullmq.job') is not null as exists`,
+    );
+    // A dump leaves out the queue.
+    if (rows[0]!.exists) await add(`select 'job ' || id as work from bullmq.job`);
+    return work;
+  }
+
   /** The last ids that the sequences gave out. */
   async lastIds(): Promise<Map<string, bigint>> {
     const { rows } = await this.world.database.pool.query<{ name: string; last: bigint | null }>(
