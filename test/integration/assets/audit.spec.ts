@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { AssetTransferService } from '#libs/assets';
+import { until } from '../../../libs/testing/src/until.js';
 import { actor, World } from '../../../libs/testing/src/world.js';
 import pg from 'pg';
 import { COMPARE_QUOTAS, COMPARE_REFERENCES } from '../../../libs/assets/src/audit.repository.js';
@@ -165,13 +166,12 @@ describe('the task audit-counts (real: PostgreSQL, storage emulator)', () => {
 
   describe('beside other transactions', () => {
     /** Waits until a statement waits for a lock. */
-    async function untilBlocked() {
-      for (;;) {
+    const untilBlocked = () =>
+      until('a statement waits for a lock', async () => {
         const [{ count }] = await world.database.prisma.$queryRaw<[{ count: bigint }]>`
           select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
-        if (count > 0n) return;
-      }
-    }
+        return count > 0n || null;
+      });
 
     /** Runs `work` once, before the audit executes a statement. */
     function beforeStatement(name: string, work: () => Promise<unknown>) {

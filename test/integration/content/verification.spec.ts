@@ -5,6 +5,7 @@ import type { ObjectStore } from '#libs/storage';
 import { Readable } from 'node:stream';
 import { type Asset, AssetTransferService } from '#libs/assets';
 import pg from 'pg';
+import { until } from '../../../libs/testing/src/until.js';
 import { actor, CONTENT, QUARANTINE, sha256, World } from '../../../libs/testing/src/world.js';
 
 const READER = actor(42n);
@@ -369,10 +370,11 @@ describe('verification of stored objects (real: PostgreSQL, storage emulator; a 
         await client.query('select from stored_objects where id = $1 for share', [idOf(asset)]);
         await client.query('update object_copies set version = 7 where stored_object_id = $1', [idOf(asset)]);
         const marking = world.stored.markCorrupt(idOf(asset), version!);
-        for (let count = 0n; count === 0n;) {
-          [{ count }] = await world.database.prisma.$queryRaw<[{ count: bigint }]>`
+        await until('the mark waits for the lock', async () => {
+          const [{ count }] = await world.database.prisma.$queryRaw<[{ count: bigint }]>`
             select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
-        }
+          return count > 0n || null;
+        });
         await client.query('commit');
         expect(await marking).toBe(false);
       } finally {
