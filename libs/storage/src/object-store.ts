@@ -45,7 +45,7 @@ export type CopyResult =
   | { readonly outcome: 'changed' }
   | { readonly outcome: 'source-missing' };
 
-/** Objects whose keys begin with `prefix` and come after the key `after`. */
+/** Objects whose keys begin with `prefix` and come after the key `after`, which need not be one of an object. */
 export interface ListRange {
   readonly bucket: string;
   readonly prefix?: string;
@@ -81,8 +81,19 @@ export abstract class ObjectStore {
   abstract write(request: WriteRequest, options?: CallOptions): Promise<WriteResult>;
 
   /**
-   * A page of the live objects of a bucket, in the order of the bytes of their keys.
-   * @param limit objects of a page; a shorter page is the last one
+   * Returns a page of the live objects of a bucket, in the order of the UTF-8 bytes of their keys. An object that is
+   * written or deleted meanwhile may be missing. A missing bucket causes the `unavailable` error and no empty page, by
+   * which every object would seem to be lost.
+   * @param limit objects of a page, at least 1; a shorter page is the last one
+   * @throws {RangeError} if the limit is not a positive integer
+   * @example
+   * const LIMIT = 500;
+   * let after: string | undefined;
+   * do {
+   *   const page = await store.list({ bucket, prefix: 'content/', after }, LIMIT);
+   *   // …
+   *   after = page.length < LIMIT ? undefined : page.at(-1)?.key;
+   * } while (after !== undefined);
    */
   abstract list(range: ListRange, limit: number, options?: CallOptions): Promise<ObjectStat[]>;
 

@@ -17,8 +17,10 @@ import type {
 import { GcsClient } from './gcs-client.js';
 import type { GcsOptions } from './gcs-client.js';
 import { openMedia } from './media.js';
+import { listObjects } from './object-list.js';
+import { FIELDS, statOf } from './object-resource.js';
 import { rawRead } from './raw-read.js';
-import { NoAnswerError, isChanged, isMissing, portError } from './storage-error.js';
+import { NoAnswerError, isChanged, isMissing, portError, storageUnavailable } from './storage-error.js';
 
 export interface GcsObjectStoreOptions extends GcsOptions {
   /** Limit in milliseconds for each stat, write, delete and start of a read, retries included; default 15 s. */
@@ -32,19 +34,6 @@ export interface GcsObjectStoreOptions extends GcsOptions {
   readonly stallTimeoutMs?: number;
 }
 
-/** The fields that are requested of an object resource. */
-const FIELDS = 'bucket,name,generation,size,crc32c,contentType,contentEncoding,storageClass,timeCreated';
-
-/** Objects of one listing call at most: https://docs.cloud.google.com/storage/docs/json_api/v1/objects/list */
-const MAX_LISTED = 1_000;
-
-/** Answer of one listing call. */
-interface ListAnswer {
-  readonly kind?: string;
-  readonly items?: readonly FileMetadata[];
-  readonly nextPageToken?: string;
-}
-
 /** Answer of one rewrite call: the finished copy, or the token for the next call. */
 interface RewriteAnswer {
   readonly rewriteToken?: string;
@@ -53,25 +42,6 @@ interface RewriteAnswer {
 
 /** Guards against a rewrite that never finishes; each call copies at least 1 MiB. */
 const MAX_REWRITE_CALLS = 10_000;
-
-/** Validates the resource: the client accepts any answer, even a proxy's HTML page. */
-function statOf(resource: FileMetadata | undefined): ObjectStat {
-  const { bucket, name, generation, size, timeCreated } = resource ?? {};
-  if (!bucket || !name || !generation || size === undefined || !timeCreated) {
-    throw new NoAnswerError('Storage answered with something other than an object resource');
-  }
-  return {
-    bucket,
-    key: name,
-    version: String(generation),
-    sizeBytes: Number(size),
-    crc32c: resource?.crc32c ?? null,
-    contentType: resource?.contentType || null,
-    contentEncoding: resource?.contentEncoding || null,
-    storageClass: resource?.storageClass ?? null,
-    createdAt: new Date(timeCreated),
-  };
-}
 
 /**
  * Returns the client's handle for an object. The checks are needed because the client ignores a version that is not a
@@ -210,26 +180,14 @@ export class GcsObjectStore extends ObjectStore {
   }
 
   override async list(range: ListRange, limit: number, { signal }: CallOptions = {}): Promise<ObjectStat[]> {
-    const found: ObjectStat[] = [];
+    if (!Number.isSafeInteger(limit) || limit < 1)
+      throw new RangeError('The limit must be a positive integer');
+    const limits = { timeoutMs: this.callTimeoutMs, signal };
     try {
-      // A page may be short although more objects follow.
-      for (
-        let pageToken: string | undefined, isFirst = true;
-        isFirst || pageToken !== undefined;
-        isFirst = false
-      ) {
-        const token = pageToken;
-        const answer = await this.client.call({ timeoutMs: this.callTimeoutMs, signal }, (storage) =>
-          listCall(storage, range, limit - found.length, token),
-        );
-        // The offset itself is listed too.
-        found.push(...(answer.items ?? []).map(statOf).filter(({ key }) => key !== range.after));
-        if (found.length >= limit) return found.slice(0, limit);
-        pageToken = answer.nextPageToken;
-      }
-      return found;
+      return await listObjects((attempt) => this.client.call(limits, attempt), range, limit);
     } catch (error) {
-      throw portError(error);
+      // A list names no object, so any "not found" means the bucket.
+      throw isMissing(error) ? storageUnavailable(error) : portError(error);
     }
   }
 
@@ -247,27 +205,4 @@ export class GcsObjectStore extends ObjectStore {
       throw portError(error);
     }
   }
-}
-
-async function listCall(
-  storage: Storage,
-  { bucket, prefix, after }: ListRange,
-  limit: number,
-  pageToken: string | undefined,
-): Promise<ListAnswer> {
-  const [answer] = await storage.bucket(bucket).request({
-    method: 'GET',
-    uri: '/o',
-    qs: {
-      fields: `kind,nextPageToken,items(${FIELDS})`,
-      maxResults: Math.min(limit + 1, MAX_LISTED),
-      ...(prefix !== undefined && { prefix }),
-      ...(after !== undefined && { startOffset: after }),
-      ...(pageToken !== undefined && { pageToken }),
-    },
-  });
-  const listed = (answer ?? {}) as ListAnswer;
-  if (listed.kind !== 'storage#objects')
-    throw new NoAnswerError('Storage answered with something other than a list');
-  return listed;
 }

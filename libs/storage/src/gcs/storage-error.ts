@@ -76,15 +76,17 @@ const isMissingBucket = (error: unknown) =>
   error.status === 404 &&
   /\bbucket does not exist\b/i.test(error.detail);
 
+/** The error for callers of the port when storage gives no usable answer. */
+export const storageUnavailable = (cause: unknown) =>
+  unavailable('STORAGE_UNAVAILABLE', 'Storage is not available.', cause);
+
 /**
  * Maps an error to the error that callers of the port receive: `unavailable` for a transient error; any other error is
  * a bug and stays unchanged. A missing bucket is `unavailable` too, because callers would otherwise treat every object
  * in the bucket as deleted.
  */
 export const portError = (error: unknown): unknown =>
-  isTransient(error) || isMissingBucket(error)
-    ? unavailable('STORAGE_UNAVAILABLE', 'Storage is not available.', error)
-    : error;
+  isTransient(error) || isMissingBucket(error) ? storageUnavailable(error) : error;
 
 /** Whether the object (not its bucket) is missing. */
 export const isMissing = (error: unknown) =>

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ObjectRef, ObjectVersion } from '#libs/domain';
 import type { CopyRequest, ObjectStore, WriteRequest } from '../object-store.js';
+import { objectListContract } from './object-store-list.contract.js';
 import { crc32cOf, freshKey } from './seed.js';
 import type { MetadataOf, Put, SeedOptions } from './seed.js';
 
@@ -276,5 +277,7 @@ export function objectStoreContract(name: string, setup: () => Promise<ObjectSto
         expect(await store().stat(now)).toMatchObject(now);
       });
     });
+
+    objectListContract(() => given);
   });
 }
