@@ -57,7 +57,11 @@ describe('integrity tasks (real: PostgreSQL, storage emulator, file readers; a s
     await background.stop();
     await untilFixedPoint();
   });
-  afterAll(() => world[Symbol.asyncDispose]());
+  afterAll(async () => {
+    // A failure of the set-up leaves the clients running.
+    await background?.stop();
+    await world?.[Symbol.asyncDispose]();
+  });
 
   /** Runs all tasks at the same time. @returns the number of changes of each */
   async function runTasks(isDryRun = false): Promise<Record<string, number>> {
