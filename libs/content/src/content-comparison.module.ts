@@ -1,15 +1,10 @@
 import { Module } from '@nestjs/common';
 import { ContentModule, ContentStoreModule, IntegrityFindingsModule } from './content.module.js';
 import { ContentComparisonService } from './content-comparison.service.js';
-import { InstallationService } from './installation.service.js';
 import { LostVariantsService } from './lost-variants.service.js';
 import { OrphanFindingsService } from './orphan-findings.service.js';
 import { OrphanRemovalService } from './orphan-removal.service.js';
 import { OrphansRepository } from './orphans.repository.js';
-
-/** The check that the buckets belong to this database. Needs `DatabaseModule` and a provider of the port `ObjectStore`. */
-@Module({ providers: [InstallationService], exports: [InstallationService] })
-export class InstallationModule {}
 
 /** Comparison of the content bucket with the rows of stored objects, and findings about orphans. Needs `MetricsModule`. */
 @Module({

@@ -163,6 +163,8 @@ export class ContentComparisonService {
 
 /** Whether the object is not as its row says. Rows of other states are being written or removed. */
 function differs(row: ContentRow, object: ObjectStat | null): boolean {
+  // The bytes of a CORRUPT object are back, or could not be deleted.
+  if (row.state === 'CORRUPT') return row.spec === null && object !== null;
   if (row.state !== 'LIVE') return false;
   // A variant without a version is being written.
   if (row.version === null) return row.spec === null;

@@ -5,6 +5,7 @@ import { ContentStore } from './content-store.js';
 import { CorruptionService } from './corruption.service.js';
 import { FeaturePropertiesRepository } from './feature-properties.repository.js';
 import { FindingRetentionService } from './finding-retention.service.js';
+import { InstallationService } from './installation.service.js';
 import { IntegrityFindingsService } from './integrity-findings.service.js';
 import { ObjectMaintenanceRepository } from './object-maintenance.repository.js';
 import { ObjectVariantsRepository } from './object-variants.repository.js';
@@ -45,9 +46,13 @@ const SERVICES = [ContentStore, CorruptionService, ObjectVerificationService, Qu
 })
 export class ContentStoreModule {}
 
+/** The check that the buckets belong to this database. Needs `DatabaseModule` and a provider of the port `ObjectStore`. */
+@Module({ providers: [InstallationService], exports: [InstallationService] })
+export class InstallationModule {}
+
 /** Verification of stored objects and retention of its findings, for the worker. Requires `MetricsModule`. */
 @Module({
-  imports: [ContentStoreModule, IntegrityFindingsModule],
+  imports: [ContentStoreModule, InstallationModule, IntegrityFindingsModule],
   providers: [FindingRetentionService, VerificationMetrics, VerificationQueueRepository, VerificationTask],
 })
 export class VerificationTasksModule {}

@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { corruptKey } from '#libs/domain';
 import { ObjectStore } from '#libs/storage';
-import { hashed } from './content-digest.js';
 import { ContentMetrics } from './content-metrics.js';
 import type { ClaimedObject } from './object-maintenance.repository.js';
 import { ObjectVerificationRepository } from './object-verification.repository.js';
@@ -15,7 +13,7 @@ export type SuspectObject = Pick<ClaimedObject, 'id' | 'sha256' | 'location'>;
 
 /**
  * Takes damaged objects out of service. The damaged bytes move to the quarantine bucket for an operator; the object is CORRUPT
- * until the next upload of the same content stores it again. Every step can be repeated.
+ * until an upload stores the same content again, or a verification finds the right bytes. Every step can be repeated.
  */
 @Injectable()
 export class CorruptionService {
@@ -28,23 +26,6 @@ export class CorruptionService {
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(CorruptionService.name);
-  }
-
-  /**
-   * Reads an object again whose hash was wrong, and removes it when the hash is wrong again: a transmission error damages only one
-   * reading.
-   * @throws StowageError not-found OBJECT_NOT_FOUND; unavailable
-   */
-  async confirm(object: SuspectObject, signal?: AbortSignal): Promise<void> {
-    const hash = createHash('sha256');
-    const content = hashed(this.store.read(object.location, { signal }), hash);
-    while ((await content.next()).done !== true);
-    if (hash.digest('hex') === object.sha256) {
-      this.logger.warn(
-        { storedObject: String(object.id) },
-        'transmission error while reading a stored object',
-      );
-    } else await this.remove(object, signal);
   }
 
   /**
@@ -62,6 +43,12 @@ export class CorruptionService {
     if (!(await this.markMissing(id, recorded))) return false;
     await this.store.delete(location, { signal });
     return true;
+  }
+
+  /** Moves wrong bytes to the quarantine bucket that are at the key of an object which is CORRUPT already. @throws StowageError unavailable */
+  async discard({ sha256, location }: SuspectObject, signal?: AbortSignal): Promise<void> {
+    await this.quarantine.copy(location, corruptKey(sha256), signal);
+    await this.store.delete(location, { signal });
   }
 
   /**

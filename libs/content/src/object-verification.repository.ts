@@ -3,9 +3,9 @@ import { columnsSql, Database, type ObjectCopy, statement, type StoredObject } f
 import type { ObjectRef } from '#libs/domain';
 import { PRIMARY } from './stored-objects.repository.js';
 
-const COLUMNS = ['id', 'scope', 'sha256', 'crc32c', 'sizeBytes'] as const;
+const COLUMNS = ['id', 'scope', 'sha256', 'crc32c', 'sizeBytes', 'state'] as const;
 
-/** A LIVE object and its copy row. Bucket and key are null if the row of the copy is lost. */
+/** A LIVE or CORRUPT object and its copy row. Bucket and key are null if the row of the copy is lost. */
 export type RecordedObject = Pick<StoredObject, (typeof COLUMNS)[number]> &
   ({ readonly [Name in keyof ObjectRef]: string | null } & Pick<ObjectCopy, 'version'>);
 
@@ -13,15 +13,15 @@ const FIND = statement<RecordedObject>(
   'verification_find',
   `select ${columnsSql<StoredObject>('o', COLUMNS)}, c.bucket, c.key, c.version from stored_objects o
       left join object_copies c on c.stored_object_id = o.id and c.location = '${PRIMARY}'
-    where o.id = $1 and o.state = 'LIVE'`,
+    where o.id = $1 and o.state in ('LIVE', 'CORRUPT')`,
 );
 
 // The lock orders these statements against collectors, quarantines and uploads.
-const LOCK_LIVE = `select id from stored_objects where id = $1 and state = 'LIVE' for share`;
+const LOCKED = `select id from stored_objects where id = $1 and state in ('LIVE', 'CORRUPT') for share`;
 
 const RECORD_VERSION = statement<Pick<ObjectCopy, 'version'>>(
   'verification_record_version',
-  `with o as (${LOCK_LIVE})
+  `with o as (${LOCKED})
     update object_copies c set version = $3, storage_class = $4 from o
     where c.stored_object_id = o.id and c.location = '${PRIMARY}' and c.version is not distinct from $2
     returning c.version`,
@@ -29,7 +29,7 @@ const RECORD_VERSION = statement<Pick<ObjectCopy, 'version'>>(
 
 const RECORD_LOST_COPY = statement<Pick<ObjectCopy, 'version'>>(
   'verification_record_lost_copy',
-  `with o as (${LOCK_LIVE})
+  `with o as (${LOCKED})
     insert into object_copies (stored_object_id, location, bucket, key, version, storage_class)
     select id, '${PRIMARY}', $2, $3, $4, $5 from o on conflict do nothing returning version`,
 );
@@ -50,8 +50,8 @@ const MARK_LOST = statement<Pick<StoredObject, 'id'>>(
 
 const RECORD_VERIFIED = statement<Pick<StoredObject, 'id'>>(
   'verification_record',
-  `update stored_objects o set last_verified_at = $3, size_bytes = $4, crc32c = $5
-    where id = $1 and state = 'LIVE' and exists (
+  `update stored_objects o set state = 'LIVE', last_verified_at = $3, size_bytes = $4, crc32c = $5
+    where id = $1 and state in ('LIVE', 'CORRUPT') and exists (
       select from object_copies c where c.stored_object_id = o.id and c.location = '${PRIMARY}' and c.version = $2)
     returning id`,
 );
@@ -61,7 +61,7 @@ const RECORD_VERIFIED = statement<Pick<StoredObject, 'id'>>(
 export class ObjectVerificationRepository {
   constructor(private readonly database: Database) {}
 
-  /** @returns null if the object does not exist or is not LIVE */
+  /** @returns null if the object does not exist or is neither LIVE nor CORRUPT */
   async find(id: bigint): Promise<RecordedObject | null> {
     return (await this.database.query(FIND, [id]))[0] ?? null;
   }
@@ -76,7 +76,7 @@ export class ObjectVerificationRepository {
     return (await this.database.query(RECORD_VERSION, values)).length === 1;
   }
 
-  /** Inserts the lost row of a copy. @returns false if the object has a copy again, or is not LIVE any more */
+  /** Inserts the lost row of a copy. @returns false if the object has a copy again, or another state */
   async recordLostCopy(
     id: bigint,
     { bucket, key }: ObjectRef,
@@ -94,7 +94,7 @@ export class ObjectVerificationRepository {
     });
   }
 
-  /** Records that the bytes at this version were read and have the recorded hash. @returns false if the row has changed */
+  /** Records that the bytes at this version were read and have the recorded hash; the object is LIVE then. @returns false if the row has changed */
   async recordVerified(
     id: bigint,
     version: string,

@@ -14,7 +14,7 @@ import { ObjectVerificationRepository, type RecordedObject } from './object-veri
  * - `intact`
  * - `repaired`: a difference was repaired and recorded as a finding
  * - `damaged`: the object is CORRUPT now, and the finding is open
- * - `changed`: the object is not LIVE, or changed meanwhile; another verification may follow
+ * - `changed`: the object is neither LIVE nor CORRUPT, or changed meanwhile; another verification may follow
  */
 export type VerificationResult = 'intact' | 'repaired' | 'damaged' | 'changed';
 
@@ -28,7 +28,8 @@ export const objectSubject = (id: bigint) => `object ${id}`;
 
 /**
  * Compares a stored object in storage with its rows. The bytes decide: bytes with the recorded hash are kept and the rows corrected;
- * other bytes move to the quarantine bucket, and the object is CORRUPT until an upload stores the same content again. Every change
+ * other bytes move to the quarantine bucket, and the object is CORRUPT until the right bytes are back: an upload stored them again, or
+ * an operator restored the object. Every change
  * requires the version that was read, so it can be repeated and never affects a newer copy.
  */
 @Injectable()
@@ -111,9 +112,14 @@ export class ObjectVerificationService {
     signal?: AbortSignal,
   ): Promise<VerificationResult> {
     const { id, sha256, version } = recorded;
+    if (recorded.state === 'CORRUPT') {
+      // A worker died before it deleted the bytes, or somebody restored the wrong ones.
+      if (found !== null) await this.corruption.discard({ id, sha256, location: found }, signal);
+      return 'damaged';
+    }
     // An upload may have stored the bytes again, or a purge may have deleted them.
     const current = await this.objects.find(id);
-    if (current === null || current.version !== version) return 'changed';
+    if (current?.state !== 'LIVE' || current.version !== version) return 'changed';
     const finding = damageOf(recorded, found);
     await this.findings.report(findingOf(id, at, finding), now);
     const isMarked =
@@ -131,7 +137,7 @@ export class ObjectVerificationService {
     now: Date,
     signal?: AbortSignal,
   ): Promise<VerificationResult> {
-    const { id } = recorded;
+    const { id, state } = recorded;
     const repaired: [Problem, string][] = [];
     if (found.version !== recorded.version) {
       const isRecorded =
@@ -139,10 +145,11 @@ export class ObjectVerificationService {
           ? await this.objects.recordLostCopy(id, found, found)
           : await this.objects.recordVersion(id, recorded.version, found);
       if (!isRecorded) return 'changed';
-      repaired.push([
-        'GENERATION_CHANGED',
-        recorded.version === null ? 'The row of the copy was lost.' : versionsOf(recorded, found),
-      ]);
+      if (state === 'LIVE')
+        repaired.push([
+          'GENERATION_CHANGED',
+          recorded.version === null ? 'The row of the copy was lost.' : versionsOf(recorded, found),
+        ]);
     }
     const stored = await this.withOurMetadata(id, found, signal);
     if (stored === null) return 'changed';
@@ -156,7 +163,7 @@ export class ObjectVerificationService {
     for (const finding of repaired) {
       await this.findings.report({ ...findingOf(id, found, finding), repaired: true }, now);
     }
-    return repaired.length > 0 ? 'repaired' : 'intact';
+    return state === 'CORRUPT' || repaired.length > 0 ? 'repaired' : 'intact';
   }
 
   /**

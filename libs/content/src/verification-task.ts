@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import { inPages, StowageTask, type TaskContext, type TaskStep } from '#libs/runtime';
 import { ContentStoreConfig } from './content.config.js';
+import { InstallationService } from './installation.service.js';
 import { IntegrityFindingsService } from './integrity-findings.service.js';
 import { ObjectVerificationService, objectSubject } from './object-verification.service.js';
 import {
@@ -23,6 +24,7 @@ export class VerificationTask {
     private readonly config: ContentStoreConfig,
     private readonly queue: VerificationQueueRepository,
     private readonly verification: ObjectVerificationService,
+    private readonly installation: InstallationService,
     private readonly findings: IntegrityFindingsService,
     private readonly logger: PinoLogger,
   ) {
@@ -32,6 +34,16 @@ export class VerificationTask {
   /** Verifies the objects of open findings first: an upload may have stored them again. */
   @StowageTask('verify-integrity', { seconds: 60 }, { concurrency: 1 })
   async *verify(context: TaskContext): AsyncGenerator<TaskStep> {
+    let isChecked = false;
+    for await (const step of this.steps(context)) {
+      // In the bucket of another installation, all objects would be missing.
+      if (!isChecked) await this.installation.assertOwnBuckets(context.isDryRun, context.signal);
+      isChecked = true;
+      yield step;
+    }
+  }
+
+  private async *steps(context: TaskContext): AsyncGenerator<TaskStep> {
     yield* this.revisit(context);
     if (this.config.verifyDays === 0) return;
     const before = new Date(context.now.getTime() - this.config.verifyDays * DAY_MS);

@@ -3,9 +3,9 @@ import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
 import {
   type ClaimedObject,
-  CorruptionService,
   hashed,
   ObjectMaintenanceRepository,
+  ObjectVerificationService,
   shared,
 } from '#libs/content';
 import { inPages } from '#libs/runtime';
@@ -34,7 +34,7 @@ export class RescanService {
     private readonly store: ObjectStore,
     private readonly maintenance: ObjectMaintenanceRepository,
     private readonly infected: InfectedContentService,
-    private readonly corruption: CorruptionService,
+    private readonly verification: ObjectVerificationService,
     private readonly metrics: ProcessingMetrics,
     private readonly logger: PinoLogger,
   ) {
@@ -67,7 +67,7 @@ export class RescanService {
   async rescan(object: ClaimedObject, now: Date, signal?: AbortSignal): Promise<void> {
     const { label } = this;
     const { verdict, isIntact } = await this.scan(object, signal);
-    if (verdict.outcome !== 'infected' && !isIntact) await this.corruption.confirm(object, signal);
+    if (verdict.outcome !== 'infected' && !isIntact) await this.verification.verify(object.id, now, signal);
     else await this.handleVerdict(object, verdict, label, now);
   }
 

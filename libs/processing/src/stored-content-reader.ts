@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PinoLogger } from 'nestjs-pino';
-import { type ClaimedObject, CorruptionService } from '#libs/content';
+import { type ClaimedObject, ObjectVerificationService } from '#libs/content';
 import { ContentReader, type ReadResult } from './content-reader.js';
 import { InfectedContentService } from './infected-content.service.js';
 
@@ -10,7 +10,7 @@ export class StoredContentReader {
   constructor(
     private readonly contentReader: ContentReader,
     private readonly infected: InfectedContentService,
-    private readonly corruption: CorruptionService,
+    private readonly verification: ObjectVerificationService,
     private readonly logger: PinoLogger,
   ) {
     logger.setContext(StoredContentReader.name);
@@ -53,7 +53,7 @@ export class StoredContentReader {
       return false;
     }
     if (digest.sha256 !== object.sha256) {
-      await this.corruption.confirm(object, signal);
+      await this.verification.verify(object.id, now, signal);
       return false;
     }
     if (verdict.outcome === 'error') {

@@ -95,7 +95,10 @@ export class UploadService {
     const run = async () => {
       for (const [index, item] of left) results[index] = await answer(item);
     };
-    await Promise.all(Array.from({ length: MAX_CONCURRENT_ANSWERS }, run));
+    // An error must not leave answers in progress, which would still change their assets.
+    const runs = await Promise.allSettled(Array.from({ length: MAX_CONCURRENT_ANSWERS }, run));
+    const failed = runs.find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
     return results;
   }
 

@@ -107,7 +107,7 @@ describe('verification of stored objects (real: PostgreSQL, storage emulator; a 
     expect(await findings()).toEqual([]);
   });
 
-  it.each(['STAGING', 'DELETING', 'QUARANTINED', 'CORRUPT'] as const)(
+  it.each(['STAGING', 'DELETING', 'QUARANTINED'] as const)(
     'leaves an object that is %s alone',
     async (state) => {
       const asset = await world.upload(`alone while ${state}`);
@@ -120,6 +120,32 @@ describe('verification of stored objects (real: PostgreSQL, storage emulator; a 
     },
   );
 
+  it('serves an object again whose bytes an operator has restored', async () => {
+    const asset = await world.upload('lost and found');
+    await delete_(asset);
+    await verify(asset);
+    await isOutOfService(asset);
+    await write(asset, 'lost and found');
+    const collect = (isDryRun: boolean) => world.runTask('collect-orphans', { now: NOW, isDryRun });
+    const actions = [{ action: 'verify', subject: `object ${idOf(asset)}` }];
+    expect(await collect(true)).toMatchObject({ changed: 1, actions });
+    expect(await collect(false)).toMatchObject({ changed: 1, actions });
+    await isServed(asset, 'lost and found');
+    expect(await findings()).toEqual([['MISSING', `object ${idOf(asset)}`, 'repaired']]);
+    expect(await collect(false)).toMatchObject({ changed: 0 });
+  });
+
+  it('removes wrong bytes that are left at the key of a corrupt object', async () => {
+    const asset = await world.upload('right bytes');
+    await delete_(asset);
+    await verify(asset);
+    await write(asset, 'wrong bytes');
+    expect(await verify(asset)).toBe('damaged');
+    expect(await world.store.stat(at(asset))).toBeNull();
+    await isOutOfService(asset);
+    expect(await findings()).toEqual([['MISSING', `object ${idOf(asset)}`, 'open']]);
+  });
+
   it('stops serving a missing object at once', async () => {
     const asset = await world.upload('missing');
     await delete_(asset);
@@ -127,7 +153,7 @@ describe('verification of stored objects (real: PostgreSQL, storage emulator; a 
     expect(await verify(asset)).toBe('damaged');
     await isOutOfService(asset);
     expect(await findings()).toEqual([['MISSING', `object ${idOf(asset)}`, 'open']]);
-    expect(await verify(asset)).toBe('changed');
+    expect(await verify(asset)).toBe('damaged');
     expect(await findings()).toHaveLength(1);
   });
 
