@@ -32,7 +32,12 @@ const FEATURES = 'test/integration/processing/features.spec.ts';
 const UPLOAD = 'test/integration/upload/upload.spec.ts';
 const SESSIONS = 'test/integration/upload/upload-sessions.spec.ts';
 const STORAGE = 'test/integration/storage/gcs.spec.ts';
-const SWEEPER = 'test/integration/lifecycle/sweeper.spec.ts';
+const UPLOAD_TASKS = 'test/integration/lifecycle/upload-tasks.spec.ts';
+const RUNS = 'test/integration/lifecycle/task-runs.spec.ts';
+const CONFIRMATION = 'test/integration/lifecycle/task-confirmation.spec.ts';
+const ORPHANS = 'test/integration/content/orphans.spec.ts';
+const ORPHAN_RACES = 'test/integration/content/orphan-races.spec.ts';
+const RETENTION = 'test/integration/assets/retention.spec.ts';
 const DELIVERY = 'test/integration/delivery/delivery.spec.ts';
 const REMOVAL = 'test/integration/assets/removal.spec.ts';
 const TRANSFER = 'test/integration/assets/transfer.spec.ts';
@@ -45,7 +50,6 @@ const UPDATES = 'test/integration/assets/updates.spec.ts';
 const REVOCATIONS = 'test/integration/identity/token-revocations.spec.ts';
 const CONSUMERS = 'test/integration/events/consumers.spec.ts';
 const REGISTRATION = 'test/integration/events/registration.spec.ts';
-const TASKS = 'test/integration/lifecycle/tasks.spec.ts';
 const IDENTITY = 'test/integration/identity/identity.spec.ts';
 const READERS_IMAGE = 'test/integration/inspection/readers-image.spec.ts';
 const SANDBOX = 'test/integration/inspection/sandbox.spec.ts';
@@ -238,57 +242,55 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 3,
     what: 'An upload whose bytes never come expires',
-    file: 'libs/lifecycle/src/sweeper.service.ts',
+    file: 'libs/upload/src/upload-tasks.ts',
     guard: 'asset === null || asset.uploadDeadlineAt > now',
     without: 'asset !== undefined',
-    test: SWEEPER,
+    test: UPLOAD_TASKS,
     name: 'expires an upload without bytes',
   },
   {
     invariant: 3,
-    what: 'A worker whose clock offset exceeds the limit does not sweep',
-    file: 'libs/lifecycle/src/task-schedule.ts',
-    guard: ' || this.clock.isBeyondLimit',
+    what: 'A worker whose clock offset exceeds the limit runs no task',
+    file: 'libs/lifecycle/src/task-execution.service.ts',
+    guard: 'if (this.clock.isBeyondLimit) return null;',
     without: '',
-    test: SWEEPER,
-    name: 'compares deadlines with database time',
+    test: RUNS,
+    name: 'do not run in a worker whose clock is beyond the limit',
   },
   {
     invariant: 3,
     what: 'Deadlines are compared with the database’s time',
-    file: 'libs/lifecycle/src/task-runner.ts',
-    guard: 'now: this.clock.now()',
-    without: 'now: new Date()',
-    test: SWEEPER,
+    file: 'libs/lifecycle/src/task-execution.service.ts',
+    guard: 'run.startedAt ?? this.clock.now()',
+    without: 'new Date()',
+    test: UPLOAD_TASKS,
     name: 'compares deadlines with database time',
   },
   {
     invariant: 3,
     what: 'A lost job is enqueued again',
     file: 'libs/assets/src/due-assets.repository.ts',
-    guard:
-      "select asset_id from media_assets where status in ('PENDING', 'PROCESSING', 'FAILED') and next_check_at <= $1",
-    without:
-      "select asset_id from media_assets where status in ('PENDING', 'FAILED') and next_check_at <= $1",
-    test: SWEEPER,
+    guard: "a.status in ('PENDING', 'PROCESSING', 'FAILED')",
+    without: "a.status in ('PENDING', 'FAILED')",
+    test: UPLOAD_TASKS,
     name: 'enqueues a PROCESSING asset again',
   },
   {
     invariant: 3,
     what: 'A waiting or running job is not enqueued again',
     file: 'libs/assets/src/asset-jobs.service.ts',
-    guard: 'if (job !== undefined && !(await this.jobs.has(job.received))) await this.enqueue([asset]);',
-    without: 'if (job !== undefined) await this.enqueue([asset]);',
-    test: SWEEPER,
+    guard: 'return job === undefined || this.jobs.has(job.received);',
+    without: 'return job === undefined;',
+    test: UPLOAD_TASKS,
     name: 'leaves a queued job alone and checks its asset less often the longer it waits',
   },
   {
     invariant: 3,
-    what: 'After a lost event, the sweeper finds the object in storage',
-    file: 'libs/lifecycle/src/sweeper.service.ts',
-    guard: "(await this.completion.checkObject(assetId)) !== 'nothing-there'",
-    without: 'assetId.length === 0',
-    test: SWEEPER,
+    what: 'After a lost event, a task finds the object in storage',
+    file: 'libs/upload/src/upload-tasks.ts',
+    guard: 'return (await this.incoming.stat(assetId)) === null ? null : this.claim(assetId);',
+    without: 'return null;',
+    test: UPLOAD_TASKS,
     name: 'claims an upload whose event was lost',
   },
   {
@@ -342,7 +344,7 @@ export const GUARDS: readonly Guard[] = [
     file: 'libs/assets/src/asset-transitions.service.ts',
     guard: '{ ...snapshot, where: { uploadDeadlineAt: { lte: now } } }',
     without: '{ ...snapshot }',
-    test: SWEEPER,
+    test: UPLOAD_TASKS,
     name: 'does not expire an upload that was renewed meanwhile',
   },
   {
@@ -460,11 +462,9 @@ export const GUARDS: readonly Guard[] = [
     invariant: 6,
     what: 'A reference is counted only on STAGING and LIVE objects, and on a CORRUPT one that was stored again',
     file: 'libs/content/src/stored-objects.repository.ts',
-    guard: `OR: [
-          { state: { in: ['STAGING', 'LIVE'] } },
-          { state: 'CORRUPT', copies: { some: { version: { not: null } } } },
-        ],`,
-    without: '',
+    guard: `where id = $1 and (state in ('STAGING', 'LIVE') or state = 'CORRUPT' and exists (
+      select from object_copies c where c.stored_object_id = o.id and c.version is not null))`,
+    without: 'where id = $1',
     test: PROCESSING,
     name: 'adds a reference only to an object that accepts references',
   },
@@ -588,20 +588,93 @@ export const GUARDS: readonly Guard[] = [
   {
     invariant: 4,
     what: 'One worker runs each tick of a task',
-    file: 'libs/lifecycle/src/task-ticks.repository.ts',
-    guard: 'where (t.leased_until is null and t.covered_until < excluded.covered_until) or',
-    without: 'where t.leased_until is null or',
-    test: TASKS,
-    name: 'run once per tick in the cluster',
+    file: 'libs/lifecycle/src/task-runs.repository.ts',
+    guard: 'where name = $1 and covered_until < $2 returning name',
+    without: "where name = $1 and covered_until <> $2::timestamptz - interval '1 day' returning name",
+    test: RUNS,
+    name: 'are created once by all workers',
   },
   {
     invariant: 4,
-    what: 'The run of a task ends before another worker takes it over',
-    file: 'libs/lifecycle/src/task-ticks.repository.ts',
-    guard: 'where name = $1 and run_id = $2 and leased_until is not null returning name`',
-    without: 'where name = $1 and leased_until is not null returning name`',
-    test: TASKS,
-    name: 'are aborted when another worker has taken over',
+    what: 'A worker writes no run that another worker has taken over',
+    file: 'libs/lifecycle/src/task-runs.repository.ts',
+    guard: "const HELD = `id = $1 and attempt = $2 and state = 'RUNNING'`;",
+    without: "const HELD = `id = $1 and $2::int > 0 and state = 'RUNNING'`;",
+    test: RUNS,
+    name: 'refuse every statement of the worker before',
+  },
+  {
+    invariant: 4,
+    what: 'A run that would make many changes waits for an operator',
+    file: 'libs/lifecycle/src/task-execution.service.ts',
+    guard: 'task.needsConfirmation === true && !isDryRun',
+    without: 'task.name.length === 0 && !isDryRun',
+    test: CONFIRMATION,
+    name: 'make their changes when they are confirmed, once',
+  },
+  {
+    invariant: 3,
+    what: 'A late object is deleted only if its asset was purged: a restored database does not know all assets',
+    file: 'libs/upload/src/upload-completion.ts',
+    guard: 'if (await this.assets.wasPurged(assetId)) {',
+    without: 'if (assetId.length > 0) {',
+    test: 'test/integration/upload/orders-of-events.spec.ts',
+    name: 'keeps an object whose asset this database does not know, whatever its age',
+  },
+  {
+    invariant: 6,
+    what: 'A collector deletes no object that an asset points at, even if its count is too low',
+    file: 'libs/content/src/stored-objects.repository.ts',
+    guard: `< $2)
+        and \${HAS_NO_ASSET}`,
+    without: '< $2)',
+    test: 'test/integration/processing/collection-damage.spec.ts',
+    name: 'keeps bytes whose reference count is too low',
+  },
+  {
+    invariant: 6,
+    what: 'Objects without a row stay for the restore window and a day',
+    file: 'libs/content/src/content-comparison.service.ts',
+    guard: 'else if (object.createdAt < before) old.push',
+    without: 'else old.push',
+    test: ORPHANS,
+    name: 'keeps objects that are younger than the time by which the database may be restored, and a day',
+  },
+  {
+    invariant: 6,
+    what: 'An object whose bytes a row describes is no orphan',
+    file: 'libs/content/src/orphan-removal.service.ts',
+    guard: 'if (lease === null) return this.removeInfected(object, stopped);',
+    without: 'if (lease === null) return this.store.delete(object);',
+    test: ORPHAN_RACES,
+    name: 'keeps an object whose row appears, with this very version, after the comparison',
+  },
+  {
+    invariant: 6,
+    what: 'No task deletes objects of another installation',
+    file: 'libs/content/src/installation.service.ts',
+    guard: 'if (found.installation === own.installation && found.incomingBucket === incomingBucket) return;',
+    without: 'if (found.incomingBucket.length >= 0) return;',
+    test: 'test/integration/content/installation.spec.ts',
+    name: 'protects all objects when it names .*',
+  },
+  {
+    invariant: 6,
+    what: 'A scheduled purge keeps the bytes for the restore window',
+    file: 'libs/assets/src/purge-tasks.ts',
+    guard: 'await this.transitions.purge(snapshot, now);',
+    without: 'await this.transitions.purge(snapshot, null);',
+    test: RETENTION,
+    name: 'keeps the bytes for the restore window',
+  },
+  {
+    invariant: 2,
+    what: 'No URL is signed for bytes that a verification does not find',
+    file: 'libs/content/src/object-verification.service.ts',
+    guard: '? await this.corruption.markMissing(id, version)',
+    without: '? true',
+    test: 'test/integration/content/verification.spec.ts',
+    name: 'stops serving a missing object at once',
   },
   {
     invariant: 1,
@@ -690,7 +763,7 @@ export const GUARDS: readonly Guard[] = [
     file: 'libs/domain/src/asset-status.ts',
     guard: "event: 'asset.lapsed', quota: 'release'",
     without: "event: 'asset.lapsed', quota: 'none'",
-    test: SWEEPER,
+    test: UPLOAD_TASKS,
     name: 'expires a FAILED asset after a week',
   },
   {
