@@ -78,6 +78,7 @@ describe('claims for a new scan or new variants (real: PostgreSQL)', () => {
       const { rows } = await client.query<{ id: string; readBy: string }>(FIND_READ_BY.text, [
         notes,
         new Date(),
+        NEWEST,
       ]);
       return rows.map(({ id, readBy }) => [id, readBy]);
     };
@@ -85,7 +86,7 @@ describe('claims for a new scan or new variants (real: PostgreSQL)', () => {
       ['30', ''],
       ['10', 'a'],
     ]);
-    const plan = await database.explain(FIND_READ_BY.text, [['z', 'm', 'a', ''], new Date()]);
+    const plan = await database.explain(FIND_READ_BY.text, [['z', 'm', 'a', ''], new Date(), NEWEST]);
     expect(plan['Actual Rows']).toBe(500);
     expect(blocksOf(plan)).toBeLessThan(3000);
   });
