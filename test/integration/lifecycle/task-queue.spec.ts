@@ -120,6 +120,7 @@ describe.each(QUEUE_BACKENDS)('runs of tasks (real: PostgreSQL, queue on %s)', (
     const left = numbers(3);
     const worker = await start(removeNumbers(left));
     await worker.service.request(NAME, true);
+    await finished(worker);
     await worker.service.request(NAME, false);
     expect(await finished(worker, 2)).toMatchObject([{ dryRun: true, changed: 3n }, { dryRun: false }]);
     expect(left.size).toBe(0);
