@@ -64,7 +64,7 @@ describe('asset contents (real: PostgreSQL, queue, storage emulator)', () => {
           height: 15,
           sizeBytes: 100,
           bucket: 'content',
-          key: `variant/${assetId}`,
+          key: `variant/${id}`,
         },
       ],
       variantsReason: null,
