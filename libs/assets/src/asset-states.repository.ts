@@ -69,7 +69,7 @@ export class AssetStatesRepository {
 
   /**
    * Claims distinct PENDING assets; the others are not in the result.
-   * @param silenceMs time without progress, in milliseconds, until the sweeper's next check
+   * @param silenceMs time without progress, in milliseconds, until the next check of a task
    */
   async claim(claims: readonly Claim[], silenceMs: number): Promise<Claimed[]> {
     const claimed = await this.database.query(CLAIM, [

@@ -49,9 +49,9 @@ export interface Accepted extends ObjectRef {
 export type AcceptedSnapshot = AssetSnapshot &
   Pick<Asset, 'createdAt' | 'mimeType' | 'replaces' | 'replacesObject' | 'checksumSha256' | 'crc32c'>;
 
-/** Time without progress after which a sweep checks whether the job of a PROCESSING asset was lost. */
+/** Time without progress after which a task checks whether the job of a PROCESSING asset was lost. */
 const PROCESSING_SILENCE_MS = 5 * 60_000;
-/** Time after which a sweep deletes the incoming object of a terminal asset, unless it was deleted before. */
+/** Time after which a task deletes the incoming object of a terminal asset, unless it was deleted before. */
 const CLEANUP_DELAY_MS = 60_000;
 
 /** Statuses in which the owner's quota holds a reservation for the asset. */
@@ -187,7 +187,7 @@ export class AssetTransitionsService {
   }
 
   /**
-   * Cancels an upload. A signed PUT URL stays valid for a while, so the next sweep at the deadline deletes bytes that still arrive.
+   * Cancels an upload. A signed PUT URL stays valid for a while, so the next check at the deadline deletes bytes that still arrive.
    * Returns false also while an upload session is recorded.
    */
   cancel(snapshot: AssetSnapshot & Pick<Asset, 'uploadDeadlineAt'>, now: Date): Promise<boolean> {

@@ -26,7 +26,7 @@ export class CollectionService {
    * @returns false when the object is referenced or pinned, or another collector has it
    */
   async collect(id: bigint, now: Date, stopped = new AbortController().signal): Promise<boolean> {
-    // `now` is the start of the sweep, which may be long ago.
+    // `now` is the start of the run, which may be long ago.
     const begun = new Date(Math.max(now.getTime(), this.clock.now().getTime()));
     const lease = { id, until: after(begun, COLLECT_MS) };
     const locations = await this.objects.condemn(lease, now);

@@ -31,7 +31,7 @@ const ROW_VISIBLE_WITHIN_MS = 10 * 60_000;
  */
 const CLAIM_BATCHES = { atOnce: 1, most: 100 };
 
-/** Detects uploaded objects, after an event, a client's call or a sweep: claims their generation and enqueues a job. */
+/** Detects uploaded objects, after an event, a client's call or by a task: claims their generation and enqueues a job. */
 @Injectable()
 export class UploadCompletion {
   private readonly claims: Batcher<Claim, Claimed | null>;
