@@ -128,7 +128,7 @@ describe.each(QUEUE_BACKENDS)(
       ],
       [
         'the reference is counted',
-        (subject) => [...accepting(subject), prisma('UPDATE', 'stored_objects')],
+        (subject) => [...accepting(subject), 'objects_add_reference'],
         'PROCESSING',
         'PROCESSING',
       ],

@@ -52,7 +52,7 @@ const SIDE_EFFECTS: readonly SideEffect[] = [
   { statements: ['variants_record'] },
   { statements: [accepting] },
   { statements: [prisma('INSERT INTO', 'domain_events')] },
-  { statements: [prisma('UPDATE', 'stored_objects')] },
+  { statements: ['objects_add_reference'] },
   { statements: [prisma('UPDATE', 'owner_quotas')] },
   { statements: [accepting, 'COMMIT'] },
   { statements: ['assets_incoming_settled'] },
