@@ -128,7 +128,7 @@ describe.each(QUEUE_BACKENDS)(
       ],
       [
         'the reference is counted',
-        (subject) => [...accepting(subject), 'objects_add_reference'],
+        (subject) => [...accepting(subject), 'set ref_count = ref_count + 1'],
         'PROCESSING',
         'PROCESSING',
       ],

@@ -52,7 +52,7 @@ const SIDE_EFFECTS: readonly SideEffect[] = [
   { statements: ['variants_record'] },
   { statements: [accepting] },
   { statements: [prisma('INSERT INTO', 'domain_events')] },
-  { statements: ['objects_add_reference'] },
+  { statements: ['set ref_count = ref_count + 1'] },
   { statements: [prisma('UPDATE', 'owner_quotas')] },
   { statements: [accepting, 'COMMIT'] },
   { statements: ['assets_incoming_settled'] },
