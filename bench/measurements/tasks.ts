@@ -60,6 +60,11 @@ const DUE: Readonly<Record<string, (count: number, round: number) => string>> = 
       select ${idOf(0)} from generate_series(${100 + round} * ${MANY}, ${100 + round} * ${MANY} + ${count} - 1) n)`,
 };
 
+/** What earlier measurements have left would be due, or has no bytes. */
+const FORGET = `
+  truncate media_assets, stored_objects cascade;
+  delete from owner_quotas`;
+
 interface Tasks {
   readonly names: readonly string[];
   run(
@@ -91,6 +96,7 @@ export const tasks: Measurement = {
 async function idle(of: Tasks, say: (doing: string) => void): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const name of of.names) {
+    say(name);
     const before = of.statements;
     if ((await of.run(name)).changed > 0) throw new Error(`${name} had something to do`);
     const statements = of.statements - before;
@@ -113,7 +119,7 @@ async function runs(stack: Stack, of: Tasks, say: (doing: string) => void): Prom
       const ms = await milliseconds(async () => {
         ({ changed } = await of.run(name));
       });
-      if (changed !== count && name !== 'remove-incoming')
+      if (changed < count && name !== 'remove-incoming')
         throw new Error(`${name} changed ${changed} of ${count}`);
       return ms / count;
     };
@@ -151,6 +157,7 @@ async function milliseconds(work: () => Promise<unknown>): Promise<number> {
 }
 
 async function store(stack: Stack, scannedBy: string): Promise<void> {
+  await stack.query(FORGET);
   const tables = ['media_assets', 'stored_objects', 'object_copies'];
   await stack.query(`
     set work_mem = '256MB';
