@@ -87,6 +87,22 @@ describe.each(QUEUE_BACKENDS)('runs of tasks (real: PostgreSQL, queue on %s)', (
     expect(left.size).toBe(0);
   });
 
+  it('begin in another worker when theirs was killed before it began them', async () => {
+    const left = numbers(3);
+    const idle = await workers.start('takes no jobs', [taskClass(NAME, YEARLY, removeNumbers(left))]);
+    await idle.tick(NAME, T1);
+    await idle.abandonJob();
+    expect(await idle.jobs()).toEqual([]);
+    // The queue ignores a job that it has, so only the end of its lock helps.
+    await idle.schedule.resume();
+    const worker = await start(removeNumbers(left));
+    expect(await finished(worker)).toMatchObject([{ state: 'SUCCEEDED', attempt: 1 }]);
+    await until('its job is removed', async () =>
+      (await worker.queue.getActiveCount()) === 0 ? true : null,
+    );
+    expect(await worker.jobs()).toEqual([]);
+  });
+
   it('have a job when their worker stops, and continue from the cursor', async () => {
     const started = Promise.withResolvers<void>();
     const isCleaned = Promise.withResolvers<void>();

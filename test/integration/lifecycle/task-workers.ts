@@ -1,6 +1,6 @@
 import { getQueueToken } from '@nestjs/bullmq';
 import { Test } from '@nestjs/testing';
-import type { Queue } from 'bullmq';
+import { type Queue, Worker } from 'bullmq';
 import { LoggerModule } from 'nestjs-pino';
 import { Registry } from 'prom-client';
 import { Clock, Database, DatabaseConfig, DatabaseModule, type TaskRun } from '#libs/database';
@@ -138,6 +138,14 @@ export class TaskWorker {
   async jobs(): Promise<string[]> {
     const jobs = await this.queue.getJobs(['waiting', 'delayed', 'prioritized']);
     return jobs.map(({ id }) => id!).sort();
+  }
+
+  /** Takes a job from the queue and dies. */
+  async abandonJob(): Promise<void> {
+    const { connection } = this.queue.opts;
+    const worker = new Worker(TASK_QUEUE, null, { connection, autorun: false, lockDuration: 1 });
+    if ((await worker.getNextJob('dead')) === undefined) throw new Error('there is no job');
+    await worker.close(true);
   }
 
   /** Ends the leases and delays of all runs. */

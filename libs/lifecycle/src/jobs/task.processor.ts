@@ -13,11 +13,12 @@ const LOCK_SECONDS = 30;
 /** Time for which a worker waits for a notification of the queue before it asks again. */
 const DRAIN_SECONDS = 30;
 
-/** Executes runs of tasks. A run that was not finished has a row that the workers find again, so its job always ends. */
+/**
+ * Executes runs of tasks. A run that was not finished has a row that the workers find again, so its job always ends. The lease in the row
+ * decides which worker has a run; the queue takes back the jobs of a worker that died before it began them.
+ */
 @Processor(TASK_QUEUE, {
   ...workerOptions({ concurrency: CONCURRENCY, lockSeconds: LOCK_SECONDS }),
-  // The lease in the row decides whether a worker died, and an idle worker should not ask.
-  skipStalledCheck: true,
   drainDelay: DRAIN_SECONDS,
 })
 export class TaskProcessor extends WorkerHost implements OnApplicationBootstrap, BeforeApplicationShutdown {
