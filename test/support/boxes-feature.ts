@@ -6,10 +6,10 @@ import { defineFeature } from '#libs/stowage';
 /** A time that no test reaches. */
 const NEVER = '0 0 29 2 *';
 
-/** The details of some boxes; the second one would clear a terminal. */
+/** The details of some boxes; the second one would clear a terminal and reverse its text. */
 const DETAILS = new Map([
   [1, 'the first'],
-  [2, 'a\u001b[2Jb'],
+  [2, 'a\u001b[2J\u202eb'],
 ]);
 
 /** Tasks over boxes in memory, which run only when an operator asks for them. */

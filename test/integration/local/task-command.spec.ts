@@ -4,7 +4,7 @@ import { TestApi } from '../../../libs/testing/src/test-api.js';
 import { TestWorker } from '../../../libs/testing/src/test-worker.js';
 import { until } from '../../../libs/testing/src/until.js';
 import { boxes, BoxTasks } from '../../support/boxes-feature.js';
-import { runScript } from '../../support/script.js';
+import { type OnStart, runScript } from '../../support/script.js';
 
 describe('npm run task (real: the command, the api, a worker, PostgreSQL, queue)', () => {
   let api: TestApi;
@@ -26,8 +26,14 @@ describe('npm run task (real: the command, the api, a worker, PostgreSQL, queue)
     tasks.gate = Promise.resolve();
   });
 
-  const task = (...args: string[]) =>
-    runScript('task.ts', ['--url', `http://127.0.0.1:${api.port}/graphql`, '--token', token, ...args]);
+  const run = (args: readonly string[], onStart?: OnStart) =>
+    runScript(
+      'task.ts',
+      ['--url', `http://127.0.0.1:${api.port}/graphql`, '--token', token, ...args],
+      {},
+      onStart,
+    );
+  const task = (...args: string[]) => run(args);
   const countOfRuns = () => api.app.get(Database).prisma.taskRun.count({ where: { task: 'boxes.remove' } });
 
   /** The number of runs that were requested. */
@@ -45,6 +51,12 @@ describe('npm run task (real: the command, the api, a worker, PostgreSQL, queue)
     );
   });
 
+  it('lists the tasks as JSON', async () => {
+    const { code, stdout } = await task('--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual((await task()).stdout.trim().split('\n'));
+  });
+
   it('prints the actions of a dry run as a table', async () => {
     for (const box of [1, 2]) tasks.boxes.add(box);
     const { code, stdout, stderr } = await task('boxes.remove', '--dry-run');
@@ -55,7 +67,7 @@ describe('npm run task (real: the command, the api, a worker, PostgreSQL, queue)
       '',
       'ACTION  SUBJECT  DETAIL',
       'remove  box 1    the first',
-      'remove  box 2    a?[2Jb',
+      'remove  box 2    a?[2J?b',
       '',
     ]);
     // A line for each status, however often the command asked.
@@ -100,6 +112,43 @@ describe('npm run task (real: the command, the api, a worker, PostgreSQL, queue)
     expect(tasks.boxes.size).toBe(0);
   });
 
+  it('prints a run that waits by its id, as often as asked, and continues nothing', async () => {
+    for (const box of [1, 2, 3]) tasks.boxes.add(box);
+    const first = await task('boxes.remove');
+    const [, id] = /--confirm (\d+)$/m.exec(first.stdout)!;
+    for (const args of [
+      ['--follow', id!],
+      ['boxes.remove', '--follow', id!],
+    ]) {
+      expect(await task(...args)).toEqual({ code: 2, stdout: first.stdout, stderr: '' });
+    }
+    expect(await task('boxes.check', '--follow', id!)).toMatchObject({ code: 1, stdout: '' });
+    expect(tasks.boxes.size).toBe(3);
+  });
+
+  it.each(['--follow', '--confirm'])('reports an id that no run has with %s', async (option) => {
+    for (const id of ['999999', 'x']) {
+      expect(await task(option, id)).toEqual({ code: 1, stdout: '', stderr: `There is no run ${id}\n` });
+    }
+  });
+
+  it('ends by Ctrl-C with the command that follows the run, which continues', async () => {
+    const gate = Promise.withResolvers<void>();
+    tasks.gate = gate.promise;
+    const interrupted = await run(['boxes.check'], (child) => {
+      child.stderr.once('data', () => child.kill('SIGINT'));
+    });
+    expect(interrupted).toMatchObject({ code: 130, stdout: '' });
+    const [, id] = /^Run (\d+) continues\. To follow it: npm run task -- --follow \1$/m.exec(
+      interrupted.stderr,
+    )!;
+    gate.resolve();
+    expect(await task('--follow', id!)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(`^boxes\\.check, run ${id}: SUCCEEDED\n`),
+    });
+  });
+
   it('ends with 1 when the run fails, and prints why', async () => {
     const { code, stdout } = await task('boxes.fail');
     expect(code).toBe(1);
@@ -132,7 +181,9 @@ describe('npm run task (real: the command, the api, a worker, PostgreSQL, queue)
 
   it.each([
     [['a', 'b'], 'Name one task'],
-    [['a', '--dry-run', '--confirm', '1'], 'A dry run needs no confirmation'],
+    [['a', '--dry-run', '--confirm', '1'], 'Use one of --dry-run, --confirm and --follow'],
+    [['a', '--follow', '1', '--confirm', '1'], 'Use one of --dry-run, --confirm and --follow'],
+    [['--dry-run'], 'Name the task of the dry run'],
     [['a', '--force'], "Unknown option '--force'"],
   ])('reports what is wrong with %j', async (args, sentence) => {
     const before = await countOfRuns();
