@@ -181,7 +181,8 @@ function differs(row: ContentRow, object: ObjectStat | null): boolean {
 function differenceOf(row: ContentRow, object: ObjectStat | null) {
   if (object === null) return { problem: 'MISSING', detail: 'The object does not exist.' } as const;
   if (object.version !== row.version) {
-    const detail = `The object has another version than ${row.version ?? 'none'}: ${object.version}.`;
+    const recorded = row.version === null ? 'although none is recorded' : `instead of ${row.version}`;
+    const detail = `The object has the version ${object.version} ${recorded}.`;
     return { problem: 'GENERATION_CHANGED', detail } as const;
   }
   if (BigInt(object.sizeBytes) !== row.sizeBytes) {

@@ -144,6 +144,6 @@ export class TaskExecutionService {
   }
 }
 
-/** The message of a bug may contain anything. */
+/** The message of a bug may contain anything. The reason of another error stands in docs/operating.md. */
 const messageOf = (error: unknown) =>
-  error instanceof StowageError ? error.message : 'See the log of the worker.';
+  error instanceof StowageError ? `${error.message} (${error.reason})` : 'See the log of the worker.';

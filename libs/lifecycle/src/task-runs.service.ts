@@ -61,7 +61,7 @@ export class TaskRunsService {
       throw new StowageError(
         'conflict',
         'TASK_RUN_NOT_WAITING',
-        'This run does not wait for a confirmation.',
+        `This run is ${run.state} and does not wait for a confirmation.`,
       );
     }
     return run;

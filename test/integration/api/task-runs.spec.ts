@@ -114,7 +114,7 @@ describe('runs of tasks (real: the api, a worker, PostgreSQL, queue, storage emu
     for (const box of [1, 2, 3]) tasks.boxes.add(box);
     const actions = [
       { action: 'remove', subject: 'box 1', detail: 'the first' },
-      { action: 'remove', subject: 'box 2', detail: 'a\u001b[2Jb' },
+      { action: 'remove', subject: 'box 2', detail: 'a\u001b[2J\u202eb' },
       { action: 'remove', subject: 'box 3', detail: null },
     ];
     const run = await reached(await start('boxes.remove'), 'WAITING');
@@ -133,6 +133,10 @@ describe('runs of tasks (real: the api, a worker, PostgreSQL, queue, storage emu
     expect(await find(first.id)).toMatchObject({ status: 'CANCELLED', error: expect.any(String) });
     expect(await reasonOf(`mutation { confirmTaskRun(id: "${first.id}") { id } }`)).toMatchObject([
       { code: 'CONFLICT', reason: 'TASK_RUN_NOT_WAITING' },
+    ]);
+    const { errors } = await ask(`mutation { confirmTaskRun(id: "${first.id}") { id } }`);
+    expect(errors).toMatchObject([
+      { message: 'This run is CANCELLED and does not wait for a confirmation.' },
     ]);
     expect(second.id).not.toBe(first.id);
   });

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { unavailable } from '#libs/domain';
+import { StowageError, unavailable } from '#libs/domain';
 import type { Task, TaskContext, TaskLimits } from '#libs/runtime';
 import { until } from '../../../libs/testing/src/until.js';
 import { withLocalClockOff } from '../../support/local-clock.js';
@@ -267,6 +267,17 @@ describe('runs of tasks (real: PostgreSQL)', () => {
       await worker.execute(id);
       expect(await worker.row()).toMatchObject({ state: 'SUCCEEDED', examined: 1n });
       expect(await worker.outcomes(NAME)).toEqual({ unavailable: 5, succeeded: 1 });
+    });
+
+    it('fail with the message and the reason of an expected error', async () => {
+      const worker = await start(function* () {
+        yield* [];
+        throw new StowageError('conflict', 'NOT_OURS', 'The bucket belongs to others.');
+      });
+      const { id } = await worker.service.request(NAME, false);
+      await worker.execute(id);
+      const error = 'The bucket belongs to others. (NOT_OURS)';
+      expect(await worker.row()).toMatchObject({ state: 'FAILED', error });
     });
 
     it('fail after an error of the task, without its message', async () => {

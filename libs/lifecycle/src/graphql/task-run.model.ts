@@ -45,8 +45,9 @@ export class TaskActionModel implements RunAction {
 
 @ObjectType('TaskRun', {
   description:
-    'A run of a task. Some tasks count their changes before they make any. During that count, and while the run is WAITING, its ' +
-    'numbers and actions tell what it would do; then they begin again at 0. Finished runs are kept for TASK_RUN_DAYS.',
+    'A run of a task. Some tasks count their changes before they make any. During that count, while the run is WAITING, and if it is ' +
+    'then CANCELLED, its numbers and actions tell what it would do; after a confirmation they begin again at 0. Finished runs are kept ' +
+    'for TASK_RUN_DAYS, 1,000 per task at most.',
 })
 export class TaskRunModel {
   @Field(() => ID, { description: 'Identifier of the run.' })
@@ -81,7 +82,11 @@ export class TaskRunModel {
   @Field(() => Long, { description: 'Number of steps that failed. The log of the worker has their errors.' })
   failed: number;
 
-  @Field(() => String, { nullable: true, description: 'Why the run is FAILED or CANCELLED.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Why the run is FAILED or CANCELLED; an expected error ends with its reason code in parentheses.',
+  })
   error: string | null;
 
   @MaxItems(MAX_ACTIONS, { counted: COUNTED_ACTIONS })

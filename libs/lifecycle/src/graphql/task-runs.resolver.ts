@@ -37,7 +37,7 @@ export class TaskRunsResolver {
   @ResolveField(() => [TaskRunModel], {
     name: 'taskRuns',
     description:
-      'The latest runs of tasks, newest first. Runs on a short interval that found no work are not kept.',
+      'The latest runs of tasks, newest first. Scheduled runs on a short interval that changed nothing and did not fail are not kept.',
   })
   async list(@Args() { task, first }: TaskRunsArgs): Promise<TaskRunModel[]> {
     const { size } = parsePage({ first });

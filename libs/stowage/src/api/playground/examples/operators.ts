@@ -226,8 +226,9 @@ mutation RunTask(
     },
     {
       query: `# Progress of a run, and its first 100
-# actions. Set its id from RunTask in
-# Variables. Null for an unknown id.
+# actions. Set its id from RunTask or
+# TaskRuns in Variables. Null for an
+# unknown id.
 query FollowTaskRun($id: ID!) {
   admin {
     taskRun(id: $id) {
@@ -294,12 +295,17 @@ query TaskRuns(
     {
       query: `# Differences between the database, its
 # counts and the buckets, newest first.
+# Those with "repaired": false wait for you:
+# docs/operating.md tells what to do.
 query IntegrityFindings(
   $first: Int
   $after: String
 ) {
   admin {
-    integrityFindings(first: $first, after: $after) {
+    integrityFindings(
+      first: $first
+      after: $after
+    ) {
       nodes {
         id
         problem
@@ -310,6 +316,7 @@ query IntegrityFindings(
         detail
         repaired
         foundAt
+        repairedAt
       }
       pageInfo {
         hasNextPage
