@@ -60,7 +60,7 @@ const DUE: Readonly<Record<string, (count: number, round: number) => string>> = 
       select ${idOf(0)} from generate_series(${100 + round} * ${MANY}, ${100 + round} * ${MANY} + ${count} - 1) n)`,
 };
 
-/** What earlier measurements have left would be due, or has no bytes. */
+/** Removes the rows of earlier measurements, which would be due or have no bytes. */
 const FORGET = `
   truncate media_assets, stored_objects cascade;
   delete from owner_quotas`;
