@@ -27,7 +27,7 @@ export const claimedObjectOf = ({
 });
 
 /**
- * The newest objects below the id $1 whose recorded value differs from $2 and that no worker has claimed at $3. Recursive loose index scan: the few distinct values cost one index
+ * The newest objects below the id $1 whose recorded value is none of $2 and that no worker has claimed at $3. Recursive loose index scan: the few distinct values cost one index
  * probe each. A plain search, which mostly finds no object, would read the whole table at each tick.
  */
 const DUE = (note: string, condition: string, limit: string, lock = '') => `with recursive notes as (
@@ -41,7 +41,7 @@ const DUE = (note: string, condition: string, limit: string, lock = '') => `with
         where ${condition} and (${note}, id) >= (n.note, 0) and (${note}, id) < (n.note, $1::bigint)
           and (claimed_until is null or claimed_until < $3)
         order by ${note} desc, id desc limit ${limit} ${lock}) o
-      where n.note <> $2 order by o.id desc limit ${limit})`;
+      where n.note <> all($2::text[]) order by o.id desc limit ${limit})`;
 
 /** Claims the newest object. */
 const CLAIM = (name: string, note: string, condition: string) =>
@@ -76,12 +76,12 @@ export class ObjectMaintenanceRepository {
   constructor(private readonly database: Database) {}
 
   /**
-   * Claims the newest object with an id below `before` whose recorded value differs from `current`: the scanner's label for `scan`, the
+   * Claims the newest object with an id below `before` whose recorded value is none of `current`: the scanner's label for `scan`, the
    * specifications of its variants for `variants`. @returns null when there is none
    */
   async claim(
     task: keyof typeof CLAIMS,
-    current: string,
+    current: readonly string[],
     before: bigint | null,
     now: Date,
   ): Promise<ClaimedObject | null> {
@@ -94,7 +94,7 @@ export class ObjectMaintenanceRepository {
   /** The objects that {@link claim} would claim, newest first and `limit` at most. */
   peek(
     task: keyof typeof PEEKS,
-    current: string,
+    current: readonly string[],
     before: bigint | undefined,
     now: Date,
     limit: number,

@@ -74,6 +74,10 @@ export function specsText(named: Iterable<readonly [spec: string, name: string]>
 export const specsOf = (profiles: readonly VariantProfile[]) =>
   specsText(profiles.map((profile) => [specOf(profile), profile.name]));
 
+/** Text that names the profiles of which not all variants could be made. It has one word, and so names no variant. */
+export const unmadeSpecsOf = (profiles: readonly VariantProfile[]) =>
+  `unmade-${createHash('sha256').update(specsOf(profiles)).digest('hex').slice(0, NAMES_DIGITS)}`;
+
 /** Media type of a variant format. */
 export const variantType = (format: VariantFormat) => `image/${format}`;
 

@@ -58,7 +58,7 @@ export class RescanService {
     if (label !== this.label || now.getTime() - this.passAt > PASS_MS) {
       [this.label, this.before, this.passAt] = [label, null, now.getTime()];
     }
-    const object = await this.maintenance.claim('scan', label, this.before, now);
+    const object = await this.maintenance.claim('scan', [label], this.before, now);
     if (object !== null) this.before = object.id;
     return object;
   }
@@ -75,7 +75,7 @@ export class RescanService {
   async *pending(now: Date, signal?: AbortSignal): AsyncGenerator<{ readonly id: bigint }[]> {
     const { label } = await this.scanner.identify(signal);
     yield* inPages(PAGE, (after?: { id: bigint }) =>
-      this.maintenance.peek('scan', label, after?.id, now, PAGE),
+      this.maintenance.peek('scan', [label], after?.id, now, PAGE),
     );
   }
 

@@ -7,7 +7,7 @@ import {
   ObjectMaintenanceRepository,
   ObjectVariantsRepository,
 } from '#libs/content';
-import { OCTET_STREAM, specOf, specsOf, StowageError } from '#libs/domain';
+import { OCTET_STREAM, specOf, specsOf, StowageError, unmadeSpecsOf } from '#libs/domain';
 import type { Inspection } from '#libs/inspection';
 import { inPages, StowageTask, type TaskContext, type TaskStep } from '#libs/runtime';
 import { ContentInspector } from './content-inspector.js';
@@ -34,7 +34,7 @@ export class VariantRebuildService {
   @StowageTask('variants', { seconds: 10 }, { concurrency: 1 })
   async *rebuildAll({ now, signal, isDryRun }: TaskContext): AsyncGenerator<TaskStep> {
     if (isDryRun) {
-      const specs = specsOf(this.config.profiles);
+      const specs = this.currentSpecs();
       const page = (after?: { id: bigint }) => this.maintenance.peek('variants', specs, after?.id, now, PAGE);
       for await (const objects of inPages(PAGE, page)) {
         for (const { id } of objects) yield step(id, () => Promise.resolve());
@@ -59,8 +59,14 @@ export class VariantRebuildService {
     return true;
   }
 
+  /** What is recorded for objects that are done: their variants were made, or could not be made. */
+  private currentSpecs(): string[] {
+    const { profiles } = this.config;
+    return [specsOf(profiles), unmadeSpecsOf(profiles)];
+  }
+
   private claim(now: Date): Promise<ClaimedObject | null> {
-    return this.maintenance.claim('variants', specsOf(this.config.profiles), null, now);
+    return this.maintenance.claim('variants', this.currentSpecs(), null, now);
   }
 
   private async rebuild(object: ClaimedObject, now: Date, signal?: AbortSignal): Promise<void> {
@@ -73,12 +79,12 @@ export class VariantRebuildService {
       const found = await this.inspect(object, read, missing, signal);
       const storedObject = String(object.id);
       if (found === null || found.refusal !== null) {
-        // Keep the old variants.
+        // Keep the old variants. The others were never made, so they must not count as lost.
         this.logger.warn({ storedObject, why: found?.refusal?.message }, 'variants not rebuilt');
-        return this.variants.recordSpecs(object.id, specsOf(profiles), null);
+        return this.variants.recordSpecs(object.id, unmadeSpecsOf(profiles), null);
       }
       if (found.variantsReason !== null) {
-        return this.variants.recordSpecs(object.id, specsOf(profiles), found.variantsReason);
+        return this.variants.recordSpecs(object.id, unmadeSpecsOf(profiles), found.variantsReason);
       }
       await this.contents.putVariants(object.id, object, object.scope, found.renditions, signal);
     }

@@ -23,7 +23,7 @@ describe('claims for a new scan or new variants (real: PostgreSQL)', () => {
   });
   afterAll(() => database?.[Symbol.asyncDispose]());
 
-  const values = (current: string, before = NEWEST) => [before, current, new Date(), new Date()];
+  const values = (current: string, before = NEWEST) => [before, [current], new Date(), new Date()];
   const claim = async (what: keyof typeof CLAIMS, current: string, before?: bigint) => {
     const { rows } = await client.query<{ id: string }>(CLAIMS[what].text, values(current, before));
     return rows[0]?.id;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
-import { World } from '../../../libs/testing/src/world.js';
+import { parseProfiles } from '#libs/domain';
+import { sha256, World } from '../../../libs/testing/src/world.js';
 
 const PROFILES = ['small=webp:32:80', 'tiny=webp:16:80'];
 const JPEG = { filename: 'a.jpg', mimeType: 'image/jpeg' };
@@ -18,7 +19,7 @@ describe('lost rows of variants (real: PostgreSQL, storage emulator, file reader
       .jpeg()
       .toBuffer();
     const asset = await world.upload(bytes, JPEG);
-    return { id: asset.id, objectId: asset.storedObjectId! };
+    return { id: asset.id, objectId: asset.storedObjectId!, bytes };
   };
   const namesOf = async (id: string) =>
     (await world.assets.contents([id])).get(id)!.variants.map(({ name }) => name);
@@ -47,6 +48,29 @@ describe('lost rows of variants (real: PostgreSQL, storage emulator, file reader
       specs.map((lost) => ({ subject: `variant ${objectId}/${lost}`, problem: 'MISSING', repaired: true })),
     );
     expect((await compare()).changed).toBe(0);
+  });
+
+  it('does not report variants that could not be built for new profiles', async () => {
+    const { id, objectId, bytes } = await picture(100);
+    const cost = { scope: '', sha256: sha256(bytes), exhausted: 2, limits: world.inspector.limits };
+    await world.database.prisma.contentCost.create({ data: { ...cost, updatedAt: new Date() } });
+    const before = [...world.profiles];
+    world.profiles.push(...parseProfiles(['large=webp:48:80']));
+    try {
+      const action = { action: 'rebuild', subject: `variants of object ${objectId}` };
+      expect((await world.runTask('variants')).actions).toContainEqual(action);
+      expect(await namesOf(id)).toEqual(['tiny', 'small']);
+      expect((await compare(true)).changed).toBe(0);
+      expect((await compare()).changed).toBe(0);
+      expect(await findingsOf(objectId)).toEqual([]);
+      // Until the profiles change again.
+      expect((await world.runTask('variants')).changed).toBe(0);
+      world.profiles.push(...parseProfiles(['huge=webp:50:80']));
+      expect((await world.runTask('variants', { isDryRun: true })).actions).toContainEqual(action);
+    } finally {
+      world.profiles.splice(0, world.profiles.length, ...before);
+      await world.runTask('variants');
+    }
   });
 
   it('leaves an object alone whose variants a worker builds', async () => {

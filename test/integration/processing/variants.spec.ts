@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
-import { parseProfiles, quarantineKey, specOf, specsOf, variantKey } from '#libs/domain';
+import { parseProfiles, quarantineKey, specOf, specsOf, unmadeSpecsOf, variantKey } from '#libs/domain';
 import { zipArchive } from '#libs/inspection/testing';
 import type { ObjectStore, WriteRequest } from '#libs/storage';
 import * as samples from '../inspection/samples.js';
@@ -270,7 +270,7 @@ describe('variants (real: PostgreSQL, queue, storage emulator, inspection proces
         claimedUntil: null,
       });
       expect(await objectOf(world, layout.storedObjectId)).toMatchObject({
-        variantSpecs: specsOf(profiles),
+        variantSpecs: unmadeSpecsOf(profiles),
         variantsReason: 'UNSUPPORTED_LAYOUT',
         claimedUntil: null,
       });
