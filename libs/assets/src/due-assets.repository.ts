@@ -44,6 +44,7 @@ const PEEK = (which: Due) =>
     `assets_peek_${which}`,
     `select ${DUE} from media_assets a
       where ${WHICH[which]} and next_check_at <= $1 and (next_check_at, asset_id) > ($3::timestamptz, $4::uuid)
+        and owner_id <> all($5::bigint[])
       order by next_check_at, asset_id limit $2`,
   );
 
@@ -63,13 +64,20 @@ export class DueAssetsRepository {
     return rows.sort((a, b) => a.nextCheckAt.getTime() - b.nextCheckAt.getTime());
   }
 
-  /** Lists assets without taking them. */
-  peek(which: Due, now: Date, limit: number, after?: DueAsset): Promise<DueAsset[]> {
+  /** Lists the assets that {@link take} would take, after one of them. */
+  peek(
+    which: Due,
+    now: Date,
+    limit: number,
+    excludedOwners: readonly bigint[],
+    after?: DueAsset,
+  ): Promise<DueAsset[]> {
     return this.database.query(PEEKS[which], [
       now,
       limit,
       after?.nextCheckAt ?? '-infinity',
       after?.assetId ?? NIL,
+      excludedOwners,
     ]);
   }
 }

@@ -17,7 +17,9 @@ export class DueAssetsService {
     const excluded = () =>
       [...taken].filter(([, count]) => count >= MAX_PER_OWNER).map(([ownerId]) => ownerId);
     const page = (after: DueAsset | undefined) =>
-      isDryRun ? this.due.peek(which, now, BATCH, after) : this.due.take(which, now, BATCH, excluded());
+      isDryRun
+        ? this.due.peek(which, now, BATCH, excluded(), after)
+        : this.due.take(which, now, BATCH, excluded());
     for await (const rows of inPages(BATCH, page)) {
       for (const { ownerId } of rows) taken.set(ownerId, (taken.get(ownerId) ?? 0) + 1);
       yield* rows;

@@ -56,6 +56,7 @@ describe('tasks over more than one page (real: PostgreSQL, storage emulator)', (
           data: { status: 'CANCELLED', incomingPresent: true },
         });
       }
+      expect(await world.runTask(task, { isDryRun: true })).toMatchObject({ examined: SHARE + 1 });
       expect(await world.runTask(task)).toMatchObject({ examined: SHARE + 1, failed: 0 });
       expect([await due(1n), await due(2n)]).toEqual([SHARE, 0]);
       // The next run checks the rest.

@@ -62,7 +62,7 @@ describe('query plans of the tasks (real: PostgreSQL)', () => {
         const taken = await nodesIn(TAKES[which], `now(), ${BATCH}, '${skippedOwners}'`);
         expect(readFrom(taken, index)).toBeLessThanOrEqual(read);
       }
-      const peeked = await nodesIn(PEEKS[which], `now(), ${BATCH}, '-infinity', '${NIL}'`);
+      const peeked = await nodesIn(PEEKS[which], `now(), ${BATCH}, '-infinity', '${NIL}', '{}'`);
       // An incremental sort reads one row of the next time.
       expect(readFrom(peeked, index)).toBeLessThanOrEqual(most + 1);
     });
