@@ -26,7 +26,7 @@ interface Sample {
 /**
  * The database's clock, by which all processes decide deadlines, expiry and signatures. The offset to the local clock
  * is measured at the start and once a minute; the sample with the shortest round trip counts, as in NTP (RFC 5905,
- * section 10). A process whose offset exceeds the limit does not sweep, sign URLs or verify tokens.
+ * section 10). A process whose offset exceeds the limit does not run tasks, sign URLs or verify tokens.
  */
 @Injectable()
 export class Clock implements OnModuleInit, OnApplicationShutdown {
@@ -111,7 +111,7 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
     else
       this.logger.error(
         { offsetSeconds },
-        'clock offset beyond limit: no sweeps, signatures or verification',
+        'clock offset beyond limit: no tasks, signatures or verification',
       );
   }
 
