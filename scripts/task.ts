@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ApiError, type Client } from './client.ts';
-import { run, UsageError } from './command.ts';
+import { reason, run, UsageError } from './command.ts';
 import { localClient } from './local-client.ts';
 import { type ShownRun, TaskProgress, titleOf } from './task-progress.ts';
 
@@ -123,7 +123,7 @@ async function follow(client: Client, begun: TaskRun, planned: number | null): P
   const progress = new TaskProgress(process.stderr, planned);
   const interrupt = () => {
     progress.stop();
-    console.error(`Run ${id} continues. To follow it: npm run task -- --follow ${id}`);
+    console.error(continuation(id));
     process.exit(INTERRUPTED);
   };
   process.once('SIGINT', interrupt);
@@ -136,7 +136,9 @@ async function follow(client: Client, begun: TaskRun, planned: number | null): P
     ) {
       progress.show(current);
       await delay(pause);
-      const found = await find(client, id);
+      const found = await find(client, id).catch((error: unknown) => {
+        throw new Error(`${reason(error)}\n${continuation(id)}`, { cause: error });
+      });
       if (found === null) throw new Error(`Run ${id} was removed`);
       current = found;
     }
@@ -145,6 +147,10 @@ async function follow(client: Client, begun: TaskRun, planned: number | null): P
     process.off('SIGINT', interrupt);
     progress.stop();
   }
+}
+
+function continuation(id: string): string {
+  return `Run ${id} continues. To follow it: npm run task -- --follow ${id}`;
 }
 
 function description(run: TaskRun): string {

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Database } from '#libs/database';
 import { TestApi } from '../../../libs/testing/src/test-api.js';
@@ -147,6 +150,26 @@ describe('npm run task (real: the command, the api, a worker, PostgreSQL, queue)
       code: 0,
       stdout: expect.stringMatching(`^boxes\\.check, run ${id}: SUCCEEDED\n`),
     });
+  });
+
+  it('names the run that it cannot follow any more', async () => {
+    const run = { id: '7', task: 'boxes.check', status: 'RUNNING', dryRun: false };
+    const error = { message: 'The token has expired.', extensions: { code: 'UNAUTHENTICATED' } };
+    const answers = [{ data: { runTask: run } }, { errors: [error] }];
+    const server = createServer((_, response) => void response.end(JSON.stringify(answers.shift())));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    try {
+      const { port } = server.address() as AddressInfo;
+      const { code, stderr } = await task('boxes.check', '--url', `http://127.0.0.1:${port}`);
+      expect(code).toBe(1);
+      expect(stderr.split('\n').slice(1)).toEqual([
+        'The token has expired. (UNAUTHENTICATED)',
+        'Run 7 continues. To follow it: npm run task -- --follow 7',
+        '',
+      ]);
+    } finally {
+      server.close();
+    }
   });
 
   it('ends with 1 when the run fails, and prints why', async () => {
