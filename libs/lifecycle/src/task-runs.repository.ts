@@ -36,17 +36,22 @@ const DECLARE = statement<never>(
     on conflict (name) do update set schedule = excluded.schedule, seen_at = now()`,
 );
 
+/** A time that no statement writes, unless the clock of the database was wrong then. */
+const IS_TOO_LATE = (time: string) => `${time} > clock_timestamp() + interval '1 day'`;
+
 /** Of several workers, the first covers a tick. A run that is unfinished takes the place of a new one. */
 const COVER = statement<Pick<TaskRun, 'id' | 'attempt'>>(
   'task_runs_cover',
-  `with covered as (update tasks set covered_until = $2 where name = $1 and covered_until < $2 returning name)
+  `with covered as (
+      update tasks set covered_until = $2
+      where name = $1 and (covered_until < $2 or ${IS_TOO_LATE('covered_until')}) returning name)
     insert into task_runs (task, dry_run, tick) select name, false, $2 from covered
     on conflict (task, dry_run) where state in ('QUEUED', 'RUNNING') do nothing
     returning id, attempt`,
 );
 
 /** The column has milliseconds, so the time may have been rounded up. */
-const IS_DUE = `next_at <= clock_timestamp() + interval '1 millisecond'`;
+const IS_DUE = `(next_at <= clock_timestamp() + interval '1 millisecond' or ${IS_TOO_LATE('next_at')})`;
 
 const BEGIN = statement<TaskRun>(
   'task_runs_begin',

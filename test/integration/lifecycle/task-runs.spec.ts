@@ -50,6 +50,23 @@ describe('runs of tasks (real: PostgreSQL)', () => {
     workers.start('takes no jobs', [taskClass(NAME, schedule, call, limits)]);
 
   describe('at a tick', () => {
+    it('are created and begun again after the clock of the database was a year ahead', async () => {
+      const worker = await start(removeNumbers(numbers(1)));
+      await worker.pool.query(`update tasks set covered_until = now() + interval '1 year'`);
+      await worker.tick(NAME, T1);
+      const { id } = await worker.row();
+      // The tick has its run.
+      await worker.tick(NAME, T1);
+      await worker.pool.query(`update task_runs set state = 'RUNNING', next_at = now() + interval '1 year'`);
+      await worker.queue.obliterate({ force: true });
+      await worker.schedule.resume();
+      expect(await worker.jobs()).toEqual([`run-${id}.0`]);
+      await worker.execute(id);
+      expect(await worker.row()).toMatchObject({ id, state: 'SUCCEEDED', changed: 1n });
+      await worker.tick(NAME, T1);
+      expect(await worker.rows()).toHaveLength(1);
+    });
+
     it('are created once by all workers', async () => {
       const task = removeNumbers(numbers(1));
       const cluster = await Promise.all([start(task), start(task), start(task), start(task)]);
