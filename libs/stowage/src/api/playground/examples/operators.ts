@@ -295,8 +295,8 @@ query TaskRuns(
     {
       query: `# Differences between the database, its
 # counts and the buckets, newest first.
-# Those with "repaired": false wait for you:
-# docs/operating.md tells what to do.
+# Those with "repaired": false wait for
+# you, as docs/operating.md describes.
 query IntegrityFindings(
   $first: Int
   $after: String
