@@ -109,10 +109,7 @@ export class Clock implements OnModuleInit, OnApplicationShutdown {
     const offsetSeconds = this.offsetSeconds();
     if (wasBeyond) this.logger.log({ offsetSeconds }, 'clock offset within limit');
     else
-      this.logger.error(
-        { offsetSeconds },
-        'clock offset beyond limit: no tasks, signatures or verification',
-      );
+      this.logger.error({ offsetSeconds }, 'clock offset beyond limit: no tasks, signatures or verification');
   }
 
   /** Stops the measurements. */
