@@ -39,6 +39,20 @@ describe('declared tasks', () => {
   });
 
   it.each([
+    ['*/5 * * * *', 'America/Santiago', '2026-04-05T02:00:00Z'],
+    ['20 * * * *', 'America/Santiago', '2026-04-05T02:00:00Z'],
+    ['*/5 * * * *', 'Australia/Lord_Howe', '2026-04-04T14:00:00Z'],
+    ['30 2 * * *', 'Europe/Berlin', '2026-10-25T00:00:00Z'],
+    ['30 2 * * *', 'Europe/Berlin', '2026-03-29T00:00:00Z'],
+  ])('come later than each time while the clocks change: %s in %s', async (cron, timeZone, from) => {
+    const task = (await declare(['albums', { cron, timeZone }])).get('albums')!;
+    for (let minute = 0; minute < 150; minute++) {
+      const after = new Date(Date.parse(from) + minute * 60_000 + 17);
+      expect(task.nextTick(after).getTime()).toBeGreaterThan(after.getTime());
+    }
+  });
+
+  it.each([
     ['', NIGHTLY, 'name'],
     ['Albums', NIGHTLY, 'name'],
     ['albums/empty', NIGHTLY, 'name'],

@@ -14,6 +14,7 @@ export interface DeclaredTask extends TaskLimits {
 const NAME = /^[a-z][a-z0-9]*([.-][a-z0-9]+)*$/;
 const MAX_NAME = 64;
 const MAX_SECONDS = 86_400;
+const REPEATED_MS = 60_000;
 
 /** The tasks of all modules of this process. */
 @Injectable()
@@ -66,7 +67,13 @@ function nextTickOf(name: string, schedule: TaskSchedule): DeclaredTask['nextTic
   const { cron, timeZone = 'UTC' } = schedule;
   try {
     const time = new CronTime(cron, timeZone);
-    const next = (after: Date) => time.getNextDateFrom(after, timeZone).toJSDate();
+    const next = (after: Date) => {
+      // In an hour that a change of the clocks repeats, the library may answer with a time before `after`.
+      for (let from = after; ; from = new Date(from.getTime() + REPEATED_MS)) {
+        const tick = time.getNextDateFrom(from, timeZone).toJSDate();
+        if (tick > after) return tick;
+      }
+    };
     // Throws for a date that never comes, such as 30 February.
     next(new Date());
     return next;
