@@ -59,7 +59,7 @@ export class VariantRebuildService {
     return true;
   }
 
-  /** What is recorded for objects that are done: their variants were made, or could not be made. */
+  /** The recorded texts of objects that are done: their variants were made, or could not be made. */
   private currentSpecs(): string[] {
     const { profiles } = this.config;
     return [specsOf(profiles), unmadeSpecsOf(profiles)];
