@@ -74,6 +74,7 @@ export class ObjectVerificationService {
   /**
    * Reads the bytes, and again if their hash is wrong: a transmission error damages only one reading.
    * @returns null if this version does not exist any more
+   * @throws Error if only the bytes of this object cannot be read; StowageError unavailable
    */
   private async read(
     { id, sha256 }: RecordedObject,
@@ -90,7 +91,10 @@ export class ObjectVerificationService {
       return second;
     } catch (error) {
       if (kindOf(error) === 'not-found') return null;
-      throw error;
+      if (kindOf(error) !== 'unavailable' || signal?.aborted) throw error;
+      // Many objects on a damaged disk must not look like an outage, which would end each run before the objects that follow.
+      if ((await this.store.stat(found, { signal })) === null) return null;
+      throw new Error('Storage answers, but not with the bytes of this object.', { cause: error });
     }
   }
 

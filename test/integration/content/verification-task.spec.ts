@@ -1,7 +1,9 @@
+import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { Asset } from '#libs/assets';
 import { ContentStoreConfig, ObjectVerificationService } from '#libs/content';
 import { Clock } from '#libs/database';
+import { unavailable } from '#libs/domain';
 import { DeclaredTasks, TaskRunner } from '#libs/lifecycle';
 import { Registry } from 'prom-client';
 import {
@@ -79,6 +81,30 @@ describe('the task verify-integrity (real: PostgreSQL, storage emulator)', () =>
     const now = new Date();
     while ((await world.rescan.next(now)) !== null);
     expect(await verifiedAt(asset)).toEqual(now);
+  });
+
+  it('verifies the objects that follow many whose bytes cannot be read', async () => {
+    const unreadable: Asset[] = [];
+    for (let n = 0; n < 25; n++) unreadable.push(await world.upload(`unreadable ${n}`));
+    const readable = await world.upload('readable');
+    for (const asset of unreadable) await setVerified(asset, null);
+    await setVerified(readable, ago(100));
+    const keys = new Set(unreadable.map(({ objectKey }) => objectKey));
+    const read = world.store.read.bind(world.store);
+    jest.spyOn(world.store, 'read').mockImplementation((object, options) => {
+      if (!keys.has(object.key)) return read(object, options);
+      return new Readable().destroy(unavailable('STORAGE_UNAVAILABLE', 'x'));
+    });
+    expect(await world.runTask('verify-integrity')).toMatchObject({
+      outcome: 'succeeded',
+      changed: 1,
+      failed: 25,
+      actions: [{ action: 'verify', subject: `object ${idOf(readable)}` }],
+    });
+    expect(await stateOf(unreadable[0]!)).toBe('LIVE');
+    // Without any answer of storage, the run ends early.
+    jest.spyOn(world.store, 'stat').mockRejectedValue(unavailable('STORAGE_UNAVAILABLE', 'x'));
+    expect(await world.runTask('verify-integrity')).toMatchObject({ outcome: 'unavailable', changed: 0 });
   });
 
   it('verifies the oldest objects first, and lists in a dry run what a real run then does', async () => {
