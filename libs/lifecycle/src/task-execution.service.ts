@@ -139,7 +139,7 @@ export class TaskExecutionService {
   private async succeed(task: DeclaredTask, run: TaskRun, progress: TaskProgress): Promise<void> {
     // The rows of a short interval would fill the table.
     const isUneventful = 'seconds' in task.schedule && progress.changed + progress.failed === 0;
-    if (isUneventful && (await this.runs.discard(run))) return;
+    if (isUneventful && task.needsConfirmation !== true && (await this.runs.discard(run))) return;
     await this.runs.end(run, progress, 'SUCCEEDED');
   }
 }

@@ -71,17 +71,23 @@ const RECORD = statement<object>(
     where ${HELD} returning id`,
 );
 
+/** An earlier run that waits would now change other things than it has listed. */
+const CANCEL_WAITING = (run: string, error: string) => `update task_runs r
+      set state = 'CANCELLED', error = '${error}', finished_at = clock_timestamp()
+      from ${run} e where r.task = e.task and r.id <> e.id and r.state = 'WAITING'`;
+
 const END = statement<object>(
   'task_runs_end',
-  `update task_runs set ${PROGRESS}, state = $8::task_run_state, error = $9, finished_at = clock_timestamp()
-    where ${HELD} returning id`,
+  `with ended as (
+      update task_runs set ${PROGRESS}, state = $8::task_run_state, error = $9, finished_at = clock_timestamp()
+      where ${HELD} returning id, task, state, dry_run)
+    ${CANCEL_WAITING('ended', 'A later run succeeded.')} and e.state = 'SUCCEEDED' and not e.dry_run returning r.id`,
 );
 
 const WAIT = statement<object>(
   'task_runs_wait',
   `with waiting as (update task_runs set ${PROGRESS}, state = 'WAITING', planned = $5 where ${HELD} returning id, task)
-    update task_runs r set state = 'CANCELLED', error = 'A later run waits instead.', finished_at = clock_timestamp()
-    from waiting w where r.task = w.task and r.id <> w.id and r.state = 'WAITING' returning r.id`,
+    ${CANCEL_WAITING('waiting', 'A later run waits instead.')} returning r.id`,
 );
 
 const RELEASE = statement<object>(

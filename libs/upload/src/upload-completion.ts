@@ -81,7 +81,7 @@ export class UploadCompletion {
   }
 
   /**
-   * Cancels a PENDING upload: ends its session, then releases its reservation and deletes an existing object. The sweep at the
+   * Cancels a PENDING upload: ends its session, then releases its reservation and deletes an existing object. The task at the
    * deadline deletes an object that a PUT writes later.
    * @returns false when the asset has changed since it was read
    * @throws StowageError unavailable, in which case the reservation is kept

@@ -246,7 +246,7 @@ export class UploadService {
         ? { asset, ticket: await this.freshTicket(asset, call) }
         : await this.openSession(asset, false, call);
     if (answer instanceof StowageError) return answer;
-    // After the deadline, do as the sweep would: claim an object that was uploaded in time, otherwise expire the upload.
+    // After the deadline, do as the task would: claim an object that was uploaded in time, otherwise expire the upload.
     if (answer.ticket === null && (await this.completion.checkObject(asset.id)) === 'nothing-there') {
       await this.completion.expire(asset, call.now);
     }

@@ -87,6 +87,28 @@ describe('runs of tasks that need confirmation (real: PostgreSQL)', () => {
     });
   });
 
+  it('are cancelled by a later one that succeeds', async () => {
+    const left = numbers(40);
+    const worker = await withLimits(removeNumbers(left), { confirmActions: 30 });
+    const execute = async (isDryRun: boolean) => {
+      const { id } = await worker.service.request(NAME, isDryRun);
+      await worker.execute(id);
+      return id;
+    };
+    const id = await execute(false);
+    for (const n of numbers(20)) left.delete(n);
+    await execute(true);
+    expect((await worker.rows())[0]).toMatchObject({ id, state: 'WAITING' });
+    await execute(false);
+    expect(left.size).toBe(0);
+    expect((await worker.rows())[0]).toMatchObject({
+      id,
+      state: 'CANCELLED',
+      error: 'A later run succeeded.',
+    });
+    await expect(worker.service.confirm(id)).rejects.toMatchObject({ reason: 'TASK_RUN_NOT_WAITING' });
+  });
+
   it('count again when they find more changes than are allowed', async () => {
     const left = numbers(30);
     let isCounted = false;

@@ -24,7 +24,10 @@ registerEnumType(TaskRunStatusEnum, {
     },
     SUCCEEDED: { description: 'The run is complete. Single steps may have failed: see failed.' },
     FAILED: { description: 'The run ended with an error. The next run of the task begins again.' },
-    CANCELLED: { description: 'A later run of the task waits for its confirmation instead.' },
+    CANCELLED: {
+      description:
+        'It waited for a confirmation, and a later run of the task waits instead or has succeeded.',
+    },
   },
 });
 
