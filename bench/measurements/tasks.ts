@@ -119,7 +119,7 @@ async function runs(stack: Stack, of: Tasks, say: (doing: string) => void): Prom
       const ms = await milliseconds(async () => {
         ({ changed } = await of.run(name));
       });
-      if (changed < count && name !== 'remove-incoming')
+      if (changed !== count && name !== 'remove-incoming')
         throw new Error(`${name} changed ${changed} of ${count}`);
       return ms / count;
     };
